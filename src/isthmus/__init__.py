@@ -1,0 +1,3 @@
+"""Isthmus: which autoencoder, if any, serves your data and your purpose?"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,13 @@
+"""What goes wrong in a way the user can mend. The message says what was expected, what came, and what to do."""
+
+
+class BadInput(ValueError):
+    """The data, an argument or a file is not usable as given. Exit code 2."""
+
+
+class BadEnvironment(RuntimeError):
+    """The disk, a permission, a lock or a missing package stands in the way. Exit code 3."""
+
+
+class MissingExtra(BadEnvironment, ImportError):
+    """An optional package is needed; the message names the exact ``pip install``."""

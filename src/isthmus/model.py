@@ -1,0 +1,229 @@
+"""The protocol that every autoencoder of this house speaks, and the recipe that builds one.
+
+Shapes, everywhere: ``B`` rows of a batch, ``*D`` the shape of one row (``(64,)`` a table, ``(8, 8)`` or ``(32, 32, 3)``
+an image), ``D`` its number of elements, ``L`` the width of the code, ``R`` the replicates of a stack. Model code never
+sees ``R``: the engine adds that axis from outside.
+
+Every loss term is a *sum over the elements of a row, averaged over the batch, divided by D*: the ratio between two terms
+is the paper's, and a weight means the same on narrow and on wide data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from isthmus.errors import BadInput
+
+
+class Loss(NamedTuple):
+    """What one forward pass says of one batch."""
+
+    terms: dict[str, Tensor]
+    """Named scalars, unweighted, differentiable; the keys are those of ``Model.weights``."""
+    seen: dict[str, Tensor]
+    """Additive facts (sums, counts), detached: what the model may remember in ``absorb``."""
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A weight that goes linearly from ``start`` to ``end`` over ``steps`` optimiser steps (warm-up, annealing)."""
+
+    end: float
+    steps: int
+    start: float = 0.0
+
+    def at(self, step: int) -> float:
+        """The weight at an optimiser step (the first is 0)."""
+        if step >= self.steps:
+            return self.end
+        return self.start + (self.end - self.start) * step / self.steps
+
+
+Weight = float | Ramp
+
+
+class Model(nn.Module):
+    """One autoencoder. Subclasses give ``encode``, ``decode`` and ``forward``; the four hooks do nothing by default.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``*D``, the shape of one row.
+    latents : int
+        ``L``, the width of the code.
+    weights : dict of str to float or Ramp
+        One for each term of the loss. The engine multiplies; the model does not.
+    """
+
+    shape: tuple[int, ...]
+    latents: int
+    weights: dict[str, Weight]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code that ships: deterministic. ``x`` (B, *D) -> (B, L)."""
+        raise TypeError(f"{type(self).__name__} has no encode: a family must define it")
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The reconstruction in the units of the data. ``z`` (B, L) -> (B, *D)."""
+        raise TypeError(f"{type(self).__name__} has no decode: a family must define it")
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        """The loss of a batch. Pure: reads buffers, writes nothing.
+
+        ``x`` and ``target`` (B, *D): they differ when the input is corrupted; ``noise`` is what ``draw`` gave.
+        """
+        raise TypeError(f"{type(self).__name__} has no forward: a family must define it")
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Any:
+        """All randomness that ``forward`` wants for a batch shaped like ``x``: a tensor, a dict of tensors, or None."""
+        return None
+
+    def start(self, x: Tensor) -> None:
+        """Initialise from training rows ``x`` (N, *D), once, before the first step."""
+
+    def absorb(self, seen: Mapping[str, Tensor]) -> None:
+        """Update buffers, in place, from what the last forward saw. The only place where buffers change."""
+
+    def project(self) -> None:
+        """Put parameters back on their constraint, in place, after a step."""
+
+
+class Range(NamedTuple):
+    """Where the tuning of a recipe field looks: ``low`` to ``high``, on a linear or a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def at(self, u: float) -> float | int:
+        """The value at ``u`` in [0, 1).
+
+        Examples
+        --------
+        >>> Range(0.01, 1.0, log=True).at(0.5)
+        0.1
+        >>> Range(1, 4, whole=True).at(0.99)
+        4
+        """
+        low, high = (self.low, self.high + 1) if self.whole else (self.low, self.high)
+        value = math.exp(math.log(low) + u * (math.log(high) - math.log(low))) if self.log else low + u * (high - low)
+        return min(int(value), int(self.high)) if self.whole else float(f"{value:.6g}")
+
+
+def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool = False) -> Any:
+    """A recipe field with its help text.
+
+    Parameters
+    ----------
+    default : object
+        Its default; plain data that JSON can carry (tuples come back as tuples).
+    text : str
+        One sentence: what it does, its unit, its paper's symbol. Help, docs and the command line come from it.
+    search : Range, optional
+        Where tuning looks; without it the field is not tuned.
+    stacks : bool, default False
+        True if two models that differ only in this field have the same graph (it enters as a weight, a buffer or a
+        corruption level), so that they can be trained in one stack.
+    """
+    return dataclasses.field(default=default, metadata={"text": text, "search": search, "stacks": stacks})
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Recipe(BaseEstimator):
+    """A family with its hyper-parameters: plain data, nothing computed at construction.
+
+    ``get_params``, ``set_params`` and ``clone`` are scikit-learn's. Subclasses are ``@dataclass(kw_only=True, eq=False,
+    repr=False)``, name their ``family``, declare fields with :func:`knob` and give ``_build``.
+    """
+
+    family: ClassVar[str] = ""
+
+    latents: int = knob(16, "Width L of the code.")
+    backbone: str = knob("mlp", "Network between data and code: linear or mlp.")
+    hidden: tuple[int, ...] = knob(
+        (), "Widths of the hidden layers of the mlp encoder, mirrored in the decoder; () is one layer each way."
+    )
+    activation: str = knob("relu", "Activation of the hidden layers: relu, gelu, silu, elu, tanh, sigmoid.")
+    head: str = knob(
+        "auto", "Likelihood of the output: gaussian, bernoulli, or auto: bernoulli if the data lie in [0, 1]."
+    )
+    corruption: str = knob(
+        "none", "Corruption of the training input; the target stays clean: none, gaussian, mask, salt."
+    )
+    corruption_level: float = knob(
+        0.0,
+        "Standard deviation of gaussian corruption, or share of elements that mask or salt replace.",
+        search=Range(0.05, 0.5),
+        stacks=True,
+    )
+
+    def space(self) -> dict[str, Range]:
+        """The fields that tuning draws, each with its range."""
+        ranges = {f.name: f.metadata["search"] for f in dataclasses.fields(self) if f.metadata["search"] is not None}
+        if self.corruption == "none":
+            del ranges["corruption_level"]
+        return ranges
+
+    def structure(self) -> dict[str, Any]:
+        """What fixes the graph: two recipes of equal structure can be trained in one stack."""
+        fixed = {f.name for f in dataclasses.fields(self) if not f.metadata["stacks"]}
+        return {"family": self.family} | {k: v for k, v in self.to_json().items() if k in fixed}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that :func:`isthmus.families.recipe` turns back into an equal recipe."""
+        fields = {k: list(v) if isinstance(v, tuple) else v for k, v in self.get_params(deep=False).items()}
+        return {"family": self.family, **fields}
+
+    def build(self, shape: tuple[int, ...], head: str) -> Model:
+        """An untrained model for rows of ``shape``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            ``*D``, the shape of one row.
+        head : {"gaussian", "bernoulli"}
+            The likelihood that ``auto`` stands for on these data; an explicit ``self.head`` wins.
+
+        Raises
+        ------
+        BadInput
+            If a field's value makes no sense; the message names the field.
+        """
+        self._check()
+        return self._build(tuple(shape), head if self.head == "auto" else self.head)
+
+    def _check(self) -> None:
+        """Refuse values that no family can use. Families extend it."""
+        name = self.family
+        if not isinstance(self.latents, int) or self.latents < 1:
+            raise BadInput(f"{name}: latents must be a whole number of at least 1; got {self.latents!r}")
+        if self.backbone not in {"linear", "mlp"}:
+            raise BadInput(f"{name}: backbone must be linear or mlp; got {self.backbone!r}")
+        if self.backbone == "linear" and self.hidden:
+            raise BadInput(
+                f"{name}: backbone linear has no hidden layers; got hidden={self.hidden!r}; use backbone mlp"
+            )
+        if any(not isinstance(width, int) or width < 1 for width in self.hidden):
+            raise BadInput(f"{name}: hidden must be whole numbers of at least 1; got {self.hidden!r}")
+        if self.head not in {"auto", "gaussian", "bernoulli"}:
+            raise BadInput(f"{name}: head must be auto, gaussian or bernoulli; got {self.head!r}")
+        if self.corruption not in {"none", "gaussian", "mask", "salt"}:
+            raise BadInput(f"{name}: corruption must be none, gaussian, mask or salt; got {self.corruption!r}")
+        if not 0 <= self.corruption_level < math.inf or (
+            self.corruption in {"mask", "salt"} and self.corruption_level > 1
+        ):
+            raise BadInput(
+                f"{name}: corruption_level must be at least 0 (at most 1 for mask, salt); got {self.corruption_level!r}"
+            )
+
+    def _build(self, shape: tuple[int, ...], head: str) -> Model:
+        raise TypeError(f"{type(self).__name__} has no _build: a family must define it")
