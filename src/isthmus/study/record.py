@@ -1,0 +1,112 @@
+"""What one finished run left: typed, complete, never changed; and the spelling of plain data that hashes stand on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Data of a record: typed, complete, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class JobName(Frozen):
+    """Which run this is, in words."""
+
+    kind: Literal["family", "rival"]
+    name: str
+    facet: str | None = None
+    view: Literal["all", "normal"]
+    replicate: int
+    left_out: str | None = None
+
+
+class Choice(Frozen):
+    """What one facet chose on validation rows (None: nothing to choose), and what that scored on test rows."""
+
+    config: int | None = None
+    metrics: dict[str, float | None]
+
+
+class Config(Frozen):
+    """One tuning configuration and its training; ``valid`` is the best validation loss."""
+
+    recipe: dict[str, Any]
+    learning_rate: float | None
+    status: str
+    steps: int
+    best_step: int
+    seconds: float
+    valid: float | None
+    criteria: dict[str, float | None]
+    history: dict[str, list[float | None]]
+
+
+class Record(Frozen):
+    """What one finished run left. ``id`` is the hash of its job, ``files`` the hashes of what lies beside it."""
+
+    format: Literal[1] = 1
+    id: str
+    job: JobName
+    status: Literal["ok", "diverged", "failed"]
+    message: str = ""
+    facets: dict[str, Choice] = {}
+    configs: list[Config] = []
+    seconds: float = 0.0
+    sizes: dict[str, int] = {}
+    versions: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+
+def finite(value: Any) -> Any:
+    """Plain data with null in place of every number that JSON cannot carry.
+
+    Examples
+    --------
+    >>> finite({"mse": float("nan"), "steps": [1, 2.5]})
+    {'mse': None, 'steps': [1, 2.5]}
+    """
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
+def canonical(value: Any) -> str:
+    """The one spelling of plain data: the same content gives the same text, and so the same hash."""
+    return json.dumps(finite(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical text of plain data, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def difference(there: Any, here: Any, where: str = "") -> str:
+    """The first place in which two pieces of plain data differ, in words; "" if they are equal.
+
+    Examples
+    --------
+    >>> difference({"plan": {"steps": 5}}, {"plan": {"steps": 7}})
+    'plan.steps is 5 there and 7 here'
+    """
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted(there.keys() | here.keys()):
+            found = difference(there.get(key), here.get(key), f"{where}.{key}" if where else key)
+            if found:
+                return found
+        return ""
+    if there == here:
+        return ""
+    show = [text if len(text := json.dumps(value)) <= 60 else text[:57] + "..." for value in (there, here)]
+    return f"{where or 'it'} is {show[0]} there and {show[1]} here"

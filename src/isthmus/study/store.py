@@ -1,0 +1,297 @@
+"""The study folder: what finished stays, whatever happens to the process, and nothing counts before it is whole.
+
+One folder for each finished run, named by the hash of its job, put in place by one rename after every byte was synced.
+There is no index: what is in ``runs/`` is what was done. Who may write is settled by a lock of the operating system,
+which dies with its process.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from isthmus.errors import BadEnvironment, BadInput
+from isthmus.study.record import Record, difference, digest, finite
+
+FORMAT = 1
+NAME = re.compile(r"[0-9a-f]{64}")
+TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{64}")
+DRAFT = ".study.json.tmp"
+OURS = {"study.json", "runs", "aside", "report.html", ".lock", ".busy", DRAFT}
+PATIENCE = 30.0  # seconds that workers of a killed study may take to notice that they are orphans
+
+
+@dataclass(frozen=True)
+class Store:
+    """A study folder. Cheap to build and to send to workers; every method reads the disk anew.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the study lives; made by :meth:`create`.
+    """
+
+    folder: Path
+
+    @property
+    def runs(self) -> Path:
+        """The folder of finished runs."""
+        return self.folder / "runs"
+
+    def create(self, design: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        """Make the folder for a design, or make sure that it already holds this very design.
+
+        Parameters
+        ----------
+        design : mapping
+            Plain data that fixes the study.
+        note : mapping
+            Plain data that goes into ``study.json`` too, but may differ when the study is continued (the command).
+
+        Raises
+        ------
+        BadInput
+            If the folder holds something else, or a study of another design; the message names the first difference.
+        BadEnvironment
+            If the folder cannot be written.
+        """
+        with environment(self.folder):
+            if self.folder.exists() and not self.folder.is_dir():
+                raise BadInput(f"{self.folder} is a file; a study needs a folder: choose another --out")
+            if not (self.folder / "study.json").exists():
+                self._refuse_strange()
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=PATIENCE):
+                    if not (self.folder / "study.json").exists():
+                        self.runs.mkdir(exist_ok=True)
+                        text = json.dumps(finite({**design, **note}), indent=1, ensure_ascii=False, allow_nan=False)
+                        _write(self.folder / DRAFT, text.encode())
+                        os.replace(self.folder / DRAFT, self.folder / "study.json")
+                        _sync(self.folder)
+        there = self.design()
+        found = difference({k: there.get(k) for k in design}, finite(design))
+        if found:
+            raise BadInput(
+                f"{self.folder} holds a study of another design: {found}; choose another --out, or delete that folder"
+            )
+
+    def design(self) -> dict[str, Any]:
+        """What ``study.json`` says."""
+        path = self.folder / "study.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BadInput(f"{self.folder} holds no study (no study.json); give the folder of a study") from None
+        except OSError as error:
+            raise BadEnvironment(f"cannot read {path}: {error.strerror}") from None
+        except ValueError:
+            raise BadInput(f"{path} is damaged (not JSON); restore it, or choose another --out") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            got = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise BadInput(f"{path} has format {got!r}, this version reads format {FORMAT}; choose another --out")
+        return content
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process that drives this study; waits for orphaned workers and sweeps what they left half-done.
+
+        Raises
+        ------
+        BadEnvironment
+            If another process drives this study.
+        """
+        with _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=0.0):
+            with _flock(self.folder / ".busy", fcntl.LOCK_EX, patience=PATIENCE):
+                self._sweep()
+            yield
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """What a worker holds during a job, so that nobody sweeps its half-written run."""
+        with _flock(self.folder / ".busy", fcntl.LOCK_SH, patience=PATIENCE):
+            yield
+
+    def commit(self, record: Record, fill: Callable[[Path], None] | None = None) -> Record:
+        """Put a finished run in place: all of it or nothing.
+
+        Parameters
+        ----------
+        record : Record
+            What the run left; ``files`` is filled in here.
+        fill : callable, optional
+            Writes the other members into the folder that it is given.
+
+        Returns
+        -------
+        Record
+            As written: non-finite numbers are null, ``files`` holds the SHA-256 of each member.
+        """
+        made, place = self.runs / f".tmp-{record.id}", self.runs / record.id
+        with environment(self.folder):
+            try:
+                shutil.rmtree(made, ignore_errors=True)
+                made.mkdir()
+                if fill is not None:
+                    fill(made)
+                members = sorted(path for path in made.rglob("*") if path.is_file())
+                files = {path.relative_to(made).as_posix(): _hash(path) for path in members}
+                plain = finite(record.model_copy(update={"files": files}).model_dump(mode="json"))
+                for path in members:
+                    _sync(path)
+                _write(made / "record.json", json.dumps({**plain, "seal": digest(plain)}, allow_nan=False).encode())
+                for inner in {path.parent for path in members} | {made}:
+                    _sync(inner)
+                os.rename(made, place)
+                _sync(self.runs)
+            except BaseException:
+                shutil.rmtree(made, ignore_errors=True)
+                raise
+        return Record.model_validate(plain)
+
+    def read(self, name: str, *, members: bool = True) -> Record:
+        """One finished run, checked against its own hashes.
+
+        Parameters
+        ----------
+        name : str
+            The hash of its job.
+        members : bool, default True
+            Check the files beside the record too.
+
+        Raises
+        ------
+        BadInput
+            If anything in it changed since it was written.
+        """
+        place = self.runs / name
+        try:
+            content = json.loads((place / "record.json").read_bytes())
+            seal = content.pop("seal", None) if isinstance(content, dict) else None
+            if seal is None or digest(content) != seal:
+                raise BadInput(f"{place}: damaged record (its seal does not fit)")
+            record = Record.model_validate(content)
+            if record.id != name:
+                raise BadInput(f"{place}: damaged record (it is the record of {record.id[:8]})")
+            for member, expected in record.files.items() if members else ():
+                if _hash(place / member) != expected:
+                    raise BadInput(f"{place}: damaged member {member}")
+        except (OSError, ValidationError, ValueError, RecursionError) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(f"{place}: damaged record ({type(error).__name__})") from None
+        return record
+
+    def records(self, *, members: bool = False) -> tuple[dict[str, Record], dict[str, str]]:
+        """All finished runs by their hash, and what is wrong with those that cannot be read."""
+        good: dict[str, Record] = {}
+        damaged: dict[str, str] = {}
+        with environment(self.folder):
+            names = sorted(os.listdir(self.runs)) if self.runs.exists() else []
+        for name in names:
+            if NAME.fullmatch(name):
+                try:
+                    good[name] = self.read(name, members=members)
+                except BadInput as error:
+                    damaged[name] = str(error)
+        return good, damaged
+
+    def set_aside(self, name: str) -> Path:
+        """Move a run out of the way without deleting it; returns where it lies now. Only under the lock."""
+        aside = self.folder / "aside"
+        with environment(self.folder):
+            aside.mkdir(exist_ok=True)
+            place = next(p for k in range(10**6) if not (p := aside / f"{name}-{k}").exists())
+            os.rename(self.runs / name, place)
+            _sync(aside)
+            _sync(self.runs)
+        return place
+
+    def _refuse_strange(self) -> None:
+        """A folder without study.json may hold only what our own first steps leave behind."""
+        strange = sorted(set(os.listdir(self.folder)) - OURS) if self.folder.exists() else []
+        if not strange and self.runs.is_dir() and os.listdir(self.runs):
+            strange = ["runs without study.json"]
+        if strange:
+            raise BadInput(f"{self.folder} holds something else than a study ({strange[0]}): choose another --out")
+
+    def _sweep(self) -> None:
+        """Delete what a killed run of ours left half-written: only folders of our own naming, inside our own folder."""
+        with environment(self.folder):
+            for path in self.runs.iterdir():
+                if TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+
+
+@contextmanager
+def environment(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            remedy = "the disk is full; make room and give the same command again, finished runs are kept"
+        elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            remedy = "no permission to write there; choose another --out"
+        else:
+            reason = error.strerror or type(error).__name__
+            remedy = f"{reason}; finished runs are kept, mend this or choose another --out"
+        raise BadEnvironment(f"cannot write in {folder}: {remedy}") from error
+
+
+@contextmanager
+def _flock(path: Path, kind: int, *, patience: float) -> Iterator[None]:
+    """Hold a lock of the operating system; it is gone when the process is, so nothing has to expire."""
+    with environment(path.parent):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                with environment(path.parent):
+                    fcntl.flock(handle, kind | fcntl.LOCK_NB)
+                break
+            except BadEnvironment as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
+                if time.monotonic() >= until:
+                    raise BadEnvironment(
+                        f"another isthmus process is working in {path.parent}; wait for it, or choose another --out"
+                    ) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Make the disk keep a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
