@@ -1,0 +1,116 @@
+"""The families: one file each, and this table. A name resolves here and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.base import clone
+
+from isthmus.errors import BadInput
+from isthmus.families.contractive import Contractive
+from isthmus.families.kl import KL
+from isthmus.families.l1 import L1
+from isthmus.families.pca import PCA
+from isthmus.families.plain import Plain
+from isthmus.families.topk import TopK
+from isthmus.families.vae import VAE
+from isthmus.families.vq import VQ
+from isthmus.model import Recipe
+
+FAMILIES: dict[str, Recipe] = {
+    "plain": Plain(),
+    "l1": L1(),
+    "kl": KL(),
+    "contractive": Contractive(),
+    "denoising": Plain(corruption="gaussian", corruption_level=0.3),
+    "topk": TopK(),
+    "vae": VAE(),
+    "vq": VQ(),
+    "pca": PCA(),
+}
+"""Name -> default recipe. Take a copy with :func:`named`."""
+
+ABOUT: dict[str, str] = {name: (recipe.__doc__ or "").splitlines()[0] for name, recipe in FAMILIES.items()} | {
+    "denoising": "Reconstructs the clean input from a corrupted one."
+}
+"""Name -> one sentence."""
+
+_CLASSES = {recipe.family: type(recipe) for recipe in FAMILIES.values()}
+
+
+def _look(table: Mapping[str, Any], name: object) -> Any:
+    if isinstance(name, str) and name in table:
+        return table[name]
+    close = difflib.get_close_matches(str(name), table, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(table)}"
+    raise BadInput(f"unknown family {name!r}: {hint}")
+
+
+def named(name: str) -> Recipe:
+    """A fresh copy of the default recipe of that name.
+
+    Raises
+    ------
+    BadInput
+        If there is no such family; the message gives the closest names.
+
+    Examples
+    --------
+    >>> named("topk").set_params(latents=32, k=3).to_json()["k"]
+    3
+    """
+    return clone(_look(FAMILIES, name))
+
+
+def _cast(label: str, kind: Any, value: Any) -> Any:
+    """``value`` as JSON gave it, as the field's type wants it; never a guess."""
+    if isinstance(kind, types.UnionType):
+        options = typing.get_args(kind)
+        return None if value is None and type(None) in options else _cast(label, options[0], value)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise BadInput(f"{label} must be a list; got {value!r}")
+        return tuple(_cast(f"{label}[{i}]", typing.get_args(kind)[0], item) for i, item in enumerate(value))
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise BadInput(f"{label} must be of type {kind.__name__}; got {value!r}")
+    return value
+
+
+def recipe(json: Mapping[str, Any]) -> Recipe:
+    """The recipe that ``Recipe.to_json`` wrote. Nothing is imported or run by name; types are checked.
+
+    Parameters
+    ----------
+    json : mapping
+        ``family`` and any of its fields; missing ones take their default.
+
+    Raises
+    ------
+    BadInput
+        On an unknown family or field, or a value of the wrong type or without sense; the message names it.
+
+    Examples
+    --------
+    >>> recipe({"family": "plain", "latents": 8, "hidden": [32]}).hidden
+    (32,)
+    """
+    if not isinstance(json, Mapping) or "family" not in json:
+        raise BadInput(f"a recipe must be an object with the key family; got {json!r}")
+    kind = _look(_CLASSES, json["family"])
+    kinds = typing.get_type_hints(kind)
+    fields = {f.name: kinds[f.name] for f in dataclasses.fields(kind)}
+    unknown = [name for name in json if name != "family" and name not in fields]
+    if unknown:
+        close = difflib.get_close_matches(str(unknown[0]), fields, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"its fields are {', '.join(fields)}"
+        raise BadInput(f"{kind.family}: unknown field {unknown[0]!r}: {hint}")
+    made = kind(**{k: _cast(f"{kind.family}: {k}", fields[k], v) for k, v in json.items() if k != "family"})
+    made._check()
+    return made

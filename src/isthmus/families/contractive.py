@@ -1,0 +1,76 @@
+"""Contractive autoencoder.
+
+Rifai, Vincent, Muller, Glorot and Bengio (2011), Contractive auto-encoders: explicit invariance during feature
+extraction, ICML.
+
+    min  E[ -log p(x | z) + strength * ||dz/dx||_F^2 ] / D,   z = a(f(x))
+
+For one sigmoid or tanh layer the norm is sum_j a'_j^2 ||W_j||^2, which costs next to nothing. For deeper encoders it
+is exact (one backward pass for each code element) or estimated without bias from one random direction for each row.
+Where we deviate: deeper encoders contract the whole map from data to code, not each layer; the norm is taken at the
+input the encoder sees, corrupted or not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.parts import penalties
+from isthmus.parts.mirror import Mirror
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Contractive(Recipe):
+    """Penalises the slope of the code, so that small changes of the input hardly move it."""
+
+    family: ClassVar[str] = "contractive"
+
+    code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.")
+    tied: bool = knob(True, "Whether the decoder uses the encoder's weights, transposed.")
+    strength: float = knob(
+        0.1, "Weight of the squared norm of the Jacobian (lambda).", search=Range(0.003, 1.0, log=True), stacks=True
+    )
+    estimator: str = knob(
+        "exact", "Jacobian norm of an encoder with hidden layers: exact, or jvp (one random direction for each row)."
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        if self.code_activation not in {"sigmoid", "tanh"}:
+            raise BadInput(f"contractive: code_activation must be sigmoid or tanh; got {self.code_activation!r}")
+        if not 0 <= self.strength < math.inf:
+            raise BadInput(f"contractive: strength must be at least 0; got {self.strength!r}")
+        if self.estimator not in {"exact", "jvp"}:
+            raise BadInput(f"contractive: estimator must be exact or jvp; got {self.estimator!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> ContractiveModel:
+        return ContractiveModel(self, shape, head)
+
+
+class ContractiveModel(Mirror):
+    """Two terms: reconstruction and contraction. Noise: (B, *D) normal, if the norm is estimated."""
+
+    def __init__(self, recipe: Contractive, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head, code=recipe.code_activation, tied=recipe.tied)
+        self.weights |= {"contraction": recipe.strength}
+        self.estimated = recipe.estimator == "jvp" and len(recipe.hidden) > 0
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor | None:
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device) if self.estimated else None
+
+    def forward(self, x: Tensor, target: Tensor, noise: Tensor | None = None) -> Loss:
+        z = self.encode(x)
+        if len(self.encoder.layers) == 1:
+            norm = penalties.contraction(z, self.encoder.layers[0].weight, self.code)
+        elif noise is None:
+            norm = penalties.jacobian_norm(self.encode, x)
+        else:
+            norm = penalties.jacobian_norm_estimate(self.encode, x, noise)
+        return Loss({"reconstruction": self.misfit(z, target), "contraction": norm / self.size}, {})

@@ -1,0 +1,103 @@
+"""Sparse autoencoder with a target activation.
+
+Lee, Ekanadham and Ng (2008), Sparse deep belief net model for visual area V2, NIPS; Ng (2011), Sparse autoencoder,
+CS294A lecture notes.
+
+    min  E[ -log p(x | z) ] / D + strength / D * sum_j KL(target || mean_batch(z_j) / bound),   0 <= z_j <= bound
+
+The mean of a unit over the batch, as a share of its upper bound, is a probability, and is drawn to the target. A
+sigmoid code is bound * sigmoid(f(x)); a relu code is min(relu(f(x)), bound), for without a bound the share could pass
+1, where the KL divergence is not defined. Where we deviate: the mean is over the batch rather than the whole training
+set; a bound other than 1, the random zeroing of code elements (``drop``) and the mask of small ones (``threshold``)
+are options the notes lack.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.parts import penalties
+from isthmus.parts.mirror import Mirror
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class KL(Recipe):
+    """Sparse by a target for each unit's mean activation."""
+
+    family: ClassVar[str] = "kl"
+
+    code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, relu; both scaled or cut to the bound.")
+    target: float = knob(
+        0.1,
+        "Target for a unit's mean activation, as a share of the bound (rho).",
+        search=Range(0.02, 0.3, log=True),
+        stacks=True,
+    )
+    strength: float = knob(
+        0.1, "Weight of the divergence from the target (beta).", search=Range(0.01, 1.0, log=True), stacks=True
+    )
+    bound: float = knob(1.0, "Upper bound of an activation.")
+    drop: float = knob(0.0, "Share of code elements set to zero at random in training; the others grow by 1/(1-drop).")
+    threshold: float = knob(0.0, "Code elements below this are masked to zero, in training and at inference.")
+
+    def _check(self) -> None:
+        super()._check()
+        if self.code_activation not in {"sigmoid", "relu"}:
+            raise BadInput(f"kl: code_activation must be sigmoid or relu; got {self.code_activation!r}")
+        if not 0 < self.target < 1:
+            raise BadInput(f"kl: target must lie between 0 and 1, both excluded; got {self.target!r}")
+        if not 0 <= self.strength < math.inf:
+            raise BadInput(f"kl: strength must be at least 0; got {self.strength!r}")
+        if not 0 < self.bound < math.inf:
+            raise BadInput(f"kl: bound must be positive; got {self.bound!r}")
+        if not 0 <= self.drop < 1:
+            raise BadInput(f"kl: drop must be at least 0 and below 1; got {self.drop!r}")
+        if not 0 <= self.threshold < self.bound:
+            raise BadInput(f"kl: threshold must be at least 0 and below bound = {self.bound}; got {self.threshold!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> KLModel:
+        return KLModel(self, shape, head)
+
+
+class KLModel(Mirror):
+    """Two terms: reconstruction and kl. Noise: (B, L) uniform, if elements are dropped."""
+
+    rho: Tensor
+
+    def __init__(self, recipe: KL, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head, code=recipe.code_activation)
+        self.weights |= {"kl": recipe.strength}
+        self.bound, self.drop, self.threshold = recipe.bound, recipe.drop, recipe.threshold
+        self.register_buffer("rho", torch.tensor(float(recipe.target)), persistent=False)
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Activations in [0, bound], before the mask: (B, *D) -> (B, L)."""
+        z = super().encode(x)
+        return z * self.bound if self.code == "sigmoid" else z.clamp(max=self.bound)
+
+    def mask(self, z: Tensor) -> Tensor:
+        """Small activations to zero."""
+        return z * (z >= self.threshold) if self.threshold else z
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.mask(self.activate(x))
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor | None:
+        if not self.drop:
+            return None
+        return torch.rand((len(x), self.latents), generator=generator, dtype=x.dtype, device=x.device)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Tensor | None = None) -> Loss:
+        activation = self.activate(x)
+        z = self.mask(activation)
+        if noise is not None:
+            z = z * (noise >= self.drop) / (1 - self.drop)
+        divergence = penalties.kl_bernoulli(self.rho, activation.mean(0) / self.bound) / self.size
+        return Loss({"reconstruction": self.misfit(z, target), "kl": divergence}, {})

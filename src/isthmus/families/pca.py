@@ -1,0 +1,82 @@
+"""Principal components, in closed form: the bar that every autoencoder must clear.
+
+Pearson (1901), On lines and planes of closest fit to systems of points in space, Philosophical Magazine 2; Baldi and
+Hornik (1989), Neural networks and principal component analysis, Neural Networks 2 (a linear autoencoder learns the
+same subspace).
+
+    min  E[ ||x - mean - V'V (x - mean)||^2 ] / (2 D),   V V' = I
+
+Solved once, in float64, by a QR and a singular value decomposition of the centred rows. Where we deviate: a code
+wider than the data's rank is padded with zeros, and each component's sign makes its largest element positive.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Model, Recipe, knob
+from isthmus.parts import heads
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PCA(Recipe):
+    """The best linear code for squared error, in closed form."""
+
+    family: ClassVar[str] = "pca"
+
+    backbone: str = knob("linear", "Network between data and code: principal components are linear.")
+
+    def _check(self) -> None:
+        super()._check()
+        fixed = {"backbone": "linear", "corruption": "none"}
+        for field, value in fixed.items():
+            if getattr(self, field) != value:
+                raise BadInput(f"pca: {field} must be {value}; got {getattr(self, field)!r}")
+        if self.head == "bernoulli":
+            raise BadInput("pca: head must be auto or gaussian (it minimises squared error); got 'bernoulli'")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> PCAModel:
+        return PCAModel(shape, self.latents)
+
+
+class PCAModel(Model):
+    """One term, and nothing to train: the mean (D,) and the components (L, D) are buffers that ``start`` sets."""
+
+    mean: Tensor
+    components: Tensor
+
+    def __init__(self, shape: tuple[int, ...], latents: int) -> None:
+        super().__init__()
+        self.shape, self.latents, self.head = shape, latents, "gaussian"
+        self.weights = {"reconstruction": 1.0}
+        width = math.prod(shape)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("components", torch.eye(latents, width))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return (x.flatten(1) - self.mean) @ self.components.t()
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (z @ self.components + self.mean).reshape(len(z), *self.shape)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """The mean and the leading components of the rows ``x`` (N, *D)."""
+        rows = x.flatten(1).double()
+        mean = rows.mean(0)
+        _, sizes, axes = torch.linalg.svd(torch.linalg.qr(rows - mean, mode="r").R, full_matrices=False)
+        # Directions without variance are arbitrary, and there are at most N - 1 others: they count as zero.
+        rank = int((sizes > sizes[0] * max(rows.shape) * torch.finfo(torch.float64).eps).sum())
+        axes = axes[: min(rank, self.latents)]
+        largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+        self.mean.copy_(mean)
+        self.components.zero_()[: len(axes)].copy_(axes * largest.sign())

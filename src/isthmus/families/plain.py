@@ -1,0 +1,48 @@
+"""Plain autoencoder.
+
+Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors, Nature 323; Hinton and
+Salakhutdinov (2006), Reducing the dimensionality of data with neural networks, Science 313.
+
+    min  E[ -log p(x | z) ] / D,   z = a(f(x)),   p's mean = g(z)
+
+Where we deviate: no layer-wise pretraining (a good initialisation and Adam replace it). Weight decay is the plan's.
+With a corruption of the input this is the denoising autoencoder (Vincent et al. 2008).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Recipe, knob
+from isthmus.parts.mirror import Mirror
+
+CODES = ("identity", "relu", "sigmoid", "tanh")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Plain(Recipe):
+    """Reconstructs its input through a narrow code, with no penalty."""
+
+    family: ClassVar[str] = "plain"
+
+    code_activation: str = knob("identity", "Activation of the code: identity, relu, sigmoid, tanh.")
+    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")
+
+    def _check(self) -> None:
+        super()._check()
+        if self.code_activation not in CODES:
+            raise BadInput(f"plain: code_activation must be one of {', '.join(CODES)}; got {self.code_activation!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> PlainModel:
+        return PlainModel(self, shape, head, code=self.code_activation, tied=self.tied)
+
+
+class PlainModel(Mirror):
+    """One term: reconstruction."""
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        return Loss({"reconstruction": self.misfit(self.encode(x), target)}, {})

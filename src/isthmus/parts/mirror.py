@@ -1,0 +1,73 @@
+"""An encoder and its mirror image with a likelihood: what nearly every family starts from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from isthmus.model import Model, Recipe
+from isthmus.parts import heads
+from isthmus.parts.backbones import ACTIVATIONS, Decoder, Encoder, TiedDecoder
+
+
+class Mirror(Model):
+    """``encode`` is the backbone followed by a code activation, ``decode`` the mean of the likelihood.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Gives latents, backbone, hidden and activation.
+    shape : tuple of int
+        ``*D``.
+    head : {"gaussian", "bernoulli"}
+        The likelihood of the output.
+    code : str, default "identity"
+        The code activation.
+    tied : bool, default False
+        Whether the decoder uses the encoder's weights, transposed.
+    outputs : int, optional
+        Width of the encoder's last layer, if it is not ``latents``.
+    """
+
+    encoder: Encoder
+    decoder: Decoder | TiedDecoder
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        shape: tuple[int, ...],
+        head: str,
+        *,
+        code: str = "identity",
+        tied: bool = False,
+        outputs: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.size = math.prod(shape)
+        self.shape, self.latents, self.head, self.code = shape, recipe.latents, head, code
+        self.weights = {"reconstruction": 1.0}
+        self.encoder = Encoder(shape, recipe.hidden, outputs or recipe.latents, recipe.activation)
+        self.decoder = (
+            TiedDecoder(self.encoder, shape)
+            if tied
+            else Decoder(shape, recipe.hidden, recipe.latents, recipe.activation)
+        )
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, *D) -> (B, L)."""
+        return ACTIVATIONS[self.code](self.encoder(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, L) -> (B, *D), in the data's units."""
+        return heads.mean(self.head, self.decoder(z))
+
+    def misfit(self, z: Tensor, target: Tensor) -> Tensor:
+        """The negative log-likelihood of ``target`` given codes ``z``: sum over elements, mean over rows, over D."""
+        return heads.nll(self.head, self.decoder(z), target).mean()
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Let the output's bias predict the mean of the training rows ``x`` (N, *D)."""
+        self.decoder.last_bias.copy_(heads.link(self.head, x.mean(0)).flatten())

@@ -1,0 +1,69 @@
+"""Penalties on the code, as pure functions: each a sum over the elements of a row, averaged over the batch.
+
+Families divide them by ``D``. All work under ``torch.func`` transforms and are exact in their dtype.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def l1(z: Tensor) -> Tensor:
+    """Mean over rows of sum_j |z_j|; ``z`` (B, L) -> 0-dim."""
+    return z.abs().sum(1).mean()
+
+
+def kl_bernoulli(target: Tensor | float, share: Tensor, eps: float = 1e-6) -> Tensor:
+    """sum_j KL(Bernoulli(target) || Bernoulli(share_j)); ``share`` (L,) is a mean over a batch, in [0, 1].
+
+    ``share`` is kept ``eps`` away from 0 and 1: the penalty of a silent unit is large but finite.
+    """
+    q = share * (1 - 2 * eps) + eps  # an affine squeeze, not a clamp: a silent unit keeps its gradient
+    p = torch.as_tensor(target, dtype=share.dtype, device=share.device)
+    return (torch.xlogy(p, p / q) + torch.xlogy(1 - p, (1 - p) / (1 - q))).sum()
+
+
+def kl_gauss(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Mean over rows of KL(N(mean, variance) || N(0, I)); both (B, L).
+
+    In log space: expm1 keeps the digits where the variance is close to 1.
+    """
+    return 0.5 * (mean.square() + torch.expm1(log_variance) - log_variance).sum(1).mean()
+
+
+def contraction(z: Tensor, weight: Tensor, activation: str) -> Tensor:
+    """Mean over rows of the squared Frobenius norm of dz/dx for z = a(W x + b): sum_j a'_j^2 ||W_j||^2.
+
+    Parameters
+    ----------
+    z : Tensor (B, L)
+        The code, after its activation: the slope is a function of it.
+    weight : Tensor (L, D)
+    activation : {"sigmoid", "tanh"}
+
+    References
+    ----------
+    Rifai, Vincent, Muller, Glorot and Bengio (2011), Contractive auto-encoders, ICML, equation 6.
+    """
+    slope = z * (1 - z) if activation == "sigmoid" else 1 - z.square()
+    return (slope.square() @ weight.square().sum(1)).mean()
+
+
+def jacobian_norm(encode: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Mean over rows of ||d encode(x) / dx||_F^2, exactly: one backward pass for each code element.
+
+    ``encode`` (B, *D) -> (B, L) must treat rows independently.
+    """
+    z, pull, *_ = torch.func.vjp(encode, x)
+    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    rows = torch.func.vmap(lambda e: pull(e.expand_as(z))[0])(basis)
+    return rows.square().sum() / len(x)
+
+
+def jacobian_norm_estimate(encode: Callable[[Tensor], Tensor], x: Tensor, noise: Tensor) -> Tensor:
+    """An unbiased estimate of :func:`jacobian_norm` from one probe for each row: E ||J v||^2 = ||J||_F^2.
+
+    ``noise`` is standard normal and shaped like ``x`` (Hutchinson 1990).
+    """
+    return torch.func.jvp(encode, (x,), (noise,))[1].square().sum() / len(x)
