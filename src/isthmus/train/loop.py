@@ -1,0 +1,291 @@
+"""The one training loop. Every family of every study goes through it, so equal budgets are equal by construction."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from isthmus.model import Model, Ramp, Recipe
+from isthmus.seeds import seed
+from isthmus.train.order import Order
+from isthmus.train.plan import Plan
+from isthmus.train.stack import Stack
+
+# Measured (benchmarks/stack.py): beyond about this many parameters x rows of a batch, one model fills the caches and
+# vector units by itself, and stepping several together is slower than one after the other.
+STACK_BELOW = 20_000_000
+WIDEST = 12
+# Below this many multiply-adds a second thread costs more than it brings.
+THREADS_ABOVE = 50_000_000
+# The terms of the training loss are read every so many steps: computing their values is not needed for their gradient.
+TELL = 10
+
+
+class Task(NamedTuple):
+    """One model to be trained."""
+
+    recipe: Recipe
+    model: Model
+    train: Tensor
+    """Scaled training rows (n, *D)."""
+    valid: Tensor
+    """Scaled validation rows (m, *D): early stopping and nothing else looks at them here."""
+    plan: Plan
+    seed: int
+    """Names the order of the rows and all noise; tasks that share it see the same batches and the same noise."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training left, besides the model's best weights."""
+
+    status: str
+    """converged; cut (the steps ran out first); diverged; or closed form (nothing to train by gradient)."""
+    steps: int
+    best_step: int
+    seconds: float
+    """Wall time of the training, its share of the stack."""
+    history: dict[str, list[float]] = field(default_factory=dict)
+    """One entry per check: step, learning_rate, train, valid, and train/<term>, valid/<term> unweighted."""
+
+
+class Progress(NamedTuple):
+    """What a watcher hears at every check."""
+
+    step: int
+    steps: int
+    valid: tuple[float, ...]
+    """The validation objective of each model still in training."""
+
+
+Watch = Callable[[Progress], Any]
+
+
+def initialise(recipe: Recipe, shape: tuple[int, ...], head: str, number: int) -> Model:
+    """A model with seeded initial weights; the global random state stays as it was.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    shape : tuple of int
+        ``*D``.
+    head : {"gaussian", "bernoulli"}
+        What ``auto`` stands for.
+    number : int
+        The seed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(number)
+        return recipe.build(shape, head)
+
+
+def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
+    """Train models, several at a time where that is faster. They hold their best weights afterwards.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Any mixture; those of equal structure, shape and plan (but for the learning rate) are stacked.
+    watch : callable, optional
+        Hears a :class:`Progress` at every check of every stack.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the tasks.
+    """
+    outcomes: dict[int, Outcome] = {}
+    for numbers in _stacks(tasks):
+        chosen = [tasks[i] for i in numbers]
+        with _threads(chosen):
+            for i, outcome in zip(numbers, _train_stack(chosen, watch), strict=True):
+                outcomes[i] = outcome
+    return [outcomes[i] for i in range(len(tasks))]
+
+
+def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
+    """Task numbers, grouped by what must be equal in a stack, in pieces of the width that pays."""
+    groups: dict[str, list[int]] = {}
+    for i, task in enumerate(tasks):
+        plan = task.plan.to_json() | {"learning_rate": None}
+        rows = (list(task.train.shape[1:]), str(task.train.dtype))
+        groups.setdefault(json.dumps([task.recipe.structure(), plan, rows], sort_keys=True), []).append(i)
+    for group in groups.values():
+        width = WIDEST if _work(tasks[group[0]]) < STACK_BELOW else 1
+        for start in range(0, len(group), width):
+            yield group[start : start + width]
+
+
+def _work(task: Task) -> int:
+    """Parameters x rows of a batch: multiply-adds of one forward pass of a dense network."""
+    return sum(p.numel() for p in task.model.parameters()) * task.plan.batch
+
+
+@contextmanager
+def _threads(tasks: Sequence[Task]) -> Iterator[None]:
+    """One thread for small products, the caller's number for large ones; the caller's setting comes back."""
+    before = torch.get_num_threads()
+    if len(tasks) * _work(tasks[0]) < THREADS_ABOVE:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Runner:
+    """The state of one model's training that is not in the stack: its best weights, patience and history."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.plan = task, task.plan
+        self.drops = self.waited = self.rising = 0
+        self.best, self.best_step, self.mark = math.inf, 0, math.inf
+        self.status, self.seconds = "", 0.0
+        self.history: dict[str, list[float]] = {}
+        generator = torch.Generator().manual_seed(seed(task.seed, "validation"))
+        self.noise = task.model.draw(task.valid, generator)
+
+    def rate(self, step: int) -> float:
+        return self.plan.learning_rate * self.plan.rate(step) * self.plan.factor**self.drops
+
+    def validate(self) -> tuple[float, dict[str, float]]:
+        """The objective at its final weights on clean validation rows, always with the same noise; and its terms."""
+        with torch.no_grad():
+            terms = self.task.model(self.task.valid, self.task.valid, self.noise).terms
+        values = {name: float(terms[name]) for name in self.task.model.weights}
+        return _weighted(self.task.model, values), values
+
+    def check(self, step: int, means: Sequence[float] = ()) -> bool:
+        """Look at the validation rows after ``step`` steps. True if the weights are the best so far.
+
+        ``means`` are the terms on recent training batches; there are none before the first step.
+        """
+        valid, terms = self.validate()
+        recent = dict(zip(terms, means, strict=True)) if means else dict.fromkeys(terms, math.nan)
+        train = _weighted(self.task.model, recent)
+        row = {"step": step, "learning_rate": self.rate(step), "train": train, "valid": valid}
+        row |= {f"train/{k}": v for k, v in recent.items()} | {f"valid/{k}": v for k, v in terms.items()}
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+        finite = math.isfinite(valid) and (not means or math.isfinite(train))
+        self._judge(valid, finite, step)
+        if finite and valid < self.best:
+            self.best, self.best_step = valid, step
+            return True
+        return False
+
+    def _judge(self, valid: float, finite: bool, step: int) -> None:
+        start = self.history["valid"][0]
+        self.rising = self.rising + 1 if valid > start + 9 * abs(start) else 0
+        if not finite or self.rising >= 3:
+            self.status = "diverged"
+        elif valid < self.mark - self.plan.tolerance * abs(self.mark) or self.mark == math.inf:
+            self.mark, self.waited = valid, 0
+        else:
+            self.waited += 1
+            if self.waited >= self.plan.patience:
+                self.waited = 0
+                if self.plan.schedule == "plateau" and self.drops < self.plan.drops:
+                    self.drops += 1
+                elif self.plan.schedule != "cosine":
+                    self.status = "converged"
+        if not self.status and step >= self.plan.steps:
+            self.status = "converged" if self.plan.schedule == "cosine" else "cut"
+
+    def outcome(self, steps: int) -> Outcome:
+        return Outcome(self.status, steps, self.best_step, self.seconds, self.history)
+
+
+def _weighted(model: Model, terms: dict[str, float]) -> float:
+    return sum((w.end if isinstance(w, Ramp) else w) * terms[name] for name, w in model.weights.items())
+
+
+def _train_stack(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
+    began = time.perf_counter()
+    for task in tasks:
+        task.model.start(task.train)
+    runners = [_Runner(task) for task in tasks]
+    if not list(tasks[0].model.parameters()):
+        for runner in runners:
+            runner.check(0)
+            runner.status = "closed form" if runner.status != "diverged" else "diverged"
+            runner.seconds = (time.perf_counter() - began) / len(tasks)
+        return [runner.outcome(0) for runner in runners]
+    return _descend(runners, began, watch)
+
+
+def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[Outcome]:
+    """Steps, checks and early stopping, until every model has stopped."""
+    plan = runners[0].plan
+    rows, orders, offsets = _gather(runners)
+    generators = {r.task.seed: torch.Generator().manual_seed(seed(r.task.seed, "noise")) for r in runners}
+    stack = Stack(
+        [r.task.model for r in runners],
+        corruption=runners[0].task.recipe.corruption,
+        levels=[r.task.recipe.corruption_level for r in runners],
+        generators=[generators[r.task.seed] for r in runners],
+        rows=rows,
+        batch=plan.batch,
+        weight_decay=plan.weight_decay,
+        clip=plan.clip,
+    )
+    lanes = list(runners)  # who sits in which row of the stack
+    best = {r: stack.snapshot(i) for i, r in enumerate(lanes)}
+    done: dict[_Runner, Outcome] = {}
+    for r in lanes:
+        r.check(0)
+    step, spent = 0, time.perf_counter() - began
+    while len(done) < len(runners):
+        count = min(plan.check, plan.steps - step)
+        numbers = _numbers(lanes, orders, offsets, count * plan.batch).view(len(lanes), count, plan.batch)
+        numbers = numbers.transpose(0, 1).flatten(1).contiguous()
+        moving = not plan.warmup and plan.schedule != "cosine"
+        rates = [0.0 if r.status else r.rate(step) for r in lanes]
+        for k in range(count):
+            if not moving:
+                rates = [0.0 if r.status else r.rate(step + k) for r in lanes]
+            stack.step(numbers[k], step + k, rates, tell=(count - 1 - k) % TELL == 0)
+        step += count
+        means = stack.means()
+        running = [r for r in lanes if not r.status]
+        for i, r in enumerate(lanes):
+            if r in running and r.check(step, means[i]):
+                best[r] = stack.snapshot(i)
+        now = time.perf_counter() - began
+        share, spent = (now - spent) / len(running), now
+        for r in running:
+            r.seconds += share
+            if r.status:
+                done[r] = r.outcome(step)
+                stack.release(lanes.index(r), best.pop(r))
+        if watch is not None:
+            watch(Progress(step, plan.steps, tuple(r.history["valid"][-1] for r in running)))
+        left = [i for i, r in enumerate(lanes) if not r.status]
+        if left and len(left) <= (2 * len(lanes)) // 3:
+            stack, lanes = stack.keep(left), [lanes[i] for i in left]
+    return [done[r] for r in runners]
+
+
+def _gather(runners: Sequence[_Runner]) -> tuple[Tensor, dict[Any, Order], dict[int, int]]:
+    """All training rows in one tensor, each distinct set once; an order for each (seed, set); where each set begins."""
+    distinct = {id(r.task.train): r.task.train for r in runners}
+    offsets, start = {}, 0
+    for key, rows in distinct.items():
+        offsets[key], start = start, start + len(rows)
+    orders = {(r.task.seed, id(r.task.train)): Order(len(r.task.train), seed(r.task.seed, "order")) for r in runners}
+    return torch.cat(list(distinct.values())), orders, offsets
+
+
+def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Order], offsets: dict[int, int], count: int) -> Tensor:
+    """The next ``count`` row numbers of every lane, (R, count); lanes of one seed and one set read the same rows."""
+    keys = [(r.task.seed, id(r.task.train)) for r in lanes]
+    taken = {key: orders[key].take(count) + offsets[key[1]] for key in dict.fromkeys(keys)}
+    return torch.stack([taken[key] for key in keys])

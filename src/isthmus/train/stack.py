@@ -1,0 +1,231 @@
+"""A stack: R models of one structure, side by side in memory, stepping together.
+
+Parameters live in one matrix (R, P), buffers in one tensor each with a leading R; every model's own tensors are views
+of its row, so a model of the stack can be used, saved and validated as if it were alone. The step is ``vmap`` over
+plain single-replicate code, recorded once (:mod:`isthmus.train.tape`). A stack is an optimisation, never a meaning:
+each replicate ends as it would have ended alone (tests hold this for every family).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
+
+from isthmus.data.corrupt import corrupt
+from isthmus.data.corrupt import draw as draw_corruption
+from isthmus.model import Model, Ramp
+from isthmus.train.optim import Adam
+from isthmus.train.tape import Tape, record
+
+
+class Stack:
+    """R models that take their steps together.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        Of one structure; their tensors are moved into the stack.
+    corruption : str
+        Kind of corruption of the training input.
+    levels : sequence of float
+        Its level for each model.
+    generators : sequence of torch.Generator
+        One for each model; models that share a generator object share their noise.
+    rows : Tensor of shape (S, *D)
+        All training rows; batches are gathered from here by number.
+    batch : int
+        Rows of a batch.
+    weight_decay, clip
+        As in :class:`isthmus.train.plan.Plan`.
+    adam : Adam, optional
+        Moments to go on with.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        corruption: str,
+        levels: Sequence[float],
+        generators: Sequence[torch.Generator],
+        rows: Tensor,
+        batch: int,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+        adam: Callable[[Tensor], Adam] | None = None,
+    ) -> None:
+        self.models = list(models)
+        self.corruption, self.generators, self.clip = corruption, list(generators), clip
+        self.rows, count = rows, len(models)
+        dtype = rows.dtype
+        self.levels = torch.tensor(levels, dtype=dtype)
+        self.state, self.parameters = _side_by_side(models)
+        self.buffers = _shared_buffers(models)
+        self.adam = adam(self.state) if adam else Adam(self.state, weight_decay)
+        self.target = torch.zeros((count, batch, *rows.shape[1:]), dtype=dtype)
+        self.noise = self._draw([torch.Generator()] * count)  # buffers of the right shapes; every step refills them
+        self.terms = list(models[0].weights)
+        self.weights = torch.zeros((count, len(self.terms)), dtype=dtype)
+        self.ramps = any(isinstance(w, Ramp) for m in models for w in m.weights.values())
+        self.weigh(0)
+        self.sums, self.told = torch.zeros_like(self.weights), 0
+        self._step: Tape | None = None
+        self._after: Tape | None = None
+        own = type(models[0])
+        self._remembers = own.absorb is not Model.absorb or own.project is not Model.project
+
+    def step(self, numbers: Tensor, step: int, rates: Sequence[float], tell: bool = True) -> None:
+        """One optimiser step on the rows ``numbers`` (R * batch,); models of rate 0 keep their parameters.
+
+        With ``tell`` the terms of the loss are added to ``sums``; without it they need not be computed at all, only
+        their gradient.
+        """
+        torch.index_select(self.rows, 0, numbers, out=self.target.flatten(0, 1))
+        if self.noise:
+            tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
+        if self.ramps:
+            self.weigh(step)
+        if self._step is None:
+            varying = [self.parameters, self.buffers, self.target, self.noise]
+            self._step = record(self._gradient, [*varying, self.weights] if self.ramps else varying)
+        else:
+            self._step.replay(None if tell else self._step.result[0])
+        (gradient, seen), terms = self._step.result
+        if self.clip is not None:
+            norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            gradient.mul_((self.clip / norms.clamp_min(1e-30)).clamp_max_(1.0))
+        self.adam.step(gradient, rates)
+        if self._after is not None:
+            self._after.replay()
+        elif self._remembers:
+            self._after = record(self._remember, [self.parameters, self.buffers, seen])
+        if tell:
+            self.sums += terms
+            self.told += 1
+
+    def _gradient(self, parameters: Any, buffers: Any, target: Any, noise: Any, weights: Any = None) -> Any:
+        """Gradients (R, P), what was seen, and terms (R, T), for the batch in the buffers."""
+        weights = self.weights if weights is None else weights
+        parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+        inputs = (parameters, buffers, target, noise, weights, self.levels)
+        with torch.enable_grad():
+            if len(self.models) > 1:
+                total, terms, seen = vmap(self._objective)(*inputs)
+            else:
+                alone = self._objective(*tree_map(lambda t: t[0], inputs))
+                total, terms, seen = tree_map(lambda t: t.unsqueeze(0), alone)
+            # The replicates share nothing, so the gradient of the sum is each one's own gradient.
+            gradients = torch.autograd.grad(total.sum(), list(parameters.values()))
+        return (torch.cat([g.flatten(1) for g in gradients], dim=1), seen), terms
+
+    def _objective(self, parameters: Any, buffers: Any, target: Any, noise: Any, weights: Any, level: Any) -> Any:
+        """The weighted loss of one replicate: the only place where terms meet their weights."""
+        x = corrupt(self.corruption, target, noise["corruption"], level) if "corruption" in noise else target
+        loss = functional_call(self.models[0], (parameters, buffers), (x, target, noise.get("model")))
+        terms = torch.stack([loss.terms[name] for name in self.terms])
+        return (terms * weights).sum(), terms, loss.seen
+
+    def _remember(self, parameters: Any, buffers: Any, seen: Any) -> None:
+        """What follows a step: constraints on parameters, then buffers."""
+
+        def one(parameters: Any, buffers: Any, seen: Any) -> Tensor:
+            tensors = {f"model.{name}": t for name, t in (parameters | buffers).items()}
+            functional_call(_AfterStep(self.models[0]), tensors, (seen,))
+            return torch.zeros(())  # vmap wants an output
+
+        if len(self.models) > 1:
+            vmap(one, out_dims=None)(parameters, buffers, seen)
+        else:
+            one(*tree_map(lambda t: t[0], (parameters, buffers, seen)))
+
+    def weigh(self, step: int) -> None:
+        """Set the weights of the terms to those of a step."""
+        values = [[w.at(step) if isinstance(w, Ramp) else w for w in m.weights.values()] for m in self.models]
+        self.weights.copy_(torch.tensor(values, dtype=self.weights.dtype))
+
+    def _draw(self, generators: Sequence[torch.Generator]) -> Any:
+        """Fresh noise of the whole stack, each tensor with a leading R; without an entry where nobody wants any."""
+        drawn: dict[torch.Generator, dict[str, Any]] = {}
+        for model, target, generator in zip(self.models, self.target, generators, strict=True):
+            if generator not in drawn:
+                both = {
+                    "corruption": draw_corruption(self.corruption, target.shape, generator),
+                    "model": model.draw(target, generator),
+                }
+                drawn[generator] = {name: noise for name, noise in both.items() if noise is not None}
+        return tree_map(lambda *same: torch.stack(same), *(drawn[g] for g in generators))
+
+    def means(self) -> list[list[float]]:
+        """The mean of each term since the last call, for each model, over the steps that told."""
+        means = (self.sums / max(self.told, 1)).tolist()
+        self.sums.zero_()
+        self.told = 0
+        return means
+
+    def snapshot(self, row: int) -> list[Tensor]:
+        """A copy of one model: its parameters in one vector, then its buffers."""
+        return [self.state[row].clone(), *(b[row].clone() for b in self.buffers.values())]
+
+    def release(self, row: int, snapshot: list[Tensor]) -> None:
+        """Let one model go, as it was at a snapshot, with tensors of its own."""
+        parameters, *buffers = snapshot
+        start = 0
+        for parameter in self.models[row].parameters():
+            parameter.data = parameters[start : start + parameter.numel()].view(parameter.shape)
+            start += parameter.numel()
+        for buffer, value in zip(self.models[row].buffers(), buffers, strict=True):
+            buffer.data = value
+
+    def keep(self, rows: Sequence[int]) -> Stack:
+        """A narrower stack of some of the models, going on exactly where they are."""
+        return Stack(
+            [self.models[r] for r in rows],
+            corruption=self.corruption,
+            levels=self.levels[list(rows)].tolist(),
+            generators=[self.generators[r] for r in rows],
+            rows=self.rows,
+            batch=self.target.shape[1],
+            clip=self.clip,
+            adam=lambda state: self.adam.keep(state, rows),
+        )
+
+
+class _AfterStep(nn.Module):
+    """Lets ``functional_call``, which only knows ``forward``, reach the two hooks that write."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, seen: dict[str, Tensor]) -> None:
+        self.model.project()
+        self.model.absorb(seen)
+
+
+def _side_by_side(models: Sequence[Model]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Move parameters into the rows of one matrix (R, P); also by name, each (R, *shape)."""
+    state = torch.stack([torch.cat([p.detach().flatten() for p in m.parameters()]) for m in models])
+    named, start = {}, 0
+    for name, first in models[0].named_parameters():
+        named[name] = state[:, start : start + first.numel()].view(len(models), *first.shape)
+        start += first.numel()
+    for row, model in enumerate(models):
+        for name, parameter in model.named_parameters():
+            parameter.data = named[name][row]
+    return state, named
+
+
+def _shared_buffers(models: Sequence[Model]) -> dict[str, Tensor]:
+    """Move buffers into one tensor for each name, (R, *shape)."""
+    named = {}
+    for name, _ in models[0].named_buffers():
+        own = [model.get_buffer(name) for model in models]
+        named[name] = torch.stack([b.detach() for b in own])
+        for row, buffer in enumerate(own):
+            buffer.data = named[name][row]
+    return named

@@ -1,0 +1,224 @@
+"""Record a training step once, replay it many times.
+
+A step of a stack is plain PyTorch: ``vmap`` over ``functional_call``, then autograd. Most of its time on small models
+is the Python of the model, autograd and vmap. All of these end in a flat sequence of tensor operations, and since a
+step's inputs live in fixed buffers, that sequence is the same every time. :func:`record` runs the step once under a dispatch
+mode that sees the sequence, and keeps every operation with the very tensors it read and wrote. Replaying calls each
+operation again with ``out=`` on those tensors: views need no call at all, constants are computed once, and nothing is
+allocated.
+
+The arithmetic is that of the eager step, operation by operation, so the results are bit-equal to it (tests hold this).
+What cannot be replayed is refused with a clear message while recording: reading a value (``.item()``, ``if tensor:``)
+and drawing random numbers inside the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+ATEN = torch.ops.aten
+# These read the shape of a tensor, not its values.
+SHAPE_ONLY = {ATEN.ones_like.default, ATEN.zeros_like.default, ATEN.full_like.default, ATEN.new_zeros.default}
+
+
+class Untraceable(TypeError):
+    """The step does something that a replay could not repeat."""
+
+
+class _Call(NamedTuple):
+    """One operation as it ran: ``writes`` are the storages it fills, ``reads`` those it looks at."""
+
+    op: torch._ops.OpOverload
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outs: tuple[Tensor, ...]
+    reads: frozenset[int]
+    writes: frozenset[int]
+    mutates: bool
+
+
+class Tape:
+    """A recorded step.
+
+    Attributes
+    ----------
+    result
+        What the step returned; its tensors are overwritten by each replay.
+    """
+
+    def __init__(self, calls: list[_Call], inputs: Any, result: Any) -> None:
+        self._calls = calls
+        self._inside = {_storage(t) for t in _tensors(inputs)}
+        self.result = result
+        self._programs: dict[int, tuple[Callable[[], Any], ...]] = {}
+
+    def replay(self, wanted: Any = None) -> None:
+        """Run the step again on what its input buffers hold now.
+
+        Parameters
+        ----------
+        wanted : optional
+            The part of ``result`` that must come out (the same object at each call); the rest may keep old values.
+            What only the rest needs is not computed. By default, everything.
+        """
+        wanted = self.result if wanted is None else wanted
+        program = self._programs.get(id(wanted))
+        if program is None:
+            live = {_storage(t) for t in _tensors(wanted)}
+            program = tuple(_replayable(c) for c in _needed(self._calls, self._inside, live))
+            self._programs[id(wanted)] = program
+        with torch.no_grad():
+            for call in program:
+                call()
+
+
+def record(step: Callable[..., Any], inputs: Sequence[Any]) -> Tape:
+    """Run ``step(*inputs)`` once and return its tape.
+
+    Parameters
+    ----------
+    step : callable
+        Reads its arguments (tensors, or dicts, lists and tuples of them) and returns tensors in a like structure.
+        It may write to its arguments in place; it may not read values or draw random numbers.
+    inputs : sequence
+        The buffers that the caller refills before each replay.
+
+    Raises
+    ------
+    Untraceable
+        If the step reads a value, draws random numbers or has a data-dependent shape.
+    """
+    recorder = _Recorder()
+    with recorder:
+        result = tree_map_only(Tensor, torch.detach, step(*inputs))
+    return Tape(recorder.calls, inputs, result)
+
+
+class _Recorder(TorchDispatchMode):
+    """Keeps every operation that computes something, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[_Call] = []
+
+    def _see(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Untraceable(f"{func} draws random numbers inside the step; draw them in Model.draw")
+        if func is ATEN._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
+            raise Untraceable(f"{func} reads a value inside the step; write it with torch.where")
+        if _is_identity(func, args):
+            return ATEN.alias.default(args[0])
+        out = func(*args, **kwargs)
+        args, kwargs = tree_map_only(Tensor, torch.detach, (args, kwargs))  # a tape must not hold the autograd graph
+        outs = tuple(t.detach() for t in _tensors((out,)))
+        reads = frozenset() if func in SHAPE_ONLY else frozenset(_storage(t) for t in _tensors((args, kwargs)))
+        written = frozenset(
+            _storage(value)
+            for argument, value in zip(func._schema.arguments, args, strict=False)
+            if argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, Tensor)
+        ) | frozenset(
+            _storage(kwargs[a.name])
+            for a in func._schema.arguments
+            if a.name in kwargs and a.alias_info is not None and a.alias_info.is_write
+        )
+        fresh = frozenset(_storage(t) for t in outs) - reads
+        if fresh or written:  # the rest are views: they stay valid because replay fills the same memory
+            self.calls.append(_Call(func, args, kwargs, outs, reads, fresh | written, bool(written)))
+        return out
+
+
+# Given in the class body, the method would be wrapped by torch so that its first call loads the whole compiler (1.4 s).
+_Recorder.__torch_dispatch__ = _Recorder._see  # type: ignore[assignment]
+
+
+def _is_identity(func: Any, args: Any) -> bool:
+    """Whether an operation gives its first argument back: vmap and autograd leave many such behind."""
+    if func in {ATEN.mul.Scalar, ATEN.div.Scalar, ATEN.pow.Tensor_Scalar}:
+        return len(args) == 2 and args[1] == 1 and args[0].dtype.is_floating_point
+    return False
+
+
+def _needed(calls: Sequence[_Call], inside: set[int], wanted: set[int]) -> list[_Call]:
+    """Drop what no result depends on, and what depends on no input: constants keep the value they had."""
+    live, kept = wanted | inside, []
+    for call in reversed(calls):
+        if call.writes & live:
+            live |= call.reads
+            kept.append(call)
+    kept.reverse()
+    mutated = frozenset().union(*(c.writes for c in kept if c.mutates))
+    varying, moving = set(inside) | mutated, []
+    for call in kept:
+        if (call.reads | call.writes) & varying:
+            varying |= call.writes
+            moving.append(call)
+    return moving
+
+
+def _replayable(call: _Call) -> Callable[[], Any]:
+    """The operation, writing where it wrote when it was recorded."""
+    if call.mutates:
+        return partial(call.op, *call.args, **call.kwargs)
+    variant = _out_variant(call.op)
+    if variant is None:
+        return partial(_copy_into, call.outs, call.op, call.args, call.kwargs)
+    names = [a.name for a in variant._schema.arguments if a.is_out]
+    kwargs = {k: v for k, v in call.kwargs.items() if k in {a.name for a in variant._schema.arguments}}
+    if len(names) == 1 and not kwargs:
+        quick = getattr(torch, call.op._schema.name.removeprefix("aten::"), None)
+        if quick is not None and _agrees(quick, call):
+            return partial(quick, *call.args, out=call.outs[0])
+    return partial(variant, *call.args, **kwargs, **dict(zip(names, call.outs, strict=True)))
+
+
+def _out_variant(op: torch._ops.OpOverload) -> torch._ops.OpOverload | None:
+    """The overload that takes the same arguments and writes into given tensors, if the operator has one."""
+    own = [(a.name, str(a.type)) for a in op._schema.arguments]
+    packet = getattr(torch.ops.aten, op._schema.name.removeprefix("aten::"))
+    for name in packet.overloads():
+        other = getattr(packet, name)
+        outs = [a for a in other._schema.arguments if a.is_out]
+        rest = [(a.name, str(a.type)) for a in other._schema.arguments if not a.is_out]
+        if len(outs) == len(op._schema.returns) and outs and rest == own:
+            return other
+    return None
+
+
+def _agrees(quick: Callable[..., Any], call: _Call) -> bool:
+    """Whether torch's own binding, half the overhead of the operator's, takes these arguments to the same bits."""
+    expected = call.op(*call.args)
+    scratch = torch.empty_like(expected)
+    try:
+        quick(*call.args, out=scratch)
+    except (TypeError, RuntimeError):
+        return False
+    return scratch.shape == expected.shape and torch.equal(scratch, expected)
+
+
+def _copy_into(outs: Sequence[Tensor], op: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    for out, new in zip(outs, _tensors((op(*args, **kwargs),)), strict=True):
+        out.copy_(new)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _tensors(tree: Any) -> Iterable[Tensor]:
+    """Every tensor of nested tuples, lists and dicts, in order."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, dict):
+        for value in tree.values():
+            yield from _tensors(value)
+    elif isinstance(tree, (tuple, list)):
+        for value in tree:
+            yield from _tensors(value)
