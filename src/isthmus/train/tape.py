@@ -2,8 +2,8 @@
 
 A step of a stack is plain PyTorch: ``vmap`` over ``functional_call``, then autograd. Most of its time on small models
 is the Python of the model, autograd and vmap. All of these end in a flat sequence of tensor operations, and since a
-step's inputs live in fixed buffers, that sequence is the same every time. :func:`record` runs the step once under a dispatch
-mode that sees the sequence, and keeps every operation with the very tensors it read and wrote. Replaying calls each
+step's inputs live in fixed buffers, that sequence is the same every time. :func:`record` runs the step once under a
+dispatch mode that sees the sequence, and keeps every operation with the very tensors it read and wrote. Replaying calls each
 operation again with ``out=`` on those tensors: views need no call at all, constants are computed once, and nothing is
 allocated.
 
