@@ -1,4 +1,4 @@
-"""What one finished run left: typed, complete, never changed; and the spelling of plain data that hashes stand on."""
+"""A job and what it leaves: typed, complete, never changed; and the spelling of plain data that hashes stand on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from isthmus.seeds import seed
 
 
 class Frozen(BaseModel):
@@ -110,3 +114,20 @@ def difference(there: Any, here: Any, where: str = "") -> str:
         return ""
     show = [text if len(text := json.dumps(value)) <= 60 else text[:57] + "..." for value in (there, here)]
     return f"{where or 'it'} is {show[0]} there and {show[1]} here"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work; ``body`` is plain data and says everything that the result depends on."""
+
+    name: JobName
+    body: Mapping[str, Any]
+
+    @cached_property
+    def id(self) -> str:
+        """The hash that names it."""
+        return digest({**self.body, "job": self.name.model_dump()})
+
+    def seed(self, *purpose: str) -> int:
+        """A seed of the replicate this job belongs to: the same for every family and rival, so that they pair."""
+        return seed(self.body["seed"], self.body["data"], self.name.replicate, *purpose)

@@ -1,0 +1,305 @@
+"""The plan of a comparison: who is asked what, how often, at which budget; expanded into jobs before anything runs.
+
+A job is one family (or one rival of one facet) on one split. A family's job trains all its tuning configurations, so
+that the choice among them never leaves the job, and every family gets the same number of configurations, the same
+steps and the same batches. A job is named by the hash of its own content: what may change its result is in there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import qmc
+from sklearn.base import clone
+
+from isthmus.data.dataset import Dataset
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.families import FAMILIES, named, recipe
+from isthmus.metrics import METRICS
+from isthmus.model import Range, Recipe
+from isthmus.seeds import seed as hashed
+from isthmus.study.record import Job, JobName
+from isthmus.study.store import FORMAT
+from isthmus.train.plan import Plan
+
+LEARNING_RATES = Range(3e-4, 1e-2, log=True)
+RIVAL_FAMILY = "pca"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What fixes a study. Plain data: two studies of equal design have the same jobs.
+
+    Attributes
+    ----------
+    data : dict
+        Name, digest and shape of the data set.
+    families : dict of str to list of dict
+        For each family its tuning configurations: ``{"recipe": ..., "learning_rate": ...}``, the default first.
+    facets : list of str
+        The questions asked.
+    skipped : dict of str to str
+        Questions that these data cannot answer, and why.
+    replicates, configs : int
+        Splits, and tuning configurations of each family.
+    plan : dict
+        How every model is trained.
+    latents : int
+        Width of every code.
+    hidden : list of int
+        Hidden layers of every encoder.
+    seed : int
+        What every other seed is hashed from.
+    """
+
+    data: dict[str, Any]
+    families: dict[str, list[dict[str, Any]]]
+    facets: list[str]
+    skipped: dict[str, str]
+    replicates: int
+    configs: int
+    plan: dict[str, Any]
+    latents: int
+    hidden: list[int]
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``study.json`` keeps."""
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Design:
+        """The design that a ``study.json`` holds."""
+        names = [f.name for f in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in content]
+        if missing:
+            raise BadInput(f"study.json lacks {missing[0]!r}; it is damaged, or not the file of a study")
+        return cls(**{name: content[name] for name in names})
+
+    def views(self) -> dict[str, list[str]]:
+        """Which facets look at which training: ``all`` rows, or ``normal`` rows only."""
+        views = {view: [f for f in self.facets if FACETS[f].view == view] for view in ("all", "normal")}
+        return {view: facets for view, facets in views.items() if facets}
+
+    def left_out(self, view: str, replicate: int) -> str | None:
+        """The class that plays the anomaly in a replicate: another one each time, in a seeded order."""
+        classes = self.data["classes"]
+        if view == "all" or self.data["anomaly"] is not None:
+            return None
+        order = np.random.default_rng(hashed(self.seed, self.data["digest"], "left out")).permutation(len(classes))
+        return str(classes[order[replicate % len(classes)]])
+
+    def jobs(self) -> list[Job]:
+        """All jobs, the longest first, so that workers finish together."""
+        common = {
+            "format": FORMAT,
+            "data": self.data["digest"],
+            "seed": self.seed,
+            "latents": self.latents,
+            "metrics": {name: metric.version for name, metric in METRICS.items()},
+        }
+        families, rivals = [], []
+        for view, facets in self.views().items():
+            for replicate in range(self.replicates):
+                where: dict[str, Any] = {
+                    "view": view,
+                    "replicate": replicate,
+                    "left_out": self.left_out(view, replicate),
+                }
+                for family, configs in self.families.items():
+                    body = {**common, "facets": facets, "plan": self.plan, "configs": configs}
+                    families.append(Job(JobName(kind="family", name=family, **where), body))
+                for facet in facets:
+                    rivals += [
+                        Job(JobName(kind="rival", name=rival, facet=facet, **where), common)
+                        for rival in FACETS[facet].rivals
+                    ]
+        return sorted(families, key=lambda job: -len(job.body["configs"])) + rivals
+
+
+def capacity(shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """Code width and hidden layers that every family gets on rows of this shape, unless told otherwise.
+
+    Examples
+    --------
+    >>> capacity((8, 8)), capacity((4,))
+    ((32, (64,)), (2, ()))
+    """
+    width = math.prod(shape)
+    return min(32, max(1, width // 2)), () if width < 16 else (64,)
+
+
+def design(
+    data: Dataset,
+    *,
+    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 6,
+    plan: Plan | None = None,
+    latents: int | None = None,
+    hidden: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Design:
+    """Expand what was asked into a design.
+
+    Parameters
+    ----------
+    data : Dataset
+        Rows, and labels if there are any.
+    families : str, Recipe, iterable of these, or mapping, default "default"
+        Names (also as one string with commas) or recipes; a mapping names its recipes itself. ``"default"`` is every
+        family of the table. PCA always takes part.
+    facets : str or iterable of str, default "all"
+        Questions to ask; those that the data cannot answer are listed with the reason in ``skipped``.
+    replicates : int, default 5
+        Seeded splits, at least 2.
+    configs : int, default 6
+        Tuning configurations of each family and replicate, the default one included.
+    plan : Plan, optional
+        How every model is trained.
+    latents, hidden : optional
+        Capacity of every family; by default :func:`capacity` of the rows.
+    seed : int, default 0
+        What every other seed is hashed from.
+
+    Raises
+    ------
+    BadInput
+        If a name is unknown, a number makes no sense, or no question can be asked of these data.
+    """
+    for name, value, least in (("replicates", replicates, 2), ("configs", configs, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise BadInput(f"{name} must be a whole number of at least {least}; got {value!r}")
+    plan = plan or Plan()
+    usual = capacity(data.shape)
+    latents = usual[0] if latents is None else latents
+    hidden = usual[1] if hidden is None else tuple(hidden)
+    asked, skipped = _facets(facets, data)
+    matched = {name: _match(name, r, latents, hidden) for name, r in _families(families).items()}
+    return Design(
+        data={
+            "name": data.name,
+            "digest": data.digest,
+            "rows": len(data.x),
+            "shape": list(data.shape),
+            "images": data.images,
+            "classes": list(data.classes),
+            "anomaly": data.anomaly,
+        },
+        families={
+            name: configurations(name, r, data.shape, plan, int(configs), int(seed)) for name, r in matched.items()
+        },
+        facets=asked,
+        skipped=skipped,
+        replicates=int(replicates),
+        configs=int(configs),
+        plan=plan.to_json(),
+        latents=latents,
+        hidden=list(hidden),
+        seed=int(seed),
+    )
+
+
+def configurations(
+    name: str, default: Recipe, shape: Sequence[int], plan: Plan, count: int, seed: int
+) -> list[dict[str, Any]]:
+    """The tuning configurations of one family: its default, then a quasi-random design over its declared space.
+
+    Points of a scrambled Halton sequence (Halton 1960; scrambling after Owen 2017) fill the space more evenly than
+    independent draws do. The learning rate is tuned with the recipe. A family with nothing to tune has one
+    configuration. The draw depends on the family's name and the seed of the study, so replicates share it.
+
+    Returns
+    -------
+    list of dict
+        ``recipe`` (plain data) and ``learning_rate`` (None for a model without parameters).
+    """
+    trains = any(True for _ in default.build(tuple(shape), "gaussian").parameters())
+    space = default.space() | ({"learning_rate": LEARNING_RATES} if trains else {})
+    rate = plan.learning_rate if trains else None
+    found = [{"recipe": default.to_json(), "learning_rate": rate}]
+    if not space:
+        return found
+    stream = np.random.default_rng(hashed(seed, "configurations", name))
+    points = qmc.Halton(len(space), scramble=True, seed=stream).random(count - 1)
+    for point in points:
+        drawn = {field: span.at(float(u)) for (field, span), u in zip(space.items(), point, strict=True)}
+        rate = drawn.pop("learning_rate", None)
+        found.append({"recipe": recipe(default.to_json() | drawn).to_json(), "learning_rate": rate})
+    return found
+
+
+def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """The contenders by name; PCA is always among them."""
+    if isinstance(asked, Mapping):
+        chosen = {str(name): clone(r) for name, r in asked.items()}
+    else:
+        if isinstance(asked, str):
+            asked = (
+                list(FAMILIES) if asked in {"default", "all"} else [n.strip() for n in asked.split(",") if n.strip()]
+            )
+        listed = [asked] if isinstance(asked, Recipe) else list(asked)
+        pairs = [(r.family, clone(r)) if isinstance(r, Recipe) else (r, named(r)) for r in listed]
+        chosen = dict(pairs)
+        if len(chosen) < len(pairs):
+            raise BadInput("two recipes of one family need names of their own: give a dict of name -> recipe")
+    if not chosen:
+        raise BadInput(f"no family given; choose some of {', '.join(FAMILIES)}")
+    for name, r in chosen.items():
+        if not isinstance(r, Recipe):
+            raise BadInput(f"family {name!r} must be a name or a recipe; got {type(r).__name__}")
+    return chosen if RIVAL_FAMILY in chosen else {**chosen, RIVAL_FAMILY: named(RIVAL_FAMILY)}
+
+
+def _match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> Recipe:
+    """The recipe at the capacity of the study. A capacity that its owner set to something else is refused, not lost."""
+    wanted: dict[str, Any] = {"latents": latents}
+    if chosen.backbone != "linear":
+        wanted["hidden"] = hidden
+    for field, value in wanted.items():
+        own, usual = getattr(chosen, field), type(chosen).__dataclass_fields__[field].default
+        if own not in (usual, value):
+            raise BadInput(
+                f"family {name!r} has {field}={own!r}, the study gives every family {value!r}; "
+                f"pass {field}={own!r} to compare, a study matches capacity"
+            )
+    return chosen.set_params(**wanted)
+
+
+def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[str, str]]:
+    """The facets that these data can answer, in the table's order, and why they cannot answer the others."""
+    if isinstance(asked, str):
+        asked = list(FACETS) if asked == "all" else _names(asked)
+    wanted = list(asked)
+    for name in wanted:
+        if name not in FACETS:
+            close = difflib.get_close_matches(str(name), FACETS, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"choose some of {', '.join(FACETS)}"
+            raise BadInput(f"unknown facet {name!r}: {hint}")
+    skipped = {name: reason for name in FACETS if name in wanted and (reason := _obstacle(name, data))}
+    answered = [name for name in FACETS if name in wanted and name not in skipped]
+    if not answered:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "none was given"
+        raise BadInput(f"no facet can be measured on {data.name} ({reasons})")
+    return answered, skipped
+
+
+def _obstacle(name: str, data: Dataset) -> str:
+    """Why a facet cannot be measured on these data, or ""."""
+    if not FACETS[name].labels:
+        return ""
+    if data.y is None:
+        return "needs labels: give a label column or a second array"
+    return "needs at least two classes" if len(data.classes) < 2 else ""
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,152 @@
+"""Forty random ``kill -9``: no finished run is lost, none is done again, and the study completes.
+
+Run as a program, this file is the victim: it imports everything once and forks a driver for every line it reads.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from isthmus.study.jobs import drive
+from isthmus.study.record import Choice, Job, JobName, Record
+from isthmus.study.store import Store
+
+KILLS, JOBS = 40, 240
+DESIGN = {"format": 1, "seed": 0}
+
+
+def jobs(count):
+    body = {"data": "d", "seed": 0}
+    return [Job(JobName(kind="family", name="plain", view="all", replicate=r), body) for r in range(count)]
+
+
+def say(path, line):
+    """One whole line to the harness's own log; the oracle does not trust the store."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, (line + "\n").encode())
+    os.close(handle)
+
+
+def perform(job, log, store):
+    """A light job that leaves what a real one leaves."""
+    say(log, f"began {job.id}")
+    rows = np.random.default_rng(job.seed("rows")).normal(size=64)
+
+    def fill(folder):
+        (folder / "scores.safetensors").write_bytes(save({"row_error": rows}))
+
+    choice = Choice(config=0, metrics={"mse": float(rows.mean())})
+    record = store.commit(Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice}), fill)
+    say(log, f"ended {job.id}")
+    return record
+
+
+def serve(folder, log, count, workers):
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            drive(Store(Path(folder)), jobs(int(count)), log, perform, workers=int(workers))
+            os._exit(0)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+class Victim:
+    """The program below, under the harness's control."""
+
+    def __init__(self, folder, log, count, workers):
+        command = [sys.executable, __file__, folder, log, count, workers]
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | threads,
+            text=True,
+        )
+
+    def start(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self):
+        return int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+
+def said(log, word):
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line.split()[1] for line in lines if line.startswith(word)]
+
+
+def finished(store):
+    good, damaged = store.records(members=True)
+    assert not damaged
+    return set(good)
+
+
+def test_forty_random_kills_lose_nothing_and_repeat_nothing(tmp_path):
+    store, log = Store(tmp_path / "study"), tmp_path / "log"
+    store.create(DESIGN, {})
+    dice, landed = random.Random(0), 0
+    with Victim(store.folder, log, JOBS, 1) as victim:
+        for _ in range(KILLS):
+            before, told = finished(store), len(said(log, "began"))
+            driver = victim.start()
+            time.sleep(dice.uniform(0.0, 0.08))
+            os.kill(driver, signal.SIGKILL)
+            landed += victim.end() == -signal.SIGKILL
+            assert set(said(log, "ended")) <= finished(store)
+            assert before <= finished(store)
+            assert not before & set(said(log, "began")[told:])
+        assert len(finished(store)) > 0
+        victim.start()
+        assert victim.end() == 0
+    assert landed >= KILLS // 2
+    assert finished(store) == {job.id for job in jobs(JOBS)}
+    assert len(said(log, "ended")) == len(set(said(log, "ended"))) >= JOBS - KILLS
+    assert sorted(os.listdir(store.folder)) == [".busy", ".lock", "runs", "study.json"]
+    assert set(os.listdir(store.runs)) == finished(store)
+
+
+def test_workers_of_a_killed_driver_leave_and_the_study_goes_on(tmp_path):
+    store, log = Store(tmp_path / "study"), tmp_path / "log"
+    store.create(DESIGN, {})
+    count = 2000
+    with Victim(store.folder, log, count, 2) as victim:
+        driver = victim.start()
+        until = time.monotonic() + 60
+        while not said(log, "ended") and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(driver, signal.SIGKILL)
+        assert victim.end() == -signal.SIGKILL
+        with store.locked():  # returns once no worker of the dead driver is at work
+            before, began = finished(store), len(said(log, "began"))
+            assert 0 < len(before) < count
+            time.sleep(0.5)
+            assert len(said(log, "began")) == began
+            assert finished(store) == before
+    wanted = jobs(len(before) + 20)
+    drive(store, wanted, log, perform, workers=1)
+    assert {job.id for job in wanted} <= finished(store)
+    assert len(said(log, "ended")) == len(set(said(log, "ended")))
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])
