@@ -1,0 +1,309 @@
+"""The drawings of the page, as plain plotly dictionaries: numbers and structure here, colours of the theme in the page.
+
+Plotly reads a small markup language in every text it draws, so each text from outside goes through :func:`label`.
+Hover templates are ours alone; outside texts reach them as data, never as part of the template.
+"""
+
+import html
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Figure = dict[str, Any]
+
+ACCENT, SECOND, QUIET, ALARM = "#4477AA", "#CC8822", "#888888", "#CC3311"
+"""Autoencoders and validation; training; rivals; outside the rope. Readable on light and dark ground."""
+PALETTE = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
+"""Paul Tol's *bright* scheme, safe for colour-blind readers."""
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
+"""After seven labels the colours start again with the next shape."""
+POINTS = 160
+"""A curve is thinned to about this many points; its last one is always kept."""
+
+
+class Estimate(NamedTuple):
+    """A mean with its interval; ``low`` and ``high`` are None where there is none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def plain(text: object, most: int = 60) -> str:
+    """Text from outside, made harmless to layout: control and direction marks become visible, long texts are cut.
+
+    Examples
+    --------
+    >>> plain("a\\x00b\\u202ec")
+    'a�b�c'
+    >>> plain("x" * 9, most=5)
+    'xxxx…'
+    """
+    shown = "".join("�" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} else c for c in str(text))
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def label(text: object, most: int = 28) -> str:
+    """Text from outside for plotly: :func:`plain`, then every sign of its markup language escaped.
+
+    Examples
+    --------
+    >>> label("<b>&")
+    '&lt;b&gt;&amp;'
+    """
+    return html.escape(plain(text, most), quote=False)
+
+
+def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str) -> Figure:
+    """Differences with intervals against the region of practical equivalence.
+
+    Parameters
+    ----------
+    rows : sequence of (name, difference, rival)
+        Top to bottom.
+    rope : float
+        Half-width of the grey band around zero.
+    axis : str
+        What the horizontal axis says.
+    """
+    data = []
+    for rival, colour in ((False, ACCENT), (True, QUIET)):
+        part = [(name, e) for name, e, is_rival in rows if is_rival == rival]
+        if part:
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "x": [e.mean for _, e in part],
+                    "y": [label(name) for name, _ in part],
+                    "marker": {"color": colour, "size": 9, "symbol": "square" if rival else "circle"},
+                    "error_x": _bars([e for _, e in part], colour),
+                    "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
+                }
+            )
+    layout = _layout(height=70 + 30 * len(rows), xaxis=axis, yaxis="")
+    layout["yaxis"] |= {"categoryorder": "array", "categoryarray": [label(name) for name, _, _ in rows][::-1]}
+    layout["xaxis"] |= {"zeroline": True}
+    layout["shapes"] = [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": -rope,
+            "x1": rope,
+            "y0": 0,
+            "y1": 1,
+            "layer": "below",
+            "line": {"width": 0},
+            "fillcolor": "rgba(128,128,128,0.22)",
+        }
+    ]
+    return {"data": data, "layout": layout}
+
+
+def curves(
+    histories: Sequence[tuple[Mapping[str, Sequence[float | None]], int]], steps: str, train: str, valid: str
+) -> Figure:
+    """Training and validation loss against steps, one pair of lines per replicate, a dot where the kept weights are.
+
+    Parameters
+    ----------
+    histories : sequence of (history, best_step)
+        ``history`` has the keys "step", "train" and "valid".
+    steps, train, valid : str
+        Words for the axis and the two kinds of line.
+    """
+    data: list[Figure] = []
+    seen: list[float] = []
+    for history, best in histories:
+        xs = list(history.get("step", ()))
+        for key, name, colour, dash in (("train", train, SECOND, "dot"), ("valid", valid, ACCENT, "solid")):
+            points = [(x, y) for x, y in zip(xs, history.get(key, ()), strict=False) if x is not None and _real(y)]
+            if not points:
+                continue
+            line = _thin(points)
+            seen += [y for _, y in line if y is not None]
+            trace = {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "x": [x for x, _ in line],
+                "y": [y for _, y in line],
+            }
+            trace |= {"line": {"color": colour, "width": 1.4, "dash": dash}, "opacity": 0.85}
+            data.append(trace | {"hovertemplate": f"{name}: %{{y:.4g}} (%{{x}})<extra></extra>"})
+            if key == "valid":
+                x, y = min(points, key=lambda point: abs(point[0] - best))
+                dot = {"type": "scatter", "mode": "markers", "x": [x], "y": [y], "hoverinfo": "skip"}
+                data.append(dot | {"marker": {"color": ACCENT, "size": 6}})
+    layout = _layout(height=210, xaxis=steps, yaxis="")
+    layout["margin"] |= {"l": 46, "t": 6, "b": 38}
+    if seen and min(seen) > 0 and max(seen) > 8 * min(seen):
+        layout["yaxis"] |= {"type": "log", "dtick": "D2" if max(seen) < 50 * min(seen) else 1}
+    return {"data": data, "layout": layout}
+
+
+def scatter(
+    points: Sequence[tuple[str, Estimate, Estimate, bool]], xaxis: str, yaxis: str, *, log: bool = False
+) -> Figure:
+    """One named point per contestant with the intervals of both coordinates.
+
+    Parameters
+    ----------
+    points : sequence of (name, x, y, rival)
+    xaxis, yaxis : str
+        What the axes say.
+    log : bool, default False
+        Logarithmic horizontal axis; drawn only if every x is positive.
+    """
+    log = log and all(x.mean > 0 for _, x, _, _ in points)
+    places = _places([(math.log10(x.mean) if log else x.mean, y.mean) for _, x, y, _ in points])
+    data = []
+    for rival, colour in ((False, ACCENT), (True, QUIET)):
+        part = [(p, place) for p, place in zip(points, places, strict=True) if p[3] == rival]
+        if part:
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers+text",
+                    "x": [p[1].mean for p, _ in part],
+                    "y": [p[2].mean for p, _ in part],
+                    "text": [label(p[0]) for p, _ in part],
+                    "textposition": [place for _, place in part],
+                    "cliponaxis": False,
+                    "marker": {"color": colour, "size": 10, "symbol": "square" if rival else "circle"},
+                    "error_x": _bars([p[1] for p, _ in part], colour, faint=True),
+                    "error_y": _bars([p[2] for p, _ in part], colour, faint=True),
+                    "hovertemplate": "%{text}: %{x:.4g}, %{y:.4g}<extra></extra>",
+                }
+            )
+    layout = _layout(height=420, xaxis=xaxis, yaxis=yaxis)
+    layout["margin"] |= {"r": 46, "t": 24}
+    if log:
+        layout["xaxis"] |= {"type": "log", "dtick": 1}
+    return {"data": data, "layout": layout}
+
+
+def codes(points: Sequence[tuple[float, float]], labels: Sequence[int] | None, classes: Sequence[str]) -> Figure:
+    """Codes on a plane, coloured by label (all alike if there are no labels)."""
+    kinds = sorted(set(labels)) if labels is not None else [None]
+    data = []
+    for kind in kinds:
+        part = [p for i, p in enumerate(points) if labels is None or labels[i] == kind]
+        colour, symbol = (QUIET, "circle") if kind is None else mark(kind)
+        name = "" if kind is None else label(classes[kind] if 0 <= kind < len(classes) else kind)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "x": [round(float(x), 3) for x, _ in part],
+                "y": [round(float(y), 3) for _, y in part],
+                "marker": {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.8},
+                "hovertemplate": "%{fullData.name}<extra></extra>" if name else "<extra></extra>",
+            }
+        )
+    layout = _layout(height=240, xaxis="", yaxis="")
+    layout["margin"] = {"l": 8, "r": 8, "t": 8, "b": 8}
+    for axis in ("xaxis", "yaxis"):
+        layout[axis] |= {"showticklabels": False, "showgrid": False, "zeroline": False}
+    layout["yaxis"] |= {"scaleanchor": "x"}
+    return {"data": data, "layout": layout}
+
+
+def tuning(rows: Sequence[tuple[str, float, bool]], axis: str, chosen: str, tried: str) -> Figure:
+    """Every tried configuration as a dot, the chosen ones filled: ``rows`` are (family, criterion, is chosen)."""
+    names = list(dict.fromkeys(name for name, _, _ in rows))
+    data = []
+    for is_chosen in (False, True):
+        part = [(name, value) for name, value, picked in rows if picked == is_chosen]
+        marker = {"color": ACCENT, "size": 9} if is_chosen else {"color": QUIET, "size": 8, "symbol": "circle-open"}
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": chosen if is_chosen else tried,
+                "x": [value for _, value in part],
+                "y": [label(name) for name, _ in part],
+                "marker": marker,
+                "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
+            }
+        )
+    layout = _layout(height=90 + 30 * len(names), xaxis=axis, yaxis="")
+    layout["yaxis"] |= {"categoryorder": "array", "categoryarray": [label(name) for name in names][::-1]}
+    values = [value for _, value, _ in rows]
+    if values and min(values) > 0 and max(values) > 8 * min(values):
+        layout["xaxis"] |= {"type": "log"}
+    return {"data": data, "layout": layout}
+
+
+def mark(kind: int) -> tuple[str, str]:
+    """Colour and shape of the label number ``kind``."""
+    return PALETTE[kind % len(PALETTE)], SYMBOLS[kind // len(PALETTE) % len(SYMBOLS)]
+
+
+def _real(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _thin(points: Sequence[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+    step = max(1, len(points) // POINTS)
+    kept = list(points[::step])
+    if kept[-1] != points[-1]:
+        kept.append(points[-1])
+    return [(x, None if y is None else float(f"{y:.5g}")) for x, y in kept]
+
+
+def _bars(estimates: Sequence[Estimate], colour: str, *, faint: bool = False) -> Figure:
+    """Plotly's error bars; an estimate without interval gets none."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0 if e.high is None else e.high - e.mean for e in estimates],
+        "arrayminus": [0 if e.low is None else e.mean - e.low for e in estimates],
+        "color": colour,
+        "thickness": 1 if faint else 2,
+        "width": 0 if faint else 4,
+    }
+
+
+def _layout(height: int, xaxis: str, yaxis: str) -> Figure:
+    """What every drawing shares. Ranges are fixed, so that a finger on a phone scrolls the page."""
+    axis: Figure = {"fixedrange": True, "automargin": True, "zeroline": False, "ticks": ""}
+    return {
+        "height": height,
+        "showlegend": False,
+        "dragmode": False,
+        "hovermode": "closest",
+        "margin": {"l": 10, "r": 16, "t": 10, "b": 44},
+        "xaxis": axis | {"title": {"text": xaxis}},
+        "yaxis": axis | {"title": {"text": yaxis}},
+    }
+
+
+def _places(points: Sequence[tuple[float, float]]) -> list[str]:
+    """For each point the side on which its name meets the fewest other points and names."""
+    if not points:
+        return []
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    wide, tall = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
+    spots = [((x - min(xs)) / wide, (y - min(ys)) / tall) for x, y in points]
+    sides = {
+        "top center": (0.0, 0.05),
+        "bottom center": (0.0, -0.05),
+        "middle right": (0.09, 0.0),
+        "middle left": (-0.09, 0.0),
+    }
+    taken = list(spots)
+    places = []
+    for x, y in spots:
+
+        def crowd(side: str, x: float = x, y: float = y) -> int:
+            dx, dy = sides[side]
+            return sum(abs(x + dx - a) < 0.13 and abs(y + dy - b) < 0.05 for a, b in taken if (a, b) != (x, y))
+
+        side = min(sides, key=crowd)
+        places.append(side)
+        taken.append((x + sides[side][0], y + sides[side][1]))
+    return places

@@ -1,0 +1,140 @@
+"""How everything was measured, and what a reader should be warned of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.metrics import METRICS
+from isthmus.report import tables
+from isthmus.report.contests import Contest
+from isthmus.report.figures import plain
+from isthmus.report.tables import BLANK, Cell, Grid, Row
+from isthmus.report.words import Words
+from isthmus.study.design import Design
+
+Record = Mapping[str, Any]
+FEW = 5
+"""Fewer replicates than this deserve a warning."""
+
+
+def directions() -> dict[str, bool | None]:
+    """For each metric whether higher is better; None where neither end is."""
+    return {name: metric.higher for name, metric in METRICS.items()}
+
+
+def planned(design: Mapping[str, Any]) -> int:
+    """How many runs the whole study has."""
+    return len(Design.from_json(design).jobs())
+
+
+def chosen(record: Record) -> Mapping[str, Any] | None:
+    """The configuration whose curves are shown: the first facet's choice."""
+    for choice in record["facets"].values():
+        if choice.get("config") is not None:
+            config: Mapping[str, Any] = record["configs"][choice["config"]]
+            return config
+    return record["configs"][0] if record["configs"] else None
+
+
+def method(
+    design: Mapping[str, Any],
+    records: Sequence[Record],
+    duels: Sequence[Contest],
+    t: Words,
+    shown: Mapping[str, str],
+) -> dict[str, Any]:
+    """The section's texts and tables."""
+    data, plan = design["data"], design["plan"]
+    first = next((r for r in records if r["sizes"]), None)
+    sizes = first["sizes"] if first else {}
+    versions = {plain(k): plain(v, 200) for r in records for k, v in r["versions"].items()}
+    return {
+        "data": _data(design, t),
+        "splits": t("method.splits_text", **{k: f"{sizes[k]:,}" if k in sizes else BLANK for k in ("train", "valid", "test")}),
+        "budget": t(
+            "method.budget_text",
+            configs=design["configs"],
+            replicates=design["replicates"],
+            steps=f"{plan['steps']:,}",
+            batch=plan["batch"],
+        ),
+        "purposes": _purposes(duels, t),
+        "warnings": _warnings(design, records, t) or [t("method.warning_none")],
+        "failures": _failures(records, t, shown),
+        "plan": [(plain(k), plain(_value(v))) for k, v in plan.items()],
+        "recipes": [(shown[name], _recipe(configs)) for name, configs in design["families"].items()],
+        "versions": [(k, v) for k, v in sorted(versions.items())],
+    }
+
+
+def _data(design: Mapping[str, Any], t: Words) -> list[tuple[str, str]]:
+    data = design["data"]
+    classes = [plain(c, 28) for c in data.get("classes", ())]
+    rows = [
+        (t("method.file"), plain(data.get("source") or data["name"], 200)),
+        (t("method.rows"), f"{data['rows']:,}"),
+        (t("method.shape"), " × ".join(map(str, data["shape"]))),
+        (t("method.labels"), t("page.comma").join(classes[:40]) + (" …" if len(classes) > 40 else "") if classes else t("page.none")),
+    ]
+    if data.get("anomaly") is not None:
+        rows.append((t("method.anomaly"), plain(data["anomaly"])))
+    rows += [
+        (t("method.digest"), plain(data["digest"], 80)),
+        (t("method.latents"), str(design["latents"])),
+        (t("method.seed"), str(design["seed"])),
+    ]
+    return rows
+
+
+def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
+    heads = [("", []), *((t("method." + key), list[str]()) for key in ("metric", "rope", "criterion"))]
+    rows = []
+    for duel in duels:
+        metric = t.name("metrics", duel.metric)
+        cells = [
+            Cell(f"{metric} ({tables.direction(duel.higher, t)})", relation="text"),
+            Cell(f"±{tables.number(duel.rope)}"),
+            Cell(t.name("sees", duel.facet, BLANK), relation="text"),
+        ]
+        rows.append(Row(t.name("facets", duel.facet), cells))
+    return Grid(t("method.purposes"), heads, rows)
+
+
+def _warnings(design: Mapping[str, Any], records: Sequence[Record], t: Words) -> list[str]:
+    found = []
+    for key in ("duplicates", "constant"):
+        most = max((r["sizes"].get(key, 0) for r in records), default=0)
+        if most:
+            found.append(t("method." + key, n=f"{most:,}"))
+    left = {r["job"]["left_out"]: None for r in records if r["job"]["left_out"] is not None}
+    if left:
+        found.append(t("method.left_out", names=t("page.comma").join(plain(name, 28) for name in left)))
+    ends = [config["status"] for r in records if (config := chosen(r)) is not None]
+    if "cut" in ends:
+        found.append(t("method.cut", n=ends.count("cut"), total=len(ends)))
+    if design["replicates"] < FEW:
+        found.append(t("method.few", n=design["replicates"]))
+    return found
+
+
+def _failures(records: Sequence[Record], t: Words, shown: Mapping[str, str]) -> Grid | None:
+    rows = []
+    for r in records:
+        if r["status"] != "ok":
+            job = r["job"]
+            where = [t("method.replicate", n=job["replicate"] + 1)]
+            where += [t.name("facets", job["facet"])] if job["facet"] else []
+            name = shown[job["name"]] + t("page.comma") + t("page.comma").join(where)
+            cells = [Cell(t.name("status", r["status"])), Cell(plain(r["message"], 400) or BLANK, relation="text")]
+            rows.append(Row(name, cells))
+    heads = [(t("method.failure"), list[str]()), (t("tuning.status"), []), (t("method.message"), [])]
+    return Grid(t("method.failures"), heads, rows) if rows else None
+
+
+def _recipe(configs: Sequence[Mapping[str, Any]]) -> str:
+    recipe = configs[0]["recipe"]
+    return plain(", ".join(f"{k}={_value(v)}" for k, v in recipe.items() if k != "family"), 600)
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

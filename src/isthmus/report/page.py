@@ -1,0 +1,292 @@
+"""The content of the page, section by section, from a study's folder: texts, tables and drawings, no HTML."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.report import answers, exhibits, figures, method, tables
+from isthmus.report.contests import Contest, contests, estimates
+from isthmus.report.exhibits import Drawn
+from isthmus.report.figures import Figure, plain
+from isthmus.report.words import Words
+
+SHAPES = {
+    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
+    "diamond": "M0-5L5 0L0 5L-5 0z",
+    "square": "M-4-4H4V4H-4z",
+    "triangle-up": "M0-4.5L5 4.5H-5z",
+    "cross": "M-1.7-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5V-1.7H-1.7z",
+    "x": "M-4.5-2.2L-2.2-4.5L0-2.2L2.2-4.5L4.5-2.2L2.2 0L4.5 2.2L2.2 4.5L0 2.2L-2.2 4.5L-4.5 2.2L-2.2 0z",
+    "star": "M0-5L1.5-1.6H5L2.1.7L3.2 4.4L0 2.2L-3.2 4.4L-2.1.7L-5-1.6H-1.5z",
+}
+"""Plotly's marker shapes as SVG paths for the legend of the maps."""
+Record = Mapping[str, Any]
+
+
+class Gallery:
+    """The drawings of the page; a drawing is known by its place in the list."""
+
+    def __init__(self) -> None:
+        self.figures: list[Figure] = []
+
+    def add(self, figure: Figure) -> int:
+        """Hang up one more; returns its number."""
+        self.figures.append(figure)
+        return len(self.figures) - 1
+
+
+def page(study: Any, t: Words) -> dict[str, Any]:
+    """Everything the templates want, by name."""
+    design: Mapping[str, Any] = study.design
+    records = sorted(map(_plain, study.records), key=_order)
+    trained = [r for r in records if r["job"]["kind"] == "family"]
+    duels = contests(study, records)
+    shown = _shown(design, records, t)
+    classes = [plain(c, 28) for c in design["data"].get("classes", ())]
+    shows = exhibits.read(study.folder, trained)
+    gallery = Gallery()
+    reconstructions = exhibits.reconstructions(shows, t, shown)
+    maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, classes, t, shown)]
+    asked = [d for d in duels if d.ranked]
+    content: dict[str, Any] = {
+        "data": plain(design["data"]["name"], 80),
+        "facts": _facts(design, shown, t),
+        "notices": _notices(study, records, t),
+        "answers": _answers(design, duels, classes, t, shown),
+        "overview": tables.overview(asked, t, shown),
+        "signs": list(tables.SIGNS.items()),
+        "excluded": _excluded(duels, t, shown),
+        "details": [
+            tables.details(d, estimates(d.facet, records), method.directions(), t, shown) for d in asked
+        ],
+        "evidence": _evidence(asked, gallery, t, shown),
+        "curves": _curves(trained, gallery, t, shown),
+        "reconstructions": reconstructions,
+        "filters": exhibits.filters(shows, t, shown),
+        "maps": maps,
+        "legend": _legend(classes) if classes and maps else [],
+        "scatters": _scatters(records, duels, gallery, t, shown),
+        "tunings": _tunings(trained, design, gallery, t, shown),
+        "configurations": _configurations(trained, t, shown),
+        "method": method.method(design, records, duels, t, shown),
+        "command": design.get("command") or "",
+        "figures": gallery.figures,
+    }
+    wanted = {
+        "answer": True,
+        "table": True,
+        "evidence": content["evidence"],
+        "curves": content["curves"],
+        "pictures": reconstructions or content["filters"],
+        "codes": maps,
+        "scatters": content["scatters"],
+        "tuning": trained,
+        "method": True,
+        "repeat": True,
+    }
+    return content | {"sections": [key for key, there in wanted.items() if there]}
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    return record if isinstance(record, dict) else record.model_dump(mode="json")
+
+
+def _order(record: Record) -> tuple[str, str, str, int]:
+    job = record["job"]
+    return job["kind"], job["name"], job["view"], job["replicate"]
+
+
+def _shown(design: Mapping[str, Any], records: Sequence[Record], t: Words) -> dict[str, str]:
+    """What each contestant is called on the page, in the order of the design; names that coincide keep their own."""
+    names = list(dict.fromkeys([*design["families"], *(r["job"]["name"] for r in records)]))
+    shown = {name: t.name("contestants", name, plain(name, 40)) for name in names}
+    twice = {text for text in shown.values() if list(shown.values()).count(text) > 1}
+    return {name: f"{text} ({plain(name, 40)})" if text in twice else text for name, text in shown.items()}
+
+
+def _facts(design: Mapping[str, Any], shown: Mapping[str, str], t: Words) -> str:
+    data = design["data"]
+    shape, classes = data["shape"], data.get("classes", ())
+    size = "×".join(map(str, shape))
+    key, fill = ("page.shape_table", {"n": size}) if len(shape) < 2 else ("page.shape_image", {"shape": size})
+    return t(
+        "page.facts",
+        rows=f"{data['rows']:,}",
+        shape=t(key, **fill),
+        classes=t("page.classes", n=len(classes)) if classes else "",
+        contestants=len(shown),
+        replicates=design["replicates"],
+        configs=design["configs"],
+    )
+
+
+def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str, str]]:
+    """What a reader must know before the answer: that the study is half done, that runs went wrong."""
+    found = []
+    done, total = len(records), method.planned(study.design)
+    if not records:
+        found.append((t("page.half_title"), t("page.half_empty")))
+    elif done < total:
+        text = t("page.half_text", done=done, total=total, missing=total - done)
+        found.append((t("page.half_title"), text))
+    bad = [r["status"] for r in records if r["status"] != "ok"]
+    if bad:
+        text = t("page.trouble_text", failed=bad.count("failed"), diverged=bad.count("diverged"))
+        found.append((t("page.trouble_title"), text))
+    return found
+
+
+def _answers(
+    design: Mapping[str, Any], duels: Sequence[Contest], classes: Sequence[str], t: Words, shown: Mapping[str, str]
+) -> list[answers.Answer]:
+    given = [answers.answer(duel, t, shown) for duel in duels]
+    left = design.get("skipped", {})
+    return given + [answers.skipped(facet, plain(reason, 200), len(classes), t) for facet, reason in left.items()]
+
+
+def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:
+    return [
+        t("table.excluded_line", name=shown[s.name], facet=t.name("facets", duel.facet), reason=plain(s.reason, 300))
+        for duel in duels
+        for s in duel.standings
+        if s.relation == "excluded"
+    ]
+
+
+def _evidence(
+    duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    found = []
+    for duel in duels:
+        rows = [(shown[s.name], s.difference, s.rival) for s in duel.ranked if s.difference is not None]
+        if not rows or duel.leader is None:
+            continue
+        leader, metric = shown[duel.leader.name], t.name("metrics", duel.metric)
+        facet = t.name("facets", duel.facet)
+        axis = t("evidence.axis_higher" if duel.higher else "evidence.axis_lower", leader=leader, metric=metric)
+        found.append(
+            {
+                "title": f"{facet}{t('page.colon')}{metric}",
+                "rope": t("evidence.rope", rope=tables.number(duel.rope), unit=""),
+                "figure": gallery.add(figures.forest(rows, duel.rope, figures.label(axis, 90))),
+                "alt": t("evidence.alt", facet=facet, n=len(rows), leader=leader),
+                "table": tables.evidence(duel, t, shown),
+            }
+        )
+    return found
+
+
+def _curves(
+    trained: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]
+) -> list[Drawn]:
+    found = []
+    for name, records in _by_family(trained).items():
+        chosen = [config for record in records if (config := method.chosen(record)) is not None]
+        if not chosen:
+            continue
+        histories = [(c["history"], c["best_step"]) for c in chosen]
+        figure = figures.curves(histories, t("curves.steps"), t("curves.train"), t("curves.valid"))
+        number = gallery.add(figure) if len(figure["data"]) and _moves(figure) else -1
+        found.append(Drawn(shown[name], number, t("curves.alt", name=shown[name]), _ends(chosen, t)))
+    return sorted(found, key=lambda drawn: drawn.figure < 0)
+
+
+def _moves(figure: Figure) -> bool:
+    return any(len(trace["x"]) > 1 for trace in figure["data"])
+
+
+def _ends(chosen: Sequence[Mapping[str, Any]], t: Words) -> str:
+    """How the chosen trainings ended: converged, cut or diverged, and which weights were kept."""
+    ends = [c["status"] for c in chosen]
+    if set(ends) == {"closed form"}:
+        return t("curves.closed")
+    said = [
+        t("curves." + end, n=ends.count(end), total=len(ends))
+        for end in ("converged", "cut", "diverged")
+        if end in ends
+    ]
+    low, high = min(c["best_step"] for c in chosen), max(c["best_step"] for c in chosen)
+    said.append(t("curves.best", low=low) if low == high else t("curves.best_range", low=low, high=high))
+    return t("page.stop").join(said)
+
+
+def _by_family(trained: Sequence[Record]) -> dict[str, list[Record]]:
+    """Finished records by family, of the trainings on all rows where there are any."""
+    views = {r["job"]["view"] for r in trained}
+    view = "all" if "all" in views else "normal"
+    found: dict[str, list[Record]] = {}
+    for record in trained:
+        if record["job"]["view"] == view and record["configs"]:
+            found.setdefault(record["job"]["name"], []).append(record)
+    return found
+
+
+def _legend(classes: Sequence[str]) -> list[tuple[str, str, str]]:
+    return [(name, colour, SHAPES[shape]) for name, (colour, shape) in zip(classes, map(figures.mark, range(len(classes))), strict=True)]
+
+
+def _scatters(
+    records: Sequence[Record], duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    every = {d.facet: estimates(d.facet, records) for d in duels}
+    rival = {s.name: s.rival for d in duels for s in d.standings}
+    found = []
+    for key, (xfacet, xmetric), (yfacet, ymetric), log in (
+        ("sparsity", ("sparsity", "l0"), ("reconstruction", "mse"), False),
+        ("cost", ("cost", "train_seconds"), ("reconstruction", "mse"), True),
+    ):
+        xs, ys = every.get(xfacet, {}), every.get(yfacet, {})
+        points = [
+            (shown[name], xs[name][xmetric], ys[name][ymetric], rival.get(name, False))
+            for name in xs
+            if xmetric in xs[name] and ymetric in ys.get(name, {})
+        ]
+        if len(points) > 1:
+            x, y = t.name("metrics", xmetric), t.name("metrics", ymetric)
+            figure = figures.scatter(points, x, y, log=log)
+            found.append(
+                {
+                    "title": t("scatters." + key),
+                    "text": t(f"scatters.{key}_text"),
+                    "figure": gallery.add(figure),
+                    "alt": t("scatters.alt", x=x, y=y, n=len(points)),
+                }
+            )
+    return found
+
+
+def _tunings(
+    trained: Sequence[Record], design: Mapping[str, Any], gallery: Gallery, t: Words, shown: Mapping[str, str]
+) -> list[Drawn]:
+    found = []
+    for facet in design["facets"]:
+        rows = []
+        for record in trained:
+            choice = record["facets"].get(facet, {}).get("config")
+            for i, config in enumerate(record["configs"]):
+                value = config["criteria"].get(facet)
+                if value is not None and len(record["configs"]) > 1:
+                    rows.append((shown[record["job"]["name"]], value, i == choice))
+        if rows:
+            name = t.name("facets", facet)
+            figure = figures.tuning(_within(rows), t("tuning.axis", facet=name), t("tuning.chosen"), t("tuning.tried"))
+            found.append(Drawn(name, gallery.add(figure), t("tuning.alt", facet=name)))
+    return found
+
+
+def _within(rows: Sequence[tuple[str, float, bool]]) -> list[tuple[str, float, bool]]:
+    """Without the dots so far out that they would squeeze all others; every chosen one stays."""
+    values = [value for _, value, _ in rows]
+    low, _, high = statistics.quantiles(values, n=4) if len(values) > 1 else (values[0],) * 3
+    most = high + 6 * (high - low)
+    return [row for row in rows if row[2] or row[1] <= most]
+
+
+def _configurations(
+    trained: Sequence[Record], t: Words, shown: Mapping[str, str]
+) -> list[tuple[str, tables.Grid]]:
+    found = []
+    for name, records in _by_family(trained).items():
+        grid = tables.configurations(shown[name], records, t)
+        found.append((t("tuning.details", name=shown[name], n=len(grid.rows)), grid))
+    return found
