@@ -1,0 +1,255 @@
+"""The scikit-learn face: any family as a transformer, in pipelines, grid searches and frames."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+import warnings
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.families import named
+from isthmus.model import Model, Recipe
+from isthmus.train.fitted import Fitted, fit
+from isthmus.train.loop import Progress
+from isthmus.train.plan import Plan
+
+BLOCK = 4096  # rows encoded at a time: bounds memory, whatever comes in
+PLAN = tuple(Plan.__dataclass_fields__)
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """An autoencoder as a scikit-learn transformer: ``transform`` gives the code, ``inverse_transform`` the data.
+
+    Parameters
+    ----------
+    recipe : str or Recipe, default "plain"
+        A family's name, or a recipe with its hyper-parameters. They are reachable as ``recipe__strength``, also when
+        a name was given.
+    latents : int, optional
+        Width of the code; None leaves it to the recipe.
+    steps, batch, learning_rate, schedule, warmup, clip, weight_decay, check, patience, tolerance, factor, drops
+        How to train: the fields of :class:`isthmus.train.plan.Plan`, with its defaults.
+    scale : {"auto", "standard", "unit", "none"}, default "auto"
+        Scaling of the columns, fitted on the training rows and undone by ``inverse_transform``.
+    validation : float, default 0.2
+        Share of the rows that early stopping looks at and training does not.
+    random_state : int, RandomState or None, default None
+        Fixes the validation rows, the initial weights, the order of the rows and all noise. torch's global random
+        state, thread count and default dtype are left alone.
+    verbose : int, default 0
+        1 prints a line at every check.
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+        Model, recipe, scaler, plan and outcome; what :func:`isthmus.save` takes.
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of the rows given to ``fit``: the reconstruction that ``score`` counts as zero.
+    n_iter_ : int
+        Optimiser steps taken; 0 for a family in closed form.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    Notes
+    -----
+    Codes and reconstructions have the dtype of their input. Training is in float32; float64 input is encoded in
+    float64, so that a row's code does not depend on the rows beside it beyond 1e-15.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> codes = Autoencoder("pca", latents=2, random_state=0).fit_transform(X)
+    >>> codes.shape
+    (150, 2)
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe = "plain",
+        *,
+        latents: int | None = None,
+        steps: int = Plan.steps,
+        batch: int = Plan.batch,
+        learning_rate: float = Plan.learning_rate,
+        schedule: str = Plan.schedule,
+        warmup: int = Plan.warmup,
+        clip: float | None = Plan.clip,
+        weight_decay: float = Plan.weight_decay,
+        check: int = Plan.check,
+        patience: int = Plan.patience,
+        tolerance: float = Plan.tolerance,
+        factor: float = Plan.factor,
+        drops: int = Plan.drops,
+        scale: str = "auto",
+        validation: float = 0.2,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.recipe = recipe
+        self.latents = latents
+        self.steps = steps
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warmup = warmup
+        self.clip = clip
+        self.weight_decay = weight_decay
+        self.check = check
+        self.patience = patience
+        self.tolerance = tolerance
+        self.factor = factor
+        self.drops = drops
+        self.scale = scale
+        self.validation = validation
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``recipe__field`` works on a family's name too, which becomes its default recipe first."""
+        recipe = params.get("recipe", self.recipe)
+        if isinstance(recipe, str) and any(name.startswith("recipe__") for name in params):
+            params["recipe"] = named(recipe)
+        return super().set_params(**params)
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train on the rows of ``X`` (n, n_features); ``y`` is ignored.
+
+        Raises
+        ------
+        BadInput
+            A ``ValueError``: if a parameter makes no sense, or ``X`` cannot be used as given.
+        """
+        X = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2))
+        train, valid, number = self._split(len(X))
+        plan = Plan(**{name: _plain(getattr(self, name)) for name in PLAN})
+        self.fitted_: Fitted = fit(
+            self._recipe(),
+            X[train],
+            valid=X[valid],
+            plan=plan,
+            seed=number,
+            scale=self.scale,
+            columns=getattr(self, "feature_names_in_", ()),
+            watch=_say if self.verbose else None,
+        )
+        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        self.n_iter_ = self.fitted_.outcome.steps
+        self._n_features_out = self.fitted_.model.latents
+        if self.fitted_.outcome.status in {"cut", "diverged"}:
+            warnings.warn(_advice(self.fitted_, plan), ConvergenceWarning, stacklevel=2)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
+        """The codes of rows: (n, n_features) -> (n, latents)."""
+        check_is_fitted(self)
+        return self._encode(self._scaled(self._rows(X)))
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
+        """The rows that codes stand for, in the units of the data: (n, latents) -> (n, n_features)."""
+        check_is_fitted(self)
+        Z = np.asarray(check_array(X, dtype=[np.float64, np.float32]))
+        if Z.shape[1] != self._n_features_out:
+            raise BadInput(f"X has {Z.shape[1]} columns, but the code of this autoencoder has {self._n_features_out}")
+        scaler = self.fitted_.scaler
+        return (self._decode(Z) * scaler.scale + scaler.shift).astype(Z.dtype)
+
+    def score_samples(self, X: ArrayLike) -> NDArray[Any]:
+        """How well each row is reconstructed: minus its mean squared error per element, in scaled units; (n,).
+
+        Higher is more normal, as in scikit-learn's outlier detectors.
+        """
+        check_is_fitted(self)
+        return -self._squares(self._scaled(self._rows(X))).mean(axis=1)
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Explained variance about the training mean, in scaled units: 1 is perfect, 0 is as good as the mean.
+
+        If no row differs from the training mean, a perfect reconstruction scores 1 and any other 0.
+        """
+        check_is_fitted(self)
+        scaled = self._scaled(self._rows(X))
+        error = float(self._squares(scaled).sum())
+        spread = float(np.square(scaled - self._scaled(self.mean_[None])).sum())
+        if spread == 0:
+            return float(error == 0)
+        return 1 - error / spread
+
+    def _recipe(self) -> Recipe:
+        """A fresh recipe: what ``fit`` does must not show in the parameters."""
+        if isinstance(self.recipe, str):
+            recipe = named(self.recipe)
+        elif isinstance(self.recipe, Recipe):
+            recipe = clone(self.recipe)
+        else:
+            raise BadInput(f"recipe must be the name of a family or a Recipe; got {self.recipe!r}")
+        if self.latents is not None:
+            recipe.set_params(latents=self.latents)
+        return recipe.set_params(**{name: _plain(value) for name, value in recipe.get_params(deep=False).items()})
+
+    def _split(self, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+        """Row numbers for training and for early stopping, and the seed of all else."""
+        if not (isinstance(self.validation, numbers.Real) and 0 < self.validation < 1):
+            raise BadInput(f"validation must lie between 0 and 1, both excluded; got {self.validation!r}")
+        random = check_random_state(self.random_state)
+        order = random.permutation(rows)
+        aside = min(rows - 1, max(1, round(self.validation * rows)))
+        return np.sort(order[aside:]), np.sort(order[:aside]), int(random.randint(2**31 - 1))
+
+    def _rows(self, X: ArrayLike) -> NDArray[Any]:
+        return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+
+    def _scaled(self, X: NDArray[Any]) -> NDArray[Any]:
+        """In the units of the model, in the dtype of ``X`` (the scaler itself gives float32)."""
+        scaler = self.fitted_.scaler
+        return ((X - scaler.shift) / scaler.scale).astype(X.dtype)
+
+    def _squares(self, scaled: NDArray[Any]) -> NDArray[Any]:
+        return np.square(self._decode(self._encode(scaled)) - scaled)
+
+    def _encode(self, scaled: NDArray[Any]) -> NDArray[Any]:
+        return _in_blocks(self._model(scaled.dtype).encode, scaled)
+
+    def _decode(self, codes: NDArray[Any]) -> NDArray[Any]:
+        return _in_blocks(self._model(codes.dtype).decode, codes)
+
+    def _model(self, dtype: np.dtype[Any]) -> Model:
+        """The model in the precision of the data: in float64 a row's code does not depend on its neighbours."""
+        model = self.fitted_.model
+        return copy.deepcopy(model).double() if dtype == np.float64 else model
+
+
+@torch.no_grad()
+def _in_blocks(function: Callable[[Tensor], Tensor], rows: NDArray[Any]) -> NDArray[Any]:
+    """``function`` over rows, a block at a time."""
+    blocks = [torch.from_numpy(rows[i : i + BLOCK].copy()) for i in range(0, len(rows), BLOCK)]
+    return np.concatenate([function(block).numpy() for block in blocks])
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar, as a grid search may give it, as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _say(progress: Progress) -> None:
+    print(f"[Autoencoder] step {progress.step} of {progress.steps}: validation {progress.valid[0]:.6g}")
+
+
+def _advice(fitted: Fitted, plan: Plan) -> str:
+    if fitted.outcome.status == "diverged":
+        return (
+            f"training diverged at step {fitted.outcome.steps}; the best weights before that (step "
+            f"{fitted.outcome.best_step}) are kept: lower learning_rate, or set clip"
+        )
+    return f"training was cut at {plan.steps} steps before it converged: raise steps"

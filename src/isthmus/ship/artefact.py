@@ -1,0 +1,318 @@
+"""A fitted model on disk: a folder with its tensors and a manifest, readable without running anything.
+
+``model.safetensors`` holds the tensors, ``model.json`` everything else. The manifest carries the SHA-256 of the tensors
+and ends with the SHA-256 of its own text, so that every byte of both is vouched for. That proves damage, not origin:
+whoever can change a file can seal it again, which is why a file that seals well is still checked field by field, and
+nothing is allocated before the declared shapes agree with what the recipe would build.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import math
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar, cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from isthmus.data.scale import Scaler
+from isthmus.errors import BadEnvironment, BadInput
+from isthmus.families import recipe as recipe_of
+from isthmus.model import Model, Recipe
+from isthmus.ship.manifest import FORMAT, KIND, Head, Manifest, Member, Summary, parse, refuse, seal
+from isthmus.train.fitted import Fitted
+from isthmus.train.loop import Outcome
+from isthmus.train.plan import Plan
+
+MANIFEST, TENSORS = "model.json", "model.safetensors"
+MOST_MANIFEST = 16 << 20  # bytes; half a million column names
+MOST_HEADER = 1 << 20  # bytes; a thousand times what our largest model needs
+
+PACKAGES = ("isthmus", "numpy", "safetensors", "torch")
+
+T = TypeVar("T")
+
+
+# ---------------------------------------------------------------------------------------------------------------- out
+
+
+def pack(fitted: Fitted) -> dict[str, bytes]:
+    """The members of a model folder, by file name.
+
+    Raises
+    ------
+    BadInput
+        If a weight is not finite: such a model serves nobody.
+    """
+    state = fitted.model.state_dict()
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    _finite("the model cannot be saved", tensors)
+    weights = safetensors.torch.save(tensors)
+    manifest = Manifest(
+        kind=KIND,
+        format=FORMAT,
+        recipe=fitted.recipe.to_json(),
+        shape=list(fitted.shape),
+        head=cast(Head, fitted.head),
+        scaler=fitted.scaler.to_json(),
+        columns=list(fitted.columns),
+        plan=fitted.plan.to_json(),
+        outcome=Summary(status=fitted.outcome.status, steps=fitted.outcome.steps, best_step=fitted.outcome.best_step),
+        versions={package: version(package) for package in PACKAGES},
+        tensors=Member(bytes=len(weights), sha256=hashlib.sha256(weights).hexdigest()),
+    )
+    text = seal(manifest.model_dump(mode="json"))
+    if len(text) > MOST_MANIFEST:
+        raise BadInput(f"{MANIFEST} would take {len(text)} bytes, {MOST_MANIFEST} at most: give shorter column names")
+    return {TENSORS: weights, MANIFEST: text}
+
+
+def artefact_bytes(fitted: Fitted) -> int:
+    """What the saved model takes on disk, in bytes."""
+    return sum(map(len, pack(fitted).values()))
+
+
+def write(fitted: Fitted, folder: Path) -> None:
+    """Put the two members into a folder that exists, synced; the caller puts the folder in place."""
+    _fill(folder, pack(fitted))
+
+
+def _fill(folder: Path, members: Mapping[str, bytes]) -> None:
+    for name, content in members.items():
+        with (folder / name).open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def save(fitted: Fitted, path: str | os.PathLike[str]) -> Path:
+    """Save a fitted model as a folder: all of it or nothing.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        What :func:`isthmus.train.fitted.fit` gave, or the ``fitted_`` of an ``Autoencoder``.
+    path : path
+        The folder to make. One that is already there is replaced only if it holds a saved model and nothing else.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BadInput
+        If ``path`` holds something else, or a weight is not finite.
+    BadEnvironment
+        If the disk refuses.
+    """
+    place, members = Path(path).absolute(), pack(fitted)
+    with _disk(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        replaces = _replaceable(place)
+        made = place.parent / f".isthmus-{secrets.token_hex(8)}.part"
+        made.mkdir()
+        try:
+            _fill(made, members)
+            _sync(made)
+            if replaces:
+                _exchange(made, place)
+            else:
+                os.rename(made, place)
+            _sync(place.parent)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return place
+
+
+def _replaceable(place: Path) -> bool:
+    """Whether a model of ours stands there; anything else is refused, for it is not ours to delete."""
+    if not os.path.lexists(place):
+        return False
+    remedy = "choose another path"
+    if place.is_symlink() or not place.is_dir():
+        raise BadInput(f"{place} exists and is not the folder of a saved model: {remedy}")
+    there = os.listdir(place)
+    if not there:
+        return False
+    if strange := sorted(set(there) - {MANIFEST, TENSORS}):
+        raise BadInput(f"{place} holds more than a saved model ({strange[0]!a}): {remedy}")
+    try:
+        _manifest(place)
+    except BadInput:
+        raise BadInput(f"{place} exists and holds no saved model of ours: {remedy}, or delete it") from None
+    return True
+
+
+def _exchange(made: Path, place: Path) -> None:
+    """Put ``made`` where ``place`` is, and what was there where ``made`` was.
+
+    Linux does it in one atomic call. Elsewhere there is a moment between two renames in which the old model lies
+    under its temporary name.
+    """
+    if sys.platform == "linux":
+        here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if call is not None and call(here, os.fsencode(made), here, os.fsencode(place), swap) == 0:
+            return
+    aside = made.with_suffix(".old")
+    os.rename(place, aside)
+    try:
+        os.rename(made, place)
+    except OSError:
+        os.rename(aside, place)
+        raise
+    os.rename(aside, made)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _disk(place: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one line."""
+    try:
+        yield
+    except BadEnvironment:
+        raise
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise BadEnvironment(
+            f"cannot save the model at {place}: {why}; nothing was changed, choose another path or make room"
+        ) from error
+
+
+# ----------------------------------------------------------------------------------------------------------------- in
+
+
+def load(path: str | os.PathLike[str]) -> Fitted:
+    """Bring a saved model back: it encodes and decodes bit for bit as before.
+
+    Parameters
+    ----------
+    path : path
+        The folder of a saved model, or the folder of one run of a study (``DIR/runs/<hash>``).
+
+    Raises
+    ------
+    BadInput
+        If there is no model, anything in it was changed, or it comes from a newer version. Nothing in a model file is
+        ever run or imported, and there is no second way to read one.
+    """
+    place = Path(path)
+    manifest = _manifest(place)
+    content = _member(place / TENSORS, most=manifest.tensors.bytes)
+    if len(content) != manifest.tensors.bytes or hashlib.sha256(content).hexdigest() != manifest.tensors.sha256:
+        refuse(place / TENSORS, "damaged: its bytes are not those that the manifest names")
+    if manifest.columns and len(manifest.columns) != math.prod(manifest.shape):
+        refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its {len(manifest.columns)} columns")
+    recipe = _attempt(place, lambda: recipe_of(manifest.recipe))
+    if recipe.head not in {"auto", manifest.head}:
+        refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}")
+    scaler = _attempt(place, lambda: Scaler.from_json(manifest.scaler))
+    plan = _attempt(place, lambda: Plan.from_json(manifest.plan))
+    tensors = _tensors(place / TENSORS, content)
+    outcome = manifest.outcome
+    return Fitted(
+        recipe=recipe,
+        model=_model(place, recipe, tuple(manifest.shape), manifest.head, tensors),
+        scaler=scaler,
+        columns=tuple(manifest.columns),
+        head=manifest.head,
+        plan=plan,
+        outcome=Outcome(
+            status=outcome.status, steps=outcome.steps, best_step=outcome.best_step, seconds=math.nan, history={}
+        ),
+    )
+
+
+def _manifest(place: Path) -> Manifest:
+    """Read and check ``model.json``."""
+    if not place.is_dir():
+        refuse(place, "not a folder: give the folder of a saved model")
+    if not os.path.lexists(place / MANIFEST):
+        refuse(place, f"no model in it ({MANIFEST}): give the folder of a saved model, or a family's run of a study")
+    return parse(place / MANIFEST, _member(place / MANIFEST, most=MOST_MANIFEST))
+
+
+def _member(path: Path, *, most: int) -> bytes:
+    """The bytes of a plain file: no link, device or pipe is followed, and no more than ``most`` bytes are read."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except FileNotFoundError:
+        refuse(path, "missing")
+    except PermissionError:
+        raise BadEnvironment(f"no permission to read {path}") from None
+    except OSError as error:
+        refuse(path, f"not a plain file ({error.strerror})")
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        os.close(handle)
+        plain = stat.S_ISREG(found.st_mode)
+        refuse(path, f"larger than the {most} bytes it may have" if plain else "not a plain file")
+    with os.fdopen(handle, "rb") as file:
+        return file.read(most + 1)
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    if int.from_bytes(content[:8], "little") > MOST_HEADER:
+        refuse(path, f"header is longer than {MOST_HEADER} bytes")
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        refuse(path, f"not readable as safetensors ({error})")
+
+
+def _model(place: Path, recipe: Recipe, shape: tuple[int, ...], head: str, tensors: dict[str, Tensor]) -> Model:
+    """The recipe's model with these tensors; built without memory first, so that a lie about a shape costs nothing."""
+    with torch.device("meta"):
+        empty = _attempt(place, lambda: recipe.build(shape, head)).state_dict()
+    if strange := sorted(empty.keys() ^ tensors.keys()):
+        kind = "missing" if strange[0] in empty else "unexpected"
+        refuse(place / TENSORS, f"{kind} tensor {strange[0]!a}")
+    for name, expected in empty.items():
+        got = tensors[name]
+        if got.shape != expected.shape or got.dtype != expected.dtype:
+            refuse(
+                place / TENSORS,
+                f"tensor {name} must be {expected.dtype} of shape {tuple(expected.shape)}; "
+                f"got {got.dtype} of shape {tuple(got.shape)}",
+            )
+    _finite(str(place / TENSORS), tensors)
+    with torch.random.fork_rng(devices=[]):
+        model = _attempt(place, lambda: recipe.build(shape, head))
+    model.load_state_dict(tensors, strict=True)
+    return model
+
+
+def _finite(what: str, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            refuse(what, f"tensor {name} is not finite (the training diverged): train again, with a smaller step")
+
+
+def _attempt(place: Path, make: Callable[[], T]) -> T:
+    """What ``make`` makes from the manifest; whatever it chokes on is the manifest's fault."""
+    try:
+        return make()
+    except (ValueError, TypeError, KeyError, RuntimeError, OverflowError, MemoryError, RecursionError) as error:
+        refuse(place / MANIFEST, str(error))

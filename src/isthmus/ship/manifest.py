@@ -1,0 +1,115 @@
+"""The manifest of a saved model: what stands in ``model.json``, and the seal that vouches for every byte of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from isthmus.errors import BadInput
+
+FORMAT: Final = 1
+KIND: Final = "isthmus model"
+MOST_RECIPE = 8 << 10  # characters; bounds the number of layers a file can ask for
+WHOLE = Field(ge=0, lt=1 << 53)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Head = Literal["gaussian", "bernoulli"]
+
+
+class Member(_Strict):
+    """What the manifest says of a file beside it."""
+
+    bytes: int = WHOLE
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Summary(_Strict):
+    """How the training ended. Seconds and curves stay with the run: equal trainings make equal files."""
+
+    status: str
+    steps: int = WHOLE
+    best_step: int = WHOLE
+
+
+class Manifest(_Strict):
+    """The content of ``model.json``, without its seal."""
+
+    kind: Literal["isthmus model"]
+    format: Literal[1]
+    recipe: dict[str, JsonValue]
+    shape: list[int] = Field(min_length=1, max_length=8)
+    head: Head
+    scaler: dict[str, JsonValue]
+    columns: list[str]
+    plan: dict[str, JsonValue]
+    outcome: Summary
+    versions: dict[str, str]
+    tensors: Member
+
+
+def seal(manifest: Mapping[str, Any]) -> bytes:
+    """The text of a manifest, closed with the SHA-256 of all that stands before."""
+    return closed(json.dumps(manifest, indent=1, allow_nan=False).encode()[:-2])
+
+
+def closed(text: bytes) -> bytes:
+    """A manifest's text without its end, with the seal and the end."""
+    return text + b',\n "seal": "' + hashlib.sha256(text).hexdigest().encode() + b'"\n}\n'
+
+
+TAIL = len(closed(b""))
+
+
+def parse(path: Path, text: bytes) -> Manifest:
+    """The manifest in ``text``, checked; ``path`` is for the messages.
+
+    Raises
+    ------
+    BadInput
+        If one byte of it changed, or it is not what this version writes.
+    """
+    if text != closed(text[:-TAIL]):
+        refuse(path, "damaged or edited: it does not match its own seal")
+    try:
+        data = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_constant)
+    except (ValueError, RecursionError):
+        refuse(path, "not the JSON that we write")
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        refuse(path, "not the manifest of a model")
+    version = data.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        refuse(path, f"format {version} is newer than this version reads ({FORMAT}): upgrade isthmus")
+    if len(json.dumps(data.get("recipe"))) > MOST_RECIPE:
+        refuse(path, f"recipe is longer than {MOST_RECIPE} characters")
+    try:
+        return Manifest.model_validate({k: v for k, v in data.items() if k != "seal"})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        refuse(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key stands twice")
+    return made
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def refuse(path: Path | str, why: str) -> NoReturn:
+    """One line of at most a few hundred printable characters, whatever the file says."""
+    line = " ".join(f"{path}: {why}".split())
+    line = line.encode("ascii", "backslashreplace").decode() if not line.isprintable() else line
+    raise BadInput(line if len(line) <= 600 else f"{line[:600]} ...")
