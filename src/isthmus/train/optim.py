@@ -25,11 +25,13 @@ class Adam:
     """
 
     def __init__(self, state: Tensor, weight_decay: float = 0.0) -> None:
-        self.rows = list(state.unbind(0))
+        self.state = state
         self.mean = torch.zeros_like(state)
         self.square = torch.zeros_like(state)
         self.steps = torch.zeros((), dtype=torch.float32)
         self.weight_decay = weight_decay
+        self._groups: list[tuple[float, list[list[Tensor]]]] = []
+        self._grouped: tuple[Tensor, Sequence[float]] | None = None
 
     def keep(self, state: Tensor, rows: Sequence[int]) -> Adam:
         """The same optimiser for some of the rows, whose parameters now live in ``state``."""
@@ -42,19 +44,20 @@ class Adam:
     def step(self, gradient: Tensor, rates: Sequence[float]) -> None:
         """One update. ``gradient`` (R, P); a row whose rate is 0 stays as it is."""
         self.steps += 1
-        gradients, means, squares = gradient.unbind(0), self.mean.unbind(0), self.square.unbind(0)
-        for rate in dict.fromkeys(rates):
-            if rate > 0:
-                chosen = [r for r, own in enumerate(rates) if own == rate]
-                update(
-                    [self.rows[r] for r in chosen],
-                    [gradients[r] for r in chosen],
-                    [means[r] for r in chosen],
-                    [squares[r] for r in chosen],
-                    self.steps,
-                    rate,
-                    self.weight_decay,
-                )
+        if self._grouped is None or self._grouped[0] is not gradient or self._grouped[1] != rates:
+            self._group(gradient, rates)
+        for rate, (parameters, gradients, means, squares) in self._groups:
+            update(parameters, gradients, means, squares, self.steps, rate, self.weight_decay)
+
+    def _group(self, gradient: Tensor, rates: Sequence[float]) -> None:
+        """One call of the kernel for each distinct rate. Views are made once: they cost as much as a small update."""
+        whole = [t.unbind(0) for t in (self.state, gradient, self.mean, self.square)]
+        self._groups = [
+            (rate, [[rows[r] for r, own in enumerate(rates) if own == rate] for rows in whole])
+            for rate in dict.fromkeys(rates)
+            if rate > 0
+        ]
+        self._grouped = (gradient, list(rates))
 
 
 def fused_update(

@@ -3,9 +3,9 @@
 A step of a stack is plain PyTorch: ``vmap`` over ``functional_call``, then autograd. Most of its time on small models
 is the Python of the model, autograd and vmap. All of these end in a flat sequence of tensor operations, and since a
 step's inputs live in fixed buffers, that sequence is the same every time. :func:`record` runs the step once under a
-dispatch mode that sees the sequence, and keeps every operation with the very tensors it read and wrote. Replaying calls each
-operation again with ``out=`` on those tensors: views need no call at all, constants are computed once, and nothing is
-allocated.
+dispatch mode that sees the sequence, and keeps every operation with the very tensors it read and wrote. Replaying calls
+each operation again with ``out=`` on those tensors: views need no call at all, constants are computed once, and nothing
+is allocated.
 
 The arithmetic is that of the eager step, operation by operation, so the results are bit-equal to it (tests hold this).
 What cannot be replayed is refused with a clear message while recording: reading a value (``.item()``, ``if tensor:``)
@@ -14,9 +14,11 @@ and drawing random numbers inside the step.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +34,8 @@ class Untraceable(TypeError):
     """The step does something that a replay could not repeat."""
 
 
-class _Call(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Call:
     """One operation as it ran: ``writes`` are the storages it fills, ``reads`` those it looks at."""
 
     op: torch._ops.OpOverload
@@ -72,7 +75,8 @@ class Tape:
         program = self._programs.get(id(wanted))
         if program is None:
             live = {_storage(t) for t in _tensors(wanted)}
-            program = tuple(_replayable(c) for c in _needed(self._calls, self._inside, live))
+            calls = _straightened(_needed(self._calls, self._inside, live), live)
+            program = tuple(_replayable(c) for c in calls)
             self._programs[id(wanted)] = program
         with torch.no_grad():
             for call in program:
@@ -112,7 +116,7 @@ class _Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise Untraceable(f"{func} draws random numbers inside the step; draw them in Model.draw")
-        if func is ATEN._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
+        if _reads_values(func, args):
             raise Untraceable(f"{func} reads a value inside the step; write it with torch.where")
         if _is_identity(func, args):
             return ATEN.alias.default(args[0])
@@ -139,6 +143,13 @@ class _Recorder(TorchDispatchMode):
 _Recorder.__torch_dispatch__ = _Recorder._see  # type: ignore[assignment]
 
 
+def _reads_values(func: Any, args: Any) -> bool:
+    """Whether the operation's result, or its shape, depends on values in a way that a replay could not follow."""
+    if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
+        return func is not ATEN.index.Tensor or any(t.dtype == torch.bool for t in _tensors(args[1:]))
+    return False
+
+
 def _is_identity(func: Any, args: Any) -> bool:
     """Whether an operation gives its first argument back: vmap and autograd leave many such behind."""
     if func in {ATEN.mul.Scalar, ATEN.div.Scalar, ATEN.pow.Tensor_Scalar}:
@@ -161,6 +172,28 @@ def _needed(calls: Sequence[_Call], inside: set[int], wanted: set[int]) -> list[
             varying |= call.writes
             moving.append(call)
     return moving
+
+
+def _straightened(calls: Sequence[_Call], live: set[int]) -> list[_Call]:
+    """Compute a product in the orientation that is wanted: (AB)' = B'A', instead of transposing it in a copy."""
+    products = {next(iter(c.writes)): c for c in calls if c.op is ATEN.bmm.default}
+    readers = Counter(s for c in calls for s in c.reads)
+    straight: list[_Call] = []
+    for call in calls:
+        source = next(iter(call.reads), 0) if call.op is ATEN.clone.default else 0
+        product = products.get(source)
+        if product is None or readers[source] > 1 or source in live or not _is_transpose(call.args[0], product.outs[0]):
+            straight.append(call)
+            continue
+        left, right = product.args
+        straight.remove(product)
+        straight.append(replace(product, args=(right.mT, left.mT), outs=call.outs, writes=call.writes))
+    return straight
+
+
+def _is_transpose(view: Tensor, whole: Tensor) -> bool:
+    other = whole.mT
+    return view.shape == other.shape and view.stride() == other.stride() and view.data_ptr() == other.data_ptr()
 
 
 def _replayable(call: _Call) -> Callable[[], Any]:
