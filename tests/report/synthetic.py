@@ -14,7 +14,16 @@ from isthmus.study.store import Store
 
 FAMILIES = ("plain", "denoising", "l1", "kl", "contractive", "topk", "vae", "vq", "pca")
 FACETS = ("reconstruction", "sparsity", "features", "anomaly", "cost")
-LEVEL = {"plain": 1.0, "denoising": 1.05, "l1": 1.3, "kl": 1.35, "contractive": 1.02, "topk": 1.1, "vae": 1.6, "vq": 2.1}
+LEVEL = {
+    "plain": 1.0,
+    "denoising": 1.05,
+    "l1": 1.3,
+    "kl": 1.35,
+    "contractive": 1.02,
+    "topk": 1.1,
+    "vae": 1.6,
+    "vq": 2.1,
+}
 SPARSE = {"l1": 0.4, "kl": 0.5, "topk": 0.2, "vq": 0.05}
 
 
@@ -38,7 +47,10 @@ def make(
     rng = np.random.default_rng(seed)
     configs = {
         family: [
-            {"recipe": _recipe(family).to_json() | {"latents": 16 + i}, "learning_rate": None if family == "pca" else 1e-3 * (i + 1)}
+            {
+                "recipe": _recipe(family).to_json() | {"latents": 16 + i},
+                "learning_rate": None if family == "pca" else 1e-3 * (i + 1),
+            }
             for i in range(1 if family == "pca" else 3)
         ]
         for family in families
@@ -74,7 +86,9 @@ def _recipe(family: str) -> Any:
         return named("plain")
 
 
-def _record(job: Any, status: str, message: str, luck: float, rng: np.random.Generator, levels: Mapping[str, float]) -> Record:
+def _record(
+    job: Any, status: str, message: str, luck: float, rng: np.random.Generator, levels: Mapping[str, float]
+) -> Record:
     name: JobName = job.name
     common = {"id": job.id, "job": name, "status": status, "message": message, "seconds": 3.2}
     if status == "failed":
@@ -121,7 +135,13 @@ def _metrics(facet: str, name: str, level: float, luck: float, rng: np.random.Ge
 
 
 def _config(
-    config: Mapping[str, Any], level: float, name: str, i: int, bad: bool, rng: np.random.Generator, asked: Sequence[str]
+    config: Mapping[str, Any],
+    level: float,
+    name: str,
+    i: int,
+    bad: bool,
+    rng: np.random.Generator,
+    asked: Sequence[str],
 ) -> Config:
     closed = name == "pca"
     steps = [] if closed else list(range(0, 1501, 25))
@@ -142,7 +162,9 @@ def _config(
 
 def _exhibit(place: Path, shape: Sequence[int], classes: int, rng: np.random.Generator) -> None:
     grid = np.add.outer(np.arange(shape[0]), np.arange(shape[-1] if len(shape) > 1 else 1))
-    rows = np.stack([np.sin(grid * (k + 2) / 5) * 0.5 + 0.5 for k in range(8)]).reshape(8, *shape[:2] if len(shape) > 1 else shape)
+    rows = np.stack([np.sin(grid * (k + 2) / 5) * 0.5 + 0.5 for k in range(8)]).reshape(
+        8, *shape[:2] if len(shape) > 1 else shape
+    )
     rows = np.broadcast_to(rows[..., None], (8, *shape)) if len(shape) == 3 else rows
     labels = rng.integers(0, max(classes, 1), 200)
     angle = 2 * np.pi * labels / max(classes, 1)
@@ -156,4 +178,7 @@ def _exhibit(place: Path, shape: Sequence[int], classes: int, rng: np.random.Gen
         arrays["filters"] = rng.normal(size=(16, *shape))
     if classes:
         arrays["map_label"] = labels
-    save_file({k: np.ascontiguousarray(v.astype(np.int64 if k == "map_label" else np.float32)) for k, v in arrays.items()}, place / "exhibits.safetensors")
+    save_file(
+        {k: np.ascontiguousarray(v.astype(np.int64 if k == "map_label" else np.float32)) for k, v in arrays.items()},
+        place / "exhibits.safetensors",
+    )

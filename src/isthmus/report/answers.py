@@ -22,6 +22,10 @@ BADGES = {
 }
 
 
+MOST = 5
+"""More names than this are not all said in one sentence."""
+
+
 class Answer(NamedTuple):
     """One card at the top of the page; ``kind`` gives its colour."""
 
@@ -65,7 +69,16 @@ def _sentence(contest: Contest, t: Words, shown: Mapping[str, str]) -> str:
         metric=t.name("metrics", contest.metric),
         value=number(leader.estimate.mean),
         pca_value=number(pca),
-        names=t.list([shown[name] for name in near]),
+        names=_few([shown[name] for name in near], t),
+    )
+
+
+def _few(names: list[str], t: Words) -> str:
+    """All names, or the first three and how many more."""
+    return (
+        t.phrase(names)
+        if len(names) <= MOST
+        else t("answer.others", names=t("page.comma").join(names[:3]), n=len(names) - 3)
     )
 
 

@@ -84,7 +84,10 @@ def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str) -
             )
     layout = _layout(height=70 + 30 * len(rows), xaxis=axis, yaxis="")
     layout["yaxis"] |= {"categoryorder": "array", "categoryarray": [label(name) for name, _, _ in rows][::-1]}
-    layout["xaxis"] |= {"zeroline": True}
+    ends = [end for _, e, _ in rows for end in (e.mean, e.low, e.high) if end is not None]
+    low, high = min([*ends, -rope]), max([*ends, rope])
+    pad = 0.06 * (high - low) or 1.0
+    layout["xaxis"] |= {"zeroline": True, "range": [low - pad, high + pad]}
     layout["shapes"] = [
         {
             "type": "rect",
@@ -140,7 +143,7 @@ def curves(
     layout = _layout(height=210, xaxis=steps, yaxis="")
     layout["margin"] |= {"l": 46, "t": 6, "b": 38}
     if seen and min(seen) > 0 and max(seen) > 8 * min(seen):
-        layout["yaxis"] |= {"type": "log", "dtick": "D2" if max(seen) < 50 * min(seen) else 1}
+        layout["yaxis"] |= _log(min(seen), max(seen))
     return {"data": data, "layout": layout}
 
 
@@ -158,30 +161,29 @@ def scatter(
         Logarithmic horizontal axis; drawn only if every x is positive.
     """
     log = log and all(x.mean > 0 for _, x, _, _ in points)
-    places = _places([(math.log10(x.mean) if log else x.mean, y.mean) for _, x, y, _ in points])
     data = []
     for rival, colour in ((False, ACCENT), (True, QUIET)):
-        part = [(p, place) for p, place in zip(points, places, strict=True) if p[3] == rival]
+        part = [p for p in points if p[3] == rival]
         if part:
             data.append(
                 {
                     "type": "scatter",
-                    "mode": "markers+text",
-                    "x": [p[1].mean for p, _ in part],
-                    "y": [p[2].mean for p, _ in part],
-                    "text": [label(p[0]) for p, _ in part],
-                    "textposition": [place for _, place in part],
+                    "mode": "markers",
+                    "x": [x.mean for _, x, _, _ in part],
+                    "y": [y.mean for _, _, y, _ in part],
+                    "text": [label(name) for name, _, _, _ in part],
                     "cliponaxis": False,
                     "marker": {"color": colour, "size": 10, "symbol": "square" if rival else "circle"},
-                    "error_x": _bars([p[1] for p, _ in part], colour, faint=True),
-                    "error_y": _bars([p[2] for p, _ in part], colour, faint=True),
+                    "error_x": _bars([x for _, x, _, _ in part], colour, faint=True),
+                    "error_y": _bars([y for _, _, y, _ in part], colour, faint=True),
                     "hovertemplate": "%{text}: %{x:.4g}, %{y:.4g}<extra></extra>",
                 }
             )
-    layout = _layout(height=420, xaxis=xaxis, yaxis=yaxis)
-    layout["margin"] |= {"r": 46, "t": 24}
+    layout = _layout(height=440, xaxis=xaxis, yaxis=yaxis)
+    layout["margin"] |= {"r": 40, "t": 30}
     if log:
-        layout["xaxis"] |= {"type": "log", "dtick": 1}
+        layout["xaxis"] |= _log(min(x.mean for _, x, _, _ in points), max(x.mean for _, x, _, _ in points))
+    layout["annotations"] = _names([(name, math.log10(x.mean) if log else x.mean, y.mean) for name, x, y, _ in points])
     return {"data": data, "layout": layout}
 
 
@@ -207,7 +209,7 @@ def codes(points: Sequence[tuple[float, float]], labels: Sequence[int] | None, c
     layout = _layout(height=240, xaxis="", yaxis="")
     layout["margin"] = {"l": 8, "r": 8, "t": 8, "b": 8}
     for axis in ("xaxis", "yaxis"):
-        layout[axis] |= {"showticklabels": False, "showgrid": False, "zeroline": False}
+        layout[axis] |= {"showticklabels": False, "showgrid": False, "showline": False}
     layout["yaxis"] |= {"scaleanchor": "x"}
     return {"data": data, "layout": layout}
 
@@ -234,7 +236,7 @@ def tuning(rows: Sequence[tuple[str, float, bool]], axis: str, chosen: str, trie
     layout["yaxis"] |= {"categoryorder": "array", "categoryarray": [label(name) for name in names][::-1]}
     values = [value for _, value, _ in rows]
     if values and min(values) > 0 and max(values) > 8 * min(values):
-        layout["xaxis"] |= {"type": "log"}
+        layout["xaxis"] |= _log(min(values), max(values))
     return {"data": data, "layout": layout}
 
 
@@ -277,33 +279,47 @@ def _layout(height: int, xaxis: str, yaxis: str) -> Figure:
         "dragmode": False,
         "hovermode": "closest",
         "margin": {"l": 10, "r": 16, "t": 10, "b": 44},
-        "xaxis": axis | {"title": {"text": xaxis}},
-        "yaxis": axis | {"title": {"text": yaxis}},
+        "xaxis": axis | {"nticks": 7, "title": {"text": xaxis, "font": {"size": 13}}},
+        "yaxis": axis | {"title": {"text": yaxis, "font": {"size": 13}}},
     }
 
 
-def _places(points: Sequence[tuple[float, float]]) -> list[str]:
-    """For each point the side on which its name meets the fewest other points and names."""
+def _log(low: float, high: float) -> Figure:
+    """A logarithmic axis with whole labels at 1, 2 and 5, or at powers of ten only if there are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    wide = math.log10(high / low) > 2.2
+    ticks = [digit * 10.0**power for power in powers for digit in ((1,) if wide else (1, 2, 5))]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _names(points: Sequence[tuple[str, float, float]], width: float = 380, height: float = 340) -> list[Figure]:
+    """Names beside their points with a thin line to each, placed one after another where the fewest things lie.
+
+    ``width`` and ``height`` are the pixels that the plot is expected to have; being wrong only costs beauty.
+    """
     if not points:
         return []
-    xs, ys = [x for x, _ in points], [y for _, y in points]
+    xs, ys = [x for _, x, _ in points], [y for _, _, y in points]
     wide, tall = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
-    spots = [((x - min(xs)) / wide, (y - min(ys)) / tall) for x, y in points]
-    sides = {
-        "top center": (0.0, 0.05),
-        "bottom center": (0.0, -0.05),
-        "middle right": (0.09, 0.0),
-        "middle left": (-0.09, 0.0),
-    }
-    taken = list(spots)
-    places = []
-    for x, y in spots:
+    spots = [((x - min(xs)) / wide * width, (max(ys) - y) / tall * height) for _, x, y in points]
+    taken = [(px - 7, py - 7, px + 7, py + 7) for px, py in spots]
+    found = []
+    for (name, x, y), (px, py) in zip(points, spots, strict=True):
+        half = 3.6 * len(plain(name, 28)) + 3
 
-        def crowd(side: str, x: float = x, y: float = y) -> int:
-            dx, dy = sides[side]
-            return sum(abs(x + dx - a) < 0.13 and abs(y + dy - b) < 0.05 for a, b in taken if (a, b) != (x, y))
+        def box(move: tuple[float, float], px: float = px, py: float = py, half: float = half) -> tuple[float, ...]:
+            return px + move[0] - half, py + move[1] - 8, px + move[0] + half, py + move[1] + 8
 
-        side = min(sides, key=crowd)
-        places.append(side)
-        taken.append((x + sides[side][0], y + sides[side][1]))
-    return places
+        def crowd(move: tuple[float, float], box: Any = box) -> tuple[float, float]:
+            left, top, right, bottom = box(move)
+            outside = max(0, -20 - left) + max(0, right - width - 40) + max(0, -28 - top) + max(0, bottom - height)
+            over = sum(left < r and right > a and top < b and bottom > t for a, t, r, b in taken)
+            return over + outside / 10, math.hypot(*move)
+
+        sides = [(0, -1), (0, 1), (1, 0), (-1, 0), (0.8, -0.7), (-0.8, -0.7), (0.8, 0.7), (-0.8, 0.7)]
+        moves = [(dx * (half + far - 8), dy * far) for far in (17, 32, 50, 70) for dx, dy in sides]
+        move = min(moves, key=crowd)
+        taken.append(box(move))  # type: ignore[arg-type]
+        arrow = {"showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": QUIET, "standoff": 5}
+        found.append(arrow | {"x": x, "y": y, "ax": round(move[0], 1), "ay": round(move[1], 1), "text": label(name)})
+    return found

@@ -44,13 +44,15 @@ def method(
     shown: Mapping[str, str],
 ) -> dict[str, Any]:
     """The section's texts and tables."""
-    data, plan = design["data"], design["plan"]
+    plan = design["plan"]
     first = next((r for r in records if r["sizes"]), None)
     sizes = first["sizes"] if first else {}
     versions = {plain(k): plain(v, 200) for r in records for k, v in r["versions"].items()}
     return {
         "data": _data(design, t),
-        "splits": t("method.splits_text", **{k: f"{sizes[k]:,}" if k in sizes else BLANK for k in ("train", "valid", "test")}),
+        "splits": t(
+            "method.splits_text", **{k: f"{sizes[k]:,}" if k in sizes else BLANK for k in ("train", "valid", "test")}
+        ),
         "budget": t(
             "method.budget_text",
             configs=design["configs"],
@@ -74,7 +76,10 @@ def _data(design: Mapping[str, Any], t: Words) -> list[tuple[str, str]]:
         (t("method.file"), plain(data.get("source") or data["name"], 200)),
         (t("method.rows"), f"{data['rows']:,}"),
         (t("method.shape"), " × ".join(map(str, data["shape"]))),
-        (t("method.labels"), t("page.comma").join(classes[:40]) + (" …" if len(classes) > 40 else "") if classes else t("page.none")),
+        (
+            t("method.labels"),
+            t("page.comma").join(classes[:40]) + (" …" if len(classes) > 40 else "") if classes else t("page.none"),
+        ),
     ]
     if data.get("anomaly") is not None:
         rows.append((t("method.anomaly"), plain(data["anomaly"])))
@@ -93,7 +98,7 @@ def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
         metric = t.name("metrics", duel.metric)
         cells = [
             Cell(f"{metric} ({tables.direction(duel.higher, t)})", relation="text"),
-            Cell(f"±{tables.number(duel.rope)}"),
+            Cell(f"±{duel.rope:g}"),
             Cell(t.name("sees", duel.facet, BLANK), relation="text"),
         ]
         rows.append(Row(t.name("facets", duel.facet), cells))
@@ -129,6 +134,10 @@ def _failures(records: Sequence[Record], t: Words, shown: Mapping[str, str]) -> 
             rows.append(Row(name, cells))
     heads = [(t("method.failure"), list[str]()), (t("tuning.status"), []), (t("method.message"), [])]
     return Grid(t("method.failures"), heads, rows) if rows else None
+
+
+def _count(rows: int | None) -> str:
+    return BLANK if rows is None else f"{rows:,}"
 
 
 def _recipe(configs: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """The content of the page, section by section, from a study's folder: texts, tables and drawings, no HTML."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.report import answers, exhibits, figures, method, tables
@@ -38,7 +38,7 @@ class Gallery:
 def page(study: Any, t: Words) -> dict[str, Any]:
     """Everything the templates want, by name."""
     design: Mapping[str, Any] = study.design
-    records = sorted(map(_plain, study.records), key=_order)
+    records = _sorted(map(_plain, study.records), list(design["families"]))
     trained = [r for r in records if r["job"]["kind"] == "family"]
     duels = contests(study, records)
     shown = _shown(design, records, t)
@@ -56,9 +56,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "overview": tables.overview(asked, t, shown),
         "signs": list(tables.SIGNS.items()),
         "excluded": _excluded(duels, t, shown),
-        "details": [
-            tables.details(d, estimates(d.facet, records), method.directions(), t, shown) for d in asked
-        ],
+        "details": [tables.details(d, estimates(d.facet, records), method.directions(), t, shown) for d in asked],
         "evidence": _evidence(asked, gallery, t, shown),
         "curves": _curves(trained, gallery, t, shown),
         "reconstructions": reconstructions,
@@ -91,9 +89,15 @@ def _plain(record: Any) -> dict[str, Any]:
     return record if isinstance(record, dict) else record.model_dump(mode="json")
 
 
-def _order(record: Record) -> tuple[str, str, str, int]:
-    job = record["job"]
-    return job["kind"], job["name"], job["view"], job["replicate"]
+def _sorted(records: Iterable[dict[str, Any]], families: Sequence[str]) -> list[dict[str, Any]]:
+    """In the order of the design, whatever order the disk gave: the same study gives the same page."""
+
+    def place(record: Record) -> tuple[Any, ...]:
+        job = record["job"]
+        rank = families.index(job["name"]) if job["name"] in families else len(families)
+        return rank, job["kind"], job["name"], job["facet"] or "", job["view"], job["replicate"]
+
+    return sorted(records, key=place)
 
 
 def _shown(design: Mapping[str, Any], records: Sequence[Record], t: Words) -> dict[str, str]:
@@ -145,17 +149,19 @@ def _answers(
 
 
 def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:
+    """One line for each contestant and reason, with the facets that it concerns."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for duel in duels:
+        for s in duel.standings:
+            if s.relation == "excluded":
+                found.setdefault((s.name, s.reason), []).append(t.name("facets", duel.facet))
     return [
-        t("table.excluded_line", name=shown[s.name], facet=t.name("facets", duel.facet), reason=plain(s.reason, 300))
-        for duel in duels
-        for s in duel.standings
-        if s.relation == "excluded"
+        t("table.excluded_line", name=shown[name], facet=t.phrase(facets), reason=plain(reason, 300))
+        for (name, reason), facets in found.items()
     ]
 
 
-def _evidence(
-    duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[dict[str, Any]]:
     found = []
     for duel in duels:
         rows = [(shown[s.name], s.difference, s.rival) for s in duel.ranked if s.difference is not None]
@@ -167,7 +173,7 @@ def _evidence(
         found.append(
             {
                 "title": f"{facet}{t('page.colon')}{metric}",
-                "rope": t("evidence.rope", rope=tables.number(duel.rope), unit=""),
+                "rope": t("evidence.rope", rope=f"{duel.rope:g}"),
                 "figure": gallery.add(figures.forest(rows, duel.rope, figures.label(axis, 90))),
                 "alt": t("evidence.alt", facet=facet, n=len(rows), leader=leader),
                 "table": tables.evidence(duel, t, shown),
@@ -176,9 +182,7 @@ def _evidence(
     return found
 
 
-def _curves(
-    trained: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]
-) -> list[Drawn]:
+def _curves(trained: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[Drawn]:
     found = []
     for name, records in _by_family(trained).items():
         chosen = [config for record in records if (config := method.chosen(record)) is not None]
@@ -222,7 +226,8 @@ def _by_family(trained: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _legend(classes: Sequence[str]) -> list[tuple[str, str, str]]:
-    return [(name, colour, SHAPES[shape]) for name, (colour, shape) in zip(classes, map(figures.mark, range(len(classes))), strict=True)]
+    marks = [figures.mark(i) for i in range(len(classes))]
+    return [(name, colour, SHAPES[symbol]) for name, (colour, symbol) in zip(classes, marks, strict=True)]
 
 
 def _scatters(
@@ -282,9 +287,7 @@ def _within(rows: Sequence[tuple[str, float, bool]]) -> list[tuple[str, float, b
     return [row for row in rows if row[2] or row[1] <= most]
 
 
-def _configurations(
-    trained: Sequence[Record], t: Words, shown: Mapping[str, str]
-) -> list[tuple[str, tables.Grid]]:
+def _configurations(trained: Sequence[Record], t: Words, shown: Mapping[str, str]) -> list[tuple[str, tables.Grid]]:
     found = []
     for name, records in _by_family(trained).items():
         grid = tables.configurations(shown[name], records, t)

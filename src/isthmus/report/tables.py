@@ -101,14 +101,14 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
 
 
 def order(contests: Sequence[Contest]) -> dict[str, bool]:
-    """All contestants, autoencoders first, each kind by how well it stands on average; the value says: a rival."""
+    """All contestants: autoencoders by how well they stand on average, PCA, other rivals; the value says: a rival."""
     ranks: dict[str, list[float]] = {}
     rival = {}
     for contest in contests:
         for i, s in enumerate(contest.standings):
             ranks.setdefault(s.name, []).append(i / len(contest.standings))
             rival[s.name] = s.rival
-    names = sorted(ranks, key=lambda name: (rival[name], statistics.fmean(ranks[name]), name))
+    names = sorted(ranks, key=lambda name: (rival[name], name != "pca", statistics.fmean(ranks[name]), name))
     return {name: rival[name] for name in names}
 
 

@@ -1,13 +1,16 @@
 """The report's sentences in English and Chinese: one text file each under ``texts``, same keys, no fallback."""
 
+import re
 import tomllib
 from functools import cache
 from importlib import resources
+from string import Formatter
 from typing import Any
 
 from isthmus.errors import BadInput
 
 LANGUAGES = ("en", "zh")
+MEETING = re.compile("[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]")
 
 
 class Words:
@@ -33,19 +36,31 @@ class Words:
         self.texts = _texts(lang)
 
     def __call__(self, key: str, **values: object) -> str:
-        """The sentence ``section.key`` with its ``{places}`` filled; a missing key is a mistake of ours: KeyError."""
+        """The sentence ``section.key`` with its ``{places}`` filled; a missing one is our mistake: KeyError."""
         section, _, name = key.partition(".")
-        return self.texts[section][name].format(**values) if values else self.texts[section][name]
+        text: str = self.texts[section][name]
+        pieces: list[str] = []
+        for before, place, _, _ in Formatter().parse(text):
+            pieces += [before] if place is None else [before, str(values[place])]
+        return self._join(pieces)
 
     def name(self, section: str, key: str, otherwise: str | None = None) -> str:
         """What people call a facet, metric, contestant or status; one that is not ours keeps its own name."""
         return self.texts[section].get(key, key if otherwise is None else otherwise)
 
-    def list(self, names: list[str]) -> str:
+    def phrase(self, names: list[str]) -> str:
         """Names in one phrase: "a, b and c"."""
         if len(names) < 2:
             return "".join(names)
-        return self("page.comma").join(names[:-1]) + self("page.and") + names[-1]
+        return self._join([self("page.comma").join(names[:-1]), self("page.and"), names[-1]])
+
+    def _join(self, pieces: list[str]) -> str:
+        """Pieces in a row. Chinese typography sets a space where a Chinese sign meets a Latin letter or a digit."""
+        text = ""
+        for piece in pieces:
+            meet = text[-1:] + piece[:1]
+            text += " " * bool(self.lang == "zh" and MEETING.fullmatch(meet)) + piece
+        return text
 
 
 @cache
