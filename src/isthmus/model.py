@@ -214,6 +214,10 @@ class Recipe(BaseEstimator):
             )
         if any(not isinstance(width, int) or width < 1 for width in self.hidden):
             raise BadInput(f"{name}: hidden must be whole numbers of at least 1; got {self.hidden!r}")
+        if self.activation not in {"relu", "gelu", "silu", "elu", "tanh", "sigmoid"}:
+            raise BadInput(
+                f"{name}: activation must be relu, gelu, silu, elu, tanh or sigmoid; got {self.activation!r}"
+            )
         if self.head not in {"auto", "gaussian", "bernoulli"}:
             raise BadInput(f"{name}: head must be auto, gaussian or bernoulli; got {self.head!r}")
         if self.corruption not in {"none", "gaussian", "mask", "salt"}:

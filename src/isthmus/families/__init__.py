@@ -103,7 +103,11 @@ def recipe(json: Mapping[str, Any]) -> Recipe:
     """
     if not isinstance(json, Mapping) or "family" not in json:
         raise BadInput(f"a recipe must be an object with the key family; got {json!r}")
-    kind = _look(_CLASSES, json["family"])
+    return read(_look(_CLASSES, json["family"]), json)
+
+
+def read(kind: type[Recipe], json: Mapping[str, Any]) -> Recipe:
+    """The same as :func:`recipe` for a known class, which need not stand in the table."""
     kinds = typing.get_type_hints(kind)
     fields = {f.name: kinds[f.name] for f in dataclasses.fields(kind)}
     unknown = [name for name in json if name != "family" and name not in fields]

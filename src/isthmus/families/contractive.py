@@ -7,8 +7,9 @@ extraction, ICML.
 
 For one sigmoid or tanh layer the norm is sum_j a'_j^2 ||W_j||^2, which costs next to nothing. For deeper encoders it
 is exact (one backward pass for each code element) or estimated without bias from one random direction for each row.
-Where we deviate: deeper encoders contract the whole map from data to code, not each layer; the norm is taken at the
-input the encoder sees, corrupted or not.
+Where we deviate: the decoder is not tied to the encoder by default (a tied sigmoid layer cannot both stay in its
+linear range and span data of wide range; ``tied`` restores the paper's form); deeper encoders contract the whole map
+from data to code, not each layer; the norm is taken at the input the encoder sees, corrupted or not.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ class Contractive(Recipe):
     family: ClassVar[str] = "contractive"
 
     code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.")
-    tied: bool = knob(True, "Whether the decoder uses the encoder's weights, transposed.")
+    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")
     strength: float = knob(
-        0.1, "Weight of the squared norm of the Jacobian (lambda).", search=Range(0.003, 1.0, log=True), stacks=True
+        0.03, "Weight of the squared norm of the Jacobian (lambda).", search=Range(0.003, 1.0, log=True), stacks=True
     )
     estimator: str = knob(
         "exact", "Jacobian norm of an encoder with hidden layers: exact, or jvp (one random direction for each row)."

@@ -31,15 +31,19 @@ class PCA(Recipe):
     family: ClassVar[str] = "pca"
 
     backbone: str = knob("linear", "Network between data and code: principal components are linear.")
+    head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")
 
     def _check(self) -> None:
-        super()._check()
-        fixed = {"backbone": "linear", "corruption": "none"}
-        for field, value in fixed.items():
-            if getattr(self, field) != value:
-                raise BadInput(f"pca: {field} must be {value}; got {getattr(self, field)!r}")
+        for field in ("backbone", "hidden", "activation", "corruption", "corruption_level"):
+            default = getattr(type(self), field)
+            if getattr(self, field) != default:
+                raise BadInput(
+                    f"pca: {field} has no meaning for principal components: leave it at {default!r}; "
+                    f"got {getattr(self, field)!r}"
+                )
         if self.head == "bernoulli":
-            raise BadInput("pca: head must be auto or gaussian (it minimises squared error); got 'bernoulli'")
+            raise BadInput("pca: head must be gaussian (it minimises squared error); got 'bernoulli'")
+        super()._check()
 
     def _build(self, shape: tuple[int, ...], head: str) -> PCAModel:
         return PCAModel(shape, self.latents)

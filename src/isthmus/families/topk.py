@@ -51,8 +51,11 @@ class TopK(Recipe):
 
     @property
     def limit(self) -> int:
-        """The largest k that shares a graph with this one: the width of a small code, else the next power of two."""
-        return self.latents if self.latents <= 256 else min(self.latents, 1 << (self.k - 1).bit_length())
+        """The largest k that shares a graph with this one: half or all of a small code, else the next power of two."""
+        if self.latents <= 256:
+            half = max(1, self.latents // 2)
+            return half if self.k <= half else self.latents
+        return min(self.latents, 1 << (self.k - 1).bit_length())
 
     def _check(self) -> None:
         super()._check()
@@ -77,7 +80,7 @@ class TopKModel(Mirror):
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.weights |= {"auxiliary": recipe.aux}
-        self.limit, self.spare = recipe.limit, max(1, recipe.latents // 2)
+        self.limit = recipe.limit
         self.pre = nn.Parameter(torch.zeros(shape))
         self.register_buffer("k", torch.tensor(recipe.k), persistent=False)
         self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
@@ -90,15 +93,15 @@ class TopKModel(Mirror):
         raw = self.encoder(x - self.pre)
         z = torch.relu(topk(raw, self.k, self.limit))
         dead = self.idle > self.dead_after
-        revived = torch.relu(topk(torch.where(dead, raw, 0.0), torch.full_like(self.k, self.spare), self.spare))
+        revived = torch.where(dead, torch.relu(raw), 0.0)
         auxiliary = heads.nll(self.head, self.decoder(z + revived), target).mean() * dead.any()
         seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
         return Loss({"reconstruction": self.misfit(z, target), "auxiliary": auxiliary}, seen)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        super().start(x)
         self.pre.copy_(x.mean(0))
+        super().start(x)
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:

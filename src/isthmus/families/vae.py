@@ -40,7 +40,7 @@ class VAE(Recipe):
     family: ClassVar[str] = "vae"
 
     beta: float = knob(
-        1.0, "Weight of the KL divergence; 1 is the evidence bound.", search=Range(0.1, 4.0, log=True), stacks=True
+        1.0, "Weight of the KL divergence; 1 is the evidence bound.", search=Range(0.02, 2.0, log=True), stacks=True
     )
     warmup: int = knob(0, "Optimiser steps over which the weight of the KL divergence grows from 0.", stacks=True)
 

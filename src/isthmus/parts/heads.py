@@ -18,7 +18,7 @@ def nll(head: str, raw: Tensor, target: Tensor) -> Tensor:
     tensor([2.])
     """
     if head == "bernoulli":
-        # Cross-entropy with logits. In this form its gradient needs one exponential; the threshold only guards overflow.
+        # Cross-entropy with logits. In this form its gradient needs one exponential; the threshold guards overflow.
         return functional.softplus(raw, threshold=80.0) - target * raw
     return 0.5 * (raw - target).square()
 
@@ -29,5 +29,5 @@ def mean(head: str, raw: Tensor) -> Tensor:
 
 
 def link(head: str, value: Tensor) -> Tensor:
-    """The raw output whose mean is ``value``; the inverse of :func:`mean`. Logits stay within +-5.3."""
+    """The raw output whose mean is ``value``; the inverse of :func:`mean`, logits cut at 5.3."""
     return torch.logit(value, eps=0.005) if head == "bernoulli" else value

@@ -69,5 +69,6 @@ class Mirror(Model):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Let the output's bias predict the mean of the training rows ``x`` (N, *D)."""
-        self.decoder.last_bias.copy_(heads.link(self.head, x.mean(0)).flatten())
+        """Move the output's bias until the average raw output predicts the mean of the training rows ``x`` (N, *D)."""
+        raw = self.decoder(self.encode(x))
+        self.decoder.last_bias.add_((heads.link(self.head, x.mean(0)) - raw.mean(0)).flatten())

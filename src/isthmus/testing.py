@@ -1,0 +1,396 @@
+"""The contract of a family, as plain functions: run them on a family of your own.
+
+Each check takes a recipe, builds small models from it and raises ``AssertionError`` with a sentence if the contract is
+broken. ``CHECKS`` lists them all.
+
+Examples
+--------
+>>> from isthmus.families import named
+>>> for check in CHECKS[:3]:
+...     check(named("plain"))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from isthmus import families
+from isthmus.data.corrupt import corrupt
+from isthmus.data.corrupt import draw as draw_corruption
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Model, Ramp, Recipe
+
+Shape = tuple[int, ...]
+State = dict[str, Tensor]
+
+
+def rows(shape: Shape, n: int = 32, seed: int = 0) -> Tensor:
+    """Rows in (0, 1) with two hidden factors: a code of two elements can nearly hold them. (n, *shape)."""
+    generator = torch.Generator().manual_seed(seed)
+    size = int(torch.Size(shape).numel())
+    factors, loadings = torch.randn(n, 2, generator=generator), torch.randn(2, size, generator=generator)
+    return torch.sigmoid(1.5 * factors @ loadings).reshape(n, *shape)
+
+
+def made(recipe: Recipe, x: Tensor, head: str, seed: int = 0) -> Model:
+    """A model for rows ``x``, initialised by ``seed`` and started on ``x``; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = recipe.build(tuple(x.shape[1:]), head)
+        model.start(x)
+    return model
+
+
+def weights(model: Model, step: int = 0) -> State:
+    """The weight of each term at a step, as tensors."""
+    return {k: torch.tensor(w.at(step) if isinstance(w, Ramp) else float(w)) for k, w in model.weights.items()}
+
+
+def noise(model: Model, x: Tensor, seed: int = 0) -> Any:
+    """What the model draws for ``x``."""
+    return model.draw(x, torch.Generator().manual_seed(seed))
+
+
+def check_shapes(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """(B, *D) -> (B, L) -> (B, *D), for any B, with finite values."""
+    model = made(recipe, rows(shape), head)
+    for x in (rows(shape, 5), rows(shape, 1), torch.zeros(2, *shape), torch.ones(2, *shape)):
+        z = model.encode(x)
+        assert z.shape == (len(x), recipe.latents), f"encode gave {tuple(z.shape)}, not {(len(x), recipe.latents)}"
+        back = model.decode(z)
+        assert back.shape == x.shape, f"decode gave {tuple(back.shape)}, not {tuple(x.shape)}"
+        assert z.isfinite().all(), "encode is not finite"
+        assert back.isfinite().all(), "decode is not finite"
+        if head == "bernoulli" and getattr(model, "head", head) == "bernoulli":
+            assert (back >= 0).all() and (back <= 1).all(), "the mean of a bernoulli head left [0, 1]"  # noqa: PT018
+    assert model.shape == shape, "Model.shape must be the shape of a row"
+    assert model.latents == recipe.latents, "Model.latents must be the width of the code"
+
+
+def check_terms(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """Terms are finite scalars under the keys of ``weights``; what was seen is detached; one row is enough."""
+    for x in (rows(shape, 7), rows(shape, 1), torch.zeros(3, *shape)):
+        model = made(recipe, x, head)
+        for drawn in (noise(model, x), None):
+            loss = model(x, x, drawn)
+            assert isinstance(loss, Loss), "forward must return a Loss"
+            assert set(loss.terms) == set(model.weights), f"terms {set(loss.terms)}, weights {set(model.weights)}"
+            for name, term in loss.terms.items():
+                assert term.shape == (), f"term {name} is not a scalar"
+                assert term.isfinite(), f"term {name} is not finite on {len(x)} rows"
+            for name, fact in loss.seen.items():
+                assert not fact.requires_grad, f"seen {name} is not detached"
+
+
+def check_gradients(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """Every parameter gets a finite gradient that is not zero throughout."""
+    x = rows(shape)
+    model = made(recipe, x, head)
+    grads = step(model)(*state(model), weights(model), x, x, noise(model, x))[0]
+    for name, grad in grads.items():
+        assert grad.isfinite().all(), f"the gradient of {name} is not finite"
+        assert grad.any(), f"{name} gets no gradient"
+
+
+def check_overfits(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """32 rows with two factors are learnt to three quarters of their variance, with penalties turned down to 1 %."""
+    x = rows(shape)
+    model = made(recipe, x, head)
+    model.weights = {k: 1.0 if k == "reconstruction" else 0.01 for k in model.weights}
+    train(model, x, steps=600, rate=0.02)
+    error = (model.decode(model.encode(x)) - x).square().mean() / (x - x.mean(0)).square().mean()
+    assert error < 0.25, f"after 600 steps {error:.1%} of the variance is left"
+
+
+def check_encode(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """Encoding is deterministic and treats each row alone."""
+    x = rows(shape)
+    model = made(recipe, x, head)
+    z = model.encode(x)
+    assert torch.equal(z, model.encode(x)), "encode gives another code the second time"
+    alone = torch.cat([model.encode(row.unsqueeze(0)) for row in x])
+    torch.testing.assert_close(alone, z, msg=lambda m: f"the code of a row depends on the other rows: {m}")
+
+
+def check_pure(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """``forward``, ``encode`` and ``decode`` write nothing."""
+    x = rows(shape)
+    model = made(recipe, x, head)
+    before = {k: v.clone() for part in state(model) for k, v in part.items()}
+    model(x, x, noise(model, x))
+    model.decode(model.encode(x))
+    after = {k: v for part in state(model) for k, v in part.items()}
+    changed = [k for k in before if not torch.equal(before[k], after[k])]
+    assert not changed, f"forward changed {', '.join(changed)}"
+
+
+def check_saved(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """Recipe through JSON and ``clone``, tensors through ``state_dict``: the same model comes back."""
+    x = rows(shape)
+    model = made(recipe, x, head)
+    train(model, x, steps=3, rate=0.01)
+    text = json.dumps(recipe.to_json())
+    again = families.read(type(recipe), json.loads(text))
+    assert again.to_json() == recipe.to_json() == clone(recipe).to_json(), "the recipe changed on its way through JSON"
+    twin = again.build(shape, head)
+    twin.load_state_dict({k: v.clone() for k, v in model.state_dict().items()})
+    drawn = noise(model, x)
+    for name, term in model(x, x, drawn).terms.items():
+        assert torch.equal(term, twin(x, x, drawn).terms[name]), f"term {name} changed"
+    assert torch.equal(model.encode(x), twin.encode(x)), "the code changed"
+    assert torch.equal(model.decode(model.encode(x)), twin.decode(twin.encode(x))), "the reconstruction changed"
+
+
+def check_gradcheck(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """The gradient of every term is its derivative, in float64.
+
+    A model may list prefixes of parameters whose gradient is an estimate by design (straight-through) in its attribute
+    ``estimated_gradients``; these are left out.
+    """
+    x = rows(shape, 6).double()
+    model = made(recipe, rows(shape), head).double()
+    drawn = noise(model, x)
+    exempt = tuple(getattr(model, "estimated_gradients", ()))
+    free = {k: p for k, p in model.named_parameters() if not (exempt and k.startswith(exempt))}
+    fixed = {k: p.detach() for k, p in model.named_parameters() if k not in free} | dict(model.named_buffers())
+
+    def terms(*values: Tensor) -> tuple[Tensor, ...]:
+        loss = functional_call(model, fixed | dict(zip(free, values, strict=True)), (x, x, drawn))
+        return tuple(t for t in loss.terms.values() if t.requires_grad)
+
+    if free:
+        inputs = tuple(p.detach().clone().requires_grad_() for p in free.values())
+        assert torch.autograd.gradcheck(terms, inputs, fast_mode=True)
+
+
+def check_stack(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """Three replicates under ``vmap`` do what they do alone, also where they differ in the fields that stack."""
+    recipes = spread(recipe)
+    xs = torch.stack([rows(shape, 16, seed) for seed in range(3)])
+    models = [made(r, x, head, seed) for seed, (r, x) in enumerate(zip(recipes, xs, strict=True))]
+    params, buffers = (dict(s) for s in stack_module_state(models))
+    params = {k: p.detach() for k, p in params.items()}
+    for i in range(3):
+        solo = []
+        drawn = [noise(m, x, i) for m, x in zip(models, xs, strict=True)]
+        scale = [weights(m, i) for m in models]
+        stacked = {k: torch.stack([s[k] for s in scale]) for k in scale[0]}
+        together = None if drawn[0] is None else torch.stack(drawn)
+        axes = (0, 0, 0, 0, 0, None if together is None else 0)
+        grads, terms, seen = vmap(step(models[0]), in_dims=axes)(params, buffers, stacked, xs, xs, together)
+        params, buffers = vmap(after(models[0]))({k: p - 0.05 * grads[k] for k, p in params.items()}, buffers, seen)
+        for model, x, w, d in zip(models, xs, scale, drawn, strict=True):
+            own, own_terms, own_seen = step(model)(*state(model), w, x, x, d)
+            with torch.no_grad():
+                for k, p in model.named_parameters():
+                    p.sub_(0.05 * own[k])
+            model.absorb(own_seen)
+            model.project()
+            solo.append(own_terms)
+        for name in terms:
+            torch.testing.assert_close(terms[name], torch.stack([s[name] for s in solo]), rtol=1e-4, atol=1e-6)
+    for r, model in enumerate(models):
+        for mine, theirs in zip(state(model), (params, buffers), strict=True):
+            for k, v in mine.items():
+                torch.testing.assert_close(theirs[k][r], v, rtol=1e-4, atol=1e-5)
+
+
+def check_trace(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """A step traced on one batch and replayed on another, with other weights and parameters, is the eager step."""
+    runs = []
+    for seed, r in enumerate(spread(recipe)[:2]):
+        x = rows(shape, 9, seed)
+        model = made(r, x, head, seed)
+        scale = {k: w + 0.1 * seed for k, w in weights(model).items()}
+        args = (*state(model), scale, x, 0.9 * x, noise(model, x, seed))
+        runs.append(tree(lambda t: t.unsqueeze(0).detach(), args))
+    axes = tuple(None if a is None else 0 for a in runs[0])
+    call = vmap(step(model), in_dims=axes)
+    replay = make_fx(call)(*runs[0])
+    for args in runs:
+        for got, want in zip(leaves(replay(*args)), leaves(call(*args)), strict=True):
+            assert torch.equal(got, want), "the traced step froze something that changes"
+
+
+def check_fields(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """Every field has an effect, alone or beside one other, on results or on what is accepted; or it cannot change."""
+    choices = {f.name: alternatives(recipe, f.name) for f in dataclasses.fields(recipe)}
+    for name, values in choices.items():
+        company = [{}, *({other: v} for other, vs in choices.items() if other != name for v in vs[:2])]
+        if values and not any(_tells(recipe, extra, name, values, shape, head) for extra in company):
+            raise AssertionError(f"{recipe.family}: field {name} is ignored")
+
+
+def _tells(recipe: Recipe, extra: dict[str, Any], name: str, values: list[Any], shape: Shape, head: str) -> bool:
+    """Whether one of the values of a field has an effect once the fields in ``extra`` are set."""
+    ground = changed(recipe, extra)
+    if ground is None:
+        return False
+    before = fingerprint(ground, shape, head)
+    others = (changed(ground, {name: value}) for value in values)
+    return any(other is None or fingerprint(other, shape, head) != before for other in others)
+
+
+CHECKS: list[Callable[..., None]] = [
+    check_shapes,
+    check_terms,
+    check_gradients,
+    check_overfits,
+    check_encode,
+    check_pure,
+    check_saved,
+    check_gradcheck,
+    check_stack,
+    check_trace,
+    check_fields,
+]
+"""All checks: ``check(recipe, shape=(6,), head="bernoulli")``."""
+
+
+def state(model: Model) -> tuple[State, State]:
+    """Parameters and buffers by name, detached."""
+    return {k: p.detach() for k, p in model.named_parameters()}, dict(model.named_buffers())
+
+
+def step(model: Model) -> Callable[..., tuple[State, State, State]]:
+    """The pure step of one replicate: (params, buffers, weights, x, target, noise) -> (gradients, terms, seen)."""
+
+    def run(params: State, buffers: State, scale: State, x: Tensor, target: Tensor, drawn: Any) -> Any:
+        def total(params: State) -> tuple[Tensor, Loss]:
+            loss = functional_call(model, (params, buffers), (x, target, drawn))
+            return torch.stack([scale[k] * t for k, t in loss.terms.items()]).sum(), loss
+
+        if not params:
+            loss = total(params)[1]
+            return {}, loss.terms, loss.seen
+        grads, (_, loss) = grad_and_value(total, has_aux=True)(params)
+        return grads, {k: t.detach() for k, t in loss.terms.items()}, loss.seen
+
+    return run
+
+
+class _After(nn.Module):
+    """``absorb`` and ``project`` as a forward, for ``functional_call``."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, seen: State) -> tuple[State, State]:
+        self.model.absorb(seen)
+        self.model.project()
+        return state(self.model)
+
+
+def after(model: Model) -> Callable[[State, State, State], tuple[State, State]]:
+    """What follows a step, pure: (params, buffers, seen) -> (params, buffers)."""
+    call = _After(model)
+
+    def run(params: State, buffers: State, seen: State) -> tuple[State, State]:
+        values = {f"model.{k}": v.clone() for k, v in (params | buffers).items()}
+        return functional_call(call, values, (seen,))
+
+    return run
+
+
+def train(
+    model: Model, x: Tensor, steps: int, rate: float, corruption: Callable[[int], Tensor] | None = None
+) -> list[float]:
+    """A few full-batch Adam steps; the total loss of each."""
+    params = [p for p in model.parameters() if p.requires_grad]
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in params]
+    losses = []
+    for i in range(steps):
+        loss = model(x if corruption is None else corruption(i), x, noise(model, x, i))
+        total = torch.stack([w * loss.terms[k] for k, w in weights(model, i).items()]).sum()
+        losses.append(total.item())
+        grads = torch.autograd.grad(total, params) if params else ()
+        with torch.no_grad():
+            for p, g, (m, v) in zip(params, grads, moments, strict=True):
+                m.mul_(0.9).add_(0.1 * g)
+                v.mul_(0.999).add_(0.001 * g.square())
+                p.sub_(rate * (m / (1 - 0.9 ** (i + 1))) / ((v / (1 - 0.999 ** (i + 1))).sqrt() + 1e-8))
+        model.project()
+        model.absorb(loss.seen)
+    return losses
+
+
+def fingerprint(recipe: Recipe, shape: Shape, head: str) -> list[float]:
+    """Numbers that two recipes share only if they do the same: three steps' losses, then codes and reconstructions."""
+    x = rows(shape, 12)
+    model = made(recipe, x, head)
+
+    def corrupted(i: int) -> Tensor:
+        drawn = draw_corruption(recipe.corruption, x.shape, torch.Generator().manual_seed(i))
+        return x if drawn is None else corrupt(recipe.corruption, x, drawn, torch.tensor(recipe.corruption_level))
+
+    losses = train(model, x, steps=4, rate=0.01, corruption=corrupted)
+    with torch.no_grad():
+        z = model.encode(x)
+        return [*losses, *z.flatten().tolist(), *model.decode(z).flatten().tolist()]
+
+
+def changed(recipe: Recipe, fields: dict[str, Any]) -> Recipe | None:
+    """A copy with other values in these fields, or None if the recipe refuses them."""
+    other = clone(recipe).set_params(**fields)
+    try:
+        other.build((4,), "bernoulli")
+    except BadInput:
+        return None
+    return other
+
+
+def alternatives(recipe: Recipe, name: str) -> list[Any]:
+    """Other values that the recipe accepts for a field: from its search range, its type, the words of its help text."""
+    field = next(f for f in dataclasses.fields(recipe) if f.name == name)
+    value = getattr(recipe, name)
+    found: list[Any] = [field.metadata["search"].at(u) for u in (0.1, 0.9)] if field.metadata["search"] else []
+    if isinstance(value, bool):
+        found += [not value]
+    elif isinstance(value, int):
+        found += [value + 1, 1, value * 2]
+    elif isinstance(value, float):
+        found += [value / 2, value + 0.4, value + 2.0]
+    elif isinstance(value, str):
+        found += re.findall(r"\w+", field.metadata["text"])
+    elif isinstance(value, tuple):
+        found += [(5,)]
+    elif value is None:
+        found += [1, 2]
+    unlike = [v for v in dict.fromkeys(found) if v != value]
+    return [v for v in unlike if changed(recipe, {name: v}) is not None]
+
+
+def spread(recipe: Recipe) -> list[Recipe]:
+    """Three recipes of one structure that differ in every field that stacks."""
+    fields = [f.name for f in dataclasses.fields(recipe) if f.metadata["stacks"]]
+    others = []
+    for pick in (0, 1):
+        other = clone(recipe)
+        for name in fields:
+            values = alternatives(recipe, name)
+            same = [v for v in values if clone(recipe).set_params(**{name: v}).structure() == recipe.structure()]
+            if same:
+                other.set_params(**{name: same[pick % len(same)]})
+        others.append(other)
+    return [recipe, *others]
+
+
+def tree(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """``function`` on every tensor in nested dicts and tuples."""
+    return torch.utils._pytree.tree_map_only(Tensor, function, value)
+
+
+def leaves(value: Any) -> Sequence[Tensor]:
+    """The tensors in nested dicts and tuples."""
+    return [t for t in torch.utils._pytree.tree_leaves(value) if isinstance(t, Tensor)]
