@@ -3,6 +3,7 @@
 Families divide them by ``D``. All work under ``torch.func`` transforms and are exact in their dtype.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -66,4 +67,7 @@ def jacobian_norm_estimate(encode: Callable[[Tensor], Tensor], x: Tensor, noise:
 
     ``noise`` is standard normal and shaped like ``x`` (Hutchinson 1990).
     """
-    return torch.func.jvp(encode, (x,), (noise,))[1].square().sum() / len(x)
+    with warnings.catch_warnings():  # the first jvp of a process loads a part of torch that warns of torch itself
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
+        moved = torch.func.jvp(encode, (x,), (noise,))[1]
+    return moved.square().sum() / len(x)
