@@ -1,0 +1,276 @@
+"""The scikit-learn face: its own checks for every family, and what they do not ask."""
+
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from isthmus.errors import BadInput
+from isthmus.estimator import PLAN, Autoencoder
+from isthmus.families import FAMILIES, named
+from isthmus.ship.artefact import load, save
+from isthmus.train.plan import Plan
+
+IRIS = load_iris().data
+SMALL = {"steps": 20, "check": 10, "batch": 16, "random_state": 0}
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@parametrize_with_checks([Autoencoder(family, **SMALL) for family in FAMILIES])
+def test_scikit_learn_finds_nothing(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would be skipped
+    check(estimator)
+
+
+# --------------------------------------------------------------------------------------------------- parameters
+
+
+def test_the_parameters_are_those_of_the_plan_with_its_defaults() -> None:
+    own = inspect.signature(Autoencoder).parameters
+    assert set(PLAN) < set(own)
+    assert all(own[name].default == getattr(Plan(), name) for name in PLAN)
+
+
+def test_every_plan_field_reaches_the_training() -> None:
+    other = {
+        "steps": 7, "batch": 5, "learning_rate": 0.5, "schedule": "cosine", "warmup": 3, "clip": 0.1, "check": 3,
+        "weight_decay": 0.2, "patience": 2, "tolerance": 0.5, "factor": 0.7, "drops": 5,
+    }  # fmt: skip
+    assert set(other) == set(PLAN)
+    for name, value in other.items():
+        plan = Autoencoder(**(SMALL | {name: value})).fit(IRIS).fitted_.plan
+        assert plan == Plan(**({k: v for k, v in SMALL.items() if k != "random_state"} | {name: value}))
+
+
+def test_recipe_fields_are_reached_through_a_name_and_through_a_recipe() -> None:
+    by_name = Autoencoder("l1", **SMALL).set_params(recipe__strength=0.5, recipe__latents=3)
+    by_recipe = Autoencoder(named("l1"), **SMALL).set_params(recipe__strength=0.5, recipe__latents=3)
+    together = Autoencoder(**SMALL).set_params(recipe="l1", recipe__strength=0.5, recipe__latents=3)
+    for model in (by_name, by_recipe, together):
+        assert model.get_params()["recipe__strength"] == 0.5
+        fitted = model.fit(IRIS).fitted_
+        assert fitted.recipe.to_json() == named("l1").set_params(strength=0.5, latents=3).to_json()
+        assert fitted.model.weights["l1"] == 0.5
+    assert FAMILIES["l1"].strength != 0.5
+
+
+def test_latents_wins_over_the_recipe_and_leaves_it_alone() -> None:
+    recipe = named("plain").set_params(latents=3)
+    model = Autoencoder(recipe, latents=6, **SMALL).fit(IRIS)  # wider than the data: allowed
+    assert model.transform(IRIS).shape == (150, 6)
+    assert recipe.latents == 3
+    assert Autoencoder(recipe, **SMALL).fit(IRIS).transform(IRIS).shape == (150, 3)
+
+
+def test_numpy_numbers_from_a_grid_are_numbers() -> None:
+    model = Autoencoder(
+        named("topk").set_params(k=np.int64(2)), latents=np.int64(5), steps=np.int64(4), learning_rate=np.float32(0.25)
+    )
+    assert model.fit(IRIS).fitted_.recipe.to_json()["k"] == 2
+    assert model.fitted_.plan.learning_rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"recipe": "plane"}, "did you mean plain"),
+        ({"recipe": 3}, "recipe must be"),
+        ({"recipe": named("topk"), "latents": 2}, "k must be"),
+        ({"latents": 0}, "latents"),
+        ({"steps": 0}, "steps"),
+        ({"validation": 0.0}, "validation"),
+        ({"validation": 1}, "validation"),
+        ({"validation": "much"}, "validation"),
+        ({"scale": "log"}, "log"),
+    ],
+)
+def test_parameters_without_sense_are_refused_in_fit(params: dict, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        Autoencoder(**(SMALL | params)).fit(IRIS)
+
+
+def test_validation_sets_the_share_of_rows_held_out() -> None:
+    """The scaler is fitted on the training rows, so it shows which they were."""
+    rows = np.arange(20.0).reshape(10, 2)
+    for share, aside in ((0.2, 2), (0.5, 5), (0.01, 1), (0.99, 9)):
+        train, valid, _ = Autoencoder(validation=share, random_state=0)._split(len(rows))
+        assert len(valid) == aside
+        assert sorted([*train, *valid]) == list(range(10))
+        scaler = Autoencoder("pca", latents=1, validation=share, random_state=0).fit(rows).fitted_.scaler
+        np.testing.assert_allclose(scaler.shift, rows[train].mean(0))
+
+
+def test_scale_is_honoured() -> None:
+    for kind in ("standard", "unit", "none"):
+        assert Autoencoder(scale=kind, **SMALL).fit(IRIS).fitted_.scaler.kind == kind
+
+
+def test_verbose_speaks_and_is_silent_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    Autoencoder(**SMALL).fit(IRIS)
+    assert capsys.readouterr() == ("", "")
+    Autoencoder(**SMALL, verbose=1).fit(IRIS)
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in out] == ["[Autoencoder] step 10 of 20", "[Autoencoder] step 20 of 20"]
+
+
+# ------------------------------------------------------------------------------------------------------ numbers
+
+
+def test_pca_is_scikit_learns() -> None:
+    """On all rows but the held-out ones, standardised: same subspace, same reconstruction, same explained variance."""
+    model = Autoencoder("pca", latents=2, random_state=0, scale="none").fit(IRIS)
+    train, _, _ = model._split(len(IRIS))
+    exact = PCA(2).fit(IRIS[train])
+    back = exact.inverse_transform(exact.transform(IRIS))
+    np.testing.assert_allclose(model.inverse_transform(model.transform(IRIS)), back, atol=1e-5)
+    np.testing.assert_allclose(model.score_samples(IRIS), -np.square(IRIS - back).mean(1), atol=1e-5)
+    expected = 1 - np.square(IRIS - back).sum() / np.square(IRIS - IRIS.mean(0)).sum()
+    assert model.score(IRIS) == pytest.approx(expected, abs=1e-6)
+    assert model.n_iter_ == 0
+
+
+def test_score_counts_scaled_columns_about_the_training_mean() -> None:
+    rows = IRIS * [1.0, 10.0, 100.0, 1000.0]
+    model = Autoencoder("pca", latents=1, random_state=0).fit(rows)
+    scaler = model.fitted_.scaler
+    back = model.inverse_transform(model.transform(rows))
+    error, spread = (((rows - other) / scaler.scale) ** 2 for other in (back, rows.mean(0)))
+    assert model.score(rows) == pytest.approx(1 - error.sum() / spread.sum())
+    np.testing.assert_allclose(model.score_samples(rows), -error.mean(1))
+    assert model.score(rows + 5 * rows.std(0)) < 1  # another mean in the test rows is not forgiven
+    exact = Autoencoder("pca", latents=4, random_state=0).fit(rows)
+    assert exact.score(rows) == pytest.approx(1.0, abs=1e-10)
+    alone = np.tile(rows.mean(0), (3, 1))
+    assert model.score(alone) in {0.0, 1.0}
+
+
+def test_score_samples_finds_what_is_unlike_the_training() -> None:
+    rows = IRIS.copy()
+    rows[7] = [9.0, 0.1, 0.1, 9.0]
+    model = Autoencoder("pca", latents=2, random_state=0).fit(IRIS)
+    assert np.argmin(model.score_samples(rows)) == 7
+
+
+def test_the_face_agrees_with_the_model_it_wraps() -> None:
+    model = Autoencoder("vae", latents=2, **SMALL).fit(IRIS)
+    fitted, rows = model.fitted_, IRIS.astype(np.float32)
+    np.testing.assert_allclose(model.transform(rows), fitted.encode(rows), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.transform(IRIS), fitted.encode(rows), rtol=1e-4, atol=1e-5)
+    codes = fitted.encode(rows)
+    np.testing.assert_allclose(model.inverse_transform(codes), fitted.decode(codes), rtol=1e-5)
+    np.testing.assert_allclose(model.score_samples(rows), -fitted.errors(rows), rtol=1e-4)
+
+
+def test_many_rows_are_taken_in_blocks_without_a_difference() -> None:
+    rows = np.random.default_rng(0).normal(size=(9000, 4))
+    model = Autoencoder(latents=2, **SMALL).fit(rows[:100])
+    codes = model.transform(rows)
+    assert codes.shape == (9000, 2)
+    np.testing.assert_allclose(codes[4090:4100], model.transform(rows[4090:4100]), rtol=1e-12, atol=1e-12)
+
+
+def test_codes_of_the_wrong_width_are_refused() -> None:
+    model = Autoencoder(latents=2, **SMALL).fit(IRIS)
+    with pytest.raises(BadInput, match="3 columns, but the code of this autoencoder has 2"):
+        model.inverse_transform(np.zeros((1, 3)))
+    for name in ("transform", "inverse_transform", "score", "score_samples"):
+        with pytest.raises(NotFittedError):
+            getattr(Autoencoder(), name)(IRIS)
+
+
+# -------------------------------------------------------------------------------------------------- determinism
+
+
+def test_random_state_fixes_everything_and_nothing_else_does() -> None:
+    fit = [Autoencoder("vae", **(SMALL | {"random_state": s})).fit_transform(IRIS) for s in (0, 0, 1)]
+    np.testing.assert_array_equal(fit[0], fit[1])
+    assert not np.allclose(fit[0], fit[2])
+    same = [np.random.RandomState(3) for _ in range(2)]
+    again = [Autoencoder(**(SMALL | {"random_state": s})).fit_transform(IRIS) for s in same]
+    np.testing.assert_array_equal(*again)
+
+
+def test_the_global_state_of_torch_is_left_alone() -> None:
+    before = torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    model = Autoencoder("vae", **SMALL).fit(IRIS)
+    model.inverse_transform(model.transform(IRIS))
+    model.score(IRIS)
+    after = torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+def test_a_training_cut_short_and_one_that_diverged_are_told() -> None:
+    with pytest.warns(ConvergenceWarning, match="cut at 20 steps"):
+        Autoencoder(**SMALL).fit(IRIS)
+    with pytest.warns(ConvergenceWarning, match="diverged at step"):
+        model = Autoencoder(**(SMALL | {"learning_rate": 1e30})).fit(IRIS)
+    assert np.isfinite(model.transform(IRIS)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Autoencoder("pca").fit(IRIS)
+        Autoencoder(latents=2, random_state=0, schedule="cosine", steps=20, check=10).fit(IRIS)
+
+
+# ----------------------------------------------------------------------------------------------- among the others
+
+
+def test_frames_in_frames_out() -> None:
+    frame = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
+    model = Autoencoder(latents=2, **SMALL).set_output(transform="pandas").fit(frame)
+    codes = model.transform(frame)
+    assert list(codes.columns) == list(model.get_feature_names_out()) == ["autoencoder0", "autoencoder1"]
+    assert list(model.feature_names_in_) == list(model.fitted_.columns) == ["a", "b", "c", "d"]
+    np.testing.assert_array_equal(codes, clone(model).set_output(transform="default").fit(frame).transform(frame))
+    with pytest.raises(ValueError, match="feature names"):
+        model.transform(frame.rename(columns={"a": "z"}))
+    polar = pl.DataFrame(IRIS, schema=["a", "b", "c", "d"])
+    assert isinstance(Autoencoder(**SMALL).set_output(transform="polars").fit_transform(polar), pl.DataFrame)
+
+
+def test_in_a_pipeline_and_a_grid_search() -> None:
+    y = load_iris().target
+    grid = GridSearchCV(
+        Autoencoder("l1", latents=2, **SMALL), {"recipe__strength": [0.01, 100.0], "steps": [20, 40]}, cv=2
+    ).fit(IRIS)
+    assert grid.best_params_["recipe__strength"] == 0.01
+    assert grid.best_estimator_.fitted_.recipe.strength == 0.01
+    pipe = make_pipeline(Autoencoder("pca", latents=3, random_state=0), LogisticRegression(max_iter=1000))
+    assert cross_val_score(pipe, IRIS, y, cv=3).mean() > 0.9
+    assert GridSearchCV(pipe, {"autoencoder__latents": [1, 3]}, cv=2).fit(IRIS, y).best_params_ is not None
+
+
+def test_a_grid_search_in_two_processes_finds_the_same() -> None:
+    search = [
+        GridSearchCV(Autoencoder("kl", latents=2, **SMALL), {"recipe__target": [0.1, 0.3]}, cv=2, n_jobs=n).fit(IRIS)
+        for n in (1, 2)
+    ]
+    np.testing.assert_array_equal(*(s.cv_results_["mean_test_score"] for s in search))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_clone_copies_the_settings_and_pickle_in_memory_the_rest(family: str) -> None:
+    model = Autoencoder(named(family), **SMALL).fit(IRIS)
+    assert not hasattr(clone(model), "fitted_")
+    assert clone(model).recipe.to_json() == model.recipe.to_json()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).transform(IRIS), model.transform(IRIS))
+
+
+def test_what_it_fitted_can_be_saved(tmp_path) -> None:
+    model = Autoencoder("topk", **SMALL).fit(IRIS)
+    back = load(save(model.fitted_, tmp_path / "iris"))
+    np.testing.assert_array_equal(back.encode(IRIS), model.fitted_.encode(IRIS))
