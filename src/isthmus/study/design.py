@@ -261,17 +261,20 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
 
 def _match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> Recipe:
     """The recipe at the capacity of the study. A capacity that its owner set to something else is refused, not lost."""
-    wanted: dict[str, Any] = {"latents": latents}
-    if chosen.backbone != "linear":
-        wanted["hidden"] = hidden
+    usual = {field: f.default for field, f in type(chosen).__dataclass_fields__.items()}
+    wanted: dict[str, Any] = {"latents": latents} | ({} if chosen.backbone == "linear" else {"hidden": hidden})
     for field, value in wanted.items():
-        own, usual = getattr(chosen, field), type(chosen).__dataclass_fields__[field].default
-        if own not in (usual, value):
+        own = getattr(chosen, field)
+        if own not in (usual[field], value):
             raise BadInput(
                 f"family {name!r} has {field}={own!r}, the study gives every family {value!r}; "
                 f"pass {field}={own!r} to compare, a study matches capacity"
             )
-    return chosen.set_params(**wanted)
+    matched = chosen.set_params(**wanted)
+    # A default may be too large for a narrow code (the k of topk): it moves to the end of what tuning draws there.
+    limits = {field: span.high for field, span in matched.space().items() if span.whole}
+    narrow = {f: int(top) for f, top in limits.items() if getattr(matched, f) == usual[f] and usual[f] > top}
+    return matched.set_params(**narrow)
 
 
 def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[str, str]]:

@@ -125,7 +125,7 @@ def _alone(job: Job, data: Any, store: Store, perform: Perform, driver: int | No
     """One job in one thread. What it raises costs this run only; what the disk refuses stops the study."""
     if driver is not None:
         _follow(driver)
-    with store.working(), _one_thread():
+    with store.working(), one_thread():
         began = time.perf_counter()
         try:
             return perform(job, data, store)
@@ -145,7 +145,7 @@ def _alone(job: Job, data: Any, store: Store, perform: Perform, driver: int | No
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for every library, as in a worker: small products are faster, and sums come in one order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,0 +1,207 @@
+"""``isthmus.compare``: the whole library in one call."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+from isthmus.model import Recipe
+from isthmus.study.design import Design, design
+from isthmus.study.estimate import afford, seconds
+from isthmus.study.jobs import Progress, drive
+from isthmus.study.perform import perform
+from isthmus.study.store import Store
+from isthmus.study.study import Study
+from isthmus.train.plan import Plan
+
+
+class Outline(NamedTuple):
+    """A study that is planned and not begun."""
+
+    data: Dataset
+    design: Design
+    folder: Path
+    note: dict[str, Any]
+    """What ``study.json`` keeps besides the design: where the data came from, the budget, the command."""
+
+
+def outline(
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: str | None = None,
+    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 6,
+    steps: int | None = None,
+    budget: str | float | None = None,
+    latents: int | None = None,
+    hidden: Sequence[int] | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    plan: Plan | None = None,
+    command: str = "",
+) -> Outline:
+    """Read the data and plan the study; nothing is written. Arguments as in :func:`compare`."""
+    if steps is not None and budget is not None:
+        raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
+    _workers(jobs)
+    plan = plan or Plan()
+    data = read(source, labels, label=label, anomaly=anomaly)
+    folder = Path(out if out is not None else f"isthmus-{_slug(data.name)}").absolute()
+    note = {"source": data.source, "budget": None if budget is None else seconds(budget), "command": command}
+    options: dict[str, Any] = {
+        "families": families,
+        "facets": facets,
+        "replicates": replicates,
+        "configs": configs,
+        "latents": latents,
+        "hidden": hidden,
+        "seed": seed,
+    }
+    planned = design(data, plan=plan if steps is None else replace(plan, steps=steps), **options)
+    if note["budget"] is not None:
+        bought = _bought_before(folder, note["budget"]) or afford(data, planned, note["budget"], workers=jobs)
+        planned = design(data, plan=replace(plan, steps=bought), **options)
+    return Outline(data, planned, folder, note)
+
+
+def compare(
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: str | None = None,
+    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 6,
+    steps: int | None = None,
+    budget: str | float | None = None,
+    latents: int | None = None,
+    hidden: Sequence[int] | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Study:
+    """Which autoencoder, if any, serves these data? Runs the comparison, or what is missing of it.
+
+    The same call continues a study that was interrupted; runs that finished are never done again.
+
+    Parameters
+    ----------
+    source : str, path, array or frame
+        A file, the name of a bundled data set, or rows of shape (N, *D).
+    labels : array of shape (N,), optional
+        One label for each row.
+    label : str, optional
+        The column (or npz member) that holds the labels.
+    anomaly : str, optional
+        The label whose rows are anomalies. Without it, each replicate leaves another class out to play them.
+    families : optional
+        Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA always takes part.
+    facets : optional
+        Names of questions, by default all that the data can answer.
+    replicates : int, default 5
+        Seeded splits of the data.
+    configs : int, default 6
+        Tuning configurations of each family, the default one included.
+    steps : int, optional
+        Most optimiser steps of a training; replaces the plan's.
+    budget : str or float, optional
+        Time on the clock instead of steps: seconds, or text like "5m". A continued study keeps the steps it began with.
+    latents, hidden : optional
+        Code width and hidden layers of every family; by default from the width of a row.
+    seed : int, default 0
+        Same seed, same data, same machine: same numbers.
+    jobs : int, optional
+        Worker processes; by default one for each core. With 1 everything runs in this process.
+    out : path, optional
+        The study folder; by default ``isthmus-<name of the data>`` in the working directory.
+    plan : Plan, optional
+        How every model is trained.
+    progress : callable, optional
+        Hears ``progress(job, record, done, total)`` after each run.
+    command : str, optional
+        The command that repeats this study, for the report.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    BadInput
+        If the data, a name or a number is not usable, or ``out`` holds something else.
+    BadEnvironment
+        If the folder cannot be written, or another process works in it.
+    """
+    planned = outline(
+        source,
+        labels,
+        label=label,
+        anomaly=anomaly,
+        families=families,
+        facets=facets,
+        replicates=replicates,
+        configs=configs,
+        steps=steps,
+        budget=budget,
+        latents=latents,
+        hidden=hidden,
+        seed=seed,
+        jobs=jobs,
+        out=out,
+        plan=plan,
+        command=command,
+    )
+    return run(planned, workers=jobs, progress=progress)
+
+
+def run(planned: Outline, *, workers: int | None = None, progress: Progress | None = None) -> Study:
+    """Do what is missing of a planned study."""
+    _workers(workers)
+    store = Store(planned.folder)
+    store.create(planned.design.to_json(), planned.note)
+    repaired = drive(store, planned.design.jobs(), planned.data, perform, workers=workers, progress=progress)
+    study = Study(planned.folder)
+    study.repaired = repaired
+    return study
+
+
+def _workers(count: int | None) -> None:
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise BadInput(f"jobs must be a whole number of at least 1; got {count!r}")
+
+
+def _bought_before(folder: Path, budget: float) -> int | None:
+    """The steps that this budget bought when the study in ``folder`` began: timing again would give another design."""
+    if not (folder / "study.json").exists():
+        return None
+    there = Store(folder).design()
+    steps = there.get("plan", {}).get("steps")
+    return int(steps) if there.get("budget") == budget and isinstance(steps, int) else None
+
+
+def _slug(name: str) -> str:
+    """A short folder name that no file system refuses.
+
+    Examples
+    --------
+    >>> _slug("My data (2).csv")
+    'My-data-2-.csv'
+    """
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60].strip("-.") or "data"

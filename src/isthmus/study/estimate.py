@@ -1,0 +1,124 @@
+"""How long a study will take, measured on these data on this machine; and how many steps a time budget buys."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from joblib import cpu_count
+
+from isthmus.data.dataset import Dataset
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.study.design import Design
+from isthmus.study.jobs import one_thread
+from isthmus.study.perform import Material, prepare, train
+from isthmus.study.record import Job
+from isthmus.train.fitted import Fitted
+
+SHORT, LONG = 20, 60  # steps of the two probes: their difference is the cost of steps without that of starting
+WORKER_START = 4.0  # seconds until a fresh worker has imported what it needs
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Estimate(NamedTuple):
+    """Working time of one core, in seconds, and what it means on the clock."""
+
+    steps: float
+    """One optimiser step of every training of the study."""
+    rest: float
+    """Everything else: starting, tuning criteria, facets, rivals."""
+    workers: int
+
+    def seconds(self, steps: int) -> float:
+        """Time on the clock if every training uses all its steps; those that converge earlier save time."""
+        return (self.rest + steps * self.steps) / self.workers + (WORKER_START if self.workers > 1 else 0.0)
+
+    def affordable(self, seconds: float) -> int:
+        """The steps that fit into a time on the clock."""
+        start = WORKER_START if self.workers > 1 else 0.0
+        return int(((seconds - start) * self.workers - self.rest) / max(self.steps, 1e-9))
+
+
+def estimate(data: Dataset, design: Design, *, workers: int | None = None) -> Estimate:
+    """Measure a short piece of every family, every facet and every rival, once, and multiply.
+
+    Parameters
+    ----------
+    data : Dataset
+    design : Design
+    workers : int, optional
+        Processes; by default one for each core.
+    """
+    jobs = [job for job in design.jobs() if job.name.replicate == 0]
+    materials: dict[str, Material] = {}
+    steps = rest = 0.0
+    with one_thread():
+        for job in jobs:
+            began = time.perf_counter()
+            material = materials.setdefault(job.name.view, prepare(job, data))
+            if job.name.kind == "rival":
+                FACETS[str(job.name.facet)].rivals[job.name.name](material.parts)
+                rest += time.perf_counter() - began
+            else:
+                slope, other = _family(job, data, material)
+                steps, rest = steps + slope, rest + other
+    count = design.replicates
+    busy = min(workers or cpu_count(), len(design.jobs()))
+    return Estimate(steps * count, rest * count, busy)
+
+
+def _family(job: Job, data: Dataset, material: Material) -> tuple[float, float]:
+    """Seconds of one step of a family's job, and of all the rest of the job."""
+    short, _ = _probe(job, data, material, SHORT)
+    long, fitted = _probe(job, data, material, LONG)
+    slope = max(0.0, (long - short) / (LONG - SHORT)) if list(fitted[0].model.parameters()) else 0.0
+    began = time.perf_counter()
+    for facet in job.body["facets"]:
+        for one in fitted if len(fitted) > 1 else []:
+            FACETS[facet].criterion(one, material.parts)
+        FACETS[facet].measure(fitted[0], material.parts)
+    return slope, max(0.0, short - SHORT * slope) + time.perf_counter() - began
+
+
+def _probe(job: Job, data: Dataset, material: Material, steps: int) -> tuple[float, list[Fitted]]:
+    plan: dict[str, Any] = {**job.body["plan"], "steps": steps, "check": steps, "warmup": 0}
+    began = time.perf_counter()
+    fitted = train(replace(job, body={**job.body, "plan": plan}), data, material)
+    return time.perf_counter() - began, fitted
+
+
+def seconds(text: str | float) -> float:
+    """A time budget in seconds, from a number or from text like 90, 90s, 5m or 1.5h.
+
+    Examples
+    --------
+    >>> seconds("5m"), seconds(90)
+    (300.0, 90.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", str(text))
+    value = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
+    if not 0 < value < 1e9:
+        raise BadInput(f"budget must be a time like 90s, 5m or 1.5h; got {text!r}")
+    return value
+
+
+def afford(data: Dataset, design: Design, budget: float, *, workers: int | None = None) -> int:
+    """The steps of every training, equal for all families, that keep a study within ``budget`` seconds.
+
+    Raises
+    ------
+    BadInput
+        If not even one check's worth of steps fits; the message says what is needed.
+    """
+    found, check = estimate(data, design, workers=workers), design.plan["check"]
+    steps = found.affordable(budget) // check * check
+    if steps < check:
+        least = found.seconds(check)
+        raise BadInput(
+            f"a budget of {budget:.0f} s is too small: {check} steps of every training need about {least:.0f} s; "
+            "give more, or fewer families, facets, replicates or configs"
+        )
+    return steps

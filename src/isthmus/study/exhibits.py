@@ -1,0 +1,59 @@
+"""What a report shows of a run besides numbers: rows, their reconstructions, what code elements do, a map of codes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.facets.facet import Rows
+from isthmus.train.fitted import Fitted
+
+SHOWN_ROWS = 8
+SHOWN_FILTERS = 16
+SHOWN_POINTS = 1000
+
+
+def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
+    """Arrays to be drawn, from the first test rows.
+
+    Returns
+    -------
+    dict of str to array
+        ``rows`` and ``reconstructions`` (8, *D) in the units of the data; ``filters`` (<= 16, *D), see
+        :func:`directions`; ``map`` (n, 2), see :func:`plane`; ``map_label`` (n,) class codes if there are labels.
+    """
+    codes = fitted.encode_scaled(test.x[:SHOWN_POINTS])
+    shown = test.x[:SHOWN_ROWS]
+    found: dict[str, NDArray[np.generic]] = {
+        "rows": fitted.scaler.invert(shown),
+        "reconstructions": fitted.scaler.invert(fitted.decode_scaled(codes[:SHOWN_ROWS])),
+        "filters": directions(fitted, codes),
+        "map": plane(codes),
+    }
+    if test.y is not None:
+        found["map_label"] = test.y[: len(codes)]
+    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+
+
+def directions(fitted: Fitted, codes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What one code element adds to a row, (<= 16, *D), in scaled units; the elements that vary most come first.
+
+    The reconstruction with the element one standard deviation above its mean, minus the one at the mean, all other
+    elements at their means. For a linear decoder this is a multiple of its weights; it means the same for any other.
+    """
+    centre, spread = codes.mean(axis=0), codes.std(axis=0)
+    chosen = np.argsort(-spread, kind="stable")[:SHOWN_FILTERS]
+    moved = np.repeat(centre[None], len(chosen) + 1, axis=0)
+    moved[np.arange(len(chosen)), chosen] += spread[chosen]
+    decoded = fitted.decode_scaled(moved)
+    return decoded[:-1] - decoded[-1:]
+
+
+def plane(codes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The codes on their two leading principal axes, (n, 2), for the eye; a missing axis is zero."""
+    centred = codes.astype(np.float64) - codes.mean(axis=0, dtype=np.float64)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.where(np.take_along_axis(axes[:2], np.abs(axes[:2]).argmax(1)[:, None], 1) < 0, -1.0, 1.0)
+    seen = np.zeros((len(codes), 2), dtype=np.float32)
+    seen[:, : len(axes)] = centred @ axes.T
+    return seen

@@ -1,0 +1,179 @@
+"""A study as one object, read from its folder: what was done, what follows from it, and how to show it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from isthmus.errors import BadInput, MissingExtra
+from isthmus.facets import FACETS
+from isthmus.ship import artefact
+from isthmus.study.design import Design
+from isthmus.study.record import Record
+from isthmus.study.store import Store
+from isthmus.train.fitted import Fitted
+
+FRAME = ("facet", "metric", "contender", "kind", "view", "replicate", "left_out", "config", "value", "status")
+
+
+class Study:
+    """What a study folder holds: finished runs, and what follows from them.
+
+    Half a study answers too; it says so. Nothing here changes the folder, except :meth:`report`.
+
+    Parameters
+    ----------
+    folder : path
+        A study folder, as :func:`compare` makes it.
+
+    Attributes
+    ----------
+    folder : Path
+    design : mapping
+        What ``study.json`` says.
+    records : list of Record
+        Finished runs, in the order of the jobs.
+    damaged : dict of str to str
+        Runs that could not be read, and why. The same command does them again.
+    repaired : dict of str to str
+        Runs that the last :func:`compare` found damaged, set aside and did again, and what was wrong with them.
+    total : int
+        Runs of the whole study.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        store = Store(self.folder)
+        content = store.design()
+        self.design: Mapping[str, Any] = {**content, "data": {**content["data"], "source": content.get("source", "")}}
+        self.plan = Design.from_json(content)
+        found, damaged = store.records()
+        jobs = [job.id for job in self.plan.jobs()]
+        self.records = [found[name] for name in jobs if name in found]
+        self.damaged = {name: damaged[name] for name in jobs if name in damaged}
+        self.total = len(jobs)
+        self.repaired: dict[str, str] = {}
+
+    @property
+    def failed(self) -> list[Record]:
+        """Runs that ended in an error; the same command tries them again."""
+        return [record for record in self.records if record.status == "failed"]
+
+    @property
+    def diverged(self) -> list[Record]:
+        """Runs in which no configuration trained to finite numbers."""
+        return [record for record in self.records if record.status == "diverged"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run is there and none failed."""
+        return len(self.records) == self.total and not self.failed
+
+    def contenders(self, facet: str) -> list[str]:
+        """Who stands in the table of a facet: the families, then its rivals."""
+        return [*self.plan.families, *FACETS[facet].rivals]
+
+    def scores(self, facet: str, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Test scores of every contender of a facet, one for each replicate, NaN where there is none.
+
+        Parameters
+        ----------
+        facet : str
+        metric : str, optional
+            By default the facet's primary metric.
+
+        Returns
+        -------
+        dict of str to array of shape (replicates,)
+        """
+        if facet not in self.plan.facets:
+            raise BadInput(f"this study has no facet {facet!r}; it has {', '.join(self.plan.facets)}")
+        name = metric or FACETS[facet].primary
+        table = {who: np.full(self.plan.replicates, np.nan) for who in self.contenders(facet)}
+        for record in self.records:
+            value = record.facets[facet].metrics.get(name) if facet in record.facets else None
+            if value is not None:
+                table[record.job.name][record.job.replicate] = value
+        return table
+
+    def to_frame(self, kind: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+        """Every test score, one row each.
+
+        Parameters
+        ----------
+        kind : {"pandas", "polars", "pyarrow"}, default "pandas"
+            Which library's table; pyarrow is always installed.
+
+        Returns
+        -------
+        DataFrame or Table
+            Columns facet, metric, contender, kind, view, replicate, left_out, config, value, status.
+
+        Raises
+        ------
+        MissingExtra
+            If that library is not installed.
+        """
+        rows = [
+            (facet, metric, r.job.name, r.job.kind, r.job.view, r.job.replicate, r.job.left_out, c.config, v, r.status)
+            for r in self.records
+            for facet, c in r.facets.items()
+            for metric, v in c.metrics.items()
+        ]
+        if kind not in {"pandas", "polars", "pyarrow"}:
+            raise BadInput(f"kind must be pandas, polars or pyarrow; got {kind!r}")
+        kinds = {"replicate": pa.int64(), "config": pa.int64(), "value": pa.float64()}
+        table = pa.table(
+            [[row[i] for row in rows] for i in range(len(FRAME))],
+            schema=pa.schema([(n, kinds.get(n, pa.string())) for n in FRAME]),
+        )
+        try:
+            return nw.from_arrow(table, backend=kind).to_native()
+        except ImportError:
+            raise MissingExtra(f"to_frame({kind!r}) needs {kind}: pip install {kind}, or use kind='pyarrow'") from None
+
+    def model(self, family: str, facet: str | None = None, replicate: int = 0) -> Fitted:
+        """The model that a family chose for a facet in one replicate, ready for use.
+
+        Parameters
+        ----------
+        family : str
+        facet : str, optional
+            By default the first facet of the study.
+        replicate : int, default 0
+        """
+        facet = facet or self.plan.facets[0]
+        for record in self.records:
+            mine = (record.job.kind, record.job.name, record.job.replicate) == ("family", family, replicate)
+            if mine and facet in record.facets:
+                place, number = self.folder / "runs" / record.id, record.facets[facet].config
+                other = place / f"config-{number}"
+                return artefact.load(other if other.is_dir() else place)
+        raise BadInput(
+            f"no model of family {family!r} for facet {facet!r} in replicate {replicate}; it may not be done"
+        )
+
+    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
+        """Write the report as one HTML file that opens offline.
+
+        Parameters
+        ----------
+        path : path, optional
+            By default ``report.html`` in the study folder.
+        lang : {"en", "zh"}, default "en"
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from isthmus.report import html as page  # the report stands above the study; this is the one door to it
+
+        return page.write(self, self.folder / "report.html" if path is None else path, lang)
