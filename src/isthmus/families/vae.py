@@ -98,4 +98,5 @@ class VAEModel(Mirror):
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
         """Move the variance towards the mean squared error."""
         if self.head == "gaussian":
-            self.variance.mul_(DECAY).add_((1 - DECAY) * seen["square"] / seen["rows"]).clamp_(min=LEAST_VARIANCE)
+            moved = DECAY * self.variance + (1 - DECAY) * seen["square"] / seen["rows"]
+            self.variance.copy_(moved.clamp_min(LEAST_VARIANCE))

@@ -108,12 +108,13 @@ class VQModel(Mirror):
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """Take the first entries from the codes of training rows, evenly spaced and slightly moved apart."""
+        super().start(x)
         pieces = self.pieces(x)
         picked = pieces[torch.linspace(0, len(pieces) - 1, len(self.book), device=x.device).long()]
         self.book.copy_(picked + 0.01 * pieces.std(0, correction=0) * self.fixed)
         self.sums.copy_(self.book)
         self.counts.fill_(1.0)
-        super().start(x)
+        super().start(x)  # again, for the output's bias follows from the entries
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:

@@ -69,6 +69,11 @@ class Mirror(Model):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Move the output's bias until the average raw output predicts the mean of the training rows ``x`` (N, *D)."""
+        """Two biases, from the training rows ``x`` (N, *D).
+
+        The encoder's last one centres the raw code, so that a rectified unit fires on some rows and a sigmoid starts in
+        its linear range; the decoder's last one lets the average raw output predict the mean of the data.
+        """
+        self.encoder.layers[-1].bias.sub_(self.encoder(x).mean(0))
         raw = self.decoder(self.encode(x))
         self.decoder.last_bias.add_((heads.link(self.head, x.mean(0)) - raw.mean(0)).flatten())

@@ -1,0 +1,195 @@
+"""The contract over every family and over the variants that change its graph; and every check can fail."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from isthmus.families import FAMILIES, named
+from isthmus.families.plain import Plain, PlainModel
+from isthmus.model import Loss, knob
+from isthmus.testing import (
+    CHECKS,
+    check_encode,
+    check_fields,
+    check_gradcheck,
+    check_gradients,
+    check_overfits,
+    check_pure,
+    check_saved,
+    check_shapes,
+    check_stack,
+    check_terms,
+    check_trace,
+)
+
+QUICK = [c for c in CHECKS if c not in (check_fields, check_overfits)]
+TRAINED = [name for name in FAMILIES if name != "pca"]
+VARIANTS = {
+    "gaussian": ({}, (6,), "gaussian"),
+    "deep": ({"hidden": (7, 5), "activation": "silu"}, (6,), "gaussian"),
+    "image": ({"hidden": (5,)}, (4, 4), "bernoulli"),
+    "tiny": ({"latents": 1}, (1,), "gaussian"),
+    "wide": ({"latents": 20}, (3,), "bernoulli"),
+}
+SPECIAL = {
+    "plain linear": ("plain", {"backbone": "linear"}),
+    "plain tied deep": ("plain", {"tied": True, "hidden": (5,), "code_activation": "tanh"}),
+    "plain relu": ("plain", {"code_activation": "relu"}),
+    "plain sigmoid": ("plain", {"code_activation": "sigmoid"}),
+    "kl relu": ("kl", {"code_activation": "relu", "bound": 2.0}),
+    "kl drop and threshold": ("kl", {"drop": 0.3, "threshold": 0.2}),
+    "contractive tied": ("contractive", {"tied": True}),
+    "contractive tanh": ("contractive", {"code_activation": "tanh"}),
+    "contractive jvp": ("contractive", {"estimator": "jvp", "hidden": (5,), "activation": "tanh"}),
+    "contractive exact tied": ("contractive", {"tied": True, "hidden": (5,), "activation": "tanh"}),
+    "topk with dead units": ("topk", {"dead_after": 1, "k": 1, "latents": 8}),
+    "vae warm-up": ("vae", {"warmup": 2}),
+    "vq positions": ("vq", {"width": 2, "codes": 5, "latents": 6}),
+    "masked": ("plain", {"corruption": "mask", "corruption_level": 0.2}),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_family(name, check):
+    check(named(name))
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("name", TRAINED)
+def test_variant(name, variant):
+    fields, shape, head = VARIANTS[variant]
+    recipe = named(name).set_params(**fields)
+    if name == "topk":
+        recipe.set_params(k=min(recipe.k, recipe.latents))
+    for check in QUICK:
+        if check is not check_trace or variant not in {"tiny", "wide"}:  # their graphs are those of the others
+            check(recipe, shape, head)
+
+
+@pytest.mark.parametrize("shape", [(1,), (4, 4), (30,)])
+@pytest.mark.parametrize("latents", [1, 2, 20])
+def test_pca(shape, latents):
+    for check in QUICK:
+        check(named("pca").set_params(latents=latents), shape)
+
+
+@pytest.mark.parametrize("variant", list(SPECIAL))
+def test_special(variant):
+    name, fields = SPECIAL[variant]
+    for check in QUICK:
+        check(named(name).set_params(**fields))
+
+
+class Broken(Plain):
+    """Fields have no say, and each model below breaks one promise."""
+
+    def _build(self, shape, head):
+        return MODELS[self.code_activation](self, shape, head)
+
+    def _check(self):
+        pass
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Forgotten(Plain):
+    """Has a field that nothing reads."""
+
+    unused: float = knob(1.0, "Does nothing.")
+
+
+def test_a_forgotten_field_is_found():
+    with pytest.raises(AssertionError, match="field unused is ignored"):
+        check_fields(Forgotten())
+
+
+class OtherTerms(PlainModel):
+    def forward(self, x, target, noise=None):
+        return Loss({"error": super().forward(x, target).terms["reconstruction"]}, {})
+
+
+class Unreached(PlainModel):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.spare = nn.Parameter(torch.ones(1))
+
+
+class Random(PlainModel):
+    def encode(self, x):
+        return self.encoder(x) + torch.rand(self.latents)
+
+
+class Coupled(PlainModel):
+    def encode(self, x):
+        return self.encoder(x - x.mean(0))
+
+
+class Counting(PlainModel):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x, target, noise=None):
+        self.count.add_(1)
+        return super().forward(x, target)
+
+
+class Detached(PlainModel):
+    def forward(self, x, target, noise=None):
+        z = self.encode(x)
+        return Loss({"reconstruction": self.misfit(z + (z.detach() - z).square(), target) * (1 + z.detach().sum())}, {})
+
+
+class Branching(PlainModel):
+    def forward(self, x, target, noise=None):
+        return Loss({"reconstruction": self.misfit(self.encode(x), target) * (2.0 if x.sum() > 7 else 1.0)}, {})
+
+
+class Freezing(PlainModel):
+    def forward(self, x, target, noise=None):
+        first = self.__dict__.setdefault("first", float(torch.rand(()) + 1))
+        self.__dict__["first"] = first + 1
+        return Loss({"reconstruction": self.misfit(self.encode(x), target) * first}, {})
+
+
+class Forgetful(PlainModel):
+    def start(self, x):
+        super().start(x)
+        self.offset = torch.rand(())
+
+    def encode(self, x):
+        return self.encoder(x) + self.__dict__.get("offset", 0.0)
+
+
+class Flat(PlainModel):
+    def decode(self, z):
+        return super().decode(z).flatten(1)
+
+
+class Lazy(PlainModel):
+    def decode(self, z):
+        return 0 * super().decode(z)
+
+
+BREAKS = {
+    "terms": (OtherTerms, check_terms),
+    "unreached": (Unreached, check_gradients),
+    "random": (Random, check_encode),
+    "coupled": (Coupled, check_encode),
+    "counting": (Counting, check_pure),
+    "detached": (Detached, check_gradcheck),
+    "branching": (Branching, check_stack),
+    "freezing": (Freezing, check_trace),
+    "forgetful": (Forgetful, check_saved),
+    "flat": (Flat, check_shapes),
+    "lazy": (Lazy, check_overfits),
+}
+MODELS = {name: model for name, (model, _) in BREAKS.items()}
+
+
+@pytest.mark.parametrize("name", list(BREAKS))
+def test_every_check_can_fail(name):
+    with pytest.raises((AssertionError, RuntimeError)):
+        BREAKS[name][1](Broken(code_activation=name), (2, 3))
