@@ -1,0 +1,173 @@
+"""A design is plain data: the same question gives the same jobs, and every family the same budget."""
+
+import json
+
+import numpy as np
+import pytest
+from isthmus.data.read import read
+
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.families import FAMILIES, named, recipe
+from isthmus.study.design import LEARNING_RATES, Design, capacity, configurations, design
+from isthmus.train.plan import Plan
+
+ROWS = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return read("iris")
+
+
+def test_the_same_question_gives_the_same_jobs_and_json_keeps_them(iris):
+    first, second = design(iris), design(read("iris"))
+    assert [job.id for job in first.jobs()] == [job.id for job in second.jobs()]
+    restored = Design.from_json(json.loads(json.dumps(first.to_json())))
+    assert [job.id for job in restored.jobs()] == [job.id for job in first.jobs()]
+    assert len({job.id for job in first.jobs()}) == len(first.jobs())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"configs": 3},
+        {"latents": 1},
+        {"hidden": (7,)},
+        {"plan": Plan(steps=7)},
+        {"plan": Plan(learning_rate=0.5)},
+    ],
+)
+def test_whatever_changes_a_training_changes_its_name(iris, other):
+    usual = {job.id for job in design(iris).jobs() if job.name.name == "plain"}
+    assert usual.isdisjoint({job.id for job in design(iris, **other).jobs() if job.name.name == "plain"})
+
+
+def test_other_data_or_metric_versions_are_other_jobs(iris, monkeypatch):
+    usual = {job.id for job in design(iris).jobs()}
+    assert usual.isdisjoint({job.id for job in design(read(iris.x[:-1], iris.y[:-1])).jobs()})
+    planned = design(iris)
+    monkeypatch.setattr("isthmus.study.design.METRICS", {})
+    assert usual.isdisjoint({job.id for job in planned.jobs()})
+
+
+def test_more_replicates_keep_the_jobs_of_fewer(iris):
+    few = {job.id for job in design(iris, replicates=2).jobs()}
+    assert few < {job.id for job in design(iris, replicates=3).jobs()}
+
+
+def test_every_family_has_the_same_budget(iris):
+    planned = design(iris, configs=4, plan=Plan(steps=50))
+    sizes = {name: len(found) for name, found in planned.families.items()}
+    assert sizes.pop("pca") == 1  # nothing to tune
+    assert sizes.keys() == FAMILIES.keys() - {"pca"}
+    assert set(sizes.values()) == {4}
+    plans = [job.body["plan"] for job in planned.jobs() if job.name.kind == "family"]
+    assert all(plan == Plan(steps=50).to_json() for plan in plans)
+    assert {c["recipe"]["latents"] for found in planned.families.values() for c in found} == {2}
+
+
+def test_the_first_configuration_is_the_default_and_the_others_fill_the_space():
+    plan = Plan(learning_rate=0.0123)
+    found = configurations("l1", named("l1"), (6,), plan, 65, 0)
+    assert found[0] == {"recipe": named("l1").to_json(), "learning_rate": 0.0123}
+    span = named("l1").space()["strength"]
+    strength = np.array([c["recipe"]["strength"] for c in found[1:]])
+    rate = np.array([c["learning_rate"] for c in found[1:]])
+    for values, where in ((strength, span), (rate, LEARNING_RATES)):
+        share = (np.log(values) - np.log(where.low)) / (np.log(where.high) - np.log(where.low))
+        # 64 points of a low-discrepancy sequence: each eighth of the range holds 8, give or take a few.
+        assert np.abs(np.histogram(share, bins=8, range=(0, 1))[0] - 8).max() <= 3
+    assert found == configurations("l1", named("l1"), (6,), plan, 65, 0)
+    assert found[1:] != configurations("l1", named("l1"), (6,), plan, 65, 1)[1:]
+    assert found[:4] == configurations("l1", named("l1"), (6,), plan, 4, 0)
+
+
+@pytest.mark.parametrize("latents", [1, 3])
+def test_every_configuration_can_be_built_at_any_code_width(latents):
+    data = read(ROWS)
+    for found in design(data, latents=latents, configs=12).families.values():
+        for config in found:
+            assert recipe(config["recipe"]).build(data.shape, "gaussian").latents == latents
+
+
+def test_capacity_is_matched_and_a_wish_against_it_is_refused(iris):
+    planned = design(iris, latents=3, hidden=(5, 4))
+    assert {tuple(c[0]["recipe"]["hidden"]) for name, c in planned.families.items() if name != "pca"} == {(5, 4)}
+    assert planned.families["pca"][0]["recipe"]["latents"] == 3
+    with pytest.raises(BadInput, match=r"'plain' has hidden=\(9,\).*pass hidden"):
+        design(iris, families=[named("plain").set_params(hidden=(9,))])
+    assert design(iris, families=[named("plain").set_params(hidden=(9,))], hidden=(9,)).hidden == [9]
+    with pytest.raises(BadInput, match="k must be a whole number from 1 to latents = 2"):
+        design(iris, families=[named("topk").set_params(k=3)])
+
+
+def test_capacity_grows_with_the_row():
+    assert capacity((1,)) == (1, ())
+    assert capacity((30,)) == (15, (64,))
+    assert capacity((8, 8)) == capacity((64,)) == (32, (64,))
+
+
+def test_pca_takes_part_whoever_is_named(iris):
+    assert list(design(iris, families="plain, topk").families) == ["plain", "topk", "pca"]
+    assert list(design(iris, families="pca").families) == ["pca"]
+    mine = {"weak": named("l1").set_params(strength=0.01), "strong": named("l1").set_params(strength=0.1)}
+    assert list(design(iris, families=mine).families) == ["weak", "strong", "pca"]
+    assert design(iris, families=mine).families["strong"][0]["recipe"]["strength"] == 0.1
+
+
+def test_rivals_and_views_follow_the_facets(iris):
+    jobs = design(iris, facets="reconstruction,anomaly", families="plain", replicates=4).jobs()
+    family = {(j.name.name, j.name.view, j.name.replicate) for j in jobs if j.name.kind == "family"}
+    assert family == {(n, v, r) for n in ("plain", "pca") for v in ("all", "normal") for r in range(4)}
+    rivals = {(j.name.name, j.name.facet) for j in jobs if j.name.kind == "rival"}
+    assert rivals == {(r, f) for f in ("reconstruction", "anomaly") for r in FACETS[f].rivals}
+    out = {j.name.replicate: j.name.left_out for j in jobs if j.name.view == "normal"}
+    assert {out[0], out[1], out[2]} == set(iris.classes)
+    assert out[3] == out[0]
+    assert {j.name.left_out for j in jobs if j.name.view == "all"} == {None}
+
+
+def test_labelled_anomalies_leave_no_class_out(iris):
+    marked = read(iris.x, np.where(iris.y == 2, "odd", "fine"), anomaly="odd")
+    assert {job.name.left_out for job in design(marked, facets="anomaly").jobs()} == {None}
+
+
+def test_without_labels_questions_are_skipped_with_a_reason():
+    planned = design(read(ROWS))
+    assert "reconstruction" in planned.facets
+    assert {"features", "anomaly"} <= planned.skipped.keys()
+    assert all("labels" in reason for reason in planned.skipped.values())
+    with pytest.raises(BadInput, match="no facet can be measured on X"):
+        design(read(ROWS), facets="features")
+
+
+def test_seeds_belong_to_the_replicate_and_are_shared(iris):
+    jobs = [job for job in design(iris).jobs() if job.name.view == "all"]
+    seeds = {(job.name.replicate, job.seed("split")) for job in jobs}
+    assert len(seeds) == 5
+    assert len({s for _, s in seeds}) == 5
+    assert jobs[0].seed("split") != jobs[0].seed("training")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"replicates": 1}, "replicates must be a whole number of at least 2; got 1"),
+        ({"configs": 0}, "configs must be a whole number of at least 1; got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
+        ({"families": "plian"}, "unknown family 'plian': did you mean plain"),
+        ({"families": ""}, "no family given"),
+        ({"families": {"x": 3}}, "family 'x' must be a name or a recipe; got int"),
+        ({"families": [named("l1"), named("l1")]}, "need names of their own"),
+        ({"facets": "anomly"}, "unknown facet 'anomly': did you mean anomaly"),
+        ({"facets": ""}, "no facet can be measured on iris"),
+        ({"latents": 0}, "latents must be a whole number of at least 1"),
+    ],
+)
+def test_a_wrong_wish_is_one_line(iris, wrong, words):
+    with pytest.raises(BadInput) as caught:
+        design(iris, **wrong)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

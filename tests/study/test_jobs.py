@@ -1,0 +1,133 @@
+"""Driving jobs: each once, whatever one of them does; the disk's refusals stop everything, other errors one run."""
+
+import os
+import signal
+
+import pytest
+import torch
+from threadpoolctl import threadpool_info
+
+from isthmus.errors import BadEnvironment
+from isthmus.study.jobs import drive
+from isthmus.study.record import Choice, Job, JobName, Record
+from isthmus.study.store import Store
+
+
+def jobs(count):
+    body = {"data": "d", "seed": 0}
+    return [Job(JobName(kind="family", name="plain", view="all", replicate=r), body) for r in range(count)]
+
+
+def perform(job, bad, store):
+    """A light job; the one with the number ``bad[1]`` does what ``bad[0]`` says."""
+    what, number = bad
+    if job.name.replicate == number:
+        if what == "raise":
+            raise KeyError("broken\nin two lines")
+        if what == "refuse":
+            raise BadEnvironment("the disk is full")
+        if what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+    choice = Choice(config=None, metrics={"mse": float(job.seed("x") % 97)})
+    return store.commit(Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice}))
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "study")
+    made.create({"format": 1}, {})
+    return made
+
+
+def content(store):
+    return {name: record.facets for name, record in store.records()[0].items()}
+
+
+def test_two_workers_leave_what_one_leaves(store, tmp_path):
+    other = Store(tmp_path / "other")
+    other.create({"format": 1}, {})
+    heard = []
+    drive(store, jobs(6), ("", -1), perform, workers=1, progress=lambda *event: heard.append(event))
+    drive(other, jobs(6), ("", -1), perform, workers=2)
+    assert content(store) == content(other)
+    assert len(content(store)) == 6
+    assert [(done, total) for _, _, done, total in heard] == [(i, 6) for i in range(1, 7)]
+    assert [(job.id, record.id) for job, record, _, _ in heard] == [(job.id, job.id) for job in jobs(6)]
+
+
+def test_what_is_done_is_not_done_again_and_progress_counts_on(store):
+    drive(store, jobs(3), ("", -1), perform, workers=1)
+    before = {p.name: p.stat().st_mtime_ns for p in store.runs.iterdir()}
+    heard = []
+    drive(store, jobs(5), ("", -1), perform, workers=1, progress=lambda *event: heard.append(event[2:]))
+    assert heard == [(4, 5), (5, 5)]
+    assert before.items() <= {p.name: p.stat().st_mtime_ns for p in store.runs.iterdir()}.items()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_costs_its_own_run_only_and_is_tried_again(store, workers):
+    wanted = jobs(4)
+    drive(store, wanted, ("raise", 1), perform, workers=workers)
+    records = store.records()[0]
+    assert [records[job.id].status for job in wanted] == ["ok", "failed", "ok", "ok"]
+    assert records[wanted[1].id].message == "KeyError: 'broken\\nin two lines'"
+    assert drive(store, wanted, ("", -1), perform, workers=workers) == {}
+    assert {record.status for record in store.records()[0].values()} == {"ok"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_refusing_disk_stops_the_study_with_its_line(store, workers):
+    with pytest.raises(BadEnvironment, match="the disk is full"):
+        drive(store, jobs(4), ("refuse", 1), perform, workers=workers)
+    records, damaged = store.records()
+    assert not damaged
+    assert {record.status for record in records.values()} <= {"ok"}
+    drive(store, jobs(4), ("", -1), perform, workers=1)
+    assert len(content(store)) == 4
+
+
+def test_a_job_that_kills_its_worker_is_found_and_named(store):
+    wanted = jobs(6)
+    drive(store, wanted, ("die", 2), perform, workers=2)
+    records = store.records()[0]
+    assert [records[job.id].status for job in wanted] == ["ok", "ok", "failed", "ok", "ok", "ok"]
+    assert "killed twice" in records[wanted[2].id].message
+
+
+def test_a_damaged_run_is_told_set_aside_and_done_again(store):
+    wanted = jobs(3)
+    drive(store, wanted, ("", -1), perform, workers=1)
+    before = content(store)
+    path = store.runs / wanted[1].id / "record.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    told = drive(store, wanted, ("", -1), perform, workers=1)
+    assert list(told) == [wanted[1].id]
+    assert "damaged" in told[wanted[1].id]
+    assert content(store) == before
+    assert len(list((store.folder / "aside").iterdir())) == 1
+
+
+def test_a_second_driver_is_turned_away(store):
+    def nested(job, data, store):
+        with pytest.raises(BadEnvironment, match="another isthmus process is working in"):
+            drive(store, jobs(1), ("", -1), perform, workers=1)
+        return perform(job, data, store)
+
+    drive(store, jobs(1), ("", -1), nested, workers=1)
+    assert len(content(store)) == 1
+
+
+def test_jobs_have_one_thread_and_the_caller_gets_his_back(store):
+    def counted(job, data, store):
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info()} <= {1}
+        return perform(job, data, store)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        drive(store, jobs(1), ("", -1), counted, workers=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert [record.status for record in store.records()[0].values()] == ["ok"]
