@@ -1,0 +1,13 @@
+"""The facets: one question, one file, and this table."""
+
+from __future__ import annotations
+
+from isthmus.facets.anomaly import ANOMALY
+from isthmus.facets.cost import COST
+from isthmus.facets.facet import Facet
+from isthmus.facets.features import FEATURES
+from isthmus.facets.reconstruction import RECONSTRUCTION
+from isthmus.facets.sparsity import SPARSITY
+
+FACETS: dict[str, Facet] = {facet.name: facet for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, COST)}
+"""Name -> facet, in the order in which reports show them."""

@@ -1,0 +1,180 @@
+"""Anomaly: does the model notice rows that do not belong? It is trained on normal rows alone.
+
+A row's score is its squared reconstruction error per element. Rivals: isolation forest (Liu, Ting and Zhou 2008), the
+distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim 2000), and the residual of the family ``pca``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+
+from isthmus.errors import BadInput
+from isthmus.facets.facet import Facet, Parts, Subject, row_error, validation_error
+from isthmus.metrics.fidelity import explained_variance
+from isthmus.metrics.probes import nearest
+from isthmus.metrics.ranking import auroc, average_precision, degenerate
+
+Scores = NDArray[np.float64]
+
+FLAGS = ("constant_scorer", "untrained_scorer")
+"""Names under which a measurement says, with 1.0, that its score must not compete. Absent otherwise."""
+
+# float32 arithmetic is good to about 1e-7 of the data's size; an error of a millionth of it, squared, is rounding.
+ROUNDING = 1e-12
+
+
+def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[str, float]:
+    """``auroc`` and ``average_precision`` of scores, in which rounding ranks nothing.
+
+    Parameters
+    ----------
+    label : array (n,)
+        1 for an anomaly, 0 for a normal row.
+    score : array (n,)
+        High means anomalous.
+    floor : float, default 0
+        Differences up to here are rounding.
+
+    Returns
+    -------
+    dict
+        Scores that differ by rounding only count as one tie (0.5, and the share of anomalies), and ``constant_scorer``
+        is 1. NaN if a score is not finite or a kind of row is missing.
+
+    Examples
+    --------
+    >>> grade(np.array([0, 1]), np.array([1.0, 1.0]))
+    {'auroc': 0.5, 'average_precision': 0.5, 'constant_scorer': 1.0}
+    """
+    finite = bool(np.isfinite(score).all())
+    flat = finite and degenerate(score, floor) is not None
+    ranked = np.zeros(len(score)) if flat else score
+    found = {"auroc": auroc(label, ranked), "average_precision": average_precision(label, ranked)}
+    return found | ({"constant_scorer": 1.0} if flat else {})
+
+
+def measure(subject: Subject, parts: Parts) -> dict[str, float]:
+    """Metrics of the squared error as a score; ``untrained_scorer`` is 1 if the model has learned nothing."""
+    found = grade(_label(parts), row_error(subject, parts.test.x), rounding(parts))
+    return found | ({} if learned(subject, parts) else {"untrained_scorer": 1.0})
+
+
+def learned(subject: Subject, parts: Parts) -> bool:
+    """Whether a step of training was kept, and validation rows come back better than as the training mean."""
+    x = parts.valid.x
+    x_hat = subject.decode_scaled(subject.encode_scaled(x))
+    gain = explained_variance(x, x_hat, parts.train.x.mean(axis=0, dtype=np.float64))
+    return subject.trained and (math.isnan(gain) or gain > 0)
+
+
+def rounding(parts: Parts) -> float:
+    """The squared error per element that is rounding for rows of this size."""
+    return ROUNDING * float(np.mean(np.square(parts.train.x, dtype=np.float64)))
+
+
+def isolation_forest(parts: Parts) -> Scores:
+    """How few random cuts isolate each test row, (n,); 100 trees."""
+    forest = IsolationForest(n_estimators=100, random_state=parts.seed % 2**32, n_jobs=1)
+    return -forest.fit(_flat(parts.train.x)).score_samples(_flat(parts.test.x))
+
+
+def knn_distance(parts: Parts) -> Scores:
+    """Distance of each test row to its fifth nearest training row, (n,)."""
+    return nearest(_flat(parts.train.x), _flat(parts.test.x))[0][:, -1]
+
+
+SCORERS: dict[str, Callable[[Parts], Scores]] = {"isolation forest": isolation_forest, "knn": knn_distance}
+"""Rival -> the raw score of each test row."""
+
+
+def _rival(scorer: Callable[[Parts], Scores]) -> Callable[[Parts], dict[str, float]]:
+    def graded(parts: Parts) -> dict[str, float]:
+        return grade(_label(parts), scorer(parts))
+
+    return graded
+
+
+class View(NamedTuple):
+    """Row numbers of an anomaly replicate."""
+
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    test: NDArray[np.int64]
+    label: NDArray[np.int64]
+    """Of the test rows, (n,): 1 for an anomaly, 0 for a normal row."""
+
+
+def normal_view(
+    split: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], y: NDArray[np.int64], anomaly: int
+) -> View:
+    """A split in which nobody trains on anomalies: they leave the training and validation rows.
+
+    The test rows stay those of the split, so that replicates test disjointly from their training and overlap no more
+    than the statistics assume.
+
+    Parameters
+    ----------
+    split : (train, valid, test)
+        Row numbers.
+    y : array (N,)
+        Class codes of all rows.
+    anomaly : int
+        The class that plays the anomaly: labelled as such, or left out in this replicate.
+
+    Raises
+    ------
+    BadInput
+        If no anomaly or no normal row is left where one is needed.
+
+    Examples
+    --------
+    >>> view = normal_view((np.array([0, 1]), np.array([2]), np.array([3, 4])), np.array([0, 1, 0, 0, 1]), 1)
+    >>> view.train.tolist(), view.test.tolist(), view.label.tolist()
+    ([0], [3, 4], [0, 1])
+    """
+    train, valid, test = split
+    label = (y[test] == anomaly).astype(np.int64)
+    view = View(train[y[train] != anomaly], valid[y[valid] != anomaly], test, label)
+    counts = {
+        "normal training": len(view.train),
+        "normal validation": len(view.valid),
+        "normal test": int((label == 0).sum()),
+        "anomalous test": int(label.sum()),
+    }
+    for kind, count in counts.items():
+        if not count:
+            raise BadInput(
+                f"the facet anomaly needs {kind} rows; got none with class {anomaly} as the anomaly "
+                f"({int((y == anomaly).sum())} of {len(y)} rows): give more rows of it or leave the facet out"
+            )
+    return view
+
+
+def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return x.reshape(len(x), -1)
+
+
+def _label(parts: Parts) -> NDArray[np.int64]:
+    if parts.test.y is None:
+        raise BadInput("the facet anomaly needs to know which test rows are anomalies; got no labels: leave it out")
+    return parts.test.y
+
+
+ANOMALY = Facet(
+    name="anomaly",
+    title="Anomaly detection",
+    question="Does the model notice rows that do not belong?",
+    primary="auroc",
+    view="normal",
+    labels=True,
+    sees="normal rows of the validation split, no anomaly and no labels",
+    criterion=validation_error,
+    measure=measure,
+    rivals={name: _rival(scorer) for name, scorer in SCORERS.items()},
+)

@@ -1,0 +1,133 @@
+"""What a facet is: one question, how a model is chosen for it, how the answer is measured, and who must be beaten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.metrics.fidelity import row_errors
+
+if TYPE_CHECKING:
+    from isthmus.train.fitted import Fitted
+
+
+class Rows(NamedTuple):
+    """Some rows of the data."""
+
+    x: NDArray[np.float32]
+    """(n, *D), scaled."""
+    y: NDArray[np.int64] | None
+    """(n,) class codes, or None. In view ``normal`` 1 says anomaly and 0 normal."""
+
+
+class Parts(NamedTuple):
+    """One split of the data, and what else must be shared by all who are compared."""
+
+    train: Rows
+    valid: Rows
+    test: Rows
+    seed: int
+    """For what is drawn while measuring: the same for every contestant."""
+    latents: int
+    """Width of the code, matched over the families."""
+
+
+class Coder(Protocol):
+    """What a criterion may ask of a model: rows in, codes out, and back, all in scaled units."""
+
+    def encode_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``x`` (n, *D) -> (n, L)."""
+
+    def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``z`` (n, L) -> (n, *D)."""
+
+
+class Subject(Coder, Protocol):
+    """What a facet may ask of a fitted model that is to be measured."""
+
+    @property
+    def trained(self) -> bool:
+        """False if no step of its training was kept."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds its training took."""
+
+    @property
+    def artefact_bytes(self) -> int:
+        """What it takes on disk."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted model as a subject."""
+
+    fitted: Fitted
+    artefact_bytes: int
+    """Only who writes files knows it."""
+
+    def encode_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.fitted.encode_scaled(x)
+
+    def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.fitted.decode_scaled(z)
+
+    @property
+    def trained(self) -> bool:
+        return self.fitted.outcome.status == "closed form" or self.fitted.outcome.best_step > 0
+
+    @property
+    def parameters(self) -> int:
+        return self.fitted.parameters
+
+    @property
+    def train_seconds(self) -> float:
+        return self.fitted.outcome.seconds
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One question asked of a fitted model."""
+
+    name: str
+    title: str
+    question: str
+    primary: str
+    """The metric that decides."""
+    view: str
+    """``all``: trained on everything; ``normal``: trained without the anomalies."""
+    labels: bool
+    """Whether it needs labels."""
+    sees: str
+    """What the criterion may see, in words."""
+    criterion: Callable[[Coder, Parts], float]
+    """Smaller is better; it never looks at ``parts.test``. NaN never wins."""
+    measure: Callable[[Subject, Parts], dict[str, float]]
+    """Metrics of the chosen model on the test rows; NaN where one has no value."""
+    rivals: Mapping[str, Callable[[Parts], dict[str, float]]] = field(default_factory=dict)
+    """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
+
+
+def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``decode(encode(x))`` in scaled units: (n, *D) -> (n, *D)."""
+    return coder.decode_scaled(coder.encode_scaled(x))
+
+
+def row_error(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Squared error per element of each scaled row, (n,): the raw scores behind reconstruction and anomaly."""
+    return row_errors(x, reconstruct(coder, x))
+
+
+def validation_error(coder: Coder, parts: Parts) -> float:
+    """Mean squared error per element on the validation rows, without labels; NaN if there are none."""
+    errors = row_error(coder, parts.valid.x)
+    return float(errors.mean()) if len(errors) else math.nan

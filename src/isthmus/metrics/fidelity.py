@@ -1,0 +1,87 @@
+"""How close a reconstruction is to the rows it stands for. Everything is summed in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+def row_errors(x: Array, x_hat: Array) -> NDArray[np.float64]:
+    """Squared error per element of each row. ``x`` and ``x_hat`` (n, *D) -> (n,).
+
+    Examples
+    --------
+    >>> row_errors(np.zeros((2, 2)), np.array([[1.0, 1.0], [0.0, 2.0]])).tolist()
+    [1.0, 2.0]
+    """
+    with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
+        gap = np.asarray(x_hat, dtype=np.float64) - x
+        return np.square(gap).reshape(len(gap), math.prod(gap.shape[1:])).mean(axis=1)
+
+
+def mse(x: Array, x_hat: Array) -> float:
+    """Mean squared error per element, in squared units of ``x``; NaN without rows. ``x`` and ``x_hat`` (n, *D)."""
+    return float(row_errors(x, x_hat).mean()) if len(x) else math.nan
+
+
+def explained_variance(x: Array, x_hat: Array, mean: Array) -> float:
+    """``1 - sum (x - x_hat)^2 / sum (x - mean)^2`` over all rows and elements.
+
+    1 is perfect, 0 is what the training mean alone achieves, below 0 is worse than that.
+
+    Parameters
+    ----------
+    x, x_hat : arrays (n, *D)
+    mean : array (*D)
+        The mean of the training rows, not of ``x``: a predictor knows no other.
+
+    Returns
+    -------
+    float
+        NaN if every row equals ``mean``: there is nothing to explain.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [1.0], [2.0]])
+    >>> explained_variance(x, np.ones((3, 1)), x.mean(0)), explained_variance(x, x, x.mean(0))
+    (0.0, 1.0)
+    """
+    return Fidelity.of(x, x_hat, mean).explained_variance
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Sums from which both numbers follow: those of two batches added are those of their union."""
+
+    squared: float
+    """Sum of (x - x_hat)^2."""
+    spread: float
+    """Sum of (x - mean)^2."""
+    elements: int
+    """Rows times elements of a row."""
+
+    @classmethod
+    def of(cls, x: Array, x_hat: Array, mean: Array) -> Fidelity:
+        """The sums of one batch: ``x`` and ``x_hat`` (n, *D), ``mean`` (*D)."""
+        with np.errstate(all="ignore"):
+            gap = np.asarray(x_hat, dtype=np.float64) - x
+            away = np.asarray(x, dtype=np.float64) - mean
+            return cls(float(np.square(gap).sum()), float(np.square(away).sum()), gap.size)
+
+    def __add__(self, other: Fidelity) -> Fidelity:
+        return Fidelity(self.squared + other.squared, self.spread + other.spread, self.elements + other.elements)
+
+    @property
+    def mse(self) -> float:
+        """See :func:`mse`."""
+        return self.squared / self.elements if self.elements else math.nan
+
+    @property
+    def explained_variance(self) -> float:
+        """See :func:`explained_variance`."""
+        return 1 - self.squared / self.spread if self.spread else math.nan

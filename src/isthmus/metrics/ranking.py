@@ -1,0 +1,88 @@
+"""How well a score puts anomalies above normal rows. Equal scores count as ties, as in scikit-learn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+# Scores of one constant that went through float32 differ by about 1e-7 of their size.
+ROUNDING = 1e-6
+
+
+def auroc(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
+    """The chance that an anomaly scores above a normal row, a tie counting one half (Mann and Whitney 1947).
+
+    Parameters
+    ----------
+    label : array (n,)
+        1 for an anomaly, 0 for a normal row.
+    score : array (n,)
+        High means anomalous.
+
+    Returns
+    -------
+    float
+        0.5 is chance; NaN if a kind is missing or a score is not finite.
+
+    Examples
+    --------
+    >>> auroc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
+    """
+    positive = np.asarray(label) == 1
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m or not np.isfinite(score).all():
+        return math.nan
+    return float((rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def average_precision(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
+    """``sum (recall_t - recall_{t-1}) precision_t`` over the distinct scores t, downwards.
+
+    The chance level is the share of anomalies. Labels and scores (n,) as for :func:`auroc`; NaN without an anomaly or
+    if a score is not finite.
+
+    Examples
+    --------
+    >>> average_precision(np.array([0, 1, 0, 1]), np.ones(4))
+    0.5
+    """
+    positive = np.asarray(label) == 1
+    if not positive.any() or not np.isfinite(score).all():
+        return math.nan
+    order = np.argsort(-np.asarray(score), kind="stable")
+    ordered = np.asarray(score)[order]
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the end of each run of ties
+    hits = np.cumsum(positive[order])[last]
+    return float(np.sum(np.diff(hits, prepend=0) * hits / (last + 1)) / positive.sum())
+
+
+def degenerate(score: NDArray[np.floating], floor: float = 0.0) -> str | None:
+    """Why scores cannot rank anything, or None if they can.
+
+    Parameters
+    ----------
+    score : array (n,)
+    floor : float, default 0
+        Differences up to here are rounding, whatever the scores' size.
+
+    Examples
+    --------
+    >>> degenerate(np.array([2.0, 2.0])), degenerate(1.0 + 1e-9 * np.arange(3)), degenerate(np.arange(3.0))
+    ('all scores are equal', 'scores differ by rounding only', None)
+    """
+    score = np.asarray(score, dtype=np.float64)
+    if not len(score):
+        return "there are no scores"
+    if not np.isfinite(score).all():
+        return "a score is not finite"
+    low, high = float(score.min()), float(score.max())
+    if low == high:
+        return "all scores are equal"
+    spread = high / 2 - low / 2  # halves: the whole could overflow
+    if spread <= max(ROUNDING / 2 * max(abs(low), abs(high)), floor / 2):
+        return "scores differ by rounding only"
+    return None

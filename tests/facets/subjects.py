@@ -1,0 +1,73 @@
+"""Subjects in closed form, and splits to measure them on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from isthmus.facets.facet import Parts, Rows
+
+Array = NDArray[np.float32]
+
+
+@dataclass
+class Linear:
+    """``encode`` is ``(x - mean) @ axes.T``; principal components if they are those."""
+
+    mean: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    shape: tuple[int, ...]
+    trained: bool = True
+    train_seconds: float = 0.5
+    artefact_bytes: int = 1234
+
+    @property
+    def parameters(self) -> int:
+        return self.mean.size + self.axes.size
+
+    def encode_scaled(self, x: Array) -> Array:
+        return ((x.reshape(len(x), -1) - self.mean) @ self.axes.T).astype(np.float32)
+
+    def decode_scaled(self, z: Array) -> Array:
+        return (z @ self.axes + self.mean).astype(np.float32).reshape(len(z), *self.shape)
+
+
+def pca(x: Array, latents: int) -> Linear:
+    """The principal components of rows ``x`` (n, *D)."""
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    mean = rows.mean(axis=0)
+    axes = np.linalg.svd(rows - mean, full_matrices=False)[2][:latents]
+    return Linear(mean, axes, x.shape[1:])
+
+
+@dataclass
+class Fixed:
+    """A subject whose codes and reconstructions are given functions of its input."""
+
+    encoder: object
+    decoder: object
+    trained: bool = True
+    parameters: int = 1
+    train_seconds: float = 0.0
+    artefact_bytes: int = 1
+
+    def encode_scaled(self, x: Array) -> Array:
+        return self.encoder(x)  # type: ignore[operator]
+
+    def decode_scaled(self, z: Array) -> Array:
+        return self.decoder(z)  # type: ignore[operator]
+
+
+def split(x: Array, y: NDArray[np.int64] | None, seed: int = 0, latents: int = 16) -> Parts:
+    """A plain 60/20/20 split."""
+    order = np.random.default_rng(seed).permutation(len(x))
+    cuts = np.split(order, [int(0.6 * len(x)), int(0.8 * len(x))])
+    train, valid, test = (Rows(x[n], None if y is None else y[n]) for n in cuts)
+    return Parts(train, valid, test, seed, latents)
+
+
+def digits() -> tuple[Array, NDArray[np.int64]]:
+    """Pixels in 0..1, (1797, 8, 8), and the digits."""
+    x, y = load_digits(return_X_y=True)
+    return (x / 16).astype(np.float32).reshape(-1, 8, 8), y.astype(np.int64)
