@@ -14,7 +14,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.study.design import Design
 from isthmus.study.jobs import one_thread
-from isthmus.study.perform import Material, prepare, train
+from isthmus.study.perform import Material, candidate, judge, prepare, train
 from isthmus.study.record import Job
 from isthmus.train.fitted import Fitted
 
@@ -76,10 +76,10 @@ def _family(job: Job, data: Dataset, material: Material) -> tuple[float, float]:
     long, fitted = _probe(job, data, material, LONG)
     slope = max(0.0, (long - short) / (LONG - SHORT)) if list(fitted[0].model.parameters()) else 0.0
     began = time.perf_counter()
+    for one in fitted:
+        judge(job, one, material.parts)
     for facet in job.body["facets"]:
-        for one in fitted if len(fitted) > 1 else []:
-            FACETS[facet].criterion(one, material.parts)
-        FACETS[facet].measure(fitted[0], material.parts)
+        FACETS[facet].measure(candidate(fitted[0]), material.parts)
     return slope, max(0.0, short - SHORT * slope) + time.perf_counter() - began
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.data.split import Split, duplicates, split
 from isthmus.facets import FACETS
-from isthmus.facets.facet import Parts, Rows
+from isthmus.facets.anomaly import SCORERS, grade, normal_view
+from isthmus.facets.facet import Candidate, Parts, Rows, row_error
 from isthmus.families import recipe
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits
@@ -27,6 +27,7 @@ from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
 from isthmus.train.plan import Plan
 
+Arrays = dict[str, Any]
 PACKAGES = ("isthmus", "numpy", "scikit-learn", "torch")
 
 
@@ -50,8 +51,9 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     versions = {package: version(package) for package in PACKAGES}
     record = Record(id=job.id, job=job.name, status="ok", sizes=material.sizes, versions=versions)
     if job.name.kind == "rival":
-        found = _rival(job, material)
-        return store.commit(record.model_copy(update={**found, "seconds": time.perf_counter() - began}))
+        choice, raw = _rival(job, material)
+        found = {"facets": {str(job.name.facet): choice}, "seconds": time.perf_counter() - began}
+        return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
     fitted = train(job, data, material)
     found, chosen = _compare(job, fitted, material.parts)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
@@ -61,26 +63,25 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
 def prepare(job: Job, data: Dataset) -> Material:
     """The split of the job's view and replicate, scaled by what its training rows say.
 
-    In view ``normal`` the anomalies (the labelled ones, or the class left out) are kept from training and validation,
-    and all of them are test rows, where ``y`` says 1 for them and 0 for normal rows.
+    In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows;
+    ``y`` says 1 for them and 0 for normal rows.
     """
-    labels = data.y
-    if job.name.view == "normal":
+    rows, labels = split(len(data.x), job.seed("split"), y=data.y), data.y
+    if job.name.view == "normal" and data.y is not None:
         outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
-        assert data.y is not None
+        rows = Split(*normal_view(rows, data.y, outlier)[:3])
         labels = (data.y == outlier).astype(np.int64)
-        normal = np.flatnonzero(labels == 0)
-        inner = split(len(normal), job.seed("split"), y=data.y[normal])
-        test = np.sort(np.concatenate([normal[inner.test], np.flatnonzero(labels)]))
-        rows = Split(normal[inner.train], normal[inner.valid], test)
-    else:
-        rows = split(len(data.x), job.seed("split"), y=labels)
     scaler = Scaler.fit(data.x[rows.train], images=data.images)
     train, valid, test_part = (Rows(scaler.apply(data.x[n]), None if labels is None else labels[n]) for n in rows)
     sizes = {name: len(numbers) for name, numbers in zip(Split._fields, rows, strict=True)}
     sizes |= {"duplicates": duplicates(data.x, rows), "constant": scaler.constant}
     parts = Parts(train, valid, test_part, seed=job.seed("facets"), latents=job.body["latents"])
     return Material(parts, scaler, rows, sizes)
+
+
+def candidate(fitted: Fitted) -> Candidate:
+    """A fitted model as facets want to see it."""
+    return Candidate(fitted, artefact.artefact_bytes(fitted))
 
 
 def choose(criteria: list[dict[str, float | None]], facet: str) -> int | None:
@@ -96,10 +97,13 @@ def choose(criteria: list[dict[str, float | None]], facet: str) -> int | None:
     return values.index(best) if best < math.inf else None
 
 
-def _rival(job: Job, material: Material) -> dict[str, Any]:
-    facet = str(job.name.facet)
-    metrics = FACETS[facet].rivals[job.name.name](material.parts)
-    return {"facets": {facet: Choice(metrics=finite(metrics))}}
+def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
+    """What a rival scores, and its raw scores where it gives one for each row."""
+    facet, parts = str(job.name.facet), material.parts
+    if facet != "anomaly":
+        return Choice(metrics=finite(FACETS[facet].rivals[job.name.name](parts))), {}
+    score, label = SCORERS[job.name.name](parts), np.asarray(parts.test.y)
+    return Choice(metrics=finite(grade(label, score))), {"anomaly_score": score, "anomaly_label": label}
 
 
 def train(job: Job, data: Dataset, material: Material) -> list[Fitted]:
@@ -121,10 +125,11 @@ def train(job: Job, data: Dataset, material: Material) -> list[Fitted]:
 def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, Any], dict[str, int]]:
     """Choose for each facet without sight of the test rows; then score what was chosen on them."""
     blind = parts._replace(test=Rows(parts.test.x[:0], None if parts.test.y is None else parts.test.y[:0]))
-    criteria = [_judge(job, one, blind) for one in fitted]
+    criteria = [judge(job, one, blind) for one in fitted]
     best = {facet: choose(criteria, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
-    facets = {f: Choice(config=i, metrics=finite(FACETS[f].measure(fitted[i], parts))) for f, i in chosen.items()}
+    answers = {facet: FACETS[facet].measure(candidate(fitted[i]), parts) for facet, i in chosen.items()}
+    facets = {facet: Choice(config=chosen[facet], metrics=finite(metrics)) for facet, metrics in answers.items()}
     configs = [
         Config(
             recipe=one.recipe.to_json(),
@@ -145,11 +150,13 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
     return found, chosen
 
 
-def _judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:
+def judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:
     """The tuning criterion of each facet for one configuration; None if it diverged or has no finite value."""
     if one.outcome.status == "diverged":
         return dict.fromkeys(job.body["facets"])
-    return {facet: finite(float(FACETS[facet].criterion(one, blind))) for facet in job.body["facets"]}
+    asked = {facet: FACETS[facet].criterion for facet in job.body["facets"]}
+    values = {criterion: finite(float(criterion(one, blind))) for criterion in set(asked.values())}
+    return {facet: values[criterion] for facet, criterion in asked.items()}
 
 
 def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], chosen: Mapping[str, int]) -> None:
@@ -161,18 +168,15 @@ def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], cho
         place = folder if number == first else folder / f"config-{number}"
         place.mkdir(exist_ok=True)
         artefact.write(fitted[number], place)
-    test = material.parts.test
-    scores: dict[str, NDArray[np.generic]] = {"test_rows": material.rows.test}
+    test, raw = material.parts.test, Arrays()
     if "reconstruction" in chosen:
-        scores["row_error"] = _errors(fitted[chosen["reconstruction"]], test)
-    if "anomaly" in chosen and test.y is not None:
-        scores |= {"anomaly_score": _errors(fitted[chosen["anomaly"]], test), "anomaly_label": test.y}
-    (folder / "scores.safetensors").write_bytes(save(scores))
+        raw["row_error"] = row_error(fitted[chosen["reconstruction"]], test.x)
+    if "anomaly" in chosen:
+        raw |= {"anomaly_score": row_error(fitted[chosen["anomaly"]], test.x), "anomaly_label": test.y}
+    _scores(folder, material, raw)
     if job.name.replicate == 0:
         (folder / "exhibits.safetensors").write_bytes(save(exhibits(fitted[first], test)))
 
 
-def _errors(one: Fitted, rows: Rows) -> NDArray[np.float64]:
-    """Squared error per element of each scaled row, (n,)."""
-    gap = one.decode_scaled(one.encode_scaled(rows.x)).astype(np.float64) - rows.x
-    return np.square(gap).reshape(len(gap), -1).mean(axis=1)
+def _scores(folder: Path, material: Material, raw: Arrays) -> None:
+    (folder / "scores.safetensors").write_bytes(save({"test_rows": material.rows.test, **raw}))

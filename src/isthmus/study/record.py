@@ -105,7 +105,8 @@ def difference(there: Any, here: Any, where: str = "") -> str:
     'plan.steps is 5 there and 7 here'
     """
     if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted(there.keys() | here.keys()):
+        # Plain values first: they say best what a person asked for differently.
+        for key in sorted(there.keys() | here.keys(), key=lambda k: (isinstance(here.get(k), dict | list), k)):
             found = difference(there.get(key), here.get(key), f"{where}.{key}" if where else key)
             if found:
                 return found

@@ -1,0 +1,330 @@
+"""A whole study on small real data: resumable, equal for one worker or two, chosen without sight of the test rows."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from isthmus.data.read import read
+from safetensors.numpy import load_file
+
+from isthmus.errors import BadEnvironment, BadInput
+from isthmus.facets import FACETS
+from isthmus.study.compare import compare, outline
+from isthmus.study.design import design
+from isthmus.study.estimate import afford, estimate, seconds
+from isthmus.study.perform import choose, perform, prepare
+from isthmus.study.store import Store
+from isthmus.study.study import Study
+from isthmus.train.plan import Plan
+
+SMALL = {"families": "plain,topk", "facets": "reconstruction,anomaly", "replicates": 2, "configs": 2, "steps": 30}
+CLOCK = {"train_seconds", "rows_per_second"}
+
+
+def essence(folder):
+    """Everything in a study that must not depend on time or place: records without clocks, and all other bytes."""
+    found = {}
+    for place in (folder / "runs").iterdir():
+        record = json.loads((place / "record.json").read_text())
+        for key in ("seconds", "seal"):
+            del record[key]
+        for config in record["configs"]:
+            del config["seconds"]
+        found[place.name] = record
+    return found
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return compare(
+        "iris", out=tmp_path_factory.mktemp("one") / "study", jobs=1, command="isthmus compare iris", **SMALL
+    )
+
+
+def test_a_study_is_complete_and_readable(study):
+    assert study.complete
+    assert study.total == len(study.records) == len(study.plan.jobs())
+    assert (study.failed, study.diverged, study.damaged, study.repaired) == ([], [], {}, {})
+    assert study.design["command"] == "isthmus compare iris"
+    assert study.design["data"]["source"]
+    reopened = Study(study.folder)
+    assert reopened.records == study.records
+    for facet in ("reconstruction", "anomaly"):
+        table = study.scores(facet)
+        assert list(table) == ["plain", "topk", "pca", *FACETS[facet].rivals]
+        assert all(np.isfinite(values).all() and values.shape == (2,) for values in table.values())
+
+
+def test_two_workers_give_the_same_study_to_the_last_bit(study, tmp_path):
+    other = compare("iris", out=tmp_path / "study", jobs=2, **SMALL)
+    assert essence(other.folder) == essence(study.folder)
+
+
+def test_an_interrupted_study_ends_like_one_that_was_not(study, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(job, record, done, total):
+        if done == 3:
+            raise Stop
+
+    folder = tmp_path / "study"
+    with pytest.raises(Stop):
+        compare("iris", out=folder, jobs=1, progress=stop, **SMALL)
+    half = Study(folder)
+    assert (len(half.records), half.complete) == (3, False)
+    heard = []
+    whole = compare("iris", out=folder, jobs=1, progress=lambda *event: heard.append(event), **SMALL)
+    assert len(heard) == whole.total - 3
+    assert essence(folder) == essence(study.folder)
+
+
+def test_another_seed_is_another_study(study, tmp_path):
+    other = compare("iris", out=tmp_path / "study", jobs=1, seed=1, **SMALL)
+    assert essence(other.folder).keys().isdisjoint(essence(study.folder))
+    assert (other.scores("reconstruction")["pca"] != study.scores("reconstruction")["pca"]).all()
+    with pytest.raises(BadInput, match="seed is 1 there and 0 here"):
+        compare("iris", out=other.folder, jobs=1, **SMALL)
+
+
+def test_replicates_pair_the_families_on_one_split(study):
+    rows = {}
+    for record in study.records:
+        if record.job.kind == "family" and record.job.view == "all":
+            scores = load_file(study.folder / "runs" / record.id / "scores.safetensors")
+            rows.setdefault(record.job.replicate, []).append(scores["test_rows"])
+    assert set(rows) == {0, 1}
+    for same in rows.values():
+        assert all((one == same[0]).all() for one in same)
+    assert not np.array_equal(rows[0][0], rows[1][0])
+
+
+def test_raw_scores_give_the_reported_numbers_again(study):
+    from sklearn.metrics import roc_auc_score
+
+    for record in study.records:
+        if record.job.kind == "family":
+            scores = load_file(study.folder / "runs" / record.id / "scores.safetensors")
+            if record.job.view == "all":
+                assert scores["row_error"].mean() == pytest.approx(
+                    record.facets["reconstruction"].metrics["mse"], rel=1e-6
+                )
+            else:
+                auroc = roc_auc_score(scores["anomaly_label"], scores["anomaly_score"])
+                assert auroc == pytest.approx(record.facets["anomaly"].metrics["auroc"], abs=1e-9)
+
+
+def test_the_chosen_model_comes_back_and_scores_what_the_record_says(study):
+    data = study_data(study)
+    for facet in ("reconstruction", "anomaly"):
+        record = next(r for r in study.records if r.job.name == "plain" and facet in r.facets and r.job.replicate == 1)
+        scores = load_file(study.folder / "runs" / record.id / "scores.safetensors")
+        kept = "row_error" if facet == "reconstruction" else "anomaly_score"
+        again = study.model("plain", facet, 1).errors(data.x[scores["test_rows"]])
+        np.testing.assert_allclose(again, scores[kept], rtol=1e-5)
+    with pytest.raises(BadInput, match="no model of family 'vae'"):
+        study.model("vae")
+
+
+def study_data(study):
+    data = read("iris")
+    assert data.digest == study.design["data"]["digest"]
+    return data
+
+
+def test_the_first_replicate_leaves_exhibits(study):
+    for record in study.records:
+        path = study.folder / "runs" / record.id / "exhibits.safetensors"
+        assert path.exists() == (record.job.kind == "family" and record.job.replicate == 0)
+        if path.exists():
+            shown = load_file(path)
+            assert shown["rows"].shape == shown["reconstructions"].shape == (8, 4)
+            assert shown["filters"].shape == (2, 4)
+            assert shown["map"].shape == (record.sizes["test"], 2)
+            assert shown["map_label"].shape == (record.sizes["test"],)
+
+
+def test_scaling_knows_the_training_rows_only(study):
+    data = study_data(study)
+    job = next(job for job in study.plan.jobs() if job.name.view == "all")
+    wild = data.x.copy()
+    rows = prepare(job, data).rows
+    wild[np.concatenate([rows.valid, rows.test])] *= 1000
+    assert prepare(job, dataclasses.replace(data, x=wild)).scaler.to_json() == prepare(job, data).scaler.to_json()
+
+
+def test_anomalies_are_in_the_test_rows_only(study):
+    data = study_data(study)
+    for job in study.plan.jobs():
+        if job.name.view == "normal":
+            material = prepare(job, data)
+            out = np.flatnonzero(data.y == data.classes.index(job.name.left_out))
+            assert not np.isin(out, np.concatenate([material.rows.train, material.rows.valid])).any()
+            assert np.isin(out, material.rows.test).any()
+            assert (material.parts.test.y == np.isin(material.rows.test, out)).all()
+            assert not material.parts.train.y.any()
+
+
+def test_the_choice_never_sees_a_test_row(study, tmp_path, monkeypatch):
+    """A facet whose test metric and criterion disagree on purpose: the criterion decides, on rows that are not test."""
+    seen = []
+
+    def criterion(subject, parts):
+        seen.append(len(parts.test.x))
+        return -float(subject.plan.learning_rate)  # says: the largest learning rate is best
+
+    def measure(subject, parts):
+        seen.append(len(parts.test.x))
+        return {"mse": float(subject.plan.learning_rate)}  # says: the smallest is
+
+    facet = dataclasses.replace(FACETS["reconstruction"], criterion=criterion, measure=measure)
+    monkeypatch.setitem(FACETS, "reconstruction", facet)
+    data = read("iris")
+    planned = design(
+        data, families="plain", facets="reconstruction", replicates=2, configs=5, plan=Plan(steps=2, check=1)
+    )
+    store = Store(tmp_path / "study")
+    store.create(planned.to_json(), {})
+    job = next(job for job in planned.jobs() if job.name.name == "plain")
+    record = perform(job, data, store)
+    rates = [config.learning_rate for config in record.configs]
+    assert record.facets["reconstruction"].config == int(np.argmax(rates))
+    assert record.facets["reconstruction"].metrics["mse"] == max(rates)
+    assert seen == [0, 0, 0, 0, 0, record.sizes["test"]]  # five blind criteria, then the test rows once
+
+
+def test_nan_never_wins_and_ties_go_to_the_first():
+    assert choose([{"f": None}, {"f": 3.0}, {"f": 1.0}, {"f": 1.0}], "f") == 2
+    assert choose([{"f": None}, {"f": None}], "f") is None
+    assert choose([{}], "f") is None
+
+
+def test_a_diverged_family_is_marked_and_has_no_score(tmp_path):
+    study = compare(
+        "iris",
+        families="plain",
+        facets="reconstruction",
+        replicates=2,
+        configs=1,
+        plan=Plan(steps=60, check=20, learning_rate=1e12),
+        out=tmp_path / "study",
+        jobs=1,
+    )
+    assert [record.job.name for record in study.diverged] == ["plain", "plain"]
+    assert np.isnan(study.scores("reconstruction")["plain"]).all()
+    assert np.isfinite(study.scores("reconstruction")["pca"]).all()
+    assert "NaN" not in "".join(p.read_text() for p in study.folder.rglob("*.json"))
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_the_frame_holds_every_score(study, kind):
+    frame = study.to_frame(kind)
+    columns = frame.column_names if kind == "pyarrow" else list(frame.columns)
+    assert columns[:3] == ["facet", "metric", "contender"]
+    rows = (
+        frame.to_pylist() if kind == "pyarrow" else frame.to_dict("records") if kind == "pandas" else frame.to_dicts()
+    )
+    table = {
+        (r["contender"], r["replicate"]): r["value"] for r in rows if (r["facet"], r["metric"]) == ("anomaly", "auroc")
+    }
+    assert table == {(who, i): v for who, values in study.scores("anomaly").items() for i, v in enumerate(values)}
+
+
+def test_an_unknown_frame_or_facet_is_one_line(study):
+    with pytest.raises(BadInput, match="kind must be pandas, polars or pyarrow"):
+        study.to_frame("excel")
+    with pytest.raises(BadInput, match="no facet 'cost'"):
+        study.scores("cost")
+
+
+def test_the_folder_is_named_after_the_data(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert outline("iris", **SMALL).folder == tmp_path / "isthmus-iris"
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_option_reaches_the_design(tmp_path):
+    planned = outline(
+        "iris",
+        families="l1",
+        facets="reconstruction",
+        replicates=3,
+        configs=4,
+        steps=17,
+        latents=3,
+        hidden=(5,),
+        seed=9,
+    ).design
+    assert list(planned.families) == ["l1", "pca"]
+    assert (planned.facets, planned.replicates, planned.configs) == (["reconstruction"], 3, 4)
+    assert (planned.plan["steps"], planned.latents, planned.hidden, planned.seed) == (17, 3, [5], 9)
+    assert outline("iris", plan=Plan(batch=7)).design.plan["batch"] == 7
+
+
+def test_a_budget_buys_equal_steps_and_a_continued_study_keeps_them(tmp_path, monkeypatch):
+    options = {**SMALL, "families": "plain", "facets": "reconstruction"}
+    del options["steps"]
+    calls = []
+
+    def bought(*args, **kwargs):
+        calls.append(args[2])
+        return 50 * len(calls)
+
+    monkeypatch.setattr("isthmus.study.compare.afford", bought)
+    first = compare("iris", budget="5m", out=tmp_path / "study", jobs=1, **options)
+    again = compare("iris", budget=300, out=tmp_path / "study", jobs=1, **options)
+    assert calls == [300.0]
+    assert first.design["plan"]["steps"] == again.design["plan"]["steps"] == 50
+    with pytest.raises(BadInput, match="exclude each other"):
+        compare("iris", budget="5m", steps=3, out=tmp_path / "study", **options)
+
+
+def test_an_estimate_grows_with_the_study_and_a_budget_inverts_it():
+    data = read("iris")
+    planned = design(data, families="plain", facets="reconstruction", replicates=2, configs=2)
+    found = estimate(data, planned, workers=1)
+    assert found.seconds(2000) > found.seconds(1000) > found.seconds(0) == pytest.approx(found.rest)
+    assert found.affordable(found.seconds(1234)) in (1233, 1234)
+    assert found._replace(workers=2).seconds(10**6) < found.seconds(10**6)
+    with pytest.raises(BadInput, match="too small: 50 steps of every training need about"):
+        afford(data, planned, 1e-3, workers=1)
+    assert afford(data, planned, 3600.0, workers=1) % planned.plan["check"] == 0
+
+
+@pytest.mark.parametrize(("text", "value"), [("90", 90.0), ("90s", 90.0), ("5m", 300.0), ("1.5h", 5400.0), (2.5, 2.5)])
+def test_a_budget_reads_times(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "5 minutes", "-3", "0", "nan", "1e9h"])
+def test_a_budget_refuses_what_is_no_time(text):
+    with pytest.raises(BadInput, match=r"budget must be a time like 90s, 5m or 1\.5h"):
+        seconds(text)
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
+def test_workers_must_be_a_number(jobs, tmp_path):
+    with pytest.raises(BadInput, match="jobs must be a whole number of at least 1"):
+        compare("iris", jobs=jobs, out=tmp_path / "study", **SMALL)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_locked_study_is_refused(study):
+    with Store(study.folder).locked(), pytest.raises(BadEnvironment, match="another isthmus process"):
+        compare("iris", out=study.folder, jobs=1, **SMALL)
+
+
+def test_a_damaged_run_is_reported_and_repaired(study, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(study.folder, folder)
+    record = study.records[0]
+    path = folder / "runs" / record.id / "record.json"
+    path.write_text(path.read_text().replace('"ok"', '"OK"', 1))
+    assert list(Study(folder).damaged) == [record.id]
+    assert not Study(folder).complete
+    mended = compare("iris", out=folder, jobs=1, **SMALL)
+    assert list(mended.repaired) == [record.id]
+    assert mended.complete
+    assert essence(folder) == essence(study.folder)
