@@ -41,12 +41,12 @@ class Drawn(NamedTuple):
 
 
 def read(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Exhibit]:
-    """One exhibit per family, of its first replicate that has one; trainings on all rows go first.
+    """One exhibit per family, of its first replicate that has one.
 
     A missing or damaged file is no reason to have no report: that family has no exhibit then.
     """
     found: dict[str, Exhibit] = {}
-    for record in sorted(records, key=lambda r: (r["job"]["view"] != "all", r["job"]["replicate"])):
+    for record in sorted(records, key=lambda r: int(r["job"]["replicate"])):
         name, path = record["job"]["name"], folder / "runs" / record["id"] / "exhibits.safetensors"
         if record["status"] == "ok" and name not in found and path.is_file():
             try:

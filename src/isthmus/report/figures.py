@@ -127,7 +127,7 @@ def curves(
                 continue
             line = _thin(points)
             seen += [y for _, y in line if y is not None]
-            trace = {
+            trace: Figure = {
                 "type": "scatter",
                 "mode": "lines",
                 "name": name,
@@ -138,7 +138,7 @@ def curves(
             data.append(trace | {"hovertemplate": f"{name}: %{{y:.4g}} (%{{x}})<extra></extra>"})
             if key == "valid":
                 x, y = min(points, key=lambda point: abs(point[0] - best))
-                dot = {"type": "scatter", "mode": "markers", "x": [x], "y": [y], "hoverinfo": "skip"}
+                dot: Figure = {"type": "scatter", "mode": "markers", "x": [x], "y": [y], "hoverinfo": "skip"}
                 data.append(dot | {"marker": {"color": ACCENT, "size": 6}})
     layout = _layout(height=210, xaxis=steps, yaxis="")
     layout["margin"] |= {"l": 46, "t": 6, "b": 38}

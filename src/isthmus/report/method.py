@@ -10,7 +10,6 @@ from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
 from isthmus.report.words import Words
-from isthmus.study.design import Design
 
 Record = Mapping[str, Any]
 FEW = 5
@@ -20,11 +19,6 @@ FEW = 5
 def directions() -> dict[str, bool | None]:
     """For each metric whether higher is better; None where neither end is."""
     return {name: metric.higher for name, metric in METRICS.items()}
-
-
-def planned(design: Mapping[str, Any]) -> int:
-    """How many runs the whole study has."""
-    return len(Design.from_json(design).jobs())
 
 
 def chosen(record: Record) -> Mapping[str, Any] | None:
@@ -39,6 +33,7 @@ def chosen(record: Record) -> Mapping[str, Any] | None:
 def method(
     design: Mapping[str, Any],
     records: Sequence[Record],
+    damaged: int,
     duels: Sequence[Contest],
     t: Words,
     shown: Mapping[str, str],
@@ -61,7 +56,7 @@ def method(
             batch=plan["batch"],
         ),
         "purposes": _purposes(duels, t),
-        "warnings": _warnings(design, records, t) or [t("method.warning_none")],
+        "warnings": _warnings(design, records, damaged, t) or [t("method.warning_none")],
         "failures": _failures(records, t, shown),
         "plan": [(plain(k), plain(_value(v))) for k, v in plan.items()],
         "recipes": [(shown[name], _recipe(configs)) for name, configs in design["families"].items()],
@@ -105,8 +100,8 @@ def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
     return Grid(t("method.purposes"), heads, rows)
 
 
-def _warnings(design: Mapping[str, Any], records: Sequence[Record], t: Words) -> list[str]:
-    found = []
+def _warnings(design: Mapping[str, Any], records: Sequence[Record], damaged: int, t: Words) -> list[str]:
+    found = [t("method.damaged", n=damaged)] if damaged else []
     for key in ("duplicates", "constant"):
         most = max((r["sizes"].get(key, 0) for r in records), default=0)
         if most:

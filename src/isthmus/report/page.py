@@ -43,10 +43,13 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     duels = contests(study, records)
     shown = _shown(design, records, t)
     classes = [plain(c, 28) for c in design["data"].get("classes", ())]
-    shows = exhibits.read(study.folder, trained)
+    view = "normal" if trained and all(r["job"]["view"] == "normal" for r in trained) else "all"
+    seen = [r for r in trained if r["job"]["view"] == view]
+    shows = exhibits.read(study.folder, seen)
+    labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
     gallery = Gallery()
     reconstructions = exhibits.reconstructions(shows, t, shown)
-    maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, classes, t, shown)]
+    maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
     asked = [d for d in duels if d.ranked]
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
@@ -58,16 +61,16 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "excluded": _excluded(duels, t, shown),
         "details": [tables.details(d, estimates(d.facet, records), method.directions(), t, shown) for d in asked],
         "evidence": _evidence(asked, gallery, t, shown),
-        "curves": _curves(trained, gallery, t, shown),
+        "curves": _curves(seen, gallery, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
         "maps": maps,
-        "legend": _legend(classes) if classes and maps else [],
+        "legend": _legend(labels) if labels and maps else [],
         "scatters": _scatters(records, duels, gallery, t, shown),
         "tunings": _tunings(trained, design, gallery, t, shown),
-        "configurations": _configurations(trained, t, shown),
-        "method": method.method(design, records, duels, t, shown),
-        "command": design.get("command") or "",
+        "configurations": _configurations(seen, t, shown),
+        "method": method.method(design, records, len(study.damaged), duels, t, shown),
+        "command": plain(design.get("command") or "", 4000),
         "figures": gallery.figures,
     }
     wanted = {
@@ -127,7 +130,7 @@ def _facts(design: Mapping[str, Any], shown: Mapping[str, str], t: Words) -> str
 def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str, str]]:
     """What a reader must know before the answer: that the study is half done, that runs went wrong."""
     found = []
-    done, total = len(records), method.planned(study.design)
+    done, total = len(records), study.total
     if not records:
         found.append((t("page.half_title"), t("page.half_empty")))
     elif done < total:
@@ -182,9 +185,9 @@ def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mappi
     return found
 
 
-def _curves(trained: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[Drawn]:
+def _curves(seen: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[Drawn]:
     found = []
-    for name, records in _by_family(trained).items():
+    for name, records in _by_family(seen).items():
         chosen = [config for record in records if (config := method.chosen(record)) is not None]
         if not chosen:
             continue
@@ -214,13 +217,10 @@ def _ends(chosen: Sequence[Mapping[str, Any]], t: Words) -> str:
     return t("page.stop").join(said)
 
 
-def _by_family(trained: Sequence[Record]) -> dict[str, list[Record]]:
-    """Finished records by family, of the trainings on all rows where there are any."""
-    views = {r["job"]["view"] for r in trained}
-    view = "all" if "all" in views else "normal"
+def _by_family(seen: Sequence[Record]) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
-    for record in trained:
-        if record["job"]["view"] == view and record["configs"]:
+    for record in seen:
+        if record["configs"]:
             found.setdefault(record["job"]["name"], []).append(record)
     return found
 
@@ -287,9 +287,9 @@ def _within(rows: Sequence[tuple[str, float, bool]]) -> list[tuple[str, float, b
     return [row for row in rows if row[2] or row[1] <= most]
 
 
-def _configurations(trained: Sequence[Record], t: Words, shown: Mapping[str, str]) -> list[tuple[str, tables.Grid]]:
+def _configurations(seen: Sequence[Record], t: Words, shown: Mapping[str, str]) -> list[tuple[str, tables.Grid]]:
     found = []
-    for name, records in _by_family(trained).items():
+    for name, records in _by_family(seen).items():
         grid = tables.configurations(shown[name], records, t)
         found.append((t("tuning.details", name=shown[name], n=len(grid.rows)), grid))
     return found

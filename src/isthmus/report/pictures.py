@@ -8,6 +8,8 @@ from PIL import Image
 
 EDGE = 72
 """Smallest edge of one picture after enlargement, in pixels; pixels stay squares at every zoom."""
+MOST = 160
+"""Largest edge of one picture before enlargement; larger ones are made smaller, so that a page can be sent."""
 LOW, MIDDLE, HIGH = np.array([[0, 90, 181], [247, 247, 247], [220, 50, 32]], dtype=np.float64)
 """Blue through near-white to vermilion: a diverging scale that colour-blind readers can tell apart."""
 
@@ -73,12 +75,13 @@ def _rgb(grey: np.ndarray) -> np.ndarray:
 
 def _tile(pictures: np.ndarray, gap: int, columns: int) -> np.ndarray:
     """(n, H, W, 3) in 0..255 -> one RGBA picture of enlarged tiles with transparent gaps."""
+    pictures = _shrunk(np.rint(pictures).astype(np.uint8))
     n, height, width = pictures.shape[:3]
     zoom = max(1, round(EDGE / min(height, width)))
     lines = -(-n // columns)
     tall, wide = height * zoom + gap, width * zoom + gap
     sheet = np.zeros((lines * tall - gap, min(n, columns) * wide - gap, 4), dtype=np.uint8)
-    big = np.rint(pictures).astype(np.uint8).repeat(zoom, axis=1).repeat(zoom, axis=2)
+    big = pictures.repeat(zoom, axis=1).repeat(zoom, axis=2)
     for i, picture in enumerate(big):
         top, left = (i // columns) * tall, (i % columns) * wide
         sheet[top : top + height * zoom, left : left + width * zoom, :3] = picture
@@ -86,7 +89,16 @@ def _tile(pictures: np.ndarray, gap: int, columns: int) -> np.ndarray:
     return sheet
 
 
+def _shrunk(pictures: np.ndarray) -> np.ndarray:
+    height, width = pictures.shape[1:3]
+    if max(height, width) <= MOST:
+        return pictures
+    share = MOST / max(height, width)
+    size = max(1, round(width * share)), max(1, round(height * share))
+    return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BOX)) for p in pictures])
+
+
 def _png(sheet: np.ndarray) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(sheet, "RGBA").save(buffer, format="PNG", optimize=True)
+    Image.fromarray(sheet).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -84,7 +84,7 @@ def interval(estimate: Estimate | None, places: int | None = None) -> str:
 
 def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> Grid:
     """Contestants down, facets across: mean, interval and standing of the primary metric."""
-    heads = [(t("table.contestant"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
     columns: list[dict[str, Cell]] = []
     for contest in contests:
         places = decimals([s.estimate.mean for s in contest.ranked if s.estimate])
@@ -92,7 +92,7 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
         heads.append(
             (t.name("facets", contest.facet), [t.name("metrics", contest.metric), direction(contest.higher, t)])
         )
-    rows = []
+    rows: list[Row] = []
     for name, rival in order(contests).items():
         cells = [column.get(name, Cell(BLANK)) for column in columns]
         first = rival and not any(row.first_rival for row in rows)
@@ -126,10 +126,10 @@ def details(
 ) -> Grid:
     """All metrics of one facet: ``estimates[contestant][metric]``."""
     metrics = list(dict.fromkeys(metric for row in estimates.values() for metric in row))
-    heads = [(t("table.contestant"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
     heads += [(t.name("metrics", m), [direction(higher.get(m), t)]) for m in metrics]
     places = {m: decimals([row[m].mean for row in estimates.values() if m in row]) for m in metrics}
-    rows = []
+    rows: list[Row] = []
     for s in sorted(contest.standings, key=lambda s: s.rival):
         row = estimates.get(s.name, {})
         cells = [
@@ -143,9 +143,9 @@ def details(
 def evidence(contest: Contest, t: Words, shown: Mapping[str, str]) -> Grid:
     """Differences to the leader with intervals and probabilities."""
     keys = ("difference", "p_leader", "p_equal", "p_other", "p_value", "verdict")
-    heads = [(t("evidence.contestant"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("evidence.contestant"), [])]
     heads += [(t("evidence." + key), [t("evidence.interval")] if key == "difference" else []) for key in keys]
-    rows = []
+    rows: list[Row] = []
     for s in contest.ranked:
         if s.difference is not None:
             chances = [Cell(chance(p)) for p in (s.p_leader, s.p_equal, s.p_other, s.p_value)]
@@ -182,9 +182,9 @@ def configurations(name: str, records: Sequence[Mapping[str, Any]], t: Words) ->
                 counts[facet] = counts.get(facet, 0) + 1
     everything = [config for configs in tried.values() for config in configs]
     knobs = [k for k in everything[0]["recipe"] if len({repr(c["recipe"].get(k)) for c in everything}) > 1]
-    heads = [(t("tuning.config"), [])] + [(plain(k), list[str]()) for k in knobs]
+    heads: list[tuple[str, list[str]]] = [(t("tuning.config"), [])] + [(plain(k), list[str]()) for k in knobs]
     heads += [(t("tuning." + key), []) for key in ("learning_rate", "status", "steps", "valid", "chosen_for")]
-    rows = []
+    rows: list[Row] = []
     for i, configs in sorted(tried.items()):
         cells = [Cell(_values([c["recipe"].get(k) for c in configs])) for k in knobs]
         ends = {c["status"]: sum(d["status"] == c["status"] for d in configs) for c in configs}

@@ -1,13 +1,17 @@
-"""Study folders made of invented numbers, in the store's own format: quick, and able to show every kind of end."""
+"""Study folders of invented numbers in the format of the store, with every kind of end; and the page as parsed."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from isthmus.families import named
+from isthmus.report import html
 from isthmus.study.design import Design
 from isthmus.study.record import Choice, Config, JobName, Record
 from isthmus.study.store import Store
@@ -40,6 +44,8 @@ def make(
     finished: int | None = None,
     endings: Mapping[tuple[str, int], tuple[str, str]] | None = None,
     command: str = "isthmus compare digits",
+    source: str = "digits",
+    aside: str = "2.13.0",
     levels: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Path:
@@ -69,11 +75,11 @@ def make(
         seed=seed,
     )
     store = Store(folder)
-    store.create(design.to_json(), {"command": command})
+    store.create(design.to_json(), {"command": command, "source": source})
     luck = rng.normal(size=(replicates,))
     for job in design.jobs()[:finished]:
         status, message = (endings or {}).get((job.name.name, job.name.replicate), ("ok", ""))
-        record = _record(job, status, message, luck[job.name.replicate], rng, levels or LEVEL)
+        record = _record(job, status, message, luck[job.name.replicate], rng, levels or LEVEL, aside)
         shown = status == "ok" and job.name.kind == "family" and job.name.replicate == 0
         store.commit(record, (lambda place: _exhibit(place, shape, len(classes), rng)) if shown else None)
     return folder
@@ -87,7 +93,7 @@ def _recipe(family: str) -> Any:
 
 
 def _record(
-    job: Any, status: str, message: str, luck: float, rng: np.random.Generator, levels: Mapping[str, float]
+    job: Any, status: str, message: str, luck: float, rng: np.random.Generator, levels: Mapping[str, float], aside: str
 ) -> Record:
     name: JobName = job.name
     common = {"id": job.id, "job": name, "status": status, "message": message, "seconds": 3.2}
@@ -104,8 +110,8 @@ def _record(
         for facet_index, facet in enumerate(asked)
     }
     configs = [_config(c, level, name.name, i, bad, rng, asked) for i, c in enumerate(job.body.get("configs", ()))]
-    versions = {"isthmus": "0.1.0", "torch": "2.13.0"}
-    sizes = {"train": 1078, "valid": 359, "test": 360, "duplicates": 3}
+    versions = {"isthmus": "0.1.0", "torch": aside}
+    sizes = {"train": 1078, "valid": 359, "test": 360, "duplicates": 3, "constant": 2}
     return Record(**common, facets=facets, configs=configs, sizes=sizes, versions=versions)
 
 
@@ -161,7 +167,7 @@ def _config(
 
 
 def _exhibit(place: Path, shape: Sequence[int], classes: int, rng: np.random.Generator) -> None:
-    grid = np.add.outer(np.arange(shape[0]), np.arange(shape[-1] if len(shape) > 1 else 1))
+    grid = np.add.outer(np.arange(shape[0]), np.arange(shape[1] if len(shape) > 1 else 1))
     rows = np.stack([np.sin(grid * (k + 2) / 5) * 0.5 + 0.5 for k in range(8)]).reshape(
         8, *shape[:2] if len(shape) > 1 else shape
     )
@@ -182,3 +188,81 @@ def _exhibit(place: Path, shape: Sequence[int], classes: int, rng: np.random.Gen
         {k: np.ascontiguousarray(v.astype(np.int64 if k == "map_label" else np.float32)) for k, v in arrays.items()},
         place / "exhibits.safetensors",
     )
+
+
+SILENT = {"script", "style", "title"}
+
+
+class Reading(HTMLParser):
+    """Collects every element in order, and text by where it stands."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.styles: list[str] = []
+        self.words: list[str] = []
+        self.comments: list[str] = []
+        self._inside = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in SILENT:
+            self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+        if tag == "style":
+            self.styles.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in SILENT:
+            self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside == "style":
+            self.styles[-1] += data
+        else:
+            self.words.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+    @property
+    def text(self) -> str:
+        """What a reader sees, with spaces in one row."""
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def skeleton(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Elements with the names of their attributes: what injection would change."""
+        return [(tag, tuple(attributes)) for tag, attributes in self.elements]
+
+    @property
+    def figures(self) -> list[dict[str, Any]]:
+        """The drawings."""
+        found: list[dict[str, Any]] = json.loads(self.scripts[0])
+        return found
+
+    def ids(self) -> set[str]:
+        """All ids."""
+        return {str(a["id"]) for _, a in self.elements if "id" in a}
+
+
+@pytest.fixture(scope="session", name="make")
+def _make() -> Callable[..., Path]:
+    """:func:`make`: writes a study folder."""
+    return make
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[..., Reading]:
+    """Renders a study and parses the page."""
+
+    def render_and_parse(study: Any, lang: str = "en") -> Reading:
+        return Reading(html.render(study, lang))
+
+    return render_and_parse

@@ -1,0 +1,332 @@
+"""The page as a whole: opens offline, says what there is, and nothing from outside becomes markup."""
+
+import base64
+import hashlib
+import itertools
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.errors import BadEnvironment, BadInput
+from isthmus.report import html
+from isthmus.report.words import LANGUAGES, Words
+from isthmus.study.study import Study
+
+ALL = ["answer", "table", "evidence", "curves", "pictures", "codes", "scatters", "tuning", "method", "repeat"]
+SCRIPTS = (
+    "<script>canary()</script>",
+    "</script><script>canary()</script>",
+    "<img src=x onerror=canary()>",
+    "<svg/onload=canary()>",
+    '"><svg onload="canary()">',
+    "' autofocus onfocus='canary()",
+    '" style="background:url(https://evil.example/x)" x="',
+    "<a href='javascript:canary()'>x</a>",
+    "javascript:canary()",
+    "<iframe srcdoc='<script>parent.canary()</script>'>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<base href=https://evil.example/>",
+    "<link rel=stylesheet href=https://evil.example/x.css>",
+    "<style>*{background:url(https://evil.example/x)}</style>",
+    "<object data=https://evil.example/x></object>",
+    "<form action=https://evil.example><input name=x></form>",
+    "<math><mtext></form><form><mglyph><style></math><img src onerror=canary()>",
+    "<!--<script>canary()//-->",
+    "--><script>canary()</script>",
+    "<![CDATA[<script>canary()</script>]]>",
+    "]]><script>canary()</script>",
+    "{{ 7 * 7 }}{% for x in ().__class__.__base__.__subclasses__() %}x{% endfor %}",
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "${canary()}`canary()`",
+    "%{text}%{x}<extra>canary</extra>",
+    "<b>bold</b><br><sup>1</sup><a href='https://evil.example'>x</a>",
+    '<span style="color:red">red</span>',
+    "&lt;script&gt;canary()&lt;/script&gt;",
+    "&#60;script&#62;canary()&#60;/script&#62;",
+    "\u2028canary()\u2029",
+    "\u202e<script>canary()</script>\u202c",
+    "\x00<script>canary()</script>\x1b[2J",
+    "\\u003cscript\\u003ecanary()\\u003c/script\\u003e",
+    '\\";canary();//',
+    "';canary();//",
+    "</textarea><script>canary()</script>",
+    "</title><script>canary()</script>",
+    "</style><script>canary()</script>",
+    "</noscript><img src=x onerror=canary()>",
+    "<plaintext>",
+    "<template><script>canary()</script></template>",
+    "x" * 500 + "<script>canary()</script>",
+)
+PAYLOADS = [a + b + c for (a, c), b in itertools.product((("", ""), ("A", "z"), ('">', "<'")), SCRIPTS)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Study:
+    return Study(make(tmp_path_factory.mktemp("whole") / "study"))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_section_is_there_in_both_languages(whole: Study, lang: str, read: Any) -> None:
+    page, t = read(whole, lang), Words(lang)
+    assert [a["id"] for tag, a in page.elements if tag == "section"] == ALL
+    for key in ALL:
+        assert t("sections." + key) in page.text
+    assert dict(page.elements)["html"]["lang"] == t("page.html_lang")
+    assert "isthmus compare digits" in page.text
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_key_and_no_python_word_is_left_in_the_text(whole: Study, lang: str, read: Any) -> None:
+    text = read(whole, lang).text
+    names = [
+        "explained_variance",
+        "probe_accuracy",
+        "train_seconds",
+        "left_out",
+        "best_range",
+        "None",
+        "nan",
+        "Undefined",
+    ]
+    for word in [*names, *(f"{s}.{k}" for s, keys in Words(lang).texts.items() for k in keys)]:
+        assert not re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", text), word
+    assert "{" not in text.replace("{}", "")
+
+
+def test_the_chinese_page_has_no_english_sentence(whole: Study, read: Any) -> None:
+    text = read(whole, "zh").text
+    for section, keys in Words("en").texts.items():
+        for key, sentence in keys.items():
+            parts = [p for p in re.split(r"\{\w+\}", sentence) if len(p.split()) > 2]
+            assert not any(p.strip() in text for p in parts), f"{section}.{key}"
+
+
+def test_the_page_makes_no_request(whole: Study, read: Any) -> None:
+    page = read(whole)
+    for tag, attributes in page.elements:
+        assert tag not in {"link", "iframe", "object", "embed", "base", "form", "audio", "video", "source"}
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        assert "style" not in attributes
+        for name in ("src", "href", "action", "data", "srcset", "poster", "xlink:href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/png;base64,")), (tag, name, value)
+        assert tag != "script" or "src" not in attributes
+    for style in page.styles:
+        assert "url(" not in style
+        assert "@import" not in style
+
+
+def test_the_policy_admits_exactly_the_scripts_and_styles_of_the_page(whole: Study, read: Any) -> None:
+    page = read(whole)
+    tag, attributes = page.elements[3]
+    assert (tag, attributes["http-equiv"]) == ("meta", "Content-Security-Policy")
+    rules = dict(rule.strip().split(" ", 1) for rule in str(attributes["content"]).split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+
+    def sources(texts: list[str]) -> set[str]:
+        digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+        return {f"'sha256-{base64.b64encode(d).decode()}'" for d in digests}
+
+    assert set(rules["script-src"].split()) == sources(page.scripts[1:])
+    assert set(rules["style-src-elem"].split()) == sources(page.styles)
+    assert "unsafe" not in rules["script-src"]
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory, make: Any, read: Any) -> list[tuple[str, tuple[str, ...]]]:
+    return read(
+        injected(make, tmp_path_factory.mktemp("harmless"), [f"name {i}" for i in range(len(PAYLOADS))], 0)
+    ).skeleton
+
+
+def injected(make: Any, folder: Path, texts: list[str], at: int) -> Study:
+    """A study in which every text from outside is one of ``texts``, families those from number ``at`` on."""
+    families = (*(texts[(at + i) % len(texts)] for i in range(4)), "pca")
+    message = {(families[1], 1): ("failed", texts[at]), (families[2], 0): ("diverged", texts[at] + texts[at - 1])}
+    return Study(
+        make(
+            folder / "study",
+            name=texts[at],
+            classes=texts,
+            families=families,
+            facets=("reconstruction", "features", "cost"),
+            skipped={"anomaly": texts[at]},
+            replicates=2,
+            endings=message,
+            command=texts[at],
+            source=texts[at],
+            levels={f: 1.0 + i / 10 for i, f in enumerate(families)},
+            aside=texts[at],
+        )
+    )
+
+
+@pytest.mark.parametrize("at", range(0, len(PAYLOADS), 9))
+def test_no_text_from_outside_becomes_markup(
+    at: int, tmp_path: Path, harmless: list[Any], make: Any, read: Any
+) -> None:
+    assert len(set(PAYLOADS)) > 100
+    page = read(injected(make, tmp_path, PAYLOADS, at), LANGUAGES[at % 2])
+    assert page.skeleton == harmless
+    assert not page.comments
+    assert len(page.scripts) == 3
+    assert not re.search("[<>&\u2028\u2029]", page.scripts[0])
+    assert page.scripts[0].isascii()
+    assert not re.search("[\u202a-\u202e\x00\x1b]", page.text)
+    for text in strings(page.figures):
+        assert "<" not in text.replace("<extra></extra>", ""), text
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [s for v in value.values() for s in strings(v)]
+    if isinstance(value, list):
+        return [s for v in value for s in strings(v)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_text_from_outside_is_shown_as_it_is(tmp_path: Path, make: Any, read: Any) -> None:
+    folder = make(tmp_path / "study", name="<b>a & b</b>", classes=("<i>x</i>", "y"), replicates=2)
+    page = read(Study(folder))
+    assert "<b>a & b</b>" in page.text
+    assert "<i>x</i>" in page.text
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("finished", [0, 1, 7, 23])
+def test_half_a_study_has_half_a_report_that_says_so(
+    tmp_path: Path, lang: str, finished: int, make: Any, read: Any
+) -> None:
+    study = Study(make(tmp_path / "study", finished=finished))
+    page, t = read(study, lang), Words(lang)
+    assert t("page.half_title") in page.text
+    if finished:
+        fill = {"done": finished, "total": study.total, "missing": study.total - finished}
+        assert t("page.half_text", **fill) in page.text
+    else:
+        assert t("page.half_empty") in page.text
+        assert "evidence" not in page.ids()
+
+
+def test_a_whole_study_is_not_called_half(whole: Study, read: Any) -> None:
+    page = read(whole)
+    assert Words("en")("page.half_title") not in page.text
+    assert not any("notice" in str(a.get("class")) for tag, a in page.elements if tag == "div")
+
+
+def test_without_labels_the_maps_have_one_colour_and_label_questions_say_why(
+    tmp_path: Path, make: Any, read: Any
+) -> None:
+    folder = make(
+        tmp_path / "study",
+        classes=(),
+        facets=("reconstruction", "sparsity", "cost"),
+        skipped={"features": "needs labels: give a label column or a second array"},
+        replicates=2,
+    )
+    page, t = read(Study(folder)), Words("en")
+    assert t("codes.intro_plain") in page.text
+    assert t("answer.skipped_labels") in page.text
+    maps = [f for f in page.figures if f["layout"]["yaxis"].get("scaleanchor") == "x"]
+    assert [len(f["data"]) for f in maps] == [1] * 9
+
+
+def test_rows_of_a_table_have_no_pictures(tmp_path: Path, make: Any, read: Any) -> None:
+    page = read(Study(make(tmp_path / "study", shape=(13,), classes=("a", "b", "c"), replicates=2)))
+    assert "pictures" not in page.ids()
+    assert "codes" in page.ids()
+    assert not [tag for tag, _ in page.elements if tag == "img"]
+
+
+def test_colour_images_have_pictures(tmp_path: Path, make: Any, read: Any) -> None:
+    page = read(Study(make(tmp_path / "study", shape=(6, 5, 3), replicates=2)))
+    pictures = [a for tag, a in page.elements if tag == "img"]
+    assert len(pictures) == 1 + 9 + 9
+    assert all(a["alt"] for a in pictures)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_diverged_family_is_excluded_with_its_reason_and_wins_nothing(
+    tmp_path: Path, lang: str, make: Any, read: Any
+) -> None:
+    endings = {("plain", i): ("diverged", "loss left all bounds at step 50") for i in range(5)}
+    endings |= {("vq", 3): ("failed", "ValueError: one <thing> went wrong")}
+    page, t = read(Study(make(tmp_path / "study", endings=endings)), lang), Words(lang)
+    assert t("page.trouble_title") in page.text
+    assert "loss left all bounds at step 50" in page.text
+    assert "ValueError: one <thing> went wrong" in page.text
+    assert t("table.excluded_title") in page.text
+    assert t("table.reason_diverged", n=5, want=5) in page.text
+    assert t("table.reason_failed", n=1, want=5) in page.text
+    assert not re.search(r"\b(None|nan|inf)\b", page.text)
+
+
+def test_warnings_say_what_was_found(tmp_path: Path, make: Any, read: Any) -> None:
+    text = read(Study(make(tmp_path / "study", replicates=2))).text
+    t = Words("en")
+    assert t("method.duplicates", n=3) in text
+    assert t("method.few", n=2) in text
+    assert t("method.constant", n=2) in text
+    assert "played the anomaly" in text
+
+
+def test_tables_and_drawings_can_be_read_aloud(whole: Study, read: Any) -> None:
+    page = read(whole)
+    heads = [a for tag, a in page.elements if tag == "th"]
+    assert heads
+    assert all(a.get("scope") in {"col", "row"} for a in heads)
+    drawings = [a for _, a in page.elements if "data-figure" in a]
+    assert sorted(int(str(a["data-figure"])) for a in drawings) == list(range(len(page.figures)))
+    assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
+    assert all(a.get("alt") for tag, a in page.elements if tag == "img")
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_is_small_enough_to_send(whole: Study) -> None:
+    assert len(html.render(whole).encode()) < 6_000_000
+
+
+def test_the_same_folder_gives_the_same_page(whole: Study, tmp_path: Path) -> None:
+    again = Study(whole.folder)
+    again.records = again.records[::-1]
+    assert html.render(again) == html.render(whole)
+
+
+def test_write_is_all_or_nothing(whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    assert html.write(whole, path) == path
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(BadEnvironment, match="full"):
+        html.write(whole, path, "zh")
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_writing_into_a_missing_folder_is_one_line(whole: Study, tmp_path: Path) -> None:
+    with pytest.raises(BadEnvironment, match="cannot write"):
+        html.write(whole, tmp_path / "missing" / "report.html")
+
+
+def test_an_unknown_language_is_refused(whole: Study, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="en or zh; got 'fr'"):
+        html.write(whole, tmp_path / "report.html", "fr")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_damaged_exhibit_costs_only_itself(tmp_path: Path, make: Any, read: Any) -> None:
+    folder = make(tmp_path / "study", replicates=2)
+    for record in Study(folder).records:
+        if record.job.name == "plain" and record.job.replicate == 0:
+            (folder / "runs" / record.id / "exhibits.safetensors").write_bytes(b"\xff" * 40)
+    page = read(Study(folder))
+    assert len([tag for tag, _ in page.elements if tag == "img"]) == 1 + 8 + 8

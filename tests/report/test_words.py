@@ -1,0 +1,66 @@
+"""The two languages say the same things."""
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import isthmus.report
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.families import FAMILIES
+from isthmus.metrics import METRICS
+from isthmus.report.words import LANGUAGES, Words
+
+ROOT = Path(isthmus.report.__file__).parent
+
+
+def places(text: str) -> set[str]:
+    return {place for _, place, _, _ in Formatter().parse(text) if place is not None}
+
+
+def test_both_languages_have_the_same_keys_and_places() -> None:
+    en, zh = Words("en").texts, Words("zh").texts
+    assert {s: set(keys) for s, keys in en.items()} == {s: set(keys) for s, keys in zh.items()}
+    for section, keys in en.items():
+        for key, text in keys.items():
+            if "{" in text + zh[section][key] and f"{section}.{key}" != "evidence.rope":
+                assert places(text) == places(zh[section][key]), f"{section}.{key}"
+
+
+def test_every_key_that_the_code_asks_for_exists() -> None:
+    sources = [*ROOT.glob("*.py"), *ROOT.glob("templates/*.html")]
+    asked = {key for path in sources for key in re.findall(r"""\bt\(\s*["'](\w+\.\w+)["']\s*[,)]""", path.read_text())}
+    assert len(asked) > 60
+    texts = Words("en").texts
+    assert not [key for key in asked if key.split(".")[1] not in texts[key.split(".")[0]]]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
+    texts = Words(lang).texts
+    rivals = {rival for facet in FACETS.values() for rival in facet.rivals}
+    measured = {facet.primary for facet in FACETS.values()}
+    assert set(FACETS) <= set(texts["facets"])
+    assert set(FACETS) <= set(texts["questions"])
+    assert set(FACETS) <= set(texts["sees"])
+    assert set(FAMILIES) | rivals <= set(texts["contestants"])
+    assert set(METRICS) | measured <= set(texts["metrics"])
+
+
+def test_chinese_sets_a_space_between_chinese_and_latin() -> None:
+    t = Words("zh")
+    assert t("answer.best", leader="TopK", metric="AUROC", value="0.9").startswith("选 TopK：")
+    assert t("answer.best", leader="普通自编码器", metric="AUROC", value="0.9").startswith("选普通自编码器：")
+    assert t.phrase(["甲", "B", "丙"]) == "甲、B 和丙"
+
+
+def test_english_lists() -> None:
+    t = Words("en")
+    assert [t.phrase(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_unknown_language() -> None:
+    with pytest.raises(BadInput, match="en or zh; got 'de'"):
+        Words("de")
