@@ -1,0 +1,1 @@
+"""From what a user has to finite float32 rows: readers, splits, scaling, corruption."""

@@ -1,0 +1,72 @@
+"""What every reader hands over: finite rows, and class codes where the data has labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows to learn from.
+
+    Examples
+    --------
+    >>> from isthmus.data.read import read
+    >>> digits = read("digits")
+    >>> digits.x.shape, digits.images, digits.classes[:3]
+    ((1797, 8, 8), True, ('0', '1', '2'))
+    """
+
+    name: str
+    """Short name shown to people: ``digits``, the stem of a file, ``X`` for an array or a frame."""
+    x: NDArray[np.float32]
+    """Rows (N, *D): float32, C-contiguous, finite, in the units of the data."""
+    y: NDArray[np.int64] | None
+    """Class codes (N,), 0 to C - 1, or None."""
+    classes: tuple[str, ...]
+    """The names of the C classes; empty without labels."""
+    columns: tuple[str, ...]
+    """One name for each of the prod(D) elements of a row."""
+    anomaly: str | None = None
+    """The class whose rows are anomalies; None if labels are ordinary classes."""
+    source: str = ""
+    """Where it came from, as the user gave it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``*D``, the shape of one row."""
+        return tuple(self.x.shape[1:])
+
+    @property
+    def images(self) -> bool:
+        """Whether rows are images: height x width, or height x width x channels."""
+        return len(self.shape) in (2, 3)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of rows, codes, class names and anomaly: equal data, equal digest, whatever the file's name."""
+        about = json.dumps([self.x.shape, self.y is not None, self.classes, self.anomaly])
+        found = hashlib.sha256(about.encode())
+        found.update(np.ascontiguousarray(self.x, "<f4").data)
+        if self.y is not None:
+            found.update(np.ascontiguousarray(self.y, "<i8").data)
+        return found.hexdigest()
+
+
+def element_names(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Names for the elements of rows that bring none: their indices.
+
+    Examples
+    --------
+    >>> element_names((3,)), element_names((1, 2))
+    (('x0', 'x1', 'x2'), ('x0_0', 'x0_1'))
+    """
+    grid = np.indices(shape).reshape(len(shape), math.prod(shape)).T.tolist()
+    return tuple("x" + "_".join(map(str, index)) for index in grid)

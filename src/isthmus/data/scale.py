@@ -1,0 +1,166 @@
+"""Put columns on one scale: fitted on training rows, carried with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isthmus.errors import BadInput
+
+KINDS = ("standard", "unit", "none")
+FARTHEST = 1e9
+"""Scaled values are cut to this distance from 0, so that squared errors stay finite. Standardised training rows
+never come near: N rows lie within sqrt(N) of their mean."""
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """``(x - shift) / scale``, computed in float64.
+
+    Examples
+    --------
+    >>> Scaler.fit([[0.0, 5.0], [2.0, 5.0]]).apply([[4.0, 5.0]])
+    array([[3., 0.]], dtype=float32)
+    """
+
+    kind: str
+    """``standard``: mean 0 and standard deviation 1 for each column; ``unit``: one minimum and one maximum over all
+    elements go to 0 and 1; ``none``: left as is."""
+    shift: NDArray[np.float64]
+    """(D,) for ``standard``, else (1,); in the units of the data."""
+    scale: NDArray[np.float64]
+    """Like ``shift``; positive."""
+    constant: int = 0
+    """How many columns had one value in all rows that it was fitted on. They are kept, with scale 1."""
+
+    @classmethod
+    def fit(cls, x: ArrayLike, kind: str = "auto", images: bool = False) -> Scaler:
+        """Learn shift and scale from training rows.
+
+        Parameters
+        ----------
+        x : array (N, *D)
+            Finite numbers.
+        kind : {"auto", "standard", "unit", "none"}
+            ``auto`` is ``none`` if all values lie in [0, 1], else ``unit`` for images, else ``standard``.
+        images : bool, default False
+            Whether rows are images, whose elements share one scale.
+
+        Raises
+        ------
+        BadInput
+            For another kind, for no rows, and for values that are not finite.
+        """
+        if kind not in ("auto", *KINDS):
+            raise BadInput(f"scale must be auto, standard, unit or none; got {kind!r}")
+        rows = _flat(x)
+        if rows.size == 0:
+            raise BadInput(f"a scaler needs rows and columns; got shape {np.shape(x)}")
+        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise BadInput("a scaler needs finite values; got NaN or infinity: fill them in or drop these rows")
+        constant = int((low == high).sum())
+        if kind == "auto":
+            kind = "none" if low.min() >= 0 and high.max() <= 1 else "unit" if images else "standard"
+        if kind == "none":
+            return cls(kind, np.zeros(1), np.ones(1), constant)
+        if kind == "unit":
+            width = high.max() / 2 - low.min() / 2  # halves: the width of float64 data may exceed float64
+            return cls(kind, low.min(keepdims=True), np.array([_positive(width) * 2 if width else 1.0]), constant)
+        shift, scale = _moments(rows, low, high)
+        return cls(kind, shift, scale, constant)
+
+    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Scaled rows, float32 and finite, of the shape of ``x`` (N, *D); cut at a distance of 1e9 from 0."""
+        return self._blockwise(x, lambda rows: np.clip((rows - self.shift) / self.scale, -FARTHEST, FARTHEST))
+
+    def invert(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Back to the units of the data: float32, cut at the largest finite float32."""
+        most = float(np.finfo(np.float32).max)
+        return self._blockwise(x, lambda rows: np.clip(rows * self.scale + self.shift, -most, most))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats survive exactly."""
+        return {
+            "kind": self.kind,
+            "shift": self.shift.tolist(),
+            "scale": self.scale.tolist(),
+            "constant": self.constant,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scaler:
+        """A scaler from plain data that may come from anywhere.
+
+        Raises
+        ------
+        BadInput
+            If a field is missing, unknown or impossible; the message names it.
+        """
+        if not isinstance(data, Mapping) or set(data) != {"kind", "shift", "scale", "constant"}:
+            raise BadInput("scaler: expected exactly the fields kind, shift, scale and constant")
+        kind, constant = data["kind"], data["constant"]
+        if kind not in KINDS:
+            raise BadInput(f"scaler: kind must be standard, unit or none; got {kind!r:.60}")
+        shift, scale = _floats("shift", data["shift"]), _floats("scale", data["scale"])
+        if len(shift) != len(scale) or (kind != "standard" and len(shift) != 1):
+            raise BadInput(f"scaler: shift and scale of kind {kind} do not fit: {len(shift)} and {len(scale)} numbers")
+        if not (scale > 0).all():
+            raise BadInput("scaler: every scale must be positive")
+        if type(constant) is not int or constant < 0:
+            raise BadInput(f"scaler: constant must be a whole number of at least 0; got {constant!r:.60}")
+        return cls(kind, shift, scale, constant)
+
+    def _blockwise(self, x: ArrayLike, change: Any) -> NDArray[np.float32]:
+        """Change rows in float64, some at a time: a wide set is never held twice in float64."""
+        rows = _flat(x)
+        if len(self.shift) not in (1, rows.shape[1]):
+            raise BadInput(f"the scaler was fitted on {len(self.shift)} columns; got {rows.shape[1]}")
+        out = np.empty(rows.shape, np.float32)
+        step = max(1, BLOCK // max(1, rows.shape[1]))
+        for start in range(0, len(rows), step):
+            out[start : start + step] = change(rows[start : start + step].astype(np.float64))
+        return out.reshape(np.shape(x))
+
+
+def _flat(x: ArrayLike) -> NDArray[Any]:
+    rows = np.asarray(x)
+    if rows.ndim < 2:
+        raise BadInput(f"expected rows of shape (N, *D); got shape {rows.shape}")
+    return rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+
+
+def _positive(value: float) -> float:
+    """A scale that can divide: at least the smallest normal float64."""
+    return max(float(value), float(np.finfo(np.float64).tiny))
+
+
+def _moments(
+    rows: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column; constant columns give their value and 1."""
+    shift, scale = low.copy(), np.ones_like(low)
+    peak = np.maximum(np.abs(low), np.abs(high))  # dividing by it first keeps squares of 1e300 and 1e-300 in range
+    varies = np.flatnonzero(low < high)
+    for columns in np.array_split(varies, max(1, len(varies) * len(rows) // BLOCK)):
+        part = rows[:, columns].astype(np.float64) / peak[columns]
+        shift[columns] = part.mean(axis=0) * peak[columns]
+        scale[columns] = part.std(axis=0) * peak[columns]
+    return shift, np.where(scale > 0, np.maximum(scale, np.finfo(np.float64).tiny), 1.0)
+
+
+def _floats(name: str, values: object) -> NDArray[np.float64]:
+    if not isinstance(values, list) or not values or any(type(v) not in (int, float) for v in values):
+        raise BadInput(f"scaler: {name} must be a list of numbers")
+    try:
+        found = np.array(values, np.float64)
+    except OverflowError:
+        raise BadInput(f"scaler: {name} must hold finite numbers") from None
+    if not np.isfinite(found).all():
+        raise BadInput(f"scaler: {name} must hold finite numbers")
+    return found
