@@ -177,7 +177,7 @@ def test_the_choice_never_sees_a_test_row(study, tmp_path, monkeypatch):
 
     def measure(subject, parts):
         seen.append(len(parts.test.x))
-        return {"mse": float(subject.plan.learning_rate)}  # says: the smallest is
+        return {"mse": float(subject.fitted.plan.learning_rate)}  # says: the smallest is
 
     facet = dataclasses.replace(FACETS["reconstruction"], criterion=criterion, measure=measure)
     monkeypatch.setitem(FACETS, "reconstruction", facet)

@@ -8,7 +8,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from isthmus.errors import BadEnvironment
-from isthmus.study.jobs import drive
+from isthmus.study.jobs import _longest_first, drive
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
@@ -131,3 +131,17 @@ def test_jobs_have_one_thread_and_the_caller_gets_his_back(store):
     finally:
         torch.set_num_threads(before)
     assert [record.status for record in store.records()[0].values()] == ["ok"]
+
+
+def test_the_longest_kind_goes_first_once_its_time_is_known():
+    body = {"data": "d", "seed": 0}
+    names = ["slow", "quick"]
+    wanted = [
+        Job(JobName(kind="family", name=name, view="all", replicate=r), body) for r in range(3) for name in names[::-1]
+    ]
+    lasted = {}
+    order = _longest_first(wanted, lasted)
+    first = [next(order).name.name, next(order).name.name]
+    lasted |= {("family", "quick", "all"): 1.0, ("family", "slow", "all"): 9.0}
+    assert first == ["quick", "slow"]
+    assert [job.name.name for job in order] == ["slow", "slow", "quick", "quick"]

@@ -97,7 +97,7 @@ class Design:
         return str(classes[order[replicate % len(classes)]])
 
     def jobs(self) -> list[Job]:
-        """All jobs, the longest first, so that workers finish together."""
+        """All jobs: families before rivals, a replicate of every view before the next one."""
         common = {
             "format": FORMAT,
             "data": self.data["digest"],
@@ -105,9 +105,10 @@ class Design:
             "latents": self.latents,
             "metrics": {name: metric.version for name, metric in METRICS.items()},
         }
-        families, rivals = [], []
-        for view, facets in self.views().items():
-            for replicate in range(self.replicates):
+        families: list[Job] = []
+        rivals: list[Job] = []
+        for replicate in range(self.replicates):
+            for view, facets in self.views().items():
                 where: dict[str, Any] = {
                     "view": view,
                     "replicate": replicate,
@@ -117,11 +118,9 @@ class Design:
                     body = {**common, "facets": facets, "plan": self.plan, "configs": configs}
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
-                    rivals += [
-                        Job(JobName(kind="rival", name=rival, facet=facet, **where), common)
-                        for rival in FACETS[facet].rivals
-                    ]
-        return sorted(families, key=lambda job: -len(job.body["configs"])) + rivals
+                    names = FACETS[facet].rivals
+                    rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), common) for name in names]
+        return families + rivals
 
 
 def capacity(shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
@@ -240,14 +239,14 @@ def configurations(
 def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe]) -> dict[str, Recipe]:
     """The contenders by name; PCA is always among them."""
     if isinstance(asked, Mapping):
-        chosen = {str(name): clone(r) for name, r in asked.items()}
+        chosen = {str(name): r for name, r in asked.items()}
     else:
         if isinstance(asked, str):
             asked = (
                 list(FAMILIES) if asked in {"default", "all"} else [n.strip() for n in asked.split(",") if n.strip()]
             )
         listed = [asked] if isinstance(asked, Recipe) else list(asked)
-        pairs = [(r.family, clone(r)) if isinstance(r, Recipe) else (r, named(r)) for r in listed]
+        pairs = [(r.family, r) if isinstance(r, Recipe) else (r, named(r)) for r in listed]
         chosen = dict(pairs)
         if len(chosen) < len(pairs):
             raise BadInput("two recipes of one family need names of their own: give a dict of name -> recipe")
@@ -270,7 +269,7 @@ def _match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> 
                 f"family {name!r} has {field}={own!r}, the study gives every family {value!r}; "
                 f"pass {field}={own!r} to compare, a study matches capacity"
             )
-    matched = chosen.set_params(**wanted)
+    matched = clone(chosen).set_params(**wanted)
     # A default may be too large for a narrow code (the k of topk): it moves to the end of what tuning draws there.
     limits = {field: span.high for field, span in matched.space().items() if span.whole}
     narrow = {f: int(top) for f, top in limits.items() if getattr(matched, f) == usual[f] and usual[f] > top}

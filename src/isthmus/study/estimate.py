@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from typing import Any, NamedTuple
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
 
 from joblib import cpu_count
 
@@ -16,9 +18,8 @@ from isthmus.study.design import Design
 from isthmus.study.jobs import one_thread
 from isthmus.study.perform import Material, candidate, judge, prepare, train
 from isthmus.study.record import Job
-from isthmus.train.fitted import Fitted
 
-SHORT, LONG = 20, 60  # steps of the two probes: their difference is the cost of steps without that of starting
+PROBE = 100  # steps of the short training that is timed
 WORKER_START = 4.0  # seconds until a fresh worker has imported what it needs
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -72,22 +73,33 @@ def estimate(data: Dataset, design: Design, *, workers: int | None = None) -> Es
 
 def _family(job: Job, data: Dataset, material: Material) -> tuple[float, float]:
     """Seconds of one step of a family's job, and of all the rest of the job."""
-    short, _ = _probe(job, data, material, SHORT)
-    long, fitted = _probe(job, data, material, LONG)
-    slope = max(0.0, (long - short) / (LONG - SHORT)) if list(fitted[0].model.parameters()) else 0.0
-    began = time.perf_counter()
+    began, marks = time.perf_counter(), list[tuple[int, float]]()
+    plan = {**job.body["plan"], "steps": PROBE, "check": PROBE // 5, "patience": PROBE, "warmup": 0}
+    short = replace(job, body={**job.body, "plan": plan})
+    fitted = train(short, data, material, watch=lambda heard: marks.append((heard.step, time.perf_counter())))
+    slope = _slope(marks)
     for one in fitted:
         judge(job, one, material.parts)
     for facet in job.body["facets"]:
         FACETS[facet].measure(candidate(fitted[0]), material.parts)
-    return slope, max(0.0, short - SHORT * slope) + time.perf_counter() - began
+    return slope, max(0.0, time.perf_counter() - began - slope * PROBE)
 
 
-def _probe(job: Job, data: Dataset, material: Material, steps: int) -> tuple[float, list[Fitted]]:
-    plan: dict[str, Any] = {**job.body["plan"], "steps": steps, "check": steps, "warmup": 0}
-    began = time.perf_counter()
-    fitted = train(replace(job, body={**job.body, "plan": plan}), data, material)
-    return time.perf_counter() - began, fitted
+def _slope(marks: list[tuple[int, float]]) -> float:
+    """Seconds per step from the times of checks: the median of each stack, summed over stacks trained in turn.
+
+    Examples
+    --------
+    >>> _slope([(20, 1.0), (40, 3.0), (60, 5.0), (20, 9.0), (40, 11.0)])
+    0.2
+    """
+    paces: list[list[float]] = []
+    for (before, then), (step, now) in pairwise([(0, 0.0), *marks]):
+        if before == 0 or step <= before:
+            paces.append([])  # a stack begins; its first check includes the recording of the step
+        else:
+            paces[-1].append((now - then) / (step - before))
+    return sum(median(pace) for pace in paces if pace)
 
 
 def seconds(text: str | float) -> float:

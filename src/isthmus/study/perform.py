@@ -25,6 +25,7 @@ from isthmus.study.exhibits import exhibits
 from isthmus.study.record import Choice, Config, Job, Record, finite
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
+from isthmus.train.loop import Watch
 from isthmus.train.plan import Plan
 
 Arrays = dict[str, Any]
@@ -106,7 +107,7 @@ def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
     return Choice(metrics=finite(grade(label, score))), {"anomaly_score": score, "anomaly_label": label}
 
 
-def train(job: Job, data: Dataset, material: Material) -> list[Fitted]:
+def train(job: Job, data: Dataset, material: Material, watch: Watch | None = None) -> list[Fitted]:
     """All configurations of the family in one call: same rows, same order, same noise, same initial weights."""
     usual = Plan.from_json(job.body["plan"])
     usual = replace(usual, batch=min(usual.batch, len(material.rows.train)))
@@ -119,6 +120,7 @@ def train(job: Job, data: Dataset, material: Material) -> list[Fitted]:
         scaler=material.scaler,
         seed=job.seed("training"),
         columns=data.columns,
+        watch=watch,
     )
 
 
