@@ -1,0 +1,292 @@
+"""How sure a difference is: paired by replicate, corrected because the training sets of replicates overlap.
+
+With ``R`` differences of mean ``m`` and sample variance ``s2``, and ``n_test / n_train = test_fraction``, the variance
+of the mean is taken as ``(1/R + test_fraction) s2`` (Nadeau and Bengio 2003). The posterior of the mean difference
+under a flat prior is then a Student t with ``R - 1`` degrees of freedom, centre ``m`` and that variance (Corani and
+Benavoli 2015, with correlation ``n_test / (n_test + n_train)``). So intervals, p-values and probabilities share one
+scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Values = Sequence[float | None] | Floats
+SURE = 0.95
+"""Posterior probability from which a claim is made."""
+ALPHA = 0.05
+"""Level of the Holm-adjusted p-values."""
+TINY = 1e-12
+"""Ratios are taken of values floored here: below the square of single-precision rounding nothing is measured."""
+
+
+class Masses(NamedTuple):
+    """Posterior probability that the mean difference lies left of, in, or right of ``[-rope, rope]``."""
+
+    left: float
+    rope: float
+    right: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Contender ``a`` against contender ``b``, over the replicates that both finished.
+
+    ``mean``, ``low`` and ``high`` are of ``a - b`` in the metric's unit; where metrics compare by ratio they are of
+    ``a / b - 1``. All that cannot be computed is None.
+    """
+
+    a: str
+    b: str
+    n: int
+    """Replicates in which both have a finite value."""
+    dropped: int
+    """Replicates in which exactly one of the two has."""
+    mean: float | None
+    low: float | None
+    """Lower end of the corrected 95 % interval."""
+    high: float | None
+    p: float | None
+    """Two-sided p-value of the corrected t-test."""
+    p_holm: float | None
+    """The same, adjusted for all pairs of the table."""
+    worse: float | None
+    """Probability that ``a`` is worse than ``b`` by more than the rope."""
+    equal: float | None
+    better: float | None
+    relation: str = "undecided"
+    """What may be claimed of ``a``: better, equal, worse or undecided."""
+
+    def flipped(self, relative: bool = False) -> Pair:
+        """The same evidence, told of ``b`` against ``a``; ``relative`` if the differences are shares."""
+
+        def turn(value: float | None) -> float | None:
+            return None if value is None else (1 / (1 + value) - 1 if relative else 0.0 - value)
+
+        swapped = {"better": "worse", "worse": "better"}.get(self.relation, self.relation)
+        return Pair(
+            a=self.b,
+            b=self.a,
+            n=self.n,
+            dropped=self.dropped,
+            mean=turn(self.mean),
+            low=turn(self.high),
+            high=turn(self.low),
+            p=self.p,
+            p_holm=self.p_holm,
+            worse=self.better,
+            equal=self.equal,
+            better=self.worse,
+            relation=swapped,
+        )
+
+
+def corrected_variance(differences: ArrayLike, test_fraction: float) -> float:
+    """Variance of the mean of paired differences from overlapping training sets.
+
+    Parameters
+    ----------
+    differences : array_like of shape (R,)
+        Finite; R of at least 2.
+    test_fraction : float
+        Test rows per training row, ``n_test / n_train``. With 0 this is the textbook variance of a mean.
+
+    References
+    ----------
+    Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003).
+
+    Examples
+    --------
+    >>> corrected_variance([1.0, 2.0, 3.0], test_fraction=0.5)
+    0.8333333333333333
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    return float((1 / len(d) + test_fraction) * np.var(d, ddof=1))
+
+
+def interval(values: ArrayLike, test_fraction: float, level: float = 0.95) -> tuple[float, float] | None:
+    """Corrected t interval of the mean of one contender's scores, or of differences; None for fewer than 2 values.
+
+    Values that are not finite are left out.
+    """
+    d = finite(values)
+    if len(d) < 2:
+        return None
+    half = float(special.stdtrit(len(d) - 1, (1 + level) / 2)) * math.sqrt(corrected_variance(d, test_fraction))
+    return float(d.mean()) - half, float(d.mean()) + half
+
+
+def p_value(differences: ArrayLike, test_fraction: float) -> float | None:
+    """Two-sided p-value of the corrected t-test that the mean difference is 0; None for fewer than 2 values.
+
+    Differences that are all the same leave no variance: p is 1 if they are 0, else 0.
+    """
+    d = finite(differences)
+    if len(d) < 2:
+        return None
+    mean, scale = float(d.mean()), math.sqrt(corrected_variance(d, test_fraction))
+    if scale == 0:
+        return float(mean == 0)
+    return float(2 * special.stdtr(len(d) - 1, -abs(mean) / scale))
+
+
+def masses(differences: ArrayLike, rope: float, test_fraction: float) -> Masses | None:
+    """Bayesian correlated t-test; None for fewer than 2 values.
+
+    Parameters
+    ----------
+    differences : array_like of shape (R,)
+        Paired differences; values that are not finite are left out.
+    rope : float
+        Half-width of practical equivalence. Differences that are all the same put the whole mass where they lie.
+    test_fraction : float
+        ``n_test / n_train``.
+
+    References
+    ----------
+    Corani and Benavoli, "A Bayesian approach for comparing cross-validated algorithms on multiple data sets",
+    Machine Learning 100 (2015).
+
+    Examples
+    --------
+    >>> masses([0.5, 0.5, 0.5], rope=0.01, test_fraction=1 / 3)
+    Masses(left=0.0, rope=0.0, right=1.0)
+    """
+    d = finite(differences)
+    if len(d) < 2:
+        return None
+    mean, scale = float(d.mean()), math.sqrt(corrected_variance(d, test_fraction))
+    if scale == 0:
+        return Masses(float(mean < -rope), float(abs(mean) <= rope), float(mean > rope))
+    left = float(special.stdtr(len(d) - 1, (-rope - mean) / scale))
+    right = float(special.stdtr(len(d) - 1, (mean - rope) / scale))
+    return Masses(left, max(0.0, 1 - left - right), right)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Step-down adjusted p-values, in the order given (Holm 1979).
+
+    A missing p-value stays None and still counts as a comparison that was meant to be made.
+
+    Examples
+    --------
+    >>> holm([0.04, 0.01, None])
+    [0.08, 0.03, None]
+    """
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, i) in enumerate(known):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p))
+        adjusted[i] = highest
+    return adjusted
+
+
+def finite(values: ArrayLike) -> Floats:
+    """The finite ones of ``values``; None counts as not finite."""
+    d = np.asarray(values, dtype=np.float64)
+    return d[np.isfinite(d)]
+
+
+def pairs(
+    scores: Mapping[str, Values], *, rope: float, higher: bool, test_fraction: float, relative: bool = False
+) -> tuple[Pair, ...]:
+    """Every contender against every later one, with Holm's adjustment over all of these pairs.
+
+    Parameters
+    ----------
+    scores : mapping of str to array_like of shape (R,)
+        One value for each replicate, in the same order for all; None or NaN where there is none.
+    rope : float
+        Half-width of practical equivalence, in the metric's unit or, if ``relative``, as a share of the value.
+    higher : bool
+        Whether higher is better.
+    test_fraction : float
+        ``n_test / n_train``.
+    relative : bool, default False
+        Compare logarithms; values are floored at 1e-12.
+    """
+    table = {name: comparable(values, relative) for name, values in scores.items()}
+    width = math.log1p(rope) if relative else rope
+    made = [_pair(a, b, table[a], table[b], width, higher, test_fraction, relative) for a, b in combinations(table, 2)]
+    return tuple(replace(pair, p_holm=p) for pair, p in zip(made, holm([pair.p for pair in made]), strict=True))
+
+
+def comparable(values: Values, relative: bool) -> Floats:
+    """Scores on the scale on which differences are taken; what is not finite becomes NaN."""
+    x = np.asarray(values, dtype=np.float64)
+    x = np.where(np.isfinite(x), x, np.nan)
+    return np.log(np.maximum(x, TINY)) if relative else x
+
+
+def replicates_to_decide(
+    differences: ArrayLike, rope: float, test_fraction: float, *, tests: float = 1.0, most: int = 100
+) -> int | None:
+    """About how many replicates would tell whether the right side is better, if mean and spread stay as they are.
+
+    Parameters
+    ----------
+    differences : array_like of shape (R,)
+        Oriented so that positive is better.
+    rope, test_fraction : float
+        As in :func:`masses`.
+    tests : float, default 1
+        What Holm multiplied this p-value by.
+    most : int, default 100
+        Where the search ends. The corrected variance does not shrink to 0 with more replicates of one data set, so
+        some questions cannot be decided by them at all.
+
+    Returns
+    -------
+    int or None
+        None if there are fewer than 2 differences, or if ``most`` replicates would not do.
+    """
+    d = finite(differences)
+    if len(d) < 2:
+        return None
+    mean, spread = float(d.mean()), float(d.std(ddof=1))
+    for n in range(len(d) + 1, most + 1):
+        scale = spread * math.sqrt(1 / n + test_fraction)
+        if scale == 0:
+            return n
+        better = float(special.stdtr(n - 1, (mean - rope) / scale))
+        p = 2 * float(special.stdtr(n - 1, -abs(mean) / scale))
+        if better <= 1 - SURE or (better >= SURE and p * tests < ALPHA):
+            return n
+    return None
+
+
+def _pair(
+    a: str, b: str, x: Floats, y: Floats, rope: float, higher: bool, test_fraction: float, relative: bool
+) -> Pair:
+    d = finite(x - y)
+    low, high = interval(d, test_fraction) or (None, None)
+    left, equal, right = masses(d, rope, test_fraction) or (None, None, None)
+    return Pair(
+        a=a,
+        b=b,
+        n=len(d),
+        dropped=int(np.sum(np.isfinite(x) != np.isfinite(y))),
+        mean=_back(float(d.mean()), relative) if len(d) else None,
+        low=_back(low, relative),
+        high=_back(high, relative),
+        p=p_value(d, test_fraction),
+        p_holm=None,
+        worse=left if higher else right,
+        equal=equal,
+        better=right if higher else left,
+    )
+
+
+def _back(value: float | None, relative: bool) -> float | None:
+    """A difference of logarithms as a share; beyond a factor of e**30 it says no more than that."""
+    return math.expm1(min(max(value, -30.0), 30.0)) if relative and value is not None else value

@@ -1,0 +1,256 @@
+"""One facet's scores become one verdict: better, practically equal, undecided, or no evidence.
+
+The leader is the contender with the best mean, so it is chosen from the data; therefore it is called better than
+another only if the posterior says so beyond the rope *and* the p-value survives Holm's adjustment over all pairs of the
+table. The second question, "which autoencoder, if any", sets the best autoencoder against the rivals: an autoencoder
+must be better than every rival, a rival need only be as good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from isthmus.errors import BadInput
+from isthmus.study.stats import ALPHA, SURE, Floats, Pair, Values, comparable, pairs, replicates_to_decide
+
+Kind = Literal["better", "practically equal", "undecided", "no evidence"]
+Outcome = Literal["autoencoder", "rival", "rival enough", "undecided", "no contest"]
+LEAST = 3
+"""Pairs from which anything may be claimed: two differences of a coarse metric can be the same by chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacetVerdict:
+    """What follows from one facet's scores, with all numbers it rests on; plain data with a JSON round trip."""
+
+    facet: str
+    metric: str
+    higher: bool
+    rope: float
+    relative: bool
+    test_fraction: float
+    replicates: int
+    kind: Kind
+    """better: the leader beats all others. practically equal: whom it does not beat is practically equal to it.
+    undecided: at least one other may be as good or not. no evidence: fewer than two contenders have a score."""
+    leader: str | None
+    """The best mean among those with the fewest missing replicates."""
+    equal: tuple[str, ...]
+    """Practically equal to the leader."""
+    undecided: tuple[str, ...]
+    """Neither shown worse than the leader nor practically equal to it."""
+    worse: tuple[str, ...]
+    outcome: Outcome
+    """autoencoder: the best one is better than every rival. rival: the best rival is better than the best autoencoder.
+    rival enough: the best autoencoder is not better beyond the rope. undecided. no contest: one side is missing."""
+    autoencoder: str | None
+    rival: str | None
+    rivals: tuple[str, ...]
+    """All that were compared, best first."""
+    replicates_needed: int | None
+    """If the outcome is undecided: about how many replicates would decide it; None if 100 would not."""
+    means: dict[str, float] = field(default_factory=dict)
+    """Mean of each contender, best first; the geometric mean where ``relative``."""
+    missing: dict[str, int] = field(default_factory=dict)
+    """Contenders with replicates that have no finite score, and how many."""
+    excluded: dict[str, str] = field(default_factory=dict)
+    """Who was not compared, and why."""
+    pairs: tuple[Pair, ...] = ()
+    """Every pair of the table; of two, the one with the better mean is ``a``."""
+
+    def pair(self, a: str, b: str) -> Pair:
+        """The evidence on ``a`` against ``b``, in that order."""
+        for one in self.pairs:
+            if (one.a, one.b) == (a, b):
+                return one
+            if (one.a, one.b) == (b, a):
+                return one.flipped(self.relative)
+        raise BadInput(f"{self.facet or self.metric}: no pair {a!r}, {b!r}; compared are {', '.join(self.means)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON; every number is finite or None."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> FacetVerdict:
+        """The inverse of :meth:`to_json`."""
+        lists = {key: tuple(content[key]) for key in ("equal", "undecided", "worse", "rivals")}
+        return cls(**{**content, **lists, "pairs": tuple(Pair(**one) for one in content["pairs"])})
+
+
+def judge(
+    scores: Mapping[str, Values],
+    *,
+    metric: str,
+    higher: bool,
+    rope: float,
+    rivals: Set[str],
+    test_fraction: float,
+    excluded: Mapping[str, str] | None = None,
+    relative: bool = False,
+    facet: str = "",
+) -> FacetVerdict:
+    """The verdict on one facet.
+
+    Parameters
+    ----------
+    scores : mapping of str to sequence of R floats
+        Contender -> test value of the primary metric in each replicate, in the same order for all; None or NaN where a
+        replicate is missing or diverged.
+    metric : str
+        Name of the metric.
+    higher : bool
+        Whether higher is better.
+    rope : float
+        Half-width of practical equivalence, in the metric's unit or, if ``relative``, as a share of the value.
+    rivals : set of str
+        Which contenders are not autoencoders.
+    test_fraction : float
+        Test rows per training row, ``n_test / n_train``.
+    excluded : mapping of str to str, optional
+        Contender -> reason; these are not compared.
+    relative : bool, default False
+        Compare ratios instead of differences.
+    facet : str, default ""
+        Its name, for sentences.
+
+    Raises
+    ------
+    BadInput
+        If contenders have different numbers of replicates, a rope or fraction is negative, or values to be compared by
+        ratio are negative.
+
+    Examples
+    --------
+    >>> scores = {"plain": [0.90, 0.91, 0.92, 0.90, 0.91], "pca": [0.80, 0.81, 0.82, 0.81, 0.80]}
+    >>> v = judge(scores, metric="auroc", higher=True, rope=0.01, rivals={"pca"}, test_fraction=1 / 3)
+    >>> v.kind, v.leader, v.outcome
+    ('better', 'plain', 'autoencoder')
+    """
+    _check(scores, metric, rope, test_fraction, relative)
+    table = {name: comparable(values, relative) for name, values in scores.items()}
+    gone = dict(excluded or {})
+    gone |= {n: "no finite score" for n, x in table.items() if n not in gone and not np.isfinite(x).any()}
+    table = {name: table[name] for name in _ranked(table, higher) if name not in gone}
+    made = pairs(
+        {n: scores[n] for n in table}, rope=rope, higher=higher, test_fraction=test_fraction, relative=relative
+    )
+    made = tuple(replace(one, relation=_relation(one, table[one.a], table[one.b])) for one in made)
+    leader = next(iter(table), None)
+    standing = {one.b: one.relation for one in made if one.a == leader}
+    contest = _contest(made, [n for n in table if n not in rivals], [n for n in table if n in rivals])
+    return FacetVerdict(
+        facet=facet,
+        metric=metric,
+        higher=higher,
+        rope=rope,
+        relative=relative,
+        test_fraction=test_fraction,
+        replicates=max((len(x) for x in table.values()), default=0),
+        kind=_kind(standing.values()),
+        leader=leader,
+        equal=tuple(n for n, r in standing.items() if r == "equal"),
+        undecided=tuple(n for n, r in standing.items() if r == "undecided"),
+        worse=tuple(n for n, r in standing.items() if r == "better"),
+        **contest,
+        replicates_needed=_needed(contest, made, table, higher, rope, relative, test_fraction),
+        means={n: float(np.exp(np.nanmean(x)) if relative else np.nanmean(x)) for n, x in table.items()},
+        missing={n: int(np.isnan(x).sum()) for n, x in table.items() if np.isnan(x).any()},
+        excluded=gone,
+        pairs=made,
+    )
+
+
+def _check(scores: Mapping[str, Any], metric: str, rope: float, test_fraction: float, relative: bool) -> None:
+    sizes = {name: len(values) for name, values in scores.items()}
+    if len(set(sizes.values())) > 1:
+        raise BadInput(f"{metric}: every contender needs one value for each replicate, None where missing; got {sizes}")
+    if not (rope >= 0 and test_fraction >= 0):
+        raise BadInput(f"{metric}: rope and test_fraction must be at least 0; got {rope!r} and {test_fraction!r}")
+    for name, values in scores.items() if relative else ():
+        if any(value is not None and value < 0 for value in values):
+            raise BadInput(f"{metric}: values compared by ratio cannot be negative; {name} has one; use relative=False")
+
+
+def _ranked(table: Mapping[str, Floats], higher: bool) -> list[str]:
+    """Those with the fewest missing replicates first, then by mean: who fails in a replicate cannot lead by it."""
+
+    def place(name: str) -> tuple[int, float, str]:
+        known = table[name][np.isfinite(table[name])]
+        mean = float(known.mean()) if len(known) else 0.0
+        return -len(known), -mean if higher else mean, name
+
+    return sorted(table, key=place)
+
+
+def _relation(pair: Pair, x: Floats, y: Floats) -> str:
+    """What may be claimed of the pair's ``a``. A contender cannot gain by replicates in which it alone has no score."""
+    if pair.better is None or pair.equal is None or pair.worse is None or pair.p_holm is None:
+        return "undecided"
+    if pair.n < LEAST:
+        return "undecided"
+    a_failed, b_failed = bool(np.any(np.isnan(x) & ~np.isnan(y))), bool(np.any(np.isnan(y) & ~np.isnan(x)))
+    if pair.better >= SURE and pair.p_holm < ALPHA and not a_failed:
+        return "better"
+    if pair.worse >= SURE and pair.p_holm < ALPHA and not b_failed:
+        return "worse"
+    return "equal" if pair.equal >= SURE and not a_failed and not b_failed else "undecided"
+
+
+def _kind(relations: Iterable[str]) -> Kind:
+    """Of the leader's relations to all others."""
+    seen = set(relations)
+    if not seen:
+        return "no evidence"
+    if seen == {"better"}:
+        return "better"
+    return "undecided" if "undecided" in seen else "practically equal"
+
+
+def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence[str]) -> dict[str, Any]:
+    """The best autoencoder against the rivals, best first on both sides."""
+    best, rival = next(iter(autoencoders), None), next(iter(rivals), None)
+    outcome: Outcome = "no contest"
+    if best is not None and rival is not None:
+        against = {r: _told(made, best, r) for r in rivals}
+        first = against[rival]
+        no_better = (first.equal or 0.0) + (first.worse or 0.0)
+        if all(one.relation == "better" for one in against.values()):
+            outcome = "autoencoder"
+        elif first.relation == "worse":
+            outcome = "rival"
+        elif first.relation == "equal" or (no_better >= SURE and first.n >= LEAST and not first.dropped):
+            outcome = "rival enough"
+        else:
+            outcome = "undecided"
+    return {"autoencoder": best, "rival": rival, "rivals": tuple(rivals), "outcome": outcome}
+
+
+def _told(made: Sequence[Pair], a: str, b: str) -> Pair:
+    """The pair as told of ``a``; only probabilities and relation are asked of it, so shares need no turning."""
+    one = next(one for one in made if {one.a, one.b} == {a, b})
+    return one if one.a == a else one.flipped()
+
+
+def _needed(
+    contest: Mapping[str, Any],
+    made: Sequence[Pair],
+    table: Mapping[str, Floats],
+    higher: bool,
+    rope: float,
+    relative: bool,
+    test_fraction: float,
+) -> int | None:
+    """For the best rival that the best autoencoder is not shown to beat."""
+    if contest["outcome"] != "undecided":
+        return None
+    a = contest["autoencoder"]
+    b, pair = next((r, p) for r in contest["rivals"] if (p := _told(made, a, r)).relation != "better")
+    tests = pair.p_holm / pair.p if pair.p and pair.p_holm else 1.0
+    width = float(np.log1p(rope)) if relative else rope
+    differences = (1 if higher else -1) * (table[a] - table[b])
+    return replicates_to_decide(differences, width, test_fraction, tests=tests)
