@@ -1,3 +1,44 @@
-"""Isthmus: which autoencoder, if any, serves your data and your purpose?"""
+"""Isthmus: which autoencoder, if any, serves your data and your purpose?
+
+The names below load on first use, so that ``import isthmus`` costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isthmus.estimator import Autoencoder
+    from isthmus.families import named
+    from isthmus.ship.artefact import load, save
+    from isthmus.study.compare import compare
+    from isthmus.study.study import Study
+    from isthmus.train.fitted import fit
+    from isthmus.train.plan import Plan
 
 __version__ = "0.1.0"
+
+__all__ = ["Autoencoder", "Plan", "Study", "compare", "fit", "load", "named", "save"]
+
+_HOMES = {
+    "Autoencoder": "isthmus.estimator",
+    "Plan": "isthmus.train.plan",
+    "Study": "isthmus.study.study",
+    "compare": "isthmus.study.compare",
+    "fit": "isthmus.train.fitted",
+    "load": "isthmus.ship.artefact",
+    "named": "isthmus.families",
+    "save": "isthmus.ship.artefact",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

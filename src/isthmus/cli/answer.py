@@ -1,0 +1,141 @@
+"""What ``isthmus compare`` says: the plan before, the answer after, for people and for machines."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.cli import ends, show
+
+if TYPE_CHECKING:
+    from isthmus.study.compare import Outline
+    from isthmus.study.study import Study
+
+
+def sentence(planned: Outline) -> str:
+    """One line that says what will be compared on what."""
+    data, design = planned.data, planned.design
+    shape = "×".join(map(str, data.shape)) if len(data.shape) > 1 else f"{data.shape[0]} columns"
+    classes = f", {len(data.classes)} classes" if data.classes else ""
+    return (
+        f"{data.name}: {len(data.x)} rows of {shape}{classes}; {len(design.families)} families, "
+        f"{design.replicates} replicates, {design.configs} configurations"
+    )
+
+
+def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
+    """A study that is not begun: its size, and its time as measured on a short piece of everything."""
+    from isthmus.study.estimate import estimate
+
+    design, jobs = planned.design, planned.design.jobs()
+    found = estimate(planned.data, design, workers=workers)
+    steps = int(design.plan["steps"])
+    facts: dict[str, Any] = {
+        "families": list(design.families),
+        "facets": design.facets,
+        "skipped": design.skipped,
+        "replicates": design.replicates,
+        "configs": design.configs,
+        "latents": design.latents,
+        "hidden": design.hidden,
+        "steps": steps,
+        "seed": design.seed,
+        "runs": len(jobs),
+        "runs_done": sum((planned.folder / "runs" / job.id).exists() for job in jobs),
+        "trainings": sum(len(job.body.get("configs", ())) for job in jobs),
+        "workers": found.workers,
+        "seconds": found.seconds(steps),
+        "folder": str(planned.folder),
+    }
+    if as_json:
+        show.machine({"data": design.data, **facts})
+        return
+    hidden = ",".join(map(str, design.hidden)) or "none"
+    lines = {
+        "families": ", ".join(design.families),
+        "facets": ", ".join(design.facets),
+        **{f"not {name}": reason for name, reason in design.skipped.items()},
+        "capacity": f"code {design.latents}, hidden layers {hidden}",
+        "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
+        f"at most {steps} steps each",
+        "time": f"at most about {clock(facts['seconds'])} on {found.workers} "
+        f"{'worker' if found.workers == 1 else 'workers'}; trainings that converge earlier save time",
+        "folder": f"{planned.folder} (nothing is written by --dry-run)",
+    }
+    print(sentence(planned))
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"  {name:<{width}}  {text}")
+
+
+def clock(seconds: float) -> str:
+    """A time for people.
+
+    Examples
+    --------
+    >>> clock(42.3), clock(90), clock(8000)
+    ('42 s', '1 min 30 s', '2 h 13 min')
+    """
+    whole = math.ceil(seconds) if seconds >= 1 else 1
+    if whole < 60:
+        return f"{round(seconds) or 1} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def answer(study: Study, page: Path, lang: str) -> None:
+    """The answer in plain words, the table behind it, and where the report lies."""
+    from isthmus.report.page import page as content
+    from isthmus.report.words import Words
+
+    words = Words(lang)
+    found = content(study, words)
+    for one in found["answers"]:
+        print(f"{one.facet}: {one.sentence}")
+        if one.evidence:
+            print(f"  {one.evidence}")
+    grid = found["overview"]
+    print()
+    heads = [" ".join([title, *under]) if i < 0 else title for i, (title, under) in enumerate(grid.heads)]
+    show.table(heads, [[row.name, *(f"{cell.mean} {cell.sign}".strip() for cell in row.cells)] for row in grid.rows])
+    print()
+    print("  ".join(f"{sign} {words('table.' + name)}" for name, sign in found["signs"]))
+    print(f"\n{page}")
+
+
+def facts(study: Study, page: Path) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "data": study.design["data"],
+        "complete": study.complete,
+        "runs": {
+            "total": study.total,
+            "done": len(study.records),
+            "failed": len(study.failed),
+            "diverged": len(study.diverged),
+        },
+        "verdict": study.verdict(),
+        "scores": study.to_frame("pyarrow").to_pylist(),
+        "folder": str(study.folder),
+        "report": str(page),
+        "command": study.design.get("command", ""),
+    }
+
+
+def ending(study: Study) -> int:
+    """The exit code, after a line for everything that went wrong on the way."""
+    for name, reason in study.repaired.items():
+        show.warn(f"run {name[:8]} was damaged and has been done again ({reason})")
+    bad = [("failed", study.failed), ("diverged", study.diverged)]
+    for how, records in bad:
+        if records:
+            first = records[0]
+            remedy = "; the same command tries them again" if how == "failed" else ""
+            show.warn(
+                f"{len(records)} of {study.total} runs {how}, first {first.job.name} in replicate "
+                f"{first.job.replicate + 1}: {first.message}{remedy}"
+            )
+    return ends.PARTLY if study.failed or study.diverged else ends.DONE

@@ -1,0 +1,129 @@
+"""``isthmus list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+import typer
+
+from isthmus.cli import show
+from isthmus.cli.report import Debug
+
+Kind = Literal["families", "facets", "metrics", "datasets"]
+Rows = list[dict[str, Any]]
+
+
+def catalogue(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="families, facets, metrics or datasets.")],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List what there is: families, facets, metrics or bundled data sets.
+
+    [bold]isthmus list families[/bold]
+
+    [bold]isthmus list families topk[/bold] shows the fields that --set takes.
+    """
+    found = {"families": _families, "facets": _facets, "metrics": _metrics, "datasets": _datasets}[kind]()
+    if name is not None:
+        found = [_one(kind, name, found)]
+    if json:
+        show.machine({kind: found})
+    elif name is not None:
+        _details(found[0])
+    else:
+        show.table([kind[:-1] if kind != "families" else "family", "about"], [_pair(row) for row in found], words=2)
+
+
+def _pair(row: dict[str, Any]) -> list[str]:
+    return [row["name"], row["about"]]
+
+
+def _one(kind: str, name: str, found: Rows) -> dict[str, Any]:
+    import difflib
+
+    from isthmus.errors import BadInput
+
+    by_name = {row["name"]: row for row in found}
+    if name not in by_name:
+        close = difflib.get_close_matches(name, by_name, n=2, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(by_name)}"
+        raise BadInput(f"nothing called {name!r} among the {kind}: {hint}")
+    return by_name[name]
+
+
+def _details(row: dict[str, Any]) -> None:
+    """Everything about one: its plain entries, then its fields as a table."""
+    plain = {key: value for key, value in row.items() if key != "fields" and value not in (None, "", [])}
+    for key, value in plain.items():
+        print(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    if fields := row.get("fields"):
+        print()
+        lines = [[f["name"], _spell(f["default"]), f["search"] or "", f["about"]] for f in fields]
+        show.table(["field", "default", "tuned within", "meaning"], lines, words=4)
+
+
+def _spell(value: Any) -> str:
+    """A default as ``--set`` would take it."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _families() -> Rows:
+    from isthmus.families import ABOUT, FAMILIES
+
+    return [
+        {"name": name, "about": ABOUT[name], "fields": [_field(recipe, f) for f in dataclasses.fields(recipe)]}
+        for name, recipe in FAMILIES.items()
+    ]
+
+
+def _field(recipe: Any, field: Any) -> dict[str, Any]:
+    span = recipe.space().get(field.name)
+    search = None if span is None else f"{span.low:g} to {span.high:g}{', log' if span.log else ''}"
+    default = recipe.to_json()[field.name]
+    return {"name": field.name, "default": default, "search": search, "about": field.metadata["text"]}
+
+
+def _facets() -> Rows:
+    from isthmus.facets import FACETS
+
+    return [
+        {
+            "name": facet.name,
+            "about": facet.question,
+            "decided by": facet.primary,
+            "rivals": ["pca", *facet.rivals],
+            "trained on": "rows without the anomalies" if facet.view == "normal" else "all training rows",
+            "needs labels": "yes" if facet.labels else "no",
+            "tuning sees": facet.sees,
+        }
+        for facet in FACETS.values()
+    ]
+
+
+def _metrics() -> Rows:
+    from isthmus.metrics import METRICS
+
+    better = {True: "higher", False: "lower", None: "neither"}
+    return [
+        {
+            "name": metric.name,
+            "about": metric.title,
+            "better": better[metric.higher],
+            "unit": metric.unit,
+            "practically equal within": f"{metric.rope:.0%} of the value" if metric.relative else metric.rope,
+            "definition": metric.citation,
+            "version": metric.version,
+        }
+        for metric in METRICS.values()
+    ]
+
+
+def _datasets() -> Rows:
+    from isthmus.data.read import DATASETS
+
+    return [{"name": name, "about": about} for name, about in DATASETS.items()]

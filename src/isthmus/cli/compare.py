@@ -1,0 +1,139 @@
+"""``isthmus compare``: the main job, from a data set to the answer."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import answer, ends, show
+from isthmus.cli.report import Debug, Lang
+from isthmus.errors import BadInput
+
+if TYPE_CHECKING:
+    from isthmus.study.compare import Outline
+    from isthmus.study.study import Study
+
+
+def compare(
+    context: typer.Context,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A .csv, .parquet, .npy, .npz or IDX file, or a bundled name.", show_default=False
+        ),
+    ],
+    label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
+    anomaly: Annotated[
+        str | None, typer.Option("--anomaly", metavar="LABEL", help="The label whose rows are anomalies.")
+    ] = None,
+    families: Annotated[
+        str | None, typer.Option("--families", metavar="A,B", help="Families to compare.", show_default="all")
+    ] = None,
+    facets: Annotated[
+        str | None, typer.Option("--facets", metavar="A,B", help="Questions to ask.", show_default="all")
+    ] = None,
+    replicates: Annotated[int, typer.Option("--replicates", help="Seeded splits of the data, at least 2.")] = 5,
+    configs: Annotated[int, typer.Option("--configs", help="Tuning configurations of each family.")] = 6,
+    steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps of a training.")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="Time on the clock instead of steps: 90s, 5m, 1.5h.")
+    ] = None,
+    latents: Annotated[
+        int | None, typer.Option("--latents", help="Code width of every family.", show_default="from the data")
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option("--hidden", metavar="64,64", help="Hidden layers, or none.", show_default="from the data"),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, data and machine: same numbers.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Study folder.", show_default="isthmus-DATA")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    lang: Lang = "en",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Compare autoencoders on a data set, with PCA and other rivals, and say which one serves it, if any.
+
+    Every family gets the same splits, the same number of tuning configurations and the same steps.
+
+    A study that was stopped, whenever and however, goes on with the same command.
+
+    [bold]isthmus compare digits[/bold]
+
+    [bold]isthmus compare rows.csv --label kind --budget 5m[/bold]
+    """
+    from isthmus.study.compare import outline
+
+    options: dict[str, Any] = {
+        "label": label,
+        "anomaly": anomaly,
+        "families": families if families is not None else "default",
+        "facets": facets if facets is not None else "all",
+        "replicates": replicates,
+        "configs": configs,
+        "steps": steps,
+        "budget": budget,
+        "latents": latents,
+        "hidden": None if hidden is None else widths(hidden),
+        "seed": seed,
+        "jobs": jobs,
+        "out": out,
+    }
+    planned = outline(data, **options, command=shlex.join(["isthmus", *context.obj]))
+    if dry_run:
+        answer.plan(planned, jobs, json)
+        return ends.DONE
+    study = _run(planned, jobs, quiet)
+    page = study.report(lang=lang)
+    if json:
+        show.machine(answer.facts(study, page))
+    else:
+        answer.answer(study, page, lang)
+    return answer.ending(study)
+
+
+def widths(text: str) -> list[int]:
+    """Hidden layers from text.
+
+    Examples
+    --------
+    >>> widths("64,32"), widths("none")
+    ([64, 32], [])
+    """
+    if text.strip() in {"", "none"}:
+        return []
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"--hidden takes widths with commas, like 64,64, or none; got {text!r}") from None
+
+
+def _run(planned: Outline, workers: int | None, quiet: bool) -> Study:
+    """Do what is missing, with a bar; an interruption says what is kept."""
+    from isthmus.study.compare import run
+
+    places = [planned.folder / "runs" / job.id for job in planned.design.jobs()]
+    kept = sum(place.exists() for place in places)
+    show.note(f"{answer.sentence(planned)}\nFolder: {planned.folder}", quiet=quiet)
+    if kept:
+        show.note(f"{kept} of {len(places)} runs are kept from before.", quiet=quiet)
+    try:
+        with show.progress(planned.data.name, len(places), done=kept, unit="runs", quiet=quiet) as tell:
+            return run(
+                planned,
+                workers=workers,
+                progress=lambda job, record, done, total: tell(done, f"{job.name.name} {job.name.replicate + 1}"),
+            )
+    except KeyboardInterrupt as stop:
+        kept = sum(place.exists() for place in places)
+        stop.add_note(f"{kept} of {len(places)} runs are kept; the same command continues")
+        raise

@@ -1,0 +1,129 @@
+"""How the program ends: an exit code and, if something stopped it, one line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import typer
+
+from isthmus.errors import BadEnvironment, BadInput
+
+DONE, PARTLY, INPUT, ENVIRONMENT, MEMORY, FAULT = 0, 1, 2, 3, 4, 70
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EPILOG = (
+    "Exit codes: 0 done; 1 done, but some runs failed or diverged; 2 bad input; 3 environment (disk, permission); "
+    "4 out of memory; 70 a fault of this program; 128 + n ended by signal n (130 is Ctrl-C)."
+)
+
+# typer carries click inside from version 0.26 on and depends on it before: its own classes lead to either.
+Usage: Any = typer.BadParameter.__mro__[1]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the program to end. Notes on it (``add_note``) are said to the user."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Turn signals into :class:`Stopped`; a second one ends the process at once. What was ignored stays ignored."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = [number for number in SIGNALS if before[number] not in {signal.SIG_IGN, None}]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for one in heard:
+            signal.signal(one, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def guard(run: Callable[[], int], *, debug: bool = False) -> int:
+    """The exit code of ``run``, or of what stopped it, which is said in one line on stderr.
+
+    Parameters
+    ----------
+    run : callable
+        Returns an exit code.
+    debug : bool
+        Print the traceback too.
+    """
+    try:
+        with listening():
+            code = run()
+            sys.stdout.flush()
+            return code
+    except BaseException as error:
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+            return _closed_pipe()
+        code, line = verdict(error)
+        if debug:
+            traceback.print_exc()
+        _say(line)
+        return code
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """The exit code and the line for what stopped the program."""
+    text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if isinstance(error, KeyboardInterrupt):
+        number = getattr(error, "number", signal.SIGINT)
+        return 128 + number, "; ".join(["stopped", *getattr(error, "__notes__", [])])
+    if isinstance(error, Usage):
+        return INPUT, _usage(error)
+    if isinstance(error, BadInput):
+        return INPUT, text
+    if isinstance(error, MemoryError) or _torch_out_of_memory(error):
+        return MEMORY, "out of memory; take fewer rows, smaller models or fewer --jobs"
+    if isinstance(error, BadEnvironment):
+        return ENVIRONMENT, text
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return ENVIRONMENT, f"{where}{error.strerror or text or type(error).__name__}"
+    if isinstance(error, ImportError):
+        return ENVIRONMENT, f"the installation is incomplete ({text}); install isthmus again"
+    return FAULT, f"this is a fault of isthmus ({type(error).__name__}: {text}); --debug shows where it happened"
+
+
+def _usage(error: Any) -> str:
+    path = error.ctx.command_path if error.ctx is not None else "isthmus"
+    said = error.format_message().strip().rstrip(".").replace("Value error, ", "")
+    return f"{said[0].lower()}{said[1:]}; see {path} --help"
+
+
+def _torch_out_of_memory(error: BaseException) -> bool:
+    """torch raises RuntimeError for a failed allocation; on devices a subclass called OutOfMemoryError."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "not enough memory" in text or "Cannot allocate memory" in text or type(error).__name__ == "OutOfMemoryError"
+    )
+
+
+def _closed_pipe() -> int:
+    """Whoever read our output has gone: end as silently as ``cat`` would, also when Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 128 + signal.SIGPIPE
+
+
+def _say(line: str) -> None:
+    try:
+        print(f"isthmus: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

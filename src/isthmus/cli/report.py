@@ -1,0 +1,33 @@
+"""``isthmus report``: draw the page of a study again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from isthmus.cli import show
+
+Lang = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of answers and report.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if something goes wrong.")]
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.", show_default=False)],
+    lang: Lang = "en",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The page to write.", show_default="DIR/report.html")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write the report of a study, or of the finished part of it, and print its path.
+
+    [bold]isthmus report isthmus-digits --lang zh --out page.html[/bold]
+    """
+    from isthmus.study.study import Study
+
+    study = Study(folder)
+    if len(study.records) < study.total:
+        show.warn(f"{len(study.records)} of {study.total} runs are done; this is the report of that part")
+    print(study.report(out, lang=lang))

@@ -1,0 +1,95 @@
+"""What a person sees: results on stdout, messages and progress on stderr; nothing moves unless it is a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+class Step(Protocol):
+    """Tells a progress bar how far the work is, and what it is at."""
+
+    def __call__(self, done: float, about: str = "") -> None: ...
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """A message for a person who watches: only on a terminal."""
+    if not quiet and sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A message that must not be missed, one line."""
+    print(f"isthmus: {text}", file=sys.stderr, flush=True)
+
+
+def machine(content: Any) -> None:
+    """One JSON object on stdout."""
+    from isthmus.study.record import finite
+
+    print(json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=1))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> None:
+    """A table on stdout: the first ``words`` columns are text, the others are numbers and end flush right.
+
+    On a terminal with colours the heads are bold. Where a terminal is too narrow for it, each row becomes a block of
+    ``head  value`` lines, so that nothing is cut.
+    """
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    widths = [max(cell_len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    console = Console(highlight=False, markup=False, emoji=False)
+    if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > console.width:
+        for row in rows:
+            console.print(row[0], style="bold", soft_wrap=True)
+            for head, value in zip(heads[1:], row[1:], strict=True):
+                console.print(f"  {head}  {value}")
+        return
+
+    def line(cells: Sequence[str]) -> str:
+        padded = []
+        for i, cell in enumerate(cells):
+            gap = " " * (widths[i] - cell_len(cell))
+            padded.append(cell + gap if i < words else gap + cell)
+        return "  ".join(padded).rstrip()
+
+    if sys.stdout.isatty():
+        console.print(line(heads), style="bold", soft_wrap=True)
+    else:
+        print(line(heads))
+    for row in rows:
+        print(line(row))
+
+
+@contextmanager
+def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet: bool = False) -> Iterator[Step]:
+    """A bar on stderr while the block runs, if stderr is a terminal.
+
+    Parameters
+    ----------
+    title : str
+        What is done.
+    total, done : float
+        How much there is, and how much of it was there before.
+    unit : str
+        What is counted.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, about="": None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    count = f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"
+    wide: list[Any] = [TextColumn("[dim]{task.fields[about]}")] if console.width >= 100 else []
+    columns = [TextColumn(title), BarColumn(None if console.width < 60 else 30), TextColumn(count)]
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), *wide, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=total, about="")
+        bar.update(task, completed=done)
+        yield lambda done, about="": bar.update(task, completed=done, about=about)

@@ -1,0 +1,169 @@
+"""``isthmus train``: one model, measured on held-out rows next to PCA, and saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import ends, show
+from isthmus.cli.report import Debug
+
+if TYPE_CHECKING:
+    from isthmus.data.dataset import Dataset
+    from isthmus.data.split import Split
+    from isthmus.model import Recipe
+    from isthmus.train.fitted import Fitted
+    from isthmus.train.plan import Plan
+
+
+def train(
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="See: isthmus list families.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a bundled name.", show_default=False)],
+    label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="isthmus-DATA-FAMILY")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan; repeatable."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, data and machine: same numbers.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Train one model until it converges, measure it on held-out rows next to PCA, and save it.
+
+    [bold]isthmus train topk digits --set k=8[/bold]
+
+    [bold]isthmus train plain rows.csv --label kind --set hidden=64,32 --out model[/bold]
+
+    In Python, isthmus.load("model") brings it back.
+    """
+    from isthmus.data.read import read
+    from isthmus.data.split import split
+    from isthmus.families import named
+    from isthmus.ship import artefact
+    from isthmus.train.fitted import fit
+
+    rows = read(data, label=label)
+    recipe, plan = configure(family, rows.shape, settings or [], steps)
+    parts = split(len(rows.x), seed, y=rows.y)
+    usual: dict[str, Any] = {
+        "valid": rows.x[parts.valid],
+        "plan": plan,
+        "seed": seed,
+        "images": rows.images,
+        "columns": rows.columns,
+    }
+    with show.progress(f"{family} on {rows.name}", plan.steps, unit="steps", quiet=quiet) as tell:
+        fitted = fit(recipe, rows.x[parts.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
+    outcome = fitted.outcome
+    if outcome.status == "diverged":
+        remedy = "try a lower learning rate (--set learning_rate=0.0001)"
+        show.warn(f"training diverged after {outcome.steps} steps and nothing is saved; {remedy}")
+        return ends.PARTLY
+    if outcome.status == "cut":
+        show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
+    pca = fit(named("pca").set_params(latents=recipe.latents), rows.x[parts.train], **usual)
+    scores = {name: measure(one, rows, parts, seed) for name, one in {family: fitted, "pca": pca}.items()}
+    folder = artefact.save(fitted, out or f"isthmus-{rows.name}-{family}")
+    if json:
+        run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
+        sizes = {name: len(numbers) for name, numbers in parts._asdict().items()}
+        content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
+        show.machine({**content, "outcome": run, "test": scores, "model": str(folder)})
+        return ends.DONE
+    end = outcome.status if outcome.status == "closed form" else f"{outcome.status} after {outcome.steps} steps"
+    _print(rows, scores, end, folder, len(parts.test))
+    return ends.DONE
+
+
+def configure(family: str, shape: tuple[int, ...], settings: list[str], steps: int | None) -> tuple[Recipe, Plan]:
+    """The recipe at the capacity a comparison would give it, and the plan, both as ``--set`` changes them."""
+    from isthmus.errors import BadInput
+    from isthmus.families import named, read
+    from isthmus.study.design import capacity, match
+    from isthmus.train.plan import Plan
+
+    default = named(family)
+    fields: dict[str, Any] = {}
+    plan: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f"--set takes FIELD=VALUE; got {setting!r}")
+        of_plan = name in Plan.__dataclass_fields__ and name not in default.get_params(deep=False)
+        (plan if of_plan else fields)[name] = value(text, listed=isinstance(getattr(default, name, None), tuple))
+    if steps is not None and "steps" in plan:
+        raise BadInput("--steps and --set steps=... exclude each other; give one of them")
+    latents, hidden = capacity(shape)
+    matched = match(family, default, fields.pop("latents", latents), tuple(fields.pop("hidden", hidden)))
+    plan |= {} if steps is None else {"steps": steps}
+    return read(type(default), matched.to_json() | fields), Plan.from_json(plan)
+
+
+def value(text: str, *, listed: bool = False) -> Any:
+    """What a person types behind ``=``: a number, true, false, none, a word, or a list of numbers with commas.
+
+    Examples
+    --------
+    >>> value("0.5"), value("none"), value("tanh"), value("64,32", listed=True), value("none", listed=True)
+    (0.5, None, 'tanh', [64, 32], [])
+    """
+    import json
+
+    if listed:
+        return [] if text in {"", "none"} else [value(part.strip()) for part in text.strip("[]()").split(",")]
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def measure(fitted: Fitted, rows: Dataset, parts: Split, seed: int) -> dict[str, float]:
+    """Every metric of the facets that look at a model trained on all rows, on the test rows."""
+    from isthmus.facets import FACETS
+    from isthmus.facets.facet import Candidate, Parts, Rows
+    from isthmus.ship.artefact import artefact_bytes
+
+    views = [Rows(fitted.scaler.apply(rows.x[n]), None if rows.y is None else rows.y[n]) for n in parts]
+    seen = Parts(views[0], views[1], views[2], seed=seed, latents=fitted.recipe.latents)
+    subject = Candidate(fitted, artefact_bytes(fitted))
+    asked = [f for f in FACETS.values() if f.view == "all" and (not f.labels or len(rows.classes) > 1)]
+    return {name: number for facet in asked for name, number in facet.measure(subject, seen).items()}
+
+
+def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder: Path, held: int) -> None:
+    from isthmus.metrics import METRICS
+
+    names = list(scores)
+    print(f"{names[0]} on {rows.name}: {end}. Measured on {held} rows that training did not see:\n")
+    better = {True: "higher", False: "lower", None: "neither"}
+    lines = [
+        [METRICS[metric].title, better[METRICS[metric].higher], *(number(scores[name][metric]) for name in names)]
+        for metric in scores[names[0]]
+    ]
+    show.table(["metric", "better", *names], lines, words=2)
+    print(f"\nModel: {folder}")
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart, a dash for what has no value.
+
+    Examples
+    --------
+    >>> number(0.012345), number(1234567.0), number(float("nan"))
+    ('0.0123', '1,234,567', '-')
+    """
+    import math
+
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
