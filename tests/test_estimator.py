@@ -272,5 +272,11 @@ def test_clone_copies_the_settings_and_pickle_in_memory_the_rest(family: str) ->
 
 def test_what_it_fitted_can_be_saved(tmp_path) -> None:
     model = Autoencoder("topk", **SMALL).fit(IRIS)
-    back = load(save(model.fitted_, tmp_path / "iris"))
+    back = load(save(model, tmp_path / "iris"))
     np.testing.assert_array_equal(back.encode(IRIS), model.fitted_.encode(IRIS))
+
+
+def test_it_shows_itself() -> None:
+    model = Autoencoder(named("l1").set_params(strength=0.5), latents=3)
+    assert repr(model) == "Autoencoder(latents=3, recipe=L1(strength=0.5))"
+    assert "strength" in model._repr_html_()

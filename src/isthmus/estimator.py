@@ -17,6 +17,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from isthmus.data.scale import FARTHEST
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Model, Recipe
@@ -162,8 +163,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Z = np.asarray(check_array(X, dtype=[np.float64, np.float32]))
         if Z.shape[1] != self._n_features_out:
             raise BadInput(f"X has {Z.shape[1]} columns, but the code of this autoencoder has {self._n_features_out}")
-        scaler = self.fitted_.scaler
-        return (self._decode(Z) * scaler.scale + scaler.shift).astype(Z.dtype)
+        scaler, most = self.fitted_.scaler, np.finfo(Z.dtype).max
+        return np.clip(self._decode(Z) * scaler.scale + scaler.shift, -most, most).astype(Z.dtype)
 
     def score_samples(self, X: ArrayLike) -> NDArray[Any]:
         """How well each row is reconstructed: minus its mean squared error per element, in scaled units; (n,).
@@ -211,9 +212,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
 
     def _scaled(self, X: NDArray[Any]) -> NDArray[Any]:
-        """In the units of the model, in the dtype of ``X`` (the scaler itself gives float32)."""
+        """As the scaler does it, but in the dtype of ``X`` rather than in float32."""
         scaler = self.fitted_.scaler
-        return ((X - scaler.shift) / scaler.scale).astype(X.dtype)
+        return np.clip((X - scaler.shift) / scaler.scale, -FARTHEST, FARTHEST).astype(X.dtype)
 
     def _squares(self, scaled: NDArray[Any]) -> NDArray[Any]:
         return np.square(self._decode(self._encode(scaled)) - scaled)

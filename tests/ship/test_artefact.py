@@ -18,6 +18,7 @@ import torch
 from sklearn.base import clone
 
 from isthmus.errors import BadEnvironment, BadInput
+from isthmus.estimator import Autoencoder
 from isthmus.families import FAMILIES
 from isthmus.model import Recipe
 from isthmus.ship import artefact
@@ -230,6 +231,26 @@ def test_sealed_nonsense_gets_one_line(saved: Path, text: bytes, word: str) -> N
     refused(saved, word)
 
 
+def test_changed_tensors_that_are_vouched_for_are_refused_or_harmless(saved: Path) -> None:
+    """800 files of tensors with damaged bytes, most of them in the header, under a manifest with the new hash."""
+    draw = random.Random(1)
+    good = (saved / "model.safetensors").read_bytes()
+    header = 8 + int.from_bytes(good[:8], "little")
+    refusals = 0
+    for case in range(800):
+        bad = bytearray(good)
+        for _ in range(draw.randint(1, 4)):
+            bad[draw.randrange(header if case % 4 else len(bad))] = draw.choice(b'0123456789,:"[]{}aF\x00\xff')
+        put(saved, bytes(bad))
+        try:
+            model = load(saved)
+        except BadInput:
+            refusals += 1
+        else:
+            assert np.isfinite([p.sum().item() for p in model.model.parameters()]).all()
+    assert refusals > 400
+
+
 def test_unknown_and_dotted_families_are_refused(saved: Path) -> None:
     for name in ("tokp", "os.path", "isthmus.families.plain.Plain", "__import__('os')"):
         data = manifest(saved)
@@ -372,6 +393,12 @@ def test_folders_above_are_made_and_empty_ones_used(topk: Fitted, tmp_path: Path
     assert load(save(topk, tmp_path / "a" / "b")).recipe.family == "topk"
     (tmp_path / "empty").mkdir()
     assert load(save(topk, tmp_path / "empty")).recipe.family == "topk"
+
+
+def test_only_fitted_models_are_saved(tmp_path: Path) -> None:
+    for thing in (FAMILIES["plain"], Autoencoder(), None):
+        with pytest.raises(BadInput, match="call its fit first"):
+            save(thing, tmp_path / "m")
 
 
 def test_a_model_that_diverged_is_not_saved(tmp_path: Path) -> None:

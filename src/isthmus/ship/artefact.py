@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import safetensors
 import safetensors.torch
@@ -97,13 +97,13 @@ def _fill(folder: Path, members: Mapping[str, bytes]) -> None:
             os.fsync(file.fileno())
 
 
-def save(fitted: Fitted, path: str | os.PathLike[str]) -> Path:
+def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
     """Save a fitted model as a folder: all of it or nothing.
 
     Parameters
     ----------
-    fitted : Fitted
-        What :func:`isthmus.train.fitted.fit` gave, or the ``fitted_`` of an ``Autoencoder``.
+    fitted : Fitted or Autoencoder
+        What :func:`isthmus.train.fitted.fit` gave, or an estimator that was fitted.
     path : path
         The folder to make. One that is already there is replaced only if it holds a saved model and nothing else.
 
@@ -119,7 +119,10 @@ def save(fitted: Fitted, path: str | os.PathLike[str]) -> Path:
     BadEnvironment
         If the disk refuses.
     """
-    place, members = Path(path).absolute(), pack(fitted)
+    model = getattr(fitted, "fitted_", fitted)
+    if not isinstance(model, Fitted):
+        raise BadInput(f"expected a fitted model to save; got {type(fitted).__name__}: call its fit first")
+    place, members = Path(path).absolute(), pack(model)
     with _disk(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         replaces = _replaceable(place)
@@ -228,6 +231,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     if recipe.head not in {"auto", manifest.head}:
         refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}")
     scaler = _attempt(place, lambda: Scaler.from_json(manifest.scaler))
+    if len(scaler.shift) not in (1, math.prod(manifest.shape)):
+        refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its scaler of {len(scaler.shift)} columns")
     plan = _attempt(place, lambda: Plan.from_json(manifest.plan))
     tensors = _tensors(place / TENSORS, content)
     outcome = manifest.outcome
