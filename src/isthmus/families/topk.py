@@ -6,11 +6,13 @@ Makhzani and Frey (2014), k-sparse autoencoders, ICLR; Gao et al. (2024), Scalin
     min  E[ -log p(x | z) + aux * -log p(x | z + z_dead) ] / D,   z = relu(top_k(f(x - pre)))
 
 Exactly the k largest pre-activations pass, then relu: a row may use fewer than k units, never more. A unit is dead
-when it has not fired for ``dead_after`` training rows. Where we deviate: Gao et al. fit the dead units to the
-residual, with a linear decoder; we let them add to the code and ask for the same reconstruction again, which is the
-same thing for a linear decoder with a gaussian head and has a meaning for every other. The pre-bias is not tied to
-the decoder's bias, because under a bernoulli head the two have different units; both start at the mean of the
-training rows.
+when it has not fired for ``dead_after`` training rows; z_dead are the pre-activations of the dead units, all of them
+and without relu, for a unit that is negative everywhere gets no gradient through one. Where we deviate: Gao et al.
+fit at most k_aux dead units to the residual, with a linear decoder; we let them add to the code and ask for the same
+reconstruction again, which is the same thing for a linear decoder with a gaussian head and has a meaning for every
+other. The pre-bias is not tied to the decoder's bias, because under a bernoulli head the two have different units;
+both start from the mean of the training rows. The decoder has no unit norm: without a penalty on the code's size
+nothing is gained by it.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class TopKModel(Mirror):
         raw = self.encoder(x - self.pre)
         z = torch.relu(topk(raw, self.k, self.limit))
         dead = self.idle > self.dead_after
-        revived = torch.where(dead, torch.relu(raw), 0.0)
+        revived = torch.where(dead, raw, 0.0)
         auxiliary = heads.nll(self.head, self.decoder(z + revived), target).mean() * dead.any()
         seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
         return Loss({"reconstruction": self.misfit(z, target), "auxiliary": auxiliary}, seen)

@@ -29,7 +29,8 @@ from isthmus.parts import penalties
 from isthmus.parts.mirror import Mirror
 
 DECAY = 0.99
-LEAST_VARIANCE = 1e-4
+NARROW = 4.0  # a posterior's standard deviation at the start is e^-2
+LEAST_VARIANCE = 6e-6  # e^-12, the floor of Rybkin et al.
 LOG_VARIANCE = 20.0  # bounds of the posterior's log variance: e^20 is finite in float32, and so are all its products
 
 
@@ -89,8 +90,9 @@ class VAEModel(Mirror):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """The output's bias predicts the mean, and the variance is the error of that prediction."""
+        """Posteriors start narrow, so that codes are useful before they are dear; the variance is the mean's error."""
         super().start(x)
+        self.encoder.layers[-1].bias[self.latents :].sub_(NARROW)
         if self.head == "gaussian":
             self.variance.copy_((x - x.mean(0)).square().mean().clamp_min(LEAST_VARIANCE))
 
