@@ -239,6 +239,12 @@ def test_an_unknown_frame_or_facet_is_one_line(study):
         study.scores("cost")
 
 
+def test_data_that_cannot_be_split_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(BadInput, match="at least 10 rows"):
+        compare(np.eye(5), out=tmp_path / "study", jobs=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_folder_is_named_after_the_data(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert outline("iris", **SMALL).folder == tmp_path / "isthmus-iris"

@@ -134,6 +134,16 @@ def test_labelled_anomalies_leave_no_class_out(iris):
     assert {job.name.left_out for job in design(marked, facets="anomaly").jobs()} == {None}
 
 
+def test_a_rare_class_never_plays_the_anomaly(iris):
+    y = np.array(["a"] * 100 + ["b"] * 41 + ["c"] * 9)
+    jobs = design(read(iris.x, y), facets="anomaly", replicates=6).jobs()
+    assert {job.name.left_out for job in jobs} == {"a", "b"}
+    rare = design(read(iris.x[:18], np.repeat(["a", "b"], 9)))
+    assert rare.skipped["anomaly"] == "needs a class of at least 10 rows that can be left out"
+    few = design(read(iris.x, np.where(np.arange(150) < 9, "odd", "fine"), anomaly="odd"))
+    assert few.skipped["anomaly"] == "needs at least 10 anomalies; there are 9"
+
+
 def test_without_labels_questions_are_skipped_with_a_reason():
     planned = design(read(ROWS))
     assert "reconstruction" in planned.facets

@@ -13,10 +13,10 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
-from isthmus.study.design import Design, design
+from isthmus.study.design import RIVAL_FAMILY, Design, design
 from isthmus.study.estimate import afford, seconds
 from isthmus.study.jobs import Progress, drive
-from isthmus.study.perform import perform
+from isthmus.study.perform import perform, rows
 from isthmus.study.store import Store
 from isthmus.study.study import Study
 from isthmus.train.plan import Plan
@@ -70,6 +70,9 @@ def outline(
         "seed": seed,
     }
     planned = design(data, plan=plan if steps is None else replace(plan, steps=steps), **options)
+    for job in planned.jobs():
+        if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
+            rows(job, data)  # refuses data that cannot be split before anything is written
     if note["budget"] is not None:
         bought = _bought_before(folder, note["budget"]) or afford(data, planned, note["budget"], workers=jobs)
         planned = design(data, plan=replace(plan, steps=bought), **options)

@@ -31,6 +31,8 @@ from isthmus.train.plan import Plan
 
 LEARNING_RATES = Range(3e-4, 1e-2, log=True)
 RIVAL_FAMILY = "pca"
+LEAST_OUTLIERS = 10
+"""Rows that a class needs to play the anomaly: about two of them will be test rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +92,10 @@ class Design:
 
     def left_out(self, view: str, replicate: int) -> str | None:
         """The class that plays the anomaly in a replicate: another one each time, in a seeded order."""
-        classes = self.data["classes"]
         if view == "all" or self.data["anomaly"] is not None:
             return None
+        counts = zip(self.data["classes"], self.data["class_rows"], strict=True)
+        classes = [name for name, rows in counts if rows >= LEAST_OUTLIERS]
         order = np.random.default_rng(hashed(self.seed, self.data["digest"], "left out")).permutation(len(classes))
         return str(classes[order[replicate % len(classes)]])
 
@@ -191,6 +194,7 @@ def design(
             "shape": list(data.shape),
             "images": data.images,
             "classes": list(data.classes),
+            "class_rows": _counts(data),
             "anomaly": data.anomaly,
         },
         families={
@@ -300,7 +304,20 @@ def _obstacle(name: str, data: Dataset) -> str:
         return ""
     if data.y is None:
         return "needs labels: give a label column or a second array"
-    return "needs at least two classes" if len(data.classes) < 2 else ""
+    counts = _counts(data)
+    if len(counts) < 2:
+        return "needs at least two classes"
+    normal = FACETS[name].view == "normal"
+    if normal and data.anomaly is None and max(counts) < LEAST_OUTLIERS:
+        return f"needs a class of at least {LEAST_OUTLIERS} rows that can be left out"
+    if normal and data.anomaly is not None and (rows := counts[data.classes.index(data.anomaly)]) < LEAST_OUTLIERS:
+        return f"needs at least {LEAST_OUTLIERS} anomalies; there are {rows}"
+    return ""
+
+
+def _counts(data: Dataset) -> list[int]:
+    """Rows of each class."""
+    return [] if data.y is None else np.bincount(data.y, minlength=len(data.classes)).tolist()
 
 
 def _names(text: str) -> list[str]:

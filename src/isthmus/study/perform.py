@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from isthmus.data.dataset import Dataset
@@ -61,23 +62,33 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen))
 
 
-def prepare(job: Job, data: Dataset) -> Material:
-    """The split of the job's view and replicate, scaled by what its training rows say.
+def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
+    """Row numbers of the job's split, and the labels of all rows as its view sees them.
 
     In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows;
-    ``y`` says 1 for them and 0 for normal rows.
+    labels say 1 for them and 0 for normal rows.
+
+    Raises
+    ------
+    BadInput
+        If there are too few rows.
     """
-    rows, labels = split(len(data.x), job.seed("split"), y=data.y), data.y
-    if job.name.view == "normal" and data.y is not None:
-        outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
-        rows = Split(*normal_view(rows, data.y, outlier)[:3])
-        labels = (data.y == outlier).astype(np.int64)
-    scaler = Scaler.fit(data.x[rows.train], images=data.images)
-    train, valid, test_part = (Rows(scaler.apply(data.x[n]), None if labels is None else labels[n]) for n in rows)
-    sizes = {name: len(numbers) for name, numbers in zip(Split._fields, rows, strict=True)}
-    sizes |= {"duplicates": duplicates(data.x, rows), "constant": scaler.constant}
-    parts = Parts(train, valid, test_part, seed=job.seed("facets"), latents=job.body["latents"])
-    return Material(parts, scaler, rows, sizes)
+    found = split(len(data.x), job.seed("split"), y=data.y)
+    if job.name.view == "all" or data.y is None:
+        return found, data.y
+    outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
+    return Split(*normal_view(found, data.y, outlier)[:3]), (data.y == outlier).astype(np.int64)
+
+
+def prepare(job: Job, data: Dataset) -> Material:
+    """The job's rows, scaled by what its training rows say."""
+    numbers, labels = rows(job, data)
+    scaler = Scaler.fit(data.x[numbers.train], images=data.images)
+    train, valid, test = (Rows(scaler.apply(data.x[n]), None if labels is None else labels[n]) for n in numbers)
+    sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
+    sizes |= {"duplicates": duplicates(data.x, numbers), "constant": scaler.constant}
+    parts = Parts(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
+    return Material(parts, scaler, numbers, sizes)
 
 
 def candidate(fitted: Fitted) -> Candidate:
