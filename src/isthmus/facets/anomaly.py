@@ -16,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Facet, Parts, Subject, row_error, validation_error
+from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import nearest
 from isthmus.metrics.ranking import auroc, average_precision, degenerate
@@ -66,11 +67,14 @@ def measure(subject: Subject, parts: Parts) -> dict[str, float]:
 
 
 def learned(subject: Subject, parts: Parts) -> bool:
-    """Whether a step of training was kept, and validation rows come back better than as the training mean."""
+    """Whether a step of training was kept, and normal validation rows come back better than as the training mean.
+
+    Better means by more than the rope of explained variance, 0.01: a constant near the mean beats it by luck.
+    """
     x = parts.valid.x
     x_hat = subject.decode_scaled(subject.encode_scaled(x))
     gain = explained_variance(x, x_hat, parts.train.x.mean(axis=0, dtype=np.float64))
-    return subject.trained and (math.isnan(gain) or gain > 0)
+    return subject.trained and (math.isnan(gain) or gain > METRICS["explained_variance"].rope)
 
 
 def rounding(parts: Parts) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.metrics.fidelity import row_errors
+from isthmus.metrics.fidelity import mse, row_errors
 
 if TYPE_CHECKING:
     from isthmus.train.fitted import Fitted
@@ -127,7 +127,12 @@ def row_error(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float64]:
     return row_errors(x, reconstruct(coder, x))
 
 
+def known(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The same numbers, NaN in place of the infinities that a diverged model leaves: NaN never wins."""
+    return {name: value if math.isfinite(value) else math.nan for name, value in metrics.items()}
+
+
 def validation_error(coder: Coder, parts: Parts) -> float:
     """Mean squared error per element on the validation rows, without labels; NaN if there are none."""
-    errors = row_error(coder, parts.valid.x)
-    return float(errors.mean()) if len(errors) else math.nan
+    x = parts.valid.x
+    return known({"mse": mse(x, reconstruct(coder, x))})["mse"]

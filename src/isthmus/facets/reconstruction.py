@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.facets.facet import Facet, Parts, Subject, reconstruct, validation_error
+from isthmus.facets.facet import Facet, Parts, Subject, known, reconstruct, validation_error
 from isthmus.metrics.fidelity import explained_variance, mse
 
 
@@ -13,7 +13,7 @@ def measure(subject: Subject, parts: Parts) -> dict[str, float]:
     x = parts.test.x
     x_hat = reconstruct(subject, x)
     mean = parts.train.x.mean(axis=0, dtype=np.float64)
-    return {"mse": mse(x, x_hat), "explained_variance": explained_variance(x, x_hat, mean)}
+    return known({"mse": mse(x, x_hat), "explained_variance": explained_variance(x, x_hat, mean)})
 
 
 RECONSTRUCTION = Facet(

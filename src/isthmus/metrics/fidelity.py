@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
+# float32 holds a value to about 1e-7 of its size: spread below the square of that is not in the data.
+ROUNDING = 1e-13
+
 
 def row_errors(x: Array, x_hat: Array) -> NDArray[np.float64]:
     """Squared error per element of each row. ``x`` and ``x_hat`` (n, *D) -> (n,).
@@ -26,7 +29,8 @@ def row_errors(x: Array, x_hat: Array) -> NDArray[np.float64]:
 
 def mse(x: Array, x_hat: Array) -> float:
     """Mean squared error per element, in squared units of ``x``; NaN without rows. ``x`` and ``x_hat`` (n, *D)."""
-    return float(row_errors(x, x_hat).mean()) if len(x) else math.nan
+    with np.errstate(all="ignore"):
+        return float(row_errors(x, x_hat).mean()) if len(x) else math.nan
 
 
 def explained_variance(x: Array, x_hat: Array, mean: Array) -> float:
@@ -43,7 +47,7 @@ def explained_variance(x: Array, x_hat: Array, mean: Array) -> float:
     Returns
     -------
     float
-        NaN if every row equals ``mean``: there is nothing to explain.
+        NaN if every row equals ``mean``, up to the rounding of float32: there is nothing to explain.
 
     Examples
     --------
@@ -62,6 +66,8 @@ class Fidelity:
     """Sum of (x - x_hat)^2."""
     spread: float
     """Sum of (x - mean)^2."""
+    size: float
+    """Sum of x^2: what the spread must exceed to be more than rounding."""
     elements: int
     """Rows times elements of a row."""
 
@@ -69,12 +75,17 @@ class Fidelity:
     def of(cls, x: Array, x_hat: Array, mean: Array) -> Fidelity:
         """The sums of one batch: ``x`` and ``x_hat`` (n, *D), ``mean`` (*D)."""
         with np.errstate(all="ignore"):
-            gap = np.asarray(x_hat, dtype=np.float64) - x
-            away = np.asarray(x, dtype=np.float64) - mean
-            return cls(float(np.square(gap).sum()), float(np.square(away).sum()), gap.size)
+            wide = np.asarray(x, dtype=np.float64)
+            squared, spread, size = (float(np.square(gap).sum()) for gap in (wide - x_hat, wide - mean, wide))
+            return cls(squared, spread, size, wide.size)
 
     def __add__(self, other: Fidelity) -> Fidelity:
-        return Fidelity(self.squared + other.squared, self.spread + other.spread, self.elements + other.elements)
+        return Fidelity(
+            self.squared + other.squared,
+            self.spread + other.spread,
+            self.size + other.size,
+            self.elements + other.elements,
+        )
 
     @property
     def mse(self) -> float:
@@ -84,4 +95,4 @@ class Fidelity:
     @property
     def explained_variance(self) -> float:
         """See :func:`explained_variance`."""
-        return 1 - self.squared / self.spread if self.spread else math.nan
+        return 1 - self.squared / self.spread if self.spread > ROUNDING * self.size else math.nan

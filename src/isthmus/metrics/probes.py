@@ -71,7 +71,7 @@ def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -
     moving = spread > 1e-6 * spread.max()
     scale = np.where(moving, spread, 1.0)
     seen, asked = ((z - centre) * moving / scale for z in (wide, _wide(test)))
-    model = LogisticRegression(C=STRENGTH, tol=1e-3, max_iter=10_000).fit(seen, train_y)
+    model = LogisticRegression(C=STRENGTH, max_iter=10_000).fit(seen, train_y)
     return float(np.mean(model.predict(asked) == test_y))
 
 

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 
-def hoyer(z: Array) -> NDArray[np.float64]:
+def hoyer(z: Array) -> float:
+    """Mean of :func:`row_hoyer` over the rows ``z`` (n, L); NaN without rows."""
+    return Activity.of(z).hoyer
+
+
+def row_hoyer(z: Array) -> NDArray[np.float64]:
     """``(sqrt(L) - |z|_1 / |z|_2) / (sqrt(L) - 1)`` of each row (Hoyer 2004). ``z`` (n, L) -> (n,).
 
     1 if one element speaks, 0 if all have the same magnitude. A row of zeros counts as 0: a code that says nothing is
@@ -24,7 +29,7 @@ def hoyer(z: Array) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> hoyer(np.array([[0.0, 3.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])).tolist()
+    >>> row_hoyer(np.array([[0.0, 3.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])).tolist()
     [1.0, 0.0, 0.0]
     """
     n, width = z.shape
@@ -69,7 +74,7 @@ class Activity:
         """The sums of one batch of codes ``z`` (n, L)."""
         active = np.count_nonzero(np.abs(z) > floor, axis=0).astype(np.float64)
         sound = bool(np.isfinite(z).all())  # a NaN is not silence: it must not pass for sparsity
-        return cls(len(z), active if sound else active * math.nan, float(hoyer(z).sum()) if sound else math.nan)
+        return cls(len(z), active if sound else active * math.nan, float(row_hoyer(z).sum()) if sound else math.nan)
 
     def __add__(self, other: Activity) -> Activity:
         return Activity(self.rows + other.rows, self.active + other.active, self.sparseness + other.sparseness)

@@ -1,0 +1,189 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.neighbors import NearestNeighbors
+from subjects import Fixed, digits, pca
+
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.facets.anomaly import FLAGS, SCORERS, grade, learned, normal_view
+from isthmus.facets.facet import Parts, Rows, row_error
+from isthmus.families import named
+from isthmus.metrics.ranking import auroc
+
+X, Y = digits()
+FACET = FACETS["anomaly"]
+ORDER = np.random.default_rng(0).permutation(len(X))
+SPLIT = tuple(np.sort(n) for n in np.split(ORDER, [1078, 1437]))
+
+
+def view(anomaly):
+    v = normal_view(SPLIT, Y, anomaly)
+    zeros = [np.zeros(len(n), dtype=np.int64) for n in v[:2]]
+    return Parts(Rows(X[v.train], zeros[0]), Rows(X[v.valid], zeros[1]), Rows(X[v.test], v.label), 0, 16)
+
+
+PARTS = view(0)
+
+
+def flat(x):
+    return x.reshape(len(x), -1)
+
+
+def test_metrics_are_those_of_the_stored_scores():
+    subject = pca(PARTS.train.x, 16)
+    score = row_error(subject, PARTS.test.x)
+    found = FACET.measure(subject, PARTS)
+    assert found == {
+        "auroc": pytest.approx(roc_auc_score(PARTS.test.y, score), abs=1e-12),
+        "average_precision": pytest.approx(average_precision_score(PARTS.test.y, score), abs=1e-12),
+    }
+    assert 0.85 < found["auroc"] < 1
+
+
+def test_planted_anomalies_are_found():
+    planted = PARTS.test.x.copy()
+    planted[PARTS.test.y == 1] = np.random.default_rng(0).random((int(PARTS.test.y.sum()), 8, 8))
+    parts = PARTS._replace(test=Rows(planted, PARTS.test.y))
+    assert FACET.measure(pca(PARTS.train.x, 16), parts)["auroc"] == 1
+    assert FACET.rivals["knn"](parts)["auroc"] == 1
+    assert FACET.rivals["isolation forest"](parts)["auroc"] > 0.99
+
+
+def test_shuffled_labels_are_chance():
+    mixed = np.random.default_rng(1).permutation(PARTS.test.y)
+    parts = PARTS._replace(test=Rows(PARTS.test.x, mixed))
+    assert FACET.measure(pca(PARTS.train.x, 16), parts)["auroc"] == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_distance_to_the_fifth_neighbour():
+    finder = NearestNeighbors(n_neighbors=5).fit(flat(PARTS.train.x))
+    assert SCORERS["knn"](PARTS) == pytest.approx(finder.kneighbors(flat(PARTS.test.x))[0][:, 4], abs=1e-5)
+
+
+def test_the_forest_is_scikit_learns_and_its_seed_counts():
+    forest = IsolationForest(random_state=0).fit(flat(PARTS.train.x))
+    score = SCORERS["isolation forest"](PARTS)
+    assert score == pytest.approx(-forest.score_samples(flat(PARTS.test.x)), abs=1e-12)
+    assert not np.array_equal(score, SCORERS["isolation forest"](PARTS._replace(seed=2**40 + 1)))
+
+
+def constant(x):
+    return np.zeros((len(x), 2), dtype=np.float32)
+
+
+def echo(change):
+    """A subject whose squared error per element of a row is about what ``change`` says (n,)."""
+    memory = {}
+
+    def encode(x):
+        memory["x"] = x
+        return constant(x)
+
+    def decode(z):
+        x = memory["x"].astype(np.float64)
+        return x + np.sqrt(change(len(x)))[:, None, None]
+
+    return Fixed(encode, decode)
+
+
+CONSTANT = {
+    "perfect": np.zeros,
+    "one error": lambda n: np.full(n, 0.25),
+    "1e-24 apart around zero": lambda n: 1e-24 * np.arange(n),
+    "1e-24 apart around 0.0025": lambda n: 0.0025 + 1e-24 * np.arange(n),
+    "rounding of float32": lambda n: 0.0025 * (1 + 1e-7 * np.random.default_rng(0).random(n)),
+}
+
+
+@pytest.mark.parametrize("change", CONSTANT.values(), ids=CONSTANT)
+def test_a_constant_scorer_is_caught(change):
+    found = FACET.measure(echo(change), PARTS)
+    share = float(PARTS.test.y.mean())
+    assert found["constant_scorer"] == 1
+    assert (found["auroc"], found["average_precision"]) == (0.5, pytest.approx(share, abs=1e-15))
+
+
+def test_components_that_keep_everything_leave_only_rounding():
+    found = FACET.measure(pca(PARTS.train.x, 64), PARTS)
+    assert found["constant_scorer"] == 1
+    assert found["auroc"] == 0.5
+
+
+def test_a_scorer_with_something_to_say_is_not_caught():
+    found = FACET.measure(echo(lambda n: 1e-4 * (1 + np.arange(n) / n)), PARTS)
+    assert not set(FLAGS) & set(found)
+
+
+def test_grade_is_honest_about_scores_that_are_not_finite():
+    found = grade(np.array([0, 1]), np.array([1.0, math.nan]))
+    assert math.isnan(found["auroc"])
+    assert math.isnan(found["average_precision"])
+
+
+@pytest.mark.parametrize("family", ["plain", "l1", "kl", "contractive", "denoising", "topk", "vae", "vq"])
+def test_an_untrained_network_is_caught(family):
+    torch.manual_seed(0)
+    model = named(family).set_params(latents=16, hidden=()).build((8, 8), "gaussian").eval()
+
+    def untrained(x):
+        with torch.no_grad():
+            return model.encode(torch.from_numpy(x)).numpy()
+
+    def decode(z):
+        with torch.no_grad():
+            return model.decode(torch.from_numpy(z)).numpy()
+
+    found = FACET.measure(Fixed(untrained, decode, trained=False), PARTS)
+    assert found["untrained_scorer"] == 1
+
+
+def test_a_model_no_better_than_the_mean_has_learned_nothing():
+    mean = PARTS.train.x.mean(axis=0, dtype=np.float64)
+    worse = Fixed(constant, lambda z: np.repeat(mean[None] + 1e-3, len(z), axis=0))
+    assert not learned(worse, PARTS)
+    found = FACET.measure(worse, PARTS)
+    assert found["untrained_scorer"] == 1
+    assert found["auroc"] == auroc(PARTS.test.y, row_error(worse, PARTS.test.x))
+
+
+def test_a_trained_model_has_learned_and_one_without_a_step_has_not():
+    subject = pca(PARTS.train.x, 4)
+    assert learned(subject, PARTS)
+    subject.trained = False
+    assert not learned(subject, PARTS)
+    assert FACET.measure(subject, PARTS)["untrained_scorer"] == 1
+
+
+@pytest.mark.parametrize("anomaly", [0, 7])
+def test_nobody_trains_on_anomalies_and_the_test_rows_stay(anomaly):
+    v = normal_view(SPLIT, Y, anomaly)
+    assert not (Y[v.train] == anomaly).any()
+    assert not (Y[v.valid] == anomaly).any()
+    assert v.test.tolist() == SPLIT[2].tolist()
+    assert v.label.tolist() == (Y[v.test] == anomaly).astype(int).tolist()
+    assert sorted(v.train) == sorted(n for n in SPLIT[0] if Y[n] != anomaly)
+
+
+@pytest.mark.parametrize(
+    ("y", "kind"),
+    [
+        ([0, 0, 0, 0, 0, 0], "anomalous test"),
+        ([1, 1, 0, 0, 0, 1], "normal training"),
+        ([0, 0, 1, 1, 0, 1], "normal validation"),
+        ([0, 0, 0, 0, 1, 1], "normal test"),
+    ],
+)
+def test_too_few_rows_of_a_kind_are_refused_in_one_line(y, kind):
+    with pytest.raises(BadInput, match=f"needs {kind} rows; got none") as caught:
+        normal_view((np.array([0, 1]), np.array([2, 3]), np.array([4, 5])), np.array(y), 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_labels_there_is_nothing_to_find():
+    with pytest.raises(BadInput, match="which test rows are anomalies"):
+        FACET.measure(pca(PARTS.train.x, 2), PARTS._replace(test=Rows(PARTS.test.x, None)))

@@ -1,0 +1,164 @@
+"""What holds for every facet, on good and on odd data."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from subjects import Fixed, digits, pca, split
+
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.facets.facet import Parts, Rows, known, row_error
+from isthmus.metrics import METRICS
+
+X, Y = digits()
+EVERY = pytest.mark.parametrize("facet", FACETS.values(), ids=FACETS)
+
+
+def parts_of(facet, x, y, latents=4):
+    """A split as the facet's view wants it; class 1 plays the anomaly."""
+    if facet.view == "all":
+        return split(x, y, latents=latents)
+    parts = split(x, y, latents=latents)
+    train, valid = (Rows(p.x[p.y != 1], p.y[p.y != 1] * 0) for p in (parts.train, parts.valid))
+    return Parts(train, valid, Rows(parts.test.x, (parts.test.y == 1).astype(np.int64)), parts.seed, latents)
+
+
+@EVERY
+def test_names_agree_and_metrics_are_known(facet):
+    parts = parts_of(facet, X[:300], Y[:300])
+    found = facet.measure(pca(parts.train.x, 4), parts)
+    assert FACETS[facet.name] is facet
+    assert facet.primary == next(iter(found)) or facet.primary in found
+    assert set(found) <= set(METRICS)
+    assert all(type(value) is float and math.isfinite(value) for value in found.values())
+    for rival in facet.rivals.values():
+        assert set(rival(parts)) == set(found)
+
+
+@EVERY
+def test_the_criterion_sees_no_test_row(facet):
+    parts = parts_of(facet, X[:300], Y[:300])
+    subject = pca(parts.train.x, 4)
+    blind = parts._replace(test=Rows(parts.test.x[:0], parts.test.y[:0]))
+    assert facet.criterion(subject, blind) == facet.criterion(subject, parts)
+
+
+@EVERY
+def test_the_criterion_prefers_the_better_model(facet):
+    parts = parts_of(facet, X[:600], Y[:600])
+    assert facet.criterion(pca(parts.train.x, 16), parts) < facet.criterion(pca(parts.train.x, 1), parts)
+
+
+@EVERY
+def test_labels_are_seen_only_where_it_says_so(facet):
+    parts = parts_of(facet, X[:300], Y[:300])
+    subject = pca(parts.train.x, 4)
+    bare = parts._replace(train=Rows(parts.train.x, None), valid=Rows(parts.valid.x, None))
+    if "with their labels" in facet.sees:
+        with pytest.raises(BadInput, match="needs a label"):
+            facet.criterion(subject, bare)
+    else:
+        assert facet.criterion(subject, bare) == facet.criterion(subject, parts)
+
+
+def ones(width):
+    return lambda x: np.ones((len(x), width), dtype=np.float32)
+
+
+def like(x, value):
+    return lambda z: np.full((len(z), *x.shape[1:]), value, dtype=np.float32)
+
+
+ODD = {
+    "dead code": Fixed(lambda x: 0 * ones(4)(x), like(X, 0.2)),
+    "constant code": Fixed(ones(4), like(X, 0.2)),
+    "one element": Fixed(lambda x: x.reshape(len(x), -1)[:, 30:31], like(X, 0.2)),
+    "nan code": Fixed(lambda x: ones(4)(x) * np.nan, like(X, np.nan)),
+    "infinite code": Fixed(lambda x: ones(4)(x) * np.inf, like(X, np.inf)),
+    "huge code": Fixed(lambda x: 1e30 * x.reshape(len(x), -1), like(X, 1e30)),
+    "one bad row": Fixed(
+        lambda x: np.where(np.arange(len(x))[:, None] == 1, np.nan, ones(2)(x)), lambda z: z[:, :1, None] * X[:1]
+    ),
+}
+
+
+@EVERY
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_an_odd_model_gets_numbers_or_none_and_never_a_traceback(facet, odd):
+    parts = parts_of(facet, X[:300], Y[:300])
+    for value in (facet.criterion(odd, parts), *facet.measure(odd, parts).values()):
+        assert isinstance(value, float)
+        assert math.isfinite(value) or math.isnan(value)
+
+
+@EVERY
+@pytest.mark.parametrize("name", ["nan code", "infinite code", "one bad row"])
+def test_a_diverged_model_has_no_number_that_could_win(facet, name):
+    parts = parts_of(facet, X[:300], Y[:300])
+    assert math.isnan(facet.criterion(ODD[name], parts))
+    if facet.name != "cost":
+        assert all(math.isnan(v) for k, v in facet.measure(ODD[name], parts).items() if not k.endswith("_scorer"))
+
+
+def tiny(n, width, classes, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(n, width)).astype(np.float32), np.arange(n, dtype=np.int64) % classes
+
+
+SMALL = {
+    "two classes": tiny(40, 3, 2),
+    "one column": tiny(40, 1, 2),
+    "ten rows": tiny(10, 3, 2),
+    "a class with two rows": (tiny(40, 3, 2)[0], np.array([2, 2] + [0, 1] * 19)),
+    "constant columns": (tiny(40, 3, 2)[0] * np.float32([1, 0, 0]) + np.float32(0.1), tiny(40, 3, 2)[1]),
+    "all rows equal": (np.full((40, 3), 0.1, dtype=np.float32), tiny(40, 3, 2)[1]),
+}
+
+
+@EVERY
+@pytest.mark.parametrize("data", SMALL.values(), ids=SMALL)
+def test_small_and_flat_data_are_finite_or_none(facet, data):
+    parts = parts_of(facet, *data)
+    subject = pca(parts.train.x, 1)
+    found = [facet.criterion(subject, parts), *facet.measure(subject, parts).values()]
+    for rival in facet.rivals.values():
+        found += rival(parts).values()
+    assert all(math.isfinite(value) or math.isnan(value) for value in found)
+
+
+@EVERY
+def test_the_same_seed_gives_the_same_numbers(facet):
+    parts = parts_of(facet, X[:300], Y[:300])
+    subject, clocks = pca(parts.train.x, 4), {"rows_per_second"}
+    first, second = facet.measure(subject, parts), facet.measure(subject, parts)
+    assert {k: v for k, v in first.items() if k not in clocks} == {k: v for k, v in second.items() if k not in clocks}
+
+
+def test_row_errors_average_to_the_error_reported():
+    parts = split(X, Y)
+    subject = pca(parts.train.x, 8)
+    errors = row_error(subject, parts.test.x)
+    assert errors.shape == (len(parts.test.x),)
+    assert errors.mean() == pytest.approx(FACETS["reconstruction"].measure(subject, parts)["mse"], rel=1e-12)
+
+
+def test_infinities_become_none():
+    found = known({"a": math.inf, "b": -math.inf, "c": 1.5})
+    assert math.isnan(found["a"])
+    assert math.isnan(found["b"])
+    assert found["c"] == 1.5
+
+
+def test_no_warning_over_many_odd_codes():
+    # Columns of all sizes, copies of each other, few rows: what could keep the probe from converging.
+    generator = np.random.default_rng(0)
+    facet = FACETS["features"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for trial in range(6):
+            scale = np.float32(10.0 ** generator.uniform(-12, 12, size=64))
+            code = lambda x, scale=scale, power=1 + trial: (x.reshape(len(x), -1) * scale) ** np.float32(power / 3)  # noqa: E731
+            found = facet.measure(Fixed(code, like(X, 0)), split(X[:400], Y[:400], seed=trial))
+            assert all(0.2 < value <= 1 for value in found.values())

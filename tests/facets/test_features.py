@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+from subjects import Fixed, digits, pca, split
+
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS, features
+from isthmus.facets.facet import Rows
+
+X, Y = digits()
+FACET = FACETS["features"]
+PARTS = split(X, Y)
+
+
+def flat(x):
+    return x.reshape(len(x), -1)
+
+
+def test_raw_columns_are_read_as_scikit_learn_reads_them():
+    train, test = flat(PARTS.train.x).astype(float), flat(PARTS.test.x).astype(float)
+    scaler = StandardScaler().fit(train)
+    probe = LogisticRegression(C=1.0).fit(scaler.transform(train), PARTS.train.y)
+    found = FACET.rivals["raw"](PARTS)
+    assert found["probe_accuracy"] == pytest.approx(probe.score(scaler.transform(test), PARTS.test.y), abs=0.006)
+    theirs = KNeighborsClassifier(5, algorithm="brute").fit(train, PARTS.train.y).score(test, PARTS.test.y)
+    assert found["knn_accuracy"] == pytest.approx(theirs, abs=0.009)  # tied votes differ
+    assert 0.8 < found["probe_accuracy_few"] < found["probe_accuracy"]
+    assert 0.8 < found["knn_accuracy_few"] < found["knn_accuracy"]
+
+
+def test_the_identity_is_the_raw_columns():
+    assert FACET.measure(Fixed(flat, None), PARTS) == FACET.rivals["raw"](PARTS)
+
+
+def test_noise_is_read_at_chance():
+    noise = Fixed(lambda x: np.random.default_rng(len(x)).normal(size=(len(x), 8)), None)
+    assert all(value < 0.25 for value in FACET.measure(noise, PARTS).values())
+
+
+def test_shuffled_labels_are_read_at_chance():
+    mixed = PARTS.train.y[np.random.default_rng(0).permutation(len(PARTS.train.y))]
+    found = FACET.measure(pca(PARTS.train.x, 16), PARTS._replace(train=Rows(PARTS.train.x, mixed)))
+    assert all(value < 0.25 for value in found.values())
+
+
+def test_the_criterion_is_the_share_of_validation_rows_that_neighbours_miss():
+    subject = pca(PARTS.train.x, 16)
+    train, valid = subject.encode_scaled(PARTS.train.x), subject.encode_scaled(PARTS.valid.x)
+    theirs = KNeighborsClassifier(5, algorithm="brute").fit(train, PARTS.train.y).score(valid, PARTS.valid.y)
+    assert FACET.criterion(subject, PARTS) == pytest.approx(1 - theirs, abs=0.009)
+
+
+def test_few_labels_are_drawn_by_the_seed_of_the_split():
+    subject = pca(PARTS.train.x, 8)
+    found, other = FACET.measure(subject, PARTS), FACET.measure(subject, PARTS._replace(seed=1))
+    assert found["probe_accuracy"] == other["probe_accuracy"]
+    assert found["probe_accuracy_few"] != other["probe_accuracy_few"]
+
+
+def test_more_rows_than_it_looks_at(monkeypatch):
+    monkeypatch.setattr(features, "MOST", 200)
+    subject = pca(PARTS.train.x, 16)
+    found = FACET.measure(subject, PARTS)
+    assert found["probe_accuracy"] < FACETS["features"].measure(subject, PARTS._replace(seed=3))["probe_accuracy"] + 0.1
+    assert found == FACET.measure(subject, PARTS)
+    assert (found["knn_accuracy"] * 200) % 1 == pytest.approx(0, abs=1e-9)
+
+
+def test_no_labels_no_answer():
+    with pytest.raises(BadInput, match="needs a label for every row"):
+        FACET.measure(pca(PARTS.train.x, 2), split(X, None))

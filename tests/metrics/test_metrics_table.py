@@ -1,0 +1,29 @@
+from isthmus.metrics import METRICS
+
+NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
+knn_accuracy_few auroc average_precision constant_scorer untrained_scorer parameters flops_per_row train_seconds
+rows_per_second artefact_bytes"""
+
+
+def test_every_metric_is_defined_once_and_whole():
+    assert set(METRICS) == set(NAMES.split())
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.rope > 0
+        assert metric.version >= 1
+        assert metric.unit and metric.title and metric.citation  # noqa: PT018
+
+
+def test_directions():
+    better = {name for name, metric in METRICS.items() if metric.higher}
+    assert better == {
+        "explained_variance",
+        "hoyer",
+        "probe_accuracy",
+        "probe_accuracy_few",
+        "knn_accuracy",
+        "knn_accuracy_few",
+        "auroc",
+        "average_precision",
+        "rows_per_second",
+    }

@@ -1,0 +1,120 @@
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from isthmus.metrics.probes import few, knn_accuracy, nearest, probe_accuracy, with_few
+
+GENERATOR = np.random.default_rng(0)
+Y = np.repeat([0, 1, 2], 30)
+Z = np.eye(3)[Y] * 10 + GENERATOR.normal(size=(90, 3)) * 0.1
+
+
+def test_classes_that_lie_apart_are_read_without_error():
+    assert probe_accuracy(Z, Y, Z, Y) == knn_accuracy(Z, Y, Z, Y) == 1
+    assert with_few(probe_accuracy, Z, Y, Z, Y, seed=0) == with_few(knn_accuracy, Z, Y, Z, Y, seed=0) == 1
+
+
+def test_a_constant_code_is_guessed():
+    z = np.ones((90, 4), dtype=np.float32)
+    y = np.repeat([0, 1], [60, 30])
+    assert probe_accuracy(z, y, z, y) == pytest.approx(2 / 3)
+
+
+def test_a_line_cannot_read_what_neighbours_can():
+    # Exclusive or: no linear rule does better than chance, nearest neighbours are perfect.
+    corners = np.tile([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], (25, 1))
+    z = corners + GENERATOR.normal(size=corners.shape) * 0.02
+    y = np.tile([0, 1, 1, 0], 25)
+    assert probe_accuracy(z, y, z, y) < 0.8
+    assert knn_accuracy(z, y, z, y) == 1
+
+
+def test_as_scikit_learn_has_it():
+    x, y = load_iris(return_X_y=True)
+    order = np.random.default_rng(1).permutation(150)
+    sets = (x[order[:90]], y[order[:90]], x[order[90:]], y[order[90:]])
+    pipe = make_pipeline(StandardScaler(), LogisticRegression(C=1.0)).fit(*sets[:2])
+    assert probe_accuracy(*sets) == pipe.score(*sets[2:])
+    assert knn_accuracy(*sets, k=1) == KNeighborsClassifier(1).fit(*sets[:2]).score(*sets[2:])
+
+
+def test_the_probe_ignores_units_and_the_neighbours_do_not():
+    wild = np.hstack([Z, GENERATOR.normal(size=(90, 1)) * 1e4])
+    tame = wild * [1, 1, 1, 1e-4]
+    assert probe_accuracy(wild, Y, wild, Y) == probe_accuracy(tame, Y, tame, Y)
+    assert knn_accuracy(wild, Y, wild, Y) < knn_accuracy(tame, Y, tame, Y) == 1
+
+
+def test_an_element_that_only_rounds_is_not_blown_up():
+    noisy = np.hstack([Z, 1e-9 * np.eye(3)[GENERATOR.permutation(Y)]])
+    assert probe_accuracy(noisy, Y, Z[:, [0, 1, 2, 0, 0, 0]] * [1, 1, 1, 0, 0, 0], Y) == 1
+
+
+def test_k_is_how_many_vote():
+    known, y = np.array([[0.0], [1.0], [1.1]]), np.array([0, 1, 1])
+    asked = np.array([[0.1]])
+    assert knn_accuracy(known, y, asked, np.array([0]), k=1) == 1
+    assert knn_accuracy(known, y, asked, np.array([0]), k=3) == 0
+
+
+@pytest.mark.parametrize(("known", "winner"), [([0.0, 1.0, 3.0, 4.0], 7), ([1.0, 0.0, 3.0, 4.0], 2)])
+def test_a_tied_vote_goes_to_the_nearest(known, winner):
+    # Two votes each; the nearest known row has the class 7, then 2.
+    found = knn_accuracy(np.array(known)[:, None], np.array([7, 2, 2, 7]), np.zeros((1, 1)), np.array([winner]), k=4)
+    assert found == 1
+
+
+def test_nearest_are_in_order():
+    distances, numbers = nearest(np.array([[0.0], [5.0], [1.0]]), np.array([[0.4]]), k=2)
+    assert numbers.tolist() == [[0, 2]]
+    assert distances == pytest.approx(np.array([[0.4, 0.6]]), abs=1e-7)
+
+
+def test_fewer_rows_than_neighbours():
+    assert nearest(np.zeros((2, 3)), np.ones((1, 3)), k=5)[0].shape == (1, 2)
+    assert knn_accuracy(np.array([[0.0], [1.0]]), np.array([0, 1]), np.array([[0.1]]), np.array([0])) == 1
+
+
+def test_few_draws_that_many_of_each_class():
+    y = np.array([0] * 50 + [1] * 3 + [2] * 20)
+    picked = few(y, 10, seed=1)
+    assert np.bincount(y[picked]).tolist() == [10, 3, 10]
+    assert len(set(picked.tolist())) == 23
+    assert picked.tolist() == few(y, 10, seed=1).tolist() != few(y, 10, seed=2).tolist()
+
+
+def test_few_labels_know_less_and_the_number_counts():
+    noisy, asked = (np.eye(3)[Y] + GENERATOR.normal(size=(90, 3)) for _ in range(2))
+    one = with_few(probe_accuracy, noisy, Y, asked, Y, seed=0, rows=1)
+    assert one < probe_accuracy(noisy, Y, asked, Y)
+    assert one != with_few(probe_accuracy, noisy, Y, asked, Y, seed=0)
+    assert one != with_few(probe_accuracy, noisy, Y, asked, Y, seed=5, rows=1)
+    assert one == with_few(probe_accuracy, noisy, Y, asked, Y, seed=0, rows=1)
+
+
+def test_with_all_rows_few_is_all():
+    assert with_few(knn_accuracy, Z, Y, Z, Y, seed=0, rows=30) == knn_accuracy(Z, Y, Z, Y)
+
+
+def test_classes_missing_on_either_side():
+    seen = Y < 2
+    assert probe_accuracy(Z[seen], Y[seen], Z, Y) == knn_accuracy(Z[seen], Y[seen], Z, Y) == pytest.approx(2 / 3)
+    alone = Y == 1
+    assert probe_accuracy(Z[alone], Y[alone], Z, Y) == knn_accuracy(Z[alone], Y[alone], Z, Y) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.parametrize("accuracy", [probe_accuracy, knn_accuracy])
+def test_codes_that_are_not_finite_have_no_accuracy(accuracy, broken):
+    bad = Z.copy()
+    bad[3, 1] = broken
+    assert math.isnan(accuracy(bad, Y, Z, Y))
+    assert math.isnan(accuracy(Z, Y, bad, Y))
+    assert math.isnan(accuracy(Z[:0], Y[:0], Z, Y))
+    assert math.isnan(accuracy(Z, Y, Z[:0], Y[:0]))
