@@ -1,0 +1,86 @@
+"""From any real numbers to finite float32, or one line that says which cell stands in the way."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.raw import Raw
+from isthmus.data.wording import shown
+from isthmus.errors import BadInput
+
+BLOCK = 1 << 20
+COARSE = 0.01
+"""Largest rounding error that float32 may make, as a share of a column's range."""
+
+
+def numbers(raw: Raw) -> NDArray[np.float32]:
+    """The rows of ``raw`` as float32 (N, *D).
+
+    Raises
+    ------
+    BadInput
+        If a cell is missing, infinite or beyond the range of float32, or if a column varies too finely for float32.
+    """
+    rows = raw.x.reshape(len(raw.x), len(raw.columns))
+    out = np.empty(rows.shape, np.float32)
+    exact = np.can_cast(rows.dtype, np.float32, "safe")
+    low, high = np.full(rows.shape[1], np.inf), np.full(rows.shape[1], -np.inf)
+    error = np.zeros(rows.shape[1])
+    bad: list[tuple[int, int]] = []
+    count = 0
+    step = max(1, BLOCK // rows.shape[1])
+    for start in range(0, len(rows), step):
+        block, cast = rows[start : start + step], out[start : start + step]
+        with np.errstate(over="ignore", under="ignore"):  # what overflows is found and named below
+            cast[...] = block
+        wrong = ~np.isfinite(cast)
+        if wrong.any():
+            i, j = np.argwhere(wrong)[0].tolist()
+            bad, count = bad or [(start + i, j)], count + int(wrong.sum())
+        elif not exact and not bad:
+            wide = block.astype(np.float64)
+            np.minimum(low, wide.min(axis=0), out=low)
+            np.maximum(high, wide.max(axis=0), out=high)
+            np.maximum(error, np.abs(wide - cast).max(axis=0), out=error)
+    if bad:
+        raise BadInput(_not_finite(raw, rows, bad[0], count))
+    fine = np.flatnonzero((low < high) & (error / COARSE > high - low))
+    if len(fine):
+        j = int(fine[0])
+        raise BadInput(
+            f"{raw.place}: column {shown(raw.columns[j])} runs from {low[j]:.9g} to {high[j]:.9g}, steps too fine for "
+            "32-bit floats; subtract its minimum or give it another unit"
+        )
+    out += 0.0  # one zero: -0 and 0 are equal numbers and should be equal bytes
+    return out.reshape(raw.x.shape)
+
+
+def _not_finite(raw: Raw, rows: NDArray[np.generic], first: tuple[int, int], count: int) -> str:
+    value = float(rows[first])
+    where = raw.where(*first)
+    if np.isfinite(value):
+        return (
+            f"{raw.place}: {where}: {value:.6g} is beyond the range of 32-bit floats (3.4e38) or stands beside such "
+            f"values; {count} such cell{'s' * (count > 1)} in all; give the column another unit"
+        )
+    what = "missing (NaN)" if np.isnan(value) else "infinite"
+    others = "the only such cell" if count == 1 else f"{count} cells in all are missing or not finite"
+    return f"{raw.place}: {where}: the value is {what}; {others}; fill them in or drop these rows"
+
+
+def spelled(value: object) -> float | None:
+    """The number that a label or a cell is or spells; None for text, booleans, NaN and infinity.
+
+    Examples
+    --------
+    >>> spelled(" 1.5"), spelled("one"), spelled(True)
+    (1.5, None, None)
+    """
+    if isinstance(value, bool | bytes):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if np.isfinite(number) else None

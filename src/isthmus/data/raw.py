@@ -1,0 +1,64 @@
+"""What a format gives before values are checked: arrays, and the words for a place in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.wording import shown
+from isthmus.errors import BadInput
+
+LEAST_ROWS = 10
+"""Fewer rows can't be split into training, validation and test rows."""
+
+
+class Raw(NamedTuple):
+    """Rows as they stand in the source."""
+
+    place: str
+    """Head of every message: the file as given, or ``X``."""
+    x: NDArray[Any]
+    """Real numbers or booleans (N, *D)."""
+    y: Any
+    """One label for each row, of any type, or None."""
+    columns: tuple[str, ...]
+    """prod(D) names."""
+    where: Callable[[int, int | None], str]
+    """Words for row i (counted from 0) and element j of it: ``line 4, column 'age'``."""
+    classes: tuple[str, ...] = ()
+    """Names of the codes in ``y``, where the source brings codes and names; else they are made from ``y``."""
+
+
+def enough(place: str, rows: int, elements: int) -> None:
+    """Refuse data without rows or columns."""
+    if elements < 1:
+        raise BadInput(f"{place}: no columns to learn from (besides the label); at least 1 is needed")
+    if rows < LEAST_ROWS:
+        count = {0: "no rows", 1: "only 1 row"}.get(rows, f"only {rows} rows")
+        raise BadInput(
+            f"{place}: {count}; at least {LEAST_ROWS} are needed for training, validation and test; give more rows"
+        )
+
+
+def row_words(columns: tuple[str, ...], row: Callable[[int], str]) -> Callable[[int, int | None], str]:
+    """Words for a place: those of the row, and the column's name where an element is meant."""
+
+    def where(i: int, j: int | None) -> str:
+        return row(i) if j is None else f"{row(i)}, column {shown(columns[j])}"
+
+    return where
+
+
+def array_words(shape: tuple[int, ...], columns: tuple[str, ...], name: str) -> Callable[[int, int | None], str]:
+    """Words for a place in an array: the row counted from 1, the column's name, and the index to type."""
+
+    def where(i: int, j: int | None) -> str:
+        if j is None:
+            return f"row {i + 1} (index {i})"
+        index = ", ".join(str(int(k)) for k in (i, *np.unravel_index(j, shape)))
+        return f"row {i + 1}, column {shown(columns[j])} ({name}[{index}])"
+
+    return where

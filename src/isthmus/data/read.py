@@ -1,0 +1,159 @@
+"""One door for all data: a file, an array, a frame or a name comes in, a :class:`Dataset` goes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from isthmus.data.arrays import memory, npy_file, npz_file
+from isthmus.data.bundled import DATASETS, bundled
+from isthmus.data.dataset import Dataset
+from isthmus.data.files import check
+from isthmus.data.idx import NAME as IDX_NAME
+from isthmus.data.idx import idx
+from isthmus.data.labels import classes
+from isthmus.data.numbers import numbers
+from isthmus.data.raw import LEAST_ROWS, Raw
+from isthmus.data.table import frame, parquet
+from isthmus.data.text_table import text_table
+from isthmus.data.wording import meant, place, shown, some
+from isthmus.errors import BadInput
+
+__all__ = ["DATASETS", "read"]
+
+FORMATS: dict[str, Callable[[Path, str | None], Raw]] = {
+    ".csv": text_table,
+    ".csv.gz": text_table,
+    ".tsv": text_table,
+    ".tsv.gz": text_table,
+    ".parquet": parquet,
+    ".npz": npz_file,
+    ".npy": lambda path, label: _unlabelled(npy_file(path), label),
+    ".idx": lambda path, label: _unlabelled(idx(path), label),
+    ".idx.gz": lambda path, label: _unlabelled(idx(path), label),
+}
+
+
+def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: Any = None) -> Dataset:
+    """Read data of any supported kind.
+
+    Parameters
+    ----------
+    source : str, Path, array-like or frame
+        A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.npy``; ``.npz``; IDX, plain or ``.gz``), the name
+        of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame.
+    labels : array-like (N,), optional
+        One label for each row: texts, whole numbers or booleans. It takes the place of labels that the source brings.
+    label : str, optional
+        Instead of ``labels``: the column of a table, or the member of a ``.npz`` file, that holds them.
+    anomaly : str, optional
+        The class whose rows are anomalies.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    BadInput
+        If the data can't be used as given: one line with file, row, column and remedy.
+
+    Examples
+    --------
+    >>> read("iris").classes
+    ('setosa', 'versicolor', 'virginica')
+    >>> read(np.eye(12), labels=[0, 1] * 6, anomaly="1").y.tolist()
+    [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+    """
+    if labels is not None and label is not None:
+        raise BadInput("labels and label exclude each other: give the labels, or the name of their column")
+    if label is not None and not isinstance(label, str):
+        raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
+    name, raw = _open(source, label)
+    given = raw.y if labels is None else labels
+    if given is None:
+        codes, known = None, ()
+    elif labels is None and raw.classes:
+        codes, known = given, raw.classes
+    else:
+        codes, known = classes(raw, given)
+    x = numbers(raw)
+    told = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
+    described = str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+    return Dataset(name, x, codes, known, raw.columns, told, described)
+
+
+def _open(source: Any, label: str | None) -> tuple[str, Raw]:
+    """The short name of the source, and its rows before values are checked."""
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if isinstance(text, bytes):
+            text = os.fsdecode(text)
+        return (text, _unlabelled(bundled(text), label)) if text in DATASETS else _file(Path(text), label)
+    if source is None or isinstance(source, bool | int | float | dict | set):
+        raise BadInput(f"can't read data from a {type(source).__name__}; give a file, a name, an array or a frame")
+    held = nw.from_native(source, pass_through=True)
+    if isinstance(held, nw.LazyFrame):
+        raise BadInput("X: a lazy frame; give X.collect()")
+    if isinstance(held, nw.DataFrame):
+        return "X", frame(held, label)
+    return "X", _unlabelled(memory(source), label)
+
+
+def _unlabelled(raw: Raw, label: str | None) -> Raw:
+    """Refuse a column name where columns have none."""
+    if label is not None:
+        raise BadInput(
+            f"{raw.place}: label {shown(label)} names a column of a table or a member of a .npz file, and this is neither; "
+            "give the labels as a second array"
+        )
+    return raw
+
+
+def _file(path: Path, label: str | None) -> tuple[str, Raw]:
+    if not os.path.lexists(path):
+        raise _missing(path)
+    check(path)
+    lower = path.name.lower()
+    suffix = next((s for s in FORMATS if lower.endswith(s)), ".idx" if IDX_NAME.search(lower) else "")
+    if not suffix:
+        raise BadInput(
+            f"{place(path)}: the format is not known by this name; expected a name that ends in "
+            f"{', '.join(FORMATS)} or -ubyte(.gz); rename or convert the file"
+        )
+    stem = path.name[: -len(suffix)] if lower.endswith(suffix) else path.name.removesuffix(".gz")
+    return stem or "data", FORMATS[suffix](path, label)
+
+
+def _missing(path: Path) -> BadInput:
+    """No such file: what is near, among the bundled sets and the files of its folder."""
+    try:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    except OSError:
+        beside = []
+    near = meant(path.name, [*DATASETS, *beside])
+    return BadInput(f"{place(path)}: no such file or bundled data set{near or f'; bundled are {some(DATASETS)}'}")
+
+
+def _anomaly(where: str, codes: Any, known: tuple[str, ...], anomaly: Any) -> str:
+    """The name of the anomalous class, which must leave normal rows."""
+    name = str(anomaly)
+    if codes is None:
+        raise BadInput(
+            f"{where}: anomaly={shown(name)} names a class, but the data have no labels; give labels as well"
+        )
+    if name not in known:
+        raise BadInput(
+            f"{where}: no class {shown(name)} to be the anomaly{meant(name, known)}; the classes are {some(known)}"
+        )
+    normal = int((codes != known.index(name)).sum())
+    if normal < LEAST_ROWS:
+        raise BadInput(
+            f"{where}: with anomaly={shown(name)} only {normal} normal rows are left; at least {LEAST_ROWS} are needed to "
+            "learn what is normal; is it the right class?"
+        )
+    return name

@@ -1,0 +1,49 @@
+"""Names and values from foreign files, made fit for one line of an error message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def shown(value: object, width: int = 40) -> str:
+    """A foreign value in quotes, on one line, without control characters, shortened.
+
+    Examples
+    --------
+    >>> shown("two\\nlines"), shown("x" * 50, 8)
+    ("'two\\\\nlines'", "'xxxxxxx…'")
+    """
+    text = value if isinstance(value, str) else str(value)
+    return repr(text if len(text) <= width else text[: width - 1] + "…")
+
+
+def place(path: object) -> str:
+    """A path at the head of a message: as it is if it can be printed on one line."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def some(names: Iterable[object], limit: int = 6) -> str:
+    """A list of names, cut where it grows long.
+
+    Examples
+    --------
+    >>> some(["a", "b", "c"], limit=2)
+    "'a', 'b' and 1 more"
+    """
+    names = list(names)
+    text = ", ".join(shown(name) for name in names[:limit])
+    return text if len(names) <= limit else f"{text} and {len(names) - limit} more"
+
+
+def meant(name: str, choices: Iterable[str]) -> str:
+    """``; did you mean 'digits'?``, or nothing if no choice is close."""
+    close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(shown, close))}?" if close else ""
+
+
+def brief(error: BaseException) -> str:
+    """What another library's error says, on one short line."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    return " ".join(text.split())[:100] or type(error).__name__
