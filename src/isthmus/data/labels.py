@@ -31,6 +31,8 @@ def classes(raw: Raw, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     BadInput
         If a label is missing or not a class, or if all rows or hardly any two rows share one.
     """
+    if raw.classes and labels is raw.y:
+        return raw.y, raw.classes
     cells = _arrow(raw.place, labels)
     if len(cells) != len(raw.x):
         raise BadInput(f"{raw.place}: {len(cells)} labels for {len(raw.x)} rows; give one label for each row")

@@ -58,7 +58,7 @@ def array_words(shape: tuple[int, ...], columns: tuple[str, ...], name: str) -> 
     def where(i: int, j: int | None) -> str:
         if j is None:
             return f"row {i + 1} (index {i})"
-        index = ", ".join(str(int(k)) for k in (i, *np.unravel_index(j, shape)))
+        index = ", ".join(str(k) for k in (i, *np.stack(np.unravel_index(j, shape)).tolist()))
         return f"row {i + 1}, column {shown(columns[j])} ({name}[{index}])"
 
     return where

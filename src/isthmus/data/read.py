@@ -75,12 +75,7 @@ def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: 
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     name, raw = _open(source, label)
     given = raw.y if labels is None else labels
-    if given is None:
-        codes, known = None, ()
-    elif labels is None and raw.classes:
-        codes, known = given, raw.classes
-    else:
-        codes, known = classes(raw, given)
+    codes, known = (None, raw.classes) if given is None else classes(raw, given)
     x = numbers(raw)
     told = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     described = str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
@@ -108,8 +103,8 @@ def _unlabelled(raw: Raw, label: str | None) -> Raw:
     """Refuse a column name where columns have none."""
     if label is not None:
         raise BadInput(
-            f"{raw.place}: label {shown(label)} names a column of a table or a member of a .npz file, and this is neither; "
-            "give the labels as a second array"
+            f"{raw.place}: label {shown(label)} names a column of a table or a member of a .npz file, and this is "
+            "neither; give the labels as a second array"
         )
     return raw
 
@@ -125,14 +120,14 @@ def _file(path: Path, label: str | None) -> tuple[str, Raw]:
             f"{place(path)}: the format is not known by this name; expected a name that ends in "
             f"{', '.join(FORMATS)} or -ubyte(.gz); rename or convert the file"
         )
-    stem = path.name[: -len(suffix)] if lower.endswith(suffix) else path.name.removesuffix(".gz")
+    stem = path.name[: -len(suffix)] if lower.endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)
 
 
 def _missing(path: Path) -> BadInput:
     """No such file: what is near, among the bundled sets and the files of its folder."""
     try:
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = [p.name for p in path.parent.iterdir() if p.is_file() and not p.name.startswith(".")]
     except OSError:
         beside = []
     near = meant(path.name, [*DATASETS, *beside])
@@ -153,7 +148,7 @@ def _anomaly(where: str, codes: Any, known: tuple[str, ...], anomaly: Any) -> st
     normal = int((codes != known.index(name)).sum())
     if normal < LEAST_ROWS:
         raise BadInput(
-            f"{where}: with anomaly={shown(name)} only {normal} normal rows are left; at least {LEAST_ROWS} are needed to "
-            "learn what is normal; is it the right class?"
+            f"{where}: with anomaly={shown(name)} only {normal} normal rows are left; at least {LEAST_ROWS} are "
+            "needed to learn what is normal; is it the right class?"
         )
     return name

@@ -20,7 +20,8 @@ from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput
 
 INDEX = "__index_level_0__"
-Cells = pa.Array | pa.ChunkedArray
+Cells = Any
+"""An Arrow array, chunked or not."""
 Row = Callable[[int], str]
 
 
@@ -69,9 +70,7 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
     if label is None:
         return None
     if label not in names:
-        raise BadInput(
-            f"{where}: no label column {shown(label)}{meant(label, names)}; it has the columns {some(names)}"
-        )
+        raise BadInput(f"{where}: no label column {shown(label)}{meant(label, names)}; the columns are {some(names)}")
     return list(names).index(label)
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,8 +74,8 @@ def _is_data(names: list[str]) -> bool:
     values = [value for name in names if (value := spelled(name)) is not None]
     if len(values) * 2 <= len(names):
         return False
-    counted = values[0] in (0, 1) and all(b - a == 1 for a, b in zip(values, values[1:], strict=False))
-    rising = len(values) >= 8 and all(b > a for a, b in zip(values, values[1:], strict=False))
+    counted = values[0] in (0, 1) and all(b - a == 1 for a, b in pairwise(values))
+    rising = len(values) >= 8 and all(b > a for a, b in pairwise(values))
     return not (counted or rising)
 
 
