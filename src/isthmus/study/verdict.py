@@ -62,7 +62,7 @@ class FacetVerdict:
     pairs: tuple[Pair, ...] = ()
     """Every pair of the table; of two, the one with the better mean is ``a``."""
 
-    def pair(self, a: str, b: str) -> Pair:
+    def pair(self, a: str | None, b: str | None) -> Pair:
         """The evidence on ``a`` against ``b``, in that order."""
         for one in self.pairs:
             if (one.a, one.b) == (a, b):
