@@ -54,8 +54,11 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     Raises
     ------
     BadInput
-        If a weight is not finite: such a model serves nobody.
+        If a weight is not finite, or :func:`load` would refuse the manifest: a family that is not in our table.
     """
+    recipe = fitted.recipe.to_json()
+    if type(recipe_of(recipe)) is not type(fitted.recipe):
+        raise BadInput(f"only families of the table can be saved; got {type(fitted.recipe).__name__}")
     state = fitted.model.state_dict()
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     _finite("the model cannot be saved", tensors)
@@ -63,7 +66,7 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     manifest = Manifest(
         kind=KIND,
         format=FORMAT,
-        recipe=fitted.recipe.to_json(),
+        recipe=recipe,
         shape=list(fitted.shape),
         head=cast(Head, fitted.head),
         scaler=fitted.scaler.to_json(),
@@ -76,6 +79,7 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     text = seal(manifest.model_dump(mode="json"))
     if len(text) > MOST_MANIFEST:
         raise BadInput(f"{MANIFEST} would take {len(text)} bytes, {MOST_MANIFEST} at most: give shorter column names")
+    parse(Path(MANIFEST), text)  # what is written can be read
     return {TENSORS: weights, MANIFEST: text}
 
 

@@ -14,7 +14,7 @@ from isthmus.errors import BadInput
 
 FORMAT: Final = 1
 KIND: Final = "isthmus model"
-MOST_RECIPE = 8 << 10  # characters; bounds the number of layers a file can ask for
+MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
 
 
