@@ -63,7 +63,7 @@ def make(
     }
     data = {"name": name, "digest": "ab" * 32, "rows": 1797, "shape": list(shape), "images": len(shape) > 1}
     design = Design(
-        data=data | {"classes": list(classes), "anomaly": None},
+        data=data | {"classes": list(classes), "class_rows": [100] * len(classes), "anomaly": None},
         families=configs,
         facets=list(facets),
         skipped=dict(skipped or {}),

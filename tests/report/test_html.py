@@ -260,8 +260,8 @@ def test_a_diverged_family_is_excluded_with_its_reason_and_wins_nothing(
     assert "loss left all bounds at step 50" in page.text
     assert "ValueError: one <thing> went wrong" in page.text
     assert t("table.excluded_title") in page.text
-    assert t("table.reason_diverged", n=5, want=5) in page.text
-    assert t("table.reason_failed", n=1, want=5) in page.text
+    assert t("table.reason_diverged", n=5) in page.text
+    assert t("table.reason_failed", n=1) in page.text
     assert not re.search(r"\b(None|nan|inf)\b", page.text)
 
 

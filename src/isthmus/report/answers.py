@@ -10,18 +10,19 @@ from isthmus.report.words import Words
 BADGES = {
     "none": "none",
     "alone": "none",
-    "best": "best",
-    "best_pca": "pca",
-    "best_rival": "rival",
+    "autoencoder_best": "best",
+    "autoencoder_equal": "equal",
+    "autoencoder_undecided": "which",
+    "pca_best": "pca",
     "pca_enough": "pca",
-    "pca_enough_first": "pca",
+    "rival_best": "rival",
     "rival_enough": "rival",
-    "equal": "equal",
-    "undecided": "undecided",
-    "undecided_pca": "undecided",
+    "open": "undecided",
+    "unopposed_best": "best",
+    "unopposed_equal": "equal",
+    "unopposed_undecided": "undecided",
 }
-
-
+"""Each way a contest can end, and the badge (and colour) of its card."""
 MOST = 5
 """More names than this are not all said in one sentence."""
 
@@ -41,8 +42,8 @@ def answer(contest: Contest, t: Words, shown: Mapping[str, str]) -> Answer:
     """What this contest says, in one sentence, with the count of those that are beaten."""
     kind = BADGES[contest.kind]
     return Answer(
-        facet=t.name("facets", contest.facet),
-        question=t.name("questions", contest.facet, ""),
+        facet=t.name("facets", contest.verdict.facet),
+        question=t.name("questions", contest.verdict.facet, ""),
         kind=kind,
         badge=t("answer.badge_" + kind),
         sentence=_sentence(contest, t, shown),
@@ -58,33 +59,42 @@ def skipped(facet: str, reason: str, classes: int, t: Words) -> Answer:
 
 
 def _sentence(contest: Contest, t: Words, shown: Mapping[str, str]) -> str:
-    leader = contest.leader
-    if leader is None or leader.estimate is None:
-        return t("answer.none")
-    pca = next((s.estimate.mean for s in contest.ranked if s.name == "pca" and s.estimate), None)
-    near = contest.among("leader", "equal", "undecided")
+    verdict = contest.verdict
+
+    def told(name: str | None) -> dict[str, str]:
+        if name is None:
+            return {"name": "", "value": ""}
+        return {"name": shown[name], "value": number(verdict.means[name])}
+
+    leader, autoencoder, rival = told(verdict.leader), told(verdict.autoencoder), told(verdict.rival)
+    near = [shown[name] for name in contest.among("leader", "equal", "undecided")]
     return t(
         "answer." + contest.kind,
-        leader=shown[leader.name],
-        metric=t.name("metrics", contest.metric),
-        value=number(leader.estimate.mean),
-        pca_value=number(pca),
-        names=_few([shown[name] for name in near], t),
+        metric=t.name("metrics", verdict.metric),
+        leader=leader["name"],
+        value=leader["value"],
+        autoencoder=autoencoder["name"],
+        autoencoder_value=autoencoder["value"],
+        rival=rival["name"],
+        rival_value=rival["value"],
+        names=_few(near, t),
     )
 
 
 def _few(names: list[str], t: Words) -> str:
     """All names, or the first three and how many more."""
-    return (
-        t.phrase(names)
-        if len(names) <= MOST
-        else t("answer.others", names=t("page.comma").join(names[:3]), n=len(names) - 3)
-    )
+    if len(names) <= MOST:
+        return t.phrase(names)
+    return t("answer.others", names=t("page.comma").join(names[:3]), n=len(names) - 3)
 
 
 def _evidence(contest: Contest, t: Words) -> str:
+    """How many are beaten and, where it is open, what would close it."""
     others, worse = len(contest.ranked) - 1, len(contest.among("worse"))
-    if others < 1 or contest.kind in {"best", "best_pca", "best_rival"}:
+    if others < 1:
         return ""
-    count = t("answer.beaten", count=worse, others=others) if worse else t("answer.beaten_none", others=others)
-    return count + t("page.gap") + t("answer.more") if contest.kind.startswith("undecided") else count
+    said = [t("answer.beaten", count=worse, others=others)] if worse < others else []
+    if contest.kind == "open":
+        needed = contest.verdict.replicates_needed
+        said.append(t("answer.more_none") if needed is None else t("answer.more", n=needed))
+    return t("page.gap").join(said)

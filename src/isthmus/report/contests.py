@@ -1,11 +1,19 @@
 """One facet's contest as the page shows it: who leads, who is as good, who is worse, who was excluded and why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from isthmus.report.figures import Estimate
+import numpy as np
+
+from isthmus.metrics import METRICS
+from isthmus.report.figures import Estimate, plain
+from isthmus.report.words import Words
+from isthmus.study.stats import comparable, finite, interval
+from isthmus.study.verdict import FacetVerdict
 
 Record = Mapping[str, Any]
+FLAGS = ("constant_scorer", "untrained_scorer")
+"""Measurements that say with 1.0 that a score must not compete."""
 
 
 class Standing(NamedTuple):
@@ -18,21 +26,22 @@ class Standing(NamedTuple):
     estimate: Estimate | None = None
     """Mean and interval of the primary metric; None if excluded."""
     difference: Estimate | None = None
-    """This contestant minus the leader, in the metric's unit; None for the leader and the excluded."""
+    """This contestant minus the leader, in the metric's unit or, where metrics compare by ratio, as a share of the
+    leader's value; None for the leader and the excluded."""
     p_leader: float | None = None
+    """Probability that the leader is better beyond the rope."""
     p_equal: float | None = None
     p_other: float | None = None
     p_value: float | None = None
     reason: str = ""
+    """Why it is excluded, or what is missing of it."""
 
 
 class Contest(NamedTuple):
     """All contestants of one facet, best mean first, the excluded last."""
 
-    facet: str
-    metric: str
+    verdict: FacetVerdict
     higher: bool | None
-    rope: float
     standings: tuple[Standing, ...]
 
     @property
@@ -40,37 +49,95 @@ class Contest(NamedTuple):
         """Those that were not excluded."""
         return tuple(s for s in self.standings if s.relation != "excluded")
 
-    @property
-    def leader(self) -> Standing | None:
-        """The best mean, if anything was measured."""
-        return next((s for s in self.standings if s.relation == "leader"), None)
-
     def among(self, *relations: str) -> list[str]:
         """Names of those who stand so to the leader."""
         return [s.name for s in self.standings if s.relation in relations]
 
     @property
     def kind(self) -> str:
-        """How it ended: none, alone, best, best_pca, best_rival, pca_enough_first, pca_enough, rival_enough, equal,
-        undecided_pca or undecided. The first that is true, in the order in which a reader should hear it."""
-        leader, near, open_ = self.leader, self.among("equal"), self.among("undecided")
-        if leader is None:
+        """Which sentence tells how it ended: first whether an autoencoder is needed, then which."""
+        verdict = self.verdict
+        if verdict.leader is None:
             return "none"
-        if len(self.ranked) == 1:
+        if verdict.kind == "no evidence":
             return "alone"
-        if not near and not open_:
-            return "best_pca" if leader.name == "pca" else "best_rival" if leader.rival else "best"
-        if leader.name == "pca":
-            return "pca_enough_first" if not open_ else "undecided_pca"
-        if "pca" in near:
-            return "pca_enough"
-        if leader.rival and not open_:
-            return "rival_enough"
-        if open_:
-            return "undecided_pca" if "pca" in open_ else "undecided"
-        return "equal"
+        ends = {"better": "best", "practically equal": "equal", "undecided": "undecided"}
+        which = {
+            "autoencoder": f"autoencoder_{ends[verdict.kind]}",
+            "rival": "pca_best" if verdict.rival == "pca" else "rival_best",
+            "rival enough": "pca_enough" if verdict.rival == "pca" else "rival_enough",
+            "undecided": "open",
+            "no contest": f"unopposed_{ends[verdict.kind]}",
+        }
+        return which[verdict.outcome]
 
 
-def is_rival(name: str, records: Iterable[Record]) -> bool:
-    """PCA is a family by protocol and a rival by role; all else that is no family is a rival."""
-    return name == "pca" or any(r["job"]["name"] == name and r["job"]["kind"] == "rival" for r in records)
+def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:
+    """The contests of a study in the order of its facets."""
+    verdicts: Mapping[str, FacetVerdict] = study.verdict()
+    found = []
+    for facet in study.design["facets"]:
+        if facet in verdicts:
+            one = verdicts[facet]
+            higher = METRICS[one.metric].higher
+            found.append(Contest(one, higher, _standings(one, study.scores(facet), records, t)))
+    return found
+
+
+def estimate(values: Any, metric: str, test_fraction: float) -> Estimate | None:
+    """Mean and corrected 95 % interval over replicates; geometric where the metric compares by ratio."""
+    relative = metric in METRICS and METRICS[metric].relative
+    known = finite(comparable(finite(values), relative))
+    if not len(known):
+        return None
+    low, high = interval(known, test_fraction) or (None, None)
+    ends = [float(known.mean()), low, high]
+    mean, low, high = (None if end is None else float(np.exp(end)) if relative else end for end in ends)
+    return None if mean is None else Estimate(mean, low, high)
+
+
+def estimates(study: Any, contest: Contest, metrics: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+    """Every metric of every contestant of a facet: ``[contestant][metric]``, where there is a number."""
+    found: dict[str, dict[str, Estimate]] = {}
+    for metric in metrics:
+        for name, values in study.scores(contest.verdict.facet, metric).items():
+            one = estimate(values, metric, contest.verdict.test_fraction)
+            if one is not None:
+                found.setdefault(name, {})[metric] = one
+    return found
+
+
+def _standings(
+    verdict: FacetVerdict, scores: Mapping[str, Any], records: Sequence[Record], t: Words
+) -> tuple[Standing, ...]:
+    relations = {name: kind for kind in ("equal", "undecided", "worse") for name in getattr(verdict, kind)}
+    found = []
+    for name in verdict.means:
+        mean = estimate(scores[name], verdict.metric, verdict.test_fraction)
+        reason = _reason(name, verdict, records, "", t) if name in verdict.missing else ""
+        standing = Standing(name, name in verdict.rivals, relations.get(name, "leader"), mean, reason=reason)
+        if verdict.leader is not None and name != verdict.leader:
+            pair = verdict.pair(name, verdict.leader)
+            difference = None if pair.mean is None else Estimate(pair.mean, pair.low, pair.high)
+            standing = standing._replace(
+                difference=difference, p_leader=pair.worse, p_equal=pair.equal, p_other=pair.better, p_value=pair.p_holm
+            )
+        found.append(standing)
+    kinds = {r["job"]["name"]: r["job"]["kind"] for r in records}
+    for name, why in verdict.excluded.items():
+        rival = name == "pca" or kinds.get(name) == "rival"
+        found.append(Standing(name, rival, "excluded", reason=_reason(name, verdict, records, why, t)))
+    return tuple(found)
+
+
+def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], why: str, t: Words) -> str:
+    """What is known of the replicates without a number, in the reader's language."""
+    mine = [r for r in records if r["job"]["name"] == name and r["job"]["facet"] in (None, verdict.facet)]
+    views = {r["job"]["view"] for r in records if verdict.facet in r["facets"]}
+    ends = [r["status"] for r in mine if not views or r["job"]["view"] in views]
+    bad = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
+    facts = [r["facets"][verdict.facet]["metrics"] for r in mine if verdict.facet in r["facets"]]
+    bad += [t("table.reason_" + flag) for flag in FLAGS if any(fact.get(flag) for fact in facts)]
+    if not bad and name in verdict.missing:
+        bad = [t("table.reason_missing", n=verdict.missing[name])]
+    return t("page.stop").join(bad) or (plain(why, 300) if ends else t("table.reason_none"))

@@ -55,7 +55,7 @@ def label(text: object, most: int = 28) -> str:
     return html.escape(plain(text, most), quote=False)
 
 
-def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str) -> Figure:
+def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str, *, relative: bool = False) -> Figure:
     """Differences with intervals against the region of practical equivalence.
 
     Parameters
@@ -66,6 +66,8 @@ def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str) -
         Half-width of the grey band around zero.
     axis : str
         What the horizontal axis says.
+    relative : bool, default False
+        Whether differences are shares, to be read in per cent.
     """
     data = []
     for rival, colour in ((False, ACCENT), (True, QUIET)):
@@ -79,7 +81,7 @@ def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str) -
                     "y": [label(name) for name, _ in part],
                     "marker": {"color": colour, "size": 9, "symbol": "square" if rival else "circle"},
                     "error_x": _bars([e for _, e in part], colour),
-                    "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
+                    "hovertemplate": f"%{{y}}: %{{x:{'+.1%' if relative else '.4g'}}}<extra></extra>",
                 }
             )
     layout = _layout(height=70 + 30 * len(rows), xaxis=axis, yaxis="")
@@ -88,6 +90,8 @@ def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str) -
     low, high = min([*ends, -rope]), max([*ends, rope])
     pad = 0.06 * (high - low) or 1.0
     layout["xaxis"] |= {"zeroline": True, "range": [low - pad, high + pad]}
+    if relative:
+        layout["xaxis"] |= {"tickformat": "+.0%"}
     layout["shapes"] = [
         {
             "type": "rect",

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isthmus.metrics import METRICS
 from isthmus.report import tables
 from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
@@ -14,11 +13,6 @@ from isthmus.report.words import Words
 Record = Mapping[str, Any]
 FEW = 5
 """Fewer replicates than this deserve a warning."""
-
-
-def directions() -> dict[str, bool | None]:
-    """For each metric whether higher is better; None where neither end is."""
-    return {name: metric.higher for name, metric in METRICS.items()}
 
 
 def chosen(record: Record) -> Mapping[str, Any] | None:
@@ -90,13 +84,13 @@ def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
     heads = [("", []), *((t("method." + key), list[str]()) for key in ("metric", "rope", "criterion"))]
     rows = []
     for duel in duels:
-        metric = t.name("metrics", duel.metric)
+        metric = t.name("metrics", duel.verdict.metric)
         cells = [
             Cell(f"{metric} ({tables.direction(duel.higher, t)})", relation="text"),
-            Cell(f"±{duel.rope:g}"),
-            Cell(t.name("sees", duel.facet, BLANK), relation="text"),
+            Cell(tables.rope(duel)),
+            Cell(t.name("sees", duel.verdict.facet, BLANK), relation="text"),
         ]
-        rows.append(Row(t.name("facets", duel.facet), cells))
+        rows.append(Row(t.name("facets", duel.verdict.facet), cells))
     return Grid(t("method.purposes"), heads, rows)
 
 

@@ -4,10 +4,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from isthmus.metrics import METRICS
 from isthmus.report import answers, exhibits, figures, method, tables
-from isthmus.report.contests import Contest, contests, estimates
+from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
-from isthmus.report.figures import Figure, plain
+from isthmus.report.figures import Estimate, Figure, plain
 from isthmus.report.words import Words
 
 SHAPES = {
@@ -40,8 +41,8 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     design: Mapping[str, Any] = study.design
     records = _sorted(map(_plain, study.records), list(design["families"]))
     trained = [r for r in records if r["job"]["kind"] == "family"]
-    duels = contests(study, records)
-    shown = _shown(design, records, t)
+    duels = contests(study, records, t)
+    shown = _shown(design, duels, t)
     classes = [plain(c, 28) for c in design["data"].get("classes", ())]
     view = "normal" if trained and all(r["job"]["view"] == "normal" for r in trained) else "all"
     seen = [r for r in trained if r["job"]["view"] == view]
@@ -51,6 +52,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
     asked = [d for d in duels if d.ranked]
+    numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, shown, t),
@@ -59,14 +61,14 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "overview": tables.overview(asked, t, shown),
         "signs": list(tables.SIGNS.items()),
         "excluded": _excluded(duels, t, shown),
-        "details": [tables.details(d, estimates(d.facet, records), method.directions(), t, shown) for d in asked],
+        "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
         "evidence": _evidence(asked, gallery, t, shown),
         "curves": _curves(seen, gallery, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
         "maps": maps,
         "legend": _legend(labels) if labels and maps else [],
-        "scatters": _scatters(records, duels, gallery, t, shown),
+        "scatters": _scatters(numbers, duels, gallery, t, shown),
         "tunings": _tunings(trained, design, gallery, t, shown),
         "configurations": _configurations(seen, t, shown),
         "method": method.method(design, records, len(study.damaged), duels, t, shown),
@@ -103,9 +105,9 @@ def _sorted(records: Iterable[dict[str, Any]], families: Sequence[str]) -> list[
     return sorted(records, key=place)
 
 
-def _shown(design: Mapping[str, Any], records: Sequence[Record], t: Words) -> dict[str, str]:
+def _shown(design: Mapping[str, Any], duels: Sequence[Contest], t: Words) -> dict[str, str]:
     """What each contestant is called on the page, in the order of the design; names that coincide keep their own."""
-    names = list(dict.fromkeys([*design["families"], *(r["job"]["name"] for r in records)]))
+    names = list(dict.fromkeys([*design["families"], *(s.name for duel in duels for s in duel.standings)]))
     shown = {name: t.name("contestants", name, plain(name, 40)) for name in names}
     twice = {text for text in shown.values() if list(shown.values()).count(text) > 1}
     return {name: f"{text} ({plain(name, 40)})" if text in twice else text for name, text in shown.items()}
@@ -156,28 +158,38 @@ def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> l
     found: dict[tuple[str, str], list[str]] = {}
     for duel in duels:
         for s in duel.standings:
-            if s.relation == "excluded":
-                found.setdefault((s.name, s.reason), []).append(t.name("facets", duel.facet))
+            if s.reason:
+                found.setdefault((s.name, s.reason), []).append(t.name("facets", duel.verdict.facet))
     return [
         t("table.excluded_line", name=shown[name], facet=t.phrase(facets), reason=plain(reason, 300))
         for (name, reason), facets in found.items()
     ]
 
 
+def _metrics(duel: Contest, records: Sequence[Record]) -> list[str]:
+    """What a facet measured, its deciding metric first, then in the order of the table of metrics."""
+    facet, first = duel.verdict.facet, duel.verdict.metric
+    measured = {metric for r in records if facet in r["facets"] for metric in r["facets"][facet]["metrics"]}
+    order = [first, *METRICS, *sorted(measured)]
+    return [metric for metric in dict.fromkeys(order) if metric in measured and metric not in FLAGS]
+
+
 def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[dict[str, Any]]:
     found = []
     for duel in duels:
         rows = [(shown[s.name], s.difference, s.rival) for s in duel.ranked if s.difference is not None]
-        if not rows or duel.leader is None:
+        if not rows or duel.verdict.leader is None:
             continue
-        leader, metric = shown[duel.leader.name], t.name("metrics", duel.metric)
-        facet = t.name("facets", duel.facet)
+        leader, metric = shown[duel.verdict.leader], t.name("metrics", duel.verdict.metric)
+        facet = t.name("facets", duel.verdict.facet)
         axis = t("evidence.axis_higher" if duel.higher else "evidence.axis_lower", leader=leader, metric=metric)
+        half, relative = duel.verdict.rope, duel.verdict.relative
+        figure = figures.forest(rows, half, figures.label(axis, 90), relative=relative)
         found.append(
             {
                 "title": f"{facet}{t('page.colon')}{metric}",
-                "rope": t("evidence.rope", rope=f"{duel.rope:g}"),
-                "figure": gallery.add(figures.forest(rows, duel.rope, figures.label(axis, 90))),
+                "rope": t("evidence.rope", rope=tables.rope(duel)),
+                "figure": gallery.add(figure),
                 "alt": t("evidence.alt", facet=facet, n=len(rows), leader=leader),
                 "table": tables.evidence(duel, t, shown),
             }
@@ -231,9 +243,12 @@ def _legend(classes: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def _scatters(
-    records: Sequence[Record], duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]
+    every: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
+    duels: Sequence[Contest],
+    gallery: Gallery,
+    t: Words,
+    shown: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    every = {d.facet: estimates(d.facet, records) for d in duels}
     rival = {s.name: s.rival for d in duels for s in d.standings}
     found = []
     for key, (xfacet, xmetric), (yfacet, ymetric), log in (

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from isthmus.metrics import METRICS
 from isthmus.report.contests import Contest, Standing
 from isthmus.report.figures import Estimate, plain
 from isthmus.report.words import Words
@@ -82,6 +83,25 @@ def interval(estimate: Estimate | None, places: int | None = None) -> str:
     return f"{number(estimate.low, places)} … {number(estimate.high, places)}"
 
 
+def share(value: float | None) -> str:
+    """A difference that is a share, in per cent, with its sign.
+
+    Examples
+    --------
+    >>> share(0.1234), share(-0.5), share(0.0), share(None)
+    ('+12.3 %', '−50.0 %', '0.0 %', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return BLANK
+    return f"{value * 100:+,.1f} %".replace("-", "−") if value else "0.0 %"
+
+
+def rope(contest: Contest) -> str:
+    """The half-width of practical equivalence as people read it."""
+    half = contest.verdict.rope
+    return f"±{half * 100:g} %" if contest.verdict.relative else f"±{half:g}"
+
+
 def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> Grid:
     """Contestants down, facets across: mean, interval and standing of the primary metric."""
     heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
@@ -89,9 +109,8 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
     for contest in contests:
         places = decimals([s.estimate.mean for s in contest.ranked if s.estimate])
         columns.append({s.name: _standing(s, places, t) for s in contest.standings})
-        heads.append(
-            (t.name("facets", contest.facet), [t.name("metrics", contest.metric), direction(contest.higher, t)])
-        )
+        under = [t.name("metrics", contest.verdict.metric), direction(contest.higher, t)]
+        heads.append((t.name("facets", contest.verdict.facet), under))
     rows: list[Row] = []
     for name, rival in order(contests).items():
         cells = [column.get(name, Cell(BLANK)) for column in columns]
@@ -120,14 +139,13 @@ def direction(higher: bool | None, t: Words) -> str:
 def details(
     contest: Contest,
     estimates: Mapping[str, Mapping[str, Estimate]],
-    higher: Mapping[str, bool | None],
     t: Words,
     shown: Mapping[str, str],
 ) -> Grid:
     """All metrics of one facet: ``estimates[contestant][metric]``."""
     metrics = list(dict.fromkeys(metric for row in estimates.values() for metric in row))
     heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
-    heads += [(t.name("metrics", m), [direction(higher.get(m), t)]) for m in metrics]
+    heads += [(t.name("metrics", m), [direction(METRICS[m].higher, t)] if m in METRICS else []) for m in metrics]
     places = {m: decimals([row[m].mean for row in estimates.values() if m in row]) for m in metrics}
     rows: list[Row] = []
     for s in sorted(contest.standings, key=lambda s: s.rival):
@@ -137,7 +155,7 @@ def details(
             for m in metrics
         ]
         rows.append(Row(shown[s.name], cells, s.rival and not any(r.first_rival for r in rows)))
-    return Grid(t("table.details_caption", facet=t.name("facets", contest.facet)), heads, rows)
+    return Grid(t("table.details_caption", facet=t.name("facets", contest.verdict.facet)), heads, rows)
 
 
 def evidence(contest: Contest, t: Words, shown: Mapping[str, str]) -> Grid:
@@ -150,10 +168,8 @@ def evidence(contest: Contest, t: Words, shown: Mapping[str, str]) -> Grid:
         if s.difference is not None:
             chances = [Cell(chance(p)) for p in (s.p_leader, s.p_equal, s.p_other, s.p_value)]
             verdict = Cell(t("relation." + s.relation), relation=s.relation, sign=SIGNS[s.relation])
-            rows.append(
-                Row(shown[s.name], [Cell(number(s.difference.mean), interval(s.difference)), *chances, verdict])
-            )
-    return Grid(t.name("facets", contest.facet), heads, rows)
+            rows.append(Row(shown[s.name], [_difference(s.difference, contest.verdict.relative), *chances, verdict]))
+    return Grid(t.name("facets", contest.verdict.facet), heads, rows)
 
 
 def chance(p: float | None) -> str:
@@ -215,6 +231,12 @@ def _values(values: Sequence[Any]) -> str:
         middle = statistics.median(kept)
         return number(float(middle), 0 if all(isinstance(v, int) for v in kept) else None)
     return plain(", ".join(dict.fromkeys(str(v) for v in kept)))
+
+
+def _difference(d: Estimate, relative: bool) -> Cell:
+    if not relative:
+        return Cell(number(d.mean), interval(d))
+    return Cell(share(d.mean), "" if d.low is None else f"{share(d.low)} … {share(d.high)}")
 
 
 def _standing(s: Standing, places: int, t: Words) -> Cell:
