@@ -9,6 +9,7 @@ nothing is allocated before the declared shapes agree with what the recipe would
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import math
 import os
@@ -54,38 +55,47 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     Raises
     ------
     BadInput
-        If a weight is not finite, or :func:`load` would refuse the manifest: a family that is not in our table.
+        If :func:`load` would refuse it: a weight that is not finite, a family that is not in our table.
     """
-    recipe = fitted.recipe.to_json()
-    if type(recipe_of(recipe)) is not type(fitted.recipe):
+    if type(recipe_of(fitted.recipe.to_json())) is not type(fitted.recipe):
         raise BadInput(f"only families of the table can be saved; got {type(fitted.recipe).__name__}")
-    state = fitted.model.state_dict()
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    _finite("the model cannot be saved", tensors)
-    weights = safetensors.torch.save(tensors)
+    _finite("the model cannot be saved", fitted.model.state_dict())
+    members = _members(fitted)
+    size = len(members[MANIFEST])
+    if size > MOST_MANIFEST:
+        raise BadInput(f"{MANIFEST} would take {size} bytes, {MOST_MANIFEST} at most: give shorter column names")
+    parse(Path(MANIFEST), members[MANIFEST])
+    return members
+
+
+def artefact_bytes(fitted: Fitted) -> int:
+    """What the saved model takes on disk, in bytes."""
+    return sum(map(len, _members(fitted).values()))
+
+
+def _members(fitted: Fitted) -> dict[str, bytes]:
+    """As :func:`pack`, unchecked."""
+    state, outcome = fitted.model.state_dict(), fitted.outcome
+    weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in state.items()})
     manifest = Manifest(
         kind=KIND,
         format=FORMAT,
-        recipe=recipe,
+        recipe=fitted.recipe.to_json(),
         shape=list(fitted.shape),
         head=cast(Head, fitted.head),
         scaler=fitted.scaler.to_json(),
         columns=list(fitted.columns),
         plan=fitted.plan.to_json(),
-        outcome=Summary(status=fitted.outcome.status, steps=fitted.outcome.steps, best_step=fitted.outcome.best_step),
-        versions={package: version(package) for package in PACKAGES},
+        outcome=Summary(status=outcome.status, steps=outcome.steps, best_step=outcome.best_step),
+        versions=_versions(),
         tensors=Member(bytes=len(weights), sha256=hashlib.sha256(weights).hexdigest()),
     )
-    text = seal(manifest.model_dump(mode="json"))
-    if len(text) > MOST_MANIFEST:
-        raise BadInput(f"{MANIFEST} would take {len(text)} bytes, {MOST_MANIFEST} at most: give shorter column names")
-    parse(Path(MANIFEST), text)  # what is written can be read
-    return {TENSORS: weights, MANIFEST: text}
+    return {TENSORS: weights, MANIFEST: seal(manifest.model_dump(mode="json"))}
 
 
-def artefact_bytes(fitted: Fitted) -> int:
-    """What the saved model takes on disk, in bytes."""
-    return sum(map(len, pack(fitted).values()))
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in PACKAGES}
 
 
 def write(fitted: Fitted, folder: Path) -> None:
