@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import element_names
-from isthmus.data.files import bearable, parsing
+from isthmus.data.files import fits, honest, parsing
 from isthmus.data.raw import Raw, array_words, enough
 from isthmus.data.wording import brief, meant, place, shown, some
 from isthmus.errors import BadInput
@@ -43,7 +43,7 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
         raise BadInput(f"{where}: shape {x.shape}; expected rows x columns; {remedy if x.ndim else 'give an array'}")
     shape = x.shape[1:]
     enough(where, len(x), math.prod(shape))
-    bearable(where, 4 * x.size, x.nbytes, "give fewer rows")
+    fits(where, 4 * x.size)
     columns = element_names(shape)
     return Raw(where, x, y, columns, array_words(shape, columns, "X"))
 
@@ -132,7 +132,8 @@ def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) 
     if any(length < 0 for length in shape):
         raise BadInput(f"{where}: declares the shape {shape}; save the array again")
     declared, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
-    bearable(where, max(declared, 4 * math.prod(shape)), packed, "save it uncompressed with numpy.save")
+    fits(where, max(declared, 4 * math.prod(shape)))
+    honest(where, packed, declared, "save it with numpy.save")
     if declared != held:
         raise BadInput(
             f"{where}: declares {declared:,} bytes of numbers (shape {shape}) but holds {held:,}; fetch the file again"

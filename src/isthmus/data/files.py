@@ -41,26 +41,29 @@ def check(path: Path) -> None:
         raise BadInput(f"{place(path)}: the file is empty; check where it came from")
 
 
-def bearable(where: str, unpacked: int, packed: int, remedy: str) -> None:
-    """Refuse sizes that no honest file of this length has, before anything is allocated.
+def fits(where: str, size: int) -> None:
+    """Refuse data that would take more than ``LARGEST`` bytes, before anything is allocated."""
+    if size > LARGEST:
+        raise BadInput(
+            f"{where}: would take {size / 2**30:,.1f} GiB of memory; the limit is {LARGEST >> 30} GiB; give fewer rows"
+        )
+
+
+def honest(where: str, packed: int, unpacked: int, remedy: str) -> None:
+    """Refuse what unpacks to far more than honest data do: a file made to fill the memory.
 
     Parameters
     ----------
     where : str
         Head of the message.
-    unpacked, packed : int
-        Bytes in memory that the file declares, and bytes that it has on disk for them.
+    packed, unpacked : int
+        Bytes in the file, and bytes that they stand for.
     remedy : str
-        What to do if the data are honest.
+        What to do if the data are honest all the same.
     """
-    if unpacked > LARGEST:
-        raise BadInput(
-            f"{where}: would take {unpacked / 2**30:,.1f} GiB of memory; the limit is {LARGEST >> 30} GiB; "
-            "give fewer rows"
-        )
     if unpacked > SUSPECT and unpacked > PACKED * packed:
         raise BadInput(
-            f"{where}: {packed:,} bytes would unpack to {unpacked:,}, more than {PACKED} times as many; "
+            f"{where}: {packed:,} bytes would unpack to {unpacked:,} or more, over {PACKED} times as many; "
             f"if you trust the file, {remedy}"
         )
 
@@ -93,7 +96,7 @@ def content(path: Path, largest: int) -> bytes:
         while piece := stream.read(PIECE):
             pieces.append(piece)
             size += len(piece)
-            bearable(where, size, packed, "unpack it first")
+            honest(where, packed, size, "unpack it first")
             if size > largest:
                 raise BadInput(f"{where}: unpacks to more than {largest:,} bytes; give fewer rows")
     return b"".join(pieces)

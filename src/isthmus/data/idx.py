@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import element_names
-from isthmus.data.files import bearable, check, parsing
+from isthmus.data.files import check, fits, honest, parsing
 from isthmus.data.raw import Raw, array_words, enough
 from isthmus.data.wording import place
 from isthmus.errors import BadInput
@@ -69,8 +69,10 @@ def array(path: Path) -> NDArray[Any]:
         sizes = struct.unpack(f">{magic[3]}I", stream.read(4 * magic[3]))
         dtype = np.dtype(TYPES[magic[2]])
         expected = math.prod(sizes) * dtype.itemsize
-        bearable(where, max(expected, 4 * math.prod(sizes)), packed if gzipped else expected, "unpack it first")
-        if not gzipped and expected > packed:
+        fits(where, max(expected, 4 * math.prod(sizes)))
+        if gzipped:
+            honest(where, packed, expected, "unpack it first")
+        elif expected > packed:
             raise _cut(where, sizes, expected, packed - 4 - 4 * magic[3])
         data = stream.read(expected + 1)
     if len(data) != expected:

@@ -42,9 +42,9 @@ def classes(raw: Raw, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     elif pa.types.is_floating(cells.type):
         cells = pc.if_else(pc.is_finite(cells), cells, None)
     if cells.null_count:
-        i = int(np.flatnonzero(cells.is_null().to_numpy(zero_copy_only=False))[0])
+        where = raw.where(int(np.flatnonzero(cells.is_null().to_numpy(zero_copy_only=False))[0]), None)
         raise BadInput(
-            f"{raw.place}: {raw.where(i, None)}: the label is missing ({cells.null_count} of {len(cells)} are); "
+            f"{raw.place}: {where}: the label is missing; {cells.null_count} of {len(cells)} rows have none; "
             "fill them in or drop these rows"
         )
     coded = cells.dictionary_encode()

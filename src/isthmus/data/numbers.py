@@ -32,7 +32,7 @@ def numbers(raw: Raw) -> NDArray[np.float32]:
     step = max(1, BLOCK // rows.shape[1])
     for start in range(0, len(rows), step):
         block, cast = rows[start : start + step], out[start : start + step]
-        with np.errstate(over="ignore", under="ignore"):  # what overflows is found and named below
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what is not finite is named below
             cast[...] = block
         wrong = ~np.isfinite(cast)
         if wrong.any():
@@ -49,8 +49,8 @@ def numbers(raw: Raw) -> NDArray[np.float32]:
     if len(fine):
         j = int(fine[0])
         raise BadInput(
-            f"{raw.place}: column {shown(raw.columns[j])} runs from {low[j]:.9g} to {high[j]:.9g}, steps too fine for "
-            "32-bit floats; subtract its minimum or give it another unit"
+            f"{raw.place}: column {shown(raw.columns[j])} runs from {low[j]:.12g} to {high[j]:.12g}, steps too fine "
+            "for 32-bit floats; subtract its minimum or give it another unit"
         )
     out += 0.0  # one zero: -0 and 0 are equal numbers and should be equal bytes
     return out.reshape(raw.x.shape)
@@ -58,15 +58,13 @@ def numbers(raw: Raw) -> NDArray[np.float32]:
 
 def _not_finite(raw: Raw, rows: NDArray[np.generic], first: tuple[int, int], count: int) -> str:
     value = float(rows[first])
-    where = raw.where(*first)
+    where = f"{raw.place}: {raw.where(*first)}"
+    more = "" if count == 1 else f", the first of {count} cells without a usable number"
     if np.isfinite(value):
-        return (
-            f"{raw.place}: {where}: {value:.6g} is beyond the range of 32-bit floats (3.4e38) or stands beside such "
-            f"values; {count} such cell{'s' * (count > 1)} in all; give the column another unit"
-        )
-    what = "missing (NaN)" if np.isnan(value) else "infinite"
-    others = "the only such cell" if count == 1 else f"{count} cells in all are missing or not finite"
-    return f"{raw.place}: {where}: the value is {what}; {others}; fill them in or drop these rows"
+        return f"{where}: {value:.6g} is beyond 32-bit floats (3.4e38){more}; give the column another unit"
+    what = "missing" if np.isnan(value) else "infinite"
+    remedy = "fill it in or drop the row" if count == 1 else "fill them in or drop these rows"
+    return f"{where}: the value is {what}{more}; {remedy}"
 
 
 def spelled(value: object) -> float | None:

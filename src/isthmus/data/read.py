@@ -18,7 +18,7 @@ from isthmus.data.idx import idx
 from isthmus.data.labels import classes
 from isthmus.data.numbers import numbers
 from isthmus.data.raw import LEAST_ROWS, Raw
-from isthmus.data.table import frame, parquet
+from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput
@@ -78,7 +78,7 @@ def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: 
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
     x = numbers(raw)
     told = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
-    described = str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+    described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     return Dataset(name, x, codes, known, raw.columns, told, described)
 
 
@@ -90,8 +90,13 @@ def _open(source: Any, label: str | None) -> tuple[str, Raw]:
             text = os.fsdecode(text)
         return (text, _unlabelled(bundled(text), label)) if text in DATASETS else _file(Path(text), label)
     if source is None or isinstance(source, bool | int | float | dict | set):
-        raise BadInput(f"can't read data from a {type(source).__name__}; give a file, a name, an array or a frame")
-    held = nw.from_native(source, pass_through=True)
+        what = f"{shown(source)} ({type(source).__name__})"
+        raise BadInput(f"can't read data from {what}; give a file, a name, an array or a frame")
+    try:
+        held = nw.from_native(source, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        named("X", [str(name) for name in getattr(source, "column_names", source.columns)], label)
+        raise
     if isinstance(held, nw.LazyFrame):
         raise BadInput("X: a lazy frame; give X.collect()")
     if isinstance(held, nw.DataFrame):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from isthmus.data.files import bearable, parsing
+from isthmus.data.files import fits, honest, parsing
 from isthmus.data.numbers import spelled
 from isthmus.data.raw import Raw, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
@@ -76,11 +76,8 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
 
 def frame(source: nw.DataFrame[Any], label: str | None) -> Raw:
     """A pandas, polars or pyarrow frame."""
-    try:
-        names = [str(name) for name in source.columns]
-    except nw.exceptions.DuplicateError:
-        raise BadInput("X: several columns have the same name; rename or drop them") from None
-    bearable("X", 8 * len(source) * len(names), 8 * len(source) * len(names), "give fewer rows")
+    names = [str(name) for name in source.columns]
+    fits("X", 8 * len(source) * len(names))
     cells = []
     for name, series in zip(names, source.iter_columns(), strict=True):
         try:
@@ -103,7 +100,8 @@ def parquet(path: Path, label: str | None) -> Raw:
     where = place(path)
     with parsing(where, "a Parquet file"), pq.ParquetFile(path) as file:
         rows, names = file.metadata.num_rows, list(file.schema_arrow.names)
-        bearable(where, 8 * rows * len(names), path.stat().st_size, "save it as .npy")
+        fits(where, 8 * rows * len(names))
+        honest(where, path.stat().st_size, 8 * rows * len(names), "save it as .npy")
         named(where, names, label)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
     with parsing(where, "a Parquet file"), pq.ParquetFile(path, read_dictionary=texts) as file:
@@ -145,13 +143,24 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
         remedy = "write decimals with a point" if _decimal_comma(value) else "mend it, or drop the row or the column"
         return f"{words(first, texts[0])}: {shown(value)} is not a number; {remedy}"
     if isinstance(value, bytes):
-        return f"{words(first, texts[0])}: {shown(value)} is not UTF-8 text; save the file as UTF-8, or drop the column"
+        strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and not _is_utf8(cell.as_py()))
+        first, value = next(strays, (first, value))
+        readable = shown(value.decode("utf-8", errors="replace"))
+        return f"{words(first, texts[0])}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
     others = [columns[j] for j in texts[1:]]
     also = f" (and so do {some(others, 3)})" if others else ""
     return (
         f"{words(first, texts[0])}: {shown(value)} is text, and only numbers can be learnt from; "
         f"drop or encode this column{also}, or name it as the label (--label)"
     )
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decimal_comma(value: object) -> bool:

@@ -19,8 +19,9 @@ def shown(value: object, width: int = 40) -> str:
 
 
 def place(path: object) -> str:
-    """A path at the head of a message: as it is if it can be printed on one line."""
+    """A path at the head of a message: as it is if it can be printed on one line; its end if it is very long."""
     text = str(path)
+    text = text if len(text) <= 300 else f"…{text[-299:]}"
     return text if text.isprintable() else repr(text)
 
 
