@@ -57,8 +57,9 @@ class Manifest(_Strict):
 
 
 def seal(manifest: Mapping[str, Any]) -> bytes:
-    """The text of a manifest, closed with the SHA-256 of all that stands before."""
-    return closed(json.dumps(manifest, indent=1, allow_nan=False).encode()[:-2])
+    """The text of a manifest, a line for each key, closed with the SHA-256 of all that stands before."""
+    lines = (f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in manifest.items())
+    return closed(("{\n" + ",\n".join(lines)).encode())
 
 
 def closed(text: bytes) -> bytes:
