@@ -43,7 +43,10 @@ SPECIAL = {
     "contractive tied": ("contractive", {"tied": True}),
     "contractive tanh": ("contractive", {"code_activation": "tanh"}),
     "contractive jvp": ("contractive", {"estimator": "jvp", "hidden": (5,), "activation": "tanh"}),
-    "contractive exact tied": ("contractive", {"tied": True, "hidden": (5,), "activation": "tanh"}),
+    "contractive exact tied": (
+        "contractive",
+        {"estimator": "exact", "tied": True, "hidden": (5,), "activation": "tanh"},
+    ),
     "topk with dead units": ("topk", {"dead_after": 1, "k": 1, "latents": 8}),
     "vae warm-up": ("vae", {"warmup": 2}),
     "vq positions": ("vq", {"width": 2, "codes": 5, "latents": 6}),

@@ -39,7 +39,7 @@ class Contractive(Recipe):
         0.03, "Weight of the squared norm of the Jacobian (lambda).", search=Range(0.003, 1.0, log=True), stacks=True
     )
     estimator: str = knob(
-        "exact", "Jacobian norm of an encoder with hidden layers: exact, or jvp (one random direction for each row)."
+        "jvp", "Jacobian norm of an encoder with hidden layers: jvp (one random direction for each row), or exact."
     )
 
     def _check(self) -> None:
