@@ -43,7 +43,7 @@ SPECIAL = {
     "contractive tied": ("contractive", {"tied": True}),
     "contractive tanh": ("contractive", {"code_activation": "tanh"}),
     "contractive jvp": ("contractive", {"estimator": "jvp", "hidden": (5,), "activation": "tanh"}),
-    "contractive exact tied": (
+    "contractive exact": (
         "contractive",
         {"estimator": "exact", "tied": True, "hidden": (5,), "activation": "tanh"},
     ),
