@@ -8,7 +8,16 @@ from isthmus.metrics.cost import REPEATS, SHORTEST, flops, seconds
 def test_a_product_counts_two_for_each_multiply_add():
     net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8))
     assert flops(lambda: net(torch.zeros(3, 64))) == 3 * 2 * (64 * 32 + 32 * 8)
+    with torch.no_grad():
+        assert flops(lambda: net(torch.zeros(3, 64))) == 3 * 2 * (64 * 32 + 32 * 8)
     assert flops(lambda: torch.zeros(4).exp()) == 0
+
+
+def test_stacked_products_and_convolutions_count_too():
+    assert flops(lambda: torch.zeros(5, 2, 3) @ torch.zeros(5, 3, 4)) == 5 * 2 * (2 * 3 * 4)
+    assert flops(lambda: torch.baddbmm(torch.zeros(2, 4), torch.zeros(5, 2, 3), torch.zeros(5, 3, 4))) == 240
+    image, kernel = torch.zeros(1, 3, 8, 8), torch.zeros(6, 3, 3, 3)
+    assert flops(lambda: torch.nn.functional.conv2d(image, kernel)) == 2 * 6 * 6 * 6 * 3 * 3 * 3
 
 
 class Clock:

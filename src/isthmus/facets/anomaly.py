@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
 
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Facet, Parts, Subject, row_error, validation_error
@@ -84,6 +83,8 @@ def rounding(parts: Parts) -> float:
 
 def isolation_forest(parts: Parts) -> Scores:
     """How few random cuts isolate each test row, (n,); 100 trees."""
+    from sklearn.ensemble import IsolationForest
+
     forest = IsolationForest(n_estimators=100, random_state=parts.seed % 2**32, n_jobs=1)
     return -forest.fit(_flat(parts.train.x)).score_samples(_flat(parts.test.x))
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestNeighbors
 
 from isthmus.seeds import seed as hashed
 
@@ -27,6 +25,8 @@ def nearest(known: Codes, asked: Codes, k: int = NEIGHBOURS) -> tuple[NDArray[np
 
     ``known`` (n, L), ``asked`` (m, L) -> (m, k) and (m, k). Every pair is compared: nothing is approximate.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     finder = NearestNeighbors(n_neighbors=min(k, len(known)), algorithm="brute", metric="euclidean")
     distances, numbers = finder.fit(_wide(known)).kneighbors(_wide(asked))
     return distances, numbers
@@ -62,6 +62,8 @@ def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -
     spread is below a millionth of the widest one's counts as constant. ``train`` (n, L), ``test`` (m, L), labels (n,)
     and (m,) -> share, or NaN if something is not finite or empty.
     """
+    from sklearn.linear_model import LogisticRegression
+
     if not _usable(train, test):
         return math.nan
     if len(np.unique(train_y)) < 2:
