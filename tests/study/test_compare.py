@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-from isthmus.data.read import read
 from safetensors.numpy import load_file
 
+from isthmus.data.read import read
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.facets import FACETS
 from isthmus.study.compare import compare, outline
@@ -216,6 +216,58 @@ def test_a_diverged_family_is_marked_and_has_no_score(tmp_path):
     assert np.isnan(study.scores("reconstruction")["plain"]).all()
     assert np.isfinite(study.scores("reconstruction")["pca"]).all()
     assert "NaN" not in "".join(p.read_text() for p in study.folder.rglob("*.json"))
+    verdict = study.verdict()["reconstruction"]
+    assert verdict.excluded == {"plain": "training diverged in 2 of 2 replicates"}
+    assert (verdict.kind, verdict.leader) == ("no evidence", "pca")
+
+
+def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
+    for facet, verdict in study.verdict().items():
+        assert (verdict.facet, verdict.metric) == (facet, FACETS[facet].primary)
+        assert set(verdict.means) == set(study.contenders(facet))
+        assert set(verdict.rivals) == {"pca", *FACETS[facet].rivals}
+        assert verdict.autoencoder in {"plain", "topk"}
+        for name, values in study.scores(facet).items():
+            assert verdict.means[name] == pytest.approx(values.mean())
+    assert study.verdict()["reconstruction"].test_fraction == pytest.approx(30 / 90)
+    assert study.verdict()["anomaly"].test_fraction == pytest.approx(30 / 60, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"), [("constant_scorer", "scores rank nothing"), ("untrained_scorer", "model learned nothing")]
+)
+def test_a_scorer_that_is_none_is_excluded_with_the_reason(study, flag, words):
+    def mark(record):
+        if (record.job.name, record.job.view, record.job.replicate) != ("topk", "normal", 1):
+            return record
+        choice = record.facets["anomaly"]
+        marked = choice.model_copy(update={"metrics": {**choice.metrics, flag: 1.0}})
+        return record.model_copy(update={"facets": {"anomaly": marked}})
+
+    doubted = Study(study.folder)
+    doubted.records = [mark(record) for record in study.records]
+    verdict = doubted.verdict()["anomaly"]
+    assert verdict.excluded == {"topk": f"{words} in 1 of 2 replicates"}
+    assert "topk" not in verdict.means
+    assert not doubted.verdict()["reconstruction"].excluded
+    assert f'<td title="{words} in 1 of 2 replicates">excluded</td>' in doubted._repr_html_()
+
+
+def test_a_study_speaks_for_itself_in_text_and_in_notebooks(study):
+    text, page = repr(study), study._repr_html_()
+    assert text.startswith(f"Study of iris: {study.total} of {study.total} runs; 3 families, 2 replicates\n")
+    assert all(line in text for line in study.recommendation())
+    assert study.recommendation("zh") != study.recommendation()
+    assert page.count("<tr>") == 1 + len({*study.contenders("reconstruction"), *study.contenders("anomaly")})
+    hostile = Study(study.folder)
+    hostile.plan.data["name"] = "<script>alert(1)</script>"
+    assert "<script>" not in hostile._repr_html_()
+
+
+def test_a_report_lies_in_the_folder_or_where_asked(study, tmp_path):
+    assert study.report(tmp_path / "page.html", lang="zh") == tmp_path / "page.html"
+    assert 'lang="zh' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert study.report() == study.folder / "report.html"
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])

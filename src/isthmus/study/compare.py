@@ -59,7 +59,8 @@ def outline(
     plan = plan or Plan()
     data = read(source, labels, label=label, anomaly=anomaly)
     folder = Path(out if out is not None else f"isthmus-{_slug(data.name)}").absolute()
-    note = {"source": data.source, "budget": None if budget is None else seconds(budget), "command": command}
+    limit = None if budget is None else seconds(budget)
+    note = {"source": data.source, "budget": limit, "command": command}
     options: dict[str, Any] = {
         "families": families,
         "facets": facets,
@@ -73,8 +74,8 @@ def outline(
     for job in planned.jobs():
         if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
             rows(job, data)  # refuses data that cannot be split before anything is written
-    if note["budget"] is not None:
-        bought = _bought_before(folder, note["budget"]) or afford(data, planned, note["budget"], workers=jobs)
+    if limit is not None:
+        bought = _bought_before(folder, limit) or afford(data, planned, limit, workers=jobs)
         planned = design(data, plan=replace(plan, steps=bought), **options)
     return Outline(data, planned, folder, note)
 

@@ -185,7 +185,7 @@ def design(
     latents = usual[0] if latents is None else latents
     hidden = usual[1] if hidden is None else tuple(hidden)
     asked, skipped = _facets(facets, data)
-    matched = {name: _match(name, r, latents, hidden) for name, r in _families(families).items()}
+    matched = {name: match(name, r, latents, hidden) for name, r in _families(families).items()}
     return Design(
         data={
             "name": data.name,
@@ -262,7 +262,7 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
     return chosen if RIVAL_FAMILY in chosen else {**chosen, RIVAL_FAMILY: named(RIVAL_FAMILY)}
 
 
-def _match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> Recipe:
+def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> Recipe:
     """The recipe at the capacity of the study. A capacity that its owner set to something else is refused, not lost."""
     usual = {field: f.default for field, f in type(chosen).__dataclass_fields__.items()}
     wanted: dict[str, Any] = {"latents": latents} | ({} if chosen.backbone == "linear" else {"hidden": hidden})

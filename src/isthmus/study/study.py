@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +15,16 @@ from numpy.typing import NDArray
 
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.facets import FACETS
+from isthmus.metrics import METRICS
 from isthmus.ship import artefact
-from isthmus.study.design import Design
+from isthmus.study.design import RIVAL_FAMILY, Design
 from isthmus.study.record import Record
+from isthmus.study.sentences import recommend
 from isthmus.study.store import Store
+from isthmus.study.verdict import FacetVerdict, judge
 from isthmus.train.fitted import Fitted
 
+FLAGS = {"constant_scorer": "scores rank nothing", "untrained_scorer": "model learned nothing"}
 FRAME = ("facet", "metric", "contender", "kind", "view", "replicate", "left_out", "config", "value", "status")
 
 
@@ -103,6 +108,52 @@ class Study:
                 table[record.job.name][record.job.replicate] = value
         return table
 
+    def verdict(self) -> dict[str, FacetVerdict]:
+        """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
+
+        PCA counts among the rivals. A contender that diverged in a replicate, or whose anomaly scores come from a
+        constant or an untrained scorer, is not compared; the verdict says so. Runs that are not done count as missing.
+        """
+        found = {}
+        for name in self.plan.facets:
+            facet, metric = FACETS[name], METRICS[FACETS[name].primary]
+            found[name] = judge(
+                self.scores(name),
+                metric=metric.name,
+                higher=bool(metric.higher),
+                rope=metric.rope,
+                relative=metric.relative,
+                rivals={RIVAL_FAMILY, *facet.rivals},
+                test_fraction=self._test_fraction(facet.view),
+                excluded=self._excluded(name),
+                facet=name,
+            )
+        return found
+
+    def recommendation(self, lang: str = "en") -> list[str]:
+        """What to take for each purpose, one plain line each, and where the facets agree or pull apart."""
+        return recommend(self.verdict().values(), lang)
+
+    def _test_fraction(self, view: str) -> float:
+        """Test rows per training row, on average over the runs of a view."""
+        sizes = [record.sizes for record in self.records if record.job.view == view and record.sizes]
+        return float(np.mean([one["test"] / one["train"] for one in sizes])) if sizes else 0.0
+
+    def _excluded(self, facet: str) -> dict[str, str]:
+        """Who must not be compared, and why."""
+        reasons: dict[str, list[str]] = {}
+        for record in self.records:
+            if record.job.view != FACETS[facet].view or record.job.facet not in (None, facet):
+                continue
+            metrics = record.facets[facet].metrics if facet in record.facets else {}
+            ills = [text for flag, text in FLAGS.items() if metrics.get(flag)]
+            if record.status == "diverged" or (record.status == "ok" and not metrics):
+                ills = ["training diverged"]
+            if ills:
+                reasons.setdefault(record.job.name, []).append(ills[0])
+        count = self.plan.replicates
+        return {who: f"{ills[0]} in {len(ills)} of {count} replicates" for who, ills in reasons.items()}
+
     def to_frame(self, kind: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
         """Every test score, one row each.
 
@@ -174,6 +225,38 @@ class Study:
         Path
             The file.
         """
-        from isthmus.report import html as page  # the report stands above the study; this is the one door to it
+        from isthmus.report import html  # the report stands above the study; this is the one door to it
 
-        return page.write(self, self.folder / "report.html" if path is None else path, lang)
+        return html.write(self, self.folder / "report.html" if path is None else path, lang)
+
+    def __repr__(self) -> str:
+        return "\n".join([self._headline(), *self.recommendation()])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the recommendation, then a row for each contender with its mean in each facet."""
+        verdicts = self.verdict()
+        heads = "".join(f"<th>{escape(name)}<br><small>{escape(v.metric)}</small></th>" for name, v in verdicts.items())
+        names = dict.fromkeys(name for facet in verdicts for name in self.contenders(facet))
+        cells = {name: "".join(_cell(name, v) for v in verdicts.values()) for name in names}
+        rows = "".join(f"<tr><th>{escape(name)}</th>{row}</tr>" for name, row in cells.items())
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self.recommendation())
+        head = escape(self._headline())
+        return (
+            f"<p>{head}</p><ul>{lines}</ul><table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    def _headline(self) -> str:
+        name, families, replicates = self.plan.data["name"], len(self.plan.families), self.plan.replicates
+        return (
+            f"Study of {name}: {len(self.records)} of {self.total} runs; {families} families, {replicates} replicates"
+        )
+
+
+def _cell(name: str, verdict: FacetVerdict) -> str:
+    """A mean; the leader's is bold; who was excluded says why when pointed at."""
+    if name in verdict.excluded:
+        return f'<td title="{escape(verdict.excluded[name])}">excluded</td>'
+    if name not in verdict.means:
+        return "<td></td>"
+    text = f"{verdict.means[name]:.3g}"
+    return f"<td><b>{text}</b></td>" if name == verdict.leader else f"<td>{text}</td>"
