@@ -10,7 +10,7 @@ scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -25,6 +25,8 @@ SURE = 0.95
 """Posterior probability from which a claim is made."""
 ALPHA = 0.05
 """Level of the Holm-adjusted p-values."""
+SAME = 1e-6
+"""Changes of a score up to this are rounding."""
 TINY = 1e-12
 """Ratios are taken of values floored here: below the square of single-precision rounding nothing is measured."""
 
@@ -90,7 +92,7 @@ class Pair:
         )
 
 
-def corrected_variance(differences: ArrayLike, test_fraction: float) -> float:
+def corrected_variance(differences: ArrayLike, test_fraction: float, grain: float = 0.0) -> float:
     """Variance of the mean of paired differences from overlapping training sets.
 
     Parameters
@@ -99,6 +101,9 @@ def corrected_variance(differences: ArrayLike, test_fraction: float) -> float:
         Finite; R of at least 2.
     test_fraction : float
         Test rows per training row, ``n_test / n_train``. With 0 this is the textbook variance of a mean.
+    grain : float, default 0
+        Steps in which the scores come, see :func:`steps`. The sample variance then counts as at least that of two
+        roundings, ``grain**2 / 6``, however well a few differences happen to agree.
 
     References
     ----------
@@ -110,10 +115,33 @@ def corrected_variance(differences: ArrayLike, test_fraction: float) -> float:
     0.8333333333333333
     """
     d = np.asarray(differences, dtype=np.float64)
-    return float((1 / len(d) + test_fraction) * np.var(d, ddof=1))
+    return float((1 / len(d) + test_fraction) * max(float(np.var(d, ddof=1)), grain**2 / 6))
 
 
-def interval(values: ArrayLike, test_fraction: float, level: float = 0.95) -> tuple[float, float] | None:
+def steps(table: Iterable[Floats]) -> float:
+    """The steps in which a metric comes: what divides all changes of a contender's score from replicate to replicate.
+
+    Accuracy on 36 test rows comes in steps of 1/36. A few differences of such scores easily agree by chance, which
+    would leave no variance and every certainty. For fine metrics the result is of the order of 1e-6, for counts that are the
+    same in all replicates it is 0: neither matters.
+
+    Examples
+    --------
+    >>> steps([np.array([0.75, 0.5, 1.25]), np.array([0.1, 0.1, 0.1])])
+    0.25
+    """
+    found = 0.0
+    for gap in np.concatenate([np.diff(np.sort(finite(x))) for x in table] or [np.zeros(0)]):
+        a, b = max(found, float(gap)), min(found, float(gap))
+        while b > SAME:
+            a, b = b, min(a % b, b - a % b)
+        found = a
+    return found if found > SAME else 0.0
+
+
+def interval(
+    values: ArrayLike, test_fraction: float, level: float = 0.95, grain: float = 0.0
+) -> tuple[float, float] | None:
     """Corrected t interval of the mean of one contender's scores, or of differences; None for fewer than 2 values.
 
     Values that are not finite are left out.
@@ -121,11 +149,11 @@ def interval(values: ArrayLike, test_fraction: float, level: float = 0.95) -> tu
     d = finite(values)
     if len(d) < 2:
         return None
-    half = float(special.stdtrit(len(d) - 1, (1 + level) / 2)) * math.sqrt(corrected_variance(d, test_fraction))
+    half = float(special.stdtrit(len(d) - 1, (1 + level) / 2)) * math.sqrt(corrected_variance(d, test_fraction, grain))
     return float(d.mean()) - half, float(d.mean()) + half
 
 
-def p_value(differences: ArrayLike, test_fraction: float) -> float | None:
+def p_value(differences: ArrayLike, test_fraction: float, grain: float = 0.0) -> float | None:
     """Two-sided p-value of the corrected t-test that the mean difference is 0; None for fewer than 2 values.
 
     Differences that are all the same leave no variance: p is 1 if they are 0, else 0.
@@ -133,13 +161,13 @@ def p_value(differences: ArrayLike, test_fraction: float) -> float | None:
     d = finite(differences)
     if len(d) < 2:
         return None
-    mean, scale = float(d.mean()), math.sqrt(corrected_variance(d, test_fraction))
+    mean, scale = float(d.mean()), math.sqrt(corrected_variance(d, test_fraction, grain))
     if scale == 0:
         return float(mean == 0)
     return float(2 * special.stdtr(len(d) - 1, -abs(mean) / scale))
 
 
-def masses(differences: ArrayLike, rope: float, test_fraction: float) -> Masses | None:
+def masses(differences: ArrayLike, rope: float, test_fraction: float, grain: float = 0.0) -> Masses | None:
     """Bayesian correlated t-test; None for fewer than 2 values.
 
     Parameters
@@ -150,6 +178,8 @@ def masses(differences: ArrayLike, rope: float, test_fraction: float) -> Masses 
         Half-width of practical equivalence. Differences that are all the same put the whole mass where they lie.
     test_fraction : float
         ``n_test / n_train``.
+    grain : float, default 0
+        As in :func:`corrected_variance`.
 
     References
     ----------
@@ -164,7 +194,7 @@ def masses(differences: ArrayLike, rope: float, test_fraction: float) -> Masses 
     d = finite(differences)
     if len(d) < 2:
         return None
-    mean, scale = float(d.mean()), math.sqrt(corrected_variance(d, test_fraction))
+    mean, scale = float(d.mean()), math.sqrt(corrected_variance(d, test_fraction, grain))
     if scale == 0:
         return Masses(float(mean < -rope), float(abs(mean) <= rope), float(mean > rope))
     left = float(special.stdtr(len(d) - 1, (-rope - mean) / scale))
@@ -216,8 +246,8 @@ def pairs(
         Compare logarithms; values are floored at 1e-12.
     """
     table = {name: comparable(values, relative) for name, values in scores.items()}
-    width = math.log1p(rope) if relative else rope
-    made = [_pair(a, b, table[a], table[b], width, higher, test_fraction, relative) for a, b in combinations(table, 2)]
+    rules = _Rules(math.log1p(rope) if relative else rope, higher, test_fraction, relative, steps(table.values()))
+    made = [_pair(a, b, table[a], table[b], rules) for a, b in combinations(table, 2)]
     return tuple(replace(pair, p_holm=p) for pair, p in zip(made, holm([pair.p for pair in made]), strict=True))
 
 
@@ -229,7 +259,13 @@ def comparable(values: Values, relative: bool) -> Floats:
 
 
 def replicates_to_decide(
-    differences: ArrayLike, rope: float, test_fraction: float, *, tests: float = 1.0, most: int = 100
+    differences: ArrayLike,
+    rope: float,
+    test_fraction: float,
+    *,
+    tests: float = 1.0,
+    grain: float = 0.0,
+    most: int = 100,
 ) -> int | None:
     """About how many replicates would tell whether the right side is better, if mean and spread stay as they are.
 
@@ -241,6 +277,8 @@ def replicates_to_decide(
         As in :func:`masses`.
     tests : float, default 1
         What Holm multiplied this p-value by.
+    grain : float, default 0
+        As in :func:`corrected_variance`.
     most : int, default 100
         Where the search ends. The corrected variance does not shrink to 0 with more replicates of one data set, so
         some questions cannot be decided by them at all.
@@ -253,7 +291,7 @@ def replicates_to_decide(
     d = finite(differences)
     if len(d) < 2:
         return None
-    mean, spread = float(d.mean()), float(d.std(ddof=1))
+    mean, spread = float(d.mean()), max(float(d.std(ddof=1)), grain / math.sqrt(6))
     for n in range(len(d) + 1, most + 1):
         scale = spread * math.sqrt(1 / n + test_fraction)
         if scale == 0:
@@ -265,25 +303,31 @@ def replicates_to_decide(
     return None
 
 
-def _pair(
-    a: str, b: str, x: Floats, y: Floats, rope: float, higher: bool, test_fraction: float, relative: bool
-) -> Pair:
+class _Rules(NamedTuple):
+    rope: float
+    higher: bool
+    test_fraction: float
+    relative: bool
+    grain: float
+
+
+def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
     d = finite(x - y)
-    low, high = interval(d, test_fraction) or (None, None)
-    left, equal, right = masses(d, rope, test_fraction) or (None, None, None)
+    low, high = interval(d, rules.test_fraction, grain=rules.grain) or (None, None)
+    left, equal, right = masses(d, rules.rope, rules.test_fraction, rules.grain) or (None, None, None)
     return Pair(
         a=a,
         b=b,
         n=len(d),
         dropped=int(np.sum(np.isfinite(x) != np.isfinite(y))),
-        mean=_back(float(d.mean()), relative) if len(d) else None,
-        low=_back(low, relative),
-        high=_back(high, relative),
-        p=p_value(d, test_fraction),
+        mean=_back(float(d.mean()), rules.relative) if len(d) else None,
+        low=_back(low, rules.relative),
+        high=_back(high, rules.relative),
+        p=p_value(d, rules.test_fraction, rules.grain),
         p_holm=None,
-        worse=left if higher else right,
+        worse=left if rules.higher else right,
         equal=equal,
-        better=right if higher else left,
+        better=right if rules.higher else left,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from isthmus.errors import BadInput
-from isthmus.study.stats import ALPHA, SURE, Floats, Pair, Values, comparable, pairs, replicates_to_decide
+from isthmus.study.stats import ALPHA, SURE, Floats, Pair, Values, comparable, pairs, replicates_to_decide, steps
 
 Kind = Literal["better", "practically equal", "undecided", "no evidence"]
 Outcome = Literal["autoencoder", "rival", "rival enough", "undecided", "no contest"]
@@ -253,4 +253,4 @@ def _needed(
     tests = pair.p_holm / pair.p if pair.p and pair.p_holm else 1.0
     width = float(np.log1p(rope)) if relative else rope
     differences = (1 if higher else -1) * (table[a] - table[b])
-    return replicates_to_decide(differences, width, test_fraction, tests=tests)
+    return replicates_to_decide(differences, width, test_fraction, tests=tests, grain=steps(table.values()))
