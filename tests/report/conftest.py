@@ -262,7 +262,10 @@ def _make() -> Callable[..., Path]:
 def read() -> Callable[..., Reading]:
     """Renders a study and parses the page."""
 
-    def render_and_parse(study: Any, lang: str = "en") -> Reading:
-        return Reading(html.render(study, lang))
+    def render_and_parse(study: Any, lang: str = "en", *, whole: bool = False) -> Reading:
+        with pytest.MonkeyPatch.context() as patch:
+            if not whole:  # the five megabytes of plotly say nothing about the page around them
+                patch.setattr(html, "_plotly", lambda: "window.Plotly = {};")
+            return Reading(html.render(study, lang))
 
     return render_and_parse

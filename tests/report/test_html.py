@@ -105,7 +105,7 @@ def test_the_chinese_page_has_no_english_sentence(whole: Study, read: Any) -> No
 
 
 def test_the_page_makes_no_request(whole: Study, read: Any) -> None:
-    page = read(whole)
+    page = read(whole, whole=True)
     for tag, attributes in page.elements:
         assert tag not in {"link", "iframe", "object", "embed", "base", "form", "audio", "video", "source"}
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
@@ -120,7 +120,7 @@ def test_the_page_makes_no_request(whole: Study, read: Any) -> None:
 
 
 def test_the_policy_admits_exactly_the_scripts_and_styles_of_the_page(whole: Study, read: Any) -> None:
-    page = read(whole)
+    page = read(whole, whole=True)
     tag, attributes = page.elements[3]
     assert (tag, attributes["http-equiv"]) == ("meta", "Content-Security-Policy")
     rules = dict(rule.strip().split(" ", 1) for rule in str(attributes["content"]).split(";"))

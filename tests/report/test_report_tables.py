@@ -1,14 +1,14 @@
 """Numbers become text once, and every way a contest can end has its own sentence."""
 
-import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from isthmus.report.answers import BADGES, answer
+from isthmus.report.answers import answers
 from isthmus.report.contests import Contest, Standing, estimate
 from isthmus.report.figures import Estimate
-from isthmus.report.tables import chance, decimals, interval, number, order, rope, share
+from isthmus.report.tables import chance, decimals, interval, number, order, overview, rope, share
 from isthmus.report.words import LANGUAGES, Words
 from isthmus.study.verdict import judge
 
@@ -25,66 +25,63 @@ def contest(**scores: np.ndarray) -> Contest:
         scores, metric="mse", higher=False, rope=0.02, rivals=rivals, test_fraction=1 / 3, facet="reconstruction"
     )
     relations = {name: kind for kind in ("equal", "undecided", "worse") for name in getattr(verdict, kind)}
-    relations |= dict.fromkeys(verdict.excluded, "excluded")
-    made = [
-        Standing(name, name in {"pca", "raw"}, relations.get(name, "leader"))
-        for name in [*verdict.means, *verdict.excluded]
-    ]
+    some = Estimate(1.0, 0.0, 2.0)
+    made = [Standing(name, name in rivals, relations.get(name, "leader"), some) for name in verdict.means]
+    made += [Standing(name, name in rivals, "excluded") for name in verdict.excluded]
     return Contest(verdict, False, tuple(made))
 
 
 FLIP = WOBBLE[::-1]
 ENDS = {
-    "none": contest(plain=NOWHERE),
-    "alone": contest(plain=1 + WOBBLE, vae=NOWHERE),
-    "autoencoder_best": contest(plain=1 + WOBBLE, topk=1.5 + FLIP, pca=2 + FLIP),
-    "autoencoder_equal": contest(plain=1 + WOBBLE, topk=1.001 + FLIP, pca=2 + FLIP),
-    "autoencoder_undecided": contest(plain=1 + WOBBLE, topk=1.05 + WIDE, pca=9 + FLIP),
-    "pca_best": contest(plain=2 + WOBBLE, pca=1 + FLIP),
-    "pca_enough": contest(plain=1 + WOBBLE, pca=1.001 + FLIP),
-    "rival_best": contest(plain=2 + WOBBLE, raw=1 + FLIP, pca=2 + FLIP),
-    "rival_enough": contest(plain=1 + WOBBLE, raw=1.001 + FLIP, pca=2 + FLIP),
-    "open": contest(plain=1 + WOBBLE, pca=1.05 + WIDE),
-    "unopposed_best": contest(plain=1 + WOBBLE, topk=2 + FLIP),
-    "unopposed_equal": contest(plain=1 + WOBBLE, topk=1.001 + FLIP),
-    "unopposed_undecided": contest(plain=1 + WOBBLE, topk=1.05 + WIDE),
+    "no finite score": ("none", contest(plain=NOWHERE)),
+    "only one": ("none", contest(plain=1 + WOBBLE, vae=NOWHERE)),
+    "one winner": ("best", contest(plain=1 + WOBBLE, topk=1.5 + FLIP, pca=2 + FLIP)),
+    "two winners": ("equal", contest(plain=1 + WOBBLE, topk=1.001 + FLIP, pca=2 + FLIP)),
+    "which one": ("which", contest(plain=1 + WOBBLE, topk=1.05 + WIDE, pca=9 + FLIP)),
+    "pca wins": ("pca", contest(plain=2 + WOBBLE, pca=1 + FLIP)),
+    "pca is enough": ("pca", contest(plain=1 + WOBBLE, pca=1.001 + FLIP)),
+    "raw wins": ("rival", contest(plain=2 + WOBBLE, raw=1 + FLIP, pca=2 + FLIP)),
+    "open": ("undecided", contest(plain=1 + WOBBLE, pca=1.05 + WIDE)),
+    "no rival": ("best", contest(plain=1 + WOBBLE, topk=2 + FLIP)),
 }
 
 
-@pytest.mark.parametrize("kind", ENDS)
+@pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_end_of_a_contest_has_its_sentence(kind: str, lang: str) -> None:
-    duel, t = ENDS[kind], Words(lang)
+def test_every_end_of_a_contest_has_its_card(end: str, lang: str) -> None:
+    (kind, duel), t = ENDS[end], Words(lang)
     assert duel.kind == kind
-    said = answer(duel, t, SHOWN)
-    assert said.badge == t("answer.badge_" + BADGES[kind])
-    if duel.verdict.leader is not None:
-        assert number(duel.verdict.means[duel.verdict.leader]) in said.sentence
+    (card,), together = answers([duel], t, SHOWN)
+    assert not together
+    assert card.badge == t("answer.badge_" + kind)
+    assert not card.evidence.startswith(card.facet)
     for word in ("None", "{", "}"):
-        assert word not in said.sentence + said.evidence
+        assert word not in card.sentence + card.evidence
 
 
-def test_sentences_in_english() -> None:
-    t = Words("en")
-    assert answer(ENDS["pca_enough"], t, SHOWN).sentence == (
-        "PCA is enough: no autoencoder beats its mean squared error of 1.00 by a margin that matters; "
-        "the best is plain with 1.00."
-    )
-    assert answer(ENDS["autoencoder_best"], t, SHOWN).sentence == (
-        "Use plain: it is better than every other contestant, with mean squared error 1.00."
-    )
-    assert answer(ENDS["autoencoder_best"], t, SHOWN).evidence == ""
-    assert answer(ENDS["open"], t, SHOWN).evidence.startswith("Worse than the leader beyond doubt: 0 of 1 others. ")
+def test_cards_say_what_the_study_says() -> None:
+    (card,), _ = answers([ENDS["pca is enough"][1]], Words("en"), SHOWN)
+    assert card.sentence == "To compress and rebuild rows: PCA is enough."
+    assert card.evidence.startswith("PCA is enough: plain, the best autoencoder, is practically equal to it (mean")
+    (card,), _ = answers([ENDS["one winner"][1]], Words("en"), SHOWN)
+    assert card.sentence == "To compress and rebuild rows: take plain."
 
 
-def test_long_lists_of_names_are_cut() -> None:
-    names = {f"n{i}": f"name {i}" for i in range(9)}
-    duel = contest(**{name: 1 + WIDE * (1 + i / 10) for i, name in enumerate(names)})
-    assert re.search("name ., name ., name . and 6 others", answer(duel, Words("en"), names).sentence)
+def test_contests_speak_together() -> None:
+    duel = ENDS["one winner"][1]
+    other = duel._replace(verdict=replace(duel.verdict, facet="features"))
+    cards, together = answers([duel, other], Words("en"), SHOWN)
+    assert len(cards) == 2
+    assert together[0].startswith("Plain is at the top")
 
 
-def test_every_kind_is_covered() -> None:
-    assert set(ENDS) == set(BADGES)
+def test_facets_that_only_describe_crown_nobody() -> None:
+    duel = ENDS["one winner"][1]
+    cost = duel._replace(verdict=replace(duel.verdict, facet="cost"))
+    assert cost.kind == "described"
+    grid = overview([duel, cost], Words("en"), SHOWN)
+    assert [row.cells[1].sign for row in grid.rows] == ["", "", ""]
+    assert sorted(row.cells[0].sign for row in grid.rows) == sorted("★▽▽")
 
 
 def test_order_puts_autoencoders_first_then_pca_then_rivals() -> None:
@@ -115,7 +112,7 @@ def test_estimates_of_one_and_of_no_value() -> None:
 
 def test_shares_and_ropes() -> None:
     assert share(0.25) == "+25.0 %"
-    assert rope(ENDS["open"]) == "±0.02"
+    assert rope(ENDS["open"][1]) == "±0.02"
     ratio = judge(
         {"a": [1.0, 2.0]}, metric="mse", higher=False, rope=0.05, rivals=set(), test_fraction=0, relative=True
     )

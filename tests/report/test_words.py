@@ -51,9 +51,8 @@ def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
 
 def test_chinese_sets_a_space_between_chinese_and_latin() -> None:
     t = Words("zh")
-    assert t("answer.autoencoder_best", leader="TopK", metric="AUROC", value="0.9").startswith("选 TopK：")
-    chinese = t("answer.autoencoder_best", leader="普通自编码器", metric="AUROC", value="0.9")
-    assert chinese.startswith("选普通自编码器：")
+    assert t("tuning.caption", name="TopK", n=5).startswith("TopK 的参数组")
+    assert t("tuning.caption", name="普通自编码器", n=5).startswith("普通自编码器的参数组")
     assert t.phrase(["甲", "B", "丙"]) == "甲、B 和丙"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from isthmus.metrics import METRICS
 from isthmus.report.figures import Estimate, plain
 from isthmus.report.words import Words
+from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.stats import comparable, finite, interval
 from isthmus.study.verdict import FacetVerdict
 
@@ -49,27 +50,27 @@ class Contest(NamedTuple):
         """Those that were not excluded."""
         return tuple(s for s in self.standings if s.relation != "excluded")
 
-    def among(self, *relations: str) -> list[str]:
-        """Names of those who stand so to the leader."""
-        return [s.name for s in self.standings if s.relation in relations]
+    @property
+    def decides(self) -> bool:
+        """Whether the facet crowns anybody; some only describe."""
+        return self.verdict.facet not in DESCRIPTIVE
 
     @property
     def kind(self) -> str:
-        """Which sentence tells how it ended: first whether an autoencoder is needed, then which."""
+        """How it ended: none, described, best, equal, which, pca, rival or undecided."""
         verdict = self.verdict
-        if verdict.leader is None:
-            return "none"
         if verdict.kind == "no evidence":
-            return "alone"
+            return "none"
+        if not self.decides:
+            return "described"
         ends = {"better": "best", "practically equal": "equal", "undecided": "undecided"}
-        which = {
-            "autoencoder": f"autoencoder_{ends[verdict.kind]}",
-            "rival": "pca_best" if verdict.rival == "pca" else "rival_best",
-            "rival enough": "pca_enough" if verdict.rival == "pca" else "rival_enough",
-            "undecided": "open",
-            "no contest": f"unopposed_{ends[verdict.kind]}",
-        }
-        return which[verdict.outcome]
+        if verdict.outcome == "autoencoder" and verdict.kind == "undecided":
+            return "which"
+        if verdict.outcome in {"autoencoder", "no contest"}:
+            return ends[verdict.kind]
+        if verdict.outcome == "undecided":
+            return "undecided"
+        return "pca" if verdict.rival == "pca" else "rival"
 
 
 def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:

@@ -52,17 +52,19 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
     asked = [d for d in duels if d.ranked]
+    cards, together = answers.answers(duels, t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, shown, t),
         "notices": _notices(study, records, t),
-        "answers": _answers(design, duels, classes, t, shown),
+        "answers": cards + _skipped(design, classes, t),
+        "together": together,
         "overview": tables.overview(asked, t, shown),
         "signs": list(tables.SIGNS.items()),
         "excluded": _excluded(duels, t, shown),
         "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
-        "evidence": _evidence(asked, gallery, t, shown),
+        "evidence": _evidence([d for d in asked if d.decides], gallery, t, shown),
         "curves": _curves(seen, gallery, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
@@ -145,12 +147,9 @@ def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str,
     return found
 
 
-def _answers(
-    design: Mapping[str, Any], duels: Sequence[Contest], classes: Sequence[str], t: Words, shown: Mapping[str, str]
-) -> list[answers.Answer]:
-    given = [answers.answer(duel, t, shown) for duel in duels]
+def _skipped(design: Mapping[str, Any], classes: Sequence[str], t: Words) -> list[answers.Answer]:
     left = design.get("skipped", {})
-    return given + [answers.skipped(facet, plain(reason, 200), len(classes), t) for facet, reason in left.items()]
+    return [answers.skipped(facet, plain(reason, 200), len(classes), t) for facet, reason in left.items()]
 
 
 def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:

@@ -108,8 +108,8 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
     columns: list[dict[str, Cell]] = []
     for contest in contests:
         places = decimals([s.estimate.mean for s in contest.ranked if s.estimate])
-        columns.append({s.name: _standing(s, places, t) for s in contest.standings})
-        under = [t.name("metrics", contest.verdict.metric), direction(contest.higher, t)]
+        columns.append({s.name: _standing(s, places, t, contest.decides) for s in contest.standings})
+        under = [t.name("metrics", contest.verdict.metric), direction(contest.higher if contest.decides else None, t)]
         heads.append((t.name("facets", contest.verdict.facet), under))
     rows: list[Row] = []
     for name, rival in order(contests).items():
@@ -239,7 +239,8 @@ def _difference(d: Estimate, relative: bool) -> Cell:
     return Cell(share(d.mean), "" if d.low is None else f"{share(d.low)} … {share(d.high)}")
 
 
-def _standing(s: Standing, places: int, t: Words) -> Cell:
+def _standing(s: Standing, places: int, t: Words, decides: bool) -> Cell:
     if s.estimate is None:
         return Cell(t("relation.excluded"), "", "excluded", SIGNS["excluded"])
-    return Cell(number(s.estimate.mean, places), interval(s.estimate, places), s.relation, SIGNS[s.relation])
+    mark = (s.relation, SIGNS[s.relation]) if decides else ("", "")
+    return Cell(number(s.estimate.mean, places), interval(s.estimate, places), *mark)
