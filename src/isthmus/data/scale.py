@@ -112,8 +112,8 @@ class Scaler:
             raise BadInput(f"scaler: shift and scale of kind {kind} do not fit: {len(shift)} and {len(scale)} numbers")
         if not (scale > 0).all():
             raise BadInput("scaler: every scale must be positive")
-        if type(constant) is not int or constant < 0:
-            raise BadInput(f"scaler: constant must be a whole number of at least 0; got {constant!r:.60}")
+        if type(constant) is not int or constant < 0 or (kind == "standard" and constant > len(shift)):
+            raise BadInput(f"scaler: constant must be a count of columns; got {constant!r:.60}")
         return cls(kind, shift, scale, constant)
 
     def _blockwise(self, x: ArrayLike, change: Any) -> NDArray[np.float32]:

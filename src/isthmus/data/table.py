@@ -48,7 +48,7 @@ def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, la
     words = row_words(columns, row)
     texts = [j for j, i in enumerate(kept) if _is_text(cells[i].type)]
     if texts:
-        raise BadInput(f"{where}: {_text_message(cells[kept[texts[0]]], texts, columns, words)}")
+        raise BadInput(f"{where}: {_text_message(cells[kept[texts[0]]], texts, columns, words, label)}")
     x = np.empty((rows, len(kept)), np.float64)
     for j, i in enumerate(kept):
         x[:, j] = _numbers(where, columns[j], cells[i])
@@ -127,7 +127,7 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], words: Any) -> str:
+def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], words: Any, label: str | None) -> str:
     """What the first text column is: text, or numbers with a stray cell."""
     filled = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
     first, value = next(filled, (0, ""))
@@ -150,8 +150,8 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
     others = [columns[j] for j in texts[1:]]
     also = f" (and so do {some(others, 3)})" if others else ""
     return (
-        f"{words(first, texts[0])}: {shown(value)} is text, and only numbers can be learnt from; "
-        f"drop or encode this column{also}, or name it as the label (--label)"
+        f"{words(first, texts[0])}: {shown(value.strip())} is text, and only numbers can be learnt from; "
+        f"drop or encode this column{also}{', or name it as the label (--label)' if label is None else ''}"
     )
 
 

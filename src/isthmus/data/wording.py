@@ -39,9 +39,9 @@ def some(names: Iterable[object], limit: int = 6) -> str:
 
 
 def meant(name: str, choices: Iterable[str]) -> str:
-    """``; did you mean 'digits'?``, or nothing if no choice is close."""
+    """`` (did you mean 'digits'?)``, or nothing if no choice is close."""
     close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(shown, close))}?" if close else ""
+    return f" (did you mean {' or '.join(map(shown, close))}?)" if close else ""
 
 
 def brief(error: BaseException) -> str:

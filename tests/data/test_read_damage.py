@@ -1,0 +1,81 @@
+"""Whatever happens to a file's bytes, it is read or refused in one line."""
+
+import gzip
+import random
+
+import numpy as np
+import pytest
+from test_read_files import PIXELS, X, Y, idx, npy, npz, parquet, table
+
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+
+FILES = {
+    "t.csv": table(("4,8.0", '4,"8.0"')).encode(),
+    "t.csv.gz": gzip.compress(table().encode()),
+    "t.tsv": table((",", "\t")).encode(),
+    "t.parquet": parquet(x=X[:, 0], b=Y > 0, k=np.array(["u", "v", "w"])[Y]),
+    "t.npy": npy(X),
+    "stored.npz": npz(X=X, k=Y),
+    "packed.npz": npz(np.savez_compressed, X=X, k=Y.astype(str)),
+    "t.idx": idx(PIXELS),
+    "t.idx.gz": gzip.compress(idx(PIXELS)),
+}
+PIECES = [b"\0", b'"', b",", b"\n", b"\r", b";", b"\xff" * 8, b"nan", b"1e99", b"9" * 20]
+
+
+def damaged(content, draw):
+    """One to eight edits, half of them near the start, where headers stand."""
+    content = bytearray(content)
+    for _ in range(draw.randint(1, 8)):
+        at = draw.randrange(max(1, len(content) if draw.random() < 0.5 else min(len(content), 120)))
+        match draw.randrange(6):
+            case 0:
+                content[at : at + 1] = bytes([draw.randrange(256)])
+            case 1:
+                del content[at : at + draw.randint(1, 20)]
+            case 2:
+                content[at:at] = draw.choice(PIECES)
+            case 3:
+                del content[at:]
+            case 4:
+                content[at : at + 8] = draw.choice([b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\0" * 8])
+            case 5:
+                content[at:at] = content[at : at + draw.randint(1, 50)]
+    return bytes(content)
+
+
+def refusal(path, label):
+    """Why the file is refused; nothing if it is read."""
+    try:
+        assert np.isfinite(read(path, label=label).x).all()
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, name):
+    path, draw = tmp_path / name, random.Random(name)
+    label = None if "idx" in name or name.endswith("npy") else "k"
+    path.write_bytes(FILES[name])
+    assert np.isfinite(read(path, label=label).x).all()
+    refused = 0
+    for _ in range(120):
+        path.write_bytes(damaged(FILES[name], draw))
+        said = refusal(path, label)
+        assert said.isprintable()
+        assert not said or said.startswith(str(path))
+        refused += said != ""
+    assert refused > 60
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_under_a_foreign_name_is_refused_in_one_line(tmp_path, name):
+    for other, content in FILES.items():
+        same = {name, other} <= {"t.csv", "t.tsv"} or {name, other} <= {"stored.npz", "packed.npz"}
+        if other != name and not same:
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(BadInput, match=name) as caught:
+                read(tmp_path / name, label=None if name.endswith(("npy", "idx", "idx.gz")) else "k")
+            assert str(caught.value).isprintable()

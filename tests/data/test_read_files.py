@@ -1,0 +1,460 @@
+"""Files of every format, as they should be and as they should not."""
+
+import gzip
+import io
+import os
+import struct
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 4))
+Y = np.arange(30) % 3
+ROWS = [f"{i},{i * i / 2},{'ab'[i % 2]}" for i in range(12)]
+PIXELS = RNG.integers(0, 256, (30, 5, 4), dtype=np.uint8)
+
+
+def table(*changes, head="x,y,k", end="\n"):
+    """A good table of twelve rows; each change replaces one piece of text."""
+    text = end.join([head, *ROWS]) + end
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def idx(array, code=8):
+    return struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def put(tmp_path, monkeypatch):
+    """Write a file into a folder of its own and go there, so that messages name the file alone."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name, content):
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    return write
+
+
+def refusal(source, **options):
+    with pytest.raises(BadInput) as caught:
+        read(source, **options)
+    text = str(caught.value)
+    assert text.isprintable()
+    return text
+
+
+# Text tables
+
+SAME = {
+    "plain": table(),
+    "windows": table(end="\r\n"),
+    "old mac": table(end="\r"),
+    "byte order mark": "\ufeff" + table(),
+    "semicolons": table((",", ";")),
+    "bars": table((",", "|")),
+    "tabs": table((",", "\t")),
+    "spaces": table((",", ", ")),
+    "quotes": table(("4,8.0,a", '"4","8.0","a"'), head='"x",y,"k"'),
+    "blank lines": "\n\n" + table(("\n5,", "\n\n5,")),
+    "no last newline": table().rstrip("\n"),
+}
+
+
+@pytest.mark.parametrize("text", SAME.values(), ids=SAME)
+def test_every_way_to_write_a_table_gives_the_same_data(put, text):
+    data = read(put("t.csv", text), label="k")
+    np.testing.assert_array_equal(data.x, [[i, i * i / 2] for i in range(12)])
+    assert (data.columns, data.classes) == (("x", "y"), ("a", "b"))
+    assert data.y.tolist() == [0, 1] * 6
+    assert (data.name, data.source) == ("t", "t.csv")
+
+
+def test_suffixes_of_text_tables(put):
+    base = read(put("t.csv", table()), label="k").digest
+    assert read(put("u.csv.gz", gzip.compress(table().encode())), label="k").digest == base
+    assert read(put("v.tsv", table((",", "\t"))), label="k").digest == base
+    assert read(put("W.TSV.GZ", gzip.compress(table((",", "\t")).encode())), label="k").digest == base
+    assert read("u.csv.gz", label="k").name == "u"
+    assert read(put("one.tsv", "a,b\n" + "1\n2\n" * 6)).columns == ("a,b",)
+
+
+def test_numbers_as_people_write_them(put):
+    text = "a,b,c\n" + "1e3,true,-0.5\n+2,FALSE,  7 \n" * 6
+    np.testing.assert_array_equal(read(put("t.csv", text)).x[:2], [[1000, 1, -0.5], [2, 0, 7]])
+
+
+def test_names_with_separators_quotes_and_newlines_in_cells(put):
+    text = '"size, cm",k\n' + '1,"two\nlines"\n2,"a ""b"""\n' * 6
+    data = read(put("t.csv", text), label="k")
+    assert (data.columns, data.classes) == (("size, cm",), ('a "b"', "two\nlines"))
+
+
+def test_label_cells_are_classes_as_written(put):
+    assert read(put("t.csv", table((",a", ",NA"))), label="k").classes == ("NA", "b")
+    assert read(put("t.csv", table((",a", ",1.0"), (",b", ",0"))), label="k").classes == ("0", "1")
+    assert read(put("t.csv", table((",a", ",true"), (",b", ",false"))), label="k").classes == ("false", "true")
+    rows = "".join(f"{i},{i % 11}\n" for i in range(33))
+    assert read(put("t.csv", "x,k\n" + rows), label="k").classes == tuple(map(str, range(11)))
+    assert read("t.csv").columns == ("x", "k")
+    assert read("t.csv", label="k", anomaly="10").anomaly == "10"
+    assert read("t.csv", labels=np.arange(33) % 2).columns == ("x", "k")
+
+
+def test_headers_of_numbers_that_count_are_names(put):
+    rows = ",".join("1" * 9) + "\n" + ",".join("2" * 9) + "\n"
+    assert read(put("t.csv", ",".join(map(str, range(9))) + "\n" + rows * 6)).columns[8] == "8"
+    assert read(put("t.csv", ",".join(map(str, range(1, 10))) + "\n" + rows * 6)).columns[8] == "9"
+    waves = ",".join(f"{400 + 2.5 * i}" for i in range(9))
+    assert read(put("t.csv", waves + "\n" + rows * 6)).columns[0] == "400.0"
+
+
+REFUSED = {
+    "text column": (
+        table(),
+        {},
+        "line 2, column 'k': 'a' is text, and only numbers can be learnt from; drop or encode",
+    ),
+    "stray text": (table(("\n4,", "\nfour,")), {"label": "k"}, "line 6, column 'x': 'four' is not a number; mend it"),
+    "decimal comma": (
+        table((",", ";"), ("4;8.0", "4;8,0")),
+        {"label": "k"},
+        "'8,0' is not a number; write decimals with",
+    ),
+    "missing": (table(("\n4,", "\n,")), {"label": "k"}, "line 6, column 'x': the value is missing; fill it in"),
+    "question mark": (table(("\n4,", "\n?,")), {"label": "k"}, "line 6, column 'x': the value is missing"),
+    "not a number": (table(("\n4,", "\nNaN,")), {"label": "k"}, "line 6, column 'x': the value is missing"),
+    "infinite": (table(("\n4,", "\n-inf,")), {"label": "k"}, "line 6, column 'x': the value is infinite"),
+    "out of range": (table(("\n4,", "\n1e39,")), {"label": "k"}, "line 6, column 'x': 1e+39 is beyond 32-bit floats"),
+    "several missing": (
+        table(("\n4,", "\n,"), ("18.0", "")),
+        {"label": "k"},
+        "cells without a usable number; fill them in or drop",
+    ),
+    "line after blanks": ("\n" + table(("\n4,", "\n\n,")), {"label": "k"}, "line 8, column 'x': the value is missing"),
+    "line after newline in a cell": (
+        table(("\n4,8.0,a", '\n4,8.0,"a\na"'), ("\n7,", "\n,")),
+        {"label": "k"},
+        "line 10, column 'x': the value is missing",
+    ),
+    "missing label": (
+        table(("\n4,8.0,a", "\n4,8.0,")),
+        {"label": "k"},
+        "line 6: the label is missing; 1 of 12 rows have none",
+    ),
+    "too few cells": (
+        table(("\n4,8.0,a", "\n4,a")),
+        {"label": "k"},
+        "line 6: expected 3 values as in the first line, got 2",
+    ),
+    "too many cells": (
+        table(("\n4,8.0,a", "\n4,8,0,a")),
+        {"label": "k"},
+        "line 6: expected 3 values as in the first line, got 4",
+    ),
+    "quote open to the end": (
+        table(("\n4,", '\n"4,')),
+        {"label": "k"},
+        "line 6: expected 3 values as in the first line, got 1",
+    ),
+    "wrong label name": (table(), {"label": "K"}, "no label column 'K'; the columns are 'x', 'y', 'k'"),
+    "near label name": (table(head="x,y,kind"), {"label": "kin"}, "no label column 'kin' (did you mean 'kind'?)"),
+    "one class": (table((",b", ",a")), {"label": "k"}, "all 12 rows have the label 'a'; one class tells nothing"),
+    "measured label": (
+        table((",a", ",1"), (",b", ",2")),
+        {"label": "y"},
+        "the label holds fractions such as '0.5': a measured number",
+    ),
+    "same names": (table(head="x,x,k"), {"label": "k"}, "several columns have the same name ('x'); rename or drop"),
+    "empty name": (table(head=",y,k"), {"label": "k"}, "column 1 of 3 has no name; name it, or leave it out"),
+    "no names": (table(head="0.5,1.5,a"), {}, "the first line holds numbers (0.5, 1.5, a, …) where the names"),
+    "only names": ("x,y,k\n", {}, "no rows below the line of column names"),
+    "one row": ("x,y\n1,2\n", {}, "only 1 row; at least 10 are needed"),
+    "nine rows": ("x,y\n" + "1,2\n" * 9, {}, "only 9 rows; at least 10 are needed"),
+    "label alone": ("k\n" + "a\nb\n" * 6, {"label": "k"}, "no columns to learn from (besides the label)"),
+    "dates": (table((",a", ",2020-01-01"), (",b", ",2020-01-02")), {}, "column 'k' holds dates or times (date32[day])"),
+    "clock": (table((",a", ",10:30"), (",b", ",11:45")), {}, "column 'k' holds dates or times (time32[s])"),
+    "blank": ("\n\n", {}, "no text in the file"),
+    "zeros": (b"x\0,y\n" + b"1,2\n" * 12, {}, "holds binary data, not text"),
+    "zero in a cell": (table(("\n4,", "\n\0,")), {"label": "k"}, r"line 6, column 'x': '\x00' is not a number"),
+    "utf-16": (table().encode("utf-16"), {}, "the text is UTF-16; save the file as UTF-8"),
+    "latin-1 name": (table(head="é,y,k").encode("latin-1"), {}, "the line of column names is not UTF-8"),
+    "latin-1 cell": (
+        table(("\n4,", "\né,")).encode("latin-1"),
+        {"label": "k"},
+        "line 6, column 'x': '\ufffd' is not UTF-8",
+    ),
+    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote opens in the line of column names"),
+    "control characters": (table(("\n4,", "\n\x1b[31m4,")), {"label": "k"}, r"'\x1b[31m4' is not a number"),
+}
+
+
+@pytest.mark.parametrize(("text", "options", "said"), REFUSED.values(), ids=REFUSED)
+def test_tables_that_are_refused(put, text, options, said):
+    assert refusal(put("t.csv", text), **options).startswith("t.csv: ")
+    assert said in refusal("t.csv", **options)
+
+
+def test_the_width_of_text_tables_is_limited_and_wide_ones_are_read(put):
+    wide = 5000
+    text = ",".join(f"c{i}" for i in range(wide)) + "\n" + (",".join(["1"] * wide) + "\n") * 10
+    assert read(put("t.csv", text)).x.shape == (10, wide)
+    text = ",".join(f"c{i}" for i in range(100_001)) + "\n1\n"
+    assert "100,001 columns; text tables may have 100,000" in refusal(put("t.csv", text))
+
+
+def test_a_cell_too_long_for_the_csv_module_loses_its_line_number_only(put):
+    text = table(("\n2,2.0,a", f"\n2,2.0,{'a' * 200_000}"), ("\n4,", "\n,"))
+    assert "row 5, column 'x': the value is missing" in refusal(put("t.csv", text), label="k")
+    text = table(("\n2,2.0,a", f"\n2,2.0,{'a' * 200_000}"), ("\n4,", "\n4,4,"))
+    assert "expected 3 columns, got 4 in some line" in refusal(put("t.csv", text), label="k")
+
+
+# Parquet
+
+
+def parquet(**columns):
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def test_parquet(put):
+    kinds = np.array(["u", "v", "w"])[Y]
+    data = read(put("t.parquet", parquet(a=X[:, 0], b=Y > 0, k=kinds)), label="k")
+    np.testing.assert_array_equal(data.x, np.column_stack([X[:, 0], Y > 0]).astype(np.float32))
+    assert (data.name, data.columns, data.classes) == ("t", ("a", "b"), ("u", "v", "w"))
+    assert read(put("t.parquet", parquet(a=X[:, 0], k=Y)), label="k").classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"a": X[:, 0], "t": ["text"] * 30}, "t.parquet: row 1, column 't': 'text' is text"),
+        ({"a": [1.0, None] * 15}, "t.parquet: row 2, column 'a': the value is missing, the first of 15 cells"),
+        ({"a": pa.array([0] * 30, pa.timestamp("ms"))}, "column 'a' holds dates or times (timestamp[ms])"),
+        ({"a": [[1]] * 30}, "column 'a' holds values of type list"),
+        ({"a": [1.0] * 3}, "only 3 rows"),
+        ({"a": X[:, 0], "__index_level_0__": Y}, "row index of a pandas frame; save it with index=False"),
+        ({"a": np.zeros(10_000_000)}, "if you trust the file, save it as .npy"),
+    ],
+)
+def test_parquet_that_is_refused(put, columns, said):
+    assert said in refusal(put("t.parquet", parquet(**columns)))
+
+
+def test_parquet_without_its_label_or_its_end(put):
+    good = parquet(a=X[:, 0], k=Y)
+    assert "no label column 'q'; the columns are 'a', 'k'" in refusal(put("t.parquet", good), label="q")
+    assert "t.parquet: can't be read as a Parquet file" in refusal(put("t.parquet", good[:-20]))
+    frame = pd.DataFrame(X, columns=list("abcd")).sort_values("a")
+    frame.to_parquet("index.parquet")
+    assert "index=False" in refusal("index.parquet")
+
+
+# Arrays
+
+
+def npy(array, **options):
+    buffer = io.BytesIO()
+    np.save(buffer, array, **options)
+    return buffer.getvalue()
+
+
+def npz(save=np.savez, **arrays):
+    buffer = io.BytesIO()
+    save(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("array", [X, np.asfortranarray(X), X.astype(">f4"), PIXELS, X > 0])
+def test_npy(put, array):
+    data = read(put("t.npy", npy(array)))
+    np.testing.assert_array_equal(data.x, array.astype(np.float32))
+    assert (data.name, data.y) == ("t", None)
+    assert read("t.npy", labels=Y).classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("rows", ["X", "x", "data", "images"])
+@pytest.mark.parametrize("labels", ["y", "labels", "target"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_members(put, rows, labels, save):
+    data = read(put("t.npz", npz(save, **{rows: np.asfortranarray(X), labels: np.array(["u", "v", "w"])[Y]})))
+    np.testing.assert_array_equal(data.x, X.astype(np.float32))
+    assert (data.y.tolist(), data.classes) == (Y.tolist(), ("u", "v", "w"))
+
+
+def test_npz_labels_by_name_or_none(put):
+    name = put("t.npz", npz(X=X, y=Y, other=Y > 0))
+    assert read(name).classes == ("0", "1", "2")
+    assert read(name, label="other").classes == ("False", "True")
+    assert read(name, labels=Y % 2).classes == ("0", "1")
+    assert read(put("t.npz", npz(X=X))).y is None
+    assert read(put("t.npz", npz(X=X, data=Y)), label="data").classes == ("0", "1", "2")
+
+
+def header(shape, descr="<f8"):
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "said"),
+    [
+        ("t.npy", npy(X[0]), {}, "t.npy: shape (4,); expected rows x columns; for one column give X.reshape(-1, 1)"),
+        ("t.npy", npy(np.array(3.0)), {}, "t.npy: shape ()"),
+        ("t.npy", npy(X[:4]), {}, "t.npy: only 4 rows"),
+        ("t.npy", npy(X * 1j), {}, "t.npy: holds complex numbers"),
+        ("t.npy", npy(X.astype(object), allow_pickle=True), {}, "t.npy: holds Python objects"),
+        ("t.npy", npy(X.astype(str)), {}, "t.npy: holds text"),
+        ("t.npy", npy(np.where(X > 2, np.nan, X)), {}, "(X[19, 3]): the value is missing"),
+        ("t.npy", npy(X), {"label": "y"}, "t.npy: label 'y' names a column of a table"),
+        ("t.npy", npy(X)[:-8], {}, "t.npy: declares 960 bytes of numbers (shape (30, 4)) but holds 952"),
+        ("t.npy", npy(X) + b"more", {}, "but holds 964"),
+        ("t.npy", header((10**9, 10**3)), {}, "t.npy: would take 7,450.6 GiB of memory; the limit is 8 GiB"),
+        ("t.npy", header((2**40, 0)), {}, "t.npy: no columns to learn from"),
+        ("t.npy", header((-5, 4)), {}, "t.npy: declares the shape (-5, 4)"),
+        ("t.npy", header((2**33, 1), "|u1"), {}, "would take 32.0 GiB"),
+        ("t.npy", b"\x93NUMPY\x09\x00", {}, "t.npy: can't be read as a .npy file"),
+        ("t.npy", b"PK", {}, "t.npy: can't be read as a .npy file"),
+        ("t.npz", b"PK", {}, "t.npz: can't be read as a .npz file"),
+        ("t.npz", npz(X=X, y=Y)[:-30], {}, "t.npz: can't be read as a .npz file"),
+        ("t.npz", npz(), {}, "t.npz: no member named X, x, data or images; it holds nothing"),
+        ("t.npz", npz(X_train=X), {}, "it holds 'X_train'; save the rows with numpy.savez(file, X=...)"),
+        ("t.npz", npz(X=X, x=X), {}, "rows could be any of 'X', 'x'; save a file with one of them"),
+        ("t.npz", npz(X=X, y=Y, target=Y), {}, "labels could be any of 'y', 'target'; name the labels (--label)"),
+        ("t.npz", npz(X=X, target=Y), {"label": "targets"}, "no member 'targets' (did you mean 'target'?)"),
+        ("t.npz", npz(X=X, y=Y[:7]), {}, "t.npz: 7 labels for 30 rows"),
+        ("t.npz", npz(X=X, y=Y / 2), {}, "t.npz: the label holds fractions such as '0.5'"),
+        ("t.npz", npz(X=X, y=np.array([None] * 30)), {}, "t.npz, member 'y': holds Python objects"),
+        ("t.npz", npz(X=X.astype("U9")), {}, "t.npz, member 'X': holds text"),
+        (
+            "t.npz",
+            npz(np.savez_compressed, X=np.zeros((1000, 10**4))),
+            {},
+            "if you trust the file, save it with numpy.save",
+        ),
+    ],
+)
+def test_arrays_in_files_that_are_refused(put, name, content, options, said):
+    assert said in refusal(put(name, content), **options)
+
+
+# IDX
+
+
+@pytest.mark.parametrize("suffix", ["-idx3-ubyte", ".idx3-ubyte", "-idx3-ubyte.gz", ".idx", ".idx.gz"])
+@pytest.mark.parametrize("gzipped_labels", [False, True])
+def test_idx_finds_its_labels(put, suffix, gzipped_labels):
+    pixels = idx(PIXELS)
+    name = put(f"train-images{suffix}", gzip.compress(pixels) if suffix.endswith(".gz") else pixels)
+    assert read(name).y is None
+    beside = name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz") + ".gz" * gzipped_labels
+    codes = idx(Y.astype(np.uint8))
+    put(beside, gzip.compress(codes) if gzipped_labels else codes)
+    data = read(name)
+    np.testing.assert_array_equal(data.x, PIXELS)
+    assert (data.y.tolist(), data.classes, data.name) == (Y.tolist(), ("0", "1", "2"), "train-images")
+
+
+@pytest.mark.parametrize(("code", "dtype"), [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")])
+def test_idx_types(put, code, dtype):
+    array = (np.arange(40).reshape(20, 2) - 5).astype(dtype)
+    np.testing.assert_array_equal(read(put("a.idx", idx(array, code))).x, array.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (idx(Y.astype(np.uint8)), "holds one number for each row, probably labels; give the file of the images"),
+        (idx(PIXELS)[:-1], "declares 30 x 5 x 4 numbers (600 bytes) but holds 599"),
+        (idx(PIXELS) + b"1", "but holds more"),
+        (idx(PIXELS[:3]), "only 3 rows"),
+        (b"\0\0\x08", "should begin with bytes 0, 0, a type and a rank; got 00 00 08"),
+        (b"\0\0\x07\x03" + b"\0" * 99, "no IDX file"),
+        (b"\0\0\x08\x00" + b"\0" * 99, "no IDX file"),
+        (b"\0\0\x08\x03\0", "can't be read as an IDX file"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 60000, 2800, 2800), "GiB of memory; the limit is 8 GiB"),
+        (
+            idx(np.full((20, 2), np.nan, ">f4"), 13),
+            "row 1, column 'x0' (X[0, 0]): the value is missing, the first of 40",
+        ),
+    ],
+)
+def test_idx_that_is_refused(put, content, said):
+    assert said in refusal(put("a-images-idx3-ubyte", content))
+    assert said in refusal(put("b-images-idx3-ubyte.gz", gzip.compress(content)))
+
+
+def test_idx_with_other_labels_beside_it(put):
+    name = put("train-images-idx3-ubyte", idx(PIXELS))
+    put("train-labels-idx1-ubyte", idx(Y[:9].astype(np.uint8)))
+    assert "30 rows, but train-labels-idx1-ubyte beside it has shape (9,)" in refusal(name)
+    assert "label 'y' names a column" in refusal(put("alone.idx", idx(PIXELS)), label="y")
+
+
+# Files that are none
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.csv", "nowhere.csv: no such file or bundled data set"),
+        ("tabel.csv", "(did you mean 'table.csv'?)"),
+        ("digit", "digit: no such file or bundled data set (did you mean 'digits'?)"),
+        ("swiss roll", "bundled are 'digits', 'breast_cancer', 'wine', 'diabetes', 'iris'"),
+        ("gone/away.csv", "gone/away.csv: no such file"),
+        (".", "this is a folder; give one file in it"),
+        ("folder.csv", "folder.csv: this is a folder"),
+        ("", "this is a folder"),
+        ("pipe.csv", "pipe.csv: this is not a regular file"),
+        ("loose.csv", "loose.csv: can't be read (No such file"),
+        ("empty.csv", "empty.csv: the file is empty"),
+        ("empty.npz", "empty.npz: the file is empty"),
+        ("notes.txt", "notes.txt: the format is not known by this name; expected a name that ends in .csv, .csv.gz"),
+        ("cut.csv.gz", "cut.csv.gz: can't be read as a gzip file"),
+        ("plain.csv.gz", "plain.csv.gz: can't be read as a gzip file"),
+        ("bomb.csv.gz", "if you trust the file, unpack it first"),
+        ("a\0b.csv", r"'a\x00b.csv': no such file"),
+        ("a\nb.csv", r"'a\nb.csv': no such file"),
+        ("x" * 4000, "xxx: no such file"),
+    ],
+)
+def test_what_is_no_data_file(put, name, said):
+    put("table.csv", table())
+    os.mkdir("folder.csv")
+    os.mkfifo("pipe.csv")
+    os.symlink("nothing.csv", "loose.csv")
+    for empty in ("empty.csv", "empty.npz"):
+        put(empty, b"")
+    put("notes.txt", "words")
+    put("cut.csv.gz", gzip.compress(table().encode())[:-12])
+    put("plain.csv.gz", table())
+    if name == "bomb.csv.gz":
+        put(name, gzip.compress(b"0,0,0,0,0,0,0\n" * 5_000_000))
+    text = refusal(name)
+    assert said in text
+    assert len(text) < 700
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_without_permission(put):
+    os.chmod(put("t.csv", table()), 0)
+    assert "check the path and its permissions" in refusal("t.csv")
+
+
+def test_a_path_object_is_read_like_its_text(put, tmp_path):
+    put("t.csv", table())
+    data = read(tmp_path / "t.csv", label="k")
+    assert (data.name, data.source) == ("t", str(tmp_path / "t.csv"))

@@ -1,0 +1,366 @@
+"""Arrays and frames in memory, labels and anomalies."""
+
+import datetime
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse
+import torch
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.read import DATASETS, read
+from isthmus.errors import BadInput
+
+X = np.random.default_rng(0).normal(size=(30, 4))
+Y = np.arange(30) % 3
+FRAME = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.array(["u", "v", "w"])[Y])
+
+
+def refusal(source, *args, **options):
+    with pytest.raises(BadInput) as caught:
+        read(source, *args, **options)
+    text = str(caught.value)
+    assert text.isprintable()
+    assert len(text) < 700
+    return text
+
+
+def frozen(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+@pytest.mark.parametrize(
+    "dtype", ["f2", "f4", "f8", "g", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?", ">f4", ">i8"]
+)
+def test_every_real_type_is_read(dtype):
+    x = (np.arange(60).reshape(20, 3) % 7).astype(dtype)
+    data = read(x)
+    np.testing.assert_array_equal(data.x, x.astype(np.float32))
+    assert data.x.dtype == np.float32
+    assert data.x.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        frozen(X),
+        np.asfortranarray(X),
+        np.repeat(X, 2, axis=0)[::2],
+        X[:, ::-1].copy()[:, ::-1],
+        X.astype(object),
+        X.tolist(),
+        torch.tensor(X),
+        np.ma.masked_array(X),
+    ],
+)
+def test_any_layout_and_container_gives_the_same_rows(other):
+    data = read(other)
+    np.testing.assert_array_equal(data.x, X.astype(np.float32))
+    assert data.digest == read(X).digest
+    assert (data.name, data.y, data.classes, data.anomaly) == ("X", None, (), None)
+
+
+def test_the_given_array_is_left_alone():
+    x = X.copy()
+    data = read(x)
+    data.x[:] = 0
+    np.testing.assert_array_equal(x, X)
+    single = X.astype(np.float32)
+    read(single).x[:] = 0
+    np.testing.assert_array_equal(single, X.astype(np.float32))
+
+
+def test_images_keep_their_shape_and_name_their_elements():
+    data = read(np.arange(10 * 2 * 3).reshape(10, 2, 3))
+    assert (data.shape, data.images) == ((2, 3), True)
+    assert data.columns == ("x0_0", "x0_1", "x0_2", "x1_0", "x1_1", "x1_2")
+    assert read(np.zeros((10, 2, 2, 3))).images
+    assert not read(np.zeros((10, 2, 2, 3, 2))).images
+    assert not read(X).images
+    assert read(X).columns == ("x0", "x1", "x2", "x3")
+
+
+FRAMES = {
+    "pandas": FRAME,
+    "categories": FRAME.assign(kind=FRAME.kind.astype("category")),
+    "objects": FRAME.assign(kind=FRAME.kind.astype(object)),
+    "polars": pl.from_pandas(FRAME),
+    "polars enum": pl.from_pandas(FRAME).with_columns(pl.col("kind").cast(pl.Enum(["u", "v", "w"]))),
+    "pyarrow": pa.Table.from_pandas(FRAME),
+    "chunks": pa.concat_tables([pa.Table.from_pandas(FRAME[:7]), pa.Table.from_pandas(FRAME[7:])]),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_every_frame_gives_the_same_data(frame):
+    data = read(frame, label="kind")
+    np.testing.assert_array_equal(data.x, X.astype(np.float32))
+    np.testing.assert_array_equal(data.y, Y)
+    assert (data.classes, data.columns, data.name) == (("u", "v", "w"), ("a", "b", "c", "d"), "X")
+    assert data.digest == read(X, FRAME.kind).digest
+
+
+def test_columns_of_all_number_types():
+    frame = pd.DataFrame(
+        {
+            "f": np.linspace(0, 1, 12),
+            "i": np.arange(12),
+            "b": np.arange(12) % 2 == 0,
+            "n": pd.array(np.arange(12), dtype="Int64"),
+            "c": pd.Categorical(np.arange(12) % 3),
+        }
+    )
+    data = read(frame)
+    assert data.columns == ("f", "i", "b", "n", "c")
+    np.testing.assert_array_equal(data.x[3], np.float32([3 / 11, 3, 0, 3, 0]))
+    decimals = pa.table({"d": pa.array(range(10), pa.decimal128(5, 2)), "u": pa.array(range(10), pa.uint8())})
+    np.testing.assert_array_equal(read(decimals).x, np.arange(10.0).repeat(2).reshape(10, 2))
+
+
+def test_numbered_columns_and_a_label_among_them():
+    data = read(pd.DataFrame(np.column_stack([X, Y])), label="4")
+    assert (data.columns, data.classes) == (("0", "1", "2", "3"), ("0", "1", "2"))
+
+
+LABELS = {
+    "codes": (Y, ("0", "1", "2")),
+    "tens": (Y * 10 - 10, ("-10", "0", "10")),
+    "ten classes": (np.arange(30) % 11, tuple(map(str, range(11)))),
+    "whole floats": (Y.astype(float), ("0", "1", "2")),
+    "texts": (FRAME.kind.tolist(), ("u", "v", "w")),
+    "number texts": ([str(10 - k) for k in Y], ("8", "9", "10")),
+    "booleans": (Y > 0, ("False", "True")),
+    "bytes of one": (Y.astype(np.uint8), ("0", "1", "2")),
+    "swapped bytes": (Y.astype(">i4"), ("0", "1", "2")),
+    "column": (Y[:, None], ("0", "1", "2")),
+    "pandas": (FRAME.kind, ("u", "v", "w")),
+    "polars": (pl.Series(FRAME.kind.tolist()), ("u", "v", "w")),
+    "arrow": (pa.array(FRAME.kind), ("u", "v", "w")),
+    "objects": (np.array(FRAME.kind, dtype=object), ("u", "v", "w")),
+    "spaces": ([f" {k}" for k in FRAME.kind], ("u", "v", "w")),
+    "torch": (torch.tensor(Y), ("0", "1", "2")),
+}
+
+
+@pytest.mark.parametrize(("labels", "classes"), LABELS.values(), ids=LABELS)
+def test_labels_of_any_type_become_codes(labels, classes):
+    data = read(X, labels)
+    assert data.classes == classes
+    assert data.y.dtype == np.int64
+    given = np.asarray(labels.to_list() if isinstance(labels, pl.Series) else labels).ravel()
+    names = [str(int(v)) if given.dtype.kind in "iuf" else str(v).strip() for v in given]
+    assert [data.classes[code] for code in data.y] == names
+
+
+def test_labels_stay_as_they_are_counted_in_the_frame():
+    assert read(FRAME[["a", "b"]], labels=FRAME.kind).classes == ("u", "v", "w")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (Y[:5], "5 labels for 30 rows"),
+        (Y + 0.5, "fractions such as '0.5': a measured number"),
+        ([str(k + 0.5) for k in Y], "fractions such as '0.5'"),
+        (np.arange(30), "30 different labels on 30 rows"),
+        (Y * 0, "all 30 rows have the label '0'"),
+        ([*["a", "b"] * 14, None, None], r"row 29 \(index 28\): the label is missing; 2 of 30 rows have none"),
+        ([*["a", "b"] * 14, "", "a"], r"row 29 \(index 28\): the label is missing"),
+        (np.where(Y == 1, np.nan, 1.0), r"row 2 \(index 1\): the label is missing; 10 of 30"),
+        (np.where(Y == 1, np.inf, 1.0), r"row 2 \(index 1\): the label is missing"),
+        (X, r"one column, one label for each row; got shape \(30, 4\)"),
+        ([{}] * 30, "not classes"),
+        ([datetime.date(2020, 1, 1)] * 30, "date32"),
+        ([1 + 2j] * 30, "can't be read as classes"),
+        (np.array([1, "a"] * 15, dtype=object), "can't be read as classes"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(labels, said):
+    assert re.search(said, refusal(X, labels))
+
+
+def test_an_anomaly_is_a_class():
+    data = read(X, Y, anomaly="2")
+    assert (data.anomaly, data.classes) == ("2", ("0", "1", "2"))
+    assert read(X, Y, anomaly=2).anomaly == "2"
+    assert read(X, Y > 1, anomaly=True).anomaly == "True"
+    assert "no class '9' to be the anomaly; the classes are '0', '1', '2'" in refusal(X, Y, anomaly="9")
+    assert "did you mean 'fraud'?" in refusal(X, ["fraud", "fine"] * 15, anomaly="frau")
+    assert "have no labels" in refusal(X, anomaly="1")
+    assert "only 3 normal rows are left" in refusal(X, np.arange(30) > 2, anomaly="True")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (X[0], "X.reshape(-1, 1)"),
+        (np.float64(3), "can't read data from '3.0'"),
+        (np.zeros((30, 0)), "no columns to learn from"),
+        (X[:0], "X: no rows; at least 10"),
+        (X[:1], "X: only 1 row; at least 10"),
+        (X[:9], "X: only 9 rows; at least 10"),
+        (X * 1j, "complex numbers"),
+        (X.astype(str), "holds text"),
+        (X.astype("S8"), "holds text"),
+        (X.astype("M8[s]"), "holds dates"),
+        (X.astype("m8[s]"), "holds time spans"),
+        (np.zeros((30, 2), dtype=[("a", "f4")]), "records of type"),
+        (np.where(X > 2, "?", X.astype(object)), "is '?' of type str, not a number"),
+        (np.where(X > 2, 1j, X.astype(object)), "is '1j' of type complex"),
+        (np.ma.masked_less(X, 0), "X.filled(...)"),
+        (scipy.sparse.csr_matrix(X), "X.toarray()"),
+        ([[1, 2], [3]], "rows of equal length"),
+        (torch.zeros(12, 2, requires_grad=True), "can't be read as an array"),
+        (None, "give a file, a name, an array or a frame"),
+        (3, "can't read data from '3'"),
+        ({"a": [1]}, "can't read data from"),
+        (pl.from_pandas(FRAME).lazy(), "give X.collect()"),
+        (FRAME.a, "X.reshape(-1, 1)"),
+        (pl.Series([1.0] * 20), "X.reshape(-1, 1)"),
+        (np.broadcast_to(np.float32(0), (10**6, 10**4)), "37.3 GiB of memory; the limit is 8 GiB"),
+    ],
+)
+def test_arrays_that_are_refused(source, said):
+    assert said in refusal(source)
+
+
+def spoilt(value, count=1):
+    x = X.copy()
+    x[3, 2] = value
+    x[4, : count - 1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (spoilt(np.nan), "X: row 4, column 'x2' (X[3, 2]): the value is missing; fill it in or drop the row"),
+        (spoilt(-np.inf), "X: row 4, column 'x2' (X[3, 2]): the value is infinite; fill it in or drop the row"),
+        (spoilt(np.nan, 3), "the value is missing, the first of 3 cells without a usable number; fill them in"),
+        (spoilt(np.nan).reshape(30, 2, 2), "row 4, column 'x1_0' (X[3, 1, 0])"),
+        (spoilt(-1e39), "-1e+39 is beyond 32-bit floats (3.4e38); give the column another unit"),
+        (spoilt(None, 2).astype(object), "(X[3, 2]): the value is missing, the first of 2 cells"),
+        (1.7e9 + X / 100, "column 'x0' runs from 1699999999"),
+        (X * 1e-60, "too fine for 32-bit floats"),
+        ((2**60 + 1000 * X).astype(np.int64), "too fine for 32-bit floats"),
+    ],
+)
+def test_values_that_are_refused(x, said):
+    assert said in refusal(x)
+
+
+def test_a_late_cell_in_a_large_array_is_found():
+    x = np.zeros((300_000, 8), np.float32)
+    x[299_000, 7] = x[299_999, 0] = np.nan
+    assert "row 299001, column 'x7' (X[299000, 7]): the value is missing, the first of 2 cells" in refusal(x)
+
+
+def test_large_and_small_units_that_float32_can_hold_are_fine():
+    for unit in (1e30, 1e-30, 1.0):
+        np.testing.assert_allclose(read(X * unit).x, X * unit, rtol=1e-6)
+    assert read(np.full((12, 2), 0.1)).x[0, 0] == np.float32(0.1)  # constant: nothing to tell apart
+    assert read(1e4 + np.arange(24).reshape(12, 2) / 64).x[0, 0] == 1e4
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "said"),
+    [
+        (FRAME, {}, "X: row 1 (position 0), column 'kind': 'u' is text, and only numbers can be learnt from"),
+        (FRAME, {"label": "knd"}, "no label column 'knd' (did you mean 'kind'?); the columns are 'a', 'b'"),
+        (FRAME.assign(t="x", s="y"), {"label": "kind"}, "drop or encode this column (and so do 's')"),
+        (
+            FRAME.assign(a=FRAME.a.where(FRAME.a > 0)),
+            {"label": "kind"},
+            "row 2 (position 1), column 'a': the value is missing",
+        ),
+        (FRAME.rename(columns={"a": "b"}), {"label": "kind"}, "several columns have the same name ('b')"),
+        (pa.table([[1.0] * 12] * 2, names=["a", "a"]), {}, "several columns have the same name ('a')"),
+        (pd.DataFrame(X, columns=[1, "1", 2, 3]), {}, "several columns have the same name ('1')"),
+        (FRAME.rename(columns={"a": ""}), {"label": "kind"}, "column 1 of 5 has no name"),
+        (FRAME.assign(w=pd.Timestamp("2020")), {"label": "kind"}, "column 'w' holds dates or times"),
+        (FRAME.assign(w=pd.Timedelta(3, "s")), {"label": "kind"}, "column 'w' holds dates or times"),
+        (FRAME.assign(o=[1, "no"] * 15), {"label": "kind"}, "row 2 (position 1), column 'o': 'no' is not a number"),
+        (FRAME.assign(s="1.5"), {"label": "kind"}, "column 's' holds numbers written as text"),
+        (
+            FRAME.assign(s=["1.5"] * 29 + ["-"]),
+            {"label": "kind"},
+            "row 30 (position 29), column 's': '-' is not a number",
+        ),
+        (FRAME.assign(l=[[1]] * 30), {"label": "kind"}, "column 'l' holds values of type list"),
+        (FRAME.assign(e=[None] * 30), {"label": "kind"}, "column 'e': the value is missing, the first of 30"),
+        (FRAME.assign(z=b"\xff"), {"label": "kind"}, "is not UTF-8 text"),
+        (FRAME[["kind"]], {"label": "kind"}, "no columns to learn from (besides the label)"),
+        (FRAME[:3], {"label": "kind"}, "only 3 rows"),
+        (pd.DataFrame(), {}, "no columns"),
+        (FRAME, {"labels": Y, "label": "kind"}, "exclude each other"),
+        (FRAME, {"label": 3}, "label must be the name of a column; got '3'"),
+        (X, {"label": "y"}, "label 'y' names a column of a table"),
+        ("iris", {"label": "species"}, "iris: label 'species' names a column"),
+    ],
+)
+def test_frames_that_are_refused(frame, options, said):
+    assert said in refusal(frame, **options)
+
+
+def test_control_characters_of_a_name_never_reach_the_message():
+    text = refusal(pd.DataFrame({"a\n\x1b[31m": ["x"] * 12, "b": range(12)}))
+    assert r"'a\n\x1b[31m'" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"),
+    [
+        ("digits", (1797, 8, 8), tuple("0123456789")),
+        ("breast_cancer", (569, 30), ("malignant", "benign")),
+        ("wine", (178, 13), ("class_0", "class_1", "class_2")),
+        ("diabetes", (442, 10), ()),
+        ("iris", (150, 4), ("setosa", "versicolor", "virginica")),
+    ],
+)
+def test_bundled_sets(name, shape, classes):
+    from sklearn import datasets
+
+    data = read(name)
+    bunch = getattr(datasets, f"load_{name}")()
+    np.testing.assert_array_equal(data.x.reshape(len(data.x), -1), bunch.data.astype(np.float32))
+    assert (data.x.shape, data.classes, data.name, data.source) == (shape, classes, name, name)
+    assert len(data.columns) == np.prod(shape[1:])
+    if name == "diabetes":
+        assert data.y is None
+        assert "no labels" in DATASETS[name]
+    else:
+        np.testing.assert_array_equal(data.y, bunch.target)
+    assert str(shape[0]) in DATASETS[name]
+
+
+def test_a_bundled_set_takes_other_labels():
+    assert read("diabetes", labels=np.arange(442) % 2).classes == ("0", "1")
+    assert read("iris", labels=np.arange(150) % 2).classes == ("0", "1")
+
+
+def test_the_digest_follows_the_content():
+    def data(**change):
+        given = {"name": "X", "x": np.ones((10, 2), np.float32), "y": np.zeros(10, np.int64), "classes": ("a", "b")}
+        return Dataset(**{**given, "columns": ("p", "q"), **change})
+
+    base = data().digest
+    assert len(base) == 64
+    assert data(name="other", source="file", columns=("r", "s")).digest == base
+    x = np.ones((10, 2), np.float32)
+    x[0, 0] = 2
+    changes = [
+        {"x": x},
+        {"x": np.ones((10, 2, 1), np.float32)},
+        {"y": np.ones(10, np.int64)},
+        {"y": None},
+        {"classes": ("a", "c")},
+        {"anomaly": "b"},
+    ]
+    assert len({base, *(data(**change).digest for change in changes)}) == 1 + len(changes)
+    assert read(np.zeros((10, 1))).digest == read(np.full((10, 1), -0.0)).digest
