@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 import torch
 from subjects import Fixed, digits, pca, split
 
-from isthmus.facets import FACETS
+from isthmus.facets import FACETS, cost
+from isthmus.facets.cost import speed
 from isthmus.facets.facet import Candidate
 
 X, _ = digits()
@@ -39,6 +41,27 @@ def test_speed_is_that_of_encoding_a_whole_batch():
     FACET.measure(Fixed(encode, lambda z: np.zeros((len(z), 8, 8))), few)
     assert set(seen[:-1]) == {256}
     assert seen[-1] == 1
+
+
+def test_speed_is_measured_on_one_thread_and_the_callers_setting_comes_back():
+    seen = set()
+
+    def encode(x):
+        seen.add(torch.get_num_threads())
+        return np.zeros((len(x), 2), dtype=np.float32)
+
+    torch.set_num_threads(2)
+    try:
+        speed(Fixed(encode, None), PARTS.train.x[:8])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert seen == {1}
+
+
+def test_a_clock_that_stands_still_gives_no_speed(monkeypatch):
+    monkeypatch.setattr(cost, "seconds", lambda function: 0.0)
+    assert math.isnan(FACET.measure(pca(PARTS.train.x, 4), PARTS)["rows_per_second"])
 
 
 @pytest.mark.parametrize(

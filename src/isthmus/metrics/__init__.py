@@ -113,7 +113,7 @@ _TABLE = [
         "rows per second",
         "rows encoded per second",
         0.25,
-        "wall clock",
+        "processor time of one thread",
         relative=True,
     ),
     Metric("artefact_bytes", None, False, "bytes", "file size in bytes", 0.1, "count", relative=True),
