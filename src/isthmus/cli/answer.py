@@ -94,15 +94,18 @@ def answer(study: Study, page: Path, lang: str) -> None:
     words = Words(lang)
     found = content(study, words)
     for one in found["answers"]:
-        print(f"{one.facet}: {one.sentence}")
+        show.say(f"{one.facet}{words('page.colon')}{one.sentence}", indent=2, strong=len(one.facet))
         if one.evidence:
-            print(f"  {one.evidence}")
+            show.say(f"  {one.evidence}", indent=2)
     grid = found["overview"]
     print()
-    heads = [" ".join([title, *under]) if i < 0 else title for i, (title, under) in enumerate(grid.heads)]
+    heads = [title for title, _ in grid.heads]
     show.table(heads, [[row.name, *(f"{cell.mean} {cell.sign}".strip() for cell in row.cells)] for row in grid.rows])
     print()
-    print("  ".join(f"{sign} {words('table.' + name)}" for name, sign in found["signs"]))
+    used = {cell.sign for row in grid.rows for cell in row.cells}
+    for name, sign in found["signs"]:
+        if sign in used:
+            print(f"{sign} {words('table.' + name)}")
     print(f"\n{page}")
 
 
@@ -117,7 +120,7 @@ def facts(study: Study, page: Path) -> dict[str, Any]:
             "failed": len(study.failed),
             "diverged": len(study.diverged),
         },
-        "verdict": study.verdict(),
+        "verdict": {name: verdict.to_json() for name, verdict in study.verdict().items()},
         "scores": study.to_frame("pyarrow").to_pylist(),
         "folder": str(study.folder),
         "report": str(page),

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import typer
-
 from isthmus.errors import BadEnvironment, BadInput
 
 DONE, PARTLY, INPUT, ENVIRONMENT, MEMORY, FAULT = 0, 1, 2, 3, 4, 70
@@ -22,9 +20,6 @@ EPILOG = (
     "Exit codes: 0 done; 1 done, but some runs failed or diverged; 2 bad input; 3 environment (disk, permission); "
     "4 out of memory; 70 a fault of this program; 128 + n ended by signal n (130 is Ctrl-C)."
 )
-
-# typer carries click inside from version 0.26 on and depends on it before: its own classes lead to either.
-Usage: Any = typer.BadParameter.__mro__[1]
 
 
 class Stopped(KeyboardInterrupt):
@@ -86,7 +81,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
         number = getattr(error, "number", signal.SIGINT)
         return 128 + number, "; ".join(["stopped", *getattr(error, "__notes__", [])])
-    if isinstance(error, Usage):
+    if _is_usage(error):
         return INPUT, _usage(error)
     if isinstance(error, BadInput):
         return INPUT, text
@@ -102,10 +97,20 @@ def verdict(error: BaseException) -> tuple[int, str]:
     return FAULT, f"this is a fault of isthmus ({type(error).__name__}: {text}); --debug shows where it happened"
 
 
+def _is_usage(error: BaseException) -> bool:
+    """Whether typer refused the command line. Its click is inside it or beside it, depending on the version."""
+    import typer
+
+    return isinstance(error, typer.BadParameter.__mro__[1])
+
+
 def _usage(error: Any) -> str:
     path = error.ctx.command_path if error.ctx is not None else "isthmus"
     said = error.format_message().strip().rstrip(".").replace("Value error, ", "")
-    return f"{said[0].lower()}{said[1:]}; see {path} --help"
+    refused = getattr(error.__cause__, "errors", None)  # newer typer validates with pydantic, which hides what came
+    came = repr(refused()[0]["input"]) if refused is not None else ""
+    got = "" if came in said else f"; got {came}"
+    return f"{said[0].lower()}{said[1:]}{got}; see {path} --help"
 
 
 def _torch_out_of_memory(error: BaseException) -> bool:

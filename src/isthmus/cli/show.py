@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+BLANK = "–"
+"""A cell without a value."""
+
 
 class Step(Protocol):
     """Tells a progress bar how far the work is, and what it is at."""
@@ -33,11 +36,35 @@ def machine(content: Any) -> None:
     print(json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=1))
 
 
+def say(text: str, *, indent: int = 0, strong: int = 0) -> None:
+    """A sentence on stdout: one line in a pipe; on a terminal wrapped between words, further lines indented.
+
+    Parameters
+    ----------
+    text : str
+    indent : int
+        Blanks before the second and further lines.
+    strong : int
+        How many signs at the beginning are bold, where there are colours.
+    """
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    styled = Text(text)
+    styled.stylize("bold", 0, strong)
+    for i, line in enumerate(styled.wrap(console, max(20, console.width - indent))):
+        console.print(" " * indent * (i > 0), line, sep="")
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> None:
     """A table on stdout: the first ``words`` columns are text, the others are numbers and end flush right.
 
-    On a terminal with colours the heads are bold. Where a terminal is too narrow for it, each row becomes a block of
-    ``head  value`` lines, so that nothing is cut.
+    On a terminal the heads are bold. Where it is too narrow, each row becomes a block of ``head  value`` lines, so that
+    nothing is cut.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -48,7 +75,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
         for row in rows:
             console.print(row[0], style="bold", soft_wrap=True)
             for head, value in zip(heads[1:], row[1:], strict=True):
-                console.print(f"  {head}  {value}")
+                if value not in {"", BLANK}:
+                    say(f"  {head}: {value}", indent=4)
         return
 
     def line(cells: Sequence[str]) -> str:

@@ -47,10 +47,13 @@ def train(
     from isthmus.data.split import split
     from isthmus.families import named
     from isthmus.ship import artefact
+    from isthmus.study.compare import slug
     from isthmus.train.fitted import fit
 
     rows = read(data, label=label)
     recipe, plan = configure(family, rows.shape, settings or [], steps)
+    place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
+    artefact.replaceable(place)  # refused before the work, not after it
     parts = split(len(rows.x), seed, y=rows.y)
     usual: dict[str, Any] = {
         "valid": rows.x[parts.valid],
@@ -70,7 +73,7 @@ def train(
         show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
     pca = fit(named("pca").set_params(latents=recipe.latents), rows.x[parts.train], **usual)
     scores = {name: measure(one, rows, parts, seed) for name, one in {family: fitted, "pca": pca}.items()}
-    folder = artefact.save(fitted, out or f"isthmus-{rows.name}-{family}")
+    folder = artefact.save(fitted, place)
     if json:
         run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
         sizes = {name: len(numbers) for name, numbers in parts._asdict().items()}
@@ -155,15 +158,15 @@ def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands apart, a dash for what has no value.
+    """Three significant digits, thousands apart, a dash where there is no value.
 
     Examples
     --------
     >>> number(0.012345), number(1234567.0), number(float("nan"))
-    ('0.0123', '1,234,567', '-')
+    ('0.0123', '1,234,567', '–')
     """
     import math
 
     if not math.isfinite(value):
-        return "-"
+        return show.BLANK
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

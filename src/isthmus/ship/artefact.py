@@ -139,7 +139,7 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
     place, members = Path(path).absolute(), pack(model)
     with _disk(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        replaces = _replaceable(place)
+        replaces = replaceable(place)
         made = place.parent / f".isthmus-{secrets.token_hex(8)}.part"
         made.mkdir()
         try:
@@ -155,7 +155,7 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
     return place
 
 
-def _replaceable(place: Path) -> bool:
+def replaceable(place: Path) -> bool:
     """Whether a model of ours stands there; anything else is refused, for it is not ours to delete."""
     if not os.path.lexists(place):
         return False

@@ -58,7 +58,7 @@ def outline(
     _workers(jobs)
     plan = plan or Plan()
     data = read(source, labels, label=label, anomaly=anomaly)
-    folder = Path(out if out is not None else f"isthmus-{_slug(data.name)}").absolute()
+    folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
     note = {"source": data.source, "budget": limit, "command": command}
     options: dict[str, Any] = {
@@ -200,12 +200,12 @@ def _bought_before(folder: Path, budget: float) -> int | None:
     return int(steps) if there.get("budget") == budget and isinstance(steps, int) else None
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A short folder name that no file system refuses.
 
     Examples
     --------
-    >>> _slug("My data (2).csv")
+    >>> slug("My data (2).csv")
     'My-data-2-.csv'
     """
     return re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60].strip("-.") or "data"

@@ -1,0 +1,59 @@
+"""The commands by name. Flags come from their signatures, help from their docstrings."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from isthmus.cli import ends
+from isthmus.cli.catalogue import catalogue
+from isthmus.cli.compare import compare
+from isthmus.cli.report import report
+from isthmus.cli.train import train
+
+app = typer.Typer(
+    name="isthmus",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from isthmus import __version__
+
+        print(f"isthmus {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=ends.EPILOG)
+def isthmus(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Which autoencoder, if any, serves your data and your purpose? An answer with evidence.
+
+    Begin with:  [bold]isthmus compare digits[/bold]
+    """
+
+
+app.command("compare")(compare)
+app.command("train")(train)
+app.command("list")(catalogue)
+app.command("report")(report)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code, and raises whatever stops it."""
+    command = typer.main.get_command(app)
+    if "_ISTHMUS_COMPLETE" in os.environ:  # the shell asks for completions
+        command.main(arguments, prog_name="isthmus")
+    try:
+        with command.make_context("isthmus", arguments, obj=arguments) as context:
+            return int(command.invoke(context) or 0)
+    except typer.Exit as end:
+        return end.exit_code

@@ -1,0 +1,582 @@
+"""The command line as a person or a program meets it."""
+
+import inspect
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus import __version__
+from isthmus.cli import catalogue, compare, ends, main, report, train
+from isthmus.families import ABOUT, FAMILIES
+from isthmus.metrics import METRICS
+from isthmus.ship import artefact
+from isthmus.study import compare as studies
+from isthmus.study.study import Study
+
+TINY = ["--families", "plain", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
+QUICK = ["compare", "iris", *TINY, "--steps", "20"]
+PLAN = ["compare", "iris", "--families", "pca", "--facets", "reconstruction", "--dry-run", "--json"]
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Run a command line in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def process(*arguments: str, cwd: Path, **options: Any) -> "subprocess.Popen[str]":
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "isthmus", *arguments]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=cwd, **{**pipes, **options})
+
+
+class Screen(io.StringIO):
+    """What a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """The same as if on a terminal of a width: exit code, and all that is shown, without its codes."""
+
+    def run(*arguments: str, width: int = 80) -> tuple[int, str]:
+        with monkeypatch.context() as patch:
+            shown = Screen()
+            patch.setattr(sys, "stdout", shown)
+            patch.setattr(sys, "stderr", shown)
+            patch.setenv("TERM", "xterm")
+            patch.setenv("COLUMNS", str(width))
+            code = main(arguments)
+        return code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
+
+    return run
+
+
+def terminal(*arguments: str, cwd: Path, width: int = 80, **environment: str) -> tuple[int, str]:
+    """The same on a terminal: exit code, and all that is shown."""
+    child, screen = pty.fork()
+    if child == 0:
+        os.chdir(cwd)
+        os.environ.update({"COLUMNS": str(width), "TERM": "xterm", **environment})
+        os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
+    seen = b""
+    while select.select([screen], [], [], 120)[0]:
+        try:
+            seen += os.read(screen, 65536)
+        except OSError:  # the other side has gone
+            break
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
+
+
+def one_line(text: str) -> str:
+    assert text.startswith("isthmus: ")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    return text
+
+
+# ------------------------------------------------------------------------------------------------------------ wrong use
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["compare"], "missing argument"),
+        (["comprae", "digits"], "compare"),
+        (["compare", "iris", "--stesp", "3"], "--steps"),
+        (["compare", "iris", "extra"], "extra"),
+        (["compare", "iris", "--lang", "de"], "'de' is not one of 'en', 'zh'"),
+        (["compare", "iris", "--steps", "many"], "many"),
+        (["list", "familys"], "'familys' is not one of"),
+        (["train", "plain"], "missing argument"),
+    ],
+)
+def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: list[str], expected: str) -> None:
+    code, out, err = shell(*arguments)
+    assert code == ends.INPUT
+    assert out == ""
+    assert expected.lower() in one_line(err).lower()
+    assert "--help" in err
+    assert "Value error" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["compare", "nowhere.csv"], "nowhere.csv"),
+        (["compare", "digit"], "digits"),
+        (["compare", "rows.csv", "--label", "knid"], "kind"),
+        (["compare", "rows.csv", "--label", "kind", "--anomaly", "blau"], "blau"),
+        (["compare", "iris", "--families", "plian"], "did you mean plain"),
+        (["compare", "iris", "--families", ""], "no family"),
+        (["compare", "iris", "--facets", "reconstructoin"], "did you mean reconstruction"),
+        (["compare", "iris", "--steps", "5", "--budget", "5m"], "steps and budget exclude each other"),
+        (["compare", "iris", "--budget", "soon"], "5m"),
+        (["compare", "iris", "--replicates", "1"], "at least 2"),
+        (["compare", "iris", "--configs", "0"], "at least 1"),
+        (["compare", "iris", "--steps", "0"], "at least 1"),
+        (["compare", "iris", "--jobs", "0"], "at least 1"),
+        (["compare", "iris", "--seed", "-1"], "at least 0"),
+        (["compare", "iris", "--latents", "0"], "at least 1"),
+        (["compare", "iris", "--hidden", "64,wide"], "64,wide"),
+        (["compare", "iris", "--out", "rows.csv"], "rows.csv"),
+        (["compare", "iris", "--out", "."], "rows.csv"),
+        (["train", "plian", "iris"], "did you mean plain"),
+        (["train", "plain", "nowhere.npy"], "nowhere.npy"),
+        (["train", "plain", "iris", "--set", "latents"], "FIELD=VALUE"),
+        (["train", "plain", "iris", "--set", "laetnts=3"], "did you mean latents"),
+        (["train", "plain", "iris", "--set", "latents=wide"], "wide"),
+        (["train", "plain", "iris", "--set", "patience=0"], "patience"),
+        (["train", "plain", "iris", "--steps", "5", "--set", "steps=5"], "exclude each other"),
+        (["train", "plain", "iris", "--steps", "5", "--out", "rows.csv"], "rows.csv"),
+        (["list", "families", "plian"], "did you mean plain"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    shell: Shell, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    Path("rows.csv").write_text("a,b,kind\n" + "1,2,red\n2,1,blue\n3,5,red\n" * 10)
+    code, out, err = shell(*arguments)
+    assert code == ends.INPUT
+    assert out == ""
+    assert expected in one_line(err)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_debug_shows_the_traceback(shell: Shell) -> None:
+    for arguments in (["compare", "x.csv"], ["train", "plain", "x.csv"], ["list", "families", "x"], ["report", "x"]):
+        code, _, err = shell(*arguments, "--debug")
+        assert code == ends.INPUT
+        assert err.startswith("Traceback")
+        assert err.splitlines()[-1].startswith("isthmus: ")
+
+
+# ---------------------------------------------------------------------------------------------------------------- ends
+
+
+def test_every_kind_of_end_has_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def ending(error: BaseException) -> tuple[int, str]:
+        def run() -> int:
+            raise error
+
+        code = ends.guard(run)
+        return code, one_line(capsys.readouterr().err)
+
+    assert ends.guard(lambda: 1) == 1
+    assert ending(KeyboardInterrupt())[0] == 130
+    assert ending(ends.Stopped(signal.SIGTERM))[0] == 143
+    assert ending(MemoryError())[0] == 4
+    assert ending(np._core._exceptions._ArrayMemoryError((10**9,), np.dtype(float)))[0] == 4
+    assert ending(PermissionError(13, "Permission denied", "there"))[:2] == (3, "isthmus: there: Permission denied\n")
+    assert ending(ModuleNotFoundError("No module named 'scipy'"))[0] == 3
+    code, line = ending(ZeroDivisionError("division\nby zero"))
+    assert code == 70
+    assert "fault of isthmus (ZeroDivisionError: division; by zero)" in line
+    assert "--debug" in line
+
+
+def test_torch_out_of_memory_is_out_of_memory() -> None:
+    import torch
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert ends.verdict(caught.value)[0] == ends.MEMORY
+
+
+def test_signal_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in ends.SIGNALS]
+    assert main(["--version"]) == 0
+    assert [signal.getsignal(number) for number in ends.SIGNALS] == before
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ends.listening():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_pipe_is_silent(tmp_path: Path) -> None:
+    ran = process("list", "metrics", "--json", cwd=tmp_path)
+    assert ran.stdout is not None
+    assert ran.stderr is not None
+    ran.stdout.close()
+    assert ran.stderr.read() == ""
+    ran.stderr.close()
+    assert ran.wait() == 141
+
+
+def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        ran = process("--version", cwd=tmp_path, stdout=full)
+        err = ran.communicate()[1]
+    assert ran.returncode == ends.ENVIRONMENT
+    assert "No space left" in one_line(err)
+
+
+def test_a_folder_that_cannot_be_made_is_the_environment(shell: Shell) -> None:
+    Path("file").touch()
+    code, out, err = shell(*QUICK, "--out", "file/study")
+    assert (code, out) == (ends.ENVIRONMENT, "")
+    assert "choose another --out" in one_line(err)
+
+
+@pytest.mark.parametrize(("number", "code", "jobs"), [(signal.SIGINT, 130, "2"), (signal.SIGTERM, 143, "1")])
+def test_an_interrupted_study_keeps_its_runs_and_continues(
+    shell: Shell, tmp_path: Path, number: signal.Signals, code: int, jobs: str
+) -> None:
+    study = ["compare", "iris", *TINY[:-1], jobs, "--replicates", "4", "--steps", "2000", "--out", "study"]
+    ran = process(*study, cwd=tmp_path, start_new_session=True)
+    runs = tmp_path / "study" / "runs"
+    until = time.monotonic() + 120
+    while not any(runs.glob("[0-9a-f]*")) and time.monotonic() < until and ran.poll() is None:
+        time.sleep(0.01)
+    os.killpg(ran.pid, number)  # as a terminal does: to the workers too
+    out, err = ran.communicate()
+    assert ran.returncode == code
+    assert out == ""
+    kept = {path.name: (path / "record.json").read_bytes() for path in runs.glob("[0-9a-f]*")}
+    assert kept
+    assert one_line(err) == f"isthmus: stopped; {len(kept)} of 8 runs are kept; the same command continues\n"
+    until = time.monotonic() + 10
+    while _alive(ran.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _alive(ran.pid), "a worker outlived its study"
+    code, out, err = shell(*study, "--json", "--jobs", "1")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["runs"] == {"total": 8, "done": 8, "failed": 0, "diverged": 0}
+    assert {name: (runs / name / "record.json").read_bytes() for name in kept} == kept
+
+
+def _alive(session: int) -> bool:
+    """Whether any process of a process group is left."""
+    try:
+        os.killpg(session, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# ------------------------------------------------------------------------------------------------------------- compare
+
+
+def plan(shell: Shell, *arguments: str) -> dict[str, Any]:
+    code, out, err = shell(*PLAN, *arguments)
+    assert (code, err) == (0, "")
+    assert list(Path().iterdir()) == []
+    return dict(json.loads(out))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--families", "pca,topk"], {"families": ["pca", "topk"], "trainings": 5 + 30}),
+        (["--facets", "cost,sparsity"], {"facets": ["sparsity", "cost"]}),
+        (["--replicates", "3"], {"replicates": 3, "runs": 3}),
+        (["--families", "vae", "--configs", "2"], {"configs": 2, "trainings": 5 * 2 + 5}),
+        (["--steps", "70"], {"steps": 70}),
+        (["--latents", "3"], {"latents": 3}),
+        (["--hidden", "7,5"], {"hidden": [7, 5]}),
+        (["--hidden", "none"], {"hidden": []}),
+        (["--seed", "9"], {"seed": 9}),
+        (["--jobs", "1"], {"workers": 1}),
+        (["--out", "elsewhere"], {"folder": "elsewhere"}),
+    ],
+)
+def test_options_reach_the_plan(shell: Shell, arguments: list[str], expected: dict[str, Any]) -> None:
+    found = plan(shell, *arguments)
+    found["folder"] = Path(found["folder"]).name
+    assert {key: found[key] for key in expected} == expected
+    usual = plan(shell)
+    assert all(usual[key] != value for key, value in expected.items() if key != "hidden" or value)
+
+
+def test_label_and_anomaly_reach_the_data(shell: Shell, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{'odd' if i % 10 == 0 else 'fine'}" for i, (a, b) in enumerate(rng.normal(size=(60, 2)))]
+    path = tmp_path.parent / f"{tmp_path.name}.csv"
+    path.write_text("a,b,kind\n" + "\n".join(rows) + "\n")
+    base = ["compare", str(path), *PLAN[2:-4], "--facets", "reconstruction", "--dry-run", "--json", "--label", "kind"]
+    code, out, _ = shell(*base)
+    assert code == 0
+    assert json.loads(out)["data"]["classes"] == ["fine", "odd"]
+    assert json.loads(out)["data"]["anomaly"] is None
+    assert json.loads(out)["data"]["shape"] == [2]
+    code, out, _ = shell(*base, "--anomaly", "odd")
+    assert code == 0
+    assert json.loads(out)["data"]["anomaly"] == "odd"
+
+
+def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def afford(data: Any, design: Any, budget: float, *, workers: int | None) -> int:
+        asked.append(budget)
+        return 450
+
+    monkeypatch.setattr(studies, "afford", afford)
+    assert plan(shell, "--budget", "1.5m")["steps"] == 450
+    assert asked == [90.0]
+
+
+def test_dry_run_for_people(shell: Shell, tmp_path: Path) -> None:
+    code, out, err = shell(*[one for one in PLAN if one != "--json"])
+    assert (code, err) == (0, "")
+    assert "150 rows of 4 columns, 3 classes" in out
+    assert "5, 0 of them done; 5 trainings" in out
+    assert re.search(r"time +at most about \d", out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_answer_comes_first_then_the_table_then_the_page(shell: Shell) -> None:
+    code, out, err = shell(*QUICK)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("Reconstruction: ")
+    table = next(i for i, line in enumerate(lines) if line.startswith("Contestant"))
+    assert {line.split()[0] for line in lines[table + 1 : table + 3]} == {"plain", "PCA"}
+    assert Path(lines[-1]) == Path("isthmus-iris/report.html").absolute()
+    assert Path(lines[-1]).read_text().startswith("<!doctype html>")
+    assert "\x1b" not in out
+    command = json.loads(Path("isthmus-iris/study.json").read_text())["command"]
+    assert command == "isthmus " + " ".join(QUICK)
+
+
+def test_json_is_one_object_and_the_same_answer(shell: Shell) -> None:
+    code, out, err = shell(*QUICK, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["runs"] == {"total": 4, "done": 4, "failed": 0, "diverged": 0}
+    assert found["complete"] is True
+    study = Study("isthmus-iris")
+    assert found["verdict"]["reconstruction"]["means"] == study.verdict()["reconstruction"].means
+    pca = [row for row in found["scores"] if row["contender"] == "pca" and row["metric"] == "explained_variance"]
+    assert [row["value"] for row in pca] == list(study.scores("reconstruction")["pca"])
+    assert Path(found["report"]).exists()
+
+
+def test_answers_and_page_in_chinese(shell: Shell) -> None:
+    code, out, _ = shell(*QUICK, "--lang", "zh")
+    assert code == 0
+    assert re.match("[\u4e00-\u9fff]", out)
+    assert '<html lang="zh' in Path("isthmus-iris/report.html").read_text()
+
+
+def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = studies.perform
+
+    def broken(job: Any, data: Any, store: Any) -> Any:
+        if job.name.name == "plain" and job.name.replicate == 1:
+            raise ZeroDivisionError("planted")
+        return real(job, data, store)
+
+    monkeypatch.setattr(studies, "perform", broken)
+    code, out, err = shell(*QUICK)
+    assert code == ends.PARTLY
+    assert out.startswith("Reconstruction: ")
+    expected = "1 of 4 runs failed, first plain in replicate 2: ZeroDivisionError: planted; the same command tries"
+    assert expected in one_line(err)
+    monkeypatch.setattr(studies, "perform", real)
+    code, _, err = shell(*QUICK)
+    assert (code, err) == (0, "")
+
+
+def test_quiet_in_a_pipe_talkative_on_a_terminal(screen: Callable[..., tuple[int, str]]) -> None:
+    code, seen = screen(*QUICK, "--out", "one")
+    assert code == 0
+    assert "150 rows of 4 columns" in seen
+    assert re.search(r"\d/4 runs", seen)
+    code, again = screen(*QUICK, "--out", "one")
+    assert code == 0
+    assert "4 of 4 runs are kept from before" in again
+    code, seen = screen(*QUICK, "--quiet", "--out", "two")
+    assert code == 0
+    assert "150 rows of 4 columns" not in seen
+    assert not re.search(r"\d/4 runs", seen)
+    assert seen.startswith("Reconstruction")
+
+
+# --------------------------------------------------------------------------------------------------------------- train
+
+
+def test_train_measures_next_to_pca_and_saves(shell: Shell) -> None:
+    code, out, err = shell("train", "pca", "iris", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    model = artefact.load(found["model"])
+    assert Path(found["model"]) == Path("isthmus-iris-pca").absolute()
+    assert model.recipe.to_json() == found["recipe"]
+    assert found["rows"] == {"train": 90, "valid": 30, "test": 30}
+    assert list(found["test"]) == ["pca"]
+    assert 0.9 < found["test"]["pca"]["explained_variance"] < 1
+    assert set(found["test"]["pca"]) <= set(METRICS)
+
+
+def test_train_for_people(shell: Shell) -> None:
+    code, out, err = shell("train", "plain", "iris", "--steps", "100", "--out", "model")
+    assert code == 0
+    assert "cut at 100 steps" in one_line(err)
+    assert out.startswith("plain on iris: cut after 100 steps. Measured on 30 rows that training did not see:\n")
+    heads = next(line for line in out.splitlines() if line.startswith("metric"))
+    assert heads.split() == ["metric", "better", "plain", "pca"]
+    assert out.splitlines()[-1] == f"Model: {Path('model').absolute()}"
+    assert artefact.load("model").outcome.steps == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--set", "latents=3"], {"recipe": {"latents": 3}}),
+        (["--set", "hidden=9,8", "--set", "activation=tanh"], {"recipe": {"hidden": [9, 8], "activation": "tanh"}}),
+        (["--set", "hidden=none"], {"recipe": {"hidden": []}}),
+        (["--set", "backbone=linear"], {"recipe": {"backbone": "linear", "hidden": []}}),
+        (["--set", "batch=16", "--set", "clip=0.5"], {"plan": {"batch": 16, "clip": 0.5}}),
+    ],
+)
+def test_set_reaches_recipe_and_plan(shell: Shell, arguments: list[str], expected: dict[str, dict[str, Any]]) -> None:
+    code, out, _ = shell("train", "plain", "iris", "--steps", "10", "--json", *arguments)
+    assert code == 0
+    found = json.loads(out)
+    for part, fields in expected.items():
+        assert {name: found[part][name] for name in fields} == fields
+
+
+def test_seed_and_label_reach_the_training(shell: Shell) -> None:
+    Path("rows.csv").write_text("a,b,kind\n" + "".join(f"{i % 7},{i % 5},{'xy'[i % 2]}\n" for i in range(60)))
+    base = ["train", "plain", "rows.csv", "--steps", "10", "--json", "--label", "kind"]
+    first, same, other = (json.loads(shell(*base, *more)[1])["test"] for more in ([], [], ["--seed", "1"]))
+    assert first["plain"]["mse"] == same["plain"]["mse"] != other["plain"]["mse"]
+    assert "probe_accuracy" in first["plain"]
+
+
+def test_a_diverged_training_is_not_saved(shell: Shell) -> None:
+    code, out, err = shell("train", "plain", "iris", "--set", "learning_rate=1e30")
+    assert (code, out) == (ends.PARTLY, "")
+    assert "diverged" in one_line(err)
+    assert list(Path().iterdir()) == []
+
+
+def test_train_is_quiet_if_asked(screen: Callable[..., tuple[int, str]]) -> None:
+    code, seen = screen("train", "plain", "iris", "--steps", "300")
+    assert code == 0
+    assert re.search(r"\d+/300 steps", seen)
+    code, seen = screen("train", "plain", "iris", "--steps", "300", "--quiet")
+    assert code == 0
+    assert not re.search(r"\d+/300 steps", seen)
+
+
+# -------------------------------------------------------------------------------------------------------- list, report
+
+
+@pytest.mark.parametrize("kind", ["families", "facets", "metrics", "datasets"])
+def test_list(shell: Shell, kind: str) -> None:
+    code, out, err = shell("list", kind)
+    assert (code, err) == (0, "")
+    machine = json.loads(shell("list", kind, "--json")[1])[kind]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [row["name"] for row in machine]
+    assert all(row["about"] in out for row in machine)
+    first = machine[0]["name"]
+    assert json.loads(shell("list", kind, first, "--json")[1])[kind] == machine[:1]
+    assert machine[0]["about"] in shell("list", kind, first)[1]
+
+
+def test_list_shows_every_family_and_its_fields(shell: Shell) -> None:
+    machine = json.loads(shell("list", "families", "--json")[1])["families"]
+    assert {row["name"]: row["about"] for row in machine} == ABOUT
+    for row in machine:
+        assert {field["name"]: field["default"] for field in row["fields"]} == {
+            name: value for name, value in FAMILIES[row["name"]].to_json().items() if name != "family"
+        }
+    assert "k                 4        1 to 8" in shell("list", "families", "topk")[1]
+
+
+def test_report_draws_again(shell: Shell) -> None:
+    shell(*QUICK)
+    Path("isthmus-iris/report.html").unlink()
+    code, out, err = shell("report", "isthmus-iris")
+    assert (code, err) == (0, "")
+    assert Path(out.strip()).samefile("isthmus-iris/report.html")
+    code, out, _ = shell("report", "isthmus-iris", "--lang", "zh", "--out", "page.html")
+    assert (code, out) == (0, "page.html\n")
+    assert '<html lang="zh' in Path("page.html").read_text()
+    gone = next(Path("isthmus-iris/runs").iterdir())
+    gone.rename("gone")
+    code, _, err = shell("report", "isthmus-iris")
+    assert code == 0
+    assert "3 of 4 runs are done" in one_line(err)
+
+
+# ---------------------------------------------------------------------------------------------------------- appearance
+
+
+def test_help_and_version(shell: Shell) -> None:
+    code, out, err = shell("--version")
+    assert (code, out, err) == (0, f"isthmus {__version__}\n", "")
+    assert shell() == shell("--help")
+    for command in ("compare", "train", "list", "report"):
+        code, out, err = shell(command, "--help")
+        assert (code, err) == (0, "")
+        assert f"isthmus {command}" in out.replace("Usage: isthmus", "", 1), "an example"
+
+
+def test_colours_only_where_they_are_wanted(tmp_path: Path) -> None:
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-7]")
+    assert colour.search(terminal("--help", cwd=tmp_path)[1])
+    assert not colour.search(terminal("--help", cwd=tmp_path, NO_COLOR="1")[1])
+    assert "\x1b" in terminal("list", "metrics", cwd=tmp_path)[1]
+    assert "\x1b" not in process("list", "metrics", cwd=tmp_path).communicate()[0]
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: int) -> None:
+    code, seen = screen("list", "families", width=width)
+    assert code == 0
+    for name, about in ABOUT.items():
+        assert {name, *about.split()} <= set(seen.split())
+    assert max(map(len, seen.splitlines())) <= width
+
+
+OPTIONS = {
+    compare.compare: (
+        "data label anomaly families facets replicates configs steps budget latents hidden seed jobs out json lang "
+        "dry_run quiet debug"
+    ),
+    train.train: "family data label out settings steps seed json quiet debug",
+    catalogue.catalogue: "kind name json debug",
+    report.report: "folder lang out debug",
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS, ids=lambda command: command.__name__)
+def test_options_are_few_and_each_is_decided(command: Callable[..., Any]) -> None:
+    """A new option needs a reason, a test of its effect, and a line here."""
+    assert [name for name in inspect.signature(command).parameters if name != "context"] == OPTIONS[command].split()
