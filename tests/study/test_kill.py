@@ -18,7 +18,7 @@ from isthmus.study.jobs import drive
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
-KILLS, JOBS = 40, 240
+KILLS, JOBS = 40, 400
 DESIGN = {"format": 1, "seed": 0}
 
 
@@ -95,6 +95,13 @@ def said(log, word):
     return [line.split()[1] for line in lines if line.startswith(word)]
 
 
+def wait_for(log, count):
+    """Until so many jobs have begun in all, so that a kill lands among them however busy the machine is."""
+    until = time.monotonic() + 60
+    while len(said(log, "began")) < count and time.monotonic() < until:
+        time.sleep(0.001)
+
+
 def finished(store):
     good, damaged = store.records(members=True)
     assert not damaged
@@ -109,7 +116,8 @@ def test_forty_random_kills_lose_nothing_and_repeat_nothing(tmp_path):
         for _ in range(KILLS):
             before, told = finished(store), len(said(log, "began"))
             driver = victim.start()
-            time.sleep(dice.uniform(0.0, 0.08))
+            wait_for(log, told + dice.randrange(8))
+            time.sleep(dice.uniform(0.0, 0.03))
             os.kill(driver, signal.SIGKILL)
             landed += victim.end() == -signal.SIGKILL
             assert set(said(log, "ended")) <= finished(store)
@@ -131,9 +139,7 @@ def test_workers_of_a_killed_driver_leave_and_the_study_goes_on(tmp_path):
     count = 2000
     with Victim(store.folder, log, count, 2) as victim:
         driver = victim.start()
-        until = time.monotonic() + 60
-        while not said(log, "ended") and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_for(log, 20)
         os.kill(driver, signal.SIGKILL)
         assert victim.end() == -signal.SIGKILL
         with store.locked():  # returns once no worker of the dead driver is at work
