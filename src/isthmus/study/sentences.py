@@ -353,7 +353,7 @@ def _together(verdicts: Sequence[FacetVerdict], say: Speaker) -> list[str]:
     tops = [{v.leader, *v.equal} for v in verdicts]  # those not told apart are not shown to be at the top
     common = [name for name in verdicts[0].means if all(name in top for top in tops)]
     if common:
-        facets = say.all([v.facet for v in verdicts])
+        facets = say.all([v.facet for v in verdicts]).lower()
         return [say.close("agree", names=say.title(common[0]), facets=facets)]
     apart = [
         (v, w) for i, v in enumerate(verdicts) for w in verdicts[i + 1 :] if v.leader in w.worse and w.leader in v.worse

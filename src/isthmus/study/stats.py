@@ -122,8 +122,8 @@ def steps(table: Iterable[Floats]) -> float:
     """The steps in which a metric comes: what divides all changes of a contender's score from replicate to replicate.
 
     Accuracy on 36 test rows comes in steps of 1/36. A few differences of such scores easily agree by chance, which
-    would leave no variance and every certainty. For fine metrics the result is of the order of 1e-6, for counts that are the
-    same in all replicates it is 0: neither matters.
+    would leave no variance and every certainty. For fine metrics the result is of the order of 1e-6, for counts that
+    are the same in all replicates it is 0: neither matters.
 
     Examples
     --------
@@ -246,7 +246,8 @@ def pairs(
         Compare logarithms; values are floored at 1e-12.
     """
     table = {name: comparable(values, relative) for name, values in scores.items()}
-    rules = _Rules(math.log1p(rope) if relative else rope, higher, test_fraction, relative, steps(table.values()))
+    width, grain = (math.log1p(rope), 0.0) if relative else (rope, steps(table.values()))
+    rules = _Rules(width, higher, test_fraction, relative, grain)
     made = [_pair(a, b, table[a], table[b], rules) for a, b in combinations(table, 2)]
     return tuple(replace(pair, p_holm=p) for pair, p in zip(made, holm([pair.p for pair in made]), strict=True))
 

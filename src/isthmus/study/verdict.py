@@ -251,6 +251,6 @@ def _needed(
     a = contest["autoencoder"]
     b, pair = next((r, p) for r in contest["rivals"] if (p := _told(made, a, r)).relation != "better")
     tests = pair.p_holm / pair.p if pair.p and pair.p_holm else 1.0
-    width = float(np.log1p(rope)) if relative else rope
+    width, grain = (float(np.log1p(rope)), 0.0) if relative else (rope, steps(table.values()))
     differences = (1 if higher else -1) * (table[a] - table[b])
-    return replicates_to_decide(differences, width, test_fraction, tests=tests, grain=steps(table.values()))
+    return replicates_to_decide(differences, width, test_fraction, tests=tests, grain=grain)
