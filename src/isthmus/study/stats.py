@@ -115,7 +115,8 @@ def corrected_variance(differences: ArrayLike, test_fraction: float, grain: floa
     0.8333333333333333
     """
     d = np.asarray(differences, dtype=np.float64)
-    return float((1 / len(d) + test_fraction) * max(float(np.var(d, ddof=1)), grain**2 / 6))
+    centred = d - d.sum() / len(d)
+    return (1 / len(d) + test_fraction) * max(float(centred @ centred) / (len(d) - 1), grain**2 / 6)
 
 
 def steps(table: Iterable[Floats]) -> float:
@@ -320,7 +321,7 @@ def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
         a=a,
         b=b,
         n=len(d),
-        dropped=int(np.sum(np.isfinite(x) != np.isfinite(y))),
+        dropped=int(np.isfinite(x).sum() + np.isfinite(y).sum()) - 2 * len(d),
         mean=_back(float(d.mean()), rules.relative) if len(d) else None,
         low=_back(low, rules.relative),
         high=_back(high, rules.relative),

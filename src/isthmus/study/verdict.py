@@ -193,7 +193,7 @@ def _relation(pair: Pair, x: Floats, y: Floats) -> str:
         return "undecided"
     if pair.n < LEAST:
         return "undecided"
-    a_failed, b_failed = bool(np.any(np.isnan(x) & ~np.isnan(y))), bool(np.any(np.isnan(y) & ~np.isnan(x)))
+    a_failed, b_failed = pair.n < np.isfinite(y).sum(), pair.n < np.isfinite(x).sum()
     if pair.better >= SURE and pair.p_holm < ALPHA and not a_failed:
         return "better"
     if pair.worse >= SURE and pair.p_holm < ALPHA and not b_failed:
