@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.data.split import Split, duplicates, split
 from isthmus.errors import BadInput
 
 
+@settings(deadline=None)
 @given(st.integers(10, 400), st.integers(0, 2**40), st.integers(0, 30))
 def test_every_row_once_and_sizes_as_asked(n, seed, classes):
     y = np.random.default_rng(seed).integers(0, classes, n) if classes else None
@@ -18,15 +19,17 @@ def test_every_row_once_and_sizes_as_asked(n, seed, classes):
     assert all((np.diff(part) > 0).all() and part.dtype == np.int64 for part in parts)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(0, 100))
 def test_classes_stand_in_proportion(counts, seed):
     y = np.repeat(np.arange(len(counts)), counts)
     if len(y) < 10 or sum(count >= 3 for count in counts) > round(0.2 * len(y)):
         return
+    small = sum(3 <= count < 10 for count in counts)  # each is sure of a row in every part, which others give up
     for part, share in zip(split(len(y), seed, y=y), (0.6, 0.2, 0.2), strict=True):
         found = np.bincount(y[part], minlength=len(counts))
         for got, count in zip(found, counts, strict=True):
-            assert abs(got - share * count) <= 3
+            assert abs(got - share * count) <= 2 + small
             assert got >= 1 or count < 3
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from isthmus.data import text_table
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 
@@ -139,7 +140,7 @@ REFUSED = {
     "several missing": (
         table(("\n4,", "\n,"), ("18.0", "")),
         {"label": "k"},
-        "cells without a usable number; fill them in or drop",
+        "the first of 2 cells without a usable number",
     ),
     "line after blanks": ("\n" + table(("\n4,", "\n\n,")), {"label": "k"}, "line 8, column 'x': the value is missing"),
     "line after newline in a cell": (
@@ -150,7 +151,7 @@ REFUSED = {
     "missing label": (
         table(("\n4,8.0,a", "\n4,8.0,")),
         {"label": "k"},
-        "line 6: the label is missing; 1 of 12 rows have none",
+        "line 6: the label is missing; 1 of 12",
     ),
     "too few cells": (
         table(("\n4,8.0,a", "\n4,a")),
@@ -211,6 +212,23 @@ def test_the_width_of_text_tables_is_limited_and_wide_ones_are_read(put):
     assert read(put("t.csv", text)).x.shape == (10, wide)
     text = ",".join(f"c{i}" for i in range(100_001)) + "\n1\n"
     assert "100,001 columns; text tables may have 100,000" in refusal(put("t.csv", text))
+
+
+def test_a_large_table_is_read_in_blocks_and_its_places_are_right(put, monkeypatch):
+    monkeypatch.setattr(text_table, "BLOCK", 1 << 14)
+    rows = [f"{i},{i % 7},{'ab'[i % 2]}" for i in range(20_000)]
+    rows[-1] = "2.5,3,b"  # the column turns out to hold fractions in the last block
+    data = read(put("t.csv", "\n".join(["x,y,k", *rows])), label="k")
+    assert data.x.shape == (20_000, 2)
+    assert data.x[[1, 19_998, 19_999]].tolist() == [[1, 1], [19_998, 6], [2.5, 3]]
+    assert data.y[[1, 2, 19_999]].tolist() == [1, 0, 1]
+    for row, said in [
+        ("x,3,b", "line 20001, column 'x': 'x' is not a number"),
+        (",3,b", "line 20001, column 'x': the value is missing; fill it in"),
+        ("3,b", "line 20001: expected 3 values as in the first line, got 2"),
+        ("3,3,", "line 20001: the label is missing; 1 of 20000 rows have none"),
+    ]:
+        assert said in refusal(put("t.csv", "\n".join(["x,y,k", *rows[:-1], row])), label="k")
 
 
 def test_a_cell_too_long_for_the_csv_module_loses_its_line_number_only(put):

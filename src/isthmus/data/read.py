@@ -66,8 +66,9 @@ def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: 
     --------
     >>> read("iris").classes
     ('setosa', 'versicolor', 'virginica')
-    >>> read(np.eye(12), labels=[0, 1] * 6, anomaly="1").y.tolist()
-    [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+    >>> rows = [[i, i**2] for i in range(12)]
+    >>> read(rows, labels=["fine"] * 10 + ["odd"] * 2, anomaly="odd").y.tolist()
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]
     """
     if labels is not None and label is not None:
         raise BadInput("labels and label exclude each other: give the labels, or the name of their column")

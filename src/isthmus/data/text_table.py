@@ -20,6 +20,9 @@ from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput
 
 SEPARATORS = ",;\t|"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BLOCK = 1 << 22
+"""Bytes that are parsed at a time: several times faster than all at once; a line has to fit, however wide."""
 MOST_COLUMNS = 100_000
 MISSING = ["", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None"]
 """What stands for a missing number."""
@@ -31,22 +34,23 @@ def text_table(path: Path, label: str | None) -> Raw:
     data = content(path, LARGEST_TEXT)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput(f"{where}: the text is UTF-16; save the file as UTF-8")
-    data = data.removeprefix(b"\xef\xbb\xbf")
     names, separator, head = _header(where, path, data)
     named(where, names, label)
     if len(names) > MOST_COLUMNS:
         raise BadInput(f"{where}: {len(names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
-    body = pa.py_buffer(data)[head:]
-    if not data[head:].strip():
+    if not re.compile(rb"\S").search(data, head):
         raise BadInput(f"{where}: no rows below the line of column names; give a file with rows")
-    cells = _parse(where, data, body, names, separator, label)
+    cells = _parse(where, data, head, names, separator, label)
     return table(where, names, cells, _Lines(data, separator), label)
 
 
 def _header(where: str, path: Path, data: bytes) -> tuple[list[str], str, int]:
     """Names of the columns, the separator, and where the body begins."""
-    start = len(data) - len(data.lstrip(b"\r\n"))
-    end = next((m.start() for m in re.finditer(rb"[\r\n]", data[start : start + (1 << 26)])), len(data) - start) + start
+    line_break = re.compile(rb"[\r\n]+")  # searched in place: the file may be large
+    start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
+    blank = line_break.match(data, start)
+    start = blank.end() if blank else start
+    end = found.start() if (found := line_break.search(data, start)) else len(data)
     try:
         line = data[start:end].decode("utf-8")
     except UnicodeDecodeError:
@@ -80,15 +84,15 @@ def _is_data(names: list[str]) -> bool:
 
 
 def _parse(
-    where: str, data: bytes, body: pa.Buffer, names: list[str], separator: str, label: str | None
+    where: str, data: bytes, head: int, names: list[str], separator: str, label: str | None
 ) -> list[pa.ChunkedArray]:
     # Columns go by position here: their true names may be anything.
     columns = [str(i) for i in range(len(names))]
     types = {} if label is None else {str(names.index(label)): pa.string()}
     try:
         found = pacsv.read_csv(
-            pa.BufferReader(body),
-            read_options=pacsv.ReadOptions(column_names=columns, block_size=min(len(data) + 1, 2**31 - 1)),
+            pa.BufferReader(pa.py_buffer(data)[head:]),
+            read_options=pacsv.ReadOptions(column_names=columns, block_size=min(max(BLOCK, 64 * head), 2**31 - 1)),
             parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in data),
             convert_options=pacsv.ConvertOptions(column_types=types, null_values=MISSING),
         )
@@ -103,7 +107,7 @@ def _parse(
 
 def _records(data: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The rows below the header, each with the number of the line it begins on; slow, for messages only."""
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace")
+    text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", errors="replace")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     seen, line = 0, 1
     for record in reader:

@@ -1,0 +1,89 @@
+"""What docs/data.md says is so: its examples run, its messages are the true ones, its numbers are the code's."""
+
+import doctest
+import gzip
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus.data
+from isthmus.data import files, numbers, raw, scale, text_table
+from isthmus.data.read import DATASETS, FORMATS, read
+from isthmus.errors import BadInput
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+MODULES = [f"isthmus.data.{module.name}" for module in pkgutil.iter_modules(isthmus.data.__path__)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_examples_of_the_page_run():
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest(PAGE.replace("```", ""), {}, "data.md", None, 0))
+    assert runner.tries >= 5
+    assert runner.failures == 0
+
+
+def lines(*rows, head="age"):
+    return "\n".join([head, *(rows * 12)[:12]]) + "\n"
+
+
+CASES = {
+    "fill it in": lines("1", "2").replace("\n2\n", "\n?\n", 1),
+    "mend it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
+    "is text": lines("1,Oslo", "2,Rome", head="age,city"),
+    "dates": lines("1,2020-01-01", head="age,day"),
+    "mend the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
+    "holds numbers": lines("4.9,3.0", head="5.1,3.5"),
+    "same name": lines("1,2", head="age,age"),
+    "only 1 row": "age\n1\n",
+    "beyond": lines("1", "2").replace("\n2\n", "\n1e39\n", 1),
+    "too fine": "time\n" + "".join(f"{1_700_000_000 + i}\n" for i in range(12)),
+    "no label column": lines("1,a", "2,b", head="age,kind"),
+    "no such file": lines("1"),
+}
+
+
+@pytest.mark.parametrize(("said", "content"), CASES.items(), ids=CASES)
+def test_messages_of_the_page_are_the_true_ones(tmp_path, monkeypatch, said, content):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(content)
+    with pytest.raises(BadInput) as caught:
+        read("tt.csv" if said == "no such file" else "t.csv", label="knd" if "label" in said else None)
+    assert said in str(caught.value)
+    assert f"`{caught.value}`" in PAGE
+
+
+def test_names_formats_and_limits_of_the_page_are_those_of_the_code():
+    assert all(f"`{name}`" in PAGE for name in DATASETS)
+    assert all(f"`{suffix.removesuffix('.gz')}`" in PAGE for suffix in FORMATS)
+    assert len(CASES) == len(re.findall(r"^\| .* \| `t+\.csv: .*` \|$", PAGE, re.MULTILINE))
+    assert (files.LARGEST, files.LARGEST_TEXT + 1, text_table.MOST_COLUMNS) == (8 * 2**30, 2 * 2**30, 100_000)
+    assert (files.SUSPECT, files.PACKED, raw.LEAST_ROWS) == (64 * 2**20, 200, 10)
+    assert (scale.FARTHEST, numbers.COARSE) == (1e9, 0.01)
+
+
+@pytest.mark.parametrize("limit", ["LARGEST", "SUSPECT"])
+def test_limits_of_size_are_used(tmp_path, monkeypatch, limit):
+    np.savez_compressed(tmp_path / "t.npz", X=np.zeros((1000, 100)))
+    assert read(tmp_path / "t.npz").x.shape == (1000, 100)
+    monkeypatch.setattr(files, limit, 100_000)
+    with pytest.raises(BadInput, match="the limit is" if limit == "LARGEST" else "over 200 times as many"):
+        read(tmp_path / "t.npz")
+
+
+def test_the_limit_of_text_is_used(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text(lines("1", "2"))
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(lines("1", "2").encode()))
+    monkeypatch.setattr(text_table, "LARGEST_TEXT", 20)
+    with pytest.raises(BadInput, match="28 bytes; the limit is 20; save it as Parquet"):
+        read(tmp_path / "t.csv")
+    with pytest.raises(BadInput, match="unpacks to more than 20 bytes"):
+        read(tmp_path / "t.csv.gz")
