@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
-from isthmus.report.figures import Estimate, plain
+from isthmus.report.figures import Estimate
 from isthmus.report.words import Words
+from isthmus.study.design import RIVAL_FAMILY
 from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.stats import comparable, finite, interval
 from isthmus.study.verdict import FacetVerdict
@@ -115,7 +117,7 @@ def _standings(
     found = []
     for name in verdict.means:
         mean = estimate(scores[name], verdict.metric, verdict.test_fraction)
-        reason = _reason(name, verdict, records, "", t) if name in verdict.missing else ""
+        reason = _reason(name, verdict, records, t)
         standing = Standing(name, name in verdict.rivals, relations.get(name, "leader"), mean, reason=reason)
         if verdict.leader is not None and name != verdict.leader:
             pair = verdict.pair(name, verdict.leader)
@@ -124,21 +126,22 @@ def _standings(
                 difference=difference, p_leader=pair.worse, p_equal=pair.equal, p_other=pair.better, p_value=pair.p_holm
             )
         found.append(standing)
-    kinds = {r["job"]["name"]: r["job"]["kind"] for r in records}
-    for name, why in verdict.excluded.items():
-        rival = name == "pca" or kinds.get(name) == "rival"
-        found.append(Standing(name, rival, "excluded", reason=_reason(name, verdict, records, why, t)))
+    for name in verdict.excluded:
+        reason = _reason(name, verdict, records, t)
+        if reason:  # without one its runs are still to come
+            rival = name == RIVAL_FAMILY or name in FACETS[verdict.facet].rivals
+            found.append(Standing(name, rival, "excluded", reason=reason))
     return tuple(found)
 
 
-def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], why: str, t: Words) -> str:
-    """What is known of the replicates without a number, in the reader's language."""
-    mine = [r for r in records if r["job"]["name"] == name and r["job"]["facet"] in (None, verdict.facet)]
-    views = {r["job"]["view"] for r in records if verdict.facet in r["facets"]}
-    ends = [r["status"] for r in mine if not views or r["job"]["view"] in views]
-    bad = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
-    facts = [r["facets"][verdict.facet]["metrics"] for r in mine if verdict.facet in r["facets"]]
-    bad += [t("table.reason_" + flag) for flag in FLAGS if any(fact.get(flag) for fact in facts)]
-    if not bad and name in verdict.missing:
-        bad = [t("table.reason_missing", n=verdict.missing[name])]
-    return t("page.stop").join(bad) or (plain(why, 300) if ends else t("table.reason_none"))
+def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Words) -> str:
+    """What went wrong in finished runs of this contestant, in the reader's language; "" if nothing did."""
+    facet = verdict.facet
+    mine = [r for r in records if r["job"]["name"] == name and r["job"]["facet"] in (None, facet)]
+    mine = [r for r in mine if r["job"]["view"] == FACETS[facet].view]
+    ends = [r["status"] for r in mine]
+    said = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
+    facts = [r["facets"].get(facet, {}).get("metrics", {}) for r in mine if r["status"] == "ok"]
+    said += [t("table.reason_" + flag) for flag in FLAGS if any(fact.get(flag) for fact in facts)]
+    empty = sum(fact.get(verdict.metric) is None for fact in facts)
+    return t("page.stop").join([*said, t("table.reason_missing", n=empty)] if empty else said)

@@ -23,7 +23,9 @@ from isthmus.report.page import page
 from isthmus.report.words import Words
 from isthmus.study.store import environment
 
-TEMPLATES = PackageLoader("isthmus.report", "templates")
+JINJA = Environment(
+    loader=PackageLoader("isthmus.report", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 
 
 def write(study: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
@@ -78,8 +80,7 @@ def render(study: Any, lang: str = "en") -> str:
     content = page(study, t)
     style, draw = _template("style.css"), _template("draw.js")
     plotly, plotly_style = _plotly(), _template("plotly.css")
-    jinja = Environment(loader=TEMPLATES, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return jinja.get_template("report.html").render(
+    return JINJA.get_template("report.html").render(
         t=t,
         version=__version__,
         policy=policy([plotly, draw], [style, plotly_style]),

@@ -42,7 +42,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     records = _sorted(map(_plain, study.records), list(design["families"]))
     trained = [r for r in records if r["job"]["kind"] == "family"]
     duels = contests(study, records, t)
-    shown = _shown(design, duels, t)
+    shown = _shown(study, t)
     classes = [plain(c, 28) for c in design["data"].get("classes", ())]
     view = "normal" if trained and all(r["job"]["view"] == "normal" for r in trained) else "all"
     seen = [r for r in trained if r["job"]["view"] == view]
@@ -107,9 +107,9 @@ def _sorted(records: Iterable[dict[str, Any]], families: Sequence[str]) -> list[
     return sorted(records, key=place)
 
 
-def _shown(design: Mapping[str, Any], duels: Sequence[Contest], t: Words) -> dict[str, str]:
+def _shown(study: Any, t: Words) -> dict[str, str]:
     """What each contestant is called on the page, in the order of the design; names that coincide keep their own."""
-    names = list(dict.fromkeys([*design["families"], *(s.name for duel in duels for s in duel.standings)]))
+    names = dict.fromkeys(name for facet in study.design["facets"] for name in study.contenders(facet))
     shown = {name: t.name("contestants", name, plain(name, 40)) for name in names}
     twice = {text for text in shown.values() if list(shown.values()).count(text) > 1}
     return {name: f"{text} ({plain(name, 40)})" if text in twice else text for name, text in shown.items()}

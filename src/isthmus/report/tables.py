@@ -109,7 +109,8 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
     for contest in contests:
         places = decimals([s.estimate.mean for s in contest.ranked if s.estimate])
         columns.append({s.name: _standing(s, places, t, contest.decides) for s in contest.standings})
-        under = [t.name("metrics", contest.verdict.metric), direction(contest.higher if contest.decides else None, t)]
+        better = direction(contest.higher, t) if contest.decides else t("table.described")
+        under = [t.name("metrics", contest.verdict.metric), better]
         heads.append((t.name("facets", contest.verdict.facet), under))
     rows: list[Row] = []
     for name, rival in order(contests).items():
