@@ -4,8 +4,8 @@ Shapes, everywhere: ``B`` rows of a batch, ``*D`` the shape of one row (``(64,)`
 an image), ``D`` its number of elements, ``L`` the width of the code, ``R`` the replicates of a stack. Model code never
 sees ``R``: the engine adds that axis from outside.
 
-Every loss term is a *sum over the elements of a row, averaged over the batch, divided by D*: the ratio between two terms
-is the paper's, and a weight means the same on narrow and on wide data.
+Every loss term is a *sum over the elements of a row, averaged over the batch, divided by D*: the ratio between two
+terms is the paper's, and a weight means the same on narrow and on wide data.
 """
 
 from __future__ import annotations

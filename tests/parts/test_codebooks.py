@@ -8,14 +8,16 @@ def test_nearest_is_the_smallest_distance():
     codes, book = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (50, 7))
     want = torch.cdist(codes, book).argmin(1)
     chosen = codebooks.nearest(codes, book)
-    assert torch.equal(chosen.argmax(1), want)
-    assert torch.equal(chosen.sum(1), torch.ones(50, dtype=torch.float64))
-    assert torch.equal(chosen @ book, book[want])
+    assert torch.equal(chosen.argmax(0), want)
+    assert torch.equal(chosen.sum(0), torch.ones(50, dtype=torch.float64))
+    assert torch.equal(chosen.t() @ book, book[want])
 
 
-def test_first_entry_wins_a_tie():
+def test_exact_ties_share():
     book = torch.tensor([[1.0], [-1.0], [1.0]])
-    assert codebooks.nearest(torch.tensor([[0.0], [1.0]]), book).argmax(1).tolist() == [0, 0]
+    third, half = 1 / 3, 0.5
+    picked = codebooks.nearest(torch.tensor([[0.0], [1.0]]), book)
+    torch.testing.assert_close(picked, torch.tensor([[third, half], [third, 0.0], [third, half]]))
 
 
 def test_moving_averages():

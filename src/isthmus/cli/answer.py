@@ -94,9 +94,12 @@ def answer(study: Study, page: Path, lang: str) -> None:
     words = Words(lang)
     found = content(study, words)
     for one in found["answers"]:
-        show.say(f"{one.facet}{words('page.colon')}{one.sentence}", indent=2, strong=len(one.facet))
+        show.say(one.facet, strong=True)
+        show.say(f"  {one.sentence}", indent=2)
         if one.evidence:
             show.say(f"  {one.evidence}", indent=2)
+    for line in found["together"]:
+        show.say(f"\n{line}")
     grid = found["overview"]
     print()
     heads = [title for title, _ in grid.heads]

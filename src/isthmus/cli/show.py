@@ -36,7 +36,7 @@ def machine(content: Any) -> None:
     print(json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=1))
 
 
-def say(text: str, *, indent: int = 0, strong: int = 0) -> None:
+def say(text: str, *, indent: int = 0, strong: bool = False) -> None:
     """A sentence on stdout: one line in a pipe; on a terminal wrapped between words, further lines indented.
 
     Parameters
@@ -44,8 +44,8 @@ def say(text: str, *, indent: int = 0, strong: int = 0) -> None:
     text : str
     indent : int
         Blanks before the second and further lines.
-    strong : int
-        How many signs at the beginning are bold, where there are colours.
+    strong : bool
+        Bold, where there are colours.
     """
     if not sys.stdout.isatty():
         print(text)
@@ -54,8 +54,7 @@ def say(text: str, *, indent: int = 0, strong: int = 0) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    styled = Text(text)
-    styled.stylize("bold", 0, strong)
+    styled = Text(text, style="bold" if strong else "")
     for i, line in enumerate(styled.wrap(console, max(20, console.width - indent))):
         console.print(" " * indent * (i > 0), line, sep="")
 

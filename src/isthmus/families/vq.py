@@ -93,16 +93,18 @@ class VQModel(Mirror):
 
     def encode(self, x: Tensor) -> Tensor:
         """The quantised vector, (B, L)."""
-        return (codebooks.nearest(self.pieces(x), self.book) @ self.book).reshape(len(x), self.latents)
+        chosen = codebooks.nearest(self.pieces(x), self.book)
+        return (self.book.t() @ chosen).t().reshape(len(x), self.latents)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         pieces = self.pieces(x)
         chosen = codebooks.nearest(pieces.detach(), self.book)
-        entries = chosen @ self.book
+        entries = (self.book.t() @ chosen).t()
         code = (pieces + (entries - pieces).detach()).reshape(len(x), self.latents)
         commitment = (pieces - entries).square().sum() / (len(x) * self.size)
         past = pieces.detach()
-        seen = {"counts": chosen.sum(0), "sums": chosen.t() @ past, "squares": past.square().sum(0)}
+        sums = (past.t() @ chosen.t()).t()
+        seen = {"counts": chosen.sum(1), "sums": sums, "squares": past.square().sum(0)}
         return Loss({"reconstruction": self.misfit(code, target), "commitment": commitment}, seen)
 
     @torch.no_grad()

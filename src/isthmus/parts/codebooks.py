@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
 def nearest(codes: Tensor, book: Tensor) -> Tensor:
-    """One-hot rows that pick the nearest entry (Euclidean) for each code; the first one among ties.
+    """Columns that pick the nearest entry (Euclidean) for each code: 1 there, else 0; shared evenly by exact ties.
 
-    ``codes`` (n, W), ``book`` (K, W) -> (n, K). Distances come from one matrix product; ||codes||^2 is the same for all
-    entries and left out.
+    ``codes`` (n, W), ``book`` (K, W) -> (K, n). Distances come from one matrix product; ||codes||^2 is the same for all
+    entries and left out. Entries run down the columns, and the pick is arithmetic instead of an index: both are several
+    times faster on a CPU for the few, narrow entries of a table's code.
     """
-    index = (book.square().sum(1) - 2 * codes @ book.t()).argmin(1)
-    return (index.unsqueeze(1) == torch.arange(len(book), device=book.device)).to(codes.dtype)
+    distance = book.square().sum(1, keepdim=True) - 2 * book @ codes.t()
+    picked = 1 - (distance - distance.amin(0)).sign()
+    return picked / picked.sum(0)
 
 
 def move(counts: Tensor, sums: Tensor, seen_counts: Tensor, seen_sums: Tensor, decay: Tensor | float) -> None:

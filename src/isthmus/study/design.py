@@ -29,7 +29,7 @@ from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
 from isthmus.train.plan import Plan
 
-LEARNING_RATES = Range(3e-4, 1e-2, log=True)
+LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 RIVAL_FAMILY = "pca"
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
@@ -132,10 +132,10 @@ def capacity(shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
     Examples
     --------
     >>> capacity((8, 8)), capacity((4,))
-    ((32, (64,)), (2, ()))
+    ((16, ()), (2, ()))
     """
     width = math.prod(shape)
-    return min(32, max(1, width // 2)), () if width < 16 else (64,)
+    return min(32, max(2, width // 4), width), () if width < 128 else (128,)
 
 
 def design(

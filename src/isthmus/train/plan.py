@@ -23,14 +23,14 @@ class Plan:
     Examples
     --------
     >>> Plan(steps=100).batch
-    128
+    64
     """
 
-    steps: int = 3000
+    steps: int = 2500
     """Most optimiser steps."""
-    batch: int = 128
+    batch: int = 64
     """Rows of a batch. Rows come in a seeded order, epoch after epoch, and every batch is full."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     """Adam's step size."""
     schedule: str = "plateau"
     """plateau (drop when progress stops), constant, or cosine (to zero at the last step)."""
@@ -42,11 +42,11 @@ class Plan:
     """Decoupled weight decay, per step and unit of learning rate."""
     check: int = 50
     """Steps between two looks at the validation rows."""
-    patience: int = 4
+    patience: int = 3
     """Checks without progress before the learning rate drops, or training stops."""
-    tolerance: float = 1e-3
+    tolerance: float = 2e-3
     """Relative improvement of the validation objective that counts as progress."""
-    factor: float = 0.3
+    factor: float = 0.2
     """What a drop multiplies the learning rate by."""
     drops: int = 2
     """How often the plateau schedule drops the learning rate before it stops."""

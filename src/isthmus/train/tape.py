@@ -57,9 +57,12 @@ class Tape:
     """
 
     def __init__(self, calls: list[_Call], inputs: Any, result: Any) -> None:
-        self._calls = calls
         self._inside = {_storage(t) for t in _tensors(inputs)}
         self.result = result
+        results = {_storage(t) for t in _tensors(result)}
+        self._calls = _straightened(_needed(calls, self._inside, results), results)
+        self._ready = {call: _replayable(call) for call in self._calls}
+        _share_memory(self._calls, self._inside | results)
         self._programs: dict[int, tuple[Callable[[], Any], ...]] = {}
 
     def replay(self, wanted: Any = None) -> None:
@@ -75,8 +78,7 @@ class Tape:
         program = self._programs.get(id(wanted))
         if program is None:
             live = {_storage(t) for t in _tensors(wanted)}
-            calls = _straightened(_needed(self._calls, self._inside, live), live)
-            program = tuple(_replayable(c) for c in calls)
+            program = tuple(self._ready[c] for c in _needed(self._calls, self._inside, live))
             self._programs[id(wanted)] = program
         with torch.no_grad():
             for call in program:
@@ -172,6 +174,36 @@ def _needed(calls: Sequence[_Call], inside: set[int], wanted: set[int]) -> list[
             varying |= call.writes
             moving.append(call)
     return moving
+
+
+def _share_memory(calls: Sequence[_Call], fixed: set[int]) -> None:
+    """Let intermediates whose lives do not overlap use the same memory, so that a step stays in the caches.
+
+    Recording gave every intermediate memory of its own. A tensor that is written before it is read lives from its first
+    write to its last use; memory that is free again goes to the next tensor of about its size, the warmest first.
+    """
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for i, call in enumerate(calls):
+        for key in call.reads | call.writes:
+            first.setdefault(key, i)
+            last[key] = i
+    born = {k for c in calls if not c.mutates for k in c.writes - c.reads - fixed if calls[first[k]] is c}
+    users: dict[int, list[Tensor]] = {key: [] for key in born}
+    for call in calls:
+        for tensor in _tensors((call.args, call.kwargs, call.outs)):
+            if (key := _storage(tensor)) in users:
+                users[key].append(tensor)
+    free: list[torch.UntypedStorage] = []
+    for i, call in enumerate(calls):
+        for key in call.writes & born:
+            if first[key] == i:
+                own = users[key][0].untyped_storage()
+                memory = next((m for m in reversed(free) if own.nbytes() <= m.nbytes() <= 2 * own.nbytes()), own)
+                free = [m for m in free if m is not memory]
+                for tensor in users[key]:
+                    tensor.set_(memory, tensor.storage_offset(), tensor.shape, tensor.stride())
+        free += [users[k][0].untyped_storage() for k in (call.reads | call.writes) & born if last[k] == i]
 
 
 def _straightened(calls: Sequence[_Call], live: set[int]) -> list[_Call]:
