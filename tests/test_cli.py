@@ -361,7 +361,8 @@ def test_the_answer_comes_first_then_the_table_then_the_page(shell: Shell) -> No
     code, out, err = shell(*QUICK)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("Reconstruction: ")
+    assert lines[0] == "Reconstruction"
+    assert lines[1].startswith("  To compress and rebuild rows: ")
     table = next(i for i, line in enumerate(lines) if line.startswith("Contestant"))
     assert {line.split()[0] for line in lines[table + 1 : table + 3]} == {"plain", "PCA"}
     assert Path(lines[-1]) == Path("isthmus-iris/report.html").absolute()
@@ -402,7 +403,7 @@ def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pyte
     monkeypatch.setattr(studies, "perform", broken)
     code, out, err = shell(*QUICK)
     assert code == ends.PARTLY
-    assert out.startswith("Reconstruction: ")
+    assert out.startswith("Reconstruction\n")
     expected = "1 of 4 runs failed, first plain in replicate 2: ZeroDivisionError: planted; the same command tries"
     assert expected in one_line(err)
     monkeypatch.setattr(studies, "perform", real)

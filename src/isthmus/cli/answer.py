@@ -102,8 +102,12 @@ def answer(study: Study, page: Path, lang: str) -> None:
         show.say(f"\n{line}")
     grid = found["overview"]
     print()
-    heads = [title for title, _ in grid.heads]
-    show.table(heads, [[row.name, *(f"{cell.mean} {cell.sign}".strip() for cell in row.cells)] for row in grid.rows])
+    signed = [any(cell.sign for cell in column) for column in zip(*(row.cells for row in grid.rows), strict=True)]
+    rows = [
+        [row.name, *(f"{c.mean} {c.sign or ' '}" if s else c.mean for c, s in zip(row.cells, signed, strict=True))]
+        for row in grid.rows
+    ]
+    show.table([title for title, _ in grid.heads], rows)
     print()
     used = {cell.sign for row in grid.rows for cell in row.cells}
     for name, sign in found["signs"]:

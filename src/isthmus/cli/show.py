@@ -74,8 +74,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
         for row in rows:
             console.print(row[0], style="bold", soft_wrap=True)
             for head, value in zip(heads[1:], row[1:], strict=True):
-                if value not in {"", BLANK}:
-                    say(f"  {head}: {value}", indent=4)
+                if value.strip() not in {"", BLANK}:
+                    say(f"  {head}: {value.strip()}", indent=4)
         return
 
     def line(cells: Sequence[str]) -> str:

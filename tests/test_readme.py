@@ -1,0 +1,62 @@
+"""What the README promises in code is run; both READMEs show the same code, and no link of theirs is dead."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli import main
+
+ROOT = Path(__file__).parents[1]
+ENGLISH, CHINESE = (ROOT / "README.md").read_text(), (ROOT / "README.zh-CN.md").read_text()
+SMALL = ["--replicates", "2", "--configs", "1", "--steps", "60", "--families", "plain", "--jobs", "1"]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The lines of all shell blocks, without comments."""
+    lines = [line for block in blocks(text, "shell") for line in block.splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def test_both_languages_show_the_same_code() -> None:
+    assert blocks(ENGLISH, "python") == blocks(CHINESE, "python")
+    assert commands(ENGLISH) == commands(CHINESE)
+    assert re.findall(r"^## ", ENGLISH, re.M) == re.findall(r"^## ", CHINESE, re.M)
+
+
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_links_lead_somewhere(text: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {words[1] for words in commands(ENGLISH) if words[0] == "make"} <= targets
+
+
+def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {}
+    for block in blocks(ENGLISH, "python"):
+        exec(compile(block, "README.md", "exec"), scope)
+    assert "reconstruction" in capsys.readouterr().out.lower()
+    assert Path("report.html").stat().st_size > 1_000_000
+
+
+def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As they stand, except that a study is made small."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{i % 7},{i % 5},{i % 3},{'red' if i % 2 else 'blue'}" for i in range(80)]
+    Path("rows.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
+    asked = [words[1:] for words in commands(ENGLISH) if words[0] == "isthmus"]
+    assert {words[0] for words in asked} == {"compare", "train", "list"}
+    for words in asked:
+        given = [*words, *(SMALL[:-4] if "--families" in words else SMALL)] if words[0] == "compare" else words
+        assert main(given) == 0, (given, capsys.readouterr().err)
