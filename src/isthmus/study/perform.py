@@ -141,7 +141,8 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
     criteria = [judge(job, one, blind) for one in fitted]
     best = {facet: choose(criteria, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
-    answers = {facet: FACETS[facet].measure(candidate(fitted[i]), parts) for facet, i in chosen.items()}
+    candidates = {i: candidate(fitted[i]) for i in set(chosen.values())}
+    answers = {facet: FACETS[facet].measure(candidates[i], parts) for facet, i in chosen.items()}
     facets = {facet: Choice(config=chosen[facet], metrics=finite(metrics)) for facet, metrics in answers.items()}
     configs = [
         Config(
