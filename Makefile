@@ -1,13 +1,14 @@
 # make compare   set up, and run the main job on the embedded digits data
 # make test      set up, and run all tests
 # make check     lint, format, types, import floors
+# make examples  run every example as it is
 # Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
 RUN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: compare test check setup
+.PHONY: compare test check examples setup
 
 compare: setup
 	$(RUN)/isthmus compare digits
@@ -20,6 +21,9 @@ check: setup
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+examples: setup
+	for example in examples/*.py; do OMP_NUM_THREADS=1 $(RUN)/python $$example || exit 1; done
 
 setup: .venv/ready
 
