@@ -24,6 +24,7 @@ from isthmus.families import ABOUT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
 from isthmus.study import compare as studies
+from isthmus.study.design import capacity
 from isthmus.study.study import Study
 
 TINY = ["--families", "plain", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
@@ -153,6 +154,8 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["train", "plain", "iris", "--set", "laetnts=3"], "did you mean latents"),
         (["train", "plain", "iris", "--set", "latents=wide"], "wide"),
         (["train", "plain", "iris", "--set", "patience=0"], "patience"),
+        (["train", "pca", "iris", "--set", "hidden=3"], "hidden"),
+        (["train", "plain", "iris", "--set", "backbone=linear", "--set", "hidden=3"], "linear has no hidden layers"),
         (["train", "plain", "iris", "--steps", "5", "--set", "steps=5"], "exclude each other"),
         (["train", "plain", "iris", "--steps", "5", "--out", "rows.csv"], "rows.csv"),
         (["list", "families", "plian"], "did you mean plain"),
@@ -469,6 +472,16 @@ def test_set_reaches_recipe_and_plan(shell: Shell, arguments: list[str], expecte
     found = json.loads(out)
     for part, fields in expected.items():
         assert {name: found[part][name] for name in fields} == fields
+
+
+def test_capacity_follows_the_data_unless_it_is_set() -> None:
+    wide, narrow = train.configure("plain", (784,), [], None)[0], train.configure("plain", (4,), [], None)[0]
+    assert (wide.latents, wide.hidden) == capacity((784,))
+    assert (narrow.latents, narrow.hidden) == capacity((4,))
+    assert wide.hidden != narrow.hidden
+    assert train.configure("plain", (784,), ["backbone=linear"], None)[0].hidden == ()
+    assert train.configure("topk", (4,), [], None)[0].to_json()["k"] == 1
+    assert train.configure("plain", (4,), ["steps=70"], None)[1].steps == 70
 
 
 def test_seed_and_label_reach_the_training(shell: Shell) -> None:
