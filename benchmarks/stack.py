@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 from clock import table, turns
@@ -46,6 +47,16 @@ def together(some: list[Task], widest: int) -> None:
     engine.train(some)
 
 
+def contender(count: int, size: tuple, run: Callable[[list[Task]], None]) -> Callable[[], Callable[[], None]]:
+    """Fresh models, ready to be trained."""
+
+    def ready() -> Callable[[], None]:
+        fresh = tasks(*size, count)
+        return lambda: run(fresh)
+
+    return ready
+
+
 def widths() -> None:
     """The crossover between stack and loop."""
     found = []
@@ -54,8 +65,8 @@ def widths() -> None:
         steps = int(min(400, max(40, 4e8 // work)))
         plan = Plan(steps=steps, batch=batch, schedule="constant", check=steps)
         size = (width, hidden, latents, plan)
-        contenders = {str(r): (lambda r=r: lambda ready=tasks(*size, r): together(ready, r)) for r in WIDTHS}
-        contenders |= {"loop": lambda s=size: lambda ready=tasks(*s, 1): loop(ready[0])}
+        contenders = {str(r): contender(r, size, lambda ready: together(ready, len(ready))) for r in WIDTHS}
+        contenders |= {"loop": contender(1, size, lambda ready: loop(ready[0]))}
         seconds = turns(contenders, rounds=3)
         each = {name: s / steps / (1 if name == "loop" else int(name)) * 1e6 for name, s in seconds.items()}
         network = "-".join(map(str, (width, *hidden, latents)))
@@ -74,12 +85,12 @@ def threads() -> None:
         work = sum(p.numel() for p in tasks(width, hidden, latents, plan, 1)[0].model.parameters()) * batch
         best = {1: float("inf"), 2: float("inf")}
         for _ in range(4):
-            for count in best:
+            for count, fastest in best.items():
                 torch.set_num_threads(count)
                 ready = tasks(width, hidden, latents, plan, 1)
                 began = time.perf_counter()
                 together(ready, 1)
-                best[count] = min(best[count], (time.perf_counter() - began) / steps * 1e3)
+                best[count] = min(fastest, (time.perf_counter() - began) / steps * 1e3)
         network = "-".join(map(str, (width, *hidden, latents)))
         found.append([network, batch, f"{work / 1e6:.2f}", best[1], best[2], f"{best[1] / best[2]:.2f}"])
     table(["network", "batch", "work, million", "1 thread ms", "2 threads ms", "gain"], found)
