@@ -105,8 +105,10 @@ def test_capacity_is_matched_and_a_wish_against_it_is_refused(iris):
 
 def test_capacity_grows_with_the_row():
     assert capacity((1,)) == (1, ())
-    assert capacity((30,)) == (15, (64,))
-    assert capacity((8, 8)) == capacity((64,)) == (32, (64,))
+    assert capacity((4,)) == (2, ())
+    assert capacity((30,)) == (7, ())
+    assert capacity((8, 8)) == capacity((64,)) == (16, ())
+    assert capacity((28, 28)) == (32, (128,))
 
 
 def test_pca_takes_part_whoever_is_named(iris):

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isthmus import __version__
+from isthmus.durable import put, sync
 from isthmus.report.page import page
 from isthmus.report.words import Words
 from isthmus.study.store import environment
@@ -56,21 +57,15 @@ def write(study: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
     text = render(study, lang).encode("utf-8")
     with environment(target.parent):
         handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        os.close(handle)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            put(Path(draft), text)
             os.chmod(draft, 0o644)
             os.replace(draft, target)
         except BaseException:
             os.unlink(draft)
             raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(target.parent)
     return target
 
 

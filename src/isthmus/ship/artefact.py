@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from isthmus.data.scale import Scaler
+from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import recipe as recipe_of
 from isthmus.model import Model, Recipe
@@ -105,10 +106,7 @@ def write(fitted: Fitted, folder: Path) -> None:
 
 def _fill(folder: Path, members: Mapping[str, bytes]) -> None:
     for name, content in members.items():
-        with (folder / name).open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        put(folder / name, content)
 
 
 def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
@@ -144,12 +142,12 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
         made.mkdir()
         try:
             _fill(made, members)
-            _sync(made)
+            sync(made)
             if replaces:
                 _exchange(made, place)
             else:
                 os.rename(made, place)
-            _sync(place.parent)
+            sync(place.parent)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     return place
@@ -193,14 +191,6 @@ def _exchange(made: Path, place: Path) -> None:
         os.rename(aside, place)
         raise
     os.rename(aside, made)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.study.record import Record, difference, digest, finite
 
@@ -78,9 +79,9 @@ class Store:
                     if not (self.folder / "study.json").exists():
                         self.runs.mkdir(exist_ok=True)
                         text = json.dumps(finite({**design, **note}), indent=1, ensure_ascii=False, allow_nan=False)
-                        _write(self.folder / DRAFT, text.encode())
+                        put(self.folder / DRAFT, text.encode())
                         os.replace(self.folder / DRAFT, self.folder / "study.json")
-                        _sync(self.folder)
+                        sync(self.folder)
         there = self.design()
         found = difference({k: there.get(k) for k in design}, finite(design))
         if found:
@@ -150,12 +151,12 @@ class Store:
                 files = {path.relative_to(made).as_posix(): _hash(path) for path in members}
                 plain = finite(record.model_copy(update={"files": files}).model_dump(mode="json"))
                 for path in members:
-                    _sync(path)
-                _write(made / "record.json", json.dumps({**plain, "seal": digest(plain)}, allow_nan=False).encode())
+                    sync(path)
+                put(made / "record.json", json.dumps({**plain, "seal": digest(plain)}, allow_nan=False).encode())
                 for inner in {path.parent for path in members} | {made}:
-                    _sync(inner)
+                    sync(inner)
                 os.rename(made, place)
-                _sync(self.runs)
+                sync(self.runs)
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
@@ -215,8 +216,8 @@ class Store:
             aside.mkdir(exist_ok=True)
             place = next(p for k in range(10**6) if not (p := aside / f"{name}-{k}").exists())
             os.rename(self.runs / name, place)
-            _sync(aside)
-            _sync(self.runs)
+            sync(aside)
+            sync(self.runs)
         return place
 
     def _refuse_strange(self) -> None:
@@ -272,22 +273,6 @@ def _flock(path: Path, kind: int, *, patience: float) -> Iterator[None]:
                     ) from None
                 time.sleep(0.05)
         yield
-    finally:
-        os.close(handle)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    """Make the disk keep a file, or the names in a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
 

@@ -1,0 +1,21 @@
+"""What must survive a power cut: content is on the disk before a name points to it."""
+
+import os
+from pathlib import Path
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has its content. The name may still be lost: see :func:`sync`."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has a file's content, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
