@@ -56,6 +56,7 @@ def say(text: str, *, indent: int = 0, strong: bool = False) -> None:
     console = Console(highlight=False)
     styled = Text(text, style="bold" if strong else "")
     for i, line in enumerate(styled.wrap(console, max(20, console.width - indent))):
+        line.rstrip()
         console.print(" " * indent * (i > 0), line, sep="")
 
 
