@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from isthmus.data.read import read
 
+from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import FAMILIES, named, recipe
