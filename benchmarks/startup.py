@@ -38,7 +38,7 @@ def once(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, used.ru_utime + used.ru_stime
 
 
-def main(rounds: int = 5) -> None:
+def main(rounds: int = 3) -> None:
     """A row for each command."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     for i in range(rounds + 1):
