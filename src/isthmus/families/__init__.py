@@ -9,8 +9,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import clone
-
 from isthmus.errors import BadInput
 from isthmus.families.contractive import Contractive
 from isthmus.families.kl import KL
@@ -64,7 +62,7 @@ def named(name: str) -> Recipe:
     >>> named("topk").set_params(latents=32, k=3).to_json()["k"]
     3
     """
-    return clone(_look(FAMILIES, name))
+    return dataclasses.replace(_look(FAMILIES, name))
 
 
 def _cast(label: str, kind: Any, value: Any) -> Any:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
-from sklearn.base import clone
 
 from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
@@ -264,7 +263,7 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
 
 def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> Recipe:
     """The recipe at the capacity of the study. A capacity that its owner set to something else is refused, not lost."""
-    usual = {field: f.default for field, f in type(chosen).__dataclass_fields__.items()}
+    usual: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(chosen)}
     wanted: dict[str, Any] = {"latents": latents} | ({} if chosen.backbone == "linear" else {"hidden": hidden})
     for field, value in wanted.items():
         own = getattr(chosen, field)
@@ -273,7 +272,7 @@ def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> R
                 f"family {name!r} has {field}={own!r}, the study gives every family {value!r}; "
                 f"pass {field}={own!r} to compare, a study matches capacity"
             )
-    matched = clone(chosen).set_params(**wanted)
+    matched = dataclasses.replace(chosen).set_params(**wanted)
     # A default may be too large for a narrow code (the k of topk): it moves to the end of what tuning draws there.
     limits = {field: span.high for field, span in matched.space().items() if span.whole}
     narrow = {f: int(top) for f, top in limits.items() if getattr(matched, f) == usual[f] and usual[f] > top}

@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 ATEN = torch.ops.aten
 # These read the shape of a tensor, not its values.
@@ -103,7 +102,7 @@ def record(step: Callable[..., Any], inputs: Sequence[Any]) -> Tape:
     """
     recorder = _Recorder()
     with recorder:
-        result = tree_map_only(Tensor, torch.detach, step(*inputs))
+        result = _detached(step(*inputs))
     return Tape(recorder.calls, inputs, result)
 
 
@@ -123,7 +122,7 @@ class _Recorder(TorchDispatchMode):
         if _is_identity(func, args):
             return ATEN.alias.default(args[0])
         out = func(*args, **kwargs)
-        args, kwargs = tree_map_only(Tensor, torch.detach, (args, kwargs))  # a tape must not hold the autograd graph
+        args, kwargs = _detached((args, kwargs))  # a tape must not hold the autograd graph
         outs = tuple(t.detach() for t in _tensors((out,)))
         reads = frozenset() if func in SHAPE_ONLY else frozenset(_storage(t) for t in _tensors((args, kwargs)))
         written = frozenset(
@@ -275,6 +274,15 @@ def _copy_into(outs: Sequence[Tensor], op: Callable[..., Any], args: Any, kwargs
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
+
+
+def _detached(tree: Any) -> Any:
+    """The same nested tuples, lists and dicts, with tensors that share memory but carry no gradient."""
+    if isinstance(tree, Tensor):
+        return tree.detach()
+    if isinstance(tree, dict):
+        return {key: _detached(value) for key, value in tree.items()}
+    return type(tree)(map(_detached, tree)) if type(tree) in {tuple, list} else tree
 
 
 def _tensors(tree: Any) -> Iterable[Tensor]:
