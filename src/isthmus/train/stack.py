@@ -111,17 +111,18 @@ class Stack:
     def _gradient(self, parameters: Any, buffers: Any, target: Any, noise: Any, weights: Any = None) -> Any:
         """Gradients (R, P), what was seen, and terms (R, T), for the batch in the buffers."""
         weights = self.weights if weights is None else weights
-        parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
         inputs = (parameters, buffers, target, noise, weights, self.levels)
+        alone = len(self.models) == 1  # then plain products serve, which are faster than batched ones of one
+        parameters, *rest = tree_map(lambda t: t[0], inputs) if alone else inputs
+        parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
         with torch.enable_grad():
-            if len(self.models) > 1:
-                total, terms, seen = vmap(self._objective)(*inputs)
-            else:
-                alone = self._objective(*tree_map(lambda t: t[0], inputs))
-                total, terms, seen = tree_map(lambda t: t.unsqueeze(0), alone)
+            objective = self._objective if alone else vmap(self._objective)
+            total, terms, seen = objective(parameters, *rest)
             # The replicates share nothing, so the gradient of the sum is each one's own gradient.
             gradients = torch.autograd.grad(total.sum(), list(parameters.values()))
-        return (torch.cat([g.flatten(1) for g in gradients], dim=1), seen), terms
+        first = 0 if alone else 1
+        found = (torch.cat([g.flatten(first) for g in gradients], dim=first), seen), terms
+        return tree_map(lambda t: t.unsqueeze(0), found) if alone else found
 
     def _objective(self, parameters: Any, buffers: Any, target: Any, noise: Any, weights: Any, level: Any) -> Any:
         """The weighted loss of one replicate: the only place where terms meet their weights."""
