@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -240,9 +240,11 @@ def _replayable(call: _Call) -> Callable[[], Any]:
         quick = getattr(torch, call.op._schema.name.removeprefix("aten::"), None)
         if quick is not None and _agrees(quick, call):
             return partial(quick, *call.args, out=call.outs[0])
-    return partial(variant, *call.args, **kwargs, **dict(zip(names, call.outs, strict=True)))
+    kernel = getattr(variant, "_op", variant)  # without the wrapper that tracing needs
+    return partial(kernel, *call.args, **kwargs, **dict(zip(names, call.outs, strict=True)))
 
 
+@cache
 def _out_variant(op: torch._ops.OpOverload) -> torch._ops.OpOverload | None:
     """The overload that takes the same arguments and writes into given tensors, if the operator has one."""
     own = [(a.name, str(a.type)) for a in op._schema.arguments]
