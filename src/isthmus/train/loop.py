@@ -19,11 +19,13 @@ from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack
 
-# Measured (benchmarks/stack.py): beyond about this many parameters x rows of a batch, one model fills the caches and
-# vector units by itself, and stepping several together is slower than one after the other.
+# In parameters x rows of a batch. Stacking gained at every size measured (benchmarks/stack.py); above this the gain is
+# small beside the memory that a stack takes, so large models train one at a time.
 STACK_BELOW = 20_000_000
+# From ten models to twenty a stack gains at most a few per cent more (benchmarks/stack.py).
 WIDEST = 12
-# Below this many multiply-adds a second thread costs more than it brings.
+# Multiply-adds of a step. On small products a second thread costs more than it brings (benchmarks/stack.py threads:
+# twice the time at 64-32); where it begins to pay depends on the machine, and this is a cautious guess.
 THREADS_ABOVE = 50_000_000
 # The terms of the training loss are read every so many steps: computing their values is not needed for their gradient.
 TELL = 10
