@@ -7,7 +7,8 @@ dispatch mode that sees the sequence, and keeps every operation with the very te
 each operation again with ``out=`` on those tensors: views need no call at all, constants are computed once, and nothing
 is allocated.
 
-The arithmetic is that of the eager step, operation by operation, so the results are bit-equal to it (tests hold this).
+The arithmetic is that of the eager step, operation by operation, so results are bit-equal to it; but for products that
+are computed in the orientation in which they are wanted, which are equal to rounding (tests hold both).
 What cannot be replayed is refused with a clear message while recording: reading a value (``.item()``, ``if tensor:``)
 and drawing random numbers inside the step.
 """
