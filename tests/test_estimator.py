@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from isthmus.errors import BadInput
 from isthmus.estimator import PLAN, Autoencoder
-from isthmus.families import FAMILIES, named
+from isthmus.families import DEFAULT, FAMILIES, named
 from isthmus.ship.artefact import load, save
 from isthmus.train.plan import Plan
 
@@ -30,7 +30,7 @@ SMALL = {"steps": 20, "check": 10, "batch": 16, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@parametrize_with_checks([Autoencoder(family, **SMALL) for family in FAMILIES])
+@parametrize_with_checks([Autoencoder(family, **SMALL) for family in DEFAULT])
 def test_scikit_learn_finds_nothing(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would be skipped
     check(estimator)
@@ -262,7 +262,7 @@ def test_a_grid_search_in_two_processes_finds_the_same() -> None:
     np.testing.assert_array_equal(*(s.cv_results_["mean_test_score"] for s in search))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DEFAULT)
 def test_clone_copies_the_settings_and_pickle_in_memory_the_rest(family: str) -> None:
     model = Autoencoder(named(family), **SMALL).fit(IRIS)
     assert not hasattr(clone(model), "fitted_")

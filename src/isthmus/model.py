@@ -147,6 +147,10 @@ class Recipe:
     """
 
     family: ClassVar[str] = ""
+    camp: ClassVar[str] = ""
+    """Where it stands in a list: classical, generative, discrete, sparse dictionary, robust, or rival."""
+    wants: ClassVar[str] = ""
+    """What it needs besides rows, in words; a family that wants something cannot take part in a study."""
 
     latents: int = knob(16, "Width L of the code.")
     backbone: str = knob("mlp", "Network between data and code: linear or mlp.")

@@ -8,7 +8,8 @@ import pytest
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.families import FAMILIES, named, recipe
+from isthmus.families import DEFAULT, FAMILIES, named, recipe
+from isthmus.families.plain import Plain
 from isthmus.study.design import LEARNING_RATES, Design, capacity, configurations, design
 from isthmus.train.plan import Plan
 
@@ -61,7 +62,7 @@ def test_every_family_has_the_same_budget(iris):
     planned = design(iris, configs=4, plan=Plan(steps=50))
     sizes = {name: len(found) for name, found in planned.families.items()}
     assert sizes.pop("pca") == 1  # nothing to tune
-    assert sizes.keys() == FAMILIES.keys() - {"pca"}
+    assert sizes.keys() == set(DEFAULT) - {"pca"}
     assert set(sizes.values()) == {4}
     plans = [job.body["plan"] for job in planned.jobs() if job.name.kind == "family"]
     assert all(plan == Plan(steps=50).to_json() for plan in plans)
@@ -117,6 +118,20 @@ def test_pca_takes_part_whoever_is_named(iris):
     mine = {"weak": named("l1").set_params(strength=0.01), "strong": named("l1").set_params(strength=0.1)}
     assert list(design(iris, families=mine).families) == ["weak", "strong", "pca"]
     assert design(iris, families=mine).families["strong"][0]["recipe"]["strength"] == 0.1
+
+
+class Needy(Plain):
+    family = "needy"
+    wants = "a target"
+
+
+def test_all_families_are_those_that_want_nothing_but_rows(iris, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "needy", Needy())
+    assert list(design(iris, families="all").families) == [name for name, r in FAMILIES.items() if not r.wants]
+    with pytest.raises(
+        BadInput, match="'needy' cannot take part in a study, which gives rows alone: it wants a target"
+    ):
+        design(iris, families="needy")
 
 
 def test_rivals_and_views_follow_the_facets(iris):

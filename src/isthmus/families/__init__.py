@@ -33,6 +33,9 @@ FAMILIES: dict[str, Recipe] = {
 }
 """Name -> default recipe. Take a copy with :func:`named`."""
 
+DEFAULT = ("plain", "l1", "kl", "contractive", "denoising", "topk", "vae", "vq", "pca")
+"""The families that a study compares unless told otherwise: one for each idea."""
+
 ABOUT: dict[str, str] = {name: (recipe.__doc__ or "").splitlines()[0] for name, recipe in FAMILIES.items()} | {
     "denoising": "Reconstructs the clean input from a corrupted one."
 }

@@ -32,6 +32,7 @@ class Contractive(Recipe):
     """Penalises the slope of the code, so that small changes of the input hardly move it."""
 
     family: ClassVar[str] = "contractive"
+    camp: ClassVar[str] = "classical"
 
     code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.")
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")

@@ -32,6 +32,7 @@ class KL(Recipe):
     """Sparse by a target for each unit's mean activation."""
 
     family: ClassVar[str] = "kl"
+    camp: ClassVar[str] = "classical"
 
     code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, relu; both scaled or cut to the bound.")
     target: float = knob(

@@ -31,6 +31,7 @@ class L1(Recipe):
     """Sparse by an L1 penalty on a rectified code; the dictionary has unit norm."""
 
     family: ClassVar[str] = "l1"
+    camp: ClassVar[str] = "classical"
 
     strength: float = knob(
         0.03, "Weight of the L1 norm of the code (lambda).", search=Range(0.003, 0.3, log=True), stacks=True

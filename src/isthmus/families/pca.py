@@ -29,6 +29,7 @@ class PCA(Recipe):
     """The best linear code for squared error, in closed form."""
 
     family: ClassVar[str] = "pca"
+    camp: ClassVar[str] = "rival"
 
     backbone: str = knob("linear", "Network between data and code: principal components are linear.")
     head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")

@@ -28,6 +28,7 @@ class Plain(Recipe):
     """Reconstructs its input through a narrow code, with no penalty."""
 
     family: ClassVar[str] = "plain"
+    camp: ClassVar[str] = "classical"
 
     code_activation: str = knob("identity", "Activation of the code: identity, relu, sigmoid, tanh.")
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")

@@ -37,6 +37,7 @@ class TopK(Recipe):
     """Sparse by construction: only the k largest code elements of a row pass."""
 
     family: ClassVar[str] = "topk"
+    camp: ClassVar[str] = "sparse dictionary"
 
     k: int = knob(4, "Code elements that pass, 1 to latents.", search=Range(1, 8, whole=True), stacks=True)
     aux: float = knob(

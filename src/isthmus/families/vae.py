@@ -39,6 +39,7 @@ class VAE(Recipe):
     """A code that is a distribution, held close to a standard normal one; new rows can be drawn from it."""
 
     family: ClassVar[str] = "vae"
+    camp: ClassVar[str] = "generative"
 
     beta: float = knob(
         1.0, "Weight of the KL divergence; 1 is the evidence bound.", search=Range(0.02, 2.0, log=True), stacks=True

@@ -35,6 +35,7 @@ class VQ(Recipe):
     """A discrete code: each piece of it is replaced by the nearest entry of a learnt codebook."""
 
     family: ClassVar[str] = "vq"
+    camp: ClassVar[str] = "discrete"
 
     codes: int = knob(64, "Entries of the codebook (K).")
     width: int | None = knob(None, "Width of one entry, a divisor of latents; null: the greatest common one with 4.")

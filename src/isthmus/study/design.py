@@ -20,7 +20,7 @@ from scipy.stats import qmc
 from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.families import FAMILIES, named, recipe
+from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
 from isthmus.seeds import seed as hashed
@@ -156,8 +156,9 @@ def design(
     data : Dataset
         Rows, and labels if there are any.
     families : str, Recipe, iterable of these, or mapping, default "default"
-        Names (also as one string with commas) or recipes; a mapping names its recipes itself. ``"default"`` is every
-        family of the table. PCA always takes part.
+        Names (also as one string with commas) or recipes; a mapping names its recipes itself. ``"default"`` is one
+        family for each idea (:data:`isthmus.families.DEFAULT`), ``"all"`` every family that wants nothing but rows.
+        PCA always takes part.
     facets : str or iterable of str, default "all"
         Questions to ask; those that the data cannot answer are listed with the reason in ``skipped``.
     replicates : int, default 5
@@ -245,9 +246,8 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
         chosen = {str(name): r for name, r in asked.items()}
     else:
         if isinstance(asked, str):
-            asked = (
-                list(FAMILIES) if asked in {"default", "all"} else [n.strip() for n in asked.split(",") if n.strip()]
-            )
+            groups = {"default": DEFAULT, "all": [name for name, r in FAMILIES.items() if not r.wants]}
+            asked = groups.get(asked) or _names(asked)
         listed = [asked] if isinstance(asked, Recipe) else list(asked)
         pairs = [(r.family, r) if isinstance(r, Recipe) else (r, named(r)) for r in listed]
         chosen = dict(pairs)
@@ -258,6 +258,8 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
     for name, r in chosen.items():
         if not isinstance(r, Recipe):
             raise BadInput(f"family {name!r} must be a name or a recipe; got {type(r).__name__}")
+        if r.wants:
+            raise BadInput(f"family {name!r} cannot take part in a study, which gives rows alone: it wants {r.wants}")
     return chosen if RIVAL_FAMILY in chosen else {**chosen, RIVAL_FAMILY: named(RIVAL_FAMILY)}
 
 
