@@ -20,7 +20,7 @@ import pytest
 
 from isthmus import __version__
 from isthmus.cli import catalogue, compare, ends, main, report, train
-from isthmus.families import ABOUT, FAMILIES
+from isthmus.families import ABOUT, DEFAULT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
 from isthmus.study import compare as studies
@@ -530,6 +530,9 @@ def test_list_shows_every_family_and_its_fields(shell: Shell) -> None:
         assert {field["name"]: field["default"] for field in row["fields"]} == {
             name: value for name, value in FAMILIES[row["name"]].to_json().items() if name != "family"
         }
+    camps = [recipe.camp for recipe in FAMILIES.values()]
+    assert [row["camp"] for row in machine] == camps == sorted(camps, key=camps.index)
+    assert {row["name"] for row in machine if row["in a default study"] == "yes"} == set(DEFAULT)
     assert "k                 4        1 to 8" in shell("list", "families", "topk")[1]
 
 

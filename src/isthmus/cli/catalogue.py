@@ -34,11 +34,9 @@ def catalogue(
     elif name is not None:
         _details(found[0])
     else:
-        show.table([kind[:-1] if kind != "families" else "family", "about"], [_pair(row) for row in found], words=2)
-
-
-def _pair(row: dict[str, Any]) -> list[str]:
-    return [row["name"], row["about"]]
+        heads = {"name": kind[:-1] if kind != "families" else "family", "camp": "camp", "about": "about"}
+        heads = {key: head for key, head in heads.items() if key in found[0]}
+        show.table(list(heads.values()), [[row[key] for key in heads] for row in found], words=len(heads))
 
 
 def _one(kind: str, name: str, found: Rows) -> dict[str, Any]:
@@ -73,10 +71,17 @@ def _spell(value: Any) -> str:
 
 
 def _families() -> Rows:
-    from isthmus.families import ABOUT, FAMILIES
+    from isthmus.families import ABOUT, DEFAULT, FAMILIES
 
     return [
-        {"name": name, "about": ABOUT[name], "fields": [_field(recipe, f) for f in dataclasses.fields(recipe)]}
+        {
+            "name": name,
+            "camp": recipe.camp,
+            "about": ABOUT[name],
+            "wants": recipe.wants,
+            "in a default study": "yes" if name in DEFAULT else "no",
+            "fields": [_field(recipe, f) for f in dataclasses.fields(recipe)],
+        }
         for name, recipe in FAMILIES.items()
     ]
 

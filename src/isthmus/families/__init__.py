@@ -26,12 +26,12 @@ FAMILIES: dict[str, Recipe] = {
     "kl": KL(),
     "contractive": Contractive(),
     "denoising": Plain(corruption="gaussian", corruption_level=0.3),
-    "topk": TopK(),
     "vae": VAE(),
     "vq": VQ(),
+    "topk": TopK(),
     "pca": PCA(),
 }
-"""Name -> default recipe. Take a copy with :func:`named`."""
+"""Name -> default recipe, the families of a camp side by side. Take a copy with :func:`named`."""
 
 DEFAULT = ("plain", "l1", "kl", "contractive", "denoising", "topk", "vae", "vq", "pca")
 """The families that a study compares unless told otherwise: one for each idea."""
