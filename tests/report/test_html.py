@@ -249,6 +249,19 @@ def test_colour_images_have_pictures(tmp_path: Path, make: Any, read: Any) -> No
     assert all(a["alt"] for a in pictures)
 
 
+def test_of_many_contestants_the_first_are_open_and_the_others_unfold(tmp_path: Path, make: Any, read: Any) -> None:
+    """PCA is the bar, so it stays in sight; the best follow."""
+    many = [f"mine{i}" for i in range(20)]
+    levels = {name: 1 + i / 10 for i, name in enumerate(many)}
+    study = Study(make(tmp_path / "study", families=[*many, "pca"], replicates=2, levels=levels))
+    text = study.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    pictures = text[text.index('id="pictures"') : text.index('id="codes"')]
+    opened, folded = pictures.split("<summary>9 others</summary>")[:2]
+    assert re.findall(r'class="who">(\w+)', opened)[:4] == ["Original", "PCA", "mine0", "mine1"]
+    assert len(re.findall(r'class="who"', opened)) == 13
+    assert "mine19" in folded
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_diverged_family_is_excluded_with_its_reason_and_wins_nothing(
     tmp_path: Path, lang: str, make: Any, read: Any

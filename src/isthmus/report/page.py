@@ -10,6 +10,7 @@ from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
 from isthmus.report.words import Words
+from isthmus.study.design import RIVAL_FAMILY
 
 SHAPES = {
     "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
@@ -21,6 +22,8 @@ SHAPES = {
     "star": "M0-5L1.5-1.6H5L2.1.7L3.2 4.4L0 2.2L-3.2 4.4L-2.1.7L-5-1.6H-1.5z",
 }
 """Plotly's marker shapes as SVG paths for the legend of the maps."""
+MOST = 12
+"""Contestants that a section shows openly, the best first; what is there of the others unfolds."""
 Record = Mapping[str, Any]
 
 
@@ -45,13 +48,15 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     shown = _shown(study, t)
     classes = [plain(c, 28) for c in design["data"].get("classes", ())]
     view = "normal" if trained and all(r["job"]["view"] == "normal" for r in trained) else "all"
+    asked = [d for d in duels if d.ranked]
+    rank = {name: i for i, name in enumerate(tables.order(asked))}
     seen = [r for r in trained if r["job"]["view"] == view]
+    seen.sort(key=lambda r: (r["job"]["name"] != RIVAL_FAMILY, rank.get(r["job"]["name"], len(rank))))
     shows = exhibits.read(study.folder, seen)
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
     gallery = Gallery()
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
-    asked = [d for d in duels if d.ranked]
     cards, together = answers.answers(duels, t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     content: dict[str, Any] = {
@@ -76,6 +81,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "method": method.method(design, records, len(study.damaged), duels, t, shown),
         "command": plain(design.get("command") or "", 4000),
         "figures": gallery.figures,
+        "most": MOST,
     }
     wanted = {
         "answer": True,
