@@ -74,10 +74,15 @@ class Model(nn.Module):
         """The reconstruction in the units of the data. ``z`` (B, L) -> (B, *D)."""
         raise TypeError(f"{type(self).__name__} has no decode: a family must define it")
 
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """What the model makes of rows: ``decode(encode(x))``, unless its output has a way past the code (a skip)."""
+        return self.decode(self.encode(x))
+
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         """The loss of a batch. Pure: reads buffers, writes nothing.
 
-        ``x`` and ``target`` (B, *D): they differ when the input is corrupted; ``noise`` is what ``draw`` gave.
+        ``x`` and ``target`` (B, *D): they differ when the input is corrupted, or something else is to be predicted;
+        ``noise`` is what ``draw`` gave.
         """
         raise TypeError(f"{type(self).__name__} has no forward: a family must define it")
 
@@ -151,6 +156,9 @@ class Recipe:
     """Where it stands in a list: classical, generative, discrete, sparse dictionary, robust, or rival."""
     wants: ClassVar[str] = ""
     """What it needs besides rows, in words; a family that wants something cannot take part in a study."""
+    targets: ClassVar[bool] = False
+    """Whether what comes out may have another shape than a row: then ``_build(shape, head, out)`` is called with the
+    shape of the target, and ``Model.start(x, target)`` with training targets (None where they are the rows)."""
 
     latents: int = knob(16, "Width L of the code.")
     backbone: str = knob("mlp", "Network between data and code: linear or mlp.")
@@ -206,7 +214,7 @@ class Recipe:
         fields = {k: list(v) if isinstance(v, tuple) else v for k, v in self.get_params().items()}
         return {"family": self.family, **fields}
 
-    def build(self, shape: tuple[int, ...], head: str) -> Model:
+    def build(self, shape: tuple[int, ...], head: str, out: tuple[int, ...] | None = None) -> Model:
         """An untrained model for rows of ``shape``.
 
         Parameters
@@ -215,14 +223,23 @@ class Recipe:
             ``*D``, the shape of one row.
         head : {"gaussian", "bernoulli"}
             The likelihood that ``auto`` stands for on these data; an explicit ``self.head`` wins.
+        out : tuple of int, optional
+            Shape of a row of the target; by default, and for a family without ``targets`` always, ``shape``.
 
         Raises
         ------
         BadInput
-            If a field's value makes no sense; the message names the field.
+            If a field's value makes no sense, or the family cannot give rows of another shape; the message names it.
         """
         self._check()
-        return self._build(tuple(shape), head if self.head == "auto" else self.head)
+        shape, out = tuple(shape), tuple(out or shape)
+        if out != shape and not self.targets:
+            raise BadInput(
+                f"{self.family} gives back rows of the shape it takes, {shape}; got a target of shape {out}: take a "
+                "family whose target may differ (a transcoder), or a target of the same shape"
+            )
+        other = (out,) if self.targets else ()
+        return self._build(shape, head if self.head == "auto" else self.head, *other)
 
     def _check(self) -> None:
         """Refuse values that no family can use. Families extend it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,11 +34,20 @@ class Fitted:
     plan: Plan
     outcome: Outcome
     columns: tuple[str, ...] = ()
+    target_scaler: Scaler | None = None
+    """How targets were scaled, if the model was trained to predict something else than its rows; else None."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """``*D``, the shape of one row."""
         return self.model.shape
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """``*E``, the shape of what comes out: ``*D`` unless the model was trained with a target."""
+        if self.target_scaler is None:
+            return self.shape
+        return self.decode_scaled(np.zeros((1, self.model.latents), np.float32)).shape[1:]
 
     @property
     def parameters(self) -> int:
@@ -50,20 +60,34 @@ class Fitted:
         return self.encode_scaled(self.scaler.apply(self._rows(x)))
 
     def decode(self, z: ArrayLike) -> NDArray[np.float32]:
-        """The rows that codes stand for. ``z`` (N, L) -> (N, *D)."""
+        """The rows, or targets, that codes stand for, in their own units. ``z`` (N, L) -> (N, *D)."""
         codes = np.asarray(z, dtype=np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.latents:
             raise BadInput(f"codes must have shape (rows, {self.model.latents}); got {codes.shape}")
-        return self.scaler.invert(self.decode_scaled(codes))
+        return (self.target_scaler or self.scaler).invert(self.decode_scaled(codes))
 
     def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
-        """``decode(encode(x))``: (N, *D) -> (N, *D)."""
-        return self.decode(self.encode(x))
+        """What the model makes of rows, ``decode(encode(x))`` for most families: (N, *D) -> (N, *D).
 
-    def errors(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training."""
+        A model with a target of its own gives its prediction of that, in the target's units.
+        """
         scaled = self.scaler.apply(self._rows(x))
-        gap = self.decode_scaled(self.encode_scaled(scaled)).astype(np.float64) - scaled
+        return (self.target_scaler or self.scaler).invert(_in_chunks(self.model.reconstruct, scaled))
+
+    def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.
+
+        A model that was trained with a target needs ``target`` (N, *E) to compare with, and no other model takes one.
+        """
+        if (target is None) != (self.target_scaler is None):
+            had, get = ("no", "leave target out") if self.target_scaler is None else ("a", "give target=")
+            raise BadInput(f"this model was trained with {had} target of its own: {get}")
+        scaled = self.scaler.apply(self._rows(x))
+        wanted = scaled if target is None or self.target_scaler is None else self.target_scaler.apply(target)
+        made = _in_chunks(self.model.reconstruct, scaled)
+        if made.shape != wanted.shape:
+            raise BadInput(f"targets must have shape {made.shape}, one for each row; got {wanted.shape}")
+        gap = made.astype(np.float64) - wanted
         return np.square(gap).reshape(len(gap), -1).mean(axis=1)
 
     def encode_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,6 +130,9 @@ def fit_many(
     *,
     scaler: Scaler,
     seed: int,
+    target: NDArray[np.float32] | None = None,
+    valid_target: NDArray[np.float32] | None = None,
+    target_scaler: Scaler | None = None,
     columns: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> list[Fitted]:
@@ -119,17 +146,32 @@ def fit_many(
     scaler : Scaler
         Travels with the models.
     seed : int
+    target, valid_target : arrays (n, *E), (m, *E), optional
+        What the rows should become, already scaled by ``target_scaler``; by default, themselves.
+    target_scaler : Scaler, optional
+        Travels with the models; given with ``target``, and only then.
     columns : sequence of str
         Names of the elements of a row.
     watch : callable, optional
         See :func:`isthmus.train.loop.train`.
     """
-    head = likelihood(scaler, train_rows)
+    head = likelihood(target_scaler or scaler, train_rows if target is None else target)
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
-    models = [initialise(r, shape, head, hashed(seed, "weights")) for r in recipes]
-    tasks = [Task(r, m, rows, held, p, seed) for r, m, p in zip(recipes, models, plans, strict=True)]
+    aims = [None if t is None else tensor(t) for t in (target, valid_target)]
+    out = None if target is None else target.shape[1:]
+    models = [initialise(r, shape, head, hashed(seed, "weights"), out) for r in recipes]
+    tasks = [Task(r, m, rows, held, p, seed, *aims) for r, m, p in zip(recipes, models, plans, strict=True)]
     return [
-        Fitted(t.recipe, t.model, scaler, head if t.recipe.head == "auto" else t.recipe.head, t.plan, o, tuple(columns))
+        Fitted(
+            recipe=t.recipe,
+            model=t.model,
+            scaler=scaler,
+            head=head if t.recipe.head == "auto" else t.recipe.head,
+            plan=t.plan,
+            outcome=o,
+            columns=tuple(columns),
+            target_scaler=target_scaler,
+        )
         for t, o in zip(tasks, train(tasks, watch), strict=True)
     ]
 
@@ -137,8 +179,10 @@ def fit_many(
 def fit(
     recipe: Recipe,
     x: ArrayLike,
+    target: ArrayLike | None = None,
     *,
     valid: ArrayLike | None = None,
+    valid_target: ArrayLike | None = None,
     plan: Plan | None = None,
     seed: int = 0,
     scale: str = "auto",
@@ -153,9 +197,14 @@ def fit(
     recipe : Recipe
     x : array of shape (N, *D)
         Finite numbers.
+    target : array of shape (N, *E), optional
+        What each row should become: its clean version, or the next layer of a network. By default, itself. It is
+        scaled on its own. Another shape than that of ``x`` needs a family that says so (a transcoder).
     valid : array of shape (M, *D), optional
         Rows for early stopping. By default a seeded fifth of ``x`` is held out; with fewer than 10 rows, all of ``x``
         serves for both, and stopping early then only saves time.
+    valid_target : array of shape (M, *E), optional
+        Given if ``target`` and ``valid`` are, and only then.
     plan : Plan, optional
     seed : int
         Weights, order and noise follow from it.
@@ -176,24 +225,40 @@ def fit(
     >>> model.encode(rows).shape
     (200, 2)
     """
-    rows = np.asarray(x)
+    sets = [np.asarray(x)] if target is None else _pair(x, target)
+    if (valid_target is None) != (valid is None or target is None):
+        raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
     if valid is not None:
-        held = np.asarray(valid)
-    elif len(rows) < 10:
-        held = rows
+        held = [np.asarray(valid)] if valid_target is None else _pair(valid, valid_target)
+    elif len(sets[0]) < 10:
+        held = sets
     else:
-        order = np.random.default_rng(hashed(seed, "holdout")).permutation(len(rows))
-        held, rows = rows[np.sort(order[: len(rows) // 5])], rows[np.sort(order[len(rows) // 5 :])]
-    scaler = Scaler.fit(rows, kind=scale, images=images)
+        order = np.random.default_rng(hashed(seed, "holdout")).permutation(len(sets[0]))
+        aside, stay = np.sort(order[: len(order) // 5]), np.sort(order[len(order) // 5 :])
+        held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
+    scalers = [Scaler.fit(part, kind=scale, images=images) for part in sets]
+    (rows, *aims), (held_rows, *held_aims) = (
+        [scaler.apply(part) for scaler, part in zip(scalers, parts, strict=True)] for parts in (sets, held)
+    )
     plan = plan or Plan()
-    plan = replace(plan, batch=min(plan.batch, len(rows)))
     return fit_many(
         [recipe],
-        scaler.apply(rows),
-        scaler.apply(held),
-        [plan],
-        scaler=scaler,
+        rows,
+        held_rows,
+        [replace(plan, batch=min(plan.batch, len(rows)))],
+        scaler=scalers[0],
         seed=seed,
+        target=aims[0] if aims else None,
+        valid_target=held_aims[0] if aims else None,
+        target_scaler=scalers[1] if aims else None,
         columns=columns,
         watch=watch,
     )[0]
+
+
+def _pair(x: ArrayLike, target: ArrayLike) -> list[NDArray[Any]]:
+    """Rows and their targets, one for each."""
+    rows, aims = np.asarray(x), np.asarray(target)
+    if len(rows) != len(aims):
+        raise BadInput(f"expected one target for each row; got {len(rows)} rows and {len(aims)} targets")
+    return [rows, aims]

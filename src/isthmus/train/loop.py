@@ -43,6 +43,20 @@ class Task(NamedTuple):
     plan: Plan
     seed: int
     """Names the order of the rows and all noise; tasks that share it see the same batches and the same noise."""
+    target: Tensor | None = None
+    """What the training rows should become (n, *E), scaled; None: themselves. Only rows are ever corrupted."""
+    valid_target: Tensor | None = None
+    """The same for the validation rows (m, *E)."""
+
+    @property
+    def sets(self) -> tuple[Tensor, ...]:
+        """The training rows, then their targets if these differ."""
+        return (self.train,) if self.target is None else (self.train, self.target)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Names the training rows: tasks of one key read the same ones."""
+        return tuple(map(id, self.sets))
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,9 @@ class Progress(NamedTuple):
 Watch = Callable[[Progress], Any]
 
 
-def initialise(recipe: Recipe, shape: tuple[int, ...], head: str, number: int) -> Model:
+def initialise(
+    recipe: Recipe, shape: tuple[int, ...], head: str, number: int, out: tuple[int, ...] | None = None
+) -> Model:
     """A model with seeded initial weights; the global random state stays as it was.
 
     Parameters
@@ -83,10 +99,12 @@ def initialise(recipe: Recipe, shape: tuple[int, ...], head: str, number: int) -
         What ``auto`` stands for.
     number : int
         The seed.
+    out : tuple of int, optional
+        ``*E``, the shape of a target, if it is not ``*D``.
     """
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(number)
-        return recipe.build(shape, head)
+        return recipe.build(shape, head, out)
 
 
 def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
@@ -118,7 +136,7 @@ def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
     groups: dict[str, list[int]] = {}
     for i, task in enumerate(tasks):
         plan = task.plan.to_json() | {"learning_rate": None}
-        rows = (list(task.train.shape[1:]), str(task.train.dtype))
+        rows = [(list(rows.shape[1:]), str(rows.dtype)) for rows in task.sets]
         groups.setdefault(json.dumps([task.recipe.structure(), plan, rows], sort_keys=True), []).append(i)
     for group in groups.values():
         width = WIDEST if _work(tasks[group[0]]) < STACK_BELOW else 1
@@ -160,8 +178,9 @@ class _Runner:
 
     def validate(self) -> tuple[float, dict[str, float]]:
         """The objective at its final weights on clean validation rows, always with the same noise; and its terms."""
+        valid, target = self.task.valid, self.task.valid_target
         with torch.no_grad():
-            terms = self.task.model(self.task.valid, self.task.valid, self.noise).terms
+            terms = self.task.model(valid, valid if target is None else target, self.noise).terms
         values = {name: float(terms[name]) for name in self.task.model.weights}
         return _weighted(self.task.model, values), values
 
@@ -213,7 +232,7 @@ def _weighted(model: Model, terms: dict[str, float]) -> float:
 def _train_stack(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
     began = time.perf_counter()
     for task in tasks:
-        task.model.start(task.train)
+        task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
     runners = [_Runner(task) for task in tasks]
     if not list(tasks[0].model.parameters()):
         for runner in runners:
@@ -276,18 +295,20 @@ def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[
     return [done[r] for r in runners]
 
 
-def _gather(runners: Sequence[_Runner]) -> tuple[Tensor, dict[Any, Order], dict[int, int]]:
-    """All training rows in one tensor, each distinct set once; an order for each (seed, set); where each set begins."""
-    distinct = {id(r.task.train): r.task.train for r in runners}
+def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, Order], dict[Any, int]]:
+    """All training rows in one tensor (targets in a second), each distinct set once; an order for each (seed, set);
+    where each set begins."""
+    distinct = {r.task.key: r.task.sets for r in runners}
     offsets, start = {}, 0
-    for key, rows in distinct.items():
-        offsets[key], start = start, start + len(rows)
-    orders = {(r.task.seed, id(r.task.train)): Order(len(r.task.train), seed(r.task.seed, "order")) for r in runners}
-    return torch.cat(list(distinct.values())), orders, offsets
+    for key, sets in distinct.items():
+        offsets[key], start = start, start + len(sets[0])
+    orders = {(r.task.seed, r.task.key): Order(len(r.task.train), seed(r.task.seed, "order")) for r in runners}
+    whole = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*distinct.values(), strict=True))
+    return whole, orders, offsets
 
 
-def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Order], offsets: dict[int, int], count: int) -> Tensor:
+def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Order], offsets: dict[Any, int], count: int) -> Tensor:
     """The next ``count`` row numbers of every lane, (R, count); lanes of one seed and one set read the same rows."""
-    keys = [(r.task.seed, id(r.task.train)) for r in lanes]
+    keys = [(r.task.seed, r.task.key) for r in lanes]
     taken = {key: orders[key].take(count) + offsets[key[1]] for key in dict.fromkeys(keys)}
     return torch.stack([taken[key] for key in keys])

@@ -36,8 +36,8 @@ class Stack:
         Its level for each model.
     generators : sequence of torch.Generator
         One for each model; models that share a generator object share their noise.
-    rows : Tensor of shape (S, *D)
-        All training rows; batches are gathered from here by number.
+    rows : tuple of one or two Tensors of shape (S, *D)
+        All training rows, then their targets if these differ; batches are gathered from here by number.
     batch : int
         Rows of a batch.
     weight_decay, clip
@@ -53,7 +53,7 @@ class Stack:
         corruption: str,
         levels: Sequence[float],
         generators: Sequence[torch.Generator],
-        rows: Tensor,
+        rows: tuple[Tensor, ...],
         batch: int,
         weight_decay: float = 0.0,
         clip: float | None = None,
@@ -62,12 +62,12 @@ class Stack:
         self.models = list(models)
         self.corruption, self.generators, self.clip = corruption, list(generators), clip
         self.rows, count = rows, len(models)
-        dtype = rows.dtype
+        dtype = rows[0].dtype
         self.levels = torch.tensor(levels, dtype=dtype)
         self.state, self.parameters = _side_by_side(models)
         self.buffers = _shared_buffers(models)
         self.adam = adam(self.state) if adam else Adam(self.state, weight_decay)
-        self.target = torch.zeros((count, batch, *rows.shape[1:]), dtype=dtype)
+        self.batch = tuple(torch.zeros((count, batch, *r.shape[1:]), dtype=r.dtype) for r in rows)
         self.noise = self._draw([torch.Generator()] * count)  # buffers of the right shapes; every step refills them
         self.terms = list(models[0].weights)
         self.weights = torch.zeros((count, len(self.terms)), dtype=dtype)
@@ -85,13 +85,14 @@ class Stack:
         With ``tell`` the terms of the loss are added to ``sums``; without it they need not be computed at all, only
         their gradient.
         """
-        torch.index_select(self.rows, 0, numbers, out=self.target.flatten(0, 1))
+        for rows, batch in zip(self.rows, self.batch, strict=True):
+            torch.index_select(rows, 0, numbers, out=batch.flatten(0, 1))
         if self.noise:
             tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
         if self.ramps:
             self.weigh(step)
         if self._step is None:
-            varying = [self.parameters, self.buffers, self.target, self.noise]
+            varying = [self.parameters, self.buffers, self.batch, self.noise]
             self._step = record(self._gradient, [*varying, self.weights] if self.ramps else varying)
         else:
             self._step.replay(None if tell else self._step.result[0])
@@ -108,10 +109,10 @@ class Stack:
             self.sums += terms
             self.told += 1
 
-    def _gradient(self, parameters: Any, buffers: Any, target: Any, noise: Any, weights: Any = None) -> Any:
+    def _gradient(self, parameters: Any, buffers: Any, batch: Any, noise: Any, weights: Any = None) -> Any:
         """Gradients (R, P), what was seen, and terms (R, T), for the batch in the buffers."""
         weights = self.weights if weights is None else weights
-        inputs = (parameters, buffers, target, noise, weights, self.levels)
+        inputs = (parameters, buffers, batch, noise, weights, self.levels)
         alone = len(self.models) == 1  # then plain products serve, which are faster than batched ones of one
         parameters, *rest = tree_map(lambda t: t[0], inputs) if alone else inputs
         parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
@@ -124,9 +125,10 @@ class Stack:
         found = (torch.cat([g.flatten(first) for g in gradients], dim=first), seen), terms
         return tree_map(lambda t: t.unsqueeze(0), found) if alone else found
 
-    def _objective(self, parameters: Any, buffers: Any, target: Any, noise: Any, weights: Any, level: Any) -> Any:
+    def _objective(self, parameters: Any, buffers: Any, batch: Any, noise: Any, weights: Any, level: Any) -> Any:
         """The weighted loss of one replicate: the only place where terms meet their weights."""
-        x = corrupt(self.corruption, target, noise["corruption"], level) if "corruption" in noise else target
+        clean, target = batch[0], batch[-1]
+        x = corrupt(self.corruption, clean, noise["corruption"], level) if "corruption" in noise else clean
         loss = functional_call(self.models[0], (parameters, buffers), (x, target, noise.get("model")))
         terms = torch.stack([loss.terms[name] for name in self.terms])
         return (terms * weights).sum(), terms, loss.seen
@@ -152,11 +154,11 @@ class Stack:
     def _draw(self, generators: Sequence[torch.Generator]) -> Any:
         """Fresh noise of the whole stack, each tensor with a leading R; without an entry where nobody wants any."""
         drawn: dict[torch.Generator, dict[str, Any]] = {}
-        for model, target, generator in zip(self.models, self.target, generators, strict=True):
+        for model, x, generator in zip(self.models, self.batch[0], generators, strict=True):
             if generator not in drawn:
                 both = {
-                    "corruption": draw_corruption(self.corruption, target.shape, generator),
-                    "model": model.draw(target, generator),
+                    "corruption": draw_corruption(self.corruption, x.shape, generator),
+                    "model": model.draw(x, generator),
                 }
                 drawn[generator] = {name: noise for name, noise in both.items() if noise is not None}
         return tree_map(lambda *same: torch.stack(same), *(drawn[g] for g in generators))
@@ -190,7 +192,7 @@ class Stack:
             levels=self.levels[list(rows)].tolist(),
             generators=[self.generators[r] for r in rows],
             rows=self.rows,
-            batch=self.target.shape[1],
+            batch=self.batch[0].shape[1],
             clip=self.clip,
             adam=lambda state: self.adam.keep(state, rows),
         )
