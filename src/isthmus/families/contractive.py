@@ -62,15 +62,16 @@ class ContractiveModel(Mirror):
     def __init__(self, recipe: Contractive, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head, code=recipe.code_activation, tied=recipe.tied)
         self.weights |= {"contraction": recipe.strength}
-        self.estimated = recipe.estimator == "jvp" and len(recipe.hidden) > 0
+        self.shallow = recipe.backbone in {"linear", "mlp"} and not recipe.hidden
+        self.estimated = recipe.estimator == "jvp" and not self.shallow
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor | None:
         return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device) if self.estimated else None
 
     def forward(self, x: Tensor, target: Tensor, noise: Tensor | None = None) -> Loss:
         z = self.encode(x)
-        if len(self.encoder.layers) == 1:
-            norm = penalties.contraction(z, self.encoder.layers[0].weight, self.code)
+        if self.shallow:
+            norm = penalties.contraction(z, self.encoder.last.weight, self.code)
         elif noise is None:
             norm = penalties.jacobian_norm(self.encode, x)
         else:

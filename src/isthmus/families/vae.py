@@ -93,7 +93,7 @@ class VAEModel(Mirror):
     def start(self, x: Tensor) -> None:
         """Posteriors start narrow, so that codes are useful before they are dear; the variance is the mean's error."""
         super().start(x)
-        self.encoder.layers[-1].bias[self.latents :].sub_(NARROW)
+        self.encoder.last.bias[self.latents :].sub_(NARROW)
         if self.head == "gaussian":
             self.variance.copy_((x - x.mean(0)).square().mean().clamp_min(LEAST_VARIANCE))
 

@@ -61,6 +61,11 @@ class Encoder(nn.Module):
         self.layers = _chain([math.prod(shape), *hidden, outputs])
         self.activation = activation
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the raw code."""
+        return self.layers[-1]
+
     def forward(self, x: Tensor) -> Tensor:
         h = x.flatten(1)
         *inner, last = self.layers

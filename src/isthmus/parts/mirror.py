@@ -74,6 +74,6 @@ class Mirror(Model):
         The encoder's last one centres the raw code, so that a rectified unit fires on some rows and a sigmoid starts in
         its linear range; the decoder's last one lets the average raw output predict the mean of the data.
         """
-        self.encoder.layers[-1].bias.sub_(self.encoder(x).mean(0))
+        self.encoder.last.bias.sub_(self.encoder(x).mean(0))
         raw = self.decoder(self.encode(x))
         self.decoder.last_bias.add_((heads.link(self.head, x.mean(0)) - raw.mean(0)).flatten())
