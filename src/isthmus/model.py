@@ -65,6 +65,8 @@ class Model(nn.Module):
     shape: tuple[int, ...]
     latents: int
     weights: dict[str, Weight]
+    stacks: bool = True
+    """Whether it may step beside others under ``vmap``. A model with False is always trained alone."""
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that ships: deterministic. ``x`` (B, *D) -> (B, L)."""

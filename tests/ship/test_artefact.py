@@ -221,7 +221,7 @@ def test_valid_json_with_a_wrong_meaning_is_refused_or_harmless(family: str, tmp
         (b'{"kind": "isthmus model", "kind": "isthmus model"', "JSON"),
         (b'{"kind": "isthmus model", "format": 1e999', "format"),
         (b'{"kind": "isthmus model", "format": ' + b"9" * 10_000, "JSON"),
-        (b'{"kind": "isthmus model", "format": 2', "newer"),
+        (b'{"kind": "isthmus model", "format": 3', "newer"),
         (b'{"kind": "keras model", "format": 1', "not the manifest"),
         (b'["isthmus model"', "JSON"),
         (b"\xff\xfe", "JSON"),
@@ -500,3 +500,21 @@ def test_a_disk_that_refuses_leaves_the_old_model(
     assert "\n" not in str(caught.value)
     assert load(saved).recipe.family == "topk"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_target_travels_with_its_scaling(tmp_path: Path) -> None:
+    """Format 2 is format 1 with a target; a model without one still writes format 1."""
+    plan = Plan(steps=4, check=2, batch=16)
+    fitted = fit(clone(FAMILIES["plain"]), ROWS, 1000 - 9 * ROWS, plan=plan)
+    folder = save(fitted, tmp_path / "pairs")
+    again = load(folder)
+    np.testing.assert_array_equal(again.reconstruct(ROWS), fitted.reconstruct(ROWS))
+    np.testing.assert_array_equal(again.errors(ROWS, 1000 - 9 * ROWS), fitted.errors(ROWS, 1000 - 9 * ROWS))
+    found = manifest(folder)
+    assert (found["format"], found["target"]["shape"]) == (2, [7])
+    assert manifest(save(small("plain"), tmp_path / "alone"))["format"] == 1
+    reseal(folder, found | {"target": found["target"] | {"shape": [3]}})
+    refused(folder, "shape [3] does not fit its scaler of 7 columns")
+    one = found["scaler"] | {"kind": "none", "shift": [0.0], "scale": [1.0], "constant": 0}
+    reseal(folder, found | {"target": {"shape": [3], "scaler": one}})
+    refused(folder, "plain gives back rows of the shape it takes")

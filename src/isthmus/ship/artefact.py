@@ -32,8 +32,8 @@ from isthmus.data.scale import Scaler
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import recipe as recipe_of
-from isthmus.model import Model, Recipe
-from isthmus.ship.manifest import FORMAT, KIND, Head, Manifest, Member, Summary, parse, refuse, seal
+from isthmus.model import Model
+from isthmus.ship.manifest import KIND, Head, Manifest, Member, Summary, Target, parse, refuse, seal
 from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
@@ -76,22 +76,23 @@ def artefact_bytes(fitted: Fitted) -> int:
 
 def _members(fitted: Fitted) -> dict[str, bytes]:
     """As :func:`pack`, unchecked."""
-    state, outcome = fitted.model.state_dict(), fitted.outcome
+    state, outcome, scaler = fitted.model.state_dict(), fitted.outcome, fitted.target_scaler
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in state.items()})
     manifest = Manifest(
         kind=KIND,
-        format=FORMAT,
+        format=1 if scaler is None else 2,
         recipe=fitted.recipe.to_json(),
         shape=list(fitted.shape),
         head=cast(Head, fitted.head),
         scaler=fitted.scaler.to_json(),
+        target=None if scaler is None else Target(shape=list(fitted.out), scaler=scaler.to_json()),
         columns=list(fitted.columns),
         plan=fitted.plan.to_json(),
         outcome=Summary(status=outcome.status, steps=outcome.steps, best_step=outcome.best_step),
         versions=_versions(),
         tensors=Member(bytes=len(weights), sha256=hashlib.sha256(weights).hexdigest()),
     )
-    return {TENSORS: weights, MANIFEST: seal(manifest.model_dump(mode="json"))}
+    return {TENSORS: weights, MANIFEST: seal(manifest.model_dump(mode="json", exclude_none=True))}
 
 
 @functools.cache
@@ -234,15 +235,16 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     recipe = _attempt(place, lambda: recipe_of(manifest.recipe))
     if recipe.head not in {"auto", manifest.head}:
         refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}")
-    scaler = _attempt(place, lambda: Scaler.from_json(manifest.scaler))
-    if len(scaler.shift) not in (1, math.prod(manifest.shape)):
-        refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its scaler of {len(scaler.shift)} columns")
+    target = manifest.target
+    scaler = _scaler(place, manifest.scaler, manifest.shape)
+    target_scaler = None if target is None else _scaler(place, target.scaler, target.shape)
+    out = None if target is None else tuple(target.shape)
     plan = _attempt(place, lambda: Plan.from_json(manifest.plan))
     tensors = _tensors(place / TENSORS, content)
     outcome = manifest.outcome
     return Fitted(
         recipe=recipe,
-        model=_model(place, recipe, tuple(manifest.shape), manifest.head, tensors),
+        model=_model(place, lambda: recipe.build(tuple(manifest.shape), manifest.head, out), tensors),
         scaler=scaler,
         columns=tuple(manifest.columns),
         head=manifest.head,
@@ -250,7 +252,16 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         outcome=Outcome(
             status=outcome.status, steps=outcome.steps, best_step=outcome.best_step, seconds=math.nan, history={}
         ),
+        target_scaler=target_scaler,
     )
+
+
+def _scaler(place: Path, data: Mapping[str, Any], shape: list[int]) -> Scaler:
+    """The scaler that the manifest tells of, for rows of ``shape``."""
+    scaler = _attempt(place, lambda: Scaler.from_json(data))
+    if len(scaler.shift) not in (1, math.prod(shape)):
+        refuse(place / MANIFEST, f"shape {shape} does not fit its scaler of {len(scaler.shift)} columns")
+    return scaler
 
 
 def _manifest(place: Path) -> Manifest:
@@ -291,10 +302,10 @@ def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         refuse(path, f"not readable as safetensors ({error})")
 
 
-def _model(place: Path, recipe: Recipe, shape: tuple[int, ...], head: str, tensors: dict[str, Tensor]) -> Model:
+def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) -> Model:
     """The recipe's model with these tensors; built without memory first, so that a lie about a shape costs nothing."""
     with torch.device("meta"):
-        empty = _attempt(place, lambda: recipe.build(shape, head)).state_dict()
+        empty = _attempt(place, build).state_dict()
     if strange := sorted(empty.keys() ^ tensors.keys()):
         kind = "missing" if strange[0] in empty else "unexpected"
         refuse(place / TENSORS, f"{kind} tensor {strange[0]!a}")
@@ -308,7 +319,7 @@ def _model(place: Path, recipe: Recipe, shape: tuple[int, ...], head: str, tenso
             )
     _finite(str(place / TENSORS), tensors)
     with torch.random.fork_rng(devices=[]):
-        model = _attempt(place, lambda: recipe.build(shape, head))
+        model = _attempt(place, build)
     model.load_state_dict(tensors, strict=True)
     return model
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from isthmus.errors import BadInput
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # the newest; 2 is 1 with a target, so that a model without one is still written as format 1
 KIND: Final = "isthmus model"
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
@@ -22,7 +22,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-Head = Literal["gaussian", "bernoulli"]
+Head = Literal["gaussian", "bernoulli", "huber", "student"]
 
 
 class Member(_Strict):
@@ -40,15 +40,23 @@ class Summary(_Strict):
     best_step: int = WHOLE
 
 
+class Target(_Strict):
+    """What the model predicts, if that is not its own rows."""
+
+    shape: list[int] = Field(min_length=1, max_length=8)
+    scaler: dict[str, JsonValue]
+
+
 class Manifest(_Strict):
     """The content of ``model.json``, without its seal."""
 
     kind: Literal["isthmus model"]
-    format: Literal[1]
+    format: Literal[1, 2]
     recipe: dict[str, JsonValue]
     shape: list[int] = Field(min_length=1, max_length=8)
     head: Head
     scaler: dict[str, JsonValue]
+    target: Target | None = None
     columns: list[str]
     plan: dict[str, JsonValue]
     outcome: Summary

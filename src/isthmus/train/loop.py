@@ -17,7 +17,7 @@ from isthmus.model import Model, Ramp, Recipe
 from isthmus.seeds import seed
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
-from isthmus.train.stack import Stack
+from isthmus.train.stack import Stack, free
 
 # In parameters x rows of a batch. Stacking gained at every size measured (benchmarks/stack.py); above this the gain is
 # small beside the memory that a stack takes, so large models train one at a time.
@@ -113,7 +113,8 @@ def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
     Parameters
     ----------
     tasks : sequence of Task
-        Any mixture; those of equal structure, shape and plan (but for the learning rate) are stacked.
+        Any mixture; those of equal structure, shape and plan (but for the learning rate) are stacked. Parameters
+        that are frozen (``requires_grad`` is False) stay as they are.
     watch : callable, optional
         Hears a :class:`Progress` at every check of every stack.
 
@@ -137,9 +138,10 @@ def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
     for i, task in enumerate(tasks):
         plan = task.plan.to_json() | {"learning_rate": None}
         rows = [(list(rows.shape[1:]), str(rows.dtype)) for rows in task.sets]
-        groups.setdefault(json.dumps([task.recipe.structure(), plan, rows], sort_keys=True), []).append(i)
+        same = [task.recipe.structure(), plan, rows, sorted(free(task.model))]
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append(i)
     for group in groups.values():
-        width = WIDEST if _work(tasks[group[0]]) < STACK_BELOW else 1
+        width = WIDEST if _work(first := tasks[group[0]]) < STACK_BELOW and first.model.stacks else 1
         for start in range(0, len(group), width):
             yield group[start : start + width]
 
@@ -234,7 +236,7 @@ def _train_stack(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
     for task in tasks:
         task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
     runners = [_Runner(task) for task in tasks]
-    if not list(tasks[0].model.parameters()):
+    if not free(tasks[0].model):
         for runner in runners:
             runner.check(0)
             runner.status = "closed form" if runner.status != "diverged" else "diverged"

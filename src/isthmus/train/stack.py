@@ -1,9 +1,11 @@
 """A stack: R models of one structure, side by side in memory, stepping together.
 
 Parameters live in one matrix (R, P), buffers in one tensor each with a leading R; every model's own tensors are views
-of its row, so a model of the stack can be used, saved and validated as if it were alone. The step is ``vmap`` over
-plain single-replicate code, recorded once (:mod:`isthmus.train.tape`). A stack is an optimisation, never a meaning:
-each replicate ends as it would have ended alone (tests hold this for every family).
+of its row, so a model of the stack can be used, saved and validated as if it were alone. A parameter that is frozen
+(``requires_grad`` is False) travels as a buffer does: it has no gradient, no moments and no decay.
+
+The step is ``vmap`` over plain single-replicate code, recorded once (:mod:`isthmus.train.tape`). A stack is an
+optimisation, never a meaning: each replicate ends as it would have ended alone (tests hold this for every family).
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Stack:
         dtype = rows[0].dtype
         self.levels = torch.tensor(levels, dtype=dtype)
         self.state, self.parameters = _side_by_side(models)
-        self.buffers = _shared_buffers(models)
+        self.buffers = _shared(models)
         self.adam = adam(self.state) if adam else Adam(self.state, weight_decay)
         self.batch = tuple(torch.zeros((count, batch, *r.shape[1:]), dtype=r.dtype) for r in rows)
         self.noise = self._draw([torch.Generator()] * count)  # buffers of the right shapes; every step refills them
@@ -171,17 +173,17 @@ class Stack:
         return means
 
     def snapshot(self, row: int) -> list[Tensor]:
-        """A copy of one model: its parameters in one vector, then its buffers."""
+        """A copy of one model: its free parameters in one vector, then its frozen ones and its buffers."""
         return [self.state[row].clone(), *(b[row].clone() for b in self.buffers.values())]
 
     def release(self, row: int, snapshot: list[Tensor]) -> None:
         """Let one model go, as it was at a snapshot, with tensors of its own."""
         parameters, *buffers = snapshot
         start = 0
-        for parameter in self.models[row].parameters():
+        for parameter in free(self.models[row]).values():
             parameter.data = parameters[start : start + parameter.numel()].view(parameter.shape)
             start += parameter.numel()
-        for buffer, value in zip(self.models[row].buffers(), buffers, strict=True):
+        for buffer, value in zip(_fixed(self.models[row]).values(), buffers, strict=True):
             buffer.data = value
 
     def keep(self, rows: Sequence[int]) -> Stack:
@@ -210,24 +212,35 @@ class _AfterStep(nn.Module):
         self.model.absorb(seen)
 
 
+def free(model: Model) -> dict[str, nn.Parameter]:
+    """The parameters that training moves, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _fixed(model: Model) -> dict[str, Tensor]:
+    """Frozen parameters and buffers, by name: what no gradient reaches."""
+    frozen = {name: p for name, p in model.named_parameters() if not p.requires_grad}
+    return {**frozen, **dict(model.named_buffers())}
+
+
 def _side_by_side(models: Sequence[Model]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Move parameters into the rows of one matrix (R, P); also by name, each (R, *shape)."""
-    state = torch.stack([torch.cat([p.detach().flatten() for p in m.parameters()]) for m in models])
+    """Move free parameters into the rows of one matrix (R, P); also by name, each (R, *shape)."""
+    state = torch.stack([torch.cat([p.detach().flatten() for p in free(m).values()]) for m in models])
     named, start = {}, 0
-    for name, first in models[0].named_parameters():
+    for name, first in free(models[0]).items():
         named[name] = state[:, start : start + first.numel()].view(len(models), *first.shape)
         start += first.numel()
     for row, model in enumerate(models):
-        for name, parameter in model.named_parameters():
+        for name, parameter in free(model).items():
             parameter.data = named[name][row]
     return state, named
 
 
-def _shared_buffers(models: Sequence[Model]) -> dict[str, Tensor]:
-    """Move buffers into one tensor for each name, (R, *shape)."""
-    named = {}
-    for name, _ in models[0].named_buffers():
-        own = [model.get_buffer(name) for model in models]
+def _shared(models: Sequence[Model]) -> dict[str, Tensor]:
+    """Move what no gradient reaches into one tensor for each name, (R, *shape)."""
+    named, fixed = {}, [_fixed(model) for model in models]
+    for name in fixed[0]:
+        own = [tensors[name] for tensors in fixed]
         named[name] = torch.stack([b.detach() for b in own])
         for row, buffer in enumerate(own):
             buffer.data = named[name][row]
