@@ -92,7 +92,7 @@ def test_order_puts_autoencoders_first_then_pca_then_rivals() -> None:
 
 def test_means_have_the_corrected_interval() -> None:
     # t(0.975, 4) = 2.776445; variance of (1, 2, 3, 4, 5) is 2.5; (1/5 + 1/3) * 2.5 = 4/3
-    one = estimate([1.0, 2.0, 3.0, 4.0, 5.0], "probe_accuracy", 1 / 3)
+    one = estimate([1.0, 2.0, 3.0, 4.0, 5.0], "unbounded", 1 / 3)
     half = 2.7764451 * (4 / 3) ** 0.5
     assert one == pytest.approx((3.0, 3.0 - half, 3.0 + half))
 
@@ -106,8 +106,14 @@ def test_what_compares_by_ratio_has_the_geometric_mean() -> None:
 
 
 def test_estimates_of_one_and_of_no_value() -> None:
-    assert estimate([2.0, None], "auroc", 1 / 3) == Estimate(2.0, None, None)
+    assert estimate([0.7, None], "auroc", 1 / 3) == Estimate(0.7, None, None)
     assert estimate([None, float("nan")], "auroc", 1 / 3) is None
+
+
+def test_an_interval_stays_within_what_the_metric_can_be() -> None:
+    free, bound = (estimate([0.9, 0.99, 1.0], metric, 1 / 3) for metric in ("unbounded", "auroc"))
+    assert free.high > 1
+    assert bound == free._replace(high=1.0)
 
 
 def test_shares_and_ropes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +27,13 @@ class Metric:
     citation: str
     version: int = 1
     """Goes up whenever the same model would get another number."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the largest value that there can be: no interval goes beyond."""
     relative: bool = False
     """Whether two values compare by their ratio: take differences of logarithms, and ``log(1 + rope)`` for the rope."""
 
+
+SHARE = (0.0, 1.0)
 
 _TABLE = [
     Metric(
@@ -49,11 +54,30 @@ _TABLE = [
         "explained variance about the training mean",
         0.01,
         "textbook definition; the mean is the training rows'",
+        bounds=(-math.inf, 1.0),
     ),
-    Metric("l0", sparsity.l0, False, "elements per row", "active units (L0)", 0.5, "Hurley and Rickard 2009"),
-    Metric("hoyer", sparsity.hoyer, True, "0 to 1", "Hoyer sparsity", 0.02, "Hoyer 2004"),
-    Metric("dead", sparsity.dead, False, "share of units", "dead units", 0.02, "Gao et al. 2024"),
-    Metric("always_on", sparsity.always_on, False, "share of units", "always-on units", 0.02, "Bricken et al. 2023"),
+    Metric(
+        "l0",
+        sparsity.l0,
+        False,
+        "elements per row",
+        "active units (L0)",
+        0.5,
+        "Hurley and Rickard 2009",
+        bounds=(0.0, math.inf),
+    ),
+    Metric("hoyer", sparsity.hoyer, True, "0 to 1", "Hoyer sparsity", 0.02, "Hoyer 2004", bounds=SHARE),
+    Metric("dead", sparsity.dead, False, "share of units", "dead units", 0.02, "Gao et al. 2024", bounds=SHARE),
+    Metric(
+        "always_on",
+        sparsity.always_on,
+        False,
+        "share of units",
+        "always-on units",
+        0.02,
+        "Bricken et al. 2023",
+        bounds=SHARE,
+    ),
     Metric(
         "probe_accuracy",
         probes.probe_accuracy,
@@ -62,6 +86,7 @@ _TABLE = [
         "probe accuracy",
         0.01,
         "Alain and Bengio 2016",
+        bounds=SHARE,
     ),
     Metric(
         "probe_accuracy_few",
@@ -71,8 +96,18 @@ _TABLE = [
         "probe accuracy, few labels",
         0.02,
         "Alain and Bengio 2016",
+        bounds=SHARE,
     ),
-    Metric("knn_accuracy", probes.knn_accuracy, True, "share of rows", "kNN accuracy", 0.01, "Cover and Hart 1967"),
+    Metric(
+        "knn_accuracy",
+        probes.knn_accuracy,
+        True,
+        "share of rows",
+        "kNN accuracy",
+        0.01,
+        "Cover and Hart 1967",
+        bounds=SHARE,
+    ),
     Metric(
         "knn_accuracy_few",
         probes.with_few,
@@ -81,9 +116,19 @@ _TABLE = [
         "kNN accuracy, few labels",
         0.02,
         "Cover and Hart 1967",
+        bounds=SHARE,
     ),
-    Metric("auroc", ranking.auroc, True, "0 to 1", "AUROC", 0.01, "Hanley and McNeil 1982"),
-    Metric("average_precision", ranking.average_precision, True, "0 to 1", "average precision", 0.02, "Zhu 2004"),
+    Metric("auroc", ranking.auroc, True, "0 to 1", "AUROC", 0.01, "Hanley and McNeil 1982", bounds=SHARE),
+    Metric(
+        "average_precision",
+        ranking.average_precision,
+        True,
+        "0 to 1",
+        "average precision",
+        0.02,
+        "Zhu 2004",
+        bounds=SHARE,
+    ),
     Metric("constant_scorer", None, False, "0 or 1", "scores that rank nothing", 0.5, "docs/facets/anomaly.md"),
     Metric(
         "untrained_scorer",

@@ -1,5 +1,6 @@
 """One facet's contest as the page shows it: who leads, who is as good, who is worse, who was excluded and why."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -88,14 +89,18 @@ def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:
 
 
 def estimate(values: Any, metric: str, test_fraction: float) -> Estimate | None:
-    """Mean and corrected 95 % interval over replicates; geometric where the metric compares by ratio."""
+    """Mean and corrected 95 % interval over replicates, within what the metric can be; geometric where it compares by
+    ratio."""
     relative = metric in METRICS and METRICS[metric].relative
+    bounds = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
     known = finite(comparable(finite(values), relative))
     if not len(known):
         return None
     low, high = interval(known, test_fraction) or (None, None)
     ends = [float(known.mean()), low, high]
-    mean, low, high = (None if end is None else float(np.exp(end)) if relative else end for end in ends)
+    mean, low, high = (
+        None if end is None else float(np.clip(np.exp(end) if relative else end, *bounds)) for end in ends
+    )
     return None if mean is None else Estimate(mean, low, high)
 
 
