@@ -1,0 +1,258 @@
+"""What modern sparse autoencoders share: a dictionary, silent units that are brought back, and a folded form.
+
+A unit reads a row, minus a pre-bias, through one column of the encoder and writes through one column of the decoder,
+its entry of the dictionary. The training form is ``forward``; the inference form is ``encode``, which treats every row
+alone; :meth:`Dictionary.folded` is the latter with all constants multiplied out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Recipe, knob
+from isthmus.parts import heads
+from isthmus.parts.gates import topk
+from isthmus.parts.mirror import Mirror
+
+STARTING = 4096  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
+TINY = 1e-12
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Revived(Recipe):
+    """A recipe whose dead units are brought back by an auxiliary term (Gao et al. 2024, appendix A.2)."""
+
+    aux: float = knob(
+        0.03125, "Weight of the reconstruction helped by dead units (alpha, 1/32 in Gao et al. 2024).", stacks=True
+    )
+    k_aux: int | None = knob(
+        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements."
+    )
+    dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True)
+
+    def _check(self) -> None:
+        super()._check()
+        if not 0 <= self.aux < math.inf:
+            raise BadInput(f"{self.family}: aux must be at least 0; got {self.aux!r}")
+        if self.k_aux is not None and (not isinstance(self.k_aux, int) or self.k_aux < 1):
+            raise BadInput(f"{self.family}: k_aux must be a whole number of at least 1, or null; got {self.k_aux!r}")
+        if not isinstance(self.dead_after, int) or self.dead_after < 1:
+            raise BadInput(f"{self.family}: dead_after must be a whole number of at least 1; got {self.dead_after!r}")
+
+
+class Dictionary(Mirror):
+    """``encode`` is ``gate(encoder(x - pre))``; families give the gate and what sparsity costs.
+
+    Terms: reconstruction, auxiliary and those of ``costs``. Seen: how often each unit fired, and rows. Remembered:
+    ``idle`` (L,), rows since each unit fired. At the start the encoder is the decoder transposed, with unit norm, and
+    scaled so that reconstructions are as long as the rows are (Gao et al. 2024, appendix A.1).
+
+    Parameters
+    ----------
+    recipe : Revived
+    shape : tuple of int
+        ``*D``.
+    head : {"gaussian", "bernoulli"}
+    unit : bool, default False
+        Whether the columns of the dictionary are put back to unit norm after each step.
+    """
+
+    idle: Tensor
+    dead_after: Tensor
+
+    def __init__(self, recipe: Revived, shape: tuple[int, ...], head: str, *, unit: bool = False) -> None:
+        super().__init__(recipe, shape, head)
+        self.unit = unit
+        self.weights |= {"auxiliary": recipe.aux}
+        self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
+        self.pre = nn.Parameter(torch.zeros(shape))
+        self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
+        self.register_buffer("idle", torch.zeros(recipe.latents))
+        normalise(self.decoder.dictionary)
+        if self.encoder.last.weight.shape == self.decoder.dictionary.t().shape:  # a user's own network may differ
+            self.encoder.last.weight.data.copy_(self.decoder.dictionary.t())
+
+    def gate(self, raw: Tensor) -> Tensor:
+        """The code, from raw ones; each row alone. (B, L) -> (B, L)."""
+        return torch.relu(raw)
+
+    def train_gate(self, raw: Tensor) -> Tensor:
+        """The code in training, where it may depend on the batch; by default, ``gate``."""
+        return self.gate(raw)
+
+    def costs(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """Named terms of what a code costs, over D; by default none."""
+        return {}
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.gate(self.raw(x))
+
+    def raw(self, x: Tensor) -> Tensor:
+        """What the gate sees: (B, *D) -> (B, L)."""
+        return self.encoder(x - self.pre)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        raw = self.raw(x)
+        z = self.train_gate(raw)
+        terms = {"reconstruction": self.misfit(z, target), "auxiliary": self.revival(raw, z, target)}
+        return Loss(terms | self.costs(raw, z), self.facts(z))
+
+    def dead(self) -> Tensor:
+        """Which units have not fired for ``dead_after`` training rows, (L,) of bool."""
+        return self.idle > self.dead_after
+
+    def revival(self, raw: Tensor, z: Tensor, target: Tensor) -> Tensor:
+        """The reconstruction once more, with the largest ``k_aux`` raw codes of dead units in their places; 0-dim.
+
+        Not rectified: a unit that is negative everywhere would get no gradient. Zero if no unit is dead.
+        """
+        dead = self.dead()
+        best, index = torch.where(dead, raw, -math.inf).topk(self.k_aux, dim=1)
+        helping = torch.zeros_like(z).scatter(1, index, torch.where(best > -math.inf, best, 0.0))
+        return heads.nll(self.head, self.decoder(torch.where(dead, helping, z)), target).mean() * dead.any()
+
+    def facts(self, z: Tensor) -> dict[str, Tensor]:
+        """What ``absorb`` wants, additive over batches."""
+        return {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """The pre-bias is the mean row; raw codes have mean 0; reconstructions are centred and as long as the rows."""
+        mean = x.mean(0)
+        self.pre.copy_(mean)
+        x = x[:: -(-len(x) // STARTING)]
+        self.centre(x)
+        back = self.decoder(self.encode(x))
+        long, short = (x - mean).square().sum(), (back - back.mean(0)).square().sum()
+        scale = torch.where((long > 0) & (short > 0), (long / short.clamp_min(TINY)).sqrt(), 1.0)
+        self.encoder.last.weight.mul_(scale)
+        self.encoder.last.bias.mul_(scale)
+        raw = self.decoder(self.encode(x))
+        self.decoder.last_bias.add_((heads.link(self.head, mean) - raw.mean(0)).flatten())
+
+    def centre(self, x: Tensor) -> None:
+        """Move the encoder's last bias so that units fire on about half of the rows ``x``."""
+        self.encoder.last.bias.sub_(self.raw(x).mean(0))
+
+    @torch.no_grad()
+    def absorb(self, seen: Mapping[str, Tensor]) -> None:
+        """Wind the clock of the units that stayed silent, reset the others."""
+        self.idle.add_(seen["rows"]).mul_(seen["fired"] == 0)
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Columns of the dictionary back to unit norm, if they are held there."""
+        if self.unit:
+            normalise(self.decoder.dictionary)
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
+        """Weight (L, D) and bias (L,) of the raw code of a linear encoder, before the pre-bias is folded in, and its
+        gate: a threshold for each unit (L,), or the number of units that pass."""
+        last = self.encoder.last
+        return last.weight, last.bias, torch.zeros_like(last.bias)
+
+    @torch.no_grad()
+    def folded(self) -> Folded:
+        """The inference form of a linear model as a small module of its own, with a unit-norm dictionary.
+
+        Raises
+        ------
+        BadInput
+            If the encoder or the decoder has more than one layer: there is nothing that constants could fold into.
+        """
+        if any(len(getattr(side, "layers", ())) != 1 for side in (self.encoder, self.decoder)):
+            raise BadInput(
+                "only a linear encoder and decoder can be folded; this model has more layers: use its encode and "
+                "decode, or train with backbone linear"
+            )
+        weight, bias, gate = self.affine()
+        columns = self.decoder.dictionary
+        norms = columns.norm(dim=0).clamp_min(TINY)
+        bias = bias - weight @ self.pre.flatten()
+        return Folded(weight, bias, gate, norms, columns / norms, self.decoder.last_bias, self.head, self.shape)
+
+
+class Folded(nn.Module):
+    """A sparse autoencoder as it ships: an affine map, a gate, and a dictionary with unit norm.
+
+    A unit's code is how long a piece of the reconstruction it writes: that of the training form times the norm of its
+    column, which a threshold follows. The number of units that pass does not depend on it.
+
+    Parameters
+    ----------
+    weight, bias : Tensors (L, D), (L,)
+        Of the encoder; the pre-bias is folded into ``bias``.
+    gate : Tensor (L,) or int
+        What a raw code must exceed to pass, at least 0; or how many of a row pass, if positive.
+    norms : Tensor (L,)
+        The norms that the columns of the dictionary had.
+    dictionary, offset : Tensors (D, L), (D,)
+        Of the decoder; the columns have unit norm.
+    head : {"gaussian", "bernoulli"}
+    shape : tuple of int
+        ``*D``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    threshold: Tensor
+    scale: Tensor
+    dictionary: Tensor
+    offset: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        gate: Tensor | int,
+        norms: Tensor,
+        dictionary: Tensor,
+        offset: Tensor,
+        head: str,
+        shape: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.head, self.shape = head, shape
+        self.k = gate if isinstance(gate, int) else None
+        inside = torch.ones_like(norms) if self.k else norms  # a scale would change which raw codes are the largest
+        threshold = torch.zeros_like(norms) if isinstance(gate, int) else gate
+        held = {
+            "weight": weight * inside.unsqueeze(1),
+            "bias": bias * inside,
+            "threshold": threshold * inside,
+            "scale": norms / inside,
+            "dictionary": dictionary,
+            "offset": offset,
+        }
+        for name, value in held.items():
+            self.register_buffer(name, value.detach().clone())
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, *D) -> (B, L)."""
+        raw = functional.linear(x.flatten(1), self.weight, self.bias)
+        if self.k:
+            return torch.relu(topk(raw, torch.tensor(self.k), self.k)) * self.scale
+        return torch.where(raw > self.threshold, raw, 0.0)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, L) -> (B, *D), in the data's units."""
+        raw = functional.linear(z, self.dictionary, self.offset)
+        return heads.mean(self.head, raw.reshape(len(z), *self.shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction, (B, *D) -> (B, *D)."""
+        return self.decode(self.encode(x))
+
+
+@torch.no_grad()
+def normalise(dictionary: Tensor) -> None:
+    """Columns of ``dictionary`` (width, L) to unit norm, in place."""
+    dictionary.div_(dictionary.norm(dim=0, keepdim=True).clamp_min(TINY))
