@@ -19,7 +19,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from isthmus.activations import ACTIVATIONS
 from isthmus.errors import BadInput
+from isthmus.registry import BACKBONES, OWN
 
 
 class Loss(NamedTuple):
@@ -163,13 +165,23 @@ class Recipe:
     shape of the target, and ``Model.start(x, target)`` with training targets (None where they are the rows)."""
 
     latents: int = knob(16, "Width L of the code.")
-    backbone: str = knob("mlp", "Network between data and code: linear or mlp.")
-    hidden: tuple[int, ...] = knob(
-        (), "Widths of the hidden layers of the mlp encoder, mirrored in the decoder; () is one layer each way."
+    backbone: str = knob(
+        "mlp", "Network between data and code: linear, mlp, conv1d, conv2d, vit, or a name you registered."
     )
-    activation: str = knob("relu", "Activation of the hidden layers: relu, gelu, silu, elu, tanh, sigmoid.")
+    hidden: tuple[int, ...] = knob(
+        (),
+        "Widths of the encoder's hidden layers (channels of conv1d and conv2d, blocks of vit), mirrored in the "
+        "decoder; () is one layer each way.",
+    )
+    activation: str = knob("relu", f"Activation of the hidden layers: {', '.join(ACTIVATIONS)}.")
+    norm: str = knob("none", "Normalisation in each hidden layer, before its activation: none, layer.")
+    residual: bool = knob(
+        False, "Whether a hidden layer of the mlp gets a skip where it is as wide as the hidden layer before it."
+    )
     head: str = knob(
-        "auto", "Likelihood of the output: gaussian, bernoulli, or auto: bernoulli if the data lie in [0, 1]."
+        "auto",
+        "Likelihood of the output: gaussian, bernoulli, huber or student (both robust), or auto: bernoulli if the data "
+        "lie in [0, 1], else gaussian.",
     )
     corruption: str = knob(
         "none", "Corruption of the training input; the target stays clean: none, gaussian, mask, salt."
@@ -248,20 +260,25 @@ class Recipe:
         name = self.family
         if not isinstance(self.latents, int) or self.latents < 1:
             raise BadInput(f"{name}: latents must be a whole number of at least 1; got {self.latents!r}")
-        if self.backbone not in {"linear", "mlp"}:
-            raise BadInput(f"{name}: backbone must be linear or mlp; got {self.backbone!r}")
+        if self.backbone not in {*BACKBONES, *OWN}:
+            raise BadInput(
+                f"{name}: backbone must be one of {', '.join([*BACKBONES, *OWN])}; got {self.backbone!r}: if it is a "
+                "network of your own, register it first (isthmus.register_backbone)"
+            )
         if self.backbone == "linear" and self.hidden:
             raise BadInput(
                 f"{name}: backbone linear has no hidden layers; got hidden={self.hidden!r}; use backbone mlp"
             )
         if any(not isinstance(width, int) or width < 1 for width in self.hidden):
             raise BadInput(f"{name}: hidden must be whole numbers of at least 1; got {self.hidden!r}")
-        if self.activation not in {"relu", "gelu", "silu", "elu", "tanh", "sigmoid"}:
-            raise BadInput(
-                f"{name}: activation must be relu, gelu, silu, elu, tanh or sigmoid; got {self.activation!r}"
-            )
-        if self.head not in {"auto", "gaussian", "bernoulli"}:
-            raise BadInput(f"{name}: head must be auto, gaussian or bernoulli; got {self.head!r}")
+        if self.activation not in ACTIVATIONS:
+            raise BadInput(f"{name}: activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}")
+        if self.norm not in {"none", "layer"}:
+            raise BadInput(f"{name}: norm must be none or layer; got {self.norm!r}")
+        if not isinstance(self.residual, bool):
+            raise BadInput(f"{name}: residual must be true or false; got {self.residual!r}")
+        if self.head not in {"auto", "gaussian", "bernoulli", "huber", "student"}:
+            raise BadInput(f"{name}: head must be auto, gaussian, bernoulli, huber or student; got {self.head!r}")
         if self.corruption not in {"none", "gaussian", "mask", "salt"}:
             raise BadInput(f"{name}: corruption must be none, gaussian, mask or salt; got {self.corruption!r}")
         if not 0 <= self.corruption_level < math.inf or (

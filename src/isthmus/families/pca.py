@@ -35,15 +35,15 @@ class PCA(Recipe):
     head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")
 
     def _check(self) -> None:
-        for field in ("backbone", "hidden", "activation", "corruption", "corruption_level"):
+        for field in ("backbone", "hidden", "activation", "norm", "residual", "corruption", "corruption_level"):
             default = getattr(type(self), field)
             if getattr(self, field) != default:
                 raise BadInput(
                     f"pca: {field} has no meaning for principal components: leave it at {default!r}; "
                     f"got {getattr(self, field)!r}"
                 )
-        if self.head == "bernoulli":
-            raise BadInput("pca: head must be gaussian (it minimises squared error); got 'bernoulli'")
+        if self.head not in {"gaussian", "auto"}:
+            raise BadInput(f"pca: head must be gaussian (it minimises squared error); got {self.head!r}")
         super()._check()
 
     def _build(self, shape: tuple[int, ...], head: str) -> PCAModel:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from isthmus.model import Model, Recipe
 from isthmus.parts import heads
-from isthmus.parts.backbones import ACTIVATIONS, Decoder, Encoder, TiedDecoder
+from isthmus.parts.backbones import ACTIVATIONS, STACKS, AnyDecoder, AnyEncoder, decoder, encoder
+
+BLOCK = 8192  # training rows that go through the network at once when a model starts
 
 
 class Mirror(Model):
@@ -18,10 +20,10 @@ class Mirror(Model):
     Parameters
     ----------
     recipe : Recipe
-        Gives latents, backbone, hidden and activation.
+        Gives latents and all that shapes the network.
     shape : tuple of int
         ``*D``.
-    head : {"gaussian", "bernoulli"}
+    head : {"gaussian", "bernoulli", "huber", "student"}
         The likelihood of the output.
     code : str, default "identity"
         The code activation.
@@ -31,8 +33,8 @@ class Mirror(Model):
         Width of the encoder's last layer, if it is not ``latents``.
     """
 
-    encoder: Encoder
-    decoder: Decoder | TiedDecoder
+    encoder: AnyEncoder
+    decoder: AnyDecoder
 
     def __init__(
         self,
@@ -48,12 +50,9 @@ class Mirror(Model):
         self.size = math.prod(shape)
         self.shape, self.latents, self.head, self.code = shape, recipe.latents, head, code
         self.weights = {"reconstruction": 1.0}
-        self.encoder = Encoder(shape, recipe.hidden, outputs or recipe.latents, recipe.activation)
-        self.decoder = (
-            TiedDecoder(self.encoder, shape)
-            if tied
-            else Decoder(shape, recipe.hidden, recipe.latents, recipe.activation)
-        )
+        self.stacks = recipe.backbone in STACKS
+        self.encoder = encoder(recipe, shape, outputs or recipe.latents)
+        self.decoder = decoder(recipe, shape, self.encoder if tied else None)
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, *D) -> (B, L)."""
@@ -74,6 +73,7 @@ class Mirror(Model):
         The encoder's last one centres the raw code, so that a rectified unit fires on some rows and a sigmoid starts in
         its linear range; the decoder's last one lets the average raw output predict the mean of the data.
         """
-        self.encoder.last.bias.sub_(self.encoder(x).mean(0))
-        raw = self.decoder(self.encode(x))
+        blocks = x.split(BLOCK)
+        self.encoder.last.bias.sub_(torch.cat([self.encoder(rows) for rows in blocks]).mean(0))
+        raw = torch.cat([self.decoder(self.encode(rows)) for rows in blocks])
         self.decoder.last_bias.add_((heads.link(self.head, x.mean(0)) - raw.mean(0)).flatten())
