@@ -224,20 +224,24 @@ def check_trace(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") ->
 
 def check_fields(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """Every field has an effect, alone or beside one other, on results or on what is accepted; or it cannot change."""
-    choices = {f.name: alternatives(recipe, f.name) for f in dataclasses.fields(recipe)}
+    choices = {f.name: alternatives(recipe, f.name, shape) for f in dataclasses.fields(recipe)}
     for name, values in choices.items():
         company = [{}, *({other: v} for other, vs in choices.items() if other != name for v in vs[:2])]
+        if not values:  # refused alone; beside another field (norm, once there are hidden layers) it may be accepted
+            asked = proposals(recipe, name)
+            values = [v for v in asked if any(changed(recipe, {**e, name: v}, shape) for e in company)]
+            company = [e for e in company if any(changed(recipe, {**e, name: v}, shape) for v in values)]
         if values and not any(_tells(recipe, extra, name, values, shape, head) for extra in company):
             raise AssertionError(f"{recipe.family}: field {name} is ignored")
 
 
 def _tells(recipe: Recipe, extra: dict[str, Any], name: str, values: list[Any], shape: Shape, head: str) -> bool:
     """Whether one of the values of a field has an effect once the fields in ``extra`` are set."""
-    ground = changed(recipe, extra)
+    ground = changed(recipe, extra, shape)
     if ground is None:
         return False
     before = fingerprint(ground, shape, head)
-    others = (changed(ground, {name: value}) for value in values)
+    others = (changed(ground, {name: value}, shape) for value in values)
     return any(other is None or fingerprint(other, shape, head) != before for other in others)
 
 
@@ -326,7 +330,7 @@ def train(
 
 
 def fingerprint(recipe: Recipe, shape: Shape, head: str) -> list[float]:
-    """Numbers that two recipes share only if they do the same: three steps' losses, then codes and reconstructions."""
+    """Numbers that two recipes share only if they do the same: a few steps' losses, then codes and reconstructions."""
     x = rows(shape, 12)
     model = made(recipe, x, head)
 
@@ -335,23 +339,29 @@ def fingerprint(recipe: Recipe, shape: Shape, head: str) -> list[float]:
         return x if drawn is None else corrupt(recipe.corruption, x, drawn, torch.tensor(recipe.corruption_level))
 
     losses = train(model, x, steps=4, rate=0.01, corruption=corrupted)
+    losses += train(model, x[:1], steps=3, rate=0.01)  # what fires elsewhere stays silent, and may count as dead
     with torch.no_grad():
         z = model.encode(x)
         return [*losses, *z.flatten().tolist(), *model.decode(z).flatten().tolist()]
 
 
-def changed(recipe: Recipe, fields: dict[str, Any]) -> Recipe | None:
+def changed(recipe: Recipe, fields: dict[str, Any], shape: Shape = (4,)) -> Recipe | None:
     """A copy with other values in these fields, or None if the recipe refuses them."""
     other = clone(recipe).set_params(**fields)
     try:
-        other.build((4,), "bernoulli")
+        other.build(shape, "bernoulli")
     except BadInput:
         return None
     return other
 
 
-def alternatives(recipe: Recipe, name: str) -> list[Any]:
-    """Other values that the recipe accepts for a field: from its search range, its type, the words of its help text."""
+def alternatives(recipe: Recipe, name: str, shape: Shape = (4,)) -> list[Any]:
+    """Other values that the recipe accepts for a field, on rows of ``shape``."""
+    return [v for v in proposals(recipe, name) if changed(recipe, {name: v}, shape) is not None]
+
+
+def proposals(recipe: Recipe, name: str) -> list[Any]:
+    """Other values for a field: from its search range, its type, the words of its help text."""
     field = next(f for f in dataclasses.fields(recipe) if f.name == name)
     value = getattr(recipe, name)
     found: list[Any] = [field.metadata["search"].at(u) for u in (0.1, 0.9)] if field.metadata["search"] else []
@@ -364,11 +374,10 @@ def alternatives(recipe: Recipe, name: str) -> list[Any]:
     elif isinstance(value, str):
         found += re.findall(r"\w+", field.metadata["text"])
     elif isinstance(value, tuple):
-        found += [(5,)]
+        found += [(5,), (5, 5)]
     elif value is None:
         found += [1, 2]
-    unlike = [v for v in dict.fromkeys(found) if v != value]
-    return [v for v in unlike if changed(recipe, {name: v}) is not None]
+    return [v for v in dict.fromkeys(found) if v != value]
 
 
 def spread(recipe: Recipe) -> list[Recipe]:
