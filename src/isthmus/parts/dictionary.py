@@ -88,8 +88,8 @@ class Dictionary(Mirror):
         """The code in training, where it may depend on the batch; by default, ``gate``."""
         return self.gate(raw)
 
-    def costs(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """Named terms of what a code costs, over D; by default none."""
+    def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Further named terms, over D: what a code costs; by default none."""
         return {}
 
     def encode(self, x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Dictionary(Mirror):
         raw = self.raw(x)
         z = self.train_gate(raw)
         terms = {"reconstruction": self.misfit(z, target), "auxiliary": self.revival(raw, z, target)}
-        return Loss(terms | self.costs(raw, z), self.facts(z))
+        return Loss(terms | self.costs(raw, z, target), self.facts(z))
 
     def dead(self) -> Tensor:
         """Which units have not fired for ``dead_after`` training rows, (L,) of bool."""
@@ -129,7 +129,7 @@ class Dictionary(Mirror):
         mean = x.mean(0)
         self.pre.copy_(mean)
         x = x[:: -(-len(x) // STARTING)]
-        self.centre(x)
+        self.encoder.last.bias.sub_(self.raw(x).mean(0))
         back = self.decoder(self.encode(x))
         long, short = (x - mean).square().sum(), (back - back.mean(0)).square().sum()
         scale = torch.where((long > 0) & (short > 0), (long / short.clamp_min(TINY)).sqrt(), 1.0)
@@ -137,10 +137,6 @@ class Dictionary(Mirror):
         self.encoder.last.bias.mul_(scale)
         raw = self.decoder(self.encode(x))
         self.decoder.last_bias.add_((heads.link(self.head, mean) - raw.mean(0)).flatten())
-
-    def centre(self, x: Tensor) -> None:
-        """Move the encoder's last bias so that units fire on about half of the rows ``x``."""
-        self.encoder.last.bias.sub_(self.raw(x).mean(0))
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
