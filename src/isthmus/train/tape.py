@@ -233,7 +233,7 @@ def _replayable(call: _Call) -> Callable[[], Any]:
     if call.mutates:
         return partial(call.op, *call.args, **call.kwargs)
     variant = _out_variant(call.op)
-    if variant is None:
+    if variant is None or len(call.outs) < len(call.op._schema.returns):  # gradients that nobody asked for are left out
         return partial(_copy_into, call.outs, call.op, call.args, call.kwargs)
     names = [a.name for a in variant._schema.arguments if a.is_out]
     kwargs = {k: v for k, v in call.kwargs.items() if k in {a.name for a in variant._schema.arguments}}
