@@ -1,15 +1,17 @@
 """Vector-quantised autoencoder.
 
 van den Oord, Vinyals and Kavukcuoglu (2017), Neural discrete representation learning, NIPS; codebook by exponential
-moving averages, its appendix A.1.
+moving averages, its appendix A.1. The rotation trick: Fifty, Junkins, Duan, Iyengar, Liu, Amid, Thrun and Re (2024),
+Restructuring vector quantization with the rotation trick.
 
-    min  E[ -log p(x | e) + commitment * ||z - sg(e)||^2 ] / D,   e = nearest entries of the codebook to z = f(x)
+    min  E[ -log p(x | e) + commitment * ||z - sg(e)||^2 + ||sg(z) - e||^2 ] / D,   e = nearest entry to z = f(x)
 
 The code is cut into ``latents / width`` positions; each becomes the nearest of ``codes`` shared entries, and the
-gradient passes straight through. Entries move towards the mean of what they were nearest to. Where we deviate: an
-entry whose moving count falls below ``LEAST_COUNT`` of a fair share is put back at a fixed draw from the normal
-distribution with the mean and spread of the current codes; this is deterministic and needs sums only. The first
-codebook is taken from codes of training rows.
+gradient passes straight through, or turned and stretched by the rotation that takes the code to its entry. With moving
+averages the last term is absent: entries move towards the mean of what they were nearest to. Where we deviate: an
+entry whose moving count falls below ``least`` of a fair share is put back at a fixed draw from the normal distribution
+with the mean and spread of the current codes; this is deterministic and needs sums only. The first codebook is taken
+from codes of training rows.
 """
 
 from __future__ import annotations
@@ -20,14 +22,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
-from isthmus.parts import codebooks
+from isthmus.parts.codebooks import ESTIMATORS, STARTS, Book
 from isthmus.parts.mirror import Mirror
-
-LEAST_COUNT = 0.01
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -45,7 +45,13 @@ class VQ(Recipe):
         search=Range(0.05, 2.0, log=True),
         stacks=True,
     )
+    codebook: str = knob("average", "How entries learn: average (of the codes nearest to them) or gradient.")
     decay: float = knob(0.99, "Decay of the moving averages per step (gamma).", stacks=True)
+    first: str = knob("sample", "Where the first entries come from, among codes of training rows: sample or kmeans.")
+    least: float = knob(
+        0.01, "Share of a fair count below which an entry is put back among the codes; 0: never.", stacks=True
+    )
+    estimator: str = knob("straight", "Gradient past the choice: straight (through) or rotation (the rotation trick).")
 
     @property
     def entry_width(self) -> int:
@@ -54,80 +60,104 @@ class VQ(Recipe):
 
     def _check(self) -> None:
         super()._check()
+        name = self.family
         if not isinstance(self.codes, int) or self.codes < 2:
-            raise BadInput(f"vq: codes must be a whole number of at least 2; got {self.codes!r}")
+            raise BadInput(f"{name}: codes must be a whole number of at least 2; got {self.codes!r}")
         if self.width is not None and (not isinstance(self.width, int) or self.width < 1 or self.latents % self.width):
-            raise BadInput(f"vq: width must divide latents = {self.latents}; got {self.width!r}")
+            raise BadInput(f"{name}: width must divide latents = {self.latents}; got {self.width!r}")
         if not 0 <= self.commitment < math.inf:
-            raise BadInput(f"vq: commitment must be at least 0; got {self.commitment!r}")
-        if not 0 <= self.decay < 1:
-            raise BadInput(f"vq: decay must be at least 0 and below 1; got {self.decay!r}")
+            raise BadInput(f"{name}: commitment must be at least 0; got {self.commitment!r}")
+        for field, among in (("codebook", ("average", "gradient")), ("first", STARTS), ("estimator", ESTIMATORS)):
+            if (value := getattr(self, field)) not in among:
+                raise BadInput(f"{name}: {field} must be {' or '.join(among)}; got {value!r}")
+        for field in ("decay", "least"):
+            if not 0 <= (value := getattr(self, field)) < 1:
+                raise BadInput(f"{name}: {field} must be at least 0 and below 1; got {value!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> VQModel:
         return VQModel(self, shape, head)
 
 
 class VQModel(Mirror):
-    """Two terms: reconstruction and commitment. Seen: counts, sums and squares of codes. Remembered: the codebook."""
+    """Terms: reconstruction, commitment and, for a learnt book, codebook. Remembered: the books and their use.
 
-    estimated_gradients = ("encoder.",)
-    decay: Tensor
-    fixed: Tensor
-    counts: Tensor
-    sums: Tensor
-    book: Tensor
+    Parameters
+    ----------
+    recipe, shape, head
+        As for :class:`Mirror`.
+    depth : int
+        Codebooks, each of which quantises what the ones before it left.
+    """
 
-    def __init__(self, recipe: VQ, shape: tuple[int, ...], head: str) -> None:
+    estimated_gradients = ("encoder.", "books.")
+    books: Any  # an nn.ModuleList of Book
+
+    def __init__(self, recipe: VQ, shape: tuple[int, ...], head: str, depth: int = 1) -> None:
         super().__init__(recipe, shape, head)
-        self.weights |= {"commitment": recipe.commitment}
-        size = (recipe.codes, recipe.entry_width)
-        fixed = torch.randn(size, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("decay", torch.tensor(float(recipe.decay)), persistent=False)
-        self.register_buffer("fixed", fixed, persistent=False)
-        self.register_buffer("counts", torch.ones(recipe.codes))
-        self.register_buffer("sums", fixed.clone())
-        self.register_buffer("book", fixed.clone())
+        self.entries, self.width, self.first = recipe.codes, recipe.entry_width, recipe.first
+        self.past, self.learnt = ESTIMATORS[recipe.estimator], recipe.codebook == "gradient"
+        self.weights |= {"commitment": recipe.commitment} | ({"codebook": 1.0} if self.learnt else {})
+        self.books = nn.ModuleList(
+            Book(recipe.codes, recipe.entry_width, learnt=self.learnt, decay=recipe.decay, least=recipe.least)
+            for _ in range(depth)
+        )
 
     def pieces(self, x: Tensor) -> Tensor:
         """Codes before quantisation, (B * positions, width)."""
-        return self.encoder(x).reshape(-1, self.book.shape[1])
+        return self.encoder(x).reshape(-1, self.width)
+
+    def quantise(self, pieces: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each book: the residual that it saw (n, W), its pick (K, n), and the entries (n, W)."""
+        stages, rest = [], pieces
+        for book in self.books:
+            stages.append((rest, *book.choose(rest)))
+            rest = rest - stages[-1][2].detach()
+        return stages
 
     def encode(self, x: Tensor) -> Tensor:
         """The quantised vector, (B, L)."""
-        chosen = codebooks.nearest(self.pieces(x), self.book)
-        return (self.book.t() @ chosen).t().reshape(len(x), self.latents)
+        return sum(e for _, _, e in self.quantise(self.pieces(x))).reshape(len(x), self.latents)  # type: ignore[union-attr]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """The numbers of the entries, (B, positions * depth): the books of a position side by side."""
+        chosen = [picked.argmax(0) for _, picked, _ in self.quantise(self.pieces(x))]
+        return torch.stack(chosen, dim=1).reshape(len(x), -1)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         pieces = self.pieces(x)
-        chosen = codebooks.nearest(pieces.detach(), self.book)
-        entries = (self.book.t() @ chosen).t()
-        code = (pieces + (entries - pieces).detach()).reshape(len(x), self.latents)
-        commitment = (pieces - entries).square().sum() / (len(x) * self.size)
-        past = pieces.detach()
-        sums = (past.t() @ chosen.t()).t()
-        seen = {"counts": chosen.sum(1), "sums": sums, "squares": past.square().sum(0)}
-        return Loss({"reconstruction": self.misfit(code, target), "commitment": commitment}, seen)
+        stages = self.quantise(pieces)
+        code = self.past(pieces, sum(e.detach() for _, _, e in stages)).reshape(len(x), self.latents)  # type: ignore[arg-type]
+        share = len(x) * self.size
+        commitment = torch.stack([(rest - e.detach()).square().sum() for rest, _, e in stages]).sum()
+        terms = {"reconstruction": self.misfit(code, target), "commitment": commitment / share}
+        if self.learnt:
+            learning = torch.stack([(rest.detach() - e).square().sum() for rest, _, e in stages]).sum()
+            terms["codebook"] = learning / share
+        seen = {
+            f"{name}{i}": fact
+            for i, (book, (rest, chosen, _)) in enumerate(zip(self.books, stages, strict=True))
+            for name, fact in book.facts(rest, chosen).items()
+        }
+        return Loss(terms, seen)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Take the first entries from the codes of training rows, evenly spaced and slightly moved apart."""
+        """Take the first entries from the codes of training rows."""
         super().start(x)
-        pieces = self.pieces(x)
-        picked = pieces[torch.linspace(0, len(pieces) - 1, len(self.book), device=x.device).long()]
-        self.book.copy_(picked + 0.01 * pieces.std(0, correction=0) * self.fixed)
-        self.sums.copy_(self.book)
-        self.counts.fill_(1.0)
+        rest = self.pieces(x)
+        for book in self.books:
+            book.begin(rest, self.first)
+            rest = rest - book.choose(rest)[1]
         super().start(x)  # again, for the output's bias follows from the entries
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        """Move the entries towards the codes they were nearest to; put forgotten ones back among the codes."""
-        total = seen["counts"].sum()
-        codebooks.move(self.counts, self.sums, seen["counts"], seen["sums"], self.decay)
-        fair = total / len(self.counts)
-        lost = self.counts < LEAST_COUNT * fair
-        mean = seen["sums"].sum(0) / total
-        spread = (seen["squares"] / total - mean.square()).clamp_min(0).sqrt()
-        self.counts.copy_(torch.where(lost, fair, self.counts))
-        self.sums.copy_(torch.where(lost.unsqueeze(1), fair * (mean + spread * self.fixed), self.sums))
-        self.book.copy_(self.sums / self.counts.unsqueeze(1))
+        """Each book hears what its stage saw."""
+        for i, book in enumerate(self.books):
+            book.absorb({name: seen[f"{name}{i}"] for name in ("counts", "sums", "squares")})
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Each book puts its forgotten entries back."""
+        for book in self.books:
+            book.project()

@@ -1,0 +1,134 @@
+"""Categorical autoencoder with Gumbel-softmax.
+
+Jang, Gu and Poole (2017), Categorical reparameterization with Gumbel-softmax, ICLR; Maddison, Mnih and Teh (2017), The
+concrete distribution: a continuous relaxation of discrete random variables, ICLR; a learnt vector for each category:
+Ramesh et al. (2021), Zero-shot text-to-image generation, ICML (its first stage).
+
+    min  E[ -log p(x | y E) + beta * sum_i KL(softmax(l_i) || uniform) ] / D,
+    y_i = softmax((l_i + g_i) / tau),   l = f(x),   g_i Gumbel noise,   tau = max(coolest, temperature * e^(-cooling t))
+
+The code is ``latents / width`` positions; each is a category out of ``codes``, described by its row of the matrix E
+(codes, width). In training the category is drawn: by default the largest of ``l + g``, with the gradient of the softmax
+(the straight-through estimator of Jang et al.); ``hard`` false lets the soft mixture pass instead. The temperature
+falls with the steps t. ``encode`` takes the most probable category. Where we deviate: categories are described by
+vectors that all positions share, so that the code has the same width as those of the other families, rather than by
+one-hot vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.parts.codebooks import smallest, straight
+from isthmus.parts.mirror import Mirror
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Gumbel(Recipe):
+    """A discrete code that is drawn: each position holds a probability for every category."""
+
+    family: ClassVar[str] = "gumbel"
+    camp: ClassVar[str] = "discrete"
+
+    codes: int = knob(32, "Categories of a position (K).")
+    width: int | None = knob(None, "Width of a category's vector, a divisor of latents; null: the greatest one with 4.")
+    beta: float = knob(
+        0.1,
+        "Weight of the KL divergence from equal probabilities; 1 is the evidence bound.",
+        search=Range(0.01, 1.0, log=True),
+        stacks=True,
+    )
+    temperature: float = knob(1.0, "Temperature of the softmax at the first step (tau).", stacks=True)
+    cooling: float = knob(1e-3, "Rate at which the temperature falls, per step.", stacks=True)
+    coolest: float = knob(0.5, "The temperature stays at this once it has fallen so far.", stacks=True)
+    hard: bool = knob(True, "Whether one category passes in training, with the soft gradient; else the mixture.")
+
+    @property
+    def vector_width(self) -> int:
+        """The width of a category's vector."""
+        return math.gcd(self.latents, 4) if self.width is None else self.width
+
+    def _check(self) -> None:
+        super()._check()
+        if not isinstance(self.codes, int) or self.codes < 2:
+            raise BadInput(f"gumbel: codes must be a whole number of at least 2; got {self.codes!r}")
+        if self.width is not None and (not isinstance(self.width, int) or self.width < 1 or self.latents % self.width):
+            raise BadInput(f"gumbel: width must divide latents = {self.latents}; got {self.width!r}")
+        for field in ("beta", "cooling"):
+            if not 0 <= (value := getattr(self, field)) < math.inf:
+                raise BadInput(f"gumbel: {field} must be at least 0; got {value!r}")
+        for field in ("temperature", "coolest"):
+            if not 0.01 <= (value := getattr(self, field)) < math.inf:
+                raise BadInput(f"gumbel: {field} must be at least 0.01; got {value!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> GumbelModel:
+        return GumbelModel(self, shape, head)
+
+
+class GumbelModel(Mirror):
+    """Two terms: reconstruction and kl. Noise: (B * positions, K) Gumbel. Remembered: the steps taken."""
+
+    estimated_gradients: tuple[str, ...]
+    first: Tensor
+    cooling: Tensor
+    coolest: Tensor
+    clock: Tensor
+
+    def __init__(self, recipe: Gumbel, shape: tuple[int, ...], head: str) -> None:
+        self.positions = recipe.latents // recipe.vector_width
+        super().__init__(recipe, shape, head, outputs=self.positions * recipe.codes)
+        self.entries, self.hard = recipe.codes, recipe.hard
+        self.estimated_gradients = ("encoder.",) if recipe.hard else ()
+        self.weights |= {"kl": recipe.beta}
+        self.vectors = nn.Parameter(torch.randn(recipe.codes, recipe.vector_width))
+        self.register_buffer("first", torch.tensor(float(recipe.temperature)), persistent=False)
+        self.register_buffer("cooling", torch.tensor(float(recipe.cooling)), persistent=False)
+        self.register_buffer("coolest", torch.tensor(float(recipe.coolest)), persistent=False)
+        self.register_buffer("clock", torch.zeros(()))
+
+    @property
+    def temperature(self) -> Tensor:
+        """The temperature at the current step."""
+        return torch.maximum(self.first * torch.exp(-self.cooling * self.clock), self.coolest)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Unnormalised log probabilities, (B * positions, K)."""
+        return self.encoder(x).reshape(-1, self.entries)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The vectors of the most probable categories, (B, L)."""
+        return (smallest(-self.logits(x).t()).t() @ self.vectors).reshape(len(x), self.latents)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """The most probable categories, (B, positions)."""
+        return self.logits(x).argmax(1).reshape(len(x), self.positions)
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        size = (len(x) * self.positions, self.entries)
+        wait = torch.empty(size, dtype=x.dtype, device=x.device).exponential_(generator=generator)
+        return -wait.clamp_min(1e-30).log()
+
+    def forward(self, x: Tensor, target: Tensor, noise: Tensor | None = None) -> Loss:
+        logits = self.logits(x)
+        log_share = logits.log_softmax(1)
+        drawn = logits if noise is None else logits + noise
+        choice = (drawn / self.temperature).softmax(1)
+        if self.hard:
+            choice = straight(choice, smallest(-drawn.detach().t()).t())
+        code = (choice @ self.vectors).reshape(len(x), self.latents)
+        kl = math.log(self.entries) + (log_share.exp() * log_share).sum(1).mean()
+        kl = kl * self.positions / self.size
+        return Loss({"reconstruction": self.misfit(code, target), "kl": kl}, {"steps": logits.new_ones(())})
+
+    @torch.no_grad()
+    def absorb(self, seen: Mapping[str, Tensor]) -> None:
+        """One step more."""
+        self.clock.add_(1)
