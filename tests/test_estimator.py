@@ -49,10 +49,12 @@ def test_every_plan_field_reaches_the_training() -> None:
     other = {
         "steps": 7, "batch": 5, "learning_rate": 0.5, "schedule": "cosine", "warmup": 3, "clip": 0.1, "check": 3,
         "weight_decay": 0.2, "patience": 2, "tolerance": 0.5, "factor": 0.7, "drops": 5,
+        "stages": "layerwise",
     }  # fmt: skip
     assert set(other) == set(PLAN)
     for name, value in other.items():
-        plan = Autoencoder(**(SMALL | {name: value})).fit(IRIS).fitted_.plan
+        deep = named("plain").set_params(hidden=(6,))
+        plan = Autoencoder(deep, **(SMALL | {name: value})).fit(IRIS).fitted_.plan
         assert plan == Plan(**({k: v for k, v in SMALL.items() if k != "random_state"} | {name: value}))
 
 

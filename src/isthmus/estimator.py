@@ -39,7 +39,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         a name was given.
     latents : int, optional
         Width of the code; None leaves it to the recipe.
-    steps, batch, learning_rate, schedule, warmup, clip, weight_decay, check, patience, tolerance, factor, drops
+    steps, batch, learning_rate, schedule, warmup, clip, weight_decay, check, patience, tolerance, factor, drops,
+    stages
         How to train: the fields of :class:`isthmus.train.plan.Plan`, with its defaults.
     scale : {"auto", "standard", "unit", "none"}, default "auto"
         Scaling of the columns, fitted on the training rows and undone by ``inverse_transform``.
@@ -93,6 +94,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tolerance: float = Plan.tolerance,
         factor: float = Plan.factor,
         drops: int = Plan.drops,
+        stages: str = Plan.stages,
         scale: str = "auto",
         validation: float = 0.2,
         random_state: Any = None,
@@ -112,6 +114,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.tolerance = tolerance
         self.factor = factor
         self.drops = drops
+        self.stages = stages
         self.scale = scale
         self.validation = validation
         self.random_state = random_state

@@ -23,6 +23,7 @@ def test_json_round_trip():
         {"drops": -1},
         {"warmup": -1},
         {"schedule": "step"},
+        {"stages": "one"},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"clip": -1.0},

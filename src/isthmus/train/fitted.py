@@ -15,8 +15,9 @@ from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed as hashed
-from isthmus.train.loop import Outcome, Task, Watch, initialise, train
+from isthmus.train.loop import Outcome, Task, Watch, initialise
 from isthmus.train.plan import Plan
+from isthmus.train.stages import train
 
 # Rows that are encoded at once: enough to fill the vector units, few enough to stay small beside the data.
 CHUNK = 4096

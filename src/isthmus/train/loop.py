@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from isthmus.errors import BadInput
 from isthmus.model import Model, Ramp, Recipe
 from isthmus.seeds import seed
 from isthmus.train.order import Order
@@ -70,7 +71,8 @@ class Outcome:
     seconds: float
     """Wall time of the training, its share of the stack."""
     history: dict[str, list[float]] = field(default_factory=dict)
-    """One entry per check: step, learning_rate, train, valid, and train/<term>, valid/<term> unweighted."""
+    """One entry per check: step, learning_rate, train, valid, and train/<term>, valid/<term> unweighted. Training in
+    stages adds stage, and layer/... for a layer trained by itself; what a check did not measure is NaN."""
 
 
 class Progress(NamedTuple):
@@ -107,7 +109,7 @@ def initialise(
         return recipe.build(shape, head, out)
 
 
-def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
+def train(tasks: Sequence[Task], watch: Watch | None = None, *, fresh: bool = True) -> list[Outcome]:
     """Train models, several at a time where that is faster. They hold their best weights afterwards.
 
     Parameters
@@ -117,17 +119,21 @@ def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
         that are frozen (``requires_grad`` is False) stay as they are.
     watch : callable, optional
         Hears a :class:`Progress` at every check of every stack.
+    fresh : bool, default True
+        Whether models are initialised from the data first; False goes on with models that were trained before.
 
     Returns
     -------
     list of Outcome
         In the order of the tasks.
     """
+    if any(task.plan.stages != "together" for task in tasks):
+        raise BadInput("a plan with stages goes through isthmus.train.stages.train; this is one stage of it")
     outcomes: dict[int, Outcome] = {}
     for numbers in _stacks(tasks):
         chosen = [tasks[i] for i in numbers]
         with _threads(chosen):
-            for i, outcome in zip(numbers, _train_stack(chosen, watch), strict=True):
+            for i, outcome in zip(numbers, _train_stack(chosen, watch, fresh), strict=True):
                 outcomes[i] = outcome
     return [outcomes[i] for i in range(len(tasks))]
 
@@ -231,10 +237,15 @@ def _weighted(model: Model, terms: dict[str, float]) -> float:
     return sum((w.end if isinstance(w, Ramp) else w) * terms[name] for name, w in model.weights.items())
 
 
-def _train_stack(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
+def begin(task: Task) -> None:
+    """Initialise a model from its training rows, and from their targets if its family looks at them."""
+    task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
+
+
+def _train_stack(tasks: Sequence[Task], watch: Watch | None, fresh: bool) -> list[Outcome]:
     began = time.perf_counter()
-    for task in tasks:
-        task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
+    for task in tasks if fresh else ():
+        begin(task)
     runners = [_Runner(task) for task in tasks]
     if not free(tasks[0].model):
         for runner in runners:

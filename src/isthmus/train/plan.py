@@ -10,6 +10,7 @@ from typing import Any
 from isthmus.errors import BadInput
 
 SCHEDULES = ("plateau", "constant", "cosine")
+STAGES = ("together", "layerwise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class Plan:
     """What a drop multiplies the learning rate by."""
     drops: int = 2
     """How often the plateau schedule drops the learning rate before it stops."""
+    stages: str = "together"
+    """together, or layerwise: the encoder's layers one by one, then the decoder, then all (isthmus.train.stages)."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "check", "patience"):
@@ -62,6 +65,8 @@ class Plan:
                 raise BadInput(f"plan: {name} must be a whole number of at least 0; got {value!r}")
         if self.schedule not in SCHEDULES:
             raise BadInput(f"plan: schedule must be one of {', '.join(SCHEDULES)}; got {self.schedule!r}")
+        if self.stages not in STAGES:
+            raise BadInput(f"plan: stages must be one of {', '.join(STAGES)}; got {self.stages!r}")
         if not (_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
             raise BadInput(f"plan: learning_rate must be a positive number; got {self.learning_rate!r}")
         if self.clip is not None and not (_number(self.clip) and 0 < self.clip < math.inf):
