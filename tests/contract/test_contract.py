@@ -49,6 +49,11 @@ SPECIAL = {
     ),
     "topk with dead units": ("topk", {"dead_after": 1, "k": 1, "latents": 8}),
     "vae warm-up": ("vae", {"warmup": 2}),
+    "vq learnt": ("vq", {"codebook": "gradient", "first": "kmeans", "estimator": "rotation", "least": 0.5}),
+    "vq rotation": ("vq", {"estimator": "rotation"}),
+    "rvq learnt": ("rvq", {"codebook": "gradient", "depth": 2}),
+    "fsq even": ("fsq", {"levels": (4, 3), "latents": 5}),
+    "gumbel soft": ("gumbel", {"hard": False}),
     "vq positions": ("vq", {"width": 2, "codes": 5, "latents": 6}),
     "masked": ("plain", {"corruption": "mask", "corruption_level": 0.2}),
 }

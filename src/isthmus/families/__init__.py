@@ -12,10 +12,14 @@ from typing import Any
 
 from isthmus.errors import BadInput
 from isthmus.families.contractive import Contractive
+from isthmus.families.fsq import FSQ
+from isthmus.families.gumbel import Gumbel
 from isthmus.families.kl import KL
 from isthmus.families.l1 import L1
+from isthmus.families.lfq import LFQ
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain
+from isthmus.families.rvq import RVQ
 from isthmus.families.topk import TopK
 from isthmus.families.vae import VAE
 from isthmus.families.vq import VQ
@@ -29,6 +33,10 @@ FAMILIES: dict[str, Recipe] = {
     "denoising": Plain(corruption="gaussian", corruption_level=0.3),
     "vae": VAE(),
     "vq": VQ(),
+    "rvq": RVQ(),
+    "fsq": FSQ(),
+    "lfq": LFQ(),
+    "gumbel": Gumbel(),
     "topk": TopK(),
     "pca": PCA(),
 }

@@ -58,11 +58,14 @@ def words(digits: Tensor, bases: Tensor) -> Tensor:
     return made.index_add(1, word, digits.long() * bases)
 
 
-def stretch(layer: nn.Linear, raw: Tensor) -> None:
-    """Scale a layer in place so that its outputs ``raw`` (N, L), its own for training rows, have unit spread.
+def stretch(layer: nn.Module, raw: Tensor) -> None:
+    """Scale an affine layer in place so that its outputs ``raw`` (N, L) for training rows have unit spread.
 
-    At most tenfold: a deep encoder that starts almost flat would answer every step with a leap.
+    At most tenfold: a deep encoder that starts almost flat would answer every step with a leap. The end of a network of
+    the user's own, where it is no affine layer, stays as it is.
     """
+    if not isinstance(layer, nn.Linear):
+        return
     spread = raw.std(0, correction=0)
     scale = torch.where(spread > TINY, (1 / spread).clamp(max=10.0), 1.0)
     layer.weight.mul_(scale.unsqueeze(1))
