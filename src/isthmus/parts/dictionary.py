@@ -22,7 +22,7 @@ from isthmus.parts import heads
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import Mirror
 
-STARTING = 4096  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
+STARTING = 2048  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
 TINY = 1e-12
 
 
@@ -126,17 +126,20 @@ class Dictionary(Mirror):
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """The pre-bias is the mean row; raw codes have mean 0; reconstructions are centred and as long as the rows."""
-        mean = x.mean(0)
-        self.pre.copy_(mean)
-        x = x[:: -(-len(x) // STARTING)]
-        self.encoder.last.bias.sub_(self.raw(x).mean(0))
-        back = self.decoder(self.encode(x))
-        long, short = (x - mean).square().sum(), (back - back.mean(0)).square().sum()
+        self.pre.copy_(x.mean(0))
+        some = sampled(x)
+        self.encoder.last.bias.sub_(self.raw(some).mean(0))
+        back = self.decoder(self.train_gate(self.raw(some)))
+        long, short = (some - self.pre).square().sum(), (back - back.mean(0)).square().sum()
         scale = torch.where((long > 0) & (short > 0), (long / short.clamp_min(TINY)).sqrt(), 1.0)
         self.encoder.last.weight.mul_(scale)
         self.encoder.last.bias.mul_(scale)
-        raw = self.decoder(self.encode(x))
-        self.decoder.last_bias.add_((heads.link(self.head, mean) - raw.mean(0)).flatten())
+        self.level(some)
+
+    def level(self, x: Tensor) -> None:
+        """Move the decoder's last bias until the average raw output on rows ``x`` predicts the mean row."""
+        raw = self.decoder(self.train_gate(self.raw(x))).mean(0)
+        self.decoder.last_bias.add_((heads.link(self.head, self.pre) - raw).flatten())
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
@@ -246,6 +249,11 @@ class Folded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction, (B, *D) -> (B, *D)."""
         return self.decode(self.encode(x))
+
+
+def sampled(x: Tensor) -> Tensor:
+    """At most ``STARTING`` of the rows, evenly spaced."""
+    return x[:: -(-len(x) // STARTING)]
 
 
 @torch.no_grad()

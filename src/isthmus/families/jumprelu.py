@@ -1,0 +1,113 @@
+"""JumpReLU sparse autoencoder.
+
+Rajamanoharan, Lieberum, Sonnerat, Conmy, Varma, Kramar and Nanda (2024), Jumping ahead: improving reconstruction
+fidelity with JumpReLU sparse autoencoders; the tanh penalty and the pull on silent units: Conerly, Cunningham,
+Templeton, Lindsey, Hosmer and Jermyn (2025), Dictionary learning optimization techniques, Circuits Updates, January
+2025.
+
+    min  E[ -log p(x | z) + strength * sum_j s(z_j) + pull * sum_j relu(t_j - f_j) ||d_j||
+            + aux * -log p(x | z_dead) ] / D,
+    z_j = f_j * 1[f_j > t_j],   f = network of x - pre,   s = 1[f_j > t_j]  or  tanh(steepness * z_j ||d_j||)
+
+The loss is flat in a threshold almost everywhere. Its gradient is estimated through a rectangular window of width
+``bandwidth`` around it: d z / d t = -t K / bandwidth and d 1[f > t] / d t = -K / bandwidth, K = 1[|f - t| < bandwidth
+/ 2]. Thresholds are kept positive as exponentials. Where we deviate: the bandwidth of the paper, 0.001, is for
+activations by the million; a small table needs a wider window to see any row in it. The auxiliary term of Gao et al.
+(2024) stands beside the pull on silent units, and each can be switched off.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.errors import BadInput
+from isthmus.families.sae import SAE, SAEModel
+from isthmus.model import Range, knob
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class JumpReLU(SAE):
+    """Each unit has a learnt threshold, below which it is silent and above which nothing is taken from it."""
+
+    family: ClassVar[str] = "jumprelu"
+
+    loss: str = knob("step", "What is penalised: step (units that fire) or tanh (a bounded function of their size).")
+    threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True)
+    bandwidth: float = knob(
+        0.2, "Width of the window that a threshold sees (epsilon).", search=Range(0.05, 1.0, log=True), stacks=True
+    )
+    steepness: float = knob(4.0, "How fast the tanh penalty saturates (c).", stacks=True)
+    pull: float = knob(
+        3e-6,
+        "Weight of the distance of silent units to their threshold (lambda_P); 0 in the paper of 2024.",
+        stacks=True,
+    )
+    dictionary_norm: str = knob(
+        "unit", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        if self.loss not in {"step", "tanh"}:
+            raise BadInput(f"{self.family}: loss must be step or tanh; got {self.loss!r}")
+        for name in ("threshold", "bandwidth", "steepness"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadInput(f"{self.family}: {name} must be above 0; got {getattr(self, name)!r}")
+        if not 0 <= self.pull < math.inf:
+            raise BadInput(f"{self.family}: pull must be at least 0; got {self.pull!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> JumpReLUModel:
+        return JumpReLUModel(self, shape, head)
+
+
+def jump(raw: Tensor, threshold: Tensor, bandwidth: Tensor) -> Tensor:
+    """``raw`` where it exceeds ``threshold`` (L,), else 0; (B, L). The threshold gets -threshold K / bandwidth."""
+    return torch.where(raw > threshold, raw, 0.0) - threshold.detach() * _felt(raw, threshold, bandwidth)
+
+
+def step(raw: Tensor, threshold: Tensor, bandwidth: Tensor) -> Tensor:
+    """1 where ``raw`` exceeds ``threshold`` (L,), else 0; (B, L). Only the threshold has a gradient, -K / bandwidth."""
+    return (raw > threshold).to(raw.dtype) - _felt(raw, threshold, bandwidth)
+
+
+def _felt(raw: Tensor, threshold: Tensor, bandwidth: Tensor) -> Tensor:
+    """Zero, with the gradient K / bandwidth for the threshold: the window of a rectangular kernel."""
+    inside = (raw - threshold).detach().abs() < bandwidth / 2
+    return inside / bandwidth * (threshold - threshold.detach())
+
+
+class JumpReLUModel(SAEModel):
+    """Four terms: those of sae and pull."""
+
+    estimated_gradients = ("log_threshold",)
+    bandwidth: Tensor
+    steepness: Tensor
+
+    def __init__(self, recipe: JumpReLU, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head)
+        self.loss = recipe.loss
+        self.weights |= {"pull": recipe.pull}
+        self.log_threshold = nn.Parameter(torch.full((recipe.latents,), math.log(recipe.threshold)))
+        self.register_buffer("bandwidth", torch.tensor(float(recipe.bandwidth)), persistent=False)
+        self.register_buffer("steepness", torch.tensor(float(recipe.steepness)), persistent=False)
+
+    def gate(self, raw: Tensor) -> Tensor:
+        return jump(raw, torch.exp(self.log_threshold), self.bandwidth)
+
+    def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        threshold = torch.exp(self.log_threshold)
+        if self.loss == "step":
+            paid = step(raw, threshold, self.bandwidth)
+        else:
+            paid = torch.tanh(self.steepness * self.sized(z))
+        short = self.sized(torch.relu(threshold - raw))
+        return {"sparsity": paid.sum(1).mean() / self.size, "pull": short.sum(1).mean() / self.size}
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
+        last = self.encoder.last
+        return last.weight, last.bias, torch.exp(self.log_threshold)

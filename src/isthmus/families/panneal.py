@@ -1,0 +1,90 @@
+"""Sparse autoencoder with p-annealing: from an L1 penalty towards the number of active units.
+
+Karvonen, Wright, Rager, Angell, Brinkmann, Smith, Verdun, Bau and Marks (2024), Measuring progress in dictionary
+learning for language model interpretability with board game models, NeurIPS, section 4.
+
+    min  E[ -log p(x | z) + strength * c_t * sum_j (z_j ||d_j||)^p_t + aux * -log p(x | z_dead) ] / D,
+    z = relu(f(x - pre)),   p_t: 1 -> p_end,   c_t+1 = c_t * sum z^p_t / sum z^p_t+1
+
+The exponent falls from 1 to ``p_end`` over ``steps`` optimiser steps, and the coefficient c is adapted so that the
+penalty is as large after a change of p as it was before. Where we deviate: p moves a little at every step and c is
+adapted on that step's batch, where the paper moves p in a few jumps and averages over the last batches: the product of
+the ratios is the same telescope. Codes below ``SMALL`` are penalised with a bounded slope, (z + SMALL)^p - SMALL^p,
+for z^p has an infinite one at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.families.sae import SAE, SAEModel
+from isthmus.model import Range, knob
+
+SMALL = 1e-3
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PAnneal(SAE):
+    """Sparse by an Lp penalty whose exponent falls during training, from 1 towards a count of active units."""
+
+    family: ClassVar[str] = "panneal"
+
+    p_end: float = knob(0.2, "Exponent at the end (p_end), above 0, at most 1.", search=Range(0.1, 0.8), stacks=True)
+    steps: int = knob(1000, "Optimiser steps over which the exponent falls from 1.", stacks=True)
+
+    def _check(self) -> None:
+        super()._check()
+        if not 0 < self.p_end <= 1:
+            raise BadInput(f"{self.family}: p_end must be above 0 and at most 1; got {self.p_end!r}")
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise BadInput(f"{self.family}: steps must be a whole number of at least 1; got {self.steps!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> PAnnealModel:
+        return PAnnealModel(self, shape, head)
+
+
+def penalty(z: Tensor, p: Tensor) -> Tensor:
+    """Mean over rows of sum_j z_j^p, with a bounded slope at 0; ``z`` (B, L), at least 0 -> 0-dim."""
+    return ((z + SMALL) ** p - SMALL**p).sum(1).mean()
+
+
+class PAnnealModel(SAEModel):
+    """Terms as for sae. Seen besides: the penalty at this exponent and the next. Remembered: both, and c."""
+
+    p: Tensor
+    coefficient: Tensor
+    end: Tensor
+    fall: Tensor
+
+    def __init__(self, recipe: PAnneal, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head)
+        self.register_buffer("p", torch.ones(()))
+        self.register_buffer("coefficient", torch.ones(()))
+        self.register_buffer("end", torch.tensor(float(recipe.p_end)), persistent=False)
+        self.register_buffer("fall", torch.tensor((1 - recipe.p_end) / recipe.steps), persistent=False)
+
+    @property
+    def p_next(self) -> Tensor:
+        """The exponent after this step."""
+        return torch.maximum(self.p - self.fall, self.end)
+
+    def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {"sparsity": self.coefficient * penalty(self.sized(z), self.p) / self.size}
+
+    def facts(self, z: Tensor) -> dict[str, Tensor]:
+        sized = self.sized(z).detach()
+        return super().facts(z) | {"now": penalty(sized, self.p), "next": penalty(sized, self.p_next)}
+
+    @torch.no_grad()
+    def absorb(self, seen: Mapping[str, Tensor]) -> None:
+        """Lower the exponent, and adapt the coefficient to it."""
+        super().absorb(seen)
+        ratio = torch.where(seen["next"] > 0, seen["now"] / seen["next"].clamp_min(1e-30), 1.0)
+        self.coefficient.mul_(ratio)
+        self.p.copy_(self.p_next)

@@ -1,0 +1,70 @@
+"""Sparse autoencoder: a rectified dictionary with an L1 penalty, as language models are taken apart with.
+
+Bricken et al. (2023), Towards monosemanticity: decomposing language models with dictionary learning, Transformer
+Circuits Thread; the norm-weighted penalty: Conerly, Templeton, Bricken, Marcus and Henighan (2024), Update on how we
+train SAEs, Circuits Updates, April 2024.
+
+    min  E[ -log p(x | z) + strength * sum_j z_j ||d_j|| + aux * -log p(x | z_dead) ] / D,   z = relu(f(x - pre))
+
+d_j are the columns of the decoder's first layer. With ``dictionary_norm`` "unit" they are put back to unit norm after
+each step; with "weighted" they are free and pay for their length. The penalty grows from 0 over ``warmup`` steps.
+Where we deviate: dead units are brought back by the auxiliary term of Gao et al. (2024) instead of resampling, which
+would be an event outside the loss; the pre-bias is not tied to the decoder's bias, because under a bernoulli head the
+two have different units. ``l1`` is the classical model: the same penalty without pre-bias, tied start and revival.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Ramp, Range, knob
+from isthmus.parts.dictionary import Dictionary, Revived
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SAE(Revived):
+    """A rectified dictionary with a pre-bias and an L1 penalty; dead units are brought back."""
+
+    family: ClassVar[str] = "sae"
+    camp: ClassVar[str] = "sparse dictionary"
+
+    strength: float = knob(
+        0.03, "Weight of the sparsity penalty (lambda).", search=Range(0.003, 0.3, log=True), stacks=True
+    )
+    warmup: int = knob(0, "Optimiser steps over which the weight of the penalty grows from 0.", stacks=True)
+    dictionary_norm: str = knob(
+        "weighted", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        name = self.family
+        if not 0 <= self.strength < math.inf:
+            raise BadInput(f"{name}: strength must be at least 0; got {self.strength!r}")
+        if not isinstance(self.warmup, int) or self.warmup < 0:
+            raise BadInput(f"{name}: warmup must be a whole number of at least 0; got {self.warmup!r}")
+        if self.dictionary_norm not in {"unit", "weighted"}:
+            raise BadInput(f"{name}: dictionary_norm must be unit or weighted; got {self.dictionary_norm!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> SAEModel:
+        return SAEModel(self, shape, head)
+
+
+class SAEModel(Dictionary):
+    """Three terms: reconstruction, auxiliary and sparsity."""
+
+    def __init__(self, recipe: SAE, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head, unit=recipe.dictionary_norm == "unit")
+        self.weights |= {"sparsity": Ramp(recipe.strength, recipe.warmup) if recipe.warmup else recipe.strength}
+
+    def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {"sparsity": self.sized(z).sum(1).mean() / self.size}
+
+    def sized(self, z: Tensor) -> Tensor:
+        """Codes that mean the same whatever their column's norm, (B, L)."""
+        return z if self.unit else z * self.decoder.dictionary.norm(dim=0)
