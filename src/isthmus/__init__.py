@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from isthmus.estimator import Autoencoder
     from isthmus.families import named
+    from isthmus.registry import register_backbone
     from isthmus.ship.artefact import load, save
     from isthmus.study.compare import compare
     from isthmus.study.study import Study
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Autoencoder", "Plan", "Study", "compare", "fit", "load", "named", "save"]
+__all__ = ["Autoencoder", "Plan", "Study", "compare", "fit", "load", "named", "register_backbone", "save"]
 
 _HOMES = {
     "Autoencoder": "isthmus.estimator",
@@ -26,6 +27,7 @@ _HOMES = {
     "fit": "isthmus.train.fitted",
     "load": "isthmus.ship.artefact",
     "named": "isthmus.families",
+    "register_backbone": "isthmus.registry",
     "save": "isthmus.ship.artefact",
 }
 
