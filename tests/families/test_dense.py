@@ -10,8 +10,9 @@ from torch.distributions import Normal, kl_divergence
 from isthmus.families.contractive import Contractive
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain
-from isthmus.families.vae import DECAY, LEAST_VARIANCE, VAE
+from isthmus.families.vae import VAE
 from isthmus.model import Ramp
+from isthmus.parts.posterior import DECAY, LEAST_VARIANCE
 from isthmus.testing import made, noise, rows, train
 
 X = rows((6,), 40)

@@ -26,11 +26,16 @@ def kl_bernoulli(target: Tensor | float, share: Tensor, eps: float = 1e-6) -> Te
 
 
 def kl_gauss(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Mean over rows of KL(N(mean, variance) || N(0, I)); both (B, L).
+    """Mean over rows of KL(N(mean, variance) || N(0, I)); both (B, L)."""
+    return kl_gauss_each(mean, log_variance).sum(1).mean()
+
+
+def kl_gauss_each(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) of each code element of each row: (B, L) -> (B, L).
 
     In log space: expm1 keeps the digits where the variance is close to 1.
     """
-    return 0.5 * (mean.square() + torch.expm1(log_variance) - log_variance).sum(1).mean()
+    return 0.5 * (mean.square() + torch.expm1(log_variance) - log_variance)
 
 
 def contraction(z: Tensor, weight: Tensor, activation: str) -> Tensor:
