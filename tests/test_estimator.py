@@ -10,16 +10,17 @@ import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from isthmus.errors import BadInput
-from isthmus.estimator import PLAN, Autoencoder
+from isthmus.estimator import PLAN, Autoencoder, AutoencoderClassifier
 from isthmus.families import DEFAULT, FAMILIES, named
 from isthmus.ship.artefact import load, save
 from isthmus.train.plan import Plan
@@ -33,6 +34,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 @parametrize_with_checks([Autoencoder(family, **SMALL) for family in DEFAULT])
 def test_scikit_learn_finds_nothing(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would be skipped
+    check(estimator)
+
+
+@parametrize_with_checks([AutoencoderClassifier(Autoencoder(name, **SMALL), steps=40) for name in ("plain", "topk")])
+def test_scikit_learn_finds_nothing_in_the_classifier(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     check(estimator)
 
 
@@ -226,6 +233,71 @@ def test_a_training_cut_short_and_one_that_diverged_are_told() -> None:
         warnings.simplefilter("error")
         Autoencoder("pca").fit(IRIS)
         Autoencoder(latents=2, random_state=0, schedule="cosine", steps=20, check=10).fit(IRIS)
+
+
+# ------------------------------------------------------------------------------------------------------ labels
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    order = np.random.default_rng(0).permutation(1797)
+    X, y = load_digits(return_X_y=True)
+    return X[order], y[order]
+
+
+def test_labels_of_a_few_rows_and_the_shape_of_all() -> None:
+    """Fine-tuning beats the same code frozen; rows without a label help the autoencoder and not the labels."""
+    X, y = digits()
+    some = np.where(np.arange(1200) < 300, y[:1200], -1)
+    base = Autoencoder(named("denoising").set_params(hidden=(48,)), steps=800, random_state=0)
+    tuned, frozen = (AutoencoderClassifier(base, frozen=f, random_state=0).fit(X[:1200], some) for f in (False, True))
+    assert tuned.score(X[1200:], y[1200:]) > frozen.score(X[1200:], y[1200:])
+    assert tuned.score(X[1200:], y[1200:]) > 0.9
+    assert list(tuned.classes_) == list(range(10))
+    alone = clone(base).fit(X[:1200])
+    np.testing.assert_array_equal(tuned.autoencoder_.transform(X[:9]), alone.transform(X[:9]))
+    proba = tuned.predict_proba(X[1200:])
+    np.testing.assert_allclose(proba.sum(1), 1.0)
+    np.testing.assert_array_equal(tuned.predict(X[1200:]), tuned.classes_[proba.argmax(1)])
+
+
+def test_every_parameter_of_the_classifier_has_an_effect() -> None:
+    y = load_iris().target
+    base = Autoencoder("denoising", **SMALL)
+    usual = {"autoencoder": base, "steps": 30, "learning_rate": 0.01, "random_state": 0}
+    first, again = (AutoencoderClassifier(**usual).fit(IRIS, y).predict_proba(IRIS) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other = {
+        "autoencoder": Autoencoder("l1", **SMALL), "frozen": True, "corrupt": True, "steps": 9, "learning_rate": 0.1,
+        "random_state": 1,
+    }  # fmt: skip
+    assert set(other) == set(inspect.signature(AutoencoderClassifier).parameters)
+    for name, value in other.items():
+        changed = AutoencoderClassifier(**(usual | {name: value})).fit(IRIS, y).predict_proba(IRIS)
+        assert not np.allclose(first, changed), name
+    free = AutoencoderClassifier(Autoencoder(**(SMALL | {"random_state": None})), steps=5, random_state=4)
+    twice = [clone(free).fit(IRIS, y).autoencoder_.transform(IRIS) for _ in range(2)]
+    np.testing.assert_array_equal(*twice)
+
+
+def test_labels_may_be_words_and_the_classifier_stands_in_pipelines() -> None:
+    names = load_iris().target_names[load_iris().target]
+    model = AutoencoderClassifier(Autoencoder(latents=4, steps=300, random_state=0), learning_rate=0.02, random_state=0)
+    assert cross_val_score(make_pipeline(StandardScaler(), model), IRIS, names, cv=3).mean() > 0.85
+    grid = GridSearchCV(clone(model).set_params(steps=200), {"autoencoder__latents": [1, 4]}, cv=2).fit(IRIS, names)
+    assert set(grid.predict(IRIS)) <= set(names)
+    frame = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
+    assert list(clone(model).fit(frame, names).autoencoder_.feature_names_in_) == ["a", "b", "c", "d"]
+
+
+def test_the_classifier_says_what_is_wrong() -> None:
+    with pytest.raises(BadInput, match="no row has a label"):
+        AutoencoderClassifier(Autoencoder(**SMALL)).fit(IRIS, np.full(150, -1))
+    with pytest.raises(BadInput, match="corruption"):
+        AutoencoderClassifier(Autoencoder(**SMALL), corrupt=True).fit(IRIS, load_iris().target)
+    with pytest.warns(ConvergenceWarning, match="fine-tuning: training was cut at 5 steps"):
+        AutoencoderClassifier(Autoencoder(**SMALL), steps=5).fit(IRIS, load_iris().target)
+    with pytest.raises(NotFittedError):
+        AutoencoderClassifier().predict(IRIS)
 
 
 # ----------------------------------------------------------------------------------------------- among the others

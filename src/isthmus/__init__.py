@@ -6,7 +6,7 @@ The names below load on first use, so that ``import isthmus`` costs nothing.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isthmus.estimator import Autoencoder
+    from isthmus.estimator import Autoencoder, AutoencoderClassifier
     from isthmus.families import named
     from isthmus.registry import register_backbone
     from isthmus.ship.artefact import load, save
@@ -17,10 +17,22 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Autoencoder", "Plan", "Study", "compare", "fit", "load", "named", "register_backbone", "save"]
+__all__ = [
+    "Autoencoder",
+    "AutoencoderClassifier",
+    "Plan",
+    "Study",
+    "compare",
+    "fit",
+    "load",
+    "named",
+    "register_backbone",
+    "save",
+]
 
 _HOMES = {
     "Autoencoder": "isthmus.estimator",
+    "AutoencoderClassifier": "isthmus.estimator",
     "Plan": "isthmus.train.plan",
     "Study": "isthmus.study.study",
     "compare": "isthmus.study.compare",

@@ -1,8 +1,9 @@
-"""The scikit-learn face: any family as a transformer, in pipelines, grid searches and frames."""
+"""The scikit-learn face: any family as a transformer, or under labels, in pipelines, grid searches and frames."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import numbers
 import warnings
 from collections.abc import Callable
@@ -11,9 +12,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -21,8 +29,9 @@ from isthmus.data.scale import FARTHEST
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Model, Recipe
+from isthmus.train.finetune import Finetuned, finetune
 from isthmus.train.fitted import Fitted, fit
-from isthmus.train.loop import Progress
+from isthmus.train.loop import Outcome, Progress
 from isthmus.train.plan import Plan
 
 BLOCK = 4096  # rows encoded at a time: bounds memory, whatever comes in
@@ -152,7 +161,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.n_iter_ = self.fitted_.outcome.steps
         self._n_features_out = self.fitted_.model.latents
         if self.fitted_.outcome.status in {"cut", "diverged"}:
-            warnings.warn(_advice(self.fitted_, plan), ConvergenceWarning, stacklevel=2)
+            warnings.warn(_advice(self.fitted_.outcome, plan), ConvergenceWarning, stacklevel=2)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
@@ -229,9 +238,130 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return _in_blocks(self._model(codes.dtype).decode, codes)
 
     def _model(self, dtype: np.dtype[Any]) -> Model:
-        """The model in the precision of the data: in float64 a row's code does not depend on its neighbours."""
-        model = self.fitted_.model
-        return copy.deepcopy(model).double() if dtype == np.float64 else model
+        return _precise(self.fitted_.model, dtype)
+
+
+class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
+    """An autoencoder trained on all rows, then fine-tuned on the labelled ones, as a scikit-learn classifier.
+
+    Rows whose label is -1 (where labels are numbers) have none, as in scikit-learn's semi-supervised estimators: the
+    autoencoder learns from them, the labels are learnt from the others. Beside one other label only, -1 is a label too.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder, optional
+        What is trained on all rows first, by default ``Autoencoder()``; reachable as ``autoencoder__latents``. Its
+        plan serves for the fine-tuning too, but for steps, learning rate and stages.
+    frozen : bool, default False
+        Whether the encoder stays as it is, and only the linear layer on its code learns from the labels.
+    corrupt : bool, default False
+        Whether rows are corrupted in the fine-tuning as the recipe says, as they are before.
+    steps : int, default 2000
+        Most optimiser steps of the fine-tuning.
+    learning_rate : float, default 3e-3
+        Of the fine-tuning.
+    random_state : int, RandomState or None, default None
+        Fixes the fine-tuning, and the autoencoder if that has none of its own.
+
+    Attributes
+    ----------
+    autoencoder_ : Autoencoder
+        As it was before the fine-tuning.
+    finetuned_ : Finetuned
+        The network with its labels.
+    classes_ : ndarray of shape (K,)
+        The labels.
+    n_iter_ : int
+        Optimiser steps of the fine-tuning.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> y[::2] = -1
+    >>> model = AutoencoderClassifier(Autoencoder(latents=4, steps=200), learning_rate=0.01, random_state=0)
+    >>> model.fit(X, y).predict(X[:2])
+    array([0, 0])
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder | None = None,
+        *,
+        frozen: bool = False,
+        corrupt: bool = False,
+        steps: int = 2000,
+        learning_rate: float = 3e-3,
+        random_state: Any = None,
+    ) -> None:
+        self.autoencoder = autoencoder
+        self.frozen = frozen
+        self.corrupt = corrupt
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on the rows of ``X`` (n, n_features) and on those labels ``y`` (n,) that are not -1.
+
+        Raises
+        ------
+        BadInput
+            A ``ValueError``: if a parameter makes no sense, or no row has a label.
+        """
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        check_classification_targets(labels)
+        known = _known(labels)
+        random = check_random_state(self.random_state)
+        base = Autoencoder() if self.autoencoder is None else clone(self.autoencoder)
+        seeds = [int(s) for s in random.randint(2**31 - 1, size=2)]
+        if base.random_state is None:
+            base.set_params(random_state=seeds[0])
+        self.autoencoder_ = base.fit(X)
+        self.classes_, found = np.unique(labels[known], return_inverse=True)
+        fitted = self.autoencoder_.fitted_
+        rate, steps = _plain(self.learning_rate), _plain(self.steps)
+        self.finetuned_: Finetuned = finetune(
+            fitted,
+            rows[known],
+            found,
+            classes=len(self.classes_),
+            plan=dataclasses.replace(fitted.plan, steps=steps, learning_rate=rate, stages="together"),
+            seed=seeds[1],
+            frozen=self.frozen,
+            corrupt=self.corrupt,
+        )
+        outcome = self.finetuned_.outcome
+        self.n_iter_ = outcome.steps
+        if outcome.status in {"cut", "diverged"}:
+            warnings.warn("fine-tuning: " + _advice(outcome, self.finetuned_.plan), ConvergenceWarning, stacklevel=2)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """The probability of each label: (n, n_features) -> (n, K), in the order of ``classes_``."""
+        check_is_fitted(self)
+        rows = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        return _in_blocks(_precise(self.finetuned_.model, rows.dtype).reconstruct, self.autoencoder_._scaled(rows))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable label of each row: (n, n_features) -> (n,)."""
+        numbers = self.predict_proba(X).argmax(1)
+        return self.classes_[numbers]
+
+
+def _known(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows have a label: all but those of -1, unless that would leave a single label and nothing to tell."""
+    known = np.asarray(labels != -1) if labels.dtype.kind in "iuf" else np.ones(len(labels), bool)
+    if not known.any():
+        raise BadInput("no row has a label: every y is -1")
+    return known if len(np.unique(labels[known])) > 1 else np.ones(len(labels), bool)
+
+
+def _precise(model: Model, dtype: np.dtype[Any]) -> Model:
+    """The model in the precision of the data: in float64 a row's code does not depend on its neighbours."""
+    return copy.deepcopy(model).double() if dtype == np.float64 else model
 
 
 @torch.no_grad()
@@ -250,10 +380,10 @@ def _say(progress: Progress) -> None:
     print(f"[Autoencoder] step {progress.step} of {progress.steps}: validation {progress.valid[0]:.6g}")
 
 
-def _advice(fitted: Fitted, plan: Plan) -> str:
-    if fitted.outcome.status == "diverged":
+def _advice(outcome: Outcome, plan: Plan) -> str:
+    if outcome.status == "diverged":
         return (
-            f"training diverged at step {fitted.outcome.steps}; the best weights before that (step "
-            f"{fitted.outcome.best_step}) are kept: lower learning_rate, or set clip"
+            f"training diverged at step {outcome.steps}; the best weights before that (step "
+            f"{outcome.best_step}) are kept: lower learning_rate, or set clip"
         )
     return f"training was cut at {plan.steps} steps before it converged: raise steps"

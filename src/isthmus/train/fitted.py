@@ -58,7 +58,7 @@ class Fitted:
 
     def encode(self, x: ArrayLike) -> NDArray[np.float32]:
         """The code of each row. ``x`` (N, *D) -> (N, L)."""
-        return self.encode_scaled(self.scaler.apply(self._rows(x)))
+        return self.encode_scaled(self.scaled(x))
 
     def decode(self, z: ArrayLike) -> NDArray[np.float32]:
         """The rows, or targets, that codes stand for, in their own units. ``z`` (N, L) -> (N, *D)."""
@@ -72,8 +72,8 @@ class Fitted:
 
         A model with a target of its own gives its prediction of that, in the target's units.
         """
-        scaled = self.scaler.apply(self._rows(x))
-        return (self.target_scaler or self.scaler).invert(_in_chunks(self.model.reconstruct, scaled))
+        scaled = self.scaled(x)
+        return (self.target_scaler or self.scaler).invert(in_chunks(self.model.reconstruct, scaled))
 
     def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
         """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.
@@ -83,9 +83,9 @@ class Fitted:
         if (target is None) != (self.target_scaler is None):
             had, get = ("no", "leave target out") if self.target_scaler is None else ("a", "give target=")
             raise BadInput(f"this model was trained with {had} target of its own: {get}")
-        scaled = self.scaler.apply(self._rows(x))
+        scaled = self.scaled(x)
         wanted = scaled if target is None or self.target_scaler is None else self.target_scaler.apply(target)
-        made = _in_chunks(self.model.reconstruct, scaled)
+        made = in_chunks(self.model.reconstruct, scaled)
         if made.shape != wanted.shape:
             raise BadInput(f"targets must have shape {made.shape}, one for each row; got {wanted.shape}")
         gap = made.astype(np.float64) - wanted
@@ -93,20 +93,22 @@ class Fitted:
 
     def encode_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """As :meth:`encode`, for rows that are scaled already."""
-        return _in_chunks(self.model.encode, x)
+        return in_chunks(self.model.encode, x)
 
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """As :meth:`decode`, leaving the rows scaled."""
-        return _in_chunks(self.model.decode, z)
+        return in_chunks(self.model.decode, z)
 
-    def _rows(self, x: ArrayLike) -> NDArray[np.float32]:
+    def scaled(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D)."""
         rows = np.asarray(x)
         if rows.shape[1:] != self.shape:
             raise BadInput(f"rows must have shape {self.shape}, as in training; got {rows.shape[1:]}")
-        return rows
+        return self.scaler.apply(rows)
 
 
-def _in_chunks(function: object, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def in_chunks(function: object, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``function`` over rows, some at a time: (N, *D) -> (N, ...)."""
     with torch.no_grad():
         parts = [function(tensor(rows[i : i + CHUNK])) for i in range(0, max(len(rows), 1), CHUNK)]  # type: ignore[operator]
     return torch.cat(parts).numpy()

@@ -76,6 +76,7 @@ class Stack:
         self.ramps = any(isinstance(w, Ramp) for m in models for w in m.weights.values())
         self.weigh(0)
         self.sums, self.told = torch.zeros_like(self.weights), 0
+        self.replays = all(model.replays for model in models)
         self._step: Tape | None = None
         self._after: Tape | None = None
         own = type(models[0])
@@ -93,23 +94,33 @@ class Stack:
             tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
         if self.ramps:
             self.weigh(step)
-        if self._step is None:
-            varying = [self.parameters, self.buffers, self.batch, self.noise]
-            self._step = record(self._gradient, [*varying, self.weights] if self.ramps else varying)
-        else:
-            self._step.replay(None if tell else self._step.result[0])
-        (gradient, seen), terms = self._step.result
+        (gradient, seen), terms = self._stepped(tell)
         if self.clip is not None:
             norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             gradient.mul_((self.clip / norms.clamp_min(1e-30)).clamp_max_(1.0))
         self.adam.step(gradient, rates)
         if self._after is not None:
             self._after.replay()
-        elif self._remembers:
+        elif self._remembers and self.replays:
             self._after = record(self._remember, [self.parameters, self.buffers, seen])
+        elif self._remembers:
+            with torch.no_grad():
+                self._remember(self.parameters, self.buffers, seen)
         if tell:
             self.sums += terms
             self.told += 1
+
+    def _stepped(self, tell: bool) -> Any:
+        """What ``_gradient`` gives for what the buffers hold now: from the record, if the models can be replayed."""
+        varying = [self.parameters, self.buffers, self.batch, self.noise]
+        varying += [self.weights] if self.ramps else []
+        if not self.replays:
+            return self._gradient(*varying)
+        if self._step is None:
+            self._step = record(self._gradient, varying)
+        else:
+            self._step.replay(None if tell else self._step.result[0])
+        return self._step.result
 
     def _gradient(self, parameters: Any, buffers: Any, batch: Any, noise: Any, weights: Any = None) -> Any:
         """Gradients (R, P), what was seen, and terms (R, T), for the batch in the buffers."""
