@@ -69,6 +69,9 @@ class Model(nn.Module):
     weights: dict[str, Weight]
     stacks: bool = True
     """Whether it may step beside others under ``vmap``. A model with False is always trained alone."""
+    replays: bool = True
+    """Whether its step is recorded once and replayed. A model with False may read values in ``forward``, and runs it
+    anew each time; it is for steps so large that Python costs nothing beside them."""
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that ships: deterministic. ``x`` (B, *D) -> (B, L)."""

@@ -6,44 +6,51 @@ Makhzani and Frey (2014), k-sparse autoencoders, ICLR; Gao et al. (2024), Scalin
     min  E[ -log p(x | z) + aux * -log p(x | z + z_dead) ] / D,   z = relu(top_k(f(x - pre)))
 
 Exactly the k largest pre-activations pass, then relu: a row may use fewer than k units, never more. A unit is dead
-when it has not fired for ``dead_after`` training rows; z_dead are the pre-activations of the dead units, all of them
-and without relu, for a unit that is negative everywhere gets no gradient through one. Where we deviate: Gao et al.
-fit at most k_aux dead units to the residual, with a linear decoder; we let them add to the code and ask for the same
-reconstruction again, which is the same thing for a linear decoder with a gaussian head and has a meaning for every
-other. The pre-bias is not tied to the decoder's bias, because under a bernoulli head the two have different units;
-both start from the mean of the training rows. The decoder has no unit norm: without a penalty on the code's size
-nothing is gained by it.
+when it has not fired for ``dead_after`` training rows; z_dead are the pre-activations of at most ``k_aux`` dead units,
+without relu, for a unit that is negative everywhere gets no gradient through one. Where we deviate: Gao et al. fit them
+to the residual, with a linear decoder; we let them add to the code and ask for the same reconstruction again, which is
+the same thing for a linear decoder with a gaussian head and has a meaning for every other. Where more than k_aux units
+are dead, they take the largest pre-activations of each row; we take the units that have been silent longest, the same
+for all rows, whose part is then a plain matrix product.
+The pre-bias is not tied to the decoder's bias, because under a bernoulli head the two have different units; both start
+from the mean of the training rows. The decoder has no unit norm: without a penalty on the code's size nothing is gained
+by it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from isthmus.errors import BadInput
-from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
+from isthmus.parts.dictionary import STARTING, Revived
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import Mirror
+from isthmus.parts.sparse import RowDecoder, TopKCode, fire
+
+WIDE = 2048  # units from which the sparse step is faster on a CPU, if at most one in SPARSE fires (benchmarks/wide.py)
+SPARSE = 64
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TopK(Recipe):
+class TopK(Revived):
     """Sparse by construction: only the k largest code elements of a row pass."""
 
     family: ClassVar[str] = "topk"
     camp: ClassVar[str] = "sparse dictionary"
 
     k: int = knob(4, "Code elements that pass, 1 to latents.", search=Range(1, 8, whole=True), stacks=True)
-    aux: float = knob(
-        0.03125, "Weight of the reconstruction helped by dead units (alpha, 1/32 in Gao et al. 2024).", stacks=True
+    k_aux: int | None = knob(
+        None,
+        "Dead units that may help, the longest silent first (k_aux); null: half as many as a row has elements.",
     )
-    dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True)
 
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""
@@ -64,17 +71,22 @@ class TopK(Recipe):
         super()._check()
         if not isinstance(self.k, int) or not 1 <= self.k <= self.latents:
             raise BadInput(f"topk: k must be a whole number from 1 to latents = {self.latents}; got {self.k!r}")
-        if not 0 <= self.aux < math.inf:
-            raise BadInput(f"topk: aux must be at least 0; got {self.aux!r}")
-        if not isinstance(self.dead_after, int) or self.dead_after < 1:
-            raise BadInput(f"topk: dead_after must be a whole number of at least 1; got {self.dead_after!r}")
 
-    def _build(self, shape: tuple[int, ...], head: str) -> TopKModel:
+    @property
+    def wide(self) -> bool:
+        """Whether the code is so wide, and so few units fire, that visiting only these is faster (measured)."""
+        plain = self.backbone in {"linear", "mlp"} and not self.hidden
+        return plain and self.latents >= WIDE and self.latents >= SPARSE * self.k
+
+    def _build(self, shape: tuple[int, ...], head: str) -> Model:
         return TopKModel(self, shape, head)
 
 
 class TopKModel(Mirror):
-    """Two terms: reconstruction and auxiliary. Seen: firings, rows. Remembered: rows since each unit fired."""
+    """Two terms: reconstruction and auxiliary. Seen: firings, rows. Remembered: rows since each unit fired.
+
+    A wide code is never made dense in training (:mod:`isthmus.parts.sparse`); terms and gradients are the same.
+    """
 
     k: Tensor
     dead_after: Tensor
@@ -83,28 +95,72 @@ class TopKModel(Mirror):
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.weights |= {"auxiliary": recipe.aux}
-        self.limit = recipe.limit
+        self.limit, self.passing = recipe.limit, recipe.k
+        self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
+        self.wide = recipe.wide
+        if self.wide:
+            self.stacks = self.replays = False
+            self.decoder = RowDecoder(self.decoder)  # type: ignore[assignment]
         self.pre = nn.Parameter(torch.zeros(shape))
         self.register_buffer("k", torch.tensor(recipe.k), persistent=False)
         self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
         self.register_buffer("idle", torch.zeros(recipe.latents))
 
     def encode(self, x: Tensor) -> Tensor:
+        if self.wide:
+            last = self.encoder.last
+            values, units = fire(x.flatten(1) - self.pre.flatten(), last.weight, last.bias, self.passing)
+            return values.new_zeros(len(x), self.latents).scatter_(1, units, values)
         return torch.relu(topk(self.encoder(x - self.pre), self.k, self.limit))
 
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return heads.mean(self.head, self._decoded(x)[0]) if self.wide else super().reconstruct(x)
+
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        if self.wide:
+            return self._sparse(x, target)
         raw = self.encoder(x - self.pre)
         z = torch.relu(topk(raw, self.k, self.limit))
         dead = self.idle > self.dead_after
+        if self.k_aux < self.latents:
+            longest = self.idle.topk(self.k_aux).indices
+            dead = dead & torch.zeros_like(dead).scatter(0, longest, torch.ones_like(dead))
         revived = torch.where(dead, raw, 0.0)
         auxiliary = heads.nll(self.head, self.decoder(z + revived), target).mean() * dead.any()
         seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
         return Loss({"reconstruction": self.misfit(z, target), "auxiliary": auxiliary}, seen)
 
+    def _decoded(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw output (B, *D), values and units (B, k), when the code is wide."""
+        last, decoder = self.encoder.last, self.decoder
+        inputs = (x.flatten(1), self.pre.flatten(), last.weight, last.bias, decoder.dictionary.t())
+        out, values, units = TopKCode.apply(*inputs, self.passing)
+        return (out + decoder.last_bias).reshape(x.shape), values, units
+
+    def _sparse(self, x: Tensor, target: Tensor) -> Loss:
+        """``forward`` for a wide code. What dead units could add is computed only if there are any."""
+        out, values, units = self._decoded(x)
+        auxiliary, longest = out.new_zeros(()), self.idle.topk(self.k_aux)
+        dead = longest.indices[longest.values > self.dead_after]
+        if len(dead):
+            centred, last = (x - self.pre).flatten(1), self.encoder.last
+            raw = functional.linear(centred, last.weight[dead], last.bias[dead])
+            helped = out + functional.linear(raw, self.decoder.dictionary[:, dead]).reshape(out.shape)
+            auxiliary = heads.nll(self.head, helped, target).mean()
+        fired = torch.zeros_like(self.idle).index_add_(0, units.flatten(), (values > 0).flatten().to(self.idle.dtype))
+        seen = {"fired": fired, "rows": out.new_full((), len(out))}
+        return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)
+
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        self.pre.copy_(x.mean(0))
-        super().start(x)
+        mean = x.mean(0)
+        self.pre.copy_(mean)
+        if not self.wide:
+            return super().start(x)
+        self.encoder.last.bias.sub_(self.encoder(mean.unsqueeze(0))[0])  # affine: the mean of codes is that of the mean
+        out = self._decoded(x[:: -(-len(x) // STARTING)])[0].mean(0)
+        self.decoder.last_bias.add_((heads.link(self.head, mean) - out).flatten())
+        return None
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:

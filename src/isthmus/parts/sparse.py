@@ -1,0 +1,125 @@
+"""A code of thousands of units of which a few fire: only the encoder's product is dense.
+
+Raw codes are made for a few rows at a time, so that they stay in the caches and never exist all at once. What comes
+after the gate is (B, k) values and the units they belong to. Decoding adds rows of the dictionary; the gradients visit
+only what fired, grouped by unit. All of it equals the dense form to rounding (tests hold it to 1e-10 in float64).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+ROWS = 256  # rows whose raw codes exist at once: 16 MiB at 16,384 units in float32
+GROUP = 16  # raw codes that share one maximum in the search for the largest
+
+
+def largest(raw: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest elements of each row and where they stand: what ``raw.topk(k)`` gives, sooner on wide rows.
+
+    Exact: the k largest elements lie in the k groups with the largest maxima. ``raw`` (n, L) -> (n, k), (n, k).
+
+    Examples
+    --------
+    >>> largest(torch.tensor([[3.0, 1.0, 2.0]]), 2)[1]
+    tensor([[0, 2]])
+    """
+    n, width = raw.shape
+    if width % GROUP or width // GROUP < 2 * k:
+        return raw.topk(k, dim=1)
+    groups = raw.view(n, GROUP, -1)  # members of a group stand apart, so that maxima are taken over whole lines
+    chosen = groups.amax(1).topk(k, dim=1).indices
+    members = groups.gather(2, chosen.unsqueeze(1).expand(-1, GROUP, -1)).flatten(1)
+    values, place = members.topk(k, dim=1)
+    return values, place // k * groups.shape[2] + chosen.gather(1, place % k)
+
+
+@torch.no_grad()
+def fire(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The rectified top-k code of an affine encoder: values and units, each (B, k).
+
+    ``x`` (B, D), ``weight`` (L, D), ``bias`` (L,). A row with fewer than k positive raw codes has zeros among its
+    values.
+    """
+    scratch = x.new_empty(min(ROWS, len(x)), len(weight))
+    parts = []
+    for rows in x.split(ROWS):
+        raw = scratch[: len(rows)]
+        torch.addmm(bias, rows, weight.t(), out=raw)
+        parts.append(largest(raw, k))
+    values, units = (torch.cat(part) for part in zip(*parts, strict=True))
+    return values.relu_(), units
+
+
+def gather(values: Tensor, units: Tensor, table: Tensor) -> Tensor:
+    """sum_s values[b, s] * table[units[b, s]]: (B, k), (B, k), (L, D) -> (B, D)."""
+    return functional.embedding_bag(units, table, mode="sum", per_sample_weights=values)
+
+
+class RowDecoder(nn.Module):
+    """A linear decoder that keeps what a unit writes in one row, where a gather finds it: (B, L) -> (B, *E).
+
+    Takes over the weights of ``decoder``, one affine layer.
+    """
+
+    def __init__(self, decoder: Any) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(decoder.dictionary.detach().t().contiguous())
+        self.last_bias = nn.Parameter(decoder.last_bias.detach().clone())
+        self.shape = decoder.shape
+
+    @property
+    def dictionary(self) -> Tensor:
+        """(E, L): column j is what code element j adds."""
+        return self.rows.t()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.addmm(self.last_bias, z, self.rows).reshape(len(z), *self.shape)
+
+
+class TopKCode(torch.autograd.Function):
+    """Encoder, top-k, relu and decoder of a wide linear autoencoder: ``apply(x, pre, weight, bias, dictionary, k)``.
+
+    ``x`` (B, D), ``pre`` (D,), ``weight`` (L, D), ``bias`` (L,), ``dictionary`` (L, E) -> the decoded rows without the
+    decoder's bias (B, E), then values and units (B, k), which carry no gradient.
+    """
+
+    @staticmethod
+    def forward(
+        x: Tensor, pre: Tensor, weight: Tensor, bias: Tensor, dictionary: Tensor, k: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        values, units = fire(x - pre, weight, bias, k)
+        return gather(values, units, dictionary), values, units
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        _, values, units = output
+        ctx.mark_non_differentiable(values, units)
+        x, pre, weight, _, dictionary, _ = inputs
+        ctx.save_for_backward(x, pre, weight, dictionary, values, units)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        x, pre, weight, dictionary, values, units = ctx.saved_tensors
+        rows, k = values.shape
+        gradient = gradient.contiguous()
+        flat, passed = units.flatten(), values.flatten()
+        bags = torch.arange(rows * k, device=x.device)
+        slopes = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            gradient, dictionary, flat, bags[::k].contiguous(), bags // k, 0
+        )
+        slopes = torch.where(passed > 0, slopes, 0.0)
+        # The entries of a unit stand together after sorting: its gradient is a sum over one bag of rows.
+        ordered, order = flat.sort(stable=True)
+        starts = torch.searchsorted(ordered, torch.arange(len(weight), device=x.device))
+        source = order // k
+
+        def grouped(weights: Tensor, table: Tensor) -> Tensor:
+            return functional.embedding_bag(source, table, starts, mode="sum", per_sample_weights=weights[order])
+
+        biases = torch.zeros_like(weight[:, 0]).index_add_(0, flat, slopes)
+        own = gather(slopes.view(rows, k), units, weight) if ctx.needs_input_grad[0] else None
+        return own, -(biases @ weight), grouped(slopes, x - pre), biases, grouped(passed, gradient), None

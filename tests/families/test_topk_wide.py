@@ -1,0 +1,126 @@
+"""The sparse training step of a wide top-k code is the dense one."""
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus.families import topk as family
+from isthmus.families.topk import TopK
+from isthmus.parts.sparse import TopKCode
+from isthmus.ship.artefact import load, save
+from isthmus.testing import CHECKS, check_stack, check_trace, made, rows, state, step, weights
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+
+FIELDS = {"latents": 96, "k": 3, "dead_after": 10}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Every code counts as wide."""
+    monkeypatch.setattr(family, "WIDE", 1)
+    monkeypatch.setattr(family, "SPARSE", 1)
+
+
+def same(wide, dense):
+    """Give ``wide`` the weights of ``dense``."""
+    own = {k: v for k, v in dense.state_dict().items() if not k.startswith("decoder")}
+    own |= {"decoder.rows": dense.decoder.dictionary.t(), "decoder.last_bias": dense.decoder.last_bias}
+    wide.load_state_dict(own)
+
+
+def both(monkeypatch, head="gaussian", **fields):
+    """The same model twice, dense and wide, in float64."""
+    x = rows((12,), 40, seed=3)
+    recipe = TopK(**(FIELDS | fields))
+    dense = made(recipe, x, head).double()
+    monkeypatch.setattr(family, "WIDE", 1)
+    monkeypatch.setattr(family, "SPARSE", 1)
+    wide = recipe.build((12,), head).double()
+    same(wide, dense)
+    assert wide.wide
+    assert not dense.wide
+    return dense, wide, x.double()
+
+
+@pytest.mark.parametrize("head", ["gaussian", "bernoulli"])
+@pytest.mark.parametrize("dead", [0, 2, 40])
+def test_terms_gradients_and_codes_are_the_dense_ones(monkeypatch, head, dead):
+    dense, wide, x = both(monkeypatch, head)
+    with torch.no_grad():
+        dense.encoder.last.bias[3:] -= 8.0  # rows with fewer than k positive raw codes
+        same(wide, dense)
+    for model in (dense, wide):
+        model.idle[:dead] = torch.arange(dead, dtype=torch.float64) + 11.0
+    assert ((wide.encode(x) > 0).sum(1) < 3).any()
+    torch.testing.assert_close(wide.encode(x), dense.encode(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(wide.reconstruct(x), dense.decode(dense.encode(x)), rtol=0, atol=1e-12)
+    wanted = step(dense)(*state(dense), weights(dense), x, 0.9 * x, None)
+    found = step(wide)(*state(wide), weights(wide), x, 0.9 * x, None)
+    assert bool(found[1]["auxiliary"]) == bool(dead)
+    found[0]["decoder.layers.0.weight"] = found[0].pop("decoder.rows").t()
+    found[0]["decoder.layers.0.bias"] = found[0].pop("decoder.last_bias")
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            torch.testing.assert_close(mine[name], theirs[name], rtol=0, atol=1e-10)
+
+
+def test_among_ties_exactly_k_pass(monkeypatch):
+    _, wide, x = both(monkeypatch)
+    with torch.no_grad():
+        wide.encoder.last.weight.zero_()
+        wide.encoder.last.bias.fill_(2.0)
+    assert ((wide.encode(x) == 2.0).sum(1) == 3).all()
+    loss = wide(x, x)
+    assert loss.seen["fired"].sum() == 3 * len(x)
+    gradient = torch.autograd.grad(loss.terms["reconstruction"], wide.encoder.last.bias)[0]
+    assert gradient.count_nonzero() <= 3 * len(x)
+
+
+def test_gradcheck():
+    g = torch.Generator().manual_seed(0)
+    shapes = [(5, 4), (4,), (40, 4), (40,), (40, 3)]
+    inputs = [torch.randn(s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
+    assert torch.autograd.gradcheck(lambda *a: TopKCode.apply(*a, 2)[0], inputs)
+
+
+@pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_trace)], ids=lambda c: c.__name__)
+def test_contract(small, check):
+    check(TopK(latents=16, k=2))
+
+
+@pytest.mark.parametrize(("latents", "k", "hidden", "wide"), [
+    (2048, 32, (), True), (2047, 4, (), False), (2048, 33, (), False), (4096, 8, (64,), False),
+])  # fmt: skip
+def test_which_codes_are_wide(latents, k, hidden, wide):
+    model = TopK(latents=latents, k=k, hidden=hidden).build((4,), "gaussian")
+    assert model.wide == wide
+    assert model.stacks == model.replays == (not wide)
+
+
+def test_a_fit_ends_where_the_dense_one_ends(monkeypatch):
+    data = np.asarray(rows((10,), 200), dtype=np.float32)
+    recipe = TopK(latents=64, k=2, dead_after=100)
+    plan = Plan(steps=60, check=20, batch=32)
+    dense = fit(recipe, data, plan=plan)
+    monkeypatch.setattr(family, "WIDE", 1)
+    monkeypatch.setattr(family, "SPARSE", 1)
+    wide = fit(recipe, data, plan=plan)
+    assert wide.model.wide
+    np.testing.assert_allclose(wide.outcome.history["valid"], dense.outcome.history["valid"], rtol=1e-3)
+    np.testing.assert_allclose(wide.errors(data), dense.errors(data), rtol=0.05, atol=1e-4)
+
+
+def test_a_wide_model_trains_ships_and_stays_sparse(tmp_path, monkeypatch):
+    data = np.random.default_rng(0).normal(size=(600, 16)).astype(np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(family.TopKModel, "encode", None)  # training needs no dense code
+        fitted = fit(TopK(latents=2048, k=4), data, plan=Plan(steps=30, check=10, batch=128))
+    assert fitted.outcome.history["valid"][-1] < 0.7 * fitted.outcome.history["valid"][0]
+    codes = fitted.encode(data)
+    assert codes.shape == (600, 2048)
+    assert ((codes > 0).sum(1) <= 4).all()
+    np.testing.assert_allclose(fitted.decode(codes), fitted.reconstruct(data), atol=1e-4)
+    save(fitted, tmp_path / "wide.isthmus")
+    np.testing.assert_array_equal(load(tmp_path / "wide.isthmus").encode(data), codes)
