@@ -39,6 +39,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         "configs": design.configs,
         "latents": design.latents,
         "hidden": design.hidden,
+        "backbone": design.backbone,
         "steps": steps,
         "seed": design.seed,
         "runs": len(jobs),
@@ -56,7 +57,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         "families": ", ".join(design.families),
         "facets": ", ".join(design.facets),
         **{f"not {name}": reason for name, reason in design.skipped.items()},
-        "capacity": f"code {design.latents}, hidden layers {hidden}",
+        "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}",
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
         f"at most {steps} steps each",
         "time": f"at most about {clock(facts['seconds'])} on {found.workers} "

@@ -48,6 +48,10 @@ def compare(
         str | None,
         typer.Option("--hidden", metavar="64,64", help="Hidden layers, or none.", show_default="from the data"),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", help="Network: linear, mlp, conv1d, conv2d, vit.", show_default="mlp"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, data and machine: same numbers.")] = 0,
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
@@ -84,6 +88,7 @@ def compare(
         "budget": budget,
         "latents": latents,
         "hidden": None if hidden is None else widths(hidden),
+        "backbone": backbone,
         "seed": seed,
         "jobs": jobs,
         "out": out,

@@ -103,8 +103,8 @@ def configure(family: str, shape: tuple[int, ...], settings: list[str], steps: i
         (plan if of_plan else fields)[name] = value(text, listed=isinstance(getattr(default, name, None), tuple))
     if steps is not None and "steps" in plan:
         raise BadInput("--steps and --set steps=... exclude each other; give one of them")
-    latents, hidden = capacity(shape)
     default.set_params(backbone=fields.pop("backbone", default.backbone))
+    latents, hidden = capacity(shape, default.backbone)
     matched = match(family, default, fields.pop("latents", latents), hidden)
     plan |= {} if steps is None else {"steps": steps}
     return read(type(default), matched.to_json() | fields), Plan.from_json(plan)

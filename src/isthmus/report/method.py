@@ -75,6 +75,7 @@ def _data(design: Mapping[str, Any], t: Words) -> list[tuple[str, str]]:
     rows += [
         (t("method.digest"), plain(data["digest"], 80)),
         (t("method.latents"), str(design["latents"])),
+        *([(t("method.backbone"), plain(network))] if (network := design.get("backbone", "mlp")) != "mlp" else []),
         (t("method.seed"), str(design["seed"])),
     ]
     return rows

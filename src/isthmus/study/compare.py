@@ -46,6 +46,7 @@ def outline(
     budget: str | float | None = None,
     latents: int | None = None,
     hidden: Sequence[int] | None = None,
+    backbone: str | None = None,
     seed: int = 0,
     jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -68,6 +69,7 @@ def outline(
         "configs": configs,
         "latents": latents,
         "hidden": hidden,
+        "backbone": backbone,
         "seed": seed,
     }
     planned = design(data, plan=plan if steps is None else replace(plan, steps=steps), **options)
@@ -94,6 +96,7 @@ def compare(
     budget: str | float | None = None,
     latents: int | None = None,
     hidden: Sequence[int] | None = None,
+    backbone: str | None = None,
     seed: int = 0,
     jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -128,7 +131,10 @@ def compare(
     budget : str or float, optional
         Time on the clock instead of steps: seconds, or text like "5m". A continued study keeps the steps it began with.
     latents, hidden : optional
-        Code width and hidden layers of every family; by default from the width of a row.
+        Code width and hidden layers of every family; by default from the width of a row and the backbone.
+    backbone : str, optional
+        The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
+        ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.
     seed : int, default 0
         Same seed, same data, same machine: same numbers.
     jobs : int, optional
@@ -166,6 +172,7 @@ def compare(
         budget=budget,
         latents=latents,
         hidden=hidden,
+        backbone=backbone,
         seed=seed,
         jobs=jobs,
         out=out,

@@ -30,6 +30,7 @@ from isthmus.train.plan import Plan
 
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 RIVAL_FAMILY = "pca"
+USUAL = "mlp"
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
 
@@ -58,6 +59,8 @@ class Design:
         Hidden layers of every encoder.
     seed : int
         What every other seed is hashed from.
+    backbone : str
+        The network of every encoder; PCA has none.
     """
 
     data: dict[str, Any]
@@ -70,6 +73,7 @@ class Design:
     latents: int
     hidden: list[int]
     seed: int
+    backbone: str = USUAL
 
     def to_json(self) -> dict[str, Any]:
         """What ``study.json`` keeps."""
@@ -78,7 +82,7 @@ class Design:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Design:
         """The design that a ``study.json`` holds."""
-        names = [f.name for f in dataclasses.fields(cls)]
+        names = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING or f.name in content]
         missing = [name for name in names if name not in content]
         if missing:
             raise BadInput(f"study.json lacks {missing[0]!r}; it is damaged, or not the file of a study")
@@ -125,16 +129,17 @@ class Design:
         return families + rivals
 
 
-def capacity(shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+def capacity(shape: Sequence[int], backbone: str = USUAL) -> tuple[int, tuple[int, ...]]:
     """Code width and hidden layers that every family gets on rows of this shape, unless told otherwise.
 
     Examples
     --------
-    >>> capacity((8, 8)), capacity((4,))
-    ((16, ()), (2, ()))
+    >>> capacity((8, 8)), capacity((4,)), capacity((8, 8), "conv2d")
+    ((16, ()), (2, ()), (16, (16, 32)))
     """
     width = math.prod(shape)
-    return min(32, max(2, width // 4), width), () if width < 128 else (128,)
+    hidden = {USUAL: () if width < 128 else (128,), "conv1d": (16, 32), "conv2d": (16, 32), "vit": (32, 32)}
+    return min(32, max(2, width // 4), width), hidden.get(backbone, ())
 
 
 def design(
@@ -147,6 +152,7 @@ def design(
     plan: Plan | None = None,
     latents: int | None = None,
     hidden: Sequence[int] | None = None,
+    backbone: str | None = None,
     seed: int = 0,
 ) -> Design:
     """Expand what was asked into a design.
@@ -168,7 +174,9 @@ def design(
     plan : Plan, optional
         How every model is trained.
     latents, hidden : optional
-        Capacity of every family; by default :func:`capacity` of the rows.
+        Capacity of every family; by default :func:`capacity` of the rows and the backbone.
+    backbone : str, optional
+        The network of every family but PCA; by default each recipe's own, which is mlp unless you changed it.
     seed : int, default 0
         What every other seed is hashed from.
 
@@ -181,11 +189,11 @@ def design(
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise BadInput(f"{name} must be a whole number of at least {least}; got {value!r}")
     plan = plan or Plan()
-    usual = capacity(data.shape)
+    usual = capacity(data.shape, backbone or USUAL)
     latents = usual[0] if latents is None else latents
     hidden = usual[1] if hidden is None else tuple(hidden)
     asked, skipped = _facets(facets, data)
-    matched = {name: match(name, r, latents, hidden) for name, r in _families(families).items()}
+    matched = {name: match(name, r, latents, hidden, backbone) for name, r in _families(families).items()}
     return Design(
         data={
             "name": data.name,
@@ -208,6 +216,7 @@ def design(
         latents=latents,
         hidden=list(hidden),
         seed=int(seed),
+        backbone=backbone or USUAL,
     )
 
 
@@ -263,10 +272,14 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
     return chosen if RIVAL_FAMILY in chosen else {**chosen, RIVAL_FAMILY: named(RIVAL_FAMILY)}
 
 
-def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...]) -> Recipe:
+def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...], backbone: str | None = None) -> Recipe:
     """The recipe at the capacity of the study. A capacity that its owner set to something else is refused, not lost."""
     usual: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(chosen)}
-    wanted: dict[str, Any] = {"latents": latents} | ({} if chosen.backbone == "linear" else {"hidden": hidden})
+    wanted: dict[str, Any] = {"latents": latents}
+    if backbone is not None and usual["backbone"] == USUAL:  # what is linear by nature stays so
+        wanted |= {"backbone": backbone}
+    if wanted.get("backbone", chosen.backbone) != "linear":
+        wanted |= {"hidden": hidden}
     for field, value in wanted.items():
         own = getattr(chosen, field)
         if own not in (usual[field], value):
