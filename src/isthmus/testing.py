@@ -154,8 +154,9 @@ def check_saved(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") ->
 def check_gradcheck(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """The gradient of every term is its derivative, in float64.
 
-    A model may list prefixes of parameters whose gradient is an estimate by design (straight-through) in its attribute
-    ``estimated_gradients``; these are left out.
+    Two attributes of a model leave something out. ``estimated_gradients`` lists prefixes of parameters whose gradient
+    is an estimate by design (straight-through). ``sides`` maps a term to the prefixes of parameters that it sees
+    detached (adversarial terms), whose gradient from it must be none at all.
     """
     x = rows(shape, 6).double()
     model = made(recipe, rows(shape), head).double()
@@ -163,17 +164,28 @@ def check_gradcheck(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli"
         for p in model.parameters():
             p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))
     drawn = noise(model, x)
-    exempt = tuple(getattr(model, "estimated_gradients", ()))
-    free = {k: p for k, p in model.named_parameters() if not (exempt and k.startswith(exempt))}
-    fixed = {k: p.detach() for k, p in model.named_parameters() if k not in free} | dict(model.named_buffers())
+    exempt: tuple[str, ...] = tuple(getattr(model, "estimated_gradients", ()))
+    sides: dict[str, tuple[str, ...]] = getattr(model, "sides", {})
+    alike = [name for name in model.weights if name not in sides]
+    for names, hidden in [(alike, ()), *(([name], prefixes) for name, prefixes in sides.items())]:
+        left_out = exempt + hidden
+        free: State = {k: p for k, p in model.named_parameters() if not (left_out and k.startswith(left_out))}
+        fixed = {k: p.detach() for k, p in model.named_parameters() if k not in free} | dict(model.named_buffers())
 
-    def terms(*values: Tensor) -> tuple[Tensor, ...]:
-        loss = functional_call(model, fixed | dict(zip(free, values, strict=True)), (x, x, drawn))
-        return tuple(t for t in loss.terms.values() if t.requires_grad)
+        def terms(
+            *values: Tensor, names: list[str] = names, free: State = free, fixed: State = fixed
+        ) -> tuple[Tensor, ...]:
+            loss = functional_call(model, fixed | dict(zip(free, values, strict=True)), (x, x, drawn))
+            return tuple(loss.terms[name] for name in names if loss.terms[name].requires_grad)
 
-    if free:
-        inputs = tuple(p.detach().clone().requires_grad_() for p in free.values())
-        assert torch.autograd.gradcheck(terms, inputs, fast_mode=True)
+        if free:
+            inputs = tuple(p.detach().clone().requires_grad_() for p in free.values())
+            assert torch.autograd.gradcheck(terms, inputs, fast_mode=True)
+    loss = model(x, x, drawn)
+    for name, hidden in sides.items():
+        seen = [p for k, p in model.named_parameters() if k.startswith(hidden)]
+        through = torch.autograd.grad(loss.terms[name], seen, retain_graph=True, allow_unused=True)
+        assert all(g is None or not g.any() for g in through), f"term {name} moves what it should see detached"
 
 
 def check_stack(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
@@ -188,7 +200,8 @@ def check_stack(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") ->
         drawn = [noise(m, x, i) for m, x in zip(models, xs, strict=True)]
         scale = [weights(m, i) for m in models]
         stacked = {k: torch.stack([s[k] for s in scale]) for k in scale[0]}
-        together = None if drawn[0] is None else torch.stack(drawn)
+        pile = torch.utils._pytree.tree_map
+        together = None if drawn[0] is None else pile(lambda *same: torch.stack(same), *drawn)
         axes = (0, 0, 0, 0, 0, None if together is None else 0)
         grads, terms, seen = vmap(step(models[0]), in_dims=axes)(params, buffers, stacked, xs, xs, together)
         params, buffers = vmap(after(models[0]))({k: p - 0.05 * grads[k] for k, p in params.items()}, buffers, seen)
