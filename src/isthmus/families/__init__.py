@@ -11,18 +11,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from isthmus.errors import BadInput
+from isthmus.families.betatc import BetaTC
 from isthmus.families.contractive import Contractive
+from isthmus.families.dip import DIP
+from isthmus.families.factor import Factor
 from isthmus.families.fsq import FSQ
 from isthmus.families.gumbel import Gumbel
+from isthmus.families.infovae import InfoVAE
 from isthmus.families.kl import KL
 from isthmus.families.l1 import L1
 from isthmus.families.lfq import LFQ
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain
+from isthmus.families.rae import RAE
 from isthmus.families.rvq import RVQ
 from isthmus.families.topk import TopK
 from isthmus.families.vae import VAE
 from isthmus.families.vq import VQ
+from isthmus.families.wae import WAE
 from isthmus.model import Recipe
 
 FAMILIES: dict[str, Recipe] = {
@@ -32,6 +38,12 @@ FAMILIES: dict[str, Recipe] = {
     "contractive": Contractive(),
     "denoising": Plain(corruption="gaussian", corruption_level=0.3),
     "vae": VAE(),
+    "betatc": BetaTC(),
+    "factor": Factor(),
+    "dip": DIP(),
+    "infovae": InfoVAE(),
+    "wae": WAE(),
+    "rae": RAE(),
     "vq": VQ(),
     "rvq": RVQ(),
     "fsq": FSQ(),
@@ -117,7 +129,7 @@ def recipe(json: Mapping[str, Any]) -> Recipe:
 
 
 @functools.cache
-def _types(kind: type[Recipe]) -> dict[str, Any]:
+def _types(kind: Any) -> dict[str, Any]:
     """The type of each field; reading the annotations takes longer than all else here."""
     kinds = typing.get_type_hints(kind)
     return {f.name: kinds[f.name] for f in dataclasses.fields(kind)}
