@@ -597,3 +597,11 @@ OPTIONS = {
 def test_options_are_few_and_each_is_decided(command: Callable[..., Any]) -> None:
     """A new option needs a reason, a test of its effect, and a line here."""
     assert [name for name in inspect.signature(command).parameters if name != "context"] == OPTIONS[command].split()
+
+
+def test_train_says_what_the_doctor_found(shell: Shell) -> None:
+    arguments = ["train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--out", "ill"]
+    code, out, err = shell(*arguments, "--json")
+    assert code == ends.DONE
+    assert "isthmus: posterior collapse: " in err
+    assert json.loads(out)["findings"]["posterior collapse"]["active_units"] == 0

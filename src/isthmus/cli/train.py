@@ -45,6 +45,7 @@ def train(
     """
     from isthmus.data.read import read
     from isthmus.data.split import split
+    from isthmus.doctor import diagnose
     from isthmus.families import named
     from isthmus.ship import artefact
     from isthmus.study.compare import slug
@@ -71,6 +72,10 @@ def train(
         return ends.PARTLY
     if outcome.status == "cut":
         show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
+    ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in parts[:2]))
+    for finding in ills:
+        if finding.name != "stopped too early":  # said above
+            show.warn(str(finding))
     pca = fit(named("pca").set_params(latents=recipe.latents), rows.x[parts.train], **usual)
     scores = {name: measure(one, rows, parts, seed) for name, one in {family: fitted, "pca": pca}.items()}
     folder = artefact.save(fitted, place)
@@ -78,6 +83,7 @@ def train(
         run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
         sizes = {name: len(numbers) for name, numbers in parts._asdict().items()}
         content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
+        content["findings"] = {finding.name: finding.evidence for finding in ills}
         show.machine({**content, "outcome": run, "test": scores, "model": str(folder)})
         return ends.DONE
     end = outcome.status if outcome.status == "closed form" else f"{outcome.status} after {outcome.steps} steps"

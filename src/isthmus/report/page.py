@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.metrics import METRICS
-from isthmus.report import answers, exhibits, figures, method, tables
+from isthmus.report import answers, exhibits, figures, findings, method, tables
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
 from isthmus.report.words import Words
+from isthmus.study import remarks
 from isthmus.study.design import RIVAL_FAMILY
 
 SHAPES = {
@@ -54,7 +55,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     seen.sort(key=lambda r: (r["job"]["name"] != RIVAL_FAMILY, rank.get(r["job"]["name"], len(rank))))
     shows = exhibits.read(study.folder, seen)
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
-    gallery = Gallery()
+    gallery, ills = Gallery(), remarks.remarks(trained)
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
     cards, together = answers.answers(duels, t, shown)
@@ -62,7 +63,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, shown, t),
-        "notices": _notices(study, records, t),
+        "notices": _notices(study, records, t) + _ills(ills, t, shown),
         "answers": cards + _skipped(design, classes, t),
         "together": together,
         "overview": tables.overview(asked, t, shown),
@@ -79,6 +80,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "tunings": _tunings(trained, design, gallery, t, shown),
         "configurations": _configurations(seen, t, shown),
         "method": method.method(design, records, len(study.damaged), duels, t, shown),
+        "findings": findings.table(ills, t, shown),
         "command": plain(design.get("command") or "", 4000),
         "figures": gallery.figures,
         "most": MOST,
@@ -151,6 +153,12 @@ def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str,
         text = t("page.trouble_text", failed=bad.count("failed"), diverged=bad.count("diverged"))
         found.append((t("page.trouble_title"), text))
     return found
+
+
+def _ills(ills: Sequence[remarks.Remark], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
+    """That chosen models have defects which spoil their scores."""
+    said = remarks.lines(ills, t.lang, shown)
+    return [(t("findings.notice"), t("page.gap").join(said))] if said else []
 
 
 def _skipped(design: Mapping[str, Any], classes: Sequence[str], t: Words) -> list[answers.Answer]:

@@ -17,13 +17,14 @@ from safetensors.numpy import save
 from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.data.split import Split, duplicates, split
+from isthmus.doctor import diagnose
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import SCORERS, grade, normal_view
 from isthmus.facets.facet import Candidate, Parts, Rows, row_error
 from isthmus.families import recipe
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits
-from isthmus.study.record import Choice, Config, Job, Record, finite
+from isthmus.study.record import Choice, Config, Finding, Job, Record, finite
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
 from isthmus.train.loop import Watch
@@ -158,10 +159,19 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
         )
         for one, asked, seen in zip(fitted, job.body["configs"], criteria, strict=True)
     ]
-    found: dict[str, Any] = {"facets": facets, "configs": configs}
+    found: dict[str, Any] = {"facets": facets, "configs": configs, "findings": _findings(fitted, chosen, parts)}
     if not chosen:
         found |= {"status": "diverged", "message": "no configuration ended with a finite criterion"}
     return found, chosen
+
+
+def _findings(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> list[Finding]:
+    """What is wrong with the chosen configurations; with the first one, if none could be chosen."""
+    return [
+        Finding(config=i, name=one.name, evidence=finite(one.evidence))
+        for i in dict.fromkeys(chosen.values() or [0])
+        for one in diagnose(fitted[i], parts.train.x, parts.valid.x)
+    ]
 
 
 def judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:

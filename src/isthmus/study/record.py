@@ -53,6 +53,14 @@ class Config(Frozen):
     history: dict[str, list[float | None]]
 
 
+class Finding(Frozen):
+    """What the doctor found in one configuration: the name of the defect and the numbers that show it."""
+
+    config: int
+    name: str
+    evidence: dict[str, float | None]
+
+
 class Record(Frozen):
     """What one finished run left. ``id`` is the hash of its job, ``files`` the hashes of what lies beside it."""
 
@@ -63,6 +71,7 @@ class Record(Frozen):
     message: str = ""
     facets: dict[str, Choice] = {}
     configs: list[Config] = []
+    findings: list[Finding] = []
     seconds: float = 0.0
     sizes: dict[str, int] = {}
     versions: dict[str, str] = {}

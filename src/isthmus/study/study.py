@@ -19,6 +19,7 @@ from isthmus.metrics import METRICS
 from isthmus.ship import artefact
 from isthmus.study.design import RIVAL_FAMILY, Design
 from isthmus.study.record import Record
+from isthmus.study.remarks import lines, remarks
 from isthmus.study.sentences import recommend
 from isthmus.study.store import Store
 from isthmus.study.verdict import FacetVerdict, judge
@@ -131,8 +132,9 @@ class Study:
         return found
 
     def recommendation(self, lang: str = "en") -> list[str]:
-        """What to take for each purpose, one plain line each, and where the facets agree or pull apart."""
-        return recommend(self.verdict().values(), lang)
+        """What to take for each purpose, one plain line each, where the facets agree or pull apart, and who is ill."""
+        found = remarks(record.model_dump(include={"job", "findings"}) for record in self.records)
+        return recommend(self.verdict().values(), lang) + lines(found, lang)
 
     def _test_fraction(self, view: str) -> float:
         """Test rows per training row, on average over the runs of a view."""

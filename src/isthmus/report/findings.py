@@ -1,0 +1,25 @@
+"""What the doctor found in the chosen models, as a table."""
+
+from collections.abc import Mapping, Sequence
+
+from isthmus.report.figures import plain
+from isthmus.report.tables import BLANK, Cell, Grid, Row
+from isthmus.report.words import Words
+from isthmus.study.remarks import Remark
+
+
+def table(found: Sequence[Remark], t: Words, shown: Mapping[str, str]) -> Grid | None:
+    """One row for each contestant and defect; None if there is none."""
+    rows = [
+        Row(
+            shown.get(r.who, plain(r.who)),
+            [
+                Cell(plain(r.title(t.lang)), relation="text"),
+                Cell(t("findings.runs_of", n=r.n, total=r.total)),
+                Cell(plain(r.numbers, 200) or BLANK, relation="text"),
+            ],
+        )
+        for r in found
+    ]
+    heads = [(t("findings." + key), list[str]()) for key in ("contestant", "finding", "runs", "evidence")]
+    return Grid(t("findings.title"), heads, rows) if rows else None
