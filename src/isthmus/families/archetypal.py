@@ -1,0 +1,112 @@
+"""Archetypal sparse autoencoder.
+
+Fel, Lubana, Prince, Kowal, Boutin, Papadimitriou, Wang, Wattenberg, Ba and Konkle (2025), Archetypal SAE: adaptive and
+stable dictionary learning for concept extraction in large vision models, ICML.
+
+    min  E[ ||x - pre - z D||^2 ] / (2 D),   D = W C + V,   z = relu(top_k(f(x - pre))),
+    W >= 0,   rows of W sum to 1,   ||V_j|| <= delta
+
+C are training rows, less their mean, which stay fixed: an entry of the dictionary is a mixture of data, so that it
+cannot leave their convex hull by more than ``delta`` and comes out much alike from other seeds. With ``delta`` 0 this is
+the strict form. Both constraints are restored after each step by projection: rows of W onto the simplex (Duchi,
+Shalev-Shwartz, Singer and Chandra 2008), rows of V onto a ball. Where we deviate: candidates are rows evenly spaced
+through the training set, where the paper takes the centroids of k-means; the mixture is projected, where the paper
+rectifies and rescales it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.errors import BadInput
+from isthmus.families.matching import Matching
+from isthmus.model import Loss, Model, Range, knob
+from isthmus.parts import heads
+from isthmus.parts.gates import topk
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Archetypal(Matching):
+    """A dictionary whose entries are mixtures of training rows, or hardly leave them: stable over seeds."""
+
+    family: ClassVar[str] = "archetypal"
+
+    candidates: int = knob(256, "Training rows that entries are mixtures of, at least 1.")
+    delta: float = knob(
+        0.5, "How far an entry may lie from its mixture, in scaled units (delta).", search=Range(0.05, 2.0, log=True)
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        if not isinstance(self.candidates, int) or self.candidates < 1:
+            raise BadInput(f"archetypal: candidates must be a whole number of at least 1; got {self.candidates!r}")
+        if not 0 <= self.delta < math.inf:
+            raise BadInput(f"archetypal: delta must be at least 0; got {self.delta!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> Model:
+        return ArchetypalModel(self, shape)
+
+
+def simplex(rows: Tensor) -> Tensor:
+    """The nearest rows that are nowhere negative and sum to 1: (n, m) -> (n, m)."""
+    ordered = rows.sort(dim=1, descending=True).values
+    excess = (ordered.cumsum(1) - 1) / torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device)
+    last = (ordered > excess).sum(1, keepdim=True) - 1
+    return torch.relu(rows - excess.gather(1, last.clamp_min(0)))
+
+
+class ArchetypalModel(Model):
+    """One term: reconstruction. The candidates (C, D) are a buffer that ``start`` sets."""
+
+    points: Tensor
+
+    def __init__(self, recipe: Archetypal, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.latents, self.head = shape, recipe.latents, "gaussian"
+        self.k, self.delta, width = recipe.k, recipe.delta, math.prod(shape)
+        self.weights = {"reconstruction": 1.0}
+        self.pre = nn.Parameter(torch.zeros(width))
+        self.encoder = nn.Linear(width, recipe.latents)
+        nn.init.zeros_(self.encoder.bias)
+        self.mixture = nn.Parameter(simplex(torch.randn(recipe.latents, recipe.candidates)))
+        if recipe.delta:
+            self.drift = nn.Parameter(torch.zeros(recipe.latents, width))
+        self.register_buffer("points", torch.zeros(recipe.candidates, width))
+
+    @property
+    def entries(self) -> Tensor:
+        """The dictionary, (L, D)."""
+        mixed = self.mixture @ self.points
+        return mixed + self.drift if self.delta else mixed
+
+    def encode(self, x: Tensor) -> Tensor:
+        raw = self.encoder(x.flatten(1) - self.pre)
+        return torch.relu(topk(raw, torch.full((), self.k, device=raw.device), self.k))
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (z @ self.entries + self.pre).reshape(len(z), *self.shape)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """The mean row, the candidates (in turn again, if there are fewer rows), and an encoder like the dictionary."""
+        rows = x.flatten(1)
+        self.pre.copy_(rows.mean(0))
+        spaced = torch.arange(len(self.points), device=x.device) * len(rows) // len(self.points)
+        self.points.copy_(rows[spaced] - self.pre)
+        entries = self.entries
+        self.encoder.weight.copy_(entries / entries.square().sum(1, keepdim=True).clamp_min(1e-6))
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Mixtures back onto the simplex, drifts back into the ball."""
+        self.mixture.copy_(simplex(self.mixture))
+        if self.delta:
+            self.drift.div_((self.drift.norm(dim=1, keepdim=True) / self.delta).clamp_min(1.0))

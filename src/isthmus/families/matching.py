@@ -1,0 +1,99 @@
+"""Matching-pursuit autoencoder.
+
+Costa, Fel, Lubana, Tolooshams and Ba (2025), From flat to hierarchical: extracting sparse representations with
+matching pursuit, NeurIPS; the pursuit: Mallat and Zhang (1993), Matching pursuits with time-frequency dictionaries,
+IEEE Transactions on Signal Processing 41.
+
+    min  E[ ||r_k||^2 ] / (2 D),   r_0 = x - pre,   j = argmax r_t'd_j,   r_t+1 = r_t - relu(r_t'd_j) d_j
+
+There is no encoder beyond the dictionary: k times, the entry most like what is left of a row is taken and its part
+subtracted. So later entries explain what earlier ones left, residuals never grow, and more steps than in training may
+be taken. Entries have unit norm; one that is taken twice adds to its code element. Where we deviate: nothing known; the
+head is gaussian, for a pursuit works in the units of the data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Model, Range, Recipe, knob
+from isthmus.parts import heads
+from isthmus.parts.dictionary import normalise
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Matching(Recipe):
+    """Takes the best entry of a dictionary, subtracts it, and goes on with what is left, k times."""
+
+    family: ClassVar[str] = "matching"
+    camp: ClassVar[str] = "sparse dictionary"
+
+    backbone: str = knob("linear", "Network between data and code: a dictionary is linear.")
+    head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")
+    k: int = knob(4, "Entries that a row takes, at least 1 and at most latents.", search=Range(1, 8, whole=True))
+
+    def space(self) -> dict[str, Range]:
+        """``k`` is drawn from 1 to half the code."""
+        return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+
+    def _check(self) -> None:
+        linear = {"backbone": "linear", "hidden": (), "activation": "relu", "norm": "none", "residual": False}
+        odd = [f"{field}={getattr(self, field)!r}" for field, only in linear.items() if getattr(self, field) != only]
+        if odd:
+            raise BadInput(f"{self.family}: between data and code stands one dictionary; leave out {', '.join(odd)}")
+        if self.head not in {"gaussian", "auto"}:
+            raise BadInput(f"{self.family}: head must be gaussian, the units of the data; got {self.head!r}")
+        super()._check()
+        if not isinstance(self.k, int) or not 1 <= self.k <= self.latents:
+            raise BadInput(f"{self.family}: k must be from 1 to latents = {self.latents}; got {self.k!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> Model:
+        return MatchingModel(self, shape)
+
+
+def pursue(x: Tensor, entries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Codes (B, L) and what is left (B, D) after ``k`` steps on rows ``x`` (B, D) with unit-norm ``entries`` (L, D)."""
+    left, code = x, torch.zeros_like(x @ entries.t())
+    for _ in range(k):
+        best, index = (left @ entries.t()).topk(1, dim=1)
+        step = torch.zeros_like(code).scatter(1, index, torch.relu(best))
+        left, code = left - step @ entries, code + step
+    return code, left
+
+
+class MatchingModel(Model):
+    """One term: reconstruction. Parameters: the pre-bias (D,) and the dictionary (L, D)."""
+
+    def __init__(self, recipe: Matching, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.latents, self.head, self.k = shape, recipe.latents, "gaussian", recipe.k
+        self.weights = {"reconstruction": 1.0}
+        width = math.prod(shape)
+        self.pre = nn.Parameter(torch.zeros(width))
+        self.entries = nn.Parameter(functional.normalize(torch.randn(recipe.latents, width), dim=1))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return pursue(x.flatten(1) - self.pre, self.entries, self.k)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (z @ self.entries + self.pre).reshape(len(z), *self.shape)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """The pre-bias is the mean row."""
+        self.pre.copy_(x.flatten(1).mean(0))
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Entries back to unit norm: only then does a step leave less than there was."""
+        normalise(self.entries.t())
