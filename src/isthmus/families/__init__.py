@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isthmus.errors import BadInput
+from isthmus.families.archetypal import Archetypal
 from isthmus.families.betatc import BetaTC
 from isthmus.families.contractive import Contractive
 from isthmus.families.dip import DIP
@@ -21,11 +22,13 @@ from isthmus.families.infovae import InfoVAE
 from isthmus.families.kl import KL
 from isthmus.families.l1 import L1
 from isthmus.families.lfq import LFQ
+from isthmus.families.matching import Matching
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain
 from isthmus.families.rae import RAE
 from isthmus.families.rvq import RVQ
 from isthmus.families.topk import TopK
+from isthmus.families.transcoder import Transcoder
 from isthmus.families.vae import VAE
 from isthmus.families.vq import VQ
 from isthmus.families.wae import WAE
@@ -50,6 +53,9 @@ FAMILIES: dict[str, Recipe] = {
     "lfq": LFQ(),
     "gumbel": Gumbel(),
     "topk": TopK(),
+    "matching": Matching(),
+    "archetypal": Archetypal(),
+    "transcoder": Transcoder(),
     "pca": PCA(),
 }
 """Name -> default recipe, the families of a camp side by side. Take a copy with :func:`named`."""
@@ -129,7 +135,7 @@ def recipe(json: Mapping[str, Any]) -> Recipe:
 
 
 @functools.cache
-def _types(kind: Any) -> dict[str, Any]:
+def _types(kind: type[Recipe]) -> dict[str, Any]:
     """The type of each field; reading the annotations takes longer than all else here."""
     kinds = typing.get_type_hints(kind)
     return {f.name: kinds[f.name] for f in dataclasses.fields(kind)}
@@ -137,7 +143,7 @@ def _types(kind: Any) -> dict[str, Any]:
 
 def read(kind: type[Recipe], json: Mapping[str, Any]) -> Recipe:
     """The same as :func:`recipe` for a known class, which need not stand in the table."""
-    fields = _types(kind)
+    fields = _types(kind)  # type: ignore[arg-type]  # a class is hashable
     unknown = [name for name in json if name != "family" and name not in fields]
     if unknown:
         close = difflib.get_close_matches(str(unknown[0]), fields, n=1)

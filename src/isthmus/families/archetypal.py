@@ -7,11 +7,11 @@ stable dictionary learning for concept extraction in large vision models, ICML.
     W >= 0,   rows of W sum to 1,   ||V_j|| <= delta
 
 C are training rows, less their mean, which stay fixed: an entry of the dictionary is a mixture of data, so that it
-cannot leave their convex hull by more than ``delta`` and comes out much alike from other seeds. With ``delta`` 0 this is
-the strict form. Both constraints are restored after each step by projection: rows of W onto the simplex (Duchi,
-Shalev-Shwartz, Singer and Chandra 2008), rows of V onto a ball. Where we deviate: candidates are rows evenly spaced
-through the training set, where the paper takes the centroids of k-means; the mixture is projected, where the paper
-rectifies and rescales it.
+cannot leave their convex hull by more than ``delta``; the paper finds that other seeds then give much the same one.
+With ``delta`` 0 this is the strict form. Both constraints are restored by projection after each step: rows of W onto a
+simplex (Duchi, Shalev-Shwartz, Singer and Chandra 2008), rows of V onto a ball. Where we deviate: candidates are rows
+evenly spaced through the training set, where the paper takes the centroids of k-means; the mixture is projected, where
+the paper rectifies and rescales it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from isthmus.parts.gates import topk
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Archetypal(Matching):
-    """A dictionary whose entries are mixtures of training rows, or hardly leave them: stable over seeds."""
+    """A dictionary whose entries are mixtures of training rows, or hardly leave them."""
 
     family: ClassVar[str] = "archetypal"
 
