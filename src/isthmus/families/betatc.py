@@ -74,10 +74,11 @@ class BetaTCModel(Posterior):
 
     def costs(self, mean: Tensor, log_variance: Tensor, z: Tensor) -> dict[str, Tensor]:
         found = dict.fromkeys(("information", "correlation", "marginal"), torch.zeros_like(z[0, 0]))
-        for block in zip(*(t.split(divergences.BLOCK) for t in (z, mean, log_variance)), strict=True):
-            n = len(block[0])
+        blocks = (t.split(divergences.BLOCK) for t in (z, mean, log_variance))
+        for codes, means, spreads in zip(*blocks, strict=True):
+            n = len(codes)
             rows = self.rows.clamp(min=n)  # there may be more validation rows than training rows
-            parts = divergences.decomposed(*block, ESTIMATORS[self.estimator](n, rows))
+            parts = divergences.decomposed(codes, means, spreads, ESTIMATORS[self.estimator](n, rows))
             found = {name: found[name] + part * (n / len(z) / self.size) for name, part in parts.items()}
         return found
 

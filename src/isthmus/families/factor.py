@@ -2,12 +2,13 @@
 
 Kim and Mnih (2018), Disentangling by factorising, ICML.
 
-    min  E[ -log p(x | z) + beta * KL(q(z | x) || N(0, I)) + gamma * critic(z) ] / D
+    min  ( E[ -log p(x | z) + beta * KL(q(z | x) || N(0, I)) ] + gamma * max(-1, E[ critic(z) ]) ) / D
     min  E[ softplus(-critic(z)) + softplus(critic(z')) ] over the critic,   z' = z with each element shuffled over rows
 
 The best critic is log q(z) / prod_j q(z_j), whose mean is the total correlation. Both minima are sought in one step:
 either term sees the other side detached. Where we deviate: shuffled codes come from the same batch as the codes they
-are compared with; the critic has two hidden layers and Adam's rates are the plan's.
+are compared with; an estimate below -1, where no total correlation is, gains nothing more, so that a critic gone astray
+is no success; the critic has two hidden layers and Adam's rates are the plan's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, knob
 from isthmus.parts import adversary, penalties
 from isthmus.parts.posterior import Posterior, Variational, sample
+
+ASTRAY = -1.0
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -73,7 +76,7 @@ class FactorModel(Posterior):
         terms = {
             "reconstruction": error,
             "kl": penalties.kl_gauss(mean, log_variance) / self.size,
-            "correlation": self.critic(z, still=True).mean() / self.size,
+            "correlation": self.critic(z, still=True).mean().clamp(min=ASTRAY) / self.size,
             "critic": adversary.told_apart(self.critic, z, adversary.shuffled(z, order)) / self.size,
         }
         return Loss(terms, seen)

@@ -4,9 +4,9 @@ Zhao, Song and Ermon (2019), InfoVAE: balancing learning and inference in variat
 
     min  ( E[ -log p(x | z) + (1 - alpha) * KL(q(z | x) || p) ] + (alpha + strength - 1) * MMD(q(z), p) ) / D
 
-p is the prior N(0, I); MMD is the squared maximum mean discrepancy of a batch of codes and as many draws from the prior. alpha = 0 with
-strength = 1 is the VAE; alpha = 1 does not mind how much a single code says of its row. Where we deviate: a sum of
-kernels of several widths rather than one.
+p is the prior N(0, I); MMD is the squared maximum mean discrepancy of a batch of codes and as many draws from it.
+alpha = 0 with strength = 1 is the VAE; alpha = 1 does not mind how much a single code says of its row. Where we
+deviate: a sum of kernels of several widths rather than one.
 """
 
 from __future__ import annotations

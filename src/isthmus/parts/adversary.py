@@ -7,6 +7,7 @@ one optimiser step moves either side by its own term alone, as two alternating l
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class Critic(nn.Module):
     hidden : int
         Width of its two hidden layers.
     """
+
+    layers: Any  # an nn.ModuleList of nn.Linear; the stubs of torch lose what it holds
 
     def __init__(self, latents: int, hidden: int) -> None:
         super().__init__()
