@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WEIGHT = 0.01
+WEIGHT = 0.1
 """Of the critic's term: Adam does not care about its size, and it should not decide which weights are the best."""
 SLOPE = 0.2
 
