@@ -14,51 +14,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from sklearn.base import clone
-from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch import Tensor
+from torch.func import functional_call, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from isthmus import families
-from isthmus.data.corrupt import corrupt
-from isthmus.data.corrupt import draw as draw_corruption
-from isthmus.errors import BadInput
-from isthmus.model import Loss, Model, Ramp, Recipe
+from isthmus.model import Loss, Recipe
+from isthmus.testing.bench import Shape, State, after, leaves, made, noise, rows, state, step, train, tree, weights
+from isthmus.testing.variants import alternatives, changed, fingerprint, proposals, spread
 
-Shape = tuple[int, ...]
-State = dict[str, Tensor]
-
-
-def rows(shape: Shape, n: int = 32, seed: int = 0) -> Tensor:
-    """Rows in (0, 1) with two hidden factors: a code of two elements can nearly hold them. (n, *shape)."""
-    generator = torch.Generator().manual_seed(seed)
-    size = int(torch.Size(shape).numel())
-    factors, loadings = torch.randn(n, 2, generator=generator), torch.randn(2, size, generator=generator)
-    return torch.sigmoid(1.5 * factors @ loadings).reshape(n, *shape)
-
-
-def made(recipe: Recipe, x: Tensor, head: str, seed: int = 0) -> Model:
-    """A model for rows ``x``, initialised by ``seed`` and started on ``x``; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = recipe.build(tuple(x.shape[1:]), head)
-        model.start(x)
-    return model
-
-
-def weights(model: Model, step: int = 0) -> State:
-    """The weight of each term at a step, as tensors."""
-    return {k: torch.tensor(w.at(step) if isinstance(w, Ramp) else float(w)) for k, w in model.weights.items()}
-
-
-def noise(model: Model, x: Tensor, seed: int = 0) -> Any:
-    """What the model draws for ``x``."""
-    return model.draw(x, torch.Generator().manual_seed(seed))
+__all__ = ["CHECKS", "made", "noise", "rows", "state", "step", "train", "weights"]
 
 
 def check_shapes(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
@@ -276,147 +246,3 @@ CHECKS: list[Callable[..., None]] = [
     check_fields,
 ]
 """All checks: ``check(recipe, shape=(6,), head="bernoulli")``."""
-
-
-def state(model: Model) -> tuple[State, State]:
-    """Parameters and buffers by name, detached."""
-    return {k: p.detach() for k, p in model.named_parameters()}, dict(model.named_buffers())
-
-
-def step(model: Model) -> Callable[..., tuple[State, State, State]]:
-    """The pure step of one replicate: (params, buffers, weights, x, target, noise) -> (gradients, terms, seen)."""
-
-    def run(params: State, buffers: State, scale: State, x: Tensor, target: Tensor, drawn: Any) -> Any:
-        def total(params: State) -> tuple[Tensor, Loss]:
-            loss = functional_call(model, (params, buffers), (x, target, drawn))
-            return torch.stack([scale[k] * t for k, t in loss.terms.items()]).sum(), loss
-
-        if not params:
-            loss = total(params)[1]
-            return {}, loss.terms, loss.seen
-        grads, (_, loss) = grad_and_value(total, has_aux=True)(params)
-        return grads, {k: t.detach() for k, t in loss.terms.items()}, loss.seen
-
-    return run
-
-
-class _After(nn.Module):
-    """``absorb`` and ``project`` as a forward, for ``functional_call``."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, seen: State) -> tuple[State, State]:
-        self.model.absorb(seen)
-        self.model.project()
-        return state(self.model)
-
-
-def after(model: Model) -> Callable[[State, State, State], tuple[State, State]]:
-    """What follows a step, pure: (params, buffers, seen) -> (params, buffers)."""
-    call = _After(model)
-
-    def run(params: State, buffers: State, seen: State) -> tuple[State, State]:
-        values = {f"model.{k}": v.clone() for k, v in (params | buffers).items()}
-        return functional_call(call, values, (seen,))
-
-    return run
-
-
-def train(
-    model: Model, x: Tensor, steps: int, rate: float, corruption: Callable[[int], Tensor] | None = None
-) -> list[float]:
-    """A few full-batch Adam steps; the total loss of each."""
-    params = [p for p in model.parameters() if p.requires_grad]
-    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in params]
-    losses = []
-    for i in range(steps):
-        loss = model(x if corruption is None else corruption(i), x, noise(model, x, i))
-        total = torch.stack([w * loss.terms[k] for k, w in weights(model, i).items()]).sum()
-        losses.append(total.item())
-        grads = torch.autograd.grad(total, params) if params else ()
-        with torch.no_grad():
-            for p, g, (m, v) in zip(params, grads, moments, strict=True):
-                m.mul_(0.9).add_(0.1 * g)
-                v.mul_(0.999).add_(0.001 * g.square())
-                p.sub_(rate * (m / (1 - 0.9 ** (i + 1))) / ((v / (1 - 0.999 ** (i + 1))).sqrt() + 1e-8))
-        model.project()
-        model.absorb(loss.seen)
-    return losses
-
-
-def fingerprint(recipe: Recipe, shape: Shape, head: str) -> list[float]:
-    """Numbers that two recipes share only if they do the same: a few steps' losses, then codes and reconstructions."""
-    x = rows(shape, 12)
-    model = made(recipe, x, head)
-
-    def corrupted(i: int) -> Tensor:
-        drawn = draw_corruption(recipe.corruption, x.shape, torch.Generator().manual_seed(i))
-        return x if drawn is None else corrupt(recipe.corruption, x, drawn, torch.tensor(recipe.corruption_level))
-
-    losses = train(model, x, steps=4, rate=0.01, corruption=corrupted)
-    losses += train(model, x[:1], steps=3, rate=0.01)  # what fires elsewhere stays silent, and may count as dead
-    with torch.no_grad():
-        z = model.encode(x)
-        return [*losses, *z.flatten().tolist(), *model.decode(z).flatten().tolist()]
-
-
-def changed(recipe: Recipe, fields: dict[str, Any], shape: Shape = (4,)) -> Recipe | None:
-    """A copy with other values in these fields, or None if the recipe refuses them."""
-    other = clone(recipe).set_params(**fields)
-    try:
-        other.build(shape, "bernoulli")
-    except BadInput:
-        return None
-    return other
-
-
-def alternatives(recipe: Recipe, name: str, shape: Shape = (4,)) -> list[Any]:
-    """Other values that the recipe accepts for a field, on rows of ``shape``."""
-    return [v for v in proposals(recipe, name) if changed(recipe, {name: v}, shape) is not None]
-
-
-def proposals(recipe: Recipe, name: str) -> list[Any]:
-    """Other values for a field: from its search range, its type, the words of its help text."""
-    field = next(f for f in dataclasses.fields(recipe) if f.name == name)
-    value = getattr(recipe, name)
-    found: list[Any] = [field.metadata["search"].at(u) for u in (0.1, 0.9)] if field.metadata["search"] else []
-    if isinstance(value, bool):
-        found += [not value]
-    elif isinstance(value, int):
-        found += [value + 1, 1, value * 2]
-    elif isinstance(value, float):
-        found += [value / 2, value + 0.4, value + 2.0]
-    elif isinstance(value, str):
-        found += re.findall(r"\w+", field.metadata["text"])
-    elif isinstance(value, tuple):
-        found += [(5,), (5, 5)]
-    elif value is None:
-        found += [1, 2]
-    return [v for v in dict.fromkeys(found) if v != value]
-
-
-def spread(recipe: Recipe) -> list[Recipe]:
-    """Three recipes of one structure that differ in every field that stacks."""
-    fields = [f.name for f in dataclasses.fields(recipe) if f.metadata["stacks"]]
-    others = []
-    for pick in (0, 1):
-        other = clone(recipe)
-        for name in fields:
-            values = alternatives(recipe, name)
-            same = [v for v in values if clone(recipe).set_params(**{name: v}).structure() == recipe.structure()]
-            if same:
-                other.set_params(**{name: same[pick % len(same)]})
-        others.append(other)
-    return [recipe, *others]
-
-
-def tree(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """``function`` on every tensor in nested dicts and tuples."""
-    return torch.utils._pytree.tree_map_only(Tensor, function, value)
-
-
-def leaves(value: Any) -> Sequence[Tensor]:
-    """The tensors in nested dicts and tuples."""
-    return [t for t in torch.utils._pytree.tree_leaves(value) if isinstance(t, Tensor)]
