@@ -1,0 +1,94 @@
+"""BatchTopK sparse autoencoder.
+
+Bussmann, Leask and Nanda (2024), BatchTopK sparse autoencoders, NeurIPS workshop on scientific methods for
+understanding deep learning.
+
+    min  E[ -log p(x | z) + aux * -log p(x | z_dead) ] / D,
+    z = relu of the k B largest of all f(x - pre) in a batch of B rows;   when it ships: z_j = f_j * 1[f_j > threshold]
+
+A row may use more or fewer than k units, as it needs; k is the mean. So that the code of a row does not depend on its
+company, a single threshold replaces the choice at inference: the mean, over training, of the smallest code that
+passed. Where we deviate: that mean is a moving average, saved with the model, rather than a pass over data after
+training; it starts on training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.families.topk import TopK
+from isthmus.model import knob
+from isthmus.parts.dictionary import Dictionary, sampled
+from isthmus.parts.gates import topk
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BatchTopK(TopK):
+    """The largest code elements of a whole batch pass, k a row on average; a saved threshold replaces them later."""
+
+    family: ClassVar[str] = "batchtopk"
+
+    k_aux: int | None = knob(
+        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements."
+    )
+    decay: float = knob(0.99, "Decay per step of the threshold's moving average.", stacks=True)
+
+    def _check(self) -> None:
+        super()._check()
+        if not 0 <= self.decay < 1:
+            raise BadInput(f"{self.family}: decay must be at least 0 and below 1; got {self.decay!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> BatchTopKModel:
+        return BatchTopKModel(self, shape, head)
+
+
+class BatchTopKModel(Dictionary):
+    """Two terms: reconstruction and auxiliary. Remembered besides: the threshold, 0-dim."""
+
+    k: Tensor
+    decay: Tensor
+    threshold: Tensor
+
+    def __init__(self, recipe: BatchTopK, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head)
+        self.limit = recipe.limit
+        self.register_buffer("k", torch.tensor(recipe.k), persistent=False)
+        self.register_buffer("decay", torch.tensor(float(recipe.decay)), persistent=False)
+        self.register_buffer("threshold", torch.zeros(()))
+
+    def gate(self, raw: Tensor) -> Tensor:
+        return torch.where(raw > self.threshold, raw, 0.0)
+
+    def train_gate(self, raw: Tensor) -> Tensor:
+        rows = len(raw)
+        return torch.relu(topk(raw.reshape(1, -1), self.k * rows, self.limit * rows)).view_as(raw)
+
+    def facts(self, z: Tensor) -> dict[str, Tensor]:
+        return super().facts(z) | {"least": least(z.detach()), "batches": z.new_ones(())}
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """The threshold is that of the starting rows."""
+        super().start(x)
+        self.threshold.copy_(least(self.train_gate(self.raw(sampled(x)))))
+
+    @torch.no_grad()
+    def absorb(self, seen: Mapping[str, Tensor]) -> None:
+        super().absorb(seen)
+        self.threshold.mul_(self.decay).add_((1 - self.decay) * seen["least"] / seen["batches"])
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
+        last = self.encoder.last
+        return last.weight, last.bias, self.threshold.expand_as(last.bias)
+
+
+def least(z: Tensor) -> Tensor:
+    """The smallest positive element of ``z``; 0 if there is none. 0-dim."""
+    smallest = torch.where(z > 0, z, torch.inf).amin()
+    return torch.where(smallest < torch.inf, smallest, 0.0)

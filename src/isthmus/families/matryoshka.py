@@ -1,0 +1,91 @@
+"""Matryoshka sparse autoencoder.
+
+Bussmann, Nabeshima, Karvonen and Nanda (2025), Learning multi-level features with Matryoshka sparse autoencoders,
+ICML.
+
+    min  E[ -log p(x | z) + nested * sum_m -log p(x | z_1 .. z_m) + aux * -log p(x | z_dead) ] / D,
+    z = relu of the k B largest of all f(x - pre) in a batch of B rows
+
+The first m units must also do alone, for several prefixes m of one dictionary: general features come to stand in
+front, and splitting them later does not pay. The inference form is that of ``batchtopk``; the code may be cut after
+any prefix. Where we deviate: prefixes are fixed, halves of halves of the code, not drawn anew for each batch; with
+``choice`` "row" exactly k pass in each row, as in ``topk``, in training and inference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.families.batchtopk import BatchTopK, BatchTopKModel
+from isthmus.model import knob
+from isthmus.parts.gates import topk
+
+HALVINGS = 4  # prefixes of L/16, L/8, L/4 and L/2 units, then all
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Matryoshka(BatchTopK):
+    """Nested dictionaries in one: every prefix of the code must reconstruct by itself."""
+
+    family: ClassVar[str] = "matryoshka"
+
+    prefixes: tuple[int, ...] = knob(
+        (), "Widths m of the nested codes, growing, below latents; (): a sixteenth, an eighth, a quarter and a half."
+    )
+    nested: float = knob(1.0, "Weight of the reconstructions from prefixes, added up; 1 in the paper.", stacks=True)
+    choice: str = knob("batch", "Among which elements the largest pass: batch (of k rows on average) or row (k each).")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The prefixes that the model learns, without the whole code."""
+        halves = (self.latents >> i for i in range(HALVINGS, 0, -1))
+        return self.prefixes or tuple(dict.fromkeys(m for m in halves if m))
+
+    def _check(self) -> None:
+        super()._check()
+        name, widths = self.family, (0, *self.prefixes, self.latents)
+        if any(not isinstance(m, int) for m in widths) or any(a >= b for a, b in pairwise(widths)):
+            raise BadInput(
+                f"{name}: prefixes must be growing whole numbers below {self.latents}; got {self.prefixes!r}"
+            )
+        if not 0 <= self.nested < float("inf"):
+            raise BadInput(f"{name}: nested must be at least 0; got {self.nested!r}")
+        if self.choice not in {"batch", "row"}:
+            raise BadInput(f"{name}: choice must be batch or row; got {self.choice!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> MatryoshkaModel:
+        return MatryoshkaModel(self, shape, head)
+
+
+class MatryoshkaModel(BatchTopKModel):
+    """Three terms: reconstruction (from the whole code), auxiliary and nested."""
+
+    def __init__(self, recipe: Matryoshka, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head)
+        self.widths, self.whole = recipe.widths, recipe.choice == "batch"
+        self.weights |= {"nested": recipe.nested}
+
+    def gate(self, raw: Tensor) -> Tensor:
+        return super().gate(raw) if self.whole else torch.relu(topk(raw, self.k, self.limit))
+
+    def train_gate(self, raw: Tensor) -> Tensor:
+        return super().train_gate(raw) if self.whole else self.gate(raw)
+
+    def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        losses = [self.misfit(prefix(z, m), target) for m in self.widths]
+        return {"nested": torch.stack(losses).sum() if losses else z.new_zeros(())}
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
+        weight, bias, gate = super().affine()
+        return weight, bias, gate if self.whole else int(self.k)
+
+
+def prefix(z: Tensor, m: int) -> Tensor:
+    """The code with all but its first ``m`` elements set to zero, (B, L)."""
+    return torch.where(torch.arange(z.shape[1], device=z.device) < m, z, 0.0)

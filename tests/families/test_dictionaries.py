@@ -1,0 +1,348 @@
+"""The modern sparse autoencoders: sae, panneal, gated, jumprelu, batchtopk, matryoshka, and what they share."""
+
+import pytest
+import torch
+
+from isthmus.errors import BadInput
+from isthmus.families.batchtopk import BatchTopK
+from isthmus.families.gated import Gated
+from isthmus.families.jumprelu import JumpReLU, jump, step
+from isthmus.families.matryoshka import Matryoshka, prefix
+from isthmus.families.panneal import SMALL, PAnneal
+from isthmus.families.sae import SAE
+from isthmus.families.topk import TopK
+from isthmus.testing import made, train
+
+G = torch.Generator().manual_seed(0)
+X = torch.randn(48, 8, generator=G)
+ALL = [SAE, PAnneal, Gated, JumpReLU, BatchTopK, Matryoshka]
+FOLDS = {kind.family: kind() for kind in ALL} | {
+    "sae unit": SAE(dictionary_norm="unit"),
+    "gated weighted": Gated(dictionary_norm="weighted"),
+    "jumprelu tanh": JumpReLU(loss="tanh", dictionary_norm="weighted"),
+    "matryoshka row": Matryoshka(choice="row", k=3),
+}
+
+
+def shaken(recipe, dtype=torch.float64, head="gaussian"):
+    """A model a few steps away from its start, all of whose parameters are moved."""
+    model = made(recipe, X, head).to(dtype)
+    train(model, X.to(dtype), steps=5, rate=0.02)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
+    return model
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("name", list(FOLDS))
+def test_folded_is_the_inference_form(name, dtype, tolerance):
+    model = shaken(FOLDS[name], dtype)
+    x, folded = X.to(dtype), model.folded()
+    norms = model.decoder.dictionary.norm(dim=0)
+    torch.testing.assert_close(folded.encode(x), model.encode(x) * norms, rtol=0, atol=tolerance)
+    torch.testing.assert_close(folded(x), model.reconstruct(x), rtol=0, atol=tolerance)
+    torch.testing.assert_close(folded.dictionary.norm(dim=0), torch.ones_like(norms))
+    assert folded.encode(x).any()
+    assert not list(folded.parameters())
+
+
+def test_folded_keeps_head_and_shape_and_refuses_depth():
+    x = torch.rand(9, 2, 3, generator=G)
+    model = made(SAE(latents=5), x, "bernoulli")
+    torch.testing.assert_close(model.folded()(x), model.decode(model.encode(x)), rtol=0, atol=1e-6)
+    with pytest.raises(BadInput, match="more layers"):
+        made(SAE(latents=5, hidden=(4,)), x, "bernoulli").folded()
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_start_is_tied_centred_and_as_long_as_the_rows(kind):
+    x = X + 3
+    model = made(kind(latents=12), x, "gaussian")
+    encoder, columns = model.encoder.last.weight, model.decoder.dictionary
+    torch.testing.assert_close(columns.norm(dim=0), torch.ones(12))
+    torch.testing.assert_close(encoder / encoder.norm(dim=1, keepdim=True), columns.t())
+    torch.testing.assert_close(model.pre, x.mean(0))
+    back = model.decoder(model.train_gate(model.raw(x)))
+    torch.testing.assert_close(back.mean(0), x.mean(0), rtol=1e-4, atol=1e-5)
+    if kind is not JumpReLU:  # its threshold does not scale
+        ratio = (back - back.mean(0)).square().sum() / (x - x.mean(0)).square().sum()
+        assert ratio.item() == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["unit", "weighted"])
+def test_sae_pays_for_what_it_writes(norm):
+    model = shaken(SAE(latents=12, dictionary_norm=norm))
+    z, x = model.encode(X.double()), X.double()
+    price = torch.ones(12).double() if norm == "unit" else model.decoder.dictionary.norm(dim=0)
+    torch.testing.assert_close(model(x, x).terms["sparsity"], (z @ price).mean() / 8)
+    model.project()
+    held = torch.allclose(model.decoder.dictionary.norm(dim=0), torch.ones(12).double())
+    assert held == (norm == "unit")
+
+
+def test_l1_shrinks_by_its_strength():
+    """One unit, one column: the best code for x is x - strength (soft threshold), for penalty strength * z."""
+    x = torch.full((4, 1), 3.0)
+    model = made(SAE(latents=1, strength=0.5, dictionary_norm="unit"), x, "gaussian")
+    with torch.no_grad():
+        model.decoder.dictionary.fill_(1.0)
+        model.decoder.last_bias.zero_()
+        model.encoder.last.weight.zero_()
+    for p in (model.pre, model.encoder.last.weight, model.decoder.dictionary, model.decoder.last_bias):
+        p.requires_grad_(False)
+    with torch.no_grad():
+        model.encoder.last.bias.fill_(1.0)
+    train(model, x, steps=600, rate=0.02)
+    assert model.encode(x)[0].item() == pytest.approx(2.5, abs=0.01)
+
+
+def test_panneal_ends_at_p_end_and_keeps_the_penalty():
+    model = made(PAnneal(latents=12, p_end=0.3, steps=10), X, "gaussian").double()
+    x = X.double()
+    seen = []
+    for i in range(14):
+        seen.append((model.p.item(), model(x, x).terms["sparsity"].item()))
+        model.absorb(model(x, x).seen)
+        assert model.p.item() == pytest.approx(max(0.3, 1 - 0.07 * (i + 1)), abs=1e-6)
+    assert seen[0][0] == 1
+    assert model.p.item() == pytest.approx(0.3, abs=1e-7)
+    assert [v for _, v in seen] == pytest.approx([seen[0][1]] * 14)  # same codes: the coefficient makes up for p
+    sized = model.encode(x) * model.decoder.dictionary.norm(dim=0)
+    now = ((sized + SMALL) ** model.p - SMALL**model.p).sum(1).mean()
+    torch.testing.assert_close(model.coefficient, sized.sum(1).mean() / now)
+
+
+def test_panneal_with_p_one_is_sae():
+    one, other = (made(r, X, "gaussian") for r in (PAnneal(p_end=1.0), SAE()))
+    train(one, X, steps=5, rate=0.01)
+    train(other, X, steps=5, rate=0.01)
+    torch.testing.assert_close(one.encode(X), other.encode(X), rtol=1e-4, atol=1e-6)
+
+
+def test_gated_is_sae_where_its_paths_agree():
+    one, other = (made(r, X, "gaussian") for r in (Gated(), SAE(dictionary_norm="unit")))
+    torch.testing.assert_close(one.encode(X), other.encode(X))
+
+
+def test_gated_closed_form():
+    model, x = shaken(Gated(latents=5)), X.double()
+    h = (x - model.pre) @ model.encoder.last.weight.t()
+    opened = h + model.encoder.last.bias
+    z = (opened > 0) * (model.stretch.exp() * h + model.offset).clamp(min=0)
+    torch.testing.assert_close(model.encode(x), z)
+    terms = model(x, x).terms
+    alone = opened.clamp(min=0) @ model.decoder.dictionary.t() + model.decoder.last_bias
+    torch.testing.assert_close(terms["gate_reconstruction"], 0.5 * (alone - x).square().mean())
+    torch.testing.assert_close(terms["sparsity"], opened.clamp(min=0).sum(1).mean() / 8)
+
+
+def test_gated_own_reconstruction_reaches_no_decoder():
+    model = shaken(Gated(latents=5))
+    named = dict(model.named_parameters())
+    grads = torch.autograd.grad(
+        model(X.double(), X.double()).terms["gate_reconstruction"], list(named.values()), allow_unused=True
+    )
+    reached = {name for name, grad in zip(named, grads, strict=True) if grad is not None and grad.any()}
+    assert reached == {"pre", "encoder.layers.0.weight", "encoder.layers.0.bias"}
+
+
+@pytest.mark.parametrize("width", [0.1, 0.5])
+def test_jumprelu_gradient_of_a_threshold_is_the_integral_over_its_window(width):
+    """With raw codes spread evenly, the smoothed derivative of the mean is a finite difference over the window."""
+    raw = torch.linspace(0, 2, 200_001).double().unsqueeze(1)
+    for t in (0.6, 1.1):
+        threshold = torch.tensor([t], dtype=torch.float64, requires_grad=True)
+        bandwidth = torch.tensor(width, dtype=torch.float64)
+        got = torch.autograd.grad(step(raw, threshold, bandwidth).mean(), threshold)[0].item()
+        low, high = ((raw > t + d).double().mean().item() for d in (-width / 2, width / 2))
+        assert got == pytest.approx((high - low) / width, rel=1e-4)
+        got = torch.autograd.grad(jump(raw, threshold, bandwidth).square().mean(), threshold)[0].item()
+        inside = ((raw - t).abs() < width / 2) & (raw > t)  # z^2 has slope 2 z, which is 0 below the threshold
+        assert got == pytest.approx(-(t / width) * (2 * raw * inside).mean().item(), rel=1e-4)
+
+
+def test_jumprelu_pseudo_derivatives_entry_by_entry():
+    raw = torch.tensor([[0.1, 0.45, 0.55, 0.9, -1.0]], dtype=torch.float64, requires_grad=True)
+    threshold = torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True)
+    width = torch.tensor(0.2, dtype=torch.float64)
+    z = jump(raw, threshold, width)
+    assert z.tolist() == [[0, 0, 0.55, 0.9, 0]]
+    up = torch.arange(1.0, 6.0).double()
+    to_raw, to_threshold = torch.autograd.grad((up * z).sum(), (raw, threshold))
+    assert to_raw.tolist() == [[0, 0, 3, 4, 0]]
+    assert to_threshold.tolist() == pytest.approx([0, -2 * 0.5 / 0.2, -3 * 0.5 / 0.2, 0, 0])
+    counted = step(raw, threshold, width)
+    assert counted.tolist() == [[0, 0, 1, 1, 0]]
+    (to_threshold,) = torch.autograd.grad((up * counted).sum(), threshold)
+    assert to_threshold.tolist() == pytest.approx([0, -2 / 0.2, -3 / 0.2, 0, 0])
+
+
+def test_jumprelu_terms():
+    x = X.double()
+    model = shaken(JumpReLU(latents=12))
+    t, raw = model.log_threshold.exp(), model.raw(x)
+    fires = raw > t
+    terms = model(x, x).terms
+    torch.testing.assert_close(terms["sparsity"], fires.double().sum(1).mean() / 8)
+    torch.testing.assert_close(terms["pull"], (t - raw).clamp(min=0).sum(1).mean() / 8)
+    torch.testing.assert_close(model.encode(x), torch.where(fires, raw, 0.0))
+    model = shaken(JumpReLU(latents=12, loss="tanh", steepness=2.0, dictionary_norm="weighted"))
+    length = model.encode(x) * model.decoder.dictionary.norm(dim=0)
+    torch.testing.assert_close(model(x, x).terms["sparsity"], torch.tanh(2 * length).sum(1).mean() / 8)
+
+
+def test_jumprelu_strength_raises_thresholds():
+    ends = []
+    for strength in (0.0, 0.3):
+        model = made(JumpReLU(latents=12, strength=strength), X, "gaussian")
+        train(model, X, steps=200, rate=0.02)
+        ends.append((model.encode(X) > 0).float().sum(1).mean().item())
+    assert ends[1] < 0.7 * ends[0]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_batchtopk_passes_k_a_row_on_average(k):
+    model = shaken(BatchTopK(latents=12, k=k))
+    raw = model.raw(X.double())
+    z = model.train_gate(raw)
+    assert (z > 0).sum() == k * len(X)
+    assert (z > 0).sum(1).unique().numel() > 1
+    torch.testing.assert_close(z[z > 0].min(), raw.flatten().sort().values[-k * len(X)])
+    torch.testing.assert_close(z[z > 0], raw[z > 0])
+
+
+def test_batchtopk_of_one_row_is_topk():
+    model, x = made(BatchTopK(latents=12, k=3), X, "gaussian"), X[:1]
+    raw = model.raw(x)
+    want = torch.zeros(12).scatter(0, raw[0].topk(3).indices, raw[0].topk(3).values.clamp(min=0))
+    assert torch.equal(model.train_gate(raw)[0], want)
+
+
+def test_batchtopk_threshold_reaches_the_training_form():
+    model = made(BatchTopK(latents=12, k=3, decay=0.5), X, "gaussian").double()
+    x = X.double()
+    model.threshold.fill_(7.0)
+    for _ in range(80):
+        model.absorb(model(x, x).seen)
+    z = model.train_gate(model.raw(x))
+    torch.testing.assert_close(model.threshold, z[z > 0].min())
+    model.threshold.sub_(1e-9)  # the smallest that passed lies on it
+    assert torch.equal(model.encode(x), z)
+    assert torch.equal(model.encode(x[:1]), z[:1])
+    assert "threshold" in model.state_dict()
+
+
+def test_batchtopk_threshold_starts_on_training_rows_and_survives_silence():
+    model = made(BatchTopK(latents=12, k=2), X, "gaussian")
+    assert (model.encode(X) > 0).sum().item() == 2 * len(X) - 1  # all but the one on the threshold
+    with torch.no_grad():
+        model.encoder.last.bias.fill_(-100.0)
+    assert model(X, X).seen["least"].item() == 0
+
+
+def test_matryoshka_prefixes():
+    assert Matryoshka(latents=64).widths == (4, 8, 16, 32)
+    assert Matryoshka(latents=3, k=1).widths == (1,)
+    assert Matryoshka(latents=1, k=1).widths == ()
+    for wrong in ((3, 3), (5, 2), (16,), (0,)):
+        with pytest.raises(BadInput, match="prefixes must be growing"):
+            Matryoshka(latents=16, prefixes=wrong).build((8,), "gaussian")
+
+
+@pytest.mark.parametrize("choice", ["batch", "row"])
+def test_matryoshka_terms_are_those_of_its_prefixes(choice):
+    x = X.double()
+    model = shaken(Matryoshka(latents=12, prefixes=(2, 5), choice=choice))
+    z = model.train_gate(model.raw(x))
+    want = 0.0
+    for m in (2, 5):
+        back = z[:, :m] @ model.decoder.dictionary[:, :m].t() + model.decoder.last_bias
+        want += 0.5 * (back - x).square().mean()
+    terms = model(x, x).terms
+    torch.testing.assert_close(terms["nested"], want)
+    torch.testing.assert_close(terms["reconstruction"], 0.5 * (model.decoder(z) - x).square().mean())
+    used = (z > 0).sum(1)
+    assert (used.max() <= 4) if choice == "row" else (used.sum() == 4 * len(x))
+
+
+def test_matryoshka_first_units_do_alone():
+    errors = []
+    for nested in (0.0, 1.0):
+        model = made(Matryoshka(latents=16, k=4, prefixes=(4,), nested=nested), X, "gaussian")
+        train(model, X, steps=300, rate=0.02)
+        errors.append((model.decode(prefix(model.encode(X), 4)) - X).square().mean().item())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_the_auxiliary_term_is_a_reconstruction_by_the_largest_dead_units():
+    model = shaken(SAE(latents=6, k_aux=2, dead_after=10))
+    x = X.double()
+    assert model(x, x).terms["auxiliary"].item() == 0
+    model.idle.copy_(torch.tensor([0.0, 11.0, 11.0, 10.0, 0.0, 12.0]))
+    assert model.dead().tolist() == [False, True, True, False, False, True]
+    raw = model.raw(x).detach()
+    want = torch.relu(raw)
+    for i, values in enumerate(raw):
+        row = want[i]
+        row[[1, 2, 5]] = 0.0
+        for j in sorted((1, 2, 5), key=lambda j: -values[j])[:2]:
+            row[j] = values[j]
+    torch.testing.assert_close(model(x, x).terms["auxiliary"], 0.5 * (model.decoder(want) - x).square().mean())
+
+
+def test_the_clock_counts_rows():
+    model = made(SAE(latents=4), X, "gaussian")
+    model.absorb({"fired": torch.tensor([0.0, 2.0, 0.0, 1.0]), "rows": torch.tensor(48.0)})
+    model.absorb({"fired": torch.tensor([0.0, 0.0, 5.0, 1.0]), "rows": torch.tensor(48.0)})
+    assert model.idle.tolist() == [96, 48, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_dead_units_come_back_with_the_auxiliary_term_only(kind):
+    alive = []
+    for aux in (0.0, 0.5):
+        fields = {"latents": 8, "dead_after": 64, "aux": aux}
+        fields |= {"k": 3} if issubclass(kind, TopK) else {"strength": 0.001}
+        fields |= {"pull": 0.0} if kind is JumpReLU else {}
+        model = made(kind(**fields), X, "gaussian")
+        with torch.no_grad():
+            model.encoder.last.bias[:4].sub_(4.0)
+        assert not (model.encode(X)[:, :4] > 0).any()
+        train(model, X, steps=500, rate=0.02)
+        alive.append((model.encode(X)[:, :4] > 0).any(0).sum().item())
+    assert alive[0] <= (kind is JumpReLU)  # a threshold learns in a window around it, and may reach a unit by chance
+    assert alive[1] >= 3
+
+
+def planted(rows=1500, columns=16, atoms=24, active=2):
+    """Sparse sums of unit atoms with positive weights, and the atoms (columns, atoms)."""
+    generator = torch.Generator().manual_seed(3)
+    dictionary = torch.randn(columns, atoms, generator=generator)
+    dictionary /= dictionary.norm(dim=0)
+    chosen = torch.rand(rows, atoms, generator=generator).topk(active, dim=1).indices
+    weights = 0.5 + torch.rand(rows, active, generator=generator)
+    return torch.zeros(rows, atoms).scatter(1, chosen, weights) @ dictionary.t(), dictionary
+
+
+TUNED = {
+    "sae": SAE(strength=0.1),
+    "panneal": PAnneal(strength=0.1, steps=300),
+    "gated": Gated(strength=0.3),
+    "jumprelu": JumpReLU(strength=0.05),
+    "jumprelu tanh": JumpReLU(strength=0.1, loss="tanh"),
+    "batchtopk": BatchTopK(k=2),
+    "matryoshka": Matryoshka(k=2, prefixes=(24,)),
+}
+
+
+@pytest.mark.parametrize("name", list(TUNED))
+def test_planted_dictionary_is_found(name):
+    x, atoms = planted()
+    model = made(TUNED[name].set_params(latents=32, dead_after=3000), x, "gaussian")
+    train(model, x, steps=500, rate=0.02)
+    columns = model.decoder.dictionary / model.decoder.dictionary.norm(dim=0)
+    found = (atoms.t() @ columns.detach()).amax(1).mean().item()
+    fired = (model.encode(x) > 0).float().sum(1).mean().item()
+    assert found > 0.95
+    assert 1 < fired < 5
