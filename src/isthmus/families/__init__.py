@@ -12,21 +12,27 @@ from typing import Any
 
 from isthmus.errors import BadInput
 from isthmus.families.archetypal import Archetypal
+from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.betatc import BetaTC
 from isthmus.families.contractive import Contractive
 from isthmus.families.dip import DIP
 from isthmus.families.factor import Factor
 from isthmus.families.fsq import FSQ
+from isthmus.families.gated import Gated
 from isthmus.families.gumbel import Gumbel
 from isthmus.families.infovae import InfoVAE
+from isthmus.families.jumprelu import JumpReLU
 from isthmus.families.kl import KL
 from isthmus.families.l1 import L1
 from isthmus.families.lfq import LFQ
 from isthmus.families.matching import Matching
+from isthmus.families.matryoshka import Matryoshka
+from isthmus.families.panneal import PAnneal
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain
 from isthmus.families.rae import RAE
 from isthmus.families.rvq import RVQ
+from isthmus.families.sae import SAE
 from isthmus.families.topk import TopK
 from isthmus.families.transcoder import Transcoder
 from isthmus.families.vae import VAE
@@ -53,6 +59,12 @@ FAMILIES: dict[str, Recipe] = {
     "lfq": LFQ(),
     "gumbel": Gumbel(),
     "topk": TopK(),
+    "batchtopk": BatchTopK(),
+    "matryoshka": Matryoshka(),
+    "sae": SAE(),
+    "panneal": PAnneal(),
+    "gated": Gated(),
+    "jumprelu": JumpReLU(),
     "matching": Matching(),
     "archetypal": Archetypal(),
     "transcoder": Transcoder(),

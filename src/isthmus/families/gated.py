@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from isthmus.families.sae import SAE, SAEModel
-from isthmus.model import knob
+from isthmus.model import Range, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import sampled
 
@@ -35,6 +35,9 @@ class Gated(SAE):
 
     family: ClassVar[str] = "gated"
 
+    strength: float = knob(
+        0.1, "Weight of the sparsity penalty (lambda).", search=Range(0.01, 1.0, log=True), stacks=True
+    )
     dictionary_norm: str = knob(
         "unit", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
     )

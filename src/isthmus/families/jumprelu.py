@@ -36,6 +36,9 @@ class JumpReLU(SAE):
 
     family: ClassVar[str] = "jumprelu"
 
+    strength: float = knob(
+        0.1, "Weight of the sparsity penalty (lambda).", search=Range(0.01, 1.0, log=True), stacks=True
+    )
     loss: str = knob("step", "What is penalised: step (units that fire) or tanh (a bounded function of their size).")
     threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True)
     bandwidth: float = knob(
