@@ -49,6 +49,12 @@ SPECIAL = {
         {"estimator": "exact", "tied": True, "hidden": (5,), "activation": "tanh"},
     ),
     "topk with dead units": ("topk", {"dead_after": 1, "k": 1, "latents": 8}),
+    "batchtopk with dead units": ("batchtopk", {"dead_after": 1, "k": 1, "latents": 8}),
+    "matryoshka of rows": ("matryoshka", {"choice": "row", "prefixes": (3, 5)}),
+    "sae unit": ("sae", {"dictionary_norm": "unit", "warmup": 2}),
+    "panneal at its end": ("panneal", {"steps": 1}),
+    "gated weighted": ("gated", {"dictionary_norm": "weighted"}),
+    "jumprelu tanh": ("jumprelu", {"loss": "tanh", "dictionary_norm": "weighted"}),
     "vae warm-up": ("vae", {"warmup": 2}),
     "vae free bits": ("vae", {"free_bits": 0.1}),
     "vae unit scale": ("vae", {"scale": "unit", "head": "gaussian"}),
@@ -74,7 +80,7 @@ def test_family(name, check):
 def test_variant(name, variant):
     fields, shape, head = VARIANTS[variant]
     recipe = named(name).set_params(**fields)
-    if name == "topk":
+    if hasattr(recipe, "k"):
         recipe.set_params(k=min(recipe.k, recipe.latents))
     for check in QUICK:
         if check is not check_trace or variant in {"gaussian", "deep"}:  # their graphs are those of the others
