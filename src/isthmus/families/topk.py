@@ -70,7 +70,9 @@ class TopK(Revived):
     def _check(self) -> None:
         super()._check()
         if not isinstance(self.k, int) or not 1 <= self.k <= self.latents:
-            raise BadInput(f"{self.family}: k must be a whole number, 1 to latents = {self.latents}; got {self.k!r}")
+            raise BadInput(
+                f"{self.family}: k must be a whole number from 1 to latents = {self.latents}; got {self.k!r}"
+            )
 
     @property
     def wide(self) -> bool:
