@@ -179,12 +179,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return np.clip(self._decode(Z) * scaler.scale + scaler.shift, -most, most).astype(Z.dtype)
 
     def score_samples(self, X: ArrayLike) -> NDArray[Any]:
-        """How well each row is reconstructed: minus its mean squared error per element, in scaled units; (n,).
+        """How like the training rows each row is, (n,): minus its squared error per element, in scaled units, or minus
+        the score of a family that has its own (``svdd``).
 
         Higher is more normal, as in scikit-learn's outlier detectors.
         """
         check_is_fitted(self)
-        return -self._squares(self._scaled(self._rows(X))).mean(axis=1)
+        scaled = self._scaled(self._rows(X))
+        return -_in_blocks(self._model(scaled.dtype).score, scaled)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Explained variance about the training mean, in scaled units: 1 is perfect, 0 is as good as the mean.

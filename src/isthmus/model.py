@@ -85,8 +85,12 @@ class Model(nn.Module):
         """What the model makes of rows: ``decode(encode(x))``, unless its output has a way past the code (a skip)."""
         return self.decode(self.encode(x))
 
+    def score(self, x: Tensor) -> Tensor:
+        """How unlike the training rows each row is: by default its squared error per element. (B, *D) -> (B,)."""
+        return (self.reconstruct(x) - x).square().flatten(1).mean(1)
+
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
-        """The loss of a batch. Pure: reads buffers, writes nothing.
+        """The loss of a batch. Pure: reads buffers, writes nothing. With ``training`` off, that of the form that ships.
 
         ``x`` and ``target`` (B, *D): they differ when the input is corrupted, or something else is to be predicted;
         ``noise`` is what ``draw`` gave.

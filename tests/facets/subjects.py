@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from isthmus.facets.facet import Parts, Rows
+from isthmus.metrics.fidelity import row_errors
 
 Array = NDArray[np.float32]
 
@@ -28,6 +29,9 @@ class Linear:
 
     def encode_scaled(self, x: Array) -> Array:
         return ((x.reshape(len(x), -1) - self.mean) @ self.axes.T).astype(np.float32)
+
+    def score_scaled(self, x: Array) -> NDArray[np.float64]:
+        return row_errors(x, self.decode_scaled(self.encode_scaled(x)))
 
     def decode_scaled(self, z: Array) -> Array:
         return (z @ self.axes + self.mean).astype(np.float32).reshape(len(z), *self.shape)
@@ -54,6 +58,9 @@ class Fixed:
 
     def encode_scaled(self, x: Array) -> Array:
         return self.encoder(x)  # type: ignore[operator]
+
+    def score_scaled(self, x: Array) -> NDArray[np.float64]:
+        return row_errors(x, self.decode_scaled(self.encode_scaled(x)))
 
     def decode_scaled(self, z: Array) -> Array:
         return self.decoder(z)  # type: ignore[operator]

@@ -1,7 +1,8 @@
 """Anomaly: does the model notice rows that do not belong? It is trained on normal rows alone.
 
-A row's score is its squared reconstruction error per element. Rivals: isolation forest (Liu, Ting and Zhou 2008), the
-distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim 2000), and the residual of the family ``pca``.
+A row's score is its squared reconstruction error per element, unless its family has a score of its own. Rivals:
+isolation forest (Liu, Ting and Zhou 2008), the distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim
+2000), and the residual of the family ``pca``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Facet, Parts, Subject, row_error, validation_error
+from isthmus.facets.facet import Facet, Parts, Subject, validation_error
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import nearest
@@ -60,8 +61,8 @@ def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[s
 
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """Metrics of the squared error as a score; ``untrained_scorer`` is 1 if the model has learned nothing."""
-    found = grade(_label(parts), row_error(subject, parts.test.x), rounding(parts))
+    """Metrics of the model's score; ``untrained_scorer`` is 1 if the model has learned nothing."""
+    found = grade(_label(parts), subject.score_scaled(parts.test.x), rounding(parts))
     return found | ({} if learned(subject, parts) else {"untrained_scorer": 1.0})
 
 

@@ -50,6 +50,9 @@ class Coder(Protocol):
 class Subject(Coder, Protocol):
     """What a facet may ask of a fitted model that is to be measured."""
 
+    def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
+
     @property
     def trained(self) -> bool:
         """False if no step of its training was kept."""
@@ -80,6 +83,9 @@ class Candidate:
 
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.fitted.decode_scaled(z)
+
+    def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.fitted.score_scaled(x)
 
     @property
     def trained(self) -> bool:
@@ -123,7 +129,7 @@ def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def row_error(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Squared error per element of each scaled row, (n,): the raw scores behind reconstruction and anomaly."""
+    """Squared error per element of each scaled row, (n,): the raw scores behind reconstruction."""
     return row_errors(x, reconstruct(coder, x))
 
 

@@ -15,6 +15,7 @@ from isthmus.families.archetypal import Archetypal
 from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.betatc import BetaTC
 from isthmus.families.contractive import Contractive
+from isthmus.families.contractive_h import ContractiveH
 from isthmus.families.dip import DIP
 from isthmus.families.factor import Factor
 from isthmus.families.fsq import FSQ
@@ -23,29 +24,38 @@ from isthmus.families.gumbel import Gumbel
 from isthmus.families.infovae import InfoVAE
 from isthmus.families.jumprelu import JumpReLU
 from isthmus.families.kl import KL
+from isthmus.families.ksparse import KSparse
 from isthmus.families.l1 import L1
 from isthmus.families.lfq import LFQ
+from isthmus.families.masked import Masked
 from isthmus.families.matching import Matching
 from isthmus.families.matryoshka import Matryoshka
 from isthmus.families.panneal import PAnneal
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain
 from isthmus.families.rae import RAE
+from isthmus.families.rda import RDA
 from isthmus.families.rvq import RVQ
 from isthmus.families.sae import SAE
+from isthmus.families.svdd import SVDD
 from isthmus.families.topk import TopK
 from isthmus.families.transcoder import Transcoder
 from isthmus.families.vae import VAE
 from isthmus.families.vq import VQ
 from isthmus.families.wae import WAE
+from isthmus.families.wta import WTA
 from isthmus.model import Recipe
 
 FAMILIES: dict[str, Recipe] = {
     "plain": Plain(),
     "l1": L1(),
     "kl": KL(),
+    "ksparse": KSparse(),
+    "wta": WTA(),
     "contractive": Contractive(),
+    "contractive_h": ContractiveH(),
     "denoising": Plain(corruption="gaussian", corruption_level=0.3),
+    "masked": Masked(),
     "vae": VAE(),
     "betatc": BetaTC(),
     "factor": Factor(),
@@ -68,6 +78,8 @@ FAMILIES: dict[str, Recipe] = {
     "matching": Matching(),
     "archetypal": Archetypal(),
     "transcoder": Transcoder(),
+    "rda": RDA(),
+    "svdd": SVDD(),
     "pca": PCA(),
 }
 """Name -> default recipe, the families of a camp side by side. Take a copy with :func:`named`."""

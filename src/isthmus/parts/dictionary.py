@@ -101,7 +101,7 @@ class Dictionary(Mirror):
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         raw = self.raw(x)
-        z = self.train_gate(raw)
+        z = self.train_gate(raw) if self.training else self.gate(raw)
         terms = {"reconstruction": self.misfit(z, target), "auxiliary": self.revival(raw, z, target)}
         return Loss(terms | self.costs(raw, z, target), self.facts(z))
 

@@ -52,8 +52,12 @@ def contraction(z: Tensor, weight: Tensor, activation: str) -> Tensor:
     ----------
     Rifai, Vincent, Muller, Glorot and Bengio (2011), Contractive auto-encoders, ICML, equation 6.
     """
-    slope = z * (1 - z) if activation == "sigmoid" else 1 - z.square()
-    return (slope.square() @ weight.square().sum(1)).mean()
+    return (slope(z, activation).square() @ weight.square().sum(1)).mean()
+
+
+def slope(z: Tensor, activation: str) -> Tensor:
+    """The derivative of ``activation`` (sigmoid or tanh) where its value is ``z``; same shape."""
+    return z * (1 - z) if activation == "sigmoid" else 1 - z.square()
 
 
 def jacobian_norm(encode: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -72,7 +76,11 @@ def jacobian_norm_estimate(encode: Callable[[Tensor], Tensor], x: Tensor, noise:
 
     ``noise`` is standard normal and shaped like ``x`` (Hutchinson 1990).
     """
+    return pushed(encode, x, noise).square().sum() / len(x)
+
+
+def pushed(encode: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Tensor:
+    """The derivative of the code along a direction for each row, J v: (B, *D), (B, *D) -> (B, L)."""
     with warnings.catch_warnings():  # the first jvp of a process loads a part of torch that warns of torch itself
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
-        moved = torch.func.jvp(encode, (x,), (noise,))[1]
-    return moved.square().sum() / len(x)
+        return torch.func.jvp(encode, (x,), (direction,))[1]

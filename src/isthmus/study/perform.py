@@ -196,7 +196,7 @@ def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], cho
     if "reconstruction" in chosen:
         raw["row_error"] = row_error(fitted[chosen["reconstruction"]], test.x)
     if "anomaly" in chosen:
-        raw |= {"anomaly_score": row_error(fitted[chosen["anomaly"]], test.x), "anomaly_label": test.y}
+        raw |= {"anomaly_score": fitted[chosen["anomaly"]].score_scaled(test.x), "anomaly_label": test.y}
     _scores(folder, material, raw)
     if job.name.replicate == 0:
         (folder / "exhibits.safetensors").write_bytes(save(exhibits(fitted[first], test)))

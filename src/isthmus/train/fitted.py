@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
+from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed as hashed
 from isthmus.train.loop import Outcome, Task, Watch, initialise
@@ -98,6 +99,12 @@ class Fitted:
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """As :meth:`decode`, leaving the rows scaled."""
         return in_chunks(self.model.decode, z)
+
+    def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How unlike the training rows scaled rows are, (n,): the family's own score, or the error per element."""
+        if type(self.model).score is not Model.score:
+            return in_chunks(self.model.score, x).astype(np.float64)
+        return row_errors(x, in_chunks(self.model.reconstruct, x))
 
     def scaled(self, x: ArrayLike) -> NDArray[np.float32]:
         """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D)."""

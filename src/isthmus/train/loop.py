@@ -186,9 +186,11 @@ class _Runner:
 
     def validate(self) -> tuple[float, dict[str, float]]:
         """The objective at its final weights on clean validation rows, always with the same noise; and its terms."""
-        valid, target = self.task.valid, self.task.valid_target
+        valid, target, model = self.task.valid, self.task.valid_target, self.task.model
+        model.eval()  # what is judged is what ships, where a family trains in another form
         with torch.no_grad():
-            terms = self.task.model(valid, valid if target is None else target, self.noise).terms
+            terms = model(valid, valid if target is None else target, self.noise).terms
+        model.train()
         values = {name: float(terms[name]) for name in self.task.model.weights}
         return _weighted(self.task.model, values), values
 

@@ -1,0 +1,67 @@
+"""Masked autoencoder: rebuild the elements of a row that were hidden, from those that were not.
+
+Pathak, Krähenbühl, Donahue, Darrell and Efros (2016), Context encoders: feature learning by inpainting, CVPR; He, Chen,
+Xie, Li, Dollár and Girshick (2022), Masked autoencoders are scalable vision learners, CVPR.
+
+    min  E[ sum_i w_i * -log p(x_i | z) ] / D,   z = f(x with a random share of elements set to 0),
+    w_i = 1 where x_i was hidden, else visible
+
+``corruption`` "mask" hides elements too, but counts all errors alike. Where we deviate: single elements are hidden, not
+patches, and stay in the input as zeros; the others grow by 1 / (1 - share), so that whole rows can be encoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.parts import heads
+from isthmus.parts.mirror import Mirror
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Masked(Recipe):
+    """Rebuilds elements that were hidden from it, from those that were not."""
+
+    family: ClassVar[str] = "masked"
+    camp: ClassVar[str] = "classical"
+
+    share: float = knob(0.3, "Share of the elements of a row that are hidden.", search=Range(0.1, 0.8), stacks=True)
+    visible: float = knob(0.3, "Weight of the errors of elements that were not hidden; 0 counts none.", stacks=True)
+
+    def _check(self) -> None:
+        super()._check()
+        if not 0 <= self.share < 1:
+            raise BadInput(f"masked: share must be at least 0 and below 1; got {self.share!r}")
+        if not 0 <= self.visible <= 1:
+            raise BadInput(f"masked: visible must be 0 to 1; got {self.visible!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> MaskedModel:
+        return MaskedModel(self, shape, head)
+
+
+class MaskedModel(Mirror):
+    """Two terms: reconstruction (of what was hidden) and visible. Noise: (B, *D) uniform."""
+
+    share: Tensor
+
+    def __init__(self, recipe: Masked, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head)
+        self.weights |= {"visible": recipe.visible}
+        self.register_buffer("share", torch.tensor(float(recipe.share)), persistent=False)
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Tensor | None = None) -> Loss:
+        """Without noise nothing is hidden, and the whole row counts as what was to be rebuilt."""
+        hidden = torch.ones_like(x) if noise is None else (noise < self.share).to(x.dtype)
+        # What is left grows, so that the code of a whole row, which is what ships, is of the size that was trained.
+        seen = x if noise is None else x * (1 - hidden) / (1 - self.share)
+        cost = heads.nll(self.head, self.decoder(self.encode(seen)), target)
+        return Loss({"reconstruction": (cost * hidden).mean(), "visible": (cost * (1 - hidden)).mean()}, {})

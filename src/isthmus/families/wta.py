@@ -1,0 +1,58 @@
+"""Winner-take-all autoencoder.
+
+Makhzani and Frey (2015), Winner-take-all autoencoders, NIPS; the fully connected one.
+
+    min  E[ -log p(x | z) ] / D,   z_j = relu(f_j(x)) in the ``rate`` of a batch's rows where it is largest, else 0
+
+Lifetime sparsity: every unit passes in the same share of rows, so none is always on. The choice is made for each unit
+over the batch in training only; a row is encoded by the rectified code alone. Where we deviate: ties at the border all
+pass; trainings are stopped by what the rectified code makes of validation rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.parts.mirror import Mirror
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class WTA(Recipe):
+    """Every unit passes in the same small share of rows, those of a batch where it is strongest."""
+
+    family: ClassVar[str] = "wta"
+    camp: ClassVar[str] = "classical"
+
+    rate: float = knob(
+        0.2, "Share of a batch's rows in which a unit passes; at least one row.", search=Range(0.05, 0.6)
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        if not 0 < self.rate <= 1:
+            raise BadInput(f"wta: rate must be above 0 and at most 1; got {self.rate!r}")
+
+    def _build(self, shape: tuple[int, ...], head: str) -> WTAModel:
+        return WTAModel(self, shape, head)
+
+
+class WTAModel(Mirror):
+    """One term: reconstruction."""
+
+    def __init__(self, recipe: WTA, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head, code="relu")
+        self.rate = recipe.rate
+
+    def winners(self, z: Tensor) -> Tensor:
+        """Each unit's largest activations over the rows, the others 0: (B, L) -> (B, L)."""
+        border = z.topk(max(1, round(self.rate * len(z))), dim=0).values[-1]
+        return z * (z >= border)
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        z = self.encode(x)
+        return Loss({"reconstruction": self.misfit(self.winners(z) if self.training else z, target)}, {})
