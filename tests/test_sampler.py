@@ -1,0 +1,87 @@
+"""New rows: their density is that of the codes, or the prior; the same seed gives the same rows."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.errors import BadInput
+from isthmus.families import named
+from isthmus.sampler import Sampler
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    """Three tight clusters in four columns, a half, a third and a sixth of the rows."""
+    random = np.random.default_rng(0)
+    centres = np.array([[4.0, 0, 0, 1], [0, 4, 0, -1], [0, 0, 4, 0]])
+    kind = np.repeat([0, 1, 2], [300, 200, 100])
+    return centres[kind] + 0.1 * random.normal(size=(600, 4)), centres
+
+
+def near(rows, centres):
+    """Shares of rows within 1 of each centre."""
+    gaps = np.linalg.norm(rows[:, None] - centres, axis=2)
+    return [float((gaps[:, i] < 1).mean()) for i in range(len(centres))]
+
+
+def test_a_mixture_finds_the_clusters_that_one_normal_blurs(clusters):
+    x, centres = clusters
+    model = fit(named("pca").set_params(latents=3), x)
+    mixture, normal = (Sampler.fit(model, x, kind=kind, components=3).draw(3000) for kind in ("mixture", "normal"))
+    assert near(mixture, centres) == pytest.approx([1 / 2, 1 / 3, 1 / 6], abs=0.03)
+    assert sum(near(normal, centres)) < 0.3
+    assert normal.mean(0) == pytest.approx(x.mean(0), abs=0.15)
+    assert np.cov(normal.T) == pytest.approx(np.cov(x.T), abs=0.4)
+
+
+def test_the_same_seed_gives_the_same_rows(clusters):
+    x, _ = clusters
+    model = fit(named("pca").set_params(latents=2), x)
+    first, again = (Sampler.fit(model, x, seed=3).draw(20, seed=5) for _ in range(2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, Sampler.fit(model, x, seed=3).draw(20, seed=6))
+
+
+def test_the_prior_of_a_variational_family(clusters):
+    x, _ = clusters
+    model = fit(named("vae").set_params(latents=2), x, plan=Plan(steps=20))
+    codes = Sampler.fit(model, kind="prior").codes(4000, seed=1)
+    assert codes.mean(0) == pytest.approx([0, 0], abs=0.06)
+    assert np.cov(codes.T) == pytest.approx(np.eye(2), abs=0.08)
+    assert Sampler.fit(model, kind="prior").draw(7).shape == (7, 4)
+
+
+def test_constant_codes_and_few_rows_are_no_trouble():
+    x = np.ones((12, 5)) * np.arange(12)[:, None]
+    model = fit(named("pca").set_params(latents=3), x)  # one direction varies, two codes are always 0
+    drawn = Sampler.fit(model, x, components=50)
+    assert len(drawn.density.weights_) == 2
+    assert np.isfinite(drawn.draw(100)).all()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"kind": "cube"}, "kind must be mixture, normal or prior; got 'cube'"),
+        ({"kind": "prior"}, "pca has no prior to draw from: take kind mixture"),
+        ({"kind": "normal"}, "give the training rows"),
+        ({"components": 0}, "components must be a whole number"),
+    ],
+)
+def test_a_wrong_wish_is_one_line(clusters, how, words):
+    model = fit(named("pca").set_params(latents=2), clusters[0])
+    with pytest.raises(BadInput, match=words):
+        Sampler.fit(model, **how)
+    with pytest.raises(BadInput, match="number of rows to draw"):
+        Sampler.fit(model, clusters[0]).draw(0)
+
+
+def test_the_page_runs(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "sampling.md").read_text(encoding="utf-8")
+    for example in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(example, "sampling.md", "exec"), {})
+    assert capsys.readouterr().out
