@@ -25,7 +25,7 @@ from isthmus.testing import (
 )
 
 QUICK = [c for c in CHECKS if c not in (check_fields, check_overfits)]
-ALONE = {"pca", "matching", "archetypal", "transcoder"}  # fields of their own kind: varied in their own tests
+ALONE = {"pca", "matching", "archetypal", "transcoder", "cvae"}  # fields of their own kind: varied in their own tests
 TRAINED = [name for name in FAMILIES if name not in ALONE]
 VARIANTS = {
     "gaussian": ({}, (6,), "gaussian"),
@@ -59,6 +59,17 @@ SPECIAL = {
     "vae free bits": ("vae", {"free_bits": 0.1}),
     "vae unit scale": ("vae", {"scale": "unit", "head": "gaussian"}),
     "vae learned scale": ("vae", {"scale": "learned", "head": "gaussian"}),
+    "iwae of one draw": ("iwae", {"samples": 1, "head": "gaussian"}),
+    "flow of none": ("flow", {"flows": 0}),
+    "cvae of two columns": ("cvae", {"condition": 2, "latents": 5}),
+    "ksparse at once": ("ksparse", {"anneal": 0, "tied": False}),
+    "contractive_h deep": ("contractive_h", {"hidden": (5,), "activation": "tanh", "samples": 1}),
+    "rda of rows": ("rda", {"outliers": "l21"}),
+    "infovae rbf": ("infovae", {"kernel": "rbf"}),
+    "rae gradient": ("rae", {"regulariser": "gradient", "activation": "tanh", "hidden": (5,)}),
+    "rae spectral": ("rae", {"regulariser": "spectral"}),
+    "dip 2": ("dip", {"version": 2}),
+    "betatc weighted": ("betatc", {"estimator": "weighted"}),
     "vq learnt": ("vq", {"codebook": "gradient", "first": "kmeans", "estimator": "rotation", "least": 0.5}),
     "vq rotation": ("vq", {"estimator": "rotation"}),
     "rvq learnt": ("rvq", {"codebook": "gradient", "depth": 2}),

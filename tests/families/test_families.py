@@ -31,7 +31,11 @@ def test_denoising_is_plain_with_corruption():
     assert set(named("plain").space()) == set()
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
+FREE = [name for name in FAMILIES if name != "cvae"]
+"""All whose code may have any width: a condition is a part of the code and of the row."""
+
+
+@pytest.mark.parametrize("name", FREE)
 def test_ranges_are_accepted_at_both_ends(name):
     for latents in (1, 2, 3, 16):
         made = named(name).set_params(latents=latents)
@@ -118,7 +122,7 @@ def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
 
 
 @pytest.mark.parametrize("head", ["gaussian", "bernoulli"])
-@pytest.mark.parametrize("name", list(FAMILIES))
+@pytest.mark.parametrize("name", FREE)
 def test_one_row_constant_rows_and_one_column_stay_finite(name, head):
     for x in (torch.full((1, 1), 0.3), torch.zeros(5, 3), torch.ones(4, 2), torch.rand(1, 4)):
         for latents in (1, 2):

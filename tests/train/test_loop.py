@@ -64,10 +64,13 @@ TRAINED = [name for name in FAMILIES if name != "pca"]
 @pytest.mark.parametrize("change", [{}, {"clip": 0.01, "weight_decay": 0.1}])
 def test_the_engine_ends_where_a_loop_by_hand_ends(name, change):
     plan = Plan(**(SHORT.to_json() | {"check": 40} | change))
-    mine = task(clone(FAMILIES[name]), plan)
+    recipe = clone(FAMILIES[name])
+    if name == "wta":  # trained in the form by which it is judged, so that the last weights are the best
+        recipe.set_params(rate=1.0)
+    mine = task(recipe, plan)
     (outcome,) = train([mine])
     assert outcome.best_step == 40
-    reference = by_hand(clone(FAMILIES[name]), plan, 1).state_dict()
+    reference = by_hand(recipe, plan, 1).state_dict()
     for key, value in mine.model.state_dict().items():
         close = dict(zip(("rtol", "atol"), (slack(mine.model) * t for t in (2e-4, 2e-5)), strict=True))
         torch.testing.assert_close(value, reference[key], **close, msg=lambda m, k=key: f"{k}: {m}")

@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from isthmus.errors import BadInput
+from isthmus.families.aae import AAE
 from isthmus.families.archetypal import Archetypal
 from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.betatc import BetaTC
 from isthmus.families.contractive import Contractive
 from isthmus.families.contractive_h import ContractiveH
+from isthmus.families.cvae import CVAE
 from isthmus.families.dip import DIP
 from isthmus.families.factor import Factor
+from isthmus.families.flow import Flow
 from isthmus.families.fsq import FSQ
 from isthmus.families.gated import Gated
 from isthmus.families.gumbel import Gumbel
 from isthmus.families.infovae import InfoVAE
+from isthmus.families.iwae import IWAE
 from isthmus.families.jumprelu import JumpReLU
 from isthmus.families.kl import KL
 from isthmus.families.ksparse import KSparse
@@ -41,6 +45,7 @@ from isthmus.families.svdd import SVDD
 from isthmus.families.topk import TopK
 from isthmus.families.transcoder import Transcoder
 from isthmus.families.vae import VAE
+from isthmus.families.vamp import Vamp
 from isthmus.families.vq import VQ
 from isthmus.families.wae import WAE
 from isthmus.families.wta import WTA
@@ -63,6 +68,11 @@ FAMILIES: dict[str, Recipe] = {
     "infovae": InfoVAE(),
     "wae": WAE(),
     "rae": RAE(),
+    "iwae": IWAE(),
+    "vamp": Vamp(),
+    "flow": Flow(),
+    "aae": AAE(),
+    "cvae": CVAE(),
     "vq": VQ(),
     "rvq": RVQ(),
     "fsq": FSQ(),

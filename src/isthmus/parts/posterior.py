@@ -2,7 +2,8 @@
 
 The encoder gives mean and log variance of q(z | x) for each row; ``encode`` is the mean. A gaussian head has one
 variance for all elements, which is not 1 by default: with unit variance on data whose spread is far below 1 the
-divergence outweighs all that could be gained, and the posterior collapses (Rybkin, Daniilidis and Levine 2021).
+divergence outweighs all that could be gained, and the posterior collapses (Rybkin, Daniilidis and Levine 2021). The
+robust heads cost half a square near the centre as a gaussian's does, and are given a variance in the same way.
 """
 
 from __future__ import annotations
@@ -59,18 +60,20 @@ class Posterior(Mirror):
     shape : tuple of int
         ``*D``.
     head : {"gaussian", "bernoulli", "huber", "student"}
+    more : int, default 0
+        Further outputs of the encoder, beyond mean and log variance.
     """
 
     variance: Tensor
 
-    def __init__(self, recipe: Variational, shape: tuple[int, ...], head: str) -> None:
-        if head != "gaussian" and recipe.scale != "average":
+    def __init__(self, recipe: Variational, shape: tuple[int, ...], head: str, *, more: int = 0) -> None:
+        if head == "bernoulli" and recipe.scale != "average":
             raise BadInput(
-                f"{recipe.family}: scale {recipe.scale} is of the variance of a gaussian head; this one is {head}: "
+                f"{recipe.family}: scale {recipe.scale} is of the variance of a gaussian head; this one is bernoulli: "
                 "leave scale at average, or set head to gaussian"
             )
-        super().__init__(recipe, shape, head, outputs=2 * recipe.latents)
-        self.scale = recipe.scale if head == "gaussian" else "unit"
+        super().__init__(recipe, shape, head, outputs=2 * recipe.latents + more)
+        self.scale = "unit" if head == "bernoulli" else recipe.scale
         if self.scale == "average":
             self.register_buffer("variance", torch.ones(()))
         elif self.scale == "learned":
@@ -106,9 +109,14 @@ class Posterior(Mirror):
         """-log p(target | z) per element, mean over rows, up to a constant; and what was seen of the squared error."""
         error = self.misfit(z, target)
         if self.scale == "average":
-            seen = {"square": 2 * error.detach() * len(z), "rows": error.new_full((), len(z))}
-            return error / self.variance + 0.5 * torch.log(self.variance), seen
+            return error / self.variance + 0.5 * torch.log(self.variance), self.facts(error, len(z))
         return self.scaled(error), {}
+
+    def facts(self, error: Tensor, rows: int) -> dict[str, Tensor]:
+        """What ``absorb`` wants: the summed squared error of a batch whose mean unit-variance error is given."""
+        if self.scale != "average":
+            return {}
+        return {"square": 2 * error.detach() * rows, "rows": error.new_full((), rows)}
 
     def scaled(self, error: Tensor) -> Tensor:
         """-log p per element from the head's unit-variance one, up to a constant; same shape."""
@@ -117,9 +125,9 @@ class Posterior(Mirror):
         log_variance = torch.log(self.variance) if self.scale == "average" else self.log_variance.clamp(min=LEAST)
         return error * torch.exp(-log_variance) + 0.5 * log_variance
 
-    def row_likelihood(self, z: Tensor, target: Tensor) -> Tensor:
-        """-log p(target | z) of each row, over D, up to a constant: (B, L), (B, *D) -> (B,)."""
-        return self.scaled(heads.nll(self.head, self.decoder(z), target).flatten(1).mean(1))
+    def row_misfit(self, z: Tensor, target: Tensor) -> Tensor:
+        """The head's unit-variance error of each row per element: (B, L), (B, *D) -> (B,)."""
+        return heads.nll(self.head, self.decoder(z), target).flatten(1).mean(1)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

@@ -1,0 +1,97 @@
+"""Conditional variational autoencoder.
+
+Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models, NIPS.
+
+    min  E[ -log p(x | z, y) + beta * KL(q(z | x, y) || N(0, I)) ] / D,   a row is (x, y)
+
+The last ``condition`` columns of a row are the condition y: classes as zeros and ones, say. Encoder and decoder see it,
+so the code need not say it. A code is (z, y), its last elements the condition itself: to draw rows of one kind, set
+them. Where we deviate: the prior does not depend on y; D counts the columns of y too, whose error is always 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadInput
+from isthmus.families.vae import VAE, VAEModel
+from isthmus.model import knob
+from isthmus.parts import heads
+
+KEPT = 256  # conditions that the prior draws from
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CVAE(VAE):
+    """A variational code beside a given condition: rows can be drawn of the kind that is asked for."""
+
+    family: ClassVar[str] = "cvae"
+    wants: ClassVar[str] = "a condition among the columns of each row"
+
+    condition: int = knob(1, "Columns at the end of a row that are the condition; code elements likewise.")
+
+    def _check(self) -> None:
+        super()._check()
+        if not isinstance(self.condition, int) or not 1 <= self.condition < self.latents:
+            raise BadInput(
+                f"cvae: condition must be a whole number from 1 to latents - 1 = {self.latents - 1}, for it is part of "
+                f"the code; got {self.condition!r}"
+            )
+
+    def _build(self, shape: tuple[int, ...], head: str) -> CVAEModel:
+        if len(shape) != 1 or shape[0] <= self.condition:
+            raise BadInput(
+                f"cvae: rows must be tables of more columns than condition = {self.condition}; got shape {shape}"
+            )
+        return CVAEModel(self, shape, head)
+
+
+class CVAEModel(VAEModel):
+    """Two terms: reconstruction (of the columns that are not the condition) and kl. Noise: (B, L - condition).
+
+    Remembered besides: conditions of training rows, which the prior draws from.
+    """
+
+    mask: Tensor
+    conditions: Tensor
+
+    def __init__(self, recipe: CVAE, shape: tuple[int, ...], head: str) -> None:
+        super().__init__(recipe, shape, head)
+        self.condition = recipe.condition
+        self.free = recipe.latents - recipe.condition
+        self.register_buffer("mask", (torch.arange(self.size) < self.size - recipe.condition).float(), persistent=False)
+        self.register_buffer("conditions", torch.zeros((KEPT, recipe.condition)))
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x, y), both (B, L - condition)."""
+        mean, log_variance = super().posterior(x)
+        return mean[:, : self.free], log_variance[:, : self.free]
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Any:
+        return super().draw(x, generator)[:, : self.free]
+
+    def prior(self, n: int, generator: torch.Generator) -> Tensor:
+        """Codes beside conditions of training rows, (n, L)."""
+        which = torch.randint(len(self.conditions), (n,), generator=generator)
+        return torch.cat([super().prior(n, generator)[:, : self.free], self.conditions[which]], dim=1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(posterior's mean, condition): (B, D) -> (B, L)."""
+        return torch.cat([self.posterior(x)[0], x[:, -self.condition :]], dim=1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(rebuilt columns, condition): (B, L) -> (B, D)."""
+        return torch.cat([super().decode(z)[:, : -self.condition], z[:, -self.condition :]], dim=1)
+
+    def misfit(self, z: Tensor, target: Tensor) -> Tensor:
+        raw = self.decoder(torch.cat([z, target[:, -self.condition :]], dim=1))
+        return (heads.nll(self.head, raw, target) * self.mask).mean()
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        super().start(x)
+        self.conditions.copy_(x[torch.linspace(0, len(x) - 1, KEPT, device=x.device).long(), -self.condition :])

@@ -1,0 +1,144 @@
+"""iwae, vamp, cvae, flow, aae."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.func import jacrev
+
+from isthmus.errors import BadInput
+from isthmus.families.aae import AAE
+from isthmus.families.cvae import CVAE
+from isthmus.families.flow import Flow, planar
+from isthmus.families.iwae import IWAE
+from isthmus.families.plain import Plain
+from isthmus.families.vae import VAE
+from isthmus.families.vamp import Vamp
+from isthmus.parts import divergences
+from isthmus.testing import made, noise, rows, train
+
+X = rows((8,), 64)
+
+
+@pytest.mark.parametrize("head", ["bernoulli", "gaussian"])
+def test_iwae_of_one_draw_is_the_vae_whose_divergence_is_of_that_draw(head):
+    ours, vae = made(IWAE(latents=3, samples=1), X, head).double(), made(VAE(latents=3), X, head).double()
+    x = X.double()
+    drawn = noise(ours, x)
+    mean, log_variance = vae.posterior(x)
+    posterior = Normal(mean, (0.5 * log_variance).exp())
+    z = posterior.mean + posterior.stddev * drawn[:, 0]
+    kl = (posterior.log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(1).mean() / 8
+    want = vae(x, x, drawn[:, 0]).terms["reconstruction"] + kl
+    torch.testing.assert_close(ours(x, x, drawn).terms["reconstruction"], want)
+
+
+def test_iwae_of_many_draws_is_the_mean_of_their_weights():
+    model = made(IWAE(latents=3, samples=7), X, "bernoulli").double()
+    x = X.double()
+    drawn = noise(model, x)
+    log_weights, _ = model.log_weights(x, x, drawn)
+    want = -log_weights.exp().mean(1).log().mean() / 8
+    torch.testing.assert_close(model(x, x, drawn).terms["reconstruction"], want)
+    more = made(IWAE(latents=3, samples=200), X, "bernoulli").double()
+    assert more(x, x, noise(more, x)).terms["reconstruction"] < want
+
+
+def test_iwae_beta_stands_inside():
+    one, other = (made(IWAE(latents=3, beta=b), X, "bernoulli") for b in (1.0, 0.0))
+    drawn = noise(one, X)
+    mean, log_variance = (t.unsqueeze(1) for t in one.posterior(X))
+    gap = one.log_weights(X, X, drawn)[0] - other.log_weights(X, X, drawn)[0]
+    z = mean + torch.exp(0.5 * log_variance) * drawn
+    want = (Normal(0.0, 1.0).log_prob(z) - Normal(mean, torch.exp(0.5 * log_variance)).log_prob(z)).sum(2)
+    torch.testing.assert_close(gap, want, rtol=1e-4, atol=1e-4)
+    with pytest.raises(BadInput, match="leave warmup at 0"):
+        IWAE(warmup=5).build((4,), "gaussian")
+
+
+def test_vamp_prior_is_the_mixture_of_its_pseudo_rows():
+    model = made(Vamp(latents=3, components=4), X, "bernoulli")
+    torch.testing.assert_close(model.pseudo.data, X[[0, 21, 42, 63]])
+    mean, log_variance = model.posterior(model.pseudo)
+    mixture = MixtureSameFamily(Categorical(torch.ones(4)), Independent(Normal(mean, (0.5 * log_variance).exp()), 1))
+    z = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.log_prior(z), mixture.log_prob(z))
+    drawn = model.prior(4000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.mean(0), mixture.mean.detach(), rtol=0, atol=0.05)
+    mean, log_variance = model.posterior(X)
+    z = mean.detach()
+    want = (Normal(mean, (0.5 * log_variance).exp()).log_prob(z).sum(1) - mixture.log_prob(z)).mean() / 8
+    torch.testing.assert_close(model(X, X).terms["kl"], want)
+
+
+def conditioned(n=200):
+    """Rows of two kinds, the last column says which; the first columns differ by 0.5 between the kinds."""
+    x = rows((6,), n) * 0.4
+    kind = (torch.arange(n) % 2).float().unsqueeze(1)
+    return torch.cat([x + 0.5 * kind, kind], dim=1)
+
+
+def test_cvae_decodes_what_the_condition_says():
+    x = conditioned()
+    model = made(CVAE(latents=4, condition=1, hidden=(16,)), x, "bernoulli")
+    train(model, x, steps=400, rate=0.01)
+    z = model.encode(x)
+    assert torch.equal(z[:, -1], x[:, -1])
+    assert torch.equal(model.decode(z)[:, -1], x[:, -1])
+    turned = z.clone()
+    turned[:, -1] = 1 - turned[:, -1]
+    step = (model.decode(turned) - model.decode(z))[:, :-1].mean(1) * (1 - 2 * x[:, -1])
+    assert step.mean().item() == pytest.approx(0.5, abs=0.15)
+    drawn = model.prior(500, torch.Generator().manual_seed(0))
+    assert drawn.shape == (500, 4)
+    assert drawn[:, -1].mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+def test_cvae_does_not_pay_for_the_condition():
+    x = conditioned(50)
+    model = made(CVAE(latents=3, condition=1), x, "gaussian")
+    square = 0.5 * (model.decode(model.encode(x)) - x)[:, :-1].square().sum(1).mean() / 7
+    want = square / model.variance + 0.5 * model.variance.log()
+    torch.testing.assert_close(model(x, x).terms["reconstruction"], want)
+    for shape, fields in (((3, 3), {}), ((2,), {"condition": 2, "latents": 4}), ((9,), {"latents": 1})):
+        with pytest.raises(BadInput, match="cvae: "):
+            CVAE(**fields).build(shape, "gaussian")
+
+
+def test_a_planar_flow_and_its_log_determinant():
+    generator = torch.Generator().manual_seed(0)
+    z, u, w = (torch.randn(5, 3, generator=generator, dtype=torch.float64) for _ in range(3))
+    b = torch.randn(5, 1, generator=generator, dtype=torch.float64)
+    found = planar(z, -5 * u.sign() * w.abs(), w, b)[1]  # u that would fold space without the constraint
+    for i in range(5):
+        one = [t[i : i + 1] for t in (-5 * u.sign() * w.abs(), w, b)]
+        jacobian = jacrev(lambda c, one=one: planar(c.unsqueeze(0), *one)[0][0])(z[i])
+        assert torch.linalg.det(jacobian) > 0
+        torch.testing.assert_close(found[i], torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-5, atol=1e-6)
+
+
+def test_flows_of_none_are_the_vae_and_flows_add_their_stretch():
+    none, vae = made(Flow(latents=3, flows=0), X, "bernoulli"), made(VAE(latents=3), X, "bernoulli")
+    drawn = noise(none, X)
+    assert torch.equal(none(X, X, drawn).terms["reconstruction"], vae(X, X, drawn).terms["reconstruction"])
+    kl = [none(X, X, noise(none, X, i)).terms["kl"].item() for i in range(300)]
+    assert sum(kl) / 300 == pytest.approx(vae(X, X).terms["kl"].item(), rel=0.02)
+    model = made(Flow(latents=3, flows=2), X, "bernoulli")
+    mean, log_variance, flows = model.split(X)
+    first = mean + torch.exp(0.5 * log_variance) * drawn
+    z, stretch = model.bent(first, flows)
+    paid = Normal(mean, torch.exp(0.5 * log_variance)).log_prob(first).sum(1) - stretch
+    want = (paid - Normal(0.0, 1.0).log_prob(z).sum(1)).mean() / 8
+    torch.testing.assert_close(model(X, X, drawn).terms["kl"], want, rtol=1e-4, atol=1e-5)
+
+
+def test_aae_codes_come_to_pass_for_draws_of_the_prior():
+    x, gaps = rows((8,), 256), []
+    prior = torch.randn(256, 2, generator=torch.Generator().manual_seed(1))
+    for recipe in (Plain(latents=2), AAE(latents=2)):
+        model = made(recipe, x, "bernoulli")
+        losses = train(model, x, steps=500, rate=0.01)
+        assert all(math.isfinite(loss) for loss in losses)
+        gaps.append(divergences.mmd(model.encode(x), prior, "imq").item())
+    assert gaps[1] < 0.2 * gaps[0]
