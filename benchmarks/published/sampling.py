@@ -1,8 +1,8 @@
 """A density fitted to codes closes the sampling gap of a deterministic autoencoder.
 
 Ghosh, Sajjadi, Vergari, Black and Schölkopf (2020), From variational to deterministic autoencoders, ICLR, table 1,
-MNIST: a plain autoencoder whose codes are drawn from one normal distribution samples badly (FID 58.73), from a mixture of ten
-better than a variational one (10.66 against 19.21).
+MNIST: a plain autoencoder whose codes are drawn from one normal distribution samples badly (FID 58.73), from a mixture
+of ten better than a variational one (10.66 against 19.21).
 
 The distance here is the Fréchet distance of test images and samples in the space of a small classifier's last hidden
 layer, trained on the training images. It is not FID, which needs a network that is not ours; orders are compared, not
