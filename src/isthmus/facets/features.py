@@ -1,4 +1,4 @@
-"""Features: how much the code tells a simple classifier. Rivals: the raw columns, and the family ``pca``."""
+"""Features: how much the code tells a simple classifier. Rivals: raw columns, marginalised denoising, and ``pca``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject
+from isthmus.facets.rivals import marginalised_denoising
 from isthmus.metrics.probes import knn_accuracy, probe_accuracy, with_few
 from isthmus.seeds import seed as hashed
 
@@ -34,6 +35,13 @@ def raw(parts: Parts) -> dict[str, float]:
     """The same of the scaled columns themselves, without any model."""
     train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
     return accuracies(_flat(train), _labels(train), _flat(test), _labels(test), parts.seed)
+
+
+def denoised(parts: Parts) -> dict[str, float]:
+    """The same of the features of marginalised denoising, as many as there are columns."""
+    train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
+    codes = marginalised_denoising(_flat(train), _flat(test))
+    return accuracies(codes[0], _labels(train), codes[1], _labels(test), parts.seed)
 
 
 def accuracies(
@@ -83,5 +91,5 @@ FEATURES = Facet(
     sees="rows of the training and validation splits with their labels",
     criterion=criterion,
     measure=measure,
-    rivals={"raw": raw},
+    rivals={"raw": raw, "marginalised denoising": denoised},
 )

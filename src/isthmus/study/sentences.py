@@ -136,6 +136,8 @@ TITLES: dict[str, dict[str, str]] = {
         "features": "特征质量",
         "anomaly": "异常检测",
         "cost": "代价",
+        "sparse coding": "稀疏编码",
+        "marginalised denoising": "边缘化去噪",
         "plain": "普通自编码器",
         "denoising": "去噪自编码器",
         "l1": "L1 稀疏自编码器",

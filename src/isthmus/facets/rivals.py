@@ -1,0 +1,92 @@
+"""Rivals that need more than a line: what serves an autoencoder's purpose in closed or convex form."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.facets.facet import Parts
+
+Array = NDArray[np.float32]
+
+PENALTY = 0.1
+"""Of sparse coding, in scaled units: what a unit of L1 norm costs against half a squared error."""
+NOISE = 0.5
+"""Of marginalised denoising: the probability that an element is set to zero."""
+
+
+class Sparse(NamedTuple):
+    """Sparse coding of the test rows."""
+
+    codes: Array
+    """(n, L)."""
+    rebuilt: Array
+    """(n, *D), in scaled units."""
+
+
+def sparse_coding(parts: Parts) -> Sparse:
+    """A dictionary with as many atoms as codes have elements, learnt on the training rows; test rows in its terms.
+
+    No encoder: the code of a row is the minimum of half the squared error plus ``PENALTY`` times its L1 norm (Olshausen
+    and Field 1997), found anew for each row. Learning is scikit-learn's (Mairal, Bach, Ponce and Sapiro 2009).
+    """
+    from sklearn.decomposition import MiniBatchDictionaryLearning
+    from sklearn.exceptions import ConvergenceWarning
+
+    train, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (parts.train, parts.test))
+    mean = train.mean(axis=0)
+    learner = MiniBatchDictionaryLearning(
+        n_components=parts.latents,
+        alpha=PENALTY,
+        batch_size=min(256, len(train)),
+        max_iter=8,
+        fit_algorithm="cd",
+        transform_algorithm="lasso_cd",
+        transform_alpha=PENALTY,
+        random_state=parts.seed % 2**32,
+        n_jobs=1,
+    )
+    with warnings.catch_warnings():  # coordinates that have all but settled are settled enough
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        codes = learner.fit(train - mean).transform(test - mean)
+    rebuilt = codes @ learner.components_ + mean
+    return Sparse(codes.astype(np.float32), rebuilt.astype(np.float32).reshape(parts.test.x.shape))
+
+
+def marginalised_denoising(train: Array, *others: Array) -> list[Array]:
+    """Features tanh(W x) of rows, where W undoes zeroed elements best on average over all ways to zero them.
+
+    W = E[x x~'] E[x~ x~']^-1 in closed form, with a constant element that is never zeroed (Chen, Xu, Weinberger and Sha
+    2012, Marginalized denoising autoencoders for domain adaptation, ICML; one layer). As many features as columns.
+
+    Parameters
+    ----------
+    train, *others : arrays (n, D), (m, D), ...
+        W is of the rows ``train``.
+
+    Returns
+    -------
+    list of arrays
+        Features of all of them, in their order.
+    """
+    weight = denoiser(train)
+    return [np.tanh(_with_one(x) @ weight.T).astype(np.float32) for x in (train, *others)]
+
+
+def denoiser(train: Array) -> NDArray[np.float64]:
+    """W of :func:`marginalised_denoising`, (D, D + 1): the last column goes with the constant."""
+    x = _with_one(train)
+    scatter = x.T @ x
+    kept = np.append(np.full(train.shape[1], 1 - NOISE), 1.0)  # the probability that an element is there
+    both = scatter * np.outer(kept, kept)
+    np.fill_diagonal(both, kept * np.diag(scatter))
+    cross = scatter[:-1] * kept
+    ridge = 1e-5 * max(float(np.trace(both)) / len(both), np.finfo(np.float64).tiny)
+    return np.linalg.solve(both + ridge * np.eye(len(both)), cross.T).T
+
+
+def _with_one(x: Array) -> NDArray[np.float64]:
+    return np.append(x.astype(np.float64), np.ones((len(x), 1)), axis=1)
