@@ -269,14 +269,14 @@ def test_an_interrupted_study_keeps_its_runs_and_continues(
     assert out == ""
     kept = {path.name: (path / "record.json").read_bytes() for path in runs.glob("[0-9a-f]*")}
     assert kept
-    assert one_line(err) == f"isthmus: stopped; {len(kept)} of 8 runs are kept; the same command continues\n"
+    assert one_line(err) == f"isthmus: stopped; {len(kept)} of 12 runs are kept; the same command continues\n"
     until = time.monotonic() + 10
     while _alive(ran.pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not _alive(ran.pid), "a worker outlived its study"
     code, out, err = shell(*study, "--json", "--jobs", "1")
     assert (code, err) == (0, "")
-    assert json.loads(out)["runs"] == {"total": 8, "done": 8, "failed": 0, "diverged": 0}
+    assert json.loads(out)["runs"] == {"total": 12, "done": 12, "failed": 0, "diverged": 0}
     assert {name: (runs / name / "record.json").read_bytes() for name in kept} == kept
 
 

@@ -36,7 +36,9 @@ def main() -> None:
     raw = wrong(x, y, test.x, test.y)
     found = {}
     for k in PUBLISHED:
-        recipe = named("ksparse").set_params(latents=1000, k=k, first=200, anneal=given.steps // 2, alpha=2.0)
+        recipe = named("ksparse").set_params(
+            latents=1000, k=k, tied=True, first=200, anneal=given.steps // 2, alpha=2.0
+        )
         plan = Plan(steps=given.steps, batch=128, learning_rate=1e-3, schedule="cosine", check=given.steps)
         fitted = fit(recipe, x, valid=train.x[50000:51000], plan=plan, seed=given.seed, scale="none")
         found[k] = wrong(fitted.encode(x), y, fitted.encode(test.x), test.y)

@@ -15,7 +15,7 @@ from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
 NETWORKS = {"linear": (), "conv1d": (4,), "conv2d": (4, 6), "vit": (8,), "mine": ()}
-NEEDS_A_DICTIONARY = {"l1"}
+NEEDS_A_DICTIONARY = {"l1", "batchtopk", "matryoshka", "sae", "panneal", "gated", "jumprelu"}
 X = rows((6, 5), 60)
 
 
@@ -38,6 +38,10 @@ def test_trains_or_refuses(name, network, mine):
         with pytest.raises(BadInput, match=r"a registered .* this family needs") as refused:
             recipe.build((6, 5), "gaussian")
         assert "\n" not in str(refused.value)
+        return
+    if name == "svdd":
+        with pytest.raises(BadInput, match="its encoder has hidden layers and no biases: backbone must be mlp"):
+            recipe.build((6, 5), "gaussian")
         return
     fitted = fit(recipe, X.numpy(), plan=Plan(steps=20, batch=16, check=20))
     assert fitted.outcome.status in {"cut", "converged", "closed form"}

@@ -7,7 +7,7 @@ Makhzani and Frey (2014), k-sparse autoencoders, ICLR.
 A linear code of which only the k largest elements pass; no penalty, no rectifier. With a small k from the start many
 units never win and die, so k falls linearly from ``first`` to its end over ``anneal`` steps. A row may be encoded with
 ``alpha`` times as many elements as it was trained with. Where we deviate: k falls with the steps, not with the epochs;
-a bernoulli head for data in [0, 1].
+the decoder is not tied to the encoder by default.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class KSparse(Recipe):
     first: int | None = knob(None, "Code elements that pass at the start; null: the whole code.")
     anneal: int = knob(500, "Optimiser steps over which the number of elements that pass falls.", stacks=True)
     alpha: float = knob(1.0, "How many times k elements pass at inference; the paper takes 1 to 3.")
-    tied: bool = knob(True, "Whether the decoder uses the encoder's weights, transposed.")
+    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")
 
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""
