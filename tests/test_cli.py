@@ -304,7 +304,7 @@ def plan(shell: Shell, *arguments: str) -> dict[str, Any]:
     [
         (["--families", "pca,topk"], {"families": ["pca", "topk"], "trainings": 5 + 30}),
         (["--facets", "cost,sparsity"], {"facets": ["sparsity", "cost"]}),
-        (["--replicates", "3"], {"replicates": 3, "runs": 3}),
+        (["--replicates", "3"], {"replicates": 3, "runs": 6}),
         (["--families", "vae", "--configs", "2"], {"configs": 2, "trainings": 5 * 2 + 5}),
         (["--steps", "70"], {"steps": 70}),
         (["--latents", "3"], {"latents": 3}),
@@ -355,7 +355,7 @@ def test_dry_run_for_people(shell: Shell, tmp_path: Path) -> None:
     code, out, err = shell(*[one for one in PLAN if one != "--json"])
     assert (code, err) == (0, "")
     assert "150 rows of 4 columns, 3 classes" in out
-    assert "5, 0 of them done; 5 trainings" in out
+    assert "10, 0 of them done; 5 trainings" in out
     assert re.search(r"time +at most about \d", out)
     assert list(tmp_path.iterdir()) == []
 
@@ -379,7 +379,7 @@ def test_json_is_one_object_and_the_same_answer(shell: Shell) -> None:
     code, out, err = shell(*QUICK, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert found["runs"] == {"total": 4, "done": 4, "failed": 0, "diverged": 0}
+    assert found["runs"] == {"total": 6, "done": 6, "failed": 0, "diverged": 0}
     assert found["complete"] is True
     study = Study("isthmus-iris")
     assert found["verdict"]["reconstruction"]["means"] == study.verdict()["reconstruction"].means
@@ -407,7 +407,7 @@ def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pyte
     code, out, err = shell(*QUICK)
     assert code == ends.PARTLY
     assert out.startswith("Reconstruction\n")
-    expected = "1 of 4 runs failed, first plain in replicate 2: ZeroDivisionError: planted; the same command tries"
+    expected = "1 of 6 runs failed, first plain in replicate 2: ZeroDivisionError: planted; the same command tries"
     assert expected in one_line(err)
     monkeypatch.setattr(studies, "perform", real)
     code, _, err = shell(*QUICK)
@@ -418,14 +418,14 @@ def test_quiet_in_a_pipe_talkative_on_a_terminal(screen: Callable[..., tuple[int
     code, seen = screen(*QUICK, "--out", "one")
     assert code == 0
     assert "150 rows of 4 columns" in seen
-    assert re.search(r"\d/4 runs", seen)
+    assert re.search(r"\d/6 runs", seen)
     code, again = screen(*QUICK, "--out", "one")
     assert code == 0
-    assert "4 of 4 runs are kept from before" in again
+    assert "6 of 6 runs are kept from before" in again
     code, seen = screen(*QUICK, "--quiet", "--out", "two")
     assert code == 0
     assert "150 rows of 4 columns" not in seen
-    assert not re.search(r"\d/4 runs", seen)
+    assert not re.search(r"\d/6 runs", seen)
     assert seen.startswith("Reconstruction")
 
 
@@ -549,7 +549,7 @@ def test_report_draws_again(shell: Shell) -> None:
     gone.rename("gone")
     code, _, err = shell("report", "isthmus-iris")
     assert code == 0
-    assert "3 of 4 runs are done" in one_line(err)
+    assert "5 of 6 runs are done" in one_line(err)
 
 
 # ---------------------------------------------------------------------------------------------------------- appearance

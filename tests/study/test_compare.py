@@ -218,7 +218,7 @@ def test_a_diverged_family_is_marked_and_has_no_score(tmp_path):
     assert "NaN" not in "".join(p.read_text() for p in study.folder.rglob("*.json"))
     verdict = study.verdict()["reconstruction"]
     assert verdict.excluded == {"plain": "training diverged in 2 of 2 replicates"}
-    assert (verdict.kind, verdict.leader) == ("no evidence", "pca")
+    assert (verdict.outcome, verdict.autoencoder, verdict.leader) == ("no contest", None, "pca")
 
 
 def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
