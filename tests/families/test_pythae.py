@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from isthmus.families.betatc import BetaTC
+from isthmus.families.iwae import IWAE
 from isthmus.families.rae import RAE
 from isthmus.families.vae import VAE
 from isthmus.families.vq import VQ
@@ -46,6 +47,19 @@ def test_vae(loss, head):
     scale = "average" if head == "bernoulli" else "unit"  # pythae's gaussian has unit variance
     ours = terms(loaded(VAE(latents=LATENTS, scale=scale), head), GIVEN["noise"])
     assert [ours["reconstruction"], ours["kl"]] == pytest.approx(theirs(f"vae {loss}", "recon_loss", "reg_loss"))
+
+
+@pytest.mark.parametrize(("loss", "head"), [("bce", "bernoulli"), ("mse", "gaussian")])
+def test_iwae(loss, head):
+    """The draws' weights agree. pythae then averages them by themselves, held fixed, which has the bound's gradient but
+    not its value; ours is the bound."""
+    scale = "average" if head == "bernoulli" else "unit"
+    model = loaded(IWAE(latents=LATENTS, samples=GIVEN["many"].shape[1], scale=scale), head)
+    weights, error = model.log_weights(GIVEN["x"], GIVEN["x"], GIVEN["many"])
+    value = -(weights.softmax(1) * weights).sum(1).mean().item()
+    assert [WIDTH * error.item(), value] == pytest.approx(theirs(f"iwae {loss}", "recon_loss", "loss"))
+    bound = -(weights.exp().mean(1).log()).mean().item()
+    assert terms(model, GIVEN["many"])["reconstruction"] == pytest.approx(bound)
 
 
 def test_betatc():
