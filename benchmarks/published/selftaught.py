@@ -18,7 +18,8 @@ from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
 SHORTENED = (
-    "Adam on batches of 500 rather than 400 iterations of L-BFGS on all rows; linear outputs; decoupled weight decay."
+    "Adam on batches of 500 rather than 400 iterations of L-BFGS on all rows; cross-entropy rather than squared error; "
+    "weight decay is decoupled, so that its 2.0 is not the exercise's 3e-3."
 )
 
 
@@ -30,15 +31,15 @@ def accuracy(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.
 def main() -> None:
     """Train once, classify twice."""
     parser = options(__doc__)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=6000)
     given = parser.parse_args()
     digits, _ = mnist(given.data)
     unlabelled = digits.x[digits.y >= 5]
     x, y = digits.x[digits.y <= 4], digits.y[digits.y <= 4]
     order = np.random.default_rng(given.seed).permutation(len(x))
     train, test = order[: len(x) // 2], order[len(x) // 2 :]
-    recipe = named("kl").set_params(latents=200, target=0.1, strength=3.0, head="gaussian")
-    plan = Plan(steps=given.steps, batch=500, learning_rate=3e-3, schedule="cosine", weight_decay=3e-3)
+    recipe = named("kl").set_params(latents=200, target=0.1, strength=3.0, head="bernoulli")
+    plan = Plan(steps=given.steps, batch=500, learning_rate=3e-3, schedule="cosine", weight_decay=2.0)
     fitted = fit(recipe, unlabelled, plan=plan, seed=given.seed, scale="none")
     code = fitted.encode(x)
     raw, learned = (accuracy(z[train], y[train], z[test], y[test]) for z in (x, code))
