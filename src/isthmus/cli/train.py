@@ -140,14 +140,14 @@ def value(text: str, *, listed: bool = False) -> Any:
 def measure(fitted: Fitted, rows: Dataset, parts: Split, seed: int) -> dict[str, float]:
     """Every metric of the facets that look at a model trained on all rows, on the test rows."""
     from isthmus.facets import FACETS
-    from isthmus.facets.facet import Candidate, Parts, Rows
+    from isthmus.facets.facet import Candidate, Parts, Rows, numbers
     from isthmus.ship.artefact import artefact_bytes
 
     views = [Rows(fitted.scaler.apply(rows.x[n]), None if rows.y is None else rows.y[n]) for n in parts]
     seen = Parts(views[0], views[1], views[2], seed=seed, latents=fitted.recipe.latents)
     subject = Candidate(fitted, artefact_bytes(fitted))
     asked = [f for f in FACETS.values() if f.view == "all" and (not f.labels or len(rows.classes) > 1)]
-    return {name: number for facet in asked for name, number in facet.measure(subject, seen).items()}
+    return {name: number for facet in asked for name, number in numbers(facet.measure(subject, seen)).items()}
 
 
 def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder: Path, held: int) -> None:

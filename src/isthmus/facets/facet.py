@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from isthmus.metrics.fidelity import mse, row_errors
 
 if TYPE_CHECKING:
+    from isthmus.model import Model
     from isthmus.train.fitted import Fitted
 
 
@@ -37,6 +38,17 @@ class Parts(NamedTuple):
     """Width of the code, matched over the families."""
 
 
+class Curve(NamedTuple):
+    """How one number moves along an axis; the report draws it, its texts name the axes."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+Found = Mapping[str, float | Curve]
+"""What a measurement gives: metrics by name, and curves by name."""
+
+
 class Coder(Protocol):
     """What a criterion may ask of a model: rows in, codes out, and back, all in scaled units."""
 
@@ -52,6 +64,13 @@ class Subject(Coder, Protocol):
 
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
+
+    def again(self, parts: Parts, seed: int) -> Subject:
+        """The same recipe and plan, trained anew on ``parts`` from another seed."""
+
+    @property
+    def model(self) -> Model:
+        """The trained network, for facets that follow gradients through it."""
 
     @property
     def trained(self) -> bool:
@@ -87,6 +106,16 @@ class Candidate:
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.fitted.score_scaled(x)
 
+    def again(self, parts: Parts, seed: int) -> Candidate:
+        from isthmus.train.fitted import fit_many
+
+        one, rows = self.fitted, (parts.train.x, parts.valid.x)
+        return replace(self, fitted=fit_many([one.recipe], *rows, [one.plan], scaler=one.scaler, seed=seed)[0])
+
+    @property
+    def model(self) -> Model:
+        return self.fitted.model
+
     @property
     def trained(self) -> bool:
         return self.fitted.outcome.status == "closed form" or self.fitted.outcome.best_step > 0
@@ -117,10 +146,23 @@ class Facet:
     """What the criterion may see, in words."""
     criterion: Callable[[Coder, Parts], float]
     """Smaller is better; it never looks at ``parts.test``. NaN never wins."""
-    measure: Callable[[Subject, Parts], dict[str, float]]
-    """Metrics of the chosen model on the test rows; NaN where one has no value."""
-    rivals: Mapping[str, Callable[[Parts], dict[str, float]]] = field(default_factory=dict)
+    measure: Callable[[Subject, Parts], Found]
+    """Metrics and curves of the chosen model on the test rows; NaN where one has no value."""
+    rivals: Mapping[str, Callable[[Parts], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
+    curves: Mapping[str, bool] = field(default_factory=dict)
+    """Names of the curves that it measures, and whether their horizontal axis is logarithmic."""
+
+
+def numbers(found: Found) -> dict[str, float]:
+    """The metrics among what was measured.
+
+    Examples
+    --------
+    >>> numbers({"mse": 0.5, "decay": Curve((1.0, 2.0), (0.5, 0.25))})
+    {'mse': 0.5}
+    """
+    return {name: value for name, value in found.items() if not isinstance(value, Curve)}
 
 
 def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:

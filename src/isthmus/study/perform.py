@@ -20,11 +20,11 @@ from isthmus.data.split import Split, duplicates, split
 from isthmus.doctor import diagnose
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import SCORERS, grade, normal_view
-from isthmus.facets.facet import Candidate, Parts, Rows, row_error
+from isthmus.facets.facet import Candidate, Curve, Found, Parts, Rows, numbers, row_error
 from isthmus.families import recipe
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits
-from isthmus.study.record import Choice, Config, Finding, Job, Record, finite
+from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
 from isthmus.train.loop import Watch
@@ -114,9 +114,15 @@ def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
     """What a rival scores, and its raw scores where it gives one for each row."""
     facet, parts = str(job.name.facet), material.parts
     if facet != "anomaly":
-        return Choice(metrics=finite(FACETS[facet].rivals[job.name.name](parts))), {}
+        return _choice(FACETS[facet].rivals[job.name.name](parts)), {}
     score, label = SCORERS[job.name.name](parts), np.asarray(parts.test.y)
-    return Choice(metrics=finite(grade(label, score))), {"anomaly_score": score, "anomaly_label": label}
+    return _choice(grade(label, score)), {"anomaly_score": score, "anomaly_label": label}
+
+
+def _choice(found: Found, config: int | None = None) -> Choice:
+    """What was measured, as a record keeps it."""
+    curves = {name: Line(**finite(value._asdict())) for name, value in found.items() if isinstance(value, Curve)}
+    return Choice(config=config, metrics=finite(numbers(found)), curves=curves)
 
 
 def train(job: Job, data: Dataset, material: Material, watch: Watch | None = None) -> list[Fitted]:
@@ -143,8 +149,7 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
     best = {facet: choose(criteria, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
     candidates = {i: candidate(fitted[i]) for i in set(chosen.values())}
-    answers = {facet: FACETS[facet].measure(candidates[i], parts) for facet, i in chosen.items()}
-    facets = {facet: Choice(config=chosen[facet], metrics=finite(metrics)) for facet, metrics in answers.items()}
+    facets = {facet: _choice(FACETS[facet].measure(candidates[i], parts), i) for facet, i in chosen.items()}
     configs = [
         Config(
             recipe=one.recipe.to_json(),

@@ -32,11 +32,19 @@ class JobName(Frozen):
     left_out: str | None = None
 
 
+class Line(Frozen):
+    """A curve that a facet measured."""
+
+    x: list[float | None]
+    y: list[float | None]
+
+
 class Choice(Frozen):
     """What one facet chose on validation rows (None: nothing to choose), and what that scored on test rows."""
 
     config: int | None = None
     metrics: dict[str, float | None]
+    curves: dict[str, Line] = {}
 
 
 class Config(Frozen):
