@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from isthmus.metrics.metric import Metric
+
 REPEATS = 9
 SHORTEST = 2e-3  # seconds; shorter than this a clock reading says little
 
@@ -67,3 +69,31 @@ def _reading(function: Callable[[], object], calls: int, clock: Callable[[], flo
     for _ in range(calls):
         function()
     return clock() - began
+
+
+TABLE = [
+    Metric("parameters", None, False, "numbers", "parameters", 0.1, "count", relative=True),
+    Metric(
+        "flops_per_row",
+        flops,
+        False,
+        "operations",
+        "FLOPs per row, encode and decode",
+        0.1,
+        "matrix products, a multiply-add is two",
+        relative=True,
+    ),
+    Metric("train_seconds", None, False, "seconds", "training seconds", 0.25, "wall clock", relative=True),
+    Metric(
+        "rows_per_second",
+        None,
+        True,
+        "rows per second",
+        "rows encoded per second",
+        0.25,
+        "processor time of one thread",
+        relative=True,
+    ),
+    Metric("artefact_bytes", None, False, "bytes", "file size in bytes", 0.1, "count", relative=True),
+]
+"""What the numbers of this file mean."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.metrics.metric import Metric
+
 Array = NDArray[np.floating]
 
 # float32 holds a value to about 1e-7 of its size: spread below the square of that is not in the data.
@@ -96,3 +98,28 @@ class Fidelity:
     def explained_variance(self) -> float:
         """See :func:`explained_variance`."""
         return 1 - self.squared / self.spread if self.spread > ROUNDING * self.size else math.nan
+
+
+TABLE = [
+    Metric(
+        "mse",
+        mse,
+        False,
+        "squared scaled units per element",
+        "mean squared error",
+        0.05,
+        "textbook definition",
+        relative=True,
+    ),
+    Metric(
+        "explained_variance",
+        explained_variance,
+        True,
+        "share",
+        "explained variance about the training mean",
+        0.01,
+        "textbook definition; the mean is the training rows'",
+        bounds=(-math.inf, 1.0),
+    ),
+]
+"""What the numbers of this file mean."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.metrics.metric import SHARE, Metric
 from isthmus.seeds import seed as hashed
 
 Codes = NDArray[np.floating]
@@ -111,3 +112,48 @@ def _wide(z: Codes) -> NDArray[np.float64]:
 
 def _usable(train: Codes, test: Codes) -> bool:
     return bool(len(train) and len(test) and np.isfinite(train).all() and np.isfinite(test).all())
+
+
+TABLE = [
+    Metric(
+        "probe_accuracy",
+        probe_accuracy,
+        True,
+        "share of rows",
+        "probe accuracy",
+        0.01,
+        "Alain and Bengio 2016",
+        bounds=SHARE,
+    ),
+    Metric(
+        "probe_accuracy_few",
+        with_few,
+        True,
+        "share of rows",
+        "probe accuracy, few labels",
+        0.02,
+        "Alain and Bengio 2016",
+        bounds=SHARE,
+    ),
+    Metric(
+        "knn_accuracy",
+        knn_accuracy,
+        True,
+        "share of rows",
+        "kNN accuracy",
+        0.01,
+        "Cover and Hart 1967",
+        bounds=SHARE,
+    ),
+    Metric(
+        "knn_accuracy_few",
+        with_few,
+        True,
+        "share of rows",
+        "kNN accuracy, few labels",
+        0.02,
+        "Cover and Hart 1967",
+        bounds=SHARE,
+    ),
+]
+"""What the numbers of this file mean."""

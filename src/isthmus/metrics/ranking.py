@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.metrics.metric import SHARE, Metric
+
 # Scores of one constant that went through float32 differ by about 1e-7 of their size.
 ROUNDING = 1e-6
 
@@ -87,3 +89,29 @@ def degenerate(score: NDArray[np.floating], floor: float = 0.0) -> str | None:
     if spread <= max(ROUNDING / 2 * max(abs(low), abs(high)), floor / 2):
         return "scores differ by rounding only"
     return None
+
+
+TABLE = [
+    Metric("auroc", auroc, True, "0 to 1", "AUROC", 0.01, "Hanley and McNeil 1982", bounds=SHARE),
+    Metric(
+        "average_precision",
+        average_precision,
+        True,
+        "0 to 1",
+        "average precision",
+        0.02,
+        "Zhu 2004",
+        bounds=SHARE,
+    ),
+    Metric("constant_scorer", None, False, "0 or 1", "scores that rank nothing", 0.5, "docs/facets/anomaly.md"),
+    Metric(
+        "untrained_scorer",
+        None,
+        False,
+        "0 or 1",
+        "model that learned nothing",
+        0.5,
+        "docs/facets/anomaly.md",
+    ),
+]
+"""What the numbers of this file mean."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.metrics.metric import SHARE, Metric
+
 Array = NDArray[np.floating]
 
 
@@ -102,3 +104,30 @@ class Activity:
     def _share(self, rows: int) -> float:
         known = self.rows and np.isfinite(self.active).all()
         return float(np.mean(self.active == rows)) if known else math.nan
+
+
+TABLE = [
+    Metric(
+        "l0",
+        l0,
+        False,
+        "elements per row",
+        "active units (L0)",
+        0.5,
+        "Hurley and Rickard 2009",
+        bounds=(0.0, math.inf),
+    ),
+    Metric("hoyer", hoyer, True, "0 to 1", "Hoyer sparsity", 0.02, "Hoyer 2004", bounds=SHARE),
+    Metric("dead", dead, False, "share of units", "dead units", 0.02, "Gao et al. 2024", bounds=SHARE),
+    Metric(
+        "always_on",
+        always_on,
+        False,
+        "share of units",
+        "always-on units",
+        0.02,
+        "Bricken et al. 2023",
+        bounds=SHARE,
+    ),
+]
+"""What the numbers of this file mean."""
