@@ -1,10 +1,10 @@
-"""iwae, vamp, cvae, flow, aae."""
+"""iwae, vamp, cvae, flow, ladder, aae."""
 
 import math
 
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 from torch.func import jacrev
 
 from isthmus.errors import BadInput
@@ -12,6 +12,7 @@ from isthmus.families.aae import AAE
 from isthmus.families.cvae import CVAE
 from isthmus.families.flow import Flow, planar
 from isthmus.families.iwae import IWAE
+from isthmus.families.ladder import Ladder, joined
 from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.families.vamp import Vamp
@@ -142,3 +143,54 @@ def test_aae_codes_come_to_pass_for_draws_of_the_prior():
         assert all(math.isfinite(loss) for loss in losses)
         gaps.append(divergences.mmd(model.encode(x), prior, "imq").item())
     assert gaps[1] < 0.2 * gaps[0]
+
+
+def test_two_normal_opinions_are_joined_as_their_densities_multiply():
+    a, b = Normal(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])), Normal(torch.zeros(2), torch.tensor([2.0, 0.1]))
+    mean, log_variance = joined(a.mean, a.variance.log(), b.mean, b.variance.log())
+    grid = torch.tensor([[-1.0, -0.5], [0.3, 0.2], [2.0, 1.0]])
+    product = a.log_prob(grid) + b.log_prob(grid) - Normal(mean, (0.5 * log_variance).exp()).log_prob(grid)
+    torch.testing.assert_close(product, product[:1].expand(3, 2))  # equal up to the constant of each element
+
+
+def test_ladder_divergences_are_those_of_its_normals():
+    model = made(Ladder(latents=3, upper=2, between=5), X, "bernoulli").double()
+    x = X.double()
+    drawn = noise(model, x)
+    assert drawn.shape == (64, 5)
+    mean, log_variance, top, top_log_variance = model.climb(x)
+    upper = Normal(top, (0.5 * top_log_variance).exp())
+    prior_mean, prior_log_variance = model.given(upper.mean + upper.stddev * drawn[:, :2])
+    prior = Normal(prior_mean, (0.5 * prior_log_variance).exp())
+    mean, log_variance = joined(mean, log_variance, prior_mean, prior_log_variance)
+    posterior = Normal(mean, (0.5 * log_variance).exp())
+    terms = model(x, x, drawn).terms
+    torch.testing.assert_close(terms["kl"], kl_divergence(posterior, prior).sum(1).mean() / 8)
+    torch.testing.assert_close(terms["kl_upper"], kl_divergence(upper, Normal(0.0, 1.0)).sum(1).mean() / 8)
+    z = posterior.mean + posterior.stddev * drawn[:, 2:]
+    torch.testing.assert_close(terms["reconstruction"], model.misfit(z, x))
+    torch.testing.assert_close(model.encode(x), model.posterior(x)[0])
+
+
+def test_ladder_whose_upper_layer_says_nothing_is_a_vae():
+    model = made(Ladder(latents=3, upper=2), X, "bernoulli")
+    with torch.no_grad():
+        for layer in (model.up.last, model.down.last):
+            layer.weight.zero_()
+            layer.bias.zero_()
+    drawn = noise(model, X)
+    mean, log_variance = model.climb(X)[:2]
+    mean, log_variance = joined(mean, log_variance, torch.zeros_like(mean), torch.zeros_like(mean))
+    terms = model(X, X, drawn).terms
+    want = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(1).mean() / 8
+    torch.testing.assert_close(terms["kl"], want)
+    assert terms["kl_upper"].item() == 0.0
+    codes = model.prior(4000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(codes.std(0), torch.ones(3), rtol=0, atol=0.05)
+
+
+def test_ladder_free_bits_count_in_both_layers():
+    model = made(Ladder(latents=3, upper=2, free_bits=50.0), X, "bernoulli")
+    terms = model(X, X, noise(model, X)).terms
+    assert terms["kl"].item() == pytest.approx(3 * 50 / 8)
+    assert terms["kl_upper"].item() == pytest.approx(2 * 50 / 8)

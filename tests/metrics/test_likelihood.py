@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from isthmus.errors import BadInput
+from isthmus.families.cvae import CVAE
+from isthmus.families.flow import Flow
+from isthmus.families.ladder import Ladder
 from isthmus.families.vae import VAE
 from isthmus.families.vamp import Vamp
 from isthmus.metrics.likelihood import log_likelihood_bound
@@ -56,6 +59,21 @@ def test_a_learnt_prior_counts(monkeypatch):
     assert (log_likelihood_bound(model, x, 50) < before - 50).all()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "width"),
+    [(Ladder(latents=2, upper=1), 1), (Flow(latents=2, flows=2), 0), (CVAE(latents=3, condition=1), 0)],
+)
+def test_more_draws_tighten_the_bound_of_every_posterior(recipe, width):
+    x = rows((6,), 30)
+    model = made(recipe, x, "bernoulli").double()
+    means = [log_likelihood_bound(model, x.double(), k).mean().item() for k in (1, 20, 2000)]
+    assert means[0] < means[1] < means[2]
+    one = torch.stack([log_likelihood_bound(model, x.double(), 1, seed).mean() for seed in range(200)]).mean()
+    drawn = [torch.randn(30, 2 + width, generator=torch.Generator().manual_seed(i)).double() for i in range(200)]
+    bound = -6 * torch.stack([sum(model(x.double(), x.double(), noise).terms.values()) for noise in drawn]).mean()
+    assert one.item() == pytest.approx(bound.item(), abs=0.05)
+
+
 def test_chunks_change_nothing_but_the_draws(monkeypatch):
     model, x, _ = linear()
     whole = log_likelihood_bound(model, x, 500)
@@ -67,7 +85,7 @@ def test_what_has_no_bound_is_refused():
     x = rows((6,), 5)
     for model, words in (
         (made(VAE(latents=2, head="student"), x, "gaussian"), "gaussian or bernoulli head"),
-        (torch.nn.Linear(2, 2), "no normal posterior"),
+        (torch.nn.Linear(2, 2), "no posterior to draw from"),
     ):
         with pytest.raises(BadInput, match=words):
             log_likelihood_bound(model, x)

@@ -30,6 +30,7 @@ from isthmus.families.jumprelu import JumpReLU
 from isthmus.families.kl import KL
 from isthmus.families.ksparse import KSparse
 from isthmus.families.l1 import L1
+from isthmus.families.ladder import Ladder
 from isthmus.families.lfq import LFQ
 from isthmus.families.masked import Masked
 from isthmus.families.matching import Matching
@@ -71,6 +72,7 @@ FAMILIES: dict[str, Recipe] = {
     "iwae": IWAE(),
     "vamp": Vamp(),
     "flow": Flow(),
+    "ladder": Ladder(),
     "aae": AAE(),
     "cvae": CVAE(),
     "vq": VQ(),

@@ -12,7 +12,7 @@ them. Where we deviate: the prior does not depend on y; D counts the columns of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -71,13 +71,18 @@ class CVAEModel(VAEModel):
         mean, log_variance = super().posterior(x)
         return mean[:, : self.free], log_variance[:, : self.free]
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Any:
-        return super().draw(x, generator)[:, : self.free]
+    @property
+    def noises(self) -> int:
+        return self.free
 
     def prior(self, n: int, generator: torch.Generator) -> Tensor:
         """Codes beside conditions of training rows, (n, L)."""
         which = torch.randint(len(self.conditions), (n,), generator=generator)
         return torch.cat([super().prior(n, generator)[:, : self.free], self.conditions[which]], dim=1)
+
+    def proposals(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        z, ratio = super().proposals(x, noise)
+        return torch.cat([z, x[:, None, -self.condition :].expand(-1, noise.shape[1], -1)], dim=2), ratio
 
     def encode(self, x: Tensor) -> Tensor:
         """(posterior's mean, condition): (B, D) -> (B, L)."""
@@ -90,6 +95,9 @@ class CVAEModel(VAEModel):
     def misfit(self, z: Tensor, target: Tensor) -> Tensor:
         raw = self.decoder(torch.cat([z, target[:, -self.condition :]], dim=1))
         return (heads.nll(self.head, raw, target) * self.mask).mean()
+
+    def row_misfit(self, z: Tensor, target: Tensor) -> Tensor:
+        return (heads.nll(self.head, self.decoder(z), target) * self.mask).mean(1)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

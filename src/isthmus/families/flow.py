@@ -85,9 +85,16 @@ class FlowModel(Posterior):
         first = mean if noise is None else sample(mean, log_variance, noise)
         z, stretch = self.bent(first, flows)
         error, seen = self.likelihood(z, target)
-        prior = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
-        paid = log_normal(first, mean, log_variance).sum(1) - stretch - prior
+        paid = log_normal(first, mean, log_variance).sum(1) - stretch - self.log_prior(z)
         return Loss({"reconstruction": error, "kl": paid.mean() / self.size}, seen)
+
+    def proposals(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        k = noise.shape[1]
+        mean, log_variance, flows = (part.repeat_interleave(k, 0) for part in self.split(x))
+        first = sample(mean, log_variance, noise.flatten(0, 1))
+        z, stretch = self.bent(first, flows)
+        ratio = self.log_prior(z) - log_normal(first, mean, log_variance).sum(1) + stretch
+        return z.view(len(x), k, -1), ratio.view(len(x), k)
 
 
 def planar(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, knob
-from isthmus.parts.divergences import log_normal
-from isthmus.parts.posterior import Posterior, Variational, sample
+from isthmus.parts.posterior import Posterior, Variational
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -76,11 +75,9 @@ class IWAEModel(Posterior):
     def log_weights(self, x: Tensor, target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) + beta (log p(z) - log q(z | x)) of each draw, (B, k), up to a constant of the head; and the
         mean unit-variance error per element, 0-dim."""
-        mean, log_variance = (t.unsqueeze(1) for t in self.posterior(x))
-        z = sample(mean, log_variance, drawn)
+        z, ratio = self.proposals(x, drawn)
         count = drawn.shape[1]
         wide = target.unsqueeze(1).expand(-1, count, *target.shape[1:]).flatten(0, 1)
         error = self.row_misfit(z.flatten(0, 1), wide)
         likelihood = -self.scaled(error).view(len(x), count) * self.size
-        prior = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(2)
-        return likelihood + self.beta * (prior - log_normal(z, mean, log_variance).sum(2)), error.mean()
+        return likelihood + self.beta * ratio, error.mean()

@@ -46,7 +46,7 @@ class VAE(Variational):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadInput(f"{self.family}: {name} must be at least 0; got {getattr(self, name)!r}")
 
-    def _build(self, shape: tuple[int, ...], head: str) -> VAEModel:
+    def _build(self, shape: tuple[int, ...], head: str) -> Posterior:
         return VAEModel(self, shape, head)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Normal
 
 from isthmus.errors import BadInput
 
@@ -26,8 +25,8 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
     Parameters
     ----------
     model : Model
-        With a normal posterior, a gaussian or bernoulli head and a prior: the families ``vae``, ``iwae``, ``vamp`` and
-        others of their camp.
+        With a posterior to draw from and a gaussian or bernoulli head: ``vae``, ``iwae``, ``vamp``, ``flow``,
+        ``ladder`` and others of their camp. Of ``cvae`` it is the likelihood given the condition.
     x : Tensor (N, *D)
         Scaled rows.
     k : int, default 100
@@ -42,8 +41,8 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
     ----------
     Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR, equation 8.
     """
-    if not hasattr(model, "posterior") or hasattr(model, "bent"):
-        raise BadInput(f"{type(model).__name__} has no normal posterior, so there is no bound on its likelihood")
+    if not hasattr(model, "proposals"):
+        raise BadInput(f"{type(model).__name__} has no posterior to draw from, so there is no bound on its likelihood")
     if model.head not in {"gaussian", "bernoulli"}:
         raise BadInput(f"a bound on the likelihood needs a gaussian or bernoulli head; got {model.head}")
     if not isinstance(k, int) or k < 1:
@@ -53,19 +52,9 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
     constant = 0.5 * size * math.log(2 * math.pi) if model.head == "gaussian" else 0.0
     found = []
     for rows in x.split(max(1, ROWS // (k * size))):
-        mean, log_variance = (t.unsqueeze(1) for t in model.posterior(rows))
-        noise = torch.randn((len(rows), k, mean.shape[2]), generator=generator, dtype=x.dtype)
-        z = mean + torch.exp(0.5 * log_variance) * noise
+        z, ratio = model.proposals(rows, torch.randn((len(rows), k, model.noises), generator=generator, dtype=x.dtype))
         wide = rows.unsqueeze(1).expand(-1, k, *rows.shape[1:]).flatten(0, 1)
         error = model.scaled(model.row_misfit(z.flatten(0, 1), wide)).view(len(rows), k)
-        prior = _log_prior(model, z.flatten(0, 1)).view(len(rows), k)
-        posterior = Normal(mean, torch.exp(0.5 * log_variance)).log_prob(z).sum(2)
-        weight = -error.double() * size + prior.double() - posterior.double()
+        weight = -error.double() * size + ratio.double()
         found.append(torch.logsumexp(weight, dim=1) - math.log(k) - constant)
     return torch.cat(found)
-
-
-def _log_prior(model: Any, z: Tensor) -> Tensor:
-    if hasattr(model, "log_prior"):
-        return model.log_prior(z)
-    return Normal(torch.zeros_like(z), 1.0).log_prob(z).sum(1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Ramp, Recipe, Weight, knob
 from isthmus.parts import heads
+from isthmus.parts.divergences import log_normal
 from isthmus.parts.mirror import Mirror
 
 DECAY = 0.99
@@ -84,16 +85,32 @@ class Posterior(Mirror):
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         return mean, log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE)
 
+    @property
+    def noises(self) -> int:
+        """Width W of the noise of one draw."""
+        return self.latents
+
     def encode(self, x: Tensor) -> Tensor:
         """The posterior's mean."""
         return self.posterior(x)[0]
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Any:
-        return torch.randn((len(x), self.latents), generator=generator, dtype=x.dtype, device=x.device)
+        return torch.randn((len(x), self.noises), generator=generator, dtype=x.dtype, device=x.device)
 
     def prior(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` codes drawn from the prior, (n, L)."""
         return torch.randn((n, self.latents), generator=generator)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """Log density of codes under the prior: (B, L) -> (B,)."""
+        return log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
+
+    def proposals(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """``k`` codes for each row, and log p(z) - log q(z | x) of each: (B, *D), (B, k, W) -> (B, k, L), (B, k)."""
+        mean, log_variance = (part.unsqueeze(1) for part in self.posterior(x))
+        z = sample(mean, log_variance, noise)
+        prior = self.log_prior(z.flatten(0, 1)).view(noise.shape[:2])
+        return z, prior - log_normal(z, mean, log_variance).sum(2)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         mean, log_variance = self.posterior(x)
