@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from isthmus.families import named
 from isthmus.report import html
 from isthmus.study.design import Design
-from isthmus.study.record import Choice, Config, JobName, Record
+from isthmus.study.record import Choice, Config, JobName, Line, Record
 from isthmus.study.store import Store
 
 FAMILIES = ("plain", "denoising", "l1", "kl", "contractive", "topk", "vae", "vq", "pca")
@@ -47,9 +47,13 @@ def make(
     source: str = "digits",
     aside: str = "2.13.0",
     levels: Mapping[str, float] | None = None,
+    curves: Callable[[str, str, int], dict[str, Line]] = lambda facet, name, replicate: {},
     seed: int = 0,
 ) -> Path:
-    """Write a study folder; ``finished`` stops after that many runs, ``endings`` maps (name, replicate) to a status."""
+    """Write a study folder; ``finished`` stops after that many runs, ``endings`` maps (name, replicate) to a status.
+
+    ``curves`` says what (facet, contestant, replicate) measured along an axis.
+    """
     rng = np.random.default_rng(seed)
     configs = {
         family: [
@@ -79,7 +83,7 @@ def make(
     luck = rng.normal(size=(replicates,))
     for job in design.jobs()[:finished]:
         status, message = (endings or {}).get((job.name.name, job.name.replicate), ("ok", ""))
-        record = _record(job, status, message, luck[job.name.replicate], rng, levels or LEVEL, aside)
+        record = _record(job, status, message, luck[job.name.replicate], rng, levels or LEVEL, aside, curves)
         shown = status == "ok" and job.name.kind == "family" and job.name.replicate == 0
         store.commit(record, (lambda place: _exhibit(place, shape, len(classes), rng)) if shown else None)
     return folder
@@ -93,7 +97,14 @@ def _recipe(family: str) -> Any:
 
 
 def _record(
-    job: Any, status: str, message: str, luck: float, rng: np.random.Generator, levels: Mapping[str, float], aside: str
+    job: Any,
+    status: str,
+    message: str,
+    luck: float,
+    rng: np.random.Generator,
+    levels: Mapping[str, float],
+    aside: str,
+    curves: Callable[[str, str, int], dict[str, Line]],
 ) -> Record:
     name: JobName = job.name
     common = {"id": job.id, "job": name, "status": status, "message": message, "seconds": 3.2}
@@ -106,6 +117,7 @@ def _record(
         facet: Choice(
             config=None if name.kind == "rival" else facet_index % len(job.body["configs"]),
             metrics={k: None if bad else v for k, v in _metrics(facet, name.name, level, luck, rng).items()},
+            curves={} if bad else curves(facet, name.name, name.replicate),
         )
         for facet_index, facet in enumerate(asked)
     }

@@ -43,6 +43,8 @@ def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
     rivals = {rival for facet in FACETS.values() for rival in facet.rivals}
     measured = {facet.primary for facet in FACETS.values()}
     assert set(FACETS) <= set(texts["facets"])
+    curves = {curve for facet in FACETS.values() for curve in facet.curves}
+    assert {curve + end for curve in curves for end in ("", "_x", "_y")} == set(texts["facet_curves"])
     assert set(FACETS) <= set(texts["questions"])
     assert set(FACETS) <= set(texts["sees"])
     assert set(FAMILIES) | rivals <= set(texts["contestants"])

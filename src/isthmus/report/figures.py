@@ -18,6 +18,16 @@ PALETTE = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#B
 """Paul Tol's *bright* scheme, safe for colour-blind readers."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 """After seven labels the colours start again with the next shape."""
+SHAPES = {
+    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
+    "diamond": "M0-5L5 0L0 5L-5 0z",
+    "square": "M-4-4H4V4H-4z",
+    "triangle-up": "M0-4.5L5 4.5H-5z",
+    "cross": "M-1.7-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5V-1.7H-1.7z",
+    "x": "M-4.5-2.2L-2.2-4.5L0-2.2L2.2-4.5L4.5-2.2L2.2 0L4.5 2.2L2.2 4.5L0 2.2L-2.2 4.5L-4.5 2.2L-2.2 0z",
+    "star": "M0-5L1.5-1.6H5L2.1.7L3.2 4.4L0 2.2L-3.2 4.4L-2.1.7L-5-1.6H-1.5z",
+}
+"""The same shapes as SVG paths, for legends in the page."""
 POINTS = 160
 """A curve is thinned to about this many points; its last one is always kept."""
 
@@ -148,6 +158,42 @@ def curves(
     layout["margin"] |= {"l": 46, "t": 6, "b": 38}
     if seen and min(seen) > 0 and max(seen) > 8 * min(seen):
         layout["yaxis"] |= _log(min(seen), max(seen))
+    return {"data": data, "layout": layout}
+
+
+def profiles(
+    lines: Sequence[tuple[str, bool, Sequence[tuple[float, Estimate]], str, str]], xaxis: str, yaxis: str, *, log: bool
+) -> Figure:
+    """How one number moves along an axis, a line for each contestant; intervals are faint, rivals are dotted.
+
+    Parameters
+    ----------
+    lines : sequence of (name, rival, points, colour, symbol)
+        ``points`` are (x, estimate) from left to right.
+    xaxis, yaxis : str
+        What the axes say.
+    log : bool
+        Logarithmic horizontal axis; every x is positive then.
+    """
+    data = []
+    for name, rival, points, colour, symbol in lines:
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": label(name),
+                "x": [x for x, _ in points],
+                "y": [e.mean for _, e in points],
+                "line": {"color": colour, "width": 1.6, "dash": "dot" if rival else "solid"},
+                "marker": {"color": colour, "symbol": symbol, "size": 7},
+                "error_y": _bars([e for _, e in points], colour, faint=True),
+                "hovertemplate": "%{fullData.name}: %{y:.4g} (%{x:.4g})<extra></extra>",
+            }
+        )
+    layout = _layout(height=380, xaxis=xaxis, yaxis=yaxis)
+    xs = [x for _, _, points, _, _ in lines for x, _ in points]
+    if log:
+        layout["xaxis"] |= _log(min(xs), max(xs))
     return {"data": data, "layout": layout}
 
 

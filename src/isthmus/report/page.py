@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.metrics import METRICS
-from isthmus.report import answers, exhibits, figures, findings, method, tables
+from isthmus.report import answers, exhibits, facet_curves, figures, findings, method, tables
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
@@ -13,16 +13,6 @@ from isthmus.report.words import Words
 from isthmus.study import remarks
 from isthmus.study.design import RIVAL_FAMILY
 
-SHAPES = {
-    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
-    "diamond": "M0-5L5 0L0 5L-5 0z",
-    "square": "M-4-4H4V4H-4z",
-    "triangle-up": "M0-4.5L5 4.5H-5z",
-    "cross": "M-1.7-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5V-1.7H-1.7z",
-    "x": "M-4.5-2.2L-2.2-4.5L0-2.2L2.2-4.5L4.5-2.2L2.2 0L4.5 2.2L2.2 4.5L0 2.2L-2.2 4.5L-4.5 2.2L-2.2 0z",
-    "star": "M0-5L1.5-1.6H5L2.1.7L3.2 4.4L0 2.2L-3.2 4.4L-2.1.7L-5-1.6H-1.5z",
-}
-"""Plotly's marker shapes as SVG paths for the legend of the maps."""
 MOST = 12
 """Contestants that a section shows openly, the best first; what is there of the others unfolds."""
 Record = Mapping[str, Any]
@@ -71,6 +61,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "excluded": _excluded(duels, t, shown),
         "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
         "evidence": _evidence([d for d in asked if d.decides], gallery, t, shown),
+        "facet_curves": _facet_curves(asked, records, gallery, t, shown),
         "curves": _curves(seen, gallery, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
@@ -89,6 +80,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "answer": True,
         "table": True,
         "evidence": content["evidence"],
+        "facet_curves": content["facet_curves"],
         "curves": content["curves"],
         "pictures": reconstructions or content["filters"],
         "codes": maps,
@@ -210,6 +202,16 @@ def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mappi
     return found
 
 
+def _facet_curves(
+    asked: Sequence[Contest], records: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]
+) -> list[facet_curves.FacetCurve]:
+    found = []
+    for one, made in facet_curves.drawn(asked, records, tables.order(asked), MOST, t, shown):
+        numbered = [(gallery.add(figure), legend) for figure, (_, legend) in zip(made, one.drawings, strict=True)]
+        found.append(one._replace(drawings=numbered))
+    return found
+
+
 def _curves(seen: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[Drawn]:
     found = []
     for name, records in _by_family(seen).items():
@@ -252,7 +254,7 @@ def _by_family(seen: Sequence[Record]) -> dict[str, list[Record]]:
 
 def _legend(classes: Sequence[str]) -> list[tuple[str, str, str]]:
     marks = [figures.mark(i) for i in range(len(classes))]
-    return [(name, colour, SHAPES[symbol]) for name, (colour, symbol) in zip(classes, marks, strict=True)]
+    return [(name, colour, figures.SHAPES[symbol]) for name, (colour, symbol) in zip(classes, marks, strict=True)]
 
 
 def _scatters(
