@@ -9,7 +9,7 @@ from subjects import Fixed, digits, pca, split
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.facets.facet import Parts, Rows, known, row_error
+from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error
 from isthmus.metrics import METRICS
 
 X, Y = digits()
@@ -31,8 +31,11 @@ def test_names_agree_and_metrics_are_known(facet):
     found = facet.measure(pca(parts.train.x, 4), parts)
     assert FACETS[facet.name] is facet
     assert facet.primary == next(iter(found)) or facet.primary in found
-    assert set(found) <= set(METRICS)
-    assert all(type(value) is float and math.isfinite(value) for value in found.values())
+    assert set(numbers(found)) <= set(METRICS)
+    assert all(type(value) is float and math.isfinite(value) for value in numbers(found).values())
+    curves = {name: value for name, value in found.items() if isinstance(value, Curve)}
+    assert set(curves) == set(facet.curves)
+    assert all(len(one.x) == len(one.y) > 0 and np.isfinite([one.x, one.y]).all() for one in curves.values())
     for rival in facet.rivals.values():
         assert set(rival(parts)) == set(found)
 
@@ -88,7 +91,7 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_an_odd_model_gets_numbers_or_none_and_never_a_traceback(facet, odd):
     parts = parts_of(facet, X[:300], Y[:300])
-    for value in (facet.criterion(odd, parts), *facet.measure(odd, parts).values()):
+    for value in (facet.criterion(odd, parts), *numbers(facet.measure(odd, parts)).values()):
         assert isinstance(value, float)
         assert math.isfinite(value) or math.isnan(value)
 
@@ -99,7 +102,9 @@ def test_a_diverged_model_has_no_number_that_could_win(facet, name):
     parts = parts_of(facet, X[:300], Y[:300])
     assert math.isnan(facet.criterion(ODD[name], parts))
     if facet.name != "cost":
-        assert all(math.isnan(v) for k, v in facet.measure(ODD[name], parts).items() if not k.endswith("_scorer"))
+        assert all(
+            math.isnan(v) for k, v in numbers(facet.measure(ODD[name], parts)).items() if not k.endswith("_scorer")
+        )
 
 
 def tiny(n, width, classes, seed=0):
@@ -122,9 +127,9 @@ SMALL = {
 def test_small_and_flat_data_are_finite_or_none(facet, data):
     parts = parts_of(facet, *data)
     subject = pca(parts.train.x, 1)
-    found = [facet.criterion(subject, parts), *facet.measure(subject, parts).values()]
+    found = [facet.criterion(subject, parts), *numbers(facet.measure(subject, parts)).values()]
     for rival in facet.rivals.values():
-        found += rival(parts).values()
+        found += numbers(rival(parts)).values()
     assert all(math.isfinite(value) or math.isnan(value) for value in found)
 
 
@@ -161,4 +166,4 @@ def test_no_warning_over_many_odd_codes():
             scale = np.float32(10.0 ** generator.uniform(-12, 12, size=64))
             code = lambda x, scale=scale, power=1 + trial: (x.reshape(len(x), -1) * scale) ** np.float32(power / 3)  # noqa: E731
             found = facet.measure(Fixed(code, like(X, 0)), split(X[:250], Y[:250], seed=trial))
-            assert all(0.2 < value <= 1 for value in found.values())
+            assert all(0.2 < found[name] <= 1 for name in found if "accuracy" in name)

@@ -18,6 +18,13 @@ def flat(x):
     return x.reshape(len(x), -1)
 
 
+def at_chance(found, clusters=True):
+    """Of ten classes; k-means looks at no training label."""
+    assert all(found[name] < 0.25 for name in found if "accuracy" in name)
+    assert max(found["few_labels"].y) < 0.25
+    assert (abs(found["cluster_ari"]) < 0.03) == clusters
+
+
 def test_raw_columns_are_read_as_scikit_learn_reads_them():
     train, test = flat(PARTS.train.x).astype(float), flat(PARTS.test.x).astype(float)
     scaler = StandardScaler().fit(train)
@@ -36,13 +43,13 @@ def test_the_identity_is_the_raw_columns():
 
 def test_noise_is_read_at_chance():
     noise = Fixed(lambda x: np.random.default_rng(len(x)).normal(size=(len(x), 8)), None)
-    assert all(value < 0.25 for value in FACET.measure(noise, PARTS).values())
+    at_chance(FACET.measure(noise, PARTS))
 
 
 def test_shuffled_labels_are_read_at_chance():
     mixed = PARTS.train.y[np.random.default_rng(0).permutation(len(PARTS.train.y))]
     found = FACET.measure(pca(PARTS.train.x, 16), PARTS._replace(train=Rows(PARTS.train.x, mixed)))
-    assert all(value < 0.25 for value in found.values())
+    at_chance(found, clusters=False)
 
 
 def test_the_criterion_is_the_share_of_validation_rows_that_neighbours_miss():
@@ -71,3 +78,32 @@ def test_more_rows_than_it_looks_at(monkeypatch):
 def test_no_labels_no_answer():
     with pytest.raises(BadInput, match="needs a label for every row"):
         FACET.measure(pca(PARTS.train.x, 2), split(X, None))
+
+
+def test_the_curve_of_few_labels_goes_through_the_numbers():
+    found = FACET.measure(pca(PARTS.train.x, 8), PARTS)
+    curve = dict(zip(*found["few_labels"], strict=True))
+    assert list(curve) == [1, 5, 10, 50, len(PARTS.train.y) / 10]
+    assert curve[10] == found["probe_accuracy_few"]
+    assert list(curve.values())[-1] == found["probe_accuracy"]
+    assert list(curve.values()) == sorted(curve.values())
+
+
+def test_the_curve_on_small_data_is_what_there_is():
+    small = PARTS._replace(train=Rows(PARTS.train.x[:60], PARTS.train.y[:60] % 2))
+    found = FACET.rivals["raw"](small._replace(test=Rows(PARTS.test.x, PARTS.test.y % 2)))
+    assert found["few_labels"].x == (1, 5, 10, 30)
+    four = PARTS._replace(train=Rows(PARTS.train.x[:8], np.arange(8) % 2), test=Rows(PARTS.test.x, PARTS.test.y % 2))
+    found = FACET.rivals["raw"](four)
+    assert found["few_labels"].x == (1, 4)
+    assert found["probe_accuracy_few"] == found["few_labels"].y[-1] == found["probe_accuracy"]
+
+
+def test_clusters_and_dimension_of_a_code_that_is_known():
+    place = np.random.default_rng(0).normal(size=(10, 6)) * 30
+    parts = split((place[Y] + np.random.default_rng(1).normal(size=(len(Y), 6))).astype(np.float32), Y)
+    found = FACET.rivals["raw"](parts)
+    assert found["cluster_ari"] == found["cluster_nmi"] == 1
+    one = FACET.measure(Fixed(lambda x: x[:, :1], None), parts)
+    assert one["intrinsic_dimension"] == pytest.approx(1, abs=0.15)
+    assert found["intrinsic_dimension"] > 4

@@ -5,6 +5,7 @@ import pytest
 from subjects import digits, split
 
 from isthmus.facets import FACETS, rivals
+from isthmus.facets.facet import numbers
 from isthmus.metrics.fidelity import explained_variance
 
 
@@ -61,4 +62,4 @@ def test_features_are_of_the_training_rows_alone():
 def test_they_answer_the_facet(parts, facet, rival):
     found = FACETS[facet].rivals[rival](parts)
     assert FACETS[facet].primary in found
-    assert all(np.isfinite(value) for value in found.values())
+    assert all(np.isfinite(value) for value in numbers(found).values())

@@ -1,7 +1,8 @@
 from isthmus.metrics import METRICS
 
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
-knn_accuracy_few auroc average_precision constant_scorer untrained_scorer parameters flops_per_row train_seconds
+knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension
+auroc average_precision constant_scorer untrained_scorer parameters flops_per_row train_seconds
 rows_per_second artefact_bytes"""
 
 
@@ -23,6 +24,8 @@ def test_directions():
         "probe_accuracy_few",
         "knn_accuracy",
         "knn_accuracy_few",
+        "cluster_ari",
+        "cluster_nmi",
         "auroc",
         "average_precision",
         "rows_per_second",

@@ -1,4 +1,7 @@
-"""Features: how much the code tells a simple classifier. Rivals: raw columns, marginalised denoising, and ``pca``."""
+"""Features: how much the code tells a simple classifier, and whether its rows fall into the classes by themselves.
+
+Rivals: raw columns, marginalised denoising, and ``pca``.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject
+from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject
 from isthmus.facets.rivals import marginalised_denoising
-from isthmus.metrics.probes import knn_accuracy, probe_accuracy, with_few
+from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
+from isthmus.metrics.dimension import two_nearest
+from isthmus.metrics.probes import FEW, knn_accuracy, probe_accuracy, with_few
 from isthmus.seeds import seed as hashed
 
 # More labelled rows than this hardly move an accuracy, and raw columns would take minutes to probe.
 MOST = 10_000
+LABELLED = (1, 5, FEW, 50, 100)
+"""Labelled rows per class at which the curve stands, up to half of what a class has on average; then all."""
+METRICS = (
+    "probe_accuracy",
+    "knn_accuracy",
+    "probe_accuracy_few",
+    "knn_accuracy_few",
+    "cluster_ari",
+    "cluster_nmi",
+    "intrinsic_dimension",
+)
 
 
 def criterion(coder: Coder, parts: Parts) -> float:
@@ -23,44 +39,66 @@ def criterion(coder: Coder, parts: Parts) -> float:
     return 1 - knn_accuracy(coder.encode_scaled(train.x), _labels(train), coder.encode_scaled(valid.x), _labels(valid))
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """Accuracies of a linear probe and of 5 nearest neighbours on test codes, with all labels and with 10 per class."""
+def measure(subject: Subject, parts: Parts) -> Found:
+    """What a linear probe, 5 nearest neighbours and k-means make of the codes, and the dimension of the codes."""
     train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
-    return accuracies(
+    return told(
         subject.encode_scaled(train.x), _labels(train), subject.encode_scaled(test.x), _labels(test), parts.seed
     )
 
 
-def raw(parts: Parts) -> dict[str, float]:
+def raw(parts: Parts) -> Found:
     """The same of the scaled columns themselves, without any model."""
     train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
-    return accuracies(_flat(train), _labels(train), _flat(test), _labels(test), parts.seed)
+    return told(_flat(train), _labels(train), _flat(test), _labels(test), parts.seed)
 
 
-def denoised(parts: Parts) -> dict[str, float]:
+def denoised(parts: Parts) -> Found:
     """The same of the features of marginalised denoising, as many as there are columns."""
     train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
     codes = marginalised_denoising(_flat(train), _flat(test))
-    return accuracies(codes[0], _labels(train), codes[1], _labels(test), parts.seed)
+    return told(codes[0], _labels(train), codes[1], _labels(test), parts.seed)
 
 
-def accuracies(
+def told(
     train: NDArray[np.float32],
     train_y: NDArray[np.int64],
     test: NDArray[np.float32],
     test_y: NDArray[np.int64],
     seed: int,
-) -> dict[str, float]:
-    """The facet's four numbers from codes (n, L), (m, L) and labels (n,), (m,); NaN if a code is not finite."""
+) -> Found:
+    """The facet's numbers and curve from codes (n, L), (m, L) and labels (n,), (m,); NaN if a code is not finite."""
     sets = (train, train_y, test, test_y)
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
-        return dict.fromkeys(("probe_accuracy", "knn_accuracy", "probe_accuracy_few", "knn_accuracy_few"), math.nan)
+        return dict.fromkeys(METRICS, math.nan)
+    probed, every = labelled(*sets, seed=seed), len(train_y) / len(np.unique(train_y))
+    groups = clusters(train, test, len(np.unique(train_y)), seed=hashed(seed, "clusters"))
+    shown = {rows: value for rows, value in probed.items() if rows <= every}
     return {
-        "probe_accuracy": probe_accuracy(*sets),
+        "probe_accuracy": probed[every],
         "knn_accuracy": knn_accuracy(*sets),
-        "probe_accuracy_few": with_few(probe_accuracy, *sets, seed=seed),
+        "probe_accuracy_few": probed[FEW],
         "knn_accuracy_few": with_few(knn_accuracy, *sets, seed=seed),
+        "cluster_ari": adjusted_rand(test_y, groups),
+        "cluster_nmi": mutual_information(test_y, groups),
+        "intrinsic_dimension": two_nearest(test),
+        "few_labels": Curve(tuple(shown), tuple(shown.values())),
     }
+
+
+def labelled(
+    train: NDArray[np.float32],
+    train_y: NDArray[np.int64],
+    test: NDArray[np.float32],
+    test_y: NDArray[np.int64],
+    *,
+    seed: int,
+) -> dict[float, float]:
+    """Labelled rows per class -> accuracy of the linear probe; the last entry is all rows, divided by the classes."""
+    sets, every = (train, train_y, test, test_y), len(train_y) / len(np.unique(train_y))
+    counts = [rows for rows in LABELLED if 2 * rows <= every or rows == FEW]
+    found = {float(rows): with_few(probe_accuracy, *sets, seed=seed, rows=rows) for rows in counts}
+    return found | {every: probe_accuracy(*sets)}
 
 
 def _sample(rows: Rows, seed: int, part: str) -> Rows:
@@ -92,4 +130,5 @@ FEATURES = Facet(
     criterion=criterion,
     measure=measure,
     rivals={"raw": raw, "marginalised denoising": denoised},
+    curves={"few_labels": True},
 )
