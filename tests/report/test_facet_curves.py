@@ -10,9 +10,9 @@ import pytest
 from isthmus.facets import FACETS
 from isthmus.report import facet_curves
 from isthmus.report.figures import Estimate
-from isthmus.report.words import LANGUAGES, Words
 from isthmus.study.record import Line
 from isthmus.study.study import Study
+from isthmus.study.words import LANGUAGES, Words
 
 EN = Words("en")
 

@@ -12,8 +12,8 @@ import pytest
 
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.report import html
-from isthmus.report.words import LANGUAGES, Words
 from isthmus.study.study import Study
+from isthmus.study.words import LANGUAGES, Words
 
 ALL = ["answer", "table", "evidence", "curves", "pictures", "codes", "scatters", "tuning", "method", "repeat"]
 SCRIPTS = (

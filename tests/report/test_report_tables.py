@@ -9,8 +9,8 @@ from isthmus.report.answers import answers
 from isthmus.report.contests import Contest, Standing, estimate
 from isthmus.report.figures import Estimate
 from isthmus.report.tables import chance, decimals, interval, number, order, overview, rope, share
-from isthmus.report.words import LANGUAGES, Words
 from isthmus.study.verdict import judge
+from isthmus.study.words import LANGUAGES, Words
 
 SHOWN = {"plain": "plain", "topk": "TopK", "vae": "VAE", "pca": "PCA", "raw": "raw columns"}
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])

@@ -6,14 +6,14 @@ from string import Formatter
 
 import pytest
 
-import isthmus.report
+import isthmus
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import FAMILIES
 from isthmus.metrics import METRICS
-from isthmus.report.words import LANGUAGES, Words
+from isthmus.study.words import LANGUAGES, NAMED, Words
 
-ROOT = Path(isthmus.report.__file__).parent
+ROOT = Path(isthmus.__file__).parent
 
 
 def places(text: str) -> set[str]:
@@ -30,8 +30,9 @@ def test_both_languages_have_the_same_keys_and_places() -> None:
 
 
 def test_every_key_that_the_code_asks_for_exists() -> None:
-    sources = [*ROOT.glob("*.py"), *ROOT.glob("templates/*.html")]
-    asked = {key for path in sources for key in re.findall(r"""\bt\(\s*["'](\w+\.\w+)["']\s*[,)]""", path.read_text())}
+    sources = [*ROOT.glob("report/*.py"), *ROOT.glob("study/*.py"), *ROOT.glob("report/templates/*.html")]
+    ask = re.compile(r"""\b(?:t|say|say\.close)\(\s*["'](\w+\.\w+)["']\s*[,)]""")
+    asked = {key for path in sources for key in ask.findall(path.read_text())}
     assert len(asked) > 60
     texts = Words("en").texts
     assert not [key for key in asked if key.split(".")[1] not in texts[key.split(".")[0]]]
@@ -49,6 +50,7 @@ def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
     assert set(FACETS) <= set(texts["sees"])
     assert set(FAMILIES) | rivals <= set(texts["contestants"])
     assert set(METRICS) | measured <= set(texts["metrics"])
+    assert len(Words(lang).titles) == sum(len(texts[section]) for section in NAMED), "one name in two sections"
 
 
 def test_chinese_sets_a_space_between_chinese_and_latin() -> None:

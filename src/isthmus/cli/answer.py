@@ -90,7 +90,7 @@ def clock(seconds: float) -> str:
 def answer(study: Study, page: Path, lang: str) -> None:
     """The answer in plain words, the table behind it, and where the report lies."""
     from isthmus.report.page import page as content
-    from isthmus.report.words import Words
+    from isthmus.study.words import Words
 
     words = Words(lang)
     found = content(study, words)

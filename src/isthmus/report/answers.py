@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.report.contests import Contest
-from isthmus.report.words import Words
 from isthmus.study.sentences import recommend, sentence
+from isthmus.study.words import Words
 
 
 class Answer(NamedTuple):
@@ -21,13 +21,12 @@ class Answer(NamedTuple):
 
 def answers(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> tuple[list[Answer], list[str]]:
     """One card for each contest, and what they say together."""
-    titles = {**t.texts["facets"], **t.texts["metrics"], **shown}
     verdicts = [contest.verdict for contest in contests]
-    lines = recommend(verdicts, t.lang, titles)
+    lines = recommend(verdicts, t.lang, shown)
     cards = []
     for contest, line in zip(contests, lines, strict=False):
         facet = t.name("facets", contest.verdict.facet)
-        evidence = sentence(contest.verdict, t.lang, titles).removeprefix(facet + t("page.colon"))
+        evidence = sentence(contest.verdict, t.lang, shown).removeprefix(facet + t("page.colon"))
         question = t.name("questions", contest.verdict.facet, "")
         badge = t("answer.badge_" + contest.kind)
         cards.append(Answer(facet, question, contest.kind, badge, line, evidence[:1].upper() + evidence[1:]))

@@ -9,11 +9,11 @@ import numpy as np
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
 from isthmus.report.figures import Estimate
-from isthmus.report.words import Words
 from isthmus.study.design import RIVAL_FAMILY
 from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.stats import comparable, finite, interval
 from isthmus.study.verdict import FacetVerdict
+from isthmus.study.words import Words
 
 Record = Mapping[str, Any]
 FLAGS = ("constant_scorer", "untrained_scorer")

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.report import figures, pictures
-from isthmus.report.words import Words
+from isthmus.study.words import Words
 
 MOST = 600
 """Points that one map draws; of more, every so-many-th is taken."""

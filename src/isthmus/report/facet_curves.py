@@ -11,9 +11,9 @@ from isthmus.report import figures
 from isthmus.report.contests import Contest
 from isthmus.report.figures import Estimate, Figure
 from isthmus.report.tables import BLANK, Cell, Grid, Row, decimals, interval, number
-from isthmus.report.words import Words
 from isthmus.study.stats import finite
 from isthmus.study.stats import interval as ends
+from isthmus.study.words import Words
 
 COLUMNS = 8
 """A table shows at most so many places of the horizontal axis."""

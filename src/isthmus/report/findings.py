@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
-from isthmus.report.words import Words
 from isthmus.study.remarks import Remark
+from isthmus.study.words import Words
 
 
 def table(found: Sequence[Remark], t: Words, shown: Mapping[str, str]) -> Grid | None:

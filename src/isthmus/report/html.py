@@ -21,8 +21,8 @@ from markupsafe import Markup
 from isthmus import __version__
 from isthmus.durable import put, sync
 from isthmus.report.page import page
-from isthmus.report.words import Words
 from isthmus.study.store import environment
+from isthmus.study.words import Words
 
 JINJA = Environment(
     loader=PackageLoader("isthmus.report", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True

@@ -8,7 +8,7 @@ from isthmus.report import tables
 from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
-from isthmus.report.words import Words
+from isthmus.study.words import Words
 
 Record = Mapping[str, Any]
 FEW = 5

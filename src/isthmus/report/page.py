@@ -9,9 +9,9 @@ from isthmus.report import answers, exhibits, facet_curves, figures, findings, m
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
-from isthmus.report.words import Words
 from isthmus.study import remarks
 from isthmus.study.design import RIVAL_FAMILY
+from isthmus.study.words import Words
 
 MOST = 12
 """Contestants that a section shows openly, the best first; what is there of the others unfolds."""

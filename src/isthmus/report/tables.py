@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from isthmus.metrics import METRICS
 from isthmus.report.contests import Contest, Standing
 from isthmus.report.figures import Estimate, plain
-from isthmus.report.words import Words
+from isthmus.study.words import Words
 
 SIGNS = {"leader": "★", "equal": "≈", "undecided": "?", "worse": "▽", "excluded": "×"}
 """A sign beside each colour, so that meaning does not hang on colour alone."""

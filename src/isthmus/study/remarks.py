@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.study.sentences import Speaker
+from isthmus.study.words import Words
 
 MILD = ("stopped too early",)
 """Findings that do not spoil a result; tables hold them, sentences do not."""
@@ -64,7 +64,7 @@ def remarks(records: Iterable[Mapping[str, Any]]) -> list[Remark]:
 
 def lines(found: Iterable[Remark], lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each grave defect; ``titles`` as in :func:`isthmus.study.sentences.sentence`."""
-    say = Speaker(lang, titles)
+    say = Words(lang, titles)
     return [
         LINE[lang].format(who=say.title(r.who), name=r.title(lang), n=r.n, total=r.total, evidence=r.numbers)
         for r in found

@@ -1,7 +1,8 @@
-"""The report's sentences in English and Chinese: one text file each under ``texts``, same keys, no fallback."""
+"""What people read in English and Chinese: one text file each under ``texts``, same keys, no fallback."""
 
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from string import Formatter
@@ -10,6 +11,10 @@ from typing import Any
 from isthmus.errors import BadInput
 
 LANGUAGES = ("en", "zh")
+NAMED = ("facets", "metrics", "contestants")
+"""Sections that say what things are called; no name stands in two of them."""
+MOST = 4
+"""More names than this are counted instead."""
 MEETING = re.compile("[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]")
 
 
@@ -19,7 +24,8 @@ class Words:
     Parameters
     ----------
     lang : {"en", "zh"}
-        The language of the report.
+    titles : mapping of str to str, optional
+        Other names for facets, metrics and contestants; they win over ours.
 
     Examples
     --------
@@ -29,11 +35,14 @@ class Words:
     '第 2 次重复'
     """
 
-    def __init__(self, lang: str) -> None:
+    def __init__(self, lang: str, titles: Mapping[str, str] | None = None) -> None:
         if lang not in LANGUAGES:
-            raise BadInput(f"report language must be en or zh; got {lang!r}")
+            raise BadInput(f"lang must be en or zh; got {lang!r}")
         self.lang = lang
         self.texts = _texts(lang)
+        self.titles = {key: title for section in NAMED for key, title in self.texts[section].items()} | dict(
+            titles or {}
+        )
 
     def __call__(self, key: str, **values: object) -> str:
         """The sentence ``section.key`` with its ``{places}`` filled; a missing one is our mistake: KeyError."""
@@ -48,7 +57,23 @@ class Words:
         """What people call a facet, metric, contestant or status; one that is not ours keeps its own name."""
         return self.texts[section].get(key, key if otherwise is None else otherwise)
 
-    def phrase(self, names: list[str]) -> str:
+    def title(self, name: str | None) -> str:
+        """What people call a facet, a metric or a contestant; a name that is not ours is said as it is."""
+        return self.titles.get(name or "", name or "")
+
+    def some(self, names: Sequence[str]) -> str:
+        """The titles of all names in one phrase, or the first three and how many more."""
+        shown = [self.title(name) for name in names]
+        if len(shown) > MOST:
+            return self("verdict.others", names=self("page.comma").join(shown[:3]), n=len(shown) - 3)
+        return self.phrase(shown)
+
+    def close(self, key: str, **values: object) -> str:
+        """A whole sentence: it starts with a capital."""
+        text = self(key, **values)
+        return text[0].upper() + text[1:]
+
+    def phrase(self, names: Sequence[str]) -> str:
         """Names in one phrase: "a, b and c"."""
         if len(names) < 2:
             return "".join(names)
@@ -65,5 +90,5 @@ class Words:
 
 @cache
 def _texts(lang: str) -> dict[str, dict[str, Any]]:
-    path = resources.files("isthmus.report").joinpath("texts", f"{lang}.toml")
+    path = resources.files("isthmus.study").joinpath("texts", f"{lang}.toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))
