@@ -38,10 +38,10 @@ def test_metrics_are_those_of_the_stored_scores():
     subject = pca(PARTS.train.x, 16)
     score = row_error(subject, PARTS.test.x)
     found = FACET.measure(subject, PARTS)
-    assert found == {
-        "auroc": pytest.approx(roc_auc_score(PARTS.test.y, score), abs=1e-12),
-        "average_precision": pytest.approx(average_precision_score(PARTS.test.y, score), abs=1e-12),
-    }
+    assert (
+        found["auroc"] == found["auroc_reconstruction"] == pytest.approx(roc_auc_score(PARTS.test.y, score), abs=1e-12)
+    )
+    assert found["average_precision"] == pytest.approx(average_precision_score(PARTS.test.y, score), abs=1e-12)
     assert 0.85 < found["auroc"] < 1
 
 
@@ -62,14 +62,16 @@ def test_shuffled_labels_are_chance():
 
 def test_the_distance_to_the_fifth_neighbour():
     finder = NearestNeighbors(n_neighbors=5).fit(flat(PARTS.train.x))
-    assert SCORERS["knn"](PARTS) == pytest.approx(finder.kneighbors(flat(PARTS.test.x))[0][:, 4], abs=1e-5)
+    assert SCORERS["knn"](PARTS)(PARTS.test.x) == pytest.approx(
+        finder.kneighbors(flat(PARTS.test.x))[0][:, 4], abs=1e-5
+    )
 
 
 def test_the_forest_is_scikit_learns_and_its_seed_counts():
     forest = IsolationForest(random_state=0).fit(flat(PARTS.train.x))
-    score = SCORERS["isolation forest"](PARTS)
+    score = SCORERS["isolation forest"](PARTS)(PARTS.test.x)
     assert score == pytest.approx(-forest.score_samples(flat(PARTS.test.x)), abs=1e-12)
-    assert not np.array_equal(score, SCORERS["isolation forest"](PARTS._replace(seed=2**40 + 1)))
+    assert not np.array_equal(score, SCORERS["isolation forest"](PARTS._replace(seed=2**40 + 1))(PARTS.test.x))
 
 
 def constant(x):
@@ -184,6 +186,13 @@ def test_too_few_rows_of_a_kind_are_refused_in_one_line(y, kind):
     assert "\n" not in str(caught.value)
 
 
-def test_without_labels_there_is_nothing_to_find():
-    with pytest.raises(BadInput, match="which test rows are anomalies"):
-        FACET.measure(pca(PARTS.train.x, 2), PARTS._replace(test=Rows(PARTS.test.x, None)))
+def test_without_labels_the_anomalies_are_made_up():
+    bare = PARTS._replace(test=Rows(PARTS.test.x[PARTS.test.y == 0], None))
+    subject = pca(PARTS.train.x, 16)
+    found = FACET.measure(subject, bare)
+    types = [f"auroc_{name}" for name in ("local", "global", "dependency", "cluster")]
+    assert set(found) == {*types, FACET.unlabelled}
+    assert found[FACET.unlabelled] == pytest.approx(np.mean([found[name] for name in types]), abs=1e-12)
+    assert found == {name: FACET.measure(subject, PARTS)[name] for name in found}
+    assert FACET.measure(pca(PARTS.train.x, 64), bare)["constant_scorer"] == 1
+    assert set(FACET.rivals["knn"](bare)) == set(found)

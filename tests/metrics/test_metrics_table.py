@@ -2,7 +2,8 @@ from isthmus.metrics import METRICS
 
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
 knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension
-auroc average_precision constant_scorer untrained_scorer parameters flops_per_row train_seconds
+auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
+auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer parameters flops_per_row train_seconds
 rows_per_second artefact_bytes"""
 
 
@@ -16,7 +17,8 @@ def test_every_metric_is_defined_once_and_whole():
 
 
 def test_directions():
-    better = {name for name, metric in METRICS.items() if metric.higher}
+    assert all(metric.higher for name, metric in METRICS.items() if name.startswith("auroc_"))
+    better = {name for name, metric in METRICS.items() if metric.higher and not name.startswith("auroc_")}
     assert better == {
         "explained_variance",
         "hoyer",

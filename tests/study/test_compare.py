@@ -252,6 +252,22 @@ def test_a_scorer_that_is_none_is_excluded_with_the_reason(study, flag, words):
     assert f'<td title="{words} in 1 of 2 replicates">excluded</td>' in doubted._repr_html_()
 
 
+def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_made_up(tmp_path):
+    rows = read("iris").x
+    found = compare(rows, out=tmp_path / "study", jobs=1, **SMALL)
+    assert {record.job.view for record in found.records} == {"all"}
+    assert found.total == 2 * (3 + len(FACETS["reconstruction"].rivals) + len(FACETS["anomaly"].rivals))
+    verdict = found.verdict()["anomaly"]
+    assert (verdict.metric, set(verdict.means)) == (
+        "auroc_planted",
+        {"plain", "topk", "pca", "isolation forest", "knn"},
+    )
+    assert np.isfinite(found.scores("anomaly")["knn"]).all()
+    assert np.isnan(found.scores("anomaly", "auroc")["knn"]).all()
+    assert any("like the made-up ones" in line for line in found.recommendation())
+    assert "They were made up" in found.report().read_text(encoding="utf-8")
+
+
 def test_a_study_speaks_for_itself_in_text_and_in_notebooks(study):
     text, page = repr(study), study._repr_html_()
     assert text.startswith(f"Study of iris: {study.total} of {study.total} runs; 3 families, 2 replicates\n")

@@ -103,7 +103,8 @@ def _facets() -> Rows:
             "decided by": facet.primary,
             "rivals": ["pca", *facet.rivals],
             "trained on": "rows without the anomalies" if facet.view == "normal" else "all training rows",
-            "needs labels": "yes" if facet.labels else "no",
+            "needs labels": "yes" if facet.labels and not facet.unlabelled else "no",
+            **({"without labels decided by": facet.unlabelled} if facet.unlabelled else {}),
             "tuning sees": facet.sees,
         }
         for facet in FACETS.values()

@@ -1,8 +1,9 @@
 """Anomaly: does the model notice rows that do not belong? It is trained on normal rows alone.
 
-A row's score is its squared reconstruction error per element, unless its family has a score of its own. Rivals:
-isolation forest (Liu, Ting and Zhou 2008), the distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim
-2000), and the residual of the family ``pca``.
+A row's score is its squared reconstruction error per element, unless its family has a score of its own. It is judged
+on the anomalies that the labels tell, and on made-up ones, which need no labels. Rivals: isolation forest (Liu, Ting
+and Zhou 2008), the distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim 2000), and the residual of
+the family ``pca``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Facet, Parts, Subject, validation_error
+from isthmus.facets.planted import planted
+from isthmus.facets.scores import scores
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import nearest
 from isthmus.metrics.ranking import auroc, average_precision, degenerate
 
 Scores = NDArray[np.float64]
+Scorer = Callable[[NDArray[np.float32]], Scores]
+"""Scaled rows (n, *D) -> how anomalous each is, (n,)."""
 
 FLAGS = ("constant_scorer", "untrained_scorer")
 """Names under which a measurement says, with 1.0, that its score must not compete. Absent otherwise."""
@@ -61,9 +66,60 @@ def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[s
 
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """Metrics of the model's score; ``untrained_scorer`` is 1 if the model has learned nothing."""
-    found = grade(_label(parts), subject.score_scaled(parts.test.x), rounding(parts))
+    """Metrics of the model's score; where there are labels, AUROC of scores from its parts as well.
+
+    ``untrained_scorer`` is 1 if the model has learned nothing.
+    """
+    floor, y = rounding(parts), parts.test.y
+    found = judged(subject.score_scaled, parts, floor)
+    if y is not None:
+        floors = {"reconstruction": floor}
+        for name, score in scores(subject, parts, floor).items():
+            found[f"auroc_{name}"] = grade(y, score, floors.get(name, 0.0))["auroc"]
     return found | ({} if learned(subject, parts) else {"untrained_scorer": 1.0})
+
+
+def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> dict[str, float]:
+    """Metrics of a scorer: on the labelled anomalies among the test rows, if there are labels, and on made-up ones.
+
+    Parameters
+    ----------
+    scorer : callable
+    parts : Parts
+        Labels of the test rows: 1 for an anomaly, 0 for a normal row; None if all of them count as normal.
+    floor : float, default 0
+        Differences of scores up to here are rounding.
+
+    Returns
+    -------
+    dict
+        Those of :func:`grade` if there are labels; ``auroc_local``, ``auroc_global``, ``auroc_dependency`` and
+        ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean.
+    """
+    x, y = parts.test
+    score = scorer(x)
+    found = {} if y is None else grade(y, score, floor)
+    normal = np.ones(len(x), bool) if y is None else y == 0
+    usual, odd = score[normal], {name: scorer(rows) for name, rows in planted(parts, x[normal]).items()}
+    for name, high in odd.items():
+        found[f"auroc_{name}"] = against(usual, high, floor)["auroc"]
+    whole = against(usual, np.concatenate(list(odd.values())), floor)
+    found["auroc_planted"] = whole["auroc"]
+    if y is None and "constant_scorer" in whole:
+        found["constant_scorer"] = 1.0
+    return found
+
+
+def against(normal: Scores, odd: Scores, floor: float = 0.0) -> dict[str, float]:
+    """:func:`grade` of the scores of normal rows (n,) and of anomalies (m,).
+
+    Examples
+    --------
+    >>> against(np.array([0.0, 1.0]), np.array([1.0]))["auroc"]
+    0.75
+    """
+    label = np.repeat(np.array([0, 1]), (len(normal), len(odd)))
+    return grade(label, np.concatenate([normal, odd]), floor)
 
 
 def learned(subject: Subject, parts: Parts) -> bool:
@@ -82,28 +138,25 @@ def rounding(parts: Parts) -> float:
     return ROUNDING * float(np.mean(np.square(parts.train.x, dtype=np.float64)))
 
 
-def isolation_forest(parts: Parts) -> Scores:
-    """How few random cuts isolate each test row, (n,); 100 trees."""
+def isolation_forest(parts: Parts) -> Scorer:
+    """How few random cuts isolate a row from the training rows; 100 trees."""
     from sklearn.ensemble import IsolationForest
 
-    forest = IsolationForest(n_estimators=100, random_state=parts.seed % 2**32, n_jobs=1)
-    return -forest.fit(_flat(parts.train.x)).score_samples(_flat(parts.test.x))
+    forest = IsolationForest(n_estimators=100, random_state=parts.seed % 2**32, n_jobs=1).fit(_flat(parts.train.x))
+    return lambda x: -forest.score_samples(_flat(x))
 
 
-def knn_distance(parts: Parts) -> Scores:
-    """Distance of each test row to its fifth nearest training row, (n,)."""
-    return nearest(_flat(parts.train.x), _flat(parts.test.x))[0][:, -1]
+def knn_distance(parts: Parts) -> Scorer:
+    """Distance of a row to its fifth nearest training row."""
+    return lambda x: nearest(_flat(parts.train.x), _flat(x))[0][:, -1]
 
 
-SCORERS: dict[str, Callable[[Parts], Scores]] = {"isolation forest": isolation_forest, "knn": knn_distance}
-"""Rival -> the raw score of each test row."""
+SCORERS: dict[str, Callable[[Parts], Scorer]] = {"isolation forest": isolation_forest, "knn": knn_distance}
+"""Rival -> its scorer, fitted on the training rows."""
 
 
-def _rival(scorer: Callable[[Parts], Scores]) -> Callable[[Parts], dict[str, float]]:
-    def graded(parts: Parts) -> dict[str, float]:
-        return grade(_label(parts), scorer(parts))
-
-    return graded
+def _rival(fit: Callable[[Parts], Scorer]) -> Callable[[Parts], dict[str, float]]:
+    return lambda parts: judged(fit(parts), parts)
 
 
 class View(NamedTuple):
@@ -166,12 +219,6 @@ def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return x.reshape(len(x), -1)
 
 
-def _label(parts: Parts) -> NDArray[np.int64]:
-    if parts.test.y is None:
-        raise BadInput("the facet anomaly needs to know which test rows are anomalies; got no labels: leave it out")
-    return parts.test.y
-
-
 ANOMALY = Facet(
     name="anomaly",
     title="Anomaly detection",
@@ -179,8 +226,9 @@ ANOMALY = Facet(
     primary="auroc",
     view="normal",
     labels=True,
+    unlabelled="auroc_planted",
     sees="normal rows of the validation split, no anomaly and no labels",
     criterion=validation_error,
     measure=measure,
-    rivals={name: _rival(scorer) for name, scorer in SCORERS.items()},
+    rivals={name: _rival(fit) for name, fit in SCORERS.items()},
 )

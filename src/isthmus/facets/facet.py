@@ -150,6 +150,8 @@ class Facet:
     """Metrics and curves of the chosen model on the test rows; NaN where one has no value."""
     rivals: Mapping[str, Callable[[Parts], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
+    unlabelled: str = ""
+    """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
     curves: Mapping[str, bool] = field(default_factory=dict)
     """Names of the curves that it measures, and whether their horizontal axis is logarithmic."""
 

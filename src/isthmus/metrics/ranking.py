@@ -103,6 +103,19 @@ TABLE = [
         "Zhu 2004",
         bounds=SHARE,
     ),
+    *(
+        Metric(f"auroc_{name}", auroc, True, "0 to 1", f"AUROC, {title}", 0.01, citation, bounds=SHARE)
+        for name, title, citation in (
+            ("planted", "made-up anomalies", "Han et al. 2022"),
+            ("local", "made-up local anomalies", "Han et al. 2022"),
+            ("global", "made-up global anomalies", "Han et al. 2022"),
+            ("dependency", "made-up dependency anomalies", "Han et al. 2022"),
+            ("cluster", "made-up clustered anomalies", "Han et al. 2022"),
+            ("reconstruction", "score from the reconstruction", "Hawkins et al. 2002"),
+            ("density", "score from the code", "Mahalanobis 1936"),
+            ("both", "score from reconstruction and code", "Denouden et al. 2018"),
+        )
+    ),
     Metric("constant_scorer", None, False, "0 or 1", "scores that rank nothing", 0.5, "docs/facets/anomaly.md"),
     Metric(
         "untrained_scorer",

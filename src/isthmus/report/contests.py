@@ -84,7 +84,8 @@ def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:
         if facet in verdicts:
             one = verdicts[facet]
             higher = METRICS[one.metric].higher
-            found.append(Contest(one, higher, _standings(one, study.scores(facet), records, t)))
+            seen = [r for r in records if r["job"]["view"] == study.plan.view(facet)]
+            found.append(Contest(one, higher, _standings(one, study.scores(facet), seen, t)))
     return found
 
 
@@ -143,7 +144,6 @@ def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Word
     """What went wrong in finished runs of this contestant, in the reader's language; "" if nothing did."""
     facet = verdict.facet
     mine = [r for r in records if r["job"]["name"] == name and r["job"]["facet"] in (None, facet)]
-    mine = [r for r in mine if r["job"]["view"] == FACETS[facet].view]
     ends = [r["status"] for r in mine]
     said = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
     facts = [r["facets"].get(facet, {}).get("metrics", {}) for r in mine if r["status"] == "ok"]

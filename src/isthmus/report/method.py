@@ -104,6 +104,8 @@ def _warnings(design: Mapping[str, Any], records: Sequence[Record], damaged: int
     left = {r["job"]["left_out"]: None for r in records if r["job"]["left_out"] is not None}
     if left:
         found.append(t("method.left_out", names=t("page.comma").join(plain(name, 28) for name in left)))
+    if "anomaly" in design["facets"] and not design["data"].get("classes", ()):
+        found.append(t("method.made_up"))
     ends = [config["status"] for r in records if (config := chosen(r)) is not None]
     if "cut" in ends:
         found.append(t("method.cut", n=ends.count("cut"), total=len(ends)))

@@ -90,8 +90,16 @@ class Design:
 
     def views(self) -> dict[str, list[str]]:
         """Which facets look at which training: ``all`` rows, or ``normal`` rows only."""
-        views = {view: [f for f in self.facets if FACETS[f].view == view] for view in ("all", "normal")}
+        views = {view: [f for f in self.facets if self.view(f) == view] for view in ("all", "normal")}
         return {view: facets for view, facets in views.items() if facets}
+
+    def view(self, facet: str) -> str:
+        """The training that a facet looks at; without labels there is one only."""
+        return FACETS[facet].view if self.data["classes"] else "all"
+
+    def primary(self, facet: str) -> str:
+        """The metric that decides in a facet: another one where there are no labels."""
+        return FACETS[facet].primary if self.data["classes"] else FACETS[facet].unlabelled or FACETS[facet].primary
 
     def left_out(self, view: str, replicate: int) -> str | None:
         """The class that plays the anomaly in a replicate: another one each time, in a seeded order."""
@@ -317,7 +325,7 @@ def _obstacle(name: str, data: Dataset) -> str:
     if not FACETS[name].labels:
         return ""
     if data.y is None:
-        return "needs labels: give a label column or a second array"
+        return "" if FACETS[name].unlabelled else "needs labels: give a label column or a second array"
     counts = _counts(data)
     if len(counts) < 2:
         return "needs at least two classes"

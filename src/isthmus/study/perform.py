@@ -19,7 +19,7 @@ from isthmus.data.scale import Scaler
 from isthmus.data.split import Split, duplicates, split
 from isthmus.doctor import diagnose
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import SCORERS, grade, normal_view
+from isthmus.facets.anomaly import SCORERS, judged, normal_view
 from isthmus.facets.facet import Candidate, Curve, Found, Parts, Rows, numbers, row_error
 from isthmus.families import recipe
 from isthmus.ship import artefact
@@ -115,8 +115,13 @@ def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
     facet, parts = str(job.name.facet), material.parts
     if facet != "anomaly":
         return _choice(FACETS[facet].rivals[job.name.name](parts)), {}
-    score, label = SCORERS[job.name.name](parts), np.asarray(parts.test.y)
-    return _choice(grade(label, score)), {"anomaly_score": score, "anomaly_label": label}
+    scorer = SCORERS[job.name.name](parts)
+    return _choice(judged(scorer, parts)), _raw(scorer(parts.test.x), parts)
+
+
+def _raw(score: NDArray[np.float64], parts: Parts) -> Arrays:
+    """Anomaly scores of the test rows, with their labels if they have any."""
+    return {"anomaly_score": score} | ({} if parts.test.y is None else {"anomaly_label": parts.test.y})
 
 
 def _choice(found: Found, config: int | None = None) -> Choice:
@@ -201,7 +206,7 @@ def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], cho
     if "reconstruction" in chosen:
         raw["row_error"] = row_error(fitted[chosen["reconstruction"]], test.x)
     if "anomaly" in chosen:
-        raw |= {"anomaly_score": fitted[chosen["anomaly"]].score_scaled(test.x), "anomaly_label": test.y}
+        raw |= _raw(fitted[chosen["anomaly"]].score_scaled(test.x), material.parts)
     _scores(folder, material, raw)
     if job.name.replicate == 0:
         (folder / "exhibits.safetensors").write_bytes(save(exhibits(fitted[first], test)))

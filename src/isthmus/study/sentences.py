@@ -52,7 +52,8 @@ def recommend(verdicts: Iterable[FacetVerdict], lang: str = "en", titles: Mappin
 
 
 def _purpose(v: FacetVerdict, say: Words) -> str:
-    return say.name("verdict", "for_" + v.facet, say.title(v.facet or v.metric))
+    general = say.name("verdict", "for_" + v.facet, say.title(v.facet or v.metric))
+    return say.name("verdict", "for_" + v.metric, general)
 
 
 def _decided(v: FacetVerdict, say: Words) -> str:

@@ -101,7 +101,7 @@ class Study:
         """
         if facet not in self.plan.facets:
             raise BadInput(f"this study has no facet {facet!r}; it has {', '.join(self.plan.facets)}")
-        name = metric or FACETS[facet].primary
+        name = metric or self.plan.primary(facet)
         table = {who: np.full(self.plan.replicates, np.nan) for who in self.contenders(facet)}
         for record in self.records:
             value = record.facets[facet].metrics.get(name) if facet in record.facets else None
@@ -117,15 +117,15 @@ class Study:
         """
         found = {}
         for name in self.plan.facets:
-            facet, metric = FACETS[name], METRICS[FACETS[name].primary]
+            metric = METRICS[self.plan.primary(name)]
             found[name] = judge(
                 self.scores(name),
                 metric=metric.name,
                 higher=bool(metric.higher),
                 rope=metric.rope,
                 relative=metric.relative,
-                rivals={RIVAL_FAMILY, *facet.rivals},
-                test_fraction=self._test_fraction(facet.view),
+                rivals={RIVAL_FAMILY, *FACETS[name].rivals},
+                test_fraction=self._test_fraction(self.plan.view(name)),
                 excluded=self._excluded(name),
                 facet=name,
             )
@@ -145,7 +145,7 @@ class Study:
         """Who must not be compared, and why."""
         reasons: dict[str, list[str]] = {}
         for record in self.records:
-            if record.job.view != FACETS[facet].view or record.job.facet not in (None, facet):
+            if record.job.view != self.plan.view(facet) or record.job.facet not in (None, facet):
                 continue
             metrics = record.facets[facet].metrics if facet in record.facets else {}
             ills = [text for flag, text in FLAGS.items() if metrics.get(flag)]
