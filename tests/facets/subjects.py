@@ -3,13 +3,23 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from isthmus.facets.facet import Parts, Rows
 from isthmus.metrics.fidelity import row_errors
+from isthmus.model import Model
 
 Array = NDArray[np.float32]
+
+
+class Network(Model):
+    """Two functions of tensors as a network."""
+
+    def __init__(self, encode, decode):
+        super().__init__()
+        self.encode, self.decode = encode, decode
 
 
 @dataclass
@@ -35,6 +45,13 @@ class Linear:
 
     def decode_scaled(self, z: Array) -> Array:
         return (z @ self.axes + self.mean).astype(np.float32).reshape(len(z), *self.shape)
+
+    @property
+    def model(self) -> Network:
+        mean, axes = torch.tensor(self.mean, dtype=torch.float32), torch.tensor(self.axes, dtype=torch.float32)
+        return Network(
+            lambda x: (x.flatten(1) - mean) @ axes.t(), lambda z: (z @ axes + mean).reshape(len(z), *self.shape)
+        )
 
 
 def pca(x: Array, latents: int) -> Linear:
@@ -64,6 +81,14 @@ class Fixed:
 
     def decode_scaled(self, z: Array) -> Array:
         return self.decoder(z)  # type: ignore[operator]
+
+    @property
+    def model(self) -> Network:
+        """No gradient goes through it."""
+        return Network(
+            lambda x: torch.tensor(self.encode_scaled(x.detach().numpy())),
+            lambda z: torch.tensor(self.decode_scaled(z.detach().numpy())),
+        )
 
 
 def split(x: Array, y: NDArray[np.int64] | None, seed: int = 0, latents: int = 16) -> Parts:

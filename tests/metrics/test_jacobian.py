@@ -30,6 +30,12 @@ def test_the_norm_of_a_sigmoid_layer_is_its_closed_form():
     assert jacobian.jacobian_norm(model.encode, x) == pytest.approx(slope.sqrt().mean().item())
 
 
+def test_a_slope_that_is_not_finite_is_missing_and_a_step_has_none():
+    assert jacobian.jacobian_spectrum(lambda x: x.sqrt(), torch.zeros(3, 2)).isnan().all()
+    assert jacobian.jacobian_norm(torch.round, X) == 0
+    assert jacobian.jacobian_norm(lambda x: torch.ones_like(x.detach()), X) == 0
+
+
 def test_images_are_rows_too():
     x = X[:, :4].reshape(-1, 2, 2)
     assert jacobian.jacobian_norm(lambda r: 3 * r.flatten(1), x) == pytest.approx(6.0)

@@ -3,7 +3,9 @@ from isthmus.metrics import METRICS
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
 knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension
 auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
-auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer parameters flops_per_row train_seconds
+auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
+explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
+parameters flops_per_row train_seconds
 rows_per_second artefact_bytes"""
 
 
@@ -31,4 +33,9 @@ def test_directions():
         "auroc",
         "average_precision",
         "rows_per_second",
+        "explained_disturbed",
+        "explained_noise",
+        "explained_mask",
+        "explained_shift",
+        "explained_adversarial",
     }

@@ -7,7 +7,10 @@ from isthmus.facets.cost import COST
 from isthmus.facets.facet import Facet
 from isthmus.facets.features import FEATURES
 from isthmus.facets.reconstruction import RECONSTRUCTION
+from isthmus.facets.robustness import ROBUSTNESS
 from isthmus.facets.sparsity import SPARSITY
 
-FACETS: dict[str, Facet] = {facet.name: facet for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, COST)}
+FACETS: dict[str, Facet] = {
+    facet.name: facet for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, ROBUSTNESS, COST)
+}
 """Name -> facet, in the order in which reports show them."""

@@ -76,13 +76,22 @@ def marginalised_denoising(train: Array, *others: Array) -> list[Array]:
     return [np.tanh(_with_one(x) @ weight.T).astype(np.float32) for x in (train, *others)]
 
 
-def denoiser(train: Array) -> NDArray[np.float64]:
-    """W of :func:`marginalised_denoising`, (D, D + 1): the last column goes with the constant."""
+def denoiser(train: Array, hidden: float = NOISE, added: float = 0.0) -> NDArray[np.float64]:
+    """W of :func:`marginalised_denoising`, (D, D + 1): the last column goes with the constant.
+
+    Parameters
+    ----------
+    train : array (n, D)
+    hidden : float, default 0.5
+        The probability that an element is zeroed.
+    added : float, default 0
+        Standard deviation of Gaussian noise that W undoes besides (a Wiener filter, if nothing is zeroed).
+    """
     x = _with_one(train)
     scatter = x.T @ x
-    kept = np.append(np.full(train.shape[1], 1 - NOISE), 1.0)  # the probability that an element is there
+    kept = np.append(np.full(train.shape[1], 1 - hidden), 1.0)  # the probability that an element is there
     both = scatter * np.outer(kept, kept)
-    np.fill_diagonal(both, kept * np.diag(scatter))
+    np.fill_diagonal(both, kept * np.diag(scatter) + len(x) * np.append(np.full(train.shape[1], added**2), 0.0))
     cross = scatter[:-1] * kept
     ridge = 1e-5 * max(float(np.trace(both)) / len(both), np.finfo(np.float64).tiny)
     return np.linalg.solve(both + ridge * np.eye(len(both)), cross.T).T

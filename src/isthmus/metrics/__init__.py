@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from isthmus.metrics import clustering, cost, dimension, fidelity, probes, ranking, sparsity
+from isthmus.metrics import clustering, cost, dimension, fidelity, probes, ranking, robustness, sparsity
 from isthmus.metrics.metric import Metric
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for theme in (fidelity, sparsity, probes, clustering, dimension, ranking, cost)
+    for theme in (fidelity, sparsity, probes, clustering, dimension, ranking, robustness, cost)
     for metric in theme.TABLE
 }
 """Name -> metric, in the order in which tables show them."""

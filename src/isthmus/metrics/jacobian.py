@@ -23,10 +23,20 @@ RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 def jacobians(encode: Encode, x: Tensor) -> Iterator[Tensor]:
-    """d encode(x) / dx of each row, in blocks: (B, L, D)."""
-    each = torch.func.vmap(torch.func.jacrev(lambda row: encode(row.unsqueeze(0)).squeeze(0)))
+    """d encode(x) / dx of each row, in blocks: (B, L, D); zero where a code does not depend on its row smoothly."""
     for rows in x.split(BLOCK):
-        yield each(rows).flatten(2).detach()
+        with torch.enable_grad():  # one element of all codes at a time: any network can do that, not all do vmap
+            moving = rows.detach().clone().requires_grad_()
+            elements = encode(moving).sum(0)
+            each = [_slope(element, moving) for element in elements]
+        yield torch.stack(each, dim=1).flatten(2)
+
+
+def _slope(value: Tensor, x: Tensor) -> Tensor:
+    """d value / dx, like ``x``."""
+    if not value.requires_grad:
+        return torch.zeros_like(x)
+    return torch.autograd.grad(value, x, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
 
 
 def jacobian_norm(encode: Encode, x: Tensor) -> float:
@@ -43,9 +53,16 @@ def jacobian_norm(encode: Encode, x: Tensor) -> float:
 def jacobian_spectrum(encode: Encode, x: Tensor) -> Tensor:
     """The singular values of the Jacobian, largest first, each averaged over rows: (min(L, D),).
 
-    Few large ones: the code follows rows along few directions and is flat along the others.
+    Few large ones: the code follows rows along few directions and is flat along the others. NaN if a slope is not
+    finite.
     """
-    return torch.cat([torch.linalg.svdvals(j) for j in jacobians(encode, x)]).mean(0)
+    return torch.cat([_sizes(j) for j in jacobians(encode, x)]).mean(0)
+
+
+def _sizes(slopes: Tensor) -> Tensor:
+    """Singular values of matrices (B, L, D), (B, min(L, D)); NaN for those that are not finite."""
+    sound = slopes.isfinite().all(2).all(1)
+    return torch.linalg.svdvals(slopes.nan_to_num(0, 0, 0)).where(sound.unsqueeze(1), torch.nan)
 
 
 @torch.no_grad()

@@ -1,0 +1,217 @@
+"""Robustness: how much of the true row survives when the input is disturbed, and how the code answers.
+
+Rivals: ``pca``, and the closed-form linear map that undoes masking best (marginalised denoising).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.corrupt import corrupt, draw
+from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject, known, reconstruct
+from isthmus.facets.rivals import denoiser
+from isthmus.metrics.fidelity import explained_variance
+from isthmus.metrics.robustness import adversarial, movement, spread
+from isthmus.seeds import seed as hashed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Follow = Callable[[Tensor], Tensor]
+    """The same as a function of tensors, for gradients."""
+
+Array = NDArray[np.float32]
+Rebuild = Callable[[Array], Array]
+
+MOST = 2000
+"""More rows than this hardly move an explained variance."""
+ATTACKED, FOLLOWED = 256, 64
+"""Rows that are attacked, and rows whose Jacobian is taken."""
+LEVELS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+"""Standard deviations of the noise, in units of the training rows' own (:func:`unit`)."""
+NOISE, MASK, DRIFT, RADIUS = 0.5, 0.25, 0.25, 0.1
+"""Noise and radius of an attack in those units, share of elements masked, offset and gain that columns drift by."""
+DISTANCES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""How far rows are moved for the contraction curve, in units of their own spread."""
+
+
+class Case(NamedTuple):
+    """Rows as a model is given them, and as it should give them back."""
+
+    x: Array
+    truth: Array
+
+
+def unit(parts: Parts) -> float:
+    """Standard deviation of the training rows about their mean, over all elements together; 1 if standardised."""
+    return spread(parts.train.x) / math.sqrt(math.prod(parts.train.x.shape[1:]))
+
+
+def noisy(x: Array, size: float, seed: int) -> Array:
+    """``x`` (n, *D) plus Gaussian noise of standard deviation ``size``; the same draw at every size."""
+    return _corrupted("gaussian", x, size, seed)
+
+
+def masked(x: Array, seed: int) -> Array:
+    """``x`` (n, *D) with a random quarter of its elements set to 0."""
+    return _corrupted("mask", x, MASK, seed)
+
+
+def drifted(x: Array, mean: NDArray[np.float64], size: float, seed: int) -> Array:
+    """Columns whose sensors have drifted: ``x`` (n, D) about ``mean`` (D,) times 1 ± 0.25, plus ± ``size``.
+
+    The signs are drawn for each column, and are the same for all rows.
+    """
+    gain, offset = np.random.default_rng(seed).choice([-1.0, 1.0], size=(2, x.shape[1]))
+    return (mean + (x - mean) * (1 + DRIFT * gain) + size * offset).astype(np.float32)
+
+
+def translated(x: Array) -> Iterator[Array]:
+    """Images ``x`` (n, height, width, ...) moved by one pixel in the four directions; the pixels of the edge repeat."""
+    for axis in (1, 2):
+        places = np.arange(x.shape[axis])
+        for step in (-1, 1):
+            yield np.take(x, np.clip(places + step, 0, len(places) - 1), axis=axis)
+
+
+def cases(rows: Rows, parts: Parts) -> dict[str, list[Case]]:
+    """The three disturbances of some rows.
+
+    Of noise, masks and drift a model should give back the clean row. Of an image that has moved it should give back the
+    image where it is: the scene has moved, not the camera's reading.
+    """
+    x, size = rows.x, unit(parts)
+    number = {kind: hashed(parts.seed, "robustness", kind) for kind in ("noise", "mask", "shift")}
+    if x.ndim > 2:
+        shift = [Case(moved, moved) for moved in translated(x)]
+    else:
+        mean = parts.train.x.mean(axis=0, dtype=np.float64)
+        shift = [Case(drifted(x, mean, DRIFT * size, number["shift"]), x)]
+    noise, mask = Case(noisy(x, NOISE * size, number["noise"]), x), Case(masked(x, number["mask"]), x)
+    return {"noise": [noise], "mask": [mask], "shift": shift}
+
+
+def explained(rebuild: Rebuild, rows: Rows, parts: Parts) -> dict[str, float]:
+    """The variance of the true rows that survives each disturbance, and the mean of the three; 0 if output is constant.
+
+    NaN wins nothing: if one is missing, so is the mean.
+    """
+    found = {
+        f"explained_{kind}": float(np.mean([_share(rebuild(case.x), case.truth, parts) for case in some]))
+        for kind, some in cases(rows, parts).items()
+    }
+    return known({"explained_disturbed": float(np.mean(list(found.values()))), **found})
+
+
+def decay(rebuild: Rebuild, rows: Rows, parts: Parts) -> Curve:
+    """The variance of the clean rows that survives noise, against its level."""
+    number, size = hashed(parts.seed, "robustness", "noise"), unit(parts)
+    shares = (_share(rebuild(noisy(rows.x, level * size, number)), rows.x, parts) for level in LEVELS)
+    return Curve(LEVELS, tuple(shares))
+
+
+def criterion(coder: Coder, parts: Parts) -> float:
+    """Share of the variance of validation rows that does not survive the disturbances."""
+    return 1 - explained(lambda x: reconstruct(coder, x), sample(parts.valid, parts), parts)["explained_disturbed"]
+
+
+def measure(subject: Subject, parts: Parts) -> Found:
+    """Shares of the test rows that survive, the movement of their codes, the encoder's Jacobian, and three curves."""
+    rows, model = sample(parts.test, parts), subject.model
+    codes = subject.encode_scaled(rows.x)
+    moved = subject.encode_scaled(cases(rows, parts)["noise"][0].x)
+    return {
+        **survival(lambda x: reconstruct(subject, x), lambda x: model.decode(model.encode(x)), rows, parts),
+        **known({"code_movement": movement(codes, moved)}),
+        **slopes(model.encode, rows.x, codes),
+    }
+
+
+def denoised(parts: Parts) -> Found:
+    """The same of the linear map that undoes masks and noise best on the training rows; it has no code to move."""
+    import torch
+
+    train, rows = parts.train.x.reshape(len(parts.train.x), -1), sample(parts.test, parts)
+    weight = denoiser(train, MASK, NOISE * unit(parts))
+    linear, constant = torch.from_numpy(weight[:, :-1]).float(), torch.from_numpy(weight[:, -1]).float()
+
+    def follow(x: Tensor) -> Tensor:
+        return (x.flatten(1) @ linear.t() + constant).view_as(x)
+
+    return survival(lambda x: follow(torch.from_numpy(x)).numpy(), follow, rows, parts)
+
+
+def survival(rebuild: Rebuild, follow: Follow, rows: Rows, parts: Parts) -> Found:
+    """What does not ask for a code: of ``rebuild``, and of ``follow``, the same function with a gradient."""
+    import torch
+
+    x, found = rows.x[:ATTACKED], explained(rebuild, rows, parts)
+    number = hashed(parts.seed, "robustness", "adversarial")
+    worst = adversarial(follow, torch.from_numpy(x), RADIUS * unit(parts), seed=number)
+    share = math.nan if worst is None else _share(rebuild(worst.numpy()), x, parts)
+    return {**found, **known({"explained_adversarial": share}), "decay": decay(rebuild, rows, parts)}
+
+
+def slopes(encode: Follow, x: Array, codes: Array) -> Found:
+    """The Jacobian of codes with respect to rows, both in units of their spreads, and how far codes follow rows.
+
+    A code that does not depend on its row smoothly (a discrete one) has no slope anywhere: then they are missing.
+    """
+    import torch
+
+    from isthmus.metrics.jacobian import contraction_curve, jacobian_norm, jacobian_spectrum
+
+    wide, per = spread(x), spread(x) / spread(codes)
+    rows = torch.from_numpy(x[:FOLLOWED])
+
+    def scaled(x: Tensor) -> Tensor:
+        return per * encode(x)
+
+    norm, sizes = jacobian_norm(scaled, rows) or math.nan, jacobian_spectrum(scaled, rows)
+    sizes = sizes.where(sizes[0] > 0, torch.nan)
+    ratios = contraction_curve(scaled, rows, wide * torch.tensor(DISTANCES)).tolist()
+    return {
+        **known({"jacobian_norm": norm}),
+        "spectrum": Curve(tuple(map(float, range(1, len(sizes) + 1))), tuple(sizes.tolist())),
+        "contraction": Curve(DISTANCES, tuple(ratios)),
+    }
+
+
+def sample(rows: Rows, parts: Parts) -> Rows:
+    """All rows, or a seeded draw of the most we look at."""
+    if len(rows.x) <= MOST:
+        return rows
+    order = np.random.default_rng(hashed(parts.seed, "robustness", "rows")).permutation(len(rows.x))
+    return Rows(rows.x[np.sort(order[:MOST])], None)
+
+
+def _share(made: Array, truth: Array, parts: Parts) -> float:
+    return explained_variance(truth, made, parts.train.x.mean(axis=0, dtype=np.float64))
+
+
+def _corrupted(kind: str, x: Array, level: float, seed: int) -> Array:
+    """As in training: :func:`isthmus.data.corrupt.corrupt`."""
+    import torch
+
+    noise = draw(kind, x.shape, torch.Generator().manual_seed(seed))
+    return corrupt(kind, torch.from_numpy(x), noise, level).numpy()
+
+
+ROBUSTNESS = Facet(
+    name="robustness",
+    title="Robustness",
+    question="How much of a row survives when the input is disturbed?",
+    primary="explained_disturbed",
+    view="all",
+    labels=False,
+    sees="rows of the validation split, disturbed, no labels",
+    criterion=criterion,
+    measure=measure,
+    rivals={"marginalised denoising": denoised},
+    curves={"decay": False, "contraction": True, "spectrum": False},
+)
