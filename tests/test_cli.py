@@ -311,6 +311,7 @@ def plan(shell: Shell, *arguments: str) -> dict[str, Any]:
         (["--hidden", "7,5"], {"hidden": [7, 5]}),
         (["--hidden", "none"], {"hidden": []}),
         (["--seed", "9"], {"seed": 9}),
+        (["--contamination", "0.05", "--facets", "anomaly"], {"contamination": 0.05}),
         (["--jobs", "1"], {"workers": 1}),
         (["--out", "elsewhere"], {"folder": "elsewhere"}),
     ],
@@ -584,8 +585,8 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly families facets replicates configs steps budget latents hidden backbone seed jobs out json "
-        "lang dry_run quiet debug"
+        "data label anomaly families facets replicates configs steps budget latents hidden backbone contamination "
+        "seed jobs out json lang dry_run quiet debug"
     ),
     train.train: "family data label out settings steps seed json quiet debug",
     catalogue.catalogue: "kind name json debug",

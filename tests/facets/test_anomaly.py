@@ -171,6 +171,32 @@ def test_nobody_trains_on_anomalies_and_the_test_rows_stay(anomaly):
     assert sorted(v.train) == sorted(n for n in SPLIT[0] if Y[n] != anomaly)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_a_share_of_anomalies_stays_in_training_and_nowhere_else(share):
+    clean, v = normal_view(SPLIT, Y, 3), normal_view(SPLIT, Y, 3, share, seed=5)
+    odd = Y[v.train] == 3
+    assert odd.mean() == pytest.approx(share, abs=0.5 / len(v.train))
+    assert v.train[~odd].tolist() == clean.train.tolist()
+    assert set(v.train[odd]) <= set(SPLIT[0])
+    assert (v.valid.tolist(), v.test.tolist()) == (clean.valid.tolist(), clean.test.tolist())
+    assert v.train.tolist() == normal_view(SPLIT, Y, 3, share, seed=5).train.tolist()
+    assert v.train.tolist() != normal_view(SPLIT, Y, 3, share, seed=6).train.tolist()
+    assert len(normal_view(SPLIT, Y, 3, 1e-6).train) == len(clean.train) + 1
+
+
+def test_a_share_that_the_anomalies_cannot_make_up_is_refused():
+    with pytest.raises(BadInput, match=r"contamination 0.3 needs \d+ anomalies .*: ask for at most 0.\d") as caught:
+        normal_view(SPLIT, Y, 3, 0.3)
+    assert "\n" not in str(caught.value)
+
+
+def test_neighbours_miss_anomalies_that_stand_in_training():
+    dirty = normal_view(SPLIT, Y, 3, 0.05)
+    parts = view(3)
+    worse = parts._replace(train=Rows(X[dirty.train], (Y[dirty.train] == 3).astype(np.int64)))
+    assert FACET.rivals["knn"](worse)["auroc"] < FACET.rivals["knn"](parts)["auroc"] - 0.05
+
+
 @pytest.mark.parametrize(
     ("y", "kind"),
     [

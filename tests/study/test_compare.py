@@ -268,6 +268,17 @@ def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_ma
     assert "They were made up" in found.report().read_text(encoding="utf-8")
 
 
+def test_anomalies_that_stay_in_training_change_the_anomaly_facet_and_are_told(study, tmp_path):
+    options = SMALL | {"facets": "anomaly", "families": "plain", "contamination": 0.1}
+    dirty = compare("iris", out=tmp_path / "study", jobs=1, **options)
+    assert (dirty.scores("anomaly")["knn"] < study.scores("anomaly")["knn"]).any()
+    rows = {r.job.replicate: r.sizes["train"] for r in dirty.records}
+    assert all(rows[r.job.replicate] == r.sizes["train"] + 7 for r in study.records if r.job.view == "normal")
+    assert "a share of 0.1 are anomalies" in dirty.report().read_text(encoding="utf-8")
+    with pytest.raises(BadInput, match=r"contamination 0\.4 needs 40 anomalies"):
+        outline("iris", **options | {"contamination": 0.4})
+
+
 def test_a_study_speaks_for_itself_in_text_and_in_notebooks(study):
     text, page = repr(study), study._repr_html_()
     assert text.startswith(f"Study of iris: {study.total} of {study.total} runs; 3 families, 2 replicates\n")

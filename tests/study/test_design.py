@@ -166,6 +166,15 @@ def test_without_labels_questions_are_skipped_with_a_reason():
     assert all("labels" in reason for reason in planned.skipped.values())
     with pytest.raises(BadInput, match="no facet can be measured on X"):
         design(read(ROWS), facets="features")
+    with pytest.raises(BadInput, match="but these data have no labels"):
+        design(read(ROWS), contamination=0.05)
+
+
+def test_contamination_is_part_of_the_job_where_anomalies_leave_training(iris):
+    clean, dirty = (design(iris, facets="reconstruction,anomaly", contamination=c).jobs() for c in (0.0, 0.05))
+    same = [(a.id == b.id) for a, b in zip(clean, dirty, strict=True)]
+    assert same == [job.name.view == "all" for job in clean]
+    assert design(iris, contamination=0.05).to_json()["contamination"] == 0.05
 
 
 def test_seeds_belong_to_the_replicate_and_are_shared(iris):
@@ -189,6 +198,9 @@ def test_seeds_belong_to_the_replicate_and_are_shared(iris):
         ({"facets": "anomly"}, "unknown facet 'anomly': did you mean anomaly"),
         ({"facets": ""}, "no facet can be measured on iris"),
         ({"latents": 0}, "latents must be a whole number of at least 1"),
+        ({"contamination": 0.5}, "contamination must be a share of at least 0 and below 0.5; got 0.5"),
+        ({"contamination": "5"}, "contamination must be a share of at least 0 and below 0.5; got '5'"),
+        ({"contamination": 0.1, "facets": "cost"}, "but the facet anomaly is not asked"),
     ],
 )
 def test_a_wrong_wish_is_one_line(iris, wrong, words):

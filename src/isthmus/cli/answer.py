@@ -40,6 +40,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         "latents": design.latents,
         "hidden": design.hidden,
         "backbone": design.backbone,
+        "contamination": design.contamination,
         "steps": steps,
         "seed": design.seed,
         "runs": len(jobs),

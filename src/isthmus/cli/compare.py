@@ -52,6 +52,9 @@ def compare(
         str | None,
         typer.Option("--backbone", help="Network: linear, mlp, conv1d, conv2d, vit.", show_default="mlp"),
     ] = None,
+    contamination: Annotated[
+        float, typer.Option("--contamination", metavar="SHARE", help="Anomalies left in training: 0.05 is 5 %.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, data and machine: same numbers.")] = 0,
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
@@ -89,6 +92,7 @@ def compare(
         "latents": latents,
         "hidden": None if hidden is None else widths(hidden),
         "backbone": backbone,
+        "contamination": contamination,
         "seed": seed,
         "jobs": jobs,
         "out": out,

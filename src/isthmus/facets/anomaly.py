@@ -170,9 +170,15 @@ class View(NamedTuple):
 
 
 def normal_view(
-    split: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], y: NDArray[np.int64], anomaly: int
+    split: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    y: NDArray[np.int64],
+    anomaly: int,
+    share: float = 0.0,
+    seed: int = 0,
 ) -> View:
     """A split in which nobody trains on anomalies: they leave the training and validation rows.
+
+    With a share, some stay in training (never in validation), drawn among those that the split put there.
 
     The test rows stay those of the split, so that replicates test disjointly from their training and overlap no more
     than the statistics assume.
@@ -185,11 +191,15 @@ def normal_view(
         Class codes of all rows.
     anomaly : int
         The class that plays the anomaly: labelled as such, or left out in this replicate.
+    share : float, default 0
+        Anomalies per training row, below 1; at least one stays if it is not 0.
+    seed : int, default 0
+        Says which stay.
 
     Raises
     ------
     BadInput
-        If no anomaly or no normal row is left where one is needed.
+        If no anomaly or no normal row is left where one is needed, or if there are too few to make up the share.
 
     Examples
     --------
@@ -199,9 +209,10 @@ def normal_view(
     """
     train, valid, test = split
     label = (y[test] == anomaly).astype(np.int64)
-    view = View(train[y[train] != anomaly], valid[y[valid] != anomaly], test, label)
+    kept = _kept(train, y, anomaly, share, seed)
+    view = View(np.sort(np.append(train[y[train] != anomaly], kept)), valid[y[valid] != anomaly], test, label)
     counts = {
-        "normal training": len(view.train),
+        "normal training": len(view.train) - len(kept),
         "normal validation": len(view.valid),
         "normal test": int((label == 0).sum()),
         "anomalous test": int(label.sum()),
@@ -213,6 +224,19 @@ def normal_view(
                 f"({int((y == anomaly).sum())} of {len(y)} rows): give more rows of it or leave the facet out"
             )
     return view
+
+
+def _kept(train: NDArray[np.int64], y: NDArray[np.int64], anomaly: int, share: float, seed: int) -> NDArray[np.int64]:
+    """Numbers of the anomalies that stay in training."""
+    odd = train[y[train] == anomaly]
+    usual = len(train) - len(odd)
+    wanted = max(1, round(share / (1 - share) * usual)) if share else 0
+    if wanted > len(odd):
+        raise BadInput(
+            f"contamination {share:g} needs {wanted} anomalies beside {usual} normal training rows; there are "
+            f"{len(odd)}: ask for at most {len(odd) / (len(odd) + usual):.2g}"
+        )
+    return np.random.default_rng(seed).permutation(odd)[:wanted]
 
 
 def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:

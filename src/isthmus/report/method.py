@@ -106,6 +106,8 @@ def _warnings(design: Mapping[str, Any], records: Sequence[Record], damaged: int
         found.append(t("method.left_out", names=t("page.comma").join(plain(name, 28) for name in left)))
     if "anomaly" in design["facets"] and not design["data"].get("classes", ()):
         found.append(t("method.made_up"))
+    if share := design.get("contamination"):
+        found.append(t("method.contaminated", share=f"{share:.3g}"))
     ends = [config["status"] for r in records if (config := chosen(r)) is not None]
     if "cut" in ends:
         found.append(t("method.cut", n=ends.count("cut"), total=len(ends)))

@@ -47,6 +47,7 @@ def outline(
     latents: int | None = None,
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
+    contamination: float = 0.0,
     seed: int = 0,
     jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -70,6 +71,7 @@ def outline(
         "latents": latents,
         "hidden": hidden,
         "backbone": backbone,
+        "contamination": contamination,
         "seed": seed,
     }
     planned = design(data, plan=plan if steps is None else replace(plan, steps=steps), **options)
@@ -97,6 +99,7 @@ def compare(
     latents: int | None = None,
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
+    contamination: float = 0.0,
     seed: int = 0,
     jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -135,6 +138,8 @@ def compare(
     backbone : str, optional
         The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
         ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.
+    contamination : float, default 0
+        Share of anomalies that stay among the training rows of the facet anomaly, as where nobody cleaned them.
     seed : int, default 0
         Same seed, same data, same machine: same numbers.
     jobs : int, optional
@@ -173,6 +178,7 @@ def compare(
         latents=latents,
         hidden=hidden,
         backbone=backbone,
+        contamination=contamination,
         seed=seed,
         jobs=jobs,
         out=out,

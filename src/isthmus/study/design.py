@@ -61,6 +61,8 @@ class Design:
         What every other seed is hashed from.
     backbone : str
         The network of every encoder; PCA has none.
+    contamination : float
+        Share of anomalies among the training rows of view ``normal``.
     """
 
     data: dict[str, Any]
@@ -74,6 +76,7 @@ class Design:
     hidden: list[int]
     seed: int
     backbone: str = USUAL
+    contamination: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """What ``study.json`` keeps."""
@@ -123,17 +126,18 @@ class Design:
         rivals: list[Job] = []
         for replicate in range(self.replicates):
             for view, facets in self.views().items():
+                seen = common | ({"contamination": self.contamination} if view == "normal" else {})
                 where: dict[str, Any] = {
                     "view": view,
                     "replicate": replicate,
                     "left_out": self.left_out(view, replicate),
                 }
                 for family, configs in self.families.items():
-                    body = {**common, "facets": facets, "plan": self.plan, "configs": configs}
+                    body = {**seen, "facets": facets, "plan": self.plan, "configs": configs}
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
                     names = FACETS[facet].rivals
-                    rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), common) for name in names]
+                    rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), seen) for name in names]
         return families + rivals
 
 
@@ -161,6 +165,7 @@ def design(
     latents: int | None = None,
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
+    contamination: float = 0.0,
     seed: int = 0,
 ) -> Design:
     """Expand what was asked into a design.
@@ -185,6 +190,8 @@ def design(
         Capacity of every family; by default :func:`capacity` of the rows and the backbone.
     backbone : str, optional
         The network of every family but PCA; by default each recipe's own, which is mlp unless you changed it.
+    contamination : float, default 0
+        Share of anomalies that stay among the training rows of the facet anomaly, below one half.
     seed : int, default 0
         What every other seed is hashed from.
 
@@ -201,6 +208,7 @@ def design(
     latents = usual[0] if latents is None else latents
     hidden = usual[1] if hidden is None else tuple(hidden)
     asked, skipped = _facets(facets, data)
+    _polluted(contamination, asked, data)
     matched = {name: match(name, r, latents, hidden, backbone) for name, r in _families(families).items()}
     return Design(
         data={
@@ -225,6 +233,7 @@ def design(
         hidden=list(hidden),
         seed=int(seed),
         backbone=backbone or USUAL,
+        contamination=float(contamination),
     )
 
 
@@ -335,6 +344,15 @@ def _obstacle(name: str, data: Dataset) -> str:
     if normal and data.anomaly is not None and (rows := counts[data.classes.index(data.anomaly)]) < LEAST_OUTLIERS:
         return f"needs at least {LEAST_OUTLIERS} anomalies; there are {rows}"
     return ""
+
+
+def _polluted(share: float, facets: Sequence[str], data: Dataset) -> None:
+    """Refuse a share of anomalies that makes no sense, or that no facet of the study would notice."""
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share < 0.5:
+        raise BadInput(f"contamination must be a share of at least 0 and below 0.5; got {share!r}")
+    if share and (data.y is None or not any(FACETS[facet].view == "normal" for facet in facets)):
+        why = "these data have no labels" if data.y is None else "the facet anomaly is not asked"
+        raise BadInput(f"contamination leaves labelled anomalies in the training of the facet anomaly, but {why}")
 
 
 def _counts(data: Dataset) -> list[int]:

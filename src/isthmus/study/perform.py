@@ -66,8 +66,8 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
 def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     """Row numbers of the job's split, and the labels of all rows as its view sees them.
 
-    In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows;
-    labels say 1 for them and 0 for normal rows.
+    In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows,
+    all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows.
 
     Raises
     ------
@@ -78,7 +78,8 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     if job.name.view == "all" or data.y is None:
         return found, data.y
     outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
-    return Split(*normal_view(found, data.y, outlier)[:3]), (data.y == outlier).astype(np.int64)
+    seen = normal_view(found, data.y, outlier, job.body["contamination"], job.seed("contamination"))
+    return Split(*seen[:3]), (data.y == outlier).astype(np.int64)
 
 
 def prepare(job: Job, data: Dataset) -> Material:
