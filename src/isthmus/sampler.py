@@ -6,20 +6,62 @@ codes of rows (Ghosh et al. 2020, From variational to deterministic autoencoders
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
-from isthmus.train.fitted import Fitted
+
+if TYPE_CHECKING:
+    from isthmus.train.fitted import Fitted
 
 KINDS = ("prior", "normal", "mixture")
 LEAST_ROWS = 5  # for each component of a mixture
 FLOOR = 1e-6  # of the codes' variance: what keeps the covariance of a component from being singular
+TINY = float(np.finfo(np.float32).tiny)
+
+
+def density(z: NDArray[np.floating], components: int, seed: int, floor: float = FLOOR) -> Any:
+    """A mixture of normal distributions with full covariances, fitted to codes, or to rows themselves.
+
+    Parameters
+    ----------
+    z : array (N, L)
+    components : int
+        Fewer where there are not five rows for each.
+    seed : int
+        Of its start.
+    floor : float, default 1e-6
+        What is added to each variance, as a share of the mean variance of a column.
+
+    Returns
+    -------
+    GaussianMixture
+        scikit-learn's.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    wide = np.asarray(z, dtype=np.float64)
+    count = max(1, min(components, len(wide) // LEAST_ROWS))
+    least = max(floor * float(wide.var(axis=0).mean()), TINY)
+    with warnings.catch_warnings():  # what has all but settled, or has fewer different rows than components, will do
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianMixture(count, reg_covar=least, random_state=seed % 2**32).fit(wide)
+
+
+def drawn(mixture: Any, n: int, seed: int) -> NDArray[np.float64]:
+    """``n`` draws from a mixture, (n, L), in random order; the same for the same seed."""
+    # Drawn here, not by scikit-learn, which sorts its draws by component and keeps a state of its own.
+    random = np.random.default_rng(seed)
+    which = random.choice(len(mixture.weights_), size=n, p=mixture.weights_)
+    roots = np.linalg.cholesky(mixture.covariances_)
+    noise = random.normal(size=(n, roots.shape[1]))
+    return mixture.means_[which] + np.einsum("nij,nj->ni", roots[which], noise)
 
 
 @dataclass(frozen=True)
@@ -75,18 +117,12 @@ class Sampler:
         if not isinstance(components, int) or components < 1:
             raise BadInput(f"components must be a whole number of at least 1; got {components!r}")
         if kind == "prior":
-            if not hasattr(fitted.model, "prior"):
+            if fitted.prior(1, 0) is None:
                 raise BadInput(f"{fitted.recipe.family} has no prior to draw from: take kind mixture, and give rows")
             return cls(fitted, kind, None)
         if x is None:
             raise BadInput(f"kind {kind} fits a density to the codes of rows: give the training rows")
-        from sklearn.mixture import GaussianMixture
-
-        codes = fitted.encode(x).astype(np.float64)
-        count = max(1, min(components, len(codes) // LEAST_ROWS)) if kind == "mixture" else 1
-        floor = max(FLOOR * float(codes.var(axis=0).max()), np.finfo(np.float64).tiny)
-        mixture = GaussianMixture(count, reg_covar=floor, random_state=seed % 2**32)
-        return cls(fitted, kind, mixture.fit(codes))
+        return cls(fitted, kind, density(fitted.encode(x), components if kind == "mixture" else 1, seed))
 
     def codes(self, n: int, seed: int = 0) -> NDArray[np.float32]:
         """``n`` codes, (n, L); the same for the same seed."""
@@ -94,15 +130,9 @@ class Sampler:
             raise BadInput(f"the number of rows to draw must be a whole number of at least 1; got {n!r}")
         number = hashed(seed, "sample")
         if self.density is None:
-            prior: Any = self.fitted.model.prior
-            with torch.no_grad():
-                return prior(n, torch.Generator().manual_seed(number)).numpy()
-        # Drawn here, not by scikit-learn, which sorts its draws by component and keeps a state of its own.
-        random = np.random.default_rng(number)
-        which = random.choice(len(self.density.weights_), size=n, p=self.density.weights_)
-        roots = np.linalg.cholesky(self.density.covariances_)
-        noise = random.normal(size=(n, roots.shape[1]))
-        return (self.density.means_[which] + np.einsum("nij,nj->ni", roots[which], noise)).astype(np.float32)
+            prior: Any = self.fitted.prior(n, number)
+            return prior
+        return drawn(self.density, n, number).astype(np.float32)
 
     def draw(self, n: int, seed: int = 0) -> NDArray[np.float32]:
         """``n`` new rows in the units of the data, (n, *D); the same for the same seed."""

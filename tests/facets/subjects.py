@@ -37,6 +37,9 @@ class Linear:
     def parameters(self) -> int:
         return self.mean.size + self.axes.size
 
+    def prior(self, n: int, seed: int) -> None:
+        """None to draw from."""
+
     def encode_scaled(self, x: Array) -> Array:
         return ((x.reshape(len(x), -1) - self.mean) @ self.axes.T).astype(np.float32)
 
@@ -72,6 +75,9 @@ class Fixed:
     parameters: int = 1
     train_seconds: float = 0.0
     artefact_bytes: int = 1
+
+    def prior(self, n: int, seed: int) -> None:
+        """None to draw from."""
 
     def encode_scaled(self, x: Array) -> Array:
         return self.encoder(x)  # type: ignore[operator]

@@ -5,7 +5,8 @@ knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension
 auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
 auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
 explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
-parameters flops_per_row train_seconds
+c2st c2st_mixture c2st_prior from_prior mmd2 precision recall density coverage frechet copied nearness copier ceiling
+elbo iwae_bound parameters flops_per_row train_seconds
 rows_per_second artefact_bytes"""
 
 
@@ -32,6 +33,11 @@ def test_directions():
         "cluster_nmi",
         "auroc",
         "average_precision",
+        "precision",
+        "recall",
+        "coverage",
+        "elbo",
+        "iwae_bound",
         "rows_per_second",
         "explained_disturbed",
         "explained_noise",

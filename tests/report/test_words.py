@@ -11,6 +11,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import FAMILIES
 from isthmus.metrics import METRICS
+from isthmus.study.study import FLAGS
 from isthmus.study.words import LANGUAGES, NAMED, Words
 
 ROOT = Path(isthmus.__file__).parent
@@ -51,6 +52,7 @@ def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
     assert set(FAMILIES) | rivals <= set(texts["contestants"])
     assert set(METRICS) | measured <= set(texts["metrics"])
     assert len(Words(lang).titles) == sum(len(texts[section]) for section in NAMED), "one name in two sections"
+    assert {"reason_" + flag for flag in FLAGS} <= set(texts["table"])
 
 
 def test_chinese_sets_a_space_between_chinese_and_latin() -> None:

@@ -233,7 +233,13 @@ def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
 
 
 @pytest.mark.parametrize(
-    ("flag", "words"), [("constant_scorer", "scores rank nothing"), ("untrained_scorer", "model learned nothing")]
+    ("flag", "words"),
+    [
+        ("constant_scorer", "scores rank nothing"),
+        ("untrained_scorer", "model learned nothing"),
+        ("copier", "new rows repeat training rows"),
+        ("ceiling", "the training set itself, no generator"),
+    ],
 )
 def test_a_scorer_that_is_none_is_excluded_with_the_reason(study, flag, words):
     def mark(record):

@@ -6,11 +6,12 @@ from isthmus.facets.anomaly import ANOMALY
 from isthmus.facets.cost import COST
 from isthmus.facets.facet import Facet
 from isthmus.facets.features import FEATURES
+from isthmus.facets.generation import GENERATION
 from isthmus.facets.reconstruction import RECONSTRUCTION
 from isthmus.facets.robustness import ROBUSTNESS
 from isthmus.facets.sparsity import SPARSITY
 
 FACETS: dict[str, Facet] = {
-    facet.name: facet for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, ROBUSTNESS, COST)
+    facet.name: facet for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, GENERATION, ROBUSTNESS, COST)
 }
 """Name -> facet, in the order in which reports show them."""

@@ -58,6 +58,9 @@ class Coder(Protocol):
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """``z`` (n, L) -> (n, *D)."""
 
+    def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
+        """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
+
 
 class Subject(Coder, Protocol):
     """What a facet may ask of a fitted model that is to be measured."""
@@ -102,6 +105,9 @@ class Candidate:
 
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.fitted.decode_scaled(z)
+
+    def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
+        return self.fitted.prior(n, seed)
 
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.fitted.score_scaled(x)

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Parts
+from isthmus.metrics.frechet import principal
+from isthmus.sampler import density, drawn
+from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
 
@@ -16,6 +19,13 @@ PENALTY = 0.1
 """Of sparse coding, in scaled units: what a unit of L1 norm costs against half a squared error."""
 NOISE = 0.5
 """Of marginalised denoising: the probability that an element is set to zero."""
+
+COMPONENTS = (1, 2, 5, 10, 20)
+"""Of the Gaussian mixture; as many are taken as make validation rows most likely."""
+COVARIANCE_FLOOR = 0.01
+"""What the mixture adds to each variance, as a share of the mean variance of a column."""
+WIDEST = 64
+"""Columns up to which the mixture has full covariances; wider rows keep this many principal axes, and a noise."""
 
 
 class Sparse(NamedTuple):
@@ -54,6 +64,26 @@ def sparse_coding(parts: Parts) -> Sparse:
         codes = learner.fit(train - mean).transform(test - mean)
     rebuilt = codes @ learner.components_ + mean
     return Sparse(codes.astype(np.float32), rebuilt.astype(np.float32).reshape(parts.test.x.shape))
+
+
+def gaussian_mixture(parts: Parts, n: int) -> Array:
+    """``n`` rows drawn from a mixture of normal distributions fitted to the training rows, (n, *D), in scaled units.
+
+    Of rows with more than ``WIDEST`` columns the mixture describes the first principal axes, and one variance what they
+    leave, as in probabilistic PCA (Tipping and Bishop 1999).
+    """
+    seed = hashed(parts.seed, "gaussian mixture")
+    train, valid = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (parts.train, parts.valid))
+    width, mean = train.shape[1], train.mean(axis=0)
+    axes = principal(train, WIDEST) if width > WIDEST else np.eye(width)
+    codes, held = ((x - mean) @ axes for x in (train, valid))
+    tried = [density(codes, count, seed, COVARIANCE_FLOOR) for count in COMPONENTS]
+    made = drawn(max(tried, key=lambda mixture: mixture.score(held)), n, seed) @ axes.T + mean
+    if width > WIDEST:
+        left = np.square(train - mean).sum() - np.square(codes).sum()
+        noise = np.random.default_rng(seed).normal(size=made.shape) * np.sqrt(left / len(train) / (width - WIDEST))
+        made += noise - noise @ axes @ axes.T
+    return made.astype(np.float32).reshape(n, *parts.train.x.shape[1:])
 
 
 def marginalised_denoising(train: Array, *others: Array) -> list[Array]:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from isthmus.metrics import clustering, cost, dimension, fidelity, probes, ranking, robustness, sparsity
+from isthmus.metrics import (
+    clustering,
+    copying,
+    cost,
+    coverage,
+    dimension,
+    fidelity,
+    frechet,
+    likelihood,
+    probes,
+    ranking,
+    robustness,
+    sparsity,
+    two_sample,
+)
 from isthmus.metrics.metric import Metric
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for theme in (fidelity, sparsity, probes, clustering, dimension, ranking, robustness, cost)
+    for theme in (
+        fidelity,
+        sparsity,
+        probes,
+        clustering,
+        dimension,
+        ranking,
+        two_sample,
+        coverage,
+        frechet,
+        copying,
+        likelihood,
+        robustness,
+        cost,
+    )
     for metric in theme.TABLE
 }
 """Name -> metric, in the order in which tables show them."""

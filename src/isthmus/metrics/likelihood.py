@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import BadInput
+from isthmus.metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROWS = 2_000_000
 """Elements of decoded rows that are held at once."""
 
 
-@torch.no_grad()
+def obstacle(model: Any) -> str:
+    """Why the likelihood of a model has no bound, or ""."""
+    if not hasattr(model, "proposals"):
+        return f"{type(model).__name__} has no posterior to draw from, so there is no bound on its likelihood"
+    if model.head not in {"gaussian", "bernoulli"}:
+        return f"a bound on the likelihood needs a gaussian or bernoulli head; got {model.head}"
+    return ""
+
+
 def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> Tensor:
     """The importance-weighted bound on log p(x) of each row with ``k`` draws: (N, *D) -> (N,), float64, in nats.
 
@@ -41,20 +50,48 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
     ----------
     Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR, equation 8.
     """
-    if not hasattr(model, "proposals"):
-        raise BadInput(f"{type(model).__name__} has no posterior to draw from, so there is no bound on its likelihood")
-    if model.head not in {"gaussian", "bernoulli"}:
-        raise BadInput(f"a bound on the likelihood needs a gaussian or bernoulli head; got {model.head}")
+    import torch
+
+    if reason := obstacle(model):
+        raise BadInput(reason)
     if not isinstance(k, int) or k < 1:
         raise BadInput(f"k must be a whole number of at least 1; got {k!r}")
     generator = torch.Generator().manual_seed(seed)
     size = math.prod(x.shape[1:])
     constant = 0.5 * size * math.log(2 * math.pi) if model.head == "gaussian" else 0.0
-    found = []
-    for rows in x.split(max(1, ROWS // (k * size))):
-        z, ratio = model.proposals(rows, torch.randn((len(rows), k, model.noises), generator=generator, dtype=x.dtype))
-        wide = rows.unsqueeze(1).expand(-1, k, *rows.shape[1:]).flatten(0, 1)
-        error = model.scaled(model.row_misfit(z.flatten(0, 1), wide)).view(len(rows), k)
-        weight = -error.double() * size + ratio.double()
-        found.append(torch.logsumexp(weight, dim=1) - math.log(k) - constant)
-    return torch.cat(found)
+    with torch.no_grad():
+        found = [_weights(model, rows, k, generator) for rows in x.split(max(1, ROWS // (k * size)))]
+    return torch.logsumexp(torch.cat(found), dim=1) - math.log(k) - constant
+
+
+def _weights(model: Any, rows: Tensor, k: int, generator: Any) -> Tensor:
+    """Log importance weights of ``k`` draws for each row, up to the head's constant: (n, *D) -> (n, k), float64."""
+    import torch
+
+    z, ratio = model.proposals(rows, torch.randn((len(rows), k, model.noises), generator=generator, dtype=rows.dtype))
+    wide = rows.unsqueeze(1).expand(-1, k, *rows.shape[1:]).flatten(0, 1)
+    error = model.scaled(model.row_misfit(z.flatten(0, 1), wide)).view(len(rows), k)
+    return -error.double() * math.prod(rows.shape[1:]) + ratio.double()
+
+
+TABLE = [
+    Metric(
+        "elbo",
+        log_likelihood_bound,
+        True,
+        "nats per row",
+        "evidence lower bound",
+        1.0,
+        "Kingma and Welling 2014",
+    ),
+    Metric(
+        "iwae_bound",
+        log_likelihood_bound,
+        True,
+        "nats per row",
+        "importance-weighted bound",
+        1.0,
+        "Burda et al. 2016",
+    ),
+]
+"""What the numbers of this file mean."""

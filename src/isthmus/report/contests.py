@@ -12,12 +12,11 @@ from isthmus.report.figures import Estimate
 from isthmus.study.design import RIVAL_FAMILY
 from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.stats import comparable, finite, interval
+from isthmus.study.study import FLAGS
 from isthmus.study.verdict import FacetVerdict
 from isthmus.study.words import Words
 
 Record = Mapping[str, Any]
-FLAGS = ("constant_scorer", "untrained_scorer")
-"""Measurements that say with 1.0 that a score must not compete."""
 
 
 class Standing(NamedTuple):

@@ -25,7 +25,13 @@ from isthmus.study.store import Store
 from isthmus.study.verdict import FacetVerdict, judge
 from isthmus.train.fitted import Fitted
 
-FLAGS = {"constant_scorer": "scores rank nothing", "untrained_scorer": "model learned nothing"}
+FLAGS = {
+    "constant_scorer": "scores rank nothing",
+    "untrained_scorer": "model learned nothing",
+    "ceiling": "the training set itself, no generator",
+    "copier": "new rows repeat training rows",
+}
+"""Measurements that say with 1.0 that a score must not compete, and why."""
 FRAME = ("facet", "metric", "contender", "kind", "view", "replicate", "left_out", "config", "value", "status")
 
 
@@ -112,8 +118,9 @@ class Study:
     def verdict(self) -> dict[str, FacetVerdict]:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
 
-        PCA counts among the rivals. A contender that diverged in a replicate, or whose anomaly scores come from a
-        constant or an untrained scorer, is not compared; the verdict says so. Runs that are not done count as missing.
+        PCA counts among the rivals. A contender that diverged in a replicate, whose anomaly scores come from a
+        constant or an untrained scorer, or whose new rows repeat training rows is not compared; the verdict says so.
+        Runs that are not done count as missing.
         """
         found = {}
         for name in self.plan.facets:

@@ -100,6 +100,14 @@ class Fitted:
         """As :meth:`decode`, leaving the rows scaled."""
         return in_chunks(self.model.decode, z)
 
+    def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
+        """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
+        model: Any = self.model
+        if not hasattr(model, "prior"):
+            return None
+        with torch.no_grad():
+            return model.prior(n, torch.Generator().manual_seed(seed)).numpy()
+
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """How unlike the training rows scaled rows are, (n,): the family's own score, or the error per element."""
         if type(self.model).score is not Model.score:

@@ -1,0 +1,167 @@
+"""Whether two sets of rows come from one distribution: a classifier that tells them apart, and a distance of kernels.
+
+Both look at rows through radial kernels whose width follows the real rows, so they see what moves rows by about their
+usual distance, and not whether a grey value is exactly 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.metrics.metric import Metric
+
+Array = NDArray[np.floating]
+
+FOLDS = 5
+COST = 1.0  # of the support vector machine: what a row on the wrong side pays
+WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the kernels, in median distances
+ROUNDING = 1e-12  # of the rows' size: two rows that are nearer than this, squared, are one
+
+
+def c2st(real: Array, made: Array, seed: int = 0) -> float:
+    """How often a classifier tells made rows from real ones: 0.5 is chance, 1 is always.
+
+    The classifier is a support vector machine with a radial kernel ``exp(-d^2 / m^2)``, m the median distance of real
+    rows, and C = 1. Each row is judged by a machine that was trained without it (5 seeded folds). Accuracies below 0.5
+    are folded over, ``0.5 + |accuracy - 0.5|``: always being wrong tells the sets apart as well.
+
+    Parameters
+    ----------
+    real, made : arrays (n, *D), (m, *D)
+        Best of equal numbers; otherwise chance is not 0.5.
+    seed : int, default 0
+        Of the folds.
+
+    Returns
+    -------
+    float
+        NaN with fewer than 5 rows on a side, if something is not finite, or if all real rows are equal.
+
+    References
+    ----------
+    Lopez-Paz and Oquab (2017), Revisiting classifier two-sample tests, ICLR.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> c2st(random.normal(size=(50, 2)), random.normal(size=(50, 2)) + 9)
+    1.0
+    """
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.svm import SVC
+
+    if min(len(real), len(made)) < FOLDS:
+        return math.nan
+    gaps, width = _gaps(real, made)
+    if not width > 0:
+        return math.nan
+    kernel = np.exp(-gaps / width)
+    side = np.repeat([1, 0], [len(real), len(made)])
+    right = 0
+    for seen, held in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(side, side):
+        machine = SVC(C=COST, kernel="precomputed").fit(kernel[np.ix_(seen, seen)], side[seen])
+        right += int((machine.predict(kernel[np.ix_(held, seen)]) == side[held]).sum())
+    return 0.5 + abs(right / len(side) - 0.5)
+
+
+def mmd2(real: Array, made: Array) -> float:
+    """The squared maximum mean discrepancy, by its unbiased estimate: 0 on average for equal distributions.
+
+    The kernel is the mean of ``exp(-d^2 / (2 s^2))`` over s of a quarter, a half, one, two and four median distances of
+    real rows, so the value is at most 2, and may fall below 0.
+
+    Parameters
+    ----------
+    real, made : arrays (n, *D), (m, *D)
+
+    Returns
+    -------
+    float
+        NaN with fewer than 2 rows on a side, if something is not finite, or if all real rows are equal.
+
+    References
+    ----------
+    Gretton, Borgwardt, Rasch, Schölkopf and Smola (2012), A kernel two-sample test, JMLR 13, equation 3.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [1.0]])
+    >>> mmd2(x, x) < 0 < mmd2(x, x + 100)
+    True
+    """
+    if min(len(real), len(made)) < 2:
+        return math.nan
+    gaps, width = _gaps(real, made)
+    if not width > 0:
+        return math.nan
+    kernel = np.mean([np.exp(-gaps / (2 * width * s**2)) for s in WIDTHS], axis=0)
+    n, m = len(real), len(made)
+    own, other, across = kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (own, other)]
+    return float(sum(within) - 2 * across.sum() / (n * m))
+
+
+def distances(a: Array, b: Array) -> NDArray[np.float64]:
+    """Squared Euclidean distances of all pairs, flattened rows: (n, *D), (m, *D) -> (n, m)."""
+    a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), math.prod(x.shape[1:])) for x in (a, b))
+    centre = a.mean(axis=0)  # what both share would only cost digits
+    a, b = a - centre, b - centre
+    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
+    gaps = squares - 2 * a @ b.T
+    return np.where(gaps > ROUNDING * squares, gaps, 0.0)
+
+
+def finite(*sets: Array) -> bool:
+    """Whether every number of every set is one."""
+    return all(bool(np.isfinite(rows).all()) for rows in sets)
+
+
+def _gaps(real: Array, made: Array) -> tuple[NDArray[np.float64], float]:
+    """Squared distances of all rows, real ones first, and the median one of different real rows; NaN without any."""
+    if not finite(real, made):
+        return np.empty(0), math.nan
+    both = np.concatenate([real, made])
+    gaps = distances(both, both)
+    own = gaps[: len(real), : len(real)][np.triu_indices(len(real), 1)]
+    apart = own[own > 0]
+    return gaps, float(np.median(apart)) if len(apart) else math.nan
+
+
+TABLE = [
+    Metric(
+        "c2st",
+        c2st,
+        False,
+        "share of rows",
+        "classifier two-sample accuracy",
+        0.02,
+        "Lopez-Paz and Oquab 2017",
+        bounds=(0.5, 1.0),
+    ),
+    Metric(
+        "c2st_mixture",
+        c2st,
+        False,
+        "share of rows",
+        "classifier two-sample accuracy, codes from a mixture",
+        0.02,
+        "Lopez-Paz and Oquab 2017",
+        bounds=(0.5, 1.0),
+    ),
+    Metric(
+        "c2st_prior",
+        c2st,
+        False,
+        "share of rows",
+        "classifier two-sample accuracy, codes from the prior",
+        0.02,
+        "Lopez-Paz and Oquab 2017",
+        bounds=(0.5, 1.0),
+    ),
+    Metric("from_prior", None, None, "0 or 1", "codes drawn from the prior", 0.5, "docs/facets/generation.md"),
+    Metric("mmd2", mmd2, False, "0 to 2", "squared maximum mean discrepancy", 0.001, "Gretton et al. 2012"),
+]
+"""What the numbers of this file mean."""

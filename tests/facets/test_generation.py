@@ -1,0 +1,164 @@
+"""Generators in closed form: one that is right, one that collapsed, one that copies; and the rivals."""
+
+import numpy as np
+import pytest
+from subjects import Fixed, digits, split
+
+from isthmus.facets import generation
+from isthmus.facets.facet import Candidate
+from isthmus.facets.generation import GENERATION, criterion, judged, makers, measure
+from isthmus.facets.rivals import WIDEST, gaussian_mixture
+from isthmus.families import named
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+
+MIX = np.array([[1.0, 0.9, 0, 0], [0, 0.4, 0, 0.8], [0, 0, 1, 0.5], [0, 0, 0, 0.3]])
+
+
+def rows(n, seed=0):
+    """Four dependent columns, (n, 4)."""
+    return (np.random.default_rng(seed).normal(size=(n, 4)) @ MIX).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return split(rows(1000), None, latents=4)
+
+
+def whole(**more):
+    """Codes are the rows: a mixture of them is as good as it gets."""
+    subject = Fixed(lambda x: x, lambda z: z)
+    for name, value in more.items():
+        setattr(subject, name, value)
+    return subject
+
+
+@pytest.fixture(scope="module")
+def right(parts):
+    return measure(whole(), parts)
+
+
+def test_the_right_generator_is_as_good_as_the_training_rows(parts, right):
+    ceiling = GENERATION.rivals["training rows"](parts)
+    assert right["c2st"] < 0.58
+    assert ceiling["c2st"] < 0.58
+    assert right["mmd2"] == pytest.approx(ceiling["mmd2"], abs=0.01)
+    assert right["coverage"] == pytest.approx(1 - 2**-5, abs=0.04)
+    assert right["nearness"] == pytest.approx(1, abs=0.15)
+    assert "copier" not in right
+
+
+def test_the_floor_lies_below_the_mixture_and_the_ceiling_takes_no_part(parts):
+    found = {name: rival(parts) for name, rival in GENERATION.rivals.items()}
+    mixture, floor, ceiling = (found[n] for n in ("gaussian mixture", "shuffled columns", "training rows"))
+    assert mixture["c2st"] < 0.58 < floor["c2st"] - 0.1
+    assert mixture["mmd2"] < floor["mmd2"]
+    assert mixture["frechet"] < floor["frechet"]
+    assert mixture["coverage"] > floor["coverage"]
+    assert (ceiling["ceiling"], ceiling["copier"], ceiling["copied"], ceiling["nearness"]) == (1, 1, 1, 0)
+    assert not {"ceiling", "copier"} & {*mixture, *floor}
+
+
+def test_shuffling_keeps_every_column(monkeypatch, parts):
+    seen = []
+    monkeypatch.setattr(generation, "compared", lambda made, _: seen.append(made) or {})
+    generation.shuffled_columns(parts)
+    for made, known in zip(seen[0].T, parts.train.x.T, strict=True):
+        assert np.isin(made, known).all()
+        assert len(np.unique(made)) == len(made)
+    assert abs(np.corrcoef(seen[0].T)[0, 1]) < 0.2 < np.corrcoef(parts.train.x.T)[0, 1]
+
+
+def test_a_copying_generator_is_named_however_well_it_passes(parts):
+    train = parts.train.x
+    nearest = lambda z: train[((z[:, None] - train) ** 2).sum(2).argmin(1)]  # noqa: E731
+    found = measure(Fixed(lambda x: x, nearest), parts)
+    assert found["c2st"] < 0.6
+    assert found["copied"] == 1
+    assert found["copier"] == 1
+
+
+def test_a_collapsed_generator_loses(parts, right):
+    """Codes of 30 spots in one corner: all rows made are alike."""
+    found = measure(Fixed(lambda x: x, lambda z: 0.05 * z + np.float32(0.3)), parts)
+    assert found["c2st"] > right["c2st"] + 0.3
+    assert found["precision"] > 0.9
+    assert found["recall"] < 0.1
+    assert found["coverage"] < 0.3
+
+
+class Prior:
+    """Codes that decode to the right rows, or to wrong ones."""
+
+    def __init__(self, good):
+        self.good = good
+
+    def __call__(self, n, seed):
+        return rows(n, seed % 1000 + 5) * np.float32(1 if self.good else 3)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_sampler_is_chosen_on_validation_rows(parts, good):
+    """Only the prior's codes, or only the training codes, decode to what rows look like."""
+    encode = (lambda x: 3 * x) if good else (lambda x: x)
+    subject = Fixed(encode, lambda z: z)
+    subject.prior = Prior(good)
+    found = measure(subject, parts)
+    best, other = ("c2st_prior", "c2st_mixture") if good else ("c2st_mixture", "c2st_prior")
+    assert found["from_prior"] == good
+    assert found["c2st"] == found[best] < found[other] - 0.1
+    other_test = parts._replace(test=parts.test._replace(x=3 * parts.test.x))  # which the choice must not see
+    assert measure(subject, other_test)["from_prior"] == good
+    ways = judged(makers(subject, parts), parts)
+    assert list(ways) == (["prior", "mixture"] if good else ["mixture", "prior"])
+    assert criterion(subject, parts) == min(ways.values())
+
+
+def test_one_sampler_is_not_reported_twice(right):
+    assert not {"c2st_mixture", "c2st_prior", "from_prior", "elbo"} & set(right)
+
+
+def test_at_most_so_many_rows_are_looked_at(monkeypatch, parts):
+    asked = []
+
+    def decode(z):
+        asked.append(len(z))
+        return z
+
+    measure(Fixed(lambda x: x, decode), parts)
+    monkeypatch.setattr(generation._some, "__defaults__", (50,))
+    measure(Fixed(lambda x: x, decode), parts)
+    assert asked == [200, 200, 50, 50]
+
+
+def test_the_number_of_components_follows_the_validation_rows(parts):
+    """Three clusters that one normal distribution would blur: no draw falls between them."""
+    centres = np.array([[0, 0, 0, 0], [20, 0, 0, 0], [0, 20, 0, 0]], dtype=np.float32)
+    kind = np.random.default_rng(0).integers(0, 3, 1000)
+    made = gaussian_mixture(split(rows(1000) * np.float32(0.3) + centres[kind], None), 500)
+    gaps = np.sqrt(((made[:, None] - centres) ** 2).sum(2)).min(1)
+    assert np.quantile(gaps, 0.95) < 3.5
+    again = gaussian_mixture(split(rows(1000) * np.float32(0.3) + centres[kind], None), 500)
+    assert np.array_equal(made, again)
+
+
+def test_wide_rows_keep_their_axes_and_their_noise():
+    random = np.random.default_rng(0)
+    x = (random.normal(size=(800, 3)) @ random.normal(size=(3, 100)) * 3 + random.normal(size=(800, 100))).astype("f4")
+    assert x.shape[1] > WIDEST
+    made = gaussian_mixture(split(x, None), 600)
+    true, found = (np.linalg.eigvalsh(np.cov(rows.T)) for rows in (x, made))
+    assert found[-3:] == pytest.approx(true[-3:], rel=0.25)
+    assert found.sum() == pytest.approx(true.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("family", ["vae", "pca"])
+def test_a_family_with_a_posterior_bounds_the_likelihood(family):
+    x, _ = digits()
+    parts = split(x[:600].reshape(600, -1), None, latents=4)
+    recipe = named(family).set_params(latents=4)
+    fitted = fit(recipe, parts.train.x, valid=parts.valid.x, scale="none", plan=Plan(steps=60))
+    found = measure(Candidate(fitted, 0), parts)
+    assert found == measure(Candidate(fitted, 0), parts)
+    assert ("elbo" in found) == ("c2st_prior" in found) == (family == "vae")
+    assert found.get("elbo", 0) <= found.get("iwae_bound", 0)
