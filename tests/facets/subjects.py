@@ -32,6 +32,8 @@ class Linear:
     trained: bool = True
     train_seconds: float = 0.5
     artefact_bytes: int = 1234
+    steps: int = 0
+    batch: int = 0
 
     @property
     def parameters(self) -> int:
@@ -75,6 +77,8 @@ class Fixed:
     parameters: int = 1
     train_seconds: float = 0.0
     artefact_bytes: int = 1
+    steps: int = 0
+    batch: int = 0
 
     def prior(self, n: int, seed: int) -> None:
         """None to draw from."""

@@ -7,6 +7,7 @@ auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
 explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
 c2st c2st_mixture c2st_prior from_prior mmd2 precision recall density coverage frechet copied nearness copier ceiling
 elbo iwae_bound parameters flops_per_row train_seconds
+encode_bytes step_flops train_flops train_bytes
 rows_per_second artefact_bytes"""
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.metrics.cost import REPEATS, SHORTEST, flops, seconds
+from isthmus.metrics.cost import REPEATS, SHORTEST, flops, peak_bytes, seconds
 
 
 def test_a_product_counts_two_for_each_multiply_add():
@@ -18,6 +18,29 @@ def test_stacked_products_and_convolutions_count_too():
     assert flops(lambda: torch.baddbmm(torch.zeros(2, 4), torch.zeros(5, 2, 3), torch.zeros(5, 3, 4))) == 240
     image, kernel = torch.zeros(1, 3, 8, 8), torch.zeros(6, 3, 3, 3)
     assert flops(lambda: torch.nn.functional.conv2d(image, kernel)) == 2 * 6 * 6 * 6 * 3 * 3 * 3
+
+
+def test_memory_is_what_lives_at_once_and_views_take_none():
+    x = torch.ones(100, 10)
+    assert peak_bytes(lambda: x + 1, [x]) == 4000
+    assert peak_bytes((x + 1).t()[:5].flatten, [x]) == 4000 + 2000
+    assert peak_bytes(lambda: [x + 1, x + 2], [x]) == 8000
+    assert peak_bytes(lambda: [(x + i).sum() for i in range(9)], [x]) == 4000 + 9 * 4  # one at a time, and the sums
+    assert peak_bytes(lambda: x.add_(1), [x]) == 0
+    assert peak_bytes(x.double, [x]) == 8000
+    assert peak_bytes(lambda: None) == 0
+
+
+def test_what_autograd_keeps_counts_until_it_is_done_with():
+    x = torch.ones(100, 10, requires_grad=True)
+    kept = peak_bytes(lambda: (x * 2).exp().sum(), [x])
+    with torch.no_grad():
+        free = peak_bytes(lambda: (x * 2).exp().sum(), [x])
+    assert (kept, free) == (8000, 8000)
+    deep = lambda: x.exp().exp().exp().exp().sum()  # noqa: E731
+    assert peak_bytes(deep, [x]) == 4 * 4000 + 4
+    with torch.no_grad():
+        assert peak_bytes(deep, [x]) == 2 * 4000
 
 
 class Clock:

@@ -1,24 +1,38 @@
 """Cost: what it takes to train, keep and use the model that was chosen for its reconstruction.
 
 Parameters, FLOPs and bytes are exact. Seconds and rows per second are readings of a clock on this machine: they differ
-from run to run.
+from run to run. Energy is not measured: it follows the machine, and from these numbers, nothing sure.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Facet, Parts, Subject, reconstruct, validation_error
-from isthmus.metrics.cost import flops, seconds
+from isthmus.metrics.cost import flops, peak_bytes, seconds
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from isthmus.model import Model
 
 BATCH = 256
+MOMENTS = 2
+"""Numbers that the optimiser (Adam) keeps for each trained parameter."""
 
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """Numbers of the model; the clock runs on encoding a batch of 256 training rows, repeated if there are fewer."""
+    """Numbers of the model; the clock runs on encoding a batch of 256 training rows, repeated if there are fewer.
+
+    A model in closed form has no training step, and so no numbers of one.
+    """
+    import torch
+
     batch = np.resize(parts.train.x, (BATCH, *parts.train.x.shape[1:]))
     return {
         "rows_per_second": speed(subject, batch),
@@ -26,7 +40,69 @@ def measure(subject: Subject, parts: Parts) -> dict[str, float]:
         "parameters": float(subject.parameters),
         "flops_per_row": float(flops(lambda: reconstruct(subject, batch[:1]))),
         "artefact_bytes": float(subject.artefact_bytes),
+        "encode_bytes": float(encode_bytes(subject.model, torch.from_numpy(batch))),
+        **(
+            _training(subject, torch.from_numpy(np.resize(batch, (subject.batch, *batch.shape[1:]))))
+            if subject.steps
+            else {}
+        ),
     }
+
+
+def _training(subject: Subject, batch: Tensor) -> dict[str, float]:
+    step = training_step(subject.model, batch)
+    arithmetic = flops(step)
+    return {
+        "step_flops": float(arithmetic),
+        "train_flops": float(arithmetic * subject.steps),
+        "train_bytes": float(train_bytes(subject.model, batch)),
+    }
+
+
+def training_step(model: Model, batch: Tensor) -> Callable[[], object]:
+    """A call that does what one step on ``batch`` (B, *D) does before the update: noise, loss, gradient.
+
+    Nothing is left behind: neither gradients nor what the model may remember.
+    """
+    import torch
+
+    from isthmus.model import Ramp
+
+    generator = torch.Generator().manual_seed(0)
+    free = [p for p in model.parameters() if p.requires_grad]
+
+    def step() -> object:
+        was = model.training
+        terms = model.train()(batch, batch, model.draw(batch, generator)).terms
+        model.train(was)
+        loss = sum(terms[name] * (w.end if isinstance(w, Ramp) else w) for name, w in model.weights.items())
+        return torch.autograd.grad(loss, free, allow_unused=True)
+
+    return step
+
+
+def train_bytes(model: Model, batch: Tensor) -> int:
+    """Bytes that are alive at once at the peak of a training step on ``batch`` (B, *D), of a model trained alone.
+
+    Parameters and buffers, the optimiser's moments, the batch, and of what the step itself makes (noise, activations,
+    gradients) the most there is at once.
+    """
+    held = [*model.parameters(), *model.buffers(), batch]
+    moments = MOMENTS * _bytes([p for p in model.parameters() if p.requires_grad])
+    return _bytes(held) + moments + peak_bytes(training_step(model, batch), held)
+
+
+def encode_bytes(model: Model, batch: Tensor) -> int:
+    """The same of encoding ``batch`` (B, *D): parameters and buffers, the batch, activations and codes."""
+    import torch
+
+    held = [*model.parameters(), *model.buffers(), batch]
+    with torch.no_grad():
+        return _bytes(held) + peak_bytes(lambda: model.encode(batch), held)
+
+
+def _bytes(tensors: list[Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def speed(subject: Subject, batch: NDArray[np.float32]) -> float:

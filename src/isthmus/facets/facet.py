@@ -88,6 +88,14 @@ class Subject(Coder, Protocol):
         """Seconds its training took."""
 
     @property
+    def steps(self) -> int:
+        """Optimiser steps that its training took; 0 in closed form."""
+
+    @property
+    def batch(self) -> int:
+        """Rows of a step."""
+
+    @property
     def artefact_bytes(self) -> int:
         """What it takes on disk."""
 
@@ -133,6 +141,14 @@ class Candidate:
     @property
     def train_seconds(self) -> float:
         return self.fitted.outcome.seconds
+
+    @property
+    def steps(self) -> int:
+        return self.fitted.outcome.steps
+
+    @property
+    def batch(self) -> int:
+        return self.fitted.plan.batch
 
 
 @dataclass(frozen=True)

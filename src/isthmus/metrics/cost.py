@@ -1,13 +1,17 @@
-"""What a model takes: arithmetic, counted exactly; time, measured, and therefore different each time."""
+"""What a model takes: arithmetic and memory, counted exactly; time, measured, and therefore different each time."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from isthmus.metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 REPEATS = 9
 SHORTEST = 2e-3  # seconds; shorter than this a clock reading says little
@@ -25,24 +29,72 @@ def flops(function: Callable[[], object]) -> int:
     >>> flops(lambda: torch.ones(1, 64) @ torch.ones(64, 32))
     4096
     """
-    from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 
     total = 0
 
-    def see(mode: object, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def count(operation: Any, args: Any, kwargs: Any, out: Any) -> None:
         nonlocal total
-        out = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        total += count(*args, **(kwargs or {}), out_val=out) if count else 0
+        counter = flop_registry.get(operation._overloadpacket)
+        total += counter(*args, **kwargs, out_val=out) if counter else 0
+
+    _watched(function, count)
+    return total
+
+
+def peak_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> int:
+    """Most bytes of torch tensors that one call keeps alive at once, beside those that it is given.
+
+    Every storage counts once, from the operation that made it to its end, however many views it has. What a kernel
+    takes and gives back within itself is not seen.
+
+    Parameters
+    ----------
+    function : callable
+    held : iterable of Tensor
+        What exists before: its arguments and parameters; they do not count.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.ones(10, 4)
+    >>> peak_bytes(lambda: (x + 1).sum(), [x])
+    164
+    """
+    from torch import Tensor
+    from torch.utils._pytree import tree_leaves
+
+    known = {tensor.untyped_storage()._cdata for tensor in held}
+    alive: dict[int, int] = {}
+    peak = 0
+
+    def count(operation: Any, args: Any, kwargs: Any, out: Any) -> None:
+        nonlocal peak
+        for storage in (one.untyped_storage() for one in tree_leaves(out) if isinstance(one, Tensor)):
+            key = storage._cdata
+            if key not in known and key not in alive:
+                alive[key] = storage.nbytes()
+                weakref.finalize(storage, alive.pop, key).atexit = False
+        peak = max(peak, sum(alive.values()))
+
+    _watched(function, count)
+    return peak
+
+
+def _watched(function: Callable[[], object], see: Callable[[Any, Any, Any, Any], None]) -> None:
+    """One call, in which ``see(operation, args, kwargs, out)`` hears of each of torch's operations."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    def hear(mode: object, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = operation(*args, **(kwargs or {}))
+        see(operation, args, kwargs or {}, out)
         return out
 
     # Neither torch's own FlopCounterMode nor a method in the class body: both load the compiler first (two seconds).
-    Counter = type("Counter", (TorchDispatchMode,), {})
-    Counter.__torch_dispatch__ = see  # type: ignore[attr-defined]
-    with Counter():
+    Watch = type("Watch", (TorchDispatchMode,), {})
+    Watch.__torch_dispatch__ = hear  # type: ignore[attr-defined]
+    with Watch():
         function()
-    return total
 
 
 def seconds(function: Callable[[], object], clock: Callable[[], float] = time.thread_time) -> float:
@@ -81,6 +133,37 @@ TABLE = [
         "FLOPs per row, encode and decode",
         0.1,
         "matrix products, a multiply-add is two",
+        relative=True,
+    ),
+    Metric(
+        "encode_bytes",
+        peak_bytes,
+        False,
+        "bytes",
+        "memory to encode 256 rows, in bytes",
+        0.1,
+        "peak of live tensors",
+        relative=True,
+    ),
+    Metric(
+        "step_flops",
+        flops,
+        False,
+        "operations",
+        "FLOPs of a training step",
+        0.1,
+        "matrix products, a multiply-add is two",
+        relative=True,
+    ),
+    Metric("train_flops", None, False, "operations", "FLOPs of the training", 0.1, "step times steps", relative=True),
+    Metric(
+        "train_bytes",
+        peak_bytes,
+        False,
+        "bytes",
+        "memory to train, in bytes",
+        0.1,
+        "peak of live tensors",
         relative=True,
     ),
     Metric("train_seconds", None, False, "seconds", "training seconds", 0.25, "wall clock", relative=True),
