@@ -6,6 +6,7 @@ import torch
 
 from isthmus.families import topk as family
 from isthmus.families.topk import TopK
+from isthmus.parts import sparse
 from isthmus.parts.sparse import TopKCode
 from isthmus.ship.artefact import load, save
 from isthmus.testing import CHECKS, check_stack, check_trace, made, rows, state, step, weights
@@ -82,7 +83,7 @@ def test_gradcheck():
     g = torch.Generator().manual_seed(0)
     shapes = [(5, 4), (4,), (40, 4), (40,), (40, 3)]
     inputs = [torch.randn(s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
-    assert torch.autograd.gradcheck(lambda *a: TopKCode.apply(*a, 2)[0], inputs)
+    assert torch.autograd.gradcheck(lambda *a: TopKCode.apply(*a, 2, False)[0], inputs)
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_trace)], ids=lambda c: c.__name__)
@@ -110,6 +111,30 @@ def test_a_fit_ends_where_the_dense_one_ends(monkeypatch):
     assert wide.model.wide
     np.testing.assert_allclose(wide.outcome.history["valid"], dense.outcome.history["valid"], rtol=1e-3)
     np.testing.assert_allclose(wide.errors(data), dense.errors(data), rtol=0.05, atol=1e-4)
+
+
+def test_a_search_in_bfloat16_trains_alike_and_is_of_training_alone(monkeypatch):
+    data = np.random.default_rng(1).normal(size=(300, 16)).astype(np.float32)
+    asked, ends, fire = [], [], sparse.fire
+
+    def heard(*a, rough):
+        asked.append(rough)
+        return fire(*a, rough=rough)
+
+    for answer in (False, True):
+        monkeypatch.setattr(family, "quick", lambda x, answer=answer: answer)
+        monkeypatch.setattr(sparse, "fire", heard)
+        ends.append(fit(TopK(latents=2048, k=4), data, plan=Plan(steps=30, check=10, batch=128)))
+        monkeypatch.undo()
+    assert set(asked[: len(asked) // 2]) == {False}
+    assert set(asked[len(asked) // 2 :]) == {False, True}  # validation looks at the form that ships
+    exact, rough = (one.outcome.history["valid"] for one in ends)
+    np.testing.assert_allclose(rough, exact, rtol=0.02)
+    del asked[:]
+    monkeypatch.setattr(family, "quick", lambda x: True)
+    monkeypatch.setattr(sparse, "fire", heard)
+    ends[1].reconstruct(data)
+    assert set(asked) == {False}
 
 
 def test_a_wide_model_trains_ships_and_stays_sparse(tmp_path, monkeypatch):

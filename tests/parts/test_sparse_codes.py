@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.parts import sparse
-from isthmus.parts.sparse import fire, gather, largest
+from isthmus.parts.sparse import dots, fire, gather, largest
 
 
 @pytest.mark.parametrize(("width", "k"), [(64, 1), (64, 2), (640, 20), (4096, 32), (4096, 200), (100, 7), (15, 15)])
@@ -23,6 +23,31 @@ def test_largest_among_ties():
     assert values.sum(1).tolist() == [3, 3, 3]
     torch.testing.assert_close(raw.gather(1, index), values)
     assert all(len(set(row)) == 10 for row in index.tolist())
+
+
+def test_a_rough_search_gives_the_same_units_and_exact_values():
+    g = torch.Generator().manual_seed(2)
+    x, weight, bias = (torch.randn(s, generator=g) for s in [(50, 64), (3200, 64), (3200,)])
+    values, units = fire(x, weight, bias, 16)
+    rough, found = fire(x, weight, bias, 16, rough=True)
+    torch.testing.assert_close(rough, values, rtol=0, atol=1e-5)
+    assert [set(row) for row in found.tolist()] == [set(row) for row in units.tolist()]
+    few = fire(x, weight[:20], bias[:20], 16, rough=True)[0]  # fewer units than it would look at
+    torch.testing.assert_close(few, fire(x, weight[:20], bias[:20], 16)[0], rtol=0, atol=1e-5)
+
+
+def test_what_bfloat16_cannot_tell_apart_passes_with_its_own_value():
+    weight = 1 + 1e-4 * torch.arange(640.0).unsqueeze(1)  # all of them are 1.0 to three digits
+    values, units = fire(torch.ones(1, 1), weight, torch.zeros(640), 3, rough=True)
+    torch.testing.assert_close(values, weight[units[0], 0].unsqueeze(0))
+    assert (values[0, :-1] >= values[0, 1:]).all()
+
+
+def test_dots():
+    g = torch.Generator().manual_seed(3)
+    x, table = (torch.randn(n, 5, generator=g, dtype=torch.float64) for n in (4, 9))
+    units = torch.randint(0, 9, (4, 3), generator=g)
+    torch.testing.assert_close(dots(x, table, units), torch.einsum("bd,bsd->bs", x, table[units]))
 
 
 def test_fire_does_not_depend_on_how_many_rows_go_at_once(monkeypatch):

@@ -33,7 +33,7 @@ from isthmus.parts import heads
 from isthmus.parts.dictionary import STARTING, Revived
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import Mirror
-from isthmus.parts.sparse import RowDecoder, TopKCode, fire
+from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 
 WIDE = 2048  # units from which the sparse step is faster on a CPU, if at most one in SPARSE fires (benchmarks/wide.py)
 SPARSE = 64
@@ -132,16 +132,16 @@ class TopKModel(Mirror):
         seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
         return Loss({"reconstruction": self.misfit(z, target), "auxiliary": auxiliary}, seen)
 
-    def _decoded(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Raw output (B, *D), values and units (B, k), when the code is wide."""
+    def _decoded(self, x: Tensor, *, rough: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw output (B, *D), values and units (B, k), when the code is wide; ``rough`` as in :func:`fire`."""
         last, decoder = self.encoder.last, self.decoder
         inputs = (x.flatten(1), self.pre.flatten(), last.weight, last.bias, decoder.dictionary.t())
-        out, values, units = TopKCode.apply(*inputs, self.passing)
+        out, values, units = TopKCode.apply(*inputs, self.passing, rough)
         return (out + decoder.last_bias).reshape(x.shape), values, units
 
     def _sparse(self, x: Tensor, target: Tensor) -> Loss:
         """``forward`` for a wide code. What dead units could add is computed only if there are any."""
-        out, values, units = self._decoded(x)
+        out, values, units = self._decoded(x, rough=self.training and quick(x))
         auxiliary, longest = out.new_zeros(()), self.idle.topk(self.k_aux)
         dead = longest.indices[longest.values > self.dead_after]
         if len(dead):

@@ -3,6 +3,9 @@
 Raw codes are made for a few rows at a time, so that they stay in the caches and never exist all at once. What comes
 after the gate is (B, k) values and the units they belong to. Decoding adds rows of the dictionary; the gradients visit
 only what fired, grouped by unit. All of it equals the dense form to rounding (tests hold it to 1e-10 in float64).
+
+On processors that multiply bfloat16 several times faster than float32, a training step may look for the largest codes
+in bfloat16: it takes twice as many as can pass, computes these in float32, and lets the largest of them pass.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ROWS = 256  # rows whose raw codes exist at once: 16 MiB at 16,384 units in float32
+SPARE = 2  # codes looked at in float32 for each that passes, where the search was in bfloat16
 GROUP = 16  # raw codes that share one maximum in the search for the largest
 
 
@@ -37,13 +41,28 @@ def largest(raw: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, place // k * groups.shape[2] + chosen.gather(1, place % k)
 
 
+def quick(x: Tensor) -> bool:
+    """Whether these numbers would be multiplied much faster in bfloat16: float32 on a CPU that has it built in."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
 @torch.no_grad()
-def fire(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def fire(x: Tensor, weight: Tensor, bias: Tensor, k: int, *, rough: bool = False) -> tuple[Tensor, Tensor]:
     """The rectified top-k code of an affine encoder: values and units, each (B, k).
 
     ``x`` (B, D), ``weight`` (L, D), ``bias`` (L,). A row with fewer than k positive raw codes has zeros among its
-    values.
+    values. With ``rough`` the search is in bfloat16: values are exact all the same, and a unit is missed only where
+    rounding puts ``(SPARE - 1) k`` others before it.
     """
+    if not rough:
+        values, units = _searched(x, weight, bias, k)
+        return values.relu_(), units
+    _, found = _searched(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), min(SPARE * k, len(weight)))
+    values, place = (dots(x, weight, found) + bias[found]).topk(k, dim=1)
+    return values.relu_(), found.gather(1, place)
+
+
+def _searched(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
     scratch = x.new_empty(min(ROWS, len(x)), len(weight))
     parts = []
     for rows in x.split(ROWS):
@@ -51,7 +70,18 @@ def fire(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tenso
         torch.addmm(bias, rows, weight.t(), out=raw)
         parts.append(largest(raw, k))
     values, units = (torch.cat(part) for part in zip(*parts, strict=True))
-    return values.relu_(), units
+    return values, units
+
+
+def dots(x: Tensor, table: Tensor, units: Tensor) -> Tensor:
+    """<x[b], table[units[b, s]]>: (B, D), (L, D), (B, s) -> (B, s). The gradient of a gather is made of these."""
+    bags = torch.arange(units.numel(), device=x.device)
+    width = units.shape[1]
+    starts = bags[::width].contiguous()
+    found = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+        x.contiguous(), table, units.flatten(), starts, bags // width, 0
+    )
+    return found.view_as(units)
 
 
 def gather(values: Tensor, units: Tensor, table: Tensor) -> Tensor:
@@ -81,24 +111,25 @@ class RowDecoder(nn.Module):
 
 
 class TopKCode(torch.autograd.Function):
-    """Encoder, top-k, relu and decoder of a wide linear autoencoder: ``apply(x, pre, weight, bias, dictionary, k)``.
+    """Encoder, top-k, relu and decoder of a wide linear autoencoder.
 
-    ``x`` (B, D), ``pre`` (D,), ``weight`` (L, D), ``bias`` (L,), ``dictionary`` (L, E) -> the decoded rows without the
-    decoder's bias (B, E), then values and units (B, k), which carry no gradient.
+    ``apply(x, pre, weight, bias, dictionary, k, rough)``: ``x`` (B, D), ``pre`` (D,), ``weight`` (L, D), ``bias``
+    (L,), ``dictionary`` (L, E), ``rough`` as in :func:`fire` -> the decoded rows without the decoder's bias (B, E),
+    then values and units (B, k), which carry no gradient.
     """
 
     @staticmethod
     def forward(
-        x: Tensor, pre: Tensor, weight: Tensor, bias: Tensor, dictionary: Tensor, k: int
+        x: Tensor, pre: Tensor, weight: Tensor, bias: Tensor, dictionary: Tensor, k: int, rough: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        values, units = fire(x - pre, weight, bias, k)
+        values, units = fire(x - pre, weight, bias, k, rough=rough)
         return gather(values, units, dictionary), values, units
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         _, values, units = output
         ctx.mark_non_differentiable(values, units)
-        x, pre, weight, _, dictionary, _ = inputs
+        x, pre, weight, _, dictionary, *_ = inputs
         ctx.save_for_backward(x, pre, weight, dictionary, values, units)
 
     @staticmethod
@@ -107,11 +138,7 @@ class TopKCode(torch.autograd.Function):
         rows, k = values.shape
         gradient = gradient.contiguous()
         flat, passed = units.flatten(), values.flatten()
-        bags = torch.arange(rows * k, device=x.device)
-        slopes = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-            gradient, dictionary, flat, bags[::k].contiguous(), bags // k, 0
-        )
-        slopes = torch.where(passed > 0, slopes, 0.0)
+        slopes = torch.where(passed > 0, dots(gradient, dictionary, units).flatten(), 0.0)
         # The entries of a unit stand together after sorting: its gradient is a sum over one bag of rows.
         ordered, order = flat.sort(stable=True)
         starts = torch.searchsorted(ordered, torch.arange(len(weight), device=x.device))
@@ -122,4 +149,4 @@ class TopKCode(torch.autograd.Function):
 
         biases = torch.zeros_like(weight[:, 0]).index_add_(0, flat, slopes)
         own = gather(slopes.view(rows, k), units, weight) if ctx.needs_input_grad[0] else None
-        return own, -(biases @ weight), grouped(slopes, x - pre), biases, grouped(passed, gradient), None
+        return own, -(biases @ weight), grouped(slopes, x - pre), biases, grouped(passed, gradient), None, None
