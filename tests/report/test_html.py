@@ -15,7 +15,19 @@ from isthmus.report import html
 from isthmus.study.study import Study
 from isthmus.study.words import LANGUAGES, Words
 
-ALL = ["answer", "table", "evidence", "curves", "pictures", "codes", "scatters", "tuning", "method", "repeat"]
+ALL = [
+    "answer",
+    "table",
+    "evidence",
+    "proscons",
+    "curves",
+    "pictures",
+    "codes",
+    "scatters",
+    "tuning",
+    "method",
+    "repeat",
+]
 SCRIPTS = (
     "<script>canary()</script>",
     "</script><script>canary()</script>",

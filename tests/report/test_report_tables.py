@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from isthmus.report.answers import answers
+from isthmus.report.answers import Answer, answers
 from isthmus.report.contests import Contest, Standing, estimate
 from isthmus.report.figures import Estimate
 from isthmus.report.tables import chance, decimals, interval, number, order, overview, rope, share
+from isthmus.study.purposes import answered
 from isthmus.study.verdict import judge
 from isthmus.study.words import LANGUAGES, Words
 
@@ -16,6 +17,11 @@ SHOWN = {"plain": "plain", "topk": "TopK", "vae": "VAE", "pca": "PCA", "raw": "r
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
 WIDE = np.array([0.2, -0.2, 0.1, -0.15, 0.05])
 NOWHERE = np.full(5, np.nan)
+
+
+def cards_of(*duels: Contest, lang: str = "en") -> tuple[list[Answer], list[str]]:
+    """What the page says of these contests."""
+    return answers(duels, answered({duel.verdict.facet: duel.verdict for duel in duels}), Words(lang), SHOWN)
 
 
 def contest(**scores: np.ndarray) -> Contest:
@@ -51,26 +57,26 @@ ENDS = {
 def test_every_end_of_a_contest_has_its_card(end: str, lang: str) -> None:
     (kind, duel), t = ENDS[end], Words(lang)
     assert duel.kind == kind
-    (card,), together = answers([duel], t, SHOWN)
+    (card,), together = cards_of(duel, lang=lang)
     assert not together
     assert card.badge == t("answer.badge_" + kind)
-    assert not card.evidence.startswith(card.facet)
+    assert not card.evidence[0].startswith(card.title)
     for word in ("None", "{", "}"):
-        assert word not in card.sentence + card.evidence
+        assert word not in card.sentence + card.evidence[0]
 
 
 def test_cards_say_what_the_study_says() -> None:
-    (card,), _ = answers([ENDS["pca is enough"][1]], Words("en"), SHOWN)
-    assert card.sentence == "To compress and rebuild rows: PCA is enough."
-    assert card.evidence.startswith("PCA is enough: plain, the best autoencoder, is practically equal to it (mean")
-    (card,), _ = answers([ENDS["one winner"][1]], Words("en"), SHOWN)
-    assert card.sentence == "To compress and rebuild rows: take plain."
+    (card,), _ = cards_of(ENDS["pca is enough"][1])
+    assert card.sentence == "To compress and rebuild rows: PCA is enough (mean squared error 1 against 1 of plain)."
+    assert card.evidence[0].startswith("PCA is enough: plain, the best autoencoder, is practically equal to it (mean")
+    (card,), _ = cards_of(ENDS["one winner"][1])
+    assert card.sentence == "To compress and rebuild rows: take plain (mean squared error 1 against 2 of PCA)."
 
 
 def test_contests_speak_together() -> None:
     duel = ENDS["one winner"][1]
     other = duel._replace(verdict=replace(duel.verdict, facet="features"))
-    cards, together = answers([duel, other], Words("en"), SHOWN)
+    cards, together = cards_of(duel, other)
     assert len(cards) == 2
     assert together[0].startswith("Plain is at the top")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from isthmus.errors import BadInput
-from isthmus.study.sentences import recommend, sentence
+from isthmus.study.sentences import sentence
 from isthmus.study.verdict import FacetVerdict, judge
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "calibration"
@@ -176,7 +176,6 @@ def test_no_evidence():
         v = verdict(table)
         assert (v.kind, v.outcome, v.leader) == ("no evidence", "no contest", leader)
         assert sentence(v)
-        assert recommend([v])
 
 
 def test_identical_scores_are_practically_equal():
@@ -332,19 +331,9 @@ def test_unknown_language_is_refused(rng):
         sentence(facets(rng)[0], "fr")
 
 
-def test_recommendations_follow_the_purpose(rng):
-    lines = recommend(facets(rng))
-    assert lines[0].startswith("To compress and rebuild rows: take ")
-    assert lines[1] == "To feed a classifier: take TopK."
-    assert lines[2] == "To find anomalies: PCA is enough."
-    assert lines[3].startswith("For codes of few active units: TopK is the sparsest")
-    assert any("Reconstruction and features pull apart" in line for line in lines[5:])
-    zh = recommend(facets(np.random.default_rng(7)), "zh")
-    assert zh[1] == "用于给分类器提供特征：选 TopK。"
-
-
-def test_recommendations_say_where_facets_agree(rng):
-    one = verdict(scores(rng, plain=0.9, pca=0.7), facet="reconstruction")
-    two = verdict(scores(rng, plain=0.8, pca=0.6), facet="features")
-    agreed = "Plain is at the top, or practically equal to it, in all of reconstruction and features."
-    assert recommend([one, two])[-1] == agreed
+def test_those_who_were_left_out_are_named_and_those_without_a_run_are_not(rng):
+    table = scores(rng, plain=0.8, topk=0.9, pca=0.7) | {"vae": [math.nan] * 5}
+    v = verdict(table, excluded={"topk": "scores rank nothing in 5 of 5 replicates"})
+    assert sentence(v).endswith("; not compared: TopK.")
+    assert sentence(v, "zh").endswith("；未参与比较：TopK。")
+    assert "not compared" not in sentence(verdict(table))

@@ -96,10 +96,10 @@ def answer(study: Study, page: Path, lang: str) -> None:
     words = Words(lang)
     found = content(study, words)
     for one in found["answers"]:
-        show.say(one.facet, strong=True)
+        show.say(one.title, strong=True)
         show.say(f"  {one.sentence}", indent=2)
-        if one.evidence:
-            show.say(f"  {one.evidence}", indent=2)
+        for line in one.evidence:
+            show.say(f"  {line}", indent=2)
     for line in found["together"]:
         show.say(f"\n{line}")
     grid = found["overview"]
@@ -130,6 +130,8 @@ def facts(study: Study, page: Path) -> dict[str, Any]:
             "diverged": len(study.diverged),
         },
         "verdict": {name: verdict.to_json() for name, verdict in study.verdict().items()},
+        "purposes": {one.purpose: one.to_json() for one in study.purposes()},
+        "proscons": {name: found.to_json() for name, found in study.proscons().items()},
         "scores": study.to_frame("pyarrow").to_pylist(),
         "folder": str(study.folder),
         "report": str(page),

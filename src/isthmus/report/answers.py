@@ -4,37 +4,62 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.report.contests import Contest
-from isthmus.study.sentences import recommend, sentence
+from isthmus.study import advice
+from isthmus.study.purposes import PurposeVerdict
+from isthmus.study.sentences import sentence
+from isthmus.study.verdict import FacetVerdict
 from isthmus.study.words import Words
 
 
 class Answer(NamedTuple):
     """One card at the top of the page; ``kind`` gives its colour."""
 
-    facet: str
+    title: str
+    """The facets that speak."""
     question: str
     kind: str
     badge: str
     sentence: str
-    evidence: str
+    evidence: list[str]
+    """One sentence for each facet."""
 
 
-def answers(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> tuple[list[Answer], list[str]]:
-    """One card for each contest, and what they say together."""
-    verdicts = [contest.verdict for contest in contests]
-    lines = recommend(verdicts, t.lang, shown)
-    cards = []
-    for contest, line in zip(contests, lines, strict=False):
-        facet = t.name("facets", contest.verdict.facet)
-        evidence = sentence(contest.verdict, t.lang, shown).removeprefix(facet + t("page.colon"))
-        question = t.name("questions", contest.verdict.facet, "")
-        badge = t("answer.badge_" + contest.kind)
-        cards.append(Answer(facet, question, contest.kind, badge, line, evidence[:1].upper() + evidence[1:]))
-    return cards, lines[len(cards) :]
+def answers(
+    contests: Sequence[Contest], purposes: Sequence[PurposeVerdict], t: Words, shown: Mapping[str, str]
+) -> tuple[list[Answer], list[str]]:
+    """One card for each purpose, one for each facet that belongs to none, and what the facets say together."""
+    say = Words(t.lang, shown)
+    verdicts = {contest.verdict.facet: contest.verdict for contest in contests}
+    kinds = {contest.verdict.facet: contest.kind for contest in contests}
+    cards = [_card(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say), say) for one in purposes]
+    cards += [_card([v], kinds[v.facet], advice.for_facet(v, say), say) for v in advice.apart(verdicts, purposes)]
+    return cards, advice.together(verdicts.values(), say)
 
 
 def skipped(facet: str, reason: str, classes: int, t: Words) -> Answer:
     """A question that these data cannot answer."""
     text = t("answer.skipped_labels") if classes < 2 else t("answer.skipped", reason=reason.rstrip("."))
     name, question = t.name("facets", facet), t.name("questions", facet, "")
-    return Answer(name, question, "none", t("answer.badge_skipped"), text, "")
+    return Answer(name, question, "none", t("answer.badge_skipped"), text, [])
+
+
+def _card(verdicts: Sequence[FacetVerdict], kind: str, line: str, say: Words) -> Answer:
+    names = [say.title(v.facet) for v in verdicts]
+    questions = [say.name("questions", v.facet, "") for v in verdicts]
+    evidence = [sentence(v, say.lang, say.titles) for v in verdicts]
+    if len(verdicts) == 1:
+        bare = evidence[0].removeprefix(names[0] + say("page.colon"))
+        evidence = [bare[:1].upper() + bare[1:]]
+    title = say.phrase([names[0], *(name.lower() for name in names[1:])])
+    return Answer(title, say("page.gap").join(questions), kind, say("answer.badge_" + kind), line, evidence)
+
+
+def _kind(one: PurposeVerdict, kinds: Mapping[str, str]) -> str:
+    """How it ended: as its only facet did, or as several together."""
+    if len(one.verdicts) == 1:
+        return kinds[one.verdicts[0].facet]
+    if one.kind in {"rival", "rival enough"}:
+        return "pca" if one.take == "pca" else "rival"
+    if one.kind in {"autoencoder", "no contest"}:
+        return "which" if one.open else "equal" if one.equal else "best"
+    return {"no evidence": "none"}.get(one.kind, one.kind)

@@ -9,7 +9,7 @@ from isthmus.report import answers, exhibits, facet_curves, figures, findings, m
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
-from isthmus.study import remarks
+from isthmus.study import advice, remarks
 from isthmus.study.design import RIVAL_FAMILY
 from isthmus.study.words import Words
 
@@ -48,7 +48,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     gallery, ills = Gallery(), remarks.remarks(trained)
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
-    cards, together = answers.answers(duels, t, shown)
+    cards, together = answers.answers(duels, study.purposes(), t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
@@ -58,6 +58,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "together": together,
         "overview": tables.overview(asked, t, shown),
         "signs": list(tables.SIGNS.items()),
+        "proscons": _proscons(study, list(rank), t, shown),
         "excluded": _excluded(duels, t, shown),
         "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
         "evidence": _evidence([d for d in asked if d.decides], gallery, t, shown),
@@ -80,6 +81,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "answer": True,
         "table": True,
         "evidence": content["evidence"],
+        "proscons": content["proscons"],
         "facet_curves": content["facet_curves"],
         "curves": content["curves"],
         "pictures": reconstructions or content["filters"],
@@ -200,6 +202,19 @@ def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mappi
             }
         )
     return found
+
+
+def _proscons(
+    study: Any, order: Sequence[str], t: Words, shown: Mapping[str, str]
+) -> list[tuple[str, list[str], list[str]]]:
+    """What speaks for and against each family; those that nothing sets apart come last."""
+    say, found = Words(t.lang, shown), study.proscons()
+    rows = []
+    for name in order:
+        if name in found:
+            pros, cons = ([advice.claim(one, say) for one in claims] for claims in found[name])
+            rows.append((shown[name], pros, cons))
+    return sorted(rows, key=lambda row: not (row[1] or row[2])) if any(row[1] or row[2] for row in rows) else []
 
 
 def _facet_curves(

@@ -1,11 +1,11 @@
-"""Verdicts in plain English and Chinese: one sentence for a facet with its evidence, one line for each purpose."""
+"""One plain sentence in English or Chinese for the verdict on a facet, with the evidence that it rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from isthmus.study.stats import Pair
-from isthmus.study.verdict import LEAST, FacetVerdict
+from isthmus.study.verdict import LEAST, UNSCORED, FacetVerdict
 from isthmus.study.words import Words
 
 DESCRIPTIVE = ("sparsity", "cost")
@@ -32,28 +32,9 @@ def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] 
     """
     say = Words(lang, titles)
     text = _described(verdict, say) if verdict.facet in DESCRIPTIVE else _decided(verdict, say)
+    out = [name for name, reason in verdict.excluded.items() if reason != UNSCORED]
+    text += say("verdict.left_out", names=say.some(out)) if out else ""
     return say.close("verdict.facet", facet=say.title(verdict.facet or verdict.metric), text=text)
-
-
-def recommend(verdicts: Iterable[FacetVerdict], lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-    """One plain line for each purpose, and where the facets agree or pull apart. There is no overall score.
-
-    Parameters
-    ----------
-    verdicts : iterable of FacetVerdict
-        One for each facet.
-    lang : {"en", "zh"}, default "en"
-    titles : mapping of str to str, optional
-        As in :func:`sentence`.
-    """
-    say, verdicts = Words(lang, titles), list(verdicts)
-    lines = [say.close("verdict.purpose", purpose=_purpose(v, say), text=_choice(v, say)) for v in verdicts]
-    return lines + _together([v for v in verdicts if v.facet not in DESCRIPTIVE and v.kind != "no evidence"], say)
-
-
-def _purpose(v: FacetVerdict, say: Words) -> str:
-    general = say.name("verdict", "for_" + v.facet, say.title(v.facet or v.metric))
-    return say.name("verdict", "for_" + v.metric, general)
 
 
 def _decided(v: FacetVerdict, say: Words) -> str:
@@ -64,7 +45,7 @@ def _decided(v: FacetVerdict, say: Words) -> str:
         return say("verdict.rival", **names) + _evidence(v, v.rival, v.autoencoder, say)
     if v.outcome == "rival enough":
         key = "enough_equal" if v.pair(v.autoencoder, v.rival).relation == "equal" else "enough"
-        return say("verdict." + key, **names, rope=_size(v.rope, v)) + _evidence(v, v.autoencoder, v.rival, say)
+        return say("verdict." + key, **names, rope=size(v.rope, v)) + _evidence(v, v.autoencoder, v.rival, say)
     if v.outcome == "undecided":
         return _undecided(v, say)
     second = v.rival if v.outcome == "autoencoder" else list(v.means)[1]
@@ -98,8 +79,8 @@ def _described(v: FacetVerdict, say: Words) -> str:
     top, *others = v.means.items()
     text = say("verdict.highest" if v.higher else "verdict.lowest", leader=say.title(top[0]), **_value(v, say))
     near = [name for name, mean in others if _gap(top[1], mean, v.relative) <= v.rope]
-    text += say("verdict.near", names=say.some(near), rope=_size(v.rope, v)) if near else ""
-    return text + say("verdict." + v.facet, rope=_size(v.rope, v))
+    text += say("verdict.near", names=say.some(near), rope=size(v.rope, v)) if near else ""
+    return text + say("verdict." + v.facet, rope=size(v.rope, v))
 
 
 def _gap(one: float, two: float, relative: bool) -> float:
@@ -114,21 +95,21 @@ def _nothing(v: FacetVerdict, say: Words) -> str:
 
 def _value(v: FacetVerdict, say: Words) -> dict[str, str]:
     """The metric and the leader's mean, which is the first."""
-    return {"metric": say.title(v.metric), "value": _number(next(iter(v.means.values())))}
+    return {"metric": say.title(v.metric), "value": number(next(iter(v.means.values())))}
 
 
 def _evidence(v: FacetVerdict, a: str | None, b: str | None, say: Words) -> str:
     pair = v.pair(a, b)
-    x, y = _number(v.means[pair.a]), _number(v.means[pair.b])
+    x, y = number(v.means[pair.a]), number(v.means[pair.b])
     shown = {"metric": say.title(v.metric), "x": x, "y": y, "other": say.title(b)}
     if pair.low is None or pair.high is None or pair.mean is None:
         return say("verdict.one_replicate", **shown)
-    ends = {key: _size(value, v) for key, value in (("mean", pair.mean), ("low", pair.low), ("high", pair.high))}
+    ends = {key: size(value, v) for key, value in (("mean", pair.mean), ("low", pair.low), ("high", pair.high))}
     return say("verdict.evidence", **shown, **ends, claim=_claim(v, pair, say), n=pair.n)
 
 
 def _claim(v: FacetVerdict, pair: Pair, say: Words) -> str:
-    rope, worse, equal, better = _size(v.rope, v), pair.worse or 0.0, pair.equal or 0.0, pair.better or 0.0
+    rope, worse, equal, better = size(v.rope, v), pair.worse or 0.0, pair.equal or 0.0, pair.better or 0.0
     if pair.relation == "better":
         return say("verdict.sure", p=_chance(better), rope=rope, p_holm=f"{pair.p_holm:.2g}")
     if pair.relation == "equal":
@@ -138,11 +119,12 @@ def _claim(v: FacetVerdict, pair: Pair, say: Words) -> str:
     return say("verdict.three", worse=_chance(worse), equal=_chance(equal), better=_chance(better))
 
 
-def _size(value: float, v: FacetVerdict) -> str:
-    return f"{_number(100 * value)}%" if v.relative else _number(value)
+def size(value: float, v: FacetVerdict) -> str:
+    """A difference in the metric's unit, or in per cent where the metric compares by ratio."""
+    return f"{number(100 * value)}%" if v.relative else number(value)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits, no exponent for large ones, and a real minus sign."""
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return text.replace("-", "−") if "e" not in text else text
@@ -151,41 +133,3 @@ def _number(value: float) -> str:
 def _chance(p: float) -> str:
     """A probability in two digits, never a certainty."""
     return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
-
-
-def _choice(v: FacetVerdict, say: Words) -> str:
-    names = _names(v, say)
-    if v.kind == "no evidence":
-        return say("verdict.take_nothing")
-    if v.facet in DESCRIPTIVE:
-        return say("verdict.take_" + v.facet, **names, metric=say.title(v.metric))
-    if v.outcome in {"rival", "rival enough", "undecided"}:
-        key = {"rival": "take_rival", "rival enough": "take_enough", "undecided": "take_undecided"}[v.outcome]
-        return say("verdict." + key, **names)
-    text = say("verdict.take", leader=names["leader"])
-    text += say("verdict.or", names=say.some(v.equal)) if v.equal else ""
-    return text + (say("verdict.maybe", names=say.some(v.undecided)) if v.undecided else "")
-
-
-def _together(verdicts: Sequence[FacetVerdict], say: Words) -> list[str]:
-    """Who is at the top of all facets; else every two facets whose leaders beat each other."""
-    if len(verdicts) < 2:
-        return []
-    tops = [{v.leader, *v.equal} for v in verdicts]  # those not told apart are not shown to be at the top
-    common = [name for name in verdicts[0].means if all(name in top for top in tops)]
-    if common:
-        facets = say.some([v.facet for v in verdicts]).lower()
-        return [say.close("verdict.agree", names=say.title(common[0]), facets=facets)]
-    apart = [
-        (v, w) for i, v in enumerate(verdicts) for w in verdicts[i + 1 :] if v.leader in w.worse and w.leader in v.worse
-    ]
-    return [
-        say.close(
-            "verdict.disagree",
-            one=say.title(v.facet),
-            two=say.title(w.facet).lower(),
-            a=say.title(v.leader),
-            b=say.title(w.leader),
-        )
-        for v, w in apart
-    ]

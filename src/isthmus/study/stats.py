@@ -29,6 +29,8 @@ SAME = 1e-6
 """Changes of a score up to this are rounding."""
 TINY = 1e-12
 """Ratios are taken of values floored here: below the square of single-precision rounding nothing is measured."""
+TURNED = {"better": "worse", "worse": "better"}
+"""Relations that change when a pair is told the other way round."""
 
 
 class Masses(NamedTuple):
@@ -74,7 +76,6 @@ class Pair:
         def turn(value: float | None) -> float | None:
             return None if value is None else (1 / (1 + value) - 1 if relative else 0.0 - value)
 
-        swapped = {"better": "worse", "worse": "better"}.get(self.relation, self.relation)
         return Pair(
             a=self.b,
             b=self.a,
@@ -88,7 +89,7 @@ class Pair:
             worse=self.better,
             equal=self.equal,
             better=self.worse,
-            relation=swapped,
+            relation=TURNED.get(self.relation, self.relation),
         )
 
 

@@ -17,10 +17,12 @@ from isthmus.errors import BadInput, MissingExtra
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
+from isthmus.study.advice import recommend
 from isthmus.study.design import RIVAL_FAMILY, Design
+from isthmus.study.proscons import ProsCons, proscons
+from isthmus.study.purposes import PRICES, PurposeVerdict, answered
 from isthmus.study.record import Record
 from isthmus.study.remarks import lines, remarks
-from isthmus.study.sentences import recommend
 from isthmus.study.store import Store
 from isthmus.study.verdict import FacetVerdict, judge
 from isthmus.train.fitted import Fitted
@@ -122,26 +124,48 @@ class Study:
         constant or an untrained scorer, or whose new rows repeat training rows is not compared; the verdict says so.
         Runs that are not done count as missing.
         """
-        found = {}
-        for name in self.plan.facets:
-            metric = METRICS[self.plan.primary(name)]
-            found[name] = judge(
-                self.scores(name),
-                metric=metric.name,
-                higher=bool(metric.higher),
-                rope=metric.rope,
-                relative=metric.relative,
-                rivals={RIVAL_FAMILY, *FACETS[name].rivals},
-                test_fraction=self._test_fraction(self.plan.view(name)),
-                excluded=self._excluded(name),
-                facet=name,
-            )
-        return found
+        return {name: self.judged(name) for name in self.plan.facets}
+
+    def judged(self, facet: str, metric: str | None = None) -> FacetVerdict:
+        """The verdict on one metric of a facet.
+
+        Parameters
+        ----------
+        facet : str
+        metric : str, optional
+            By default the one that decides.
+        """
+        found = METRICS[metric or self.plan.primary(facet)]
+        return judge(
+            self.scores(facet, found.name),
+            metric=found.name,
+            higher=bool(found.higher),
+            rope=found.rope,
+            relative=found.relative,
+            rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
+            test_fraction=self._test_fraction(self.plan.view(facet)),
+            excluded=self._excluded(facet),
+            facet=facet,
+        )
+
+    def purposes(self) -> list[PurposeVerdict]:
+        """What follows for each purpose that the facets of this study speak for, and what a choice costs."""
+        return answered(self.verdict(), self._costs())
+
+    def proscons(self) -> dict[str, ProsCons]:
+        """What speaks for and against each family on these data."""
+        found = proscons(
+            [*self.verdict().values(), *(v for v in self._costs() if v.metric != self.plan.primary("cost"))]
+        )
+        return {name: found.get(name, ProsCons((), ())) for name in self.plan.families}
+
+    def _costs(self) -> list[FacetVerdict]:
+        return [self.judged("cost", metric) for metric in PRICES] if "cost" in self.plan.facets else []
 
     def recommendation(self, lang: str = "en") -> list[str]:
-        """What to take for each purpose, one plain line each, where the facets agree or pull apart, and who is ill."""
+        """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
         found = remarks(record.model_dump(include={"job", "findings"}) for record in self.records)
-        return recommend(self.verdict().values(), lang) + lines(found, lang)
+        return recommend(self.verdict(), self.purposes(), lang) + lines(found, lang)
 
     def _test_fraction(self, view: str) -> float:
         """Test rows per training row, on average over the runs of a view."""

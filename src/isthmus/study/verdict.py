@@ -10,17 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from isthmus.errors import BadInput
-from isthmus.study.stats import ALPHA, SURE, Floats, Pair, Values, comparable, pairs, replicates_to_decide, steps
+from isthmus.study.stats import (
+    ALPHA,
+    SURE,
+    TURNED,
+    Floats,
+    Pair,
+    Values,
+    comparable,
+    pairs,
+    replicates_to_decide,
+    steps,
+)
 
 Kind = Literal["better", "practically equal", "undecided", "no evidence"]
 Outcome = Literal["autoencoder", "rival", "rival enough", "undecided", "no contest"]
 LEAST = 3
 """Pairs from which anything may be claimed: two differences of a coarse metric can be the same by chance."""
+UNSCORED = "no finite score"
+"""Why somebody is not compared who has no run yet, or none that gave a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +84,12 @@ class FacetVerdict:
             if (one.a, one.b) == (b, a):
                 return one.flipped(self.relative)
         raise BadInput(f"{self.facet or self.metric}: no pair {a!r}, {b!r}; compared are {', '.join(self.means)}")
+
+    @cached_property
+    def relations(self) -> dict[tuple[str, str], str]:
+        """What may be claimed of the first of two contenders against the second: better, equal, worse or undecided."""
+        told = {(one.a, one.b): one.relation for one in self.pairs}
+        return told | {(b, a): TURNED.get(relation, relation) for (a, b), relation in told.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON; every number is finite or None."""
@@ -134,7 +154,7 @@ def judge(
     _check(scores, metric, rope, test_fraction, relative)
     table = {name: comparable(values, relative) for name, values in scores.items()}
     gone = dict(excluded or {})
-    gone |= {n: "no finite score" for n, x in table.items() if n not in gone and not np.isfinite(x).any()}
+    gone |= {n: UNSCORED for n, x in table.items() if n not in gone and not np.isfinite(x).any()}
     table = {name: table[name] for name in _ranked(table, higher) if name not in gone}
     made = pairs(
         {n: scores[n] for n in table}, rope=rope, higher=higher, test_fraction=test_fraction, relative=relative

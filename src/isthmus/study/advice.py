@@ -1,0 +1,155 @@
+"""What to take, in plain English and Chinese: one line for each purpose, where facets disagree, pros and cons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from isthmus.study.pareto import Pareto, pareto
+from isthmus.study.proscons import Claim
+from isthmus.study.purposes import PurposeVerdict, single
+from isthmus.study.sentences import DESCRIPTIVE, number
+from isthmus.study.verdict import FacetVerdict
+from isthmus.study.words import Words
+
+
+def recommend(
+    verdicts: Mapping[str, FacetVerdict],
+    purposes: Sequence[PurposeVerdict],
+    lang: str = "en",
+    titles: Mapping[str, str] | None = None,
+) -> list[str]:
+    """One plain line for each purpose, for each facet that belongs to none, and what the facets say together.
+
+    There is no overall score.
+
+    Parameters
+    ----------
+    verdicts : mapping of str to FacetVerdict
+        One for each facet.
+    purposes : sequence of PurposeVerdict
+        As :func:`isthmus.study.purposes.answered` finds them.
+    lang : {"en", "zh"}, default "en"
+    titles : mapping of str to str, optional
+        As in :func:`isthmus.study.sentences.sentence`.
+    """
+    say = Words(lang, titles)
+    lines = [for_purpose(one, say) for one in purposes]
+    return lines + [for_facet(v, say) for v in apart(verdicts, purposes)] + together(verdicts.values(), say)
+
+
+def apart(verdicts: Mapping[str, FacetVerdict], purposes: Iterable[PurposeVerdict]) -> list[FacetVerdict]:
+    """Verdicts that speak for none of the purposes."""
+    spoken = {v.facet for one in purposes for v in one.verdicts}
+    return [v for facet, v in verdicts.items() if facet not in spoken]
+
+
+def for_purpose(one: PurposeVerdict, say: Words) -> str:
+    """What to take for a purpose, how large the effect is, and what it costs."""
+    purpose = say.name("advice", "for_" + one.verdicts[0].metric, say("purposes." + one.purpose))
+    return say.close("advice.line", purpose=purpose, text=_taken(one, say))
+
+
+def for_facet(v: FacetVerdict, say: Words) -> str:
+    """What to take where only this facet counts."""
+    purpose = say.name("advice", "for_" + v.facet, say.title(v.facet or v.metric))
+    if v.facet in DESCRIPTIVE and v.kind != "no evidence":
+        text = say("advice.take_" + v.facet, leader=say.title(v.leader), metric=say.title(v.metric))
+    else:
+        text = _taken(single(v.facet, v), say)
+    return say.close("advice.line", purpose=purpose, text=text)
+
+
+def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
+    """Who is at the top of all facets that decide; else who leads in which, and who is not ruled out."""
+    asked = deciding(verdicts)
+    if len(asked) < 2:
+        return []
+    tops = [{v.leader, *v.equal} for v in asked]  # those not told apart are not shown to be at the top
+    common = next((name for name in asked[0].means if all(name in top for top in tops)), None)
+    facets = say.phrase([say.title(v.facet).lower() for v in asked])
+    if common is not None:
+        return [say.close("advice.agree", names=say.title(common), facets=facets)]
+    left = pareto(asked)
+    lines = [say.close("advice.apart", facets=facets, leads=_leads(asked, say))]
+    if left.behind:
+        total = len(left.members) + len(left.behind)
+        lines.append(say.close("advice.pareto", names=say.some(left.members), n=len(left.members), total=total))
+    elif left.members:
+        lines.append(say.close("advice.open"))
+    return lines
+
+
+def deciding(verdicts: Iterable[FacetVerdict]) -> list[FacetVerdict]:
+    """Verdicts that crown somebody and have evidence."""
+    return [v for v in verdicts if v.facet not in DESCRIPTIVE and v.kind != "no evidence"]
+
+
+def standing(verdicts: Iterable[FacetVerdict]) -> Pareto:
+    """The Pareto set over all facets that decide; empty if fewer than two do."""
+    asked = deciding(verdicts)
+    return pareto(asked if len(asked) > 1 else [])
+
+
+def claim(one: Claim, say: Words) -> str:
+    """A pro or a con in a few words."""
+    kind, other = "good" if one.good else "bad", say.title(one.other)
+    if one.times is not None and one.facet == "cost":
+        key = f"proscons.{kind}_{one.metric}"
+        return say(key, times=number(one.times), other=other)
+    shown = {"facet": say.title(one.facet).lower(), "metric": say.title(one.metric)}
+    return say(
+        "proscons.best" if one.best else "proscons." + kind,
+        **shown,
+        x=number(one.mine),
+        y=number(one.theirs),
+        other=other,
+    )
+
+
+def _taken(one: PurposeVerdict, say: Words) -> str:
+    if one.kind == "no evidence":
+        return say("advice.take_nothing")
+    needed = say("advice.needed", needed=one.replicates_needed) if one.replicates_needed else ""
+    if one.kind == "undecided":
+        if len(one.verdicts) > 1:
+            return say("advice.several", names=say.some(one.open)) + needed
+        shown = {"autoencoder": say.title(one.open[0]), "rival": say.title(one.against)}
+        return say("advice.take_undecided", **shown) + needed
+    if one.kind == "depends":
+        leaders = {next(name for name in v.means if name in one.pareto.members) for v in one.verdicts}
+        others = [name for name in one.pareto.members if name not in leaders]
+        text = say("advice.depends", leads=_leads(one.verdicts, say, one.pareto.members))
+        return text + (say("advice.also", names=say.some(others)) if others else "")
+    key = {"rival": "take_rival", "rival enough": "take_enough"}.get(one.kind, "take")
+    text = say("advice." + key, leader=say.title(one.take), rival=say.title(one.take)) + _effect(one, say)
+    text += say("advice.or", names=say.some(one.equal)) if one.equal else ""
+    text += say("advice.maybe", names=say.some(one.open)) if one.open else ""
+    return text + _price(one, say)
+
+
+def _effect(one: PurposeVerdict, say: Words) -> str:
+    """Means of the one to take and of the best of the other side, in the units of the metrics."""
+    effects = [
+        say("advice.values", metric=say.title(v.metric), x=number(v.means[one.take]), y=number(v.means[one.against]))
+        for v in one.verdicts
+        if one.take in v.means and one.against in v.means
+    ]
+    joined = say("page.comma").join(effects)
+    return say("advice.effect", effects=joined, other=say.title(one.against)) if effects else ""
+
+
+def _price(one: PurposeVerdict, say: Words) -> str:
+    if not one.prices:
+        return ""
+    prices = [say("advice.price_" + price.metric, times=number(price.times)) for price in one.prices]
+    return say("advice.price", other=say.title(one.prices[0].other), prices=say.phrase(prices))
+
+
+def _leads(verdicts: Sequence[FacetVerdict], say: Words, among: Sequence[str] | None = None) -> str:
+    """Who has the best mean in which facets."""
+    found: dict[str, list[str]] = {}
+    for v in verdicts:
+        leader = next(name for name in v.means if among is None or name in among)
+        found.setdefault(leader, []).append(say.title(v.facet).lower())
+    said = [say("advice.leads", leader=say.title(name), facets=say.phrase(facets)) for name, facets in found.items()]
+    return say("advice.next").join(said)

@@ -1,0 +1,182 @@
+"""What people want an autoencoder for, which facets speak for it, and what follows where several do.
+
+One facet answers its purpose by its verdict. Several are joined by :func:`isthmus.study.pareto.pareto`: nothing is
+weighed against anything else and no means are added, so what is claimed follows from the relations of the verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from isthmus.study.design import RIVAL_FAMILY
+from isthmus.study.pareto import Pareto, opposed, pareto
+from isthmus.study.verdict import FacetVerdict
+
+Kind = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
+PRICES = ("parameters", "train_seconds", "rows_per_second")
+"""Metrics of the facet *cost* that tell what a choice costs."""
+
+
+NOBODY = Pareto((), ())
+
+
+class Purpose(NamedTuple):
+    """Which facets speak for it, if all of them were asked."""
+
+    facets: tuple[str, ...]
+    instead: str | None = None
+    """The facet that speaks if they were not."""
+
+
+PURPOSES: dict[str, Purpose] = {
+    "compress": Purpose(("compression",), instead="reconstruction"),
+    "classify": Purpose(("features",)),
+    "find_anomalies": Purpose(("anomaly",)),
+    "generate": Purpose(("generation",)),
+    "interpret": Purpose(("sparsity", "stability")),
+}
+
+
+class Price(NamedTuple):
+    """What a choice takes as a multiple of what another takes; only where the difference is shown."""
+
+    metric: str
+    other: str
+    times: float
+    """More than 1: more parameters, more seconds of training, or more time for a row."""
+
+
+@dataclass(frozen=True)
+class PurposeVerdict:
+    """What follows for one purpose."""
+
+    purpose: str
+    verdicts: tuple[FacetVerdict, ...]
+    """Those that speak for it."""
+    kind: Kind
+    """autoencoder: one is shown to be ahead of every rival. rival: a rival is better than every autoencoder. rival
+    enough: no autoencoder is shown to add anything. no contest: only one side was compared. undecided: the replicates
+    do not tell. depends: the facets disagree, and each side of the trade is shown. no evidence."""
+    take: str | None = None
+    """Whom to take, unless it depends, is undecided or has no evidence."""
+    against: str | None = None
+    """The best of the other side: what a chosen autoencoder beats, or what a chosen rival makes superfluous."""
+    equal: tuple[str, ...] = ()
+    """Practically equal to it in all that was asked."""
+    open: tuple[str, ...] = ()
+    """May be as good."""
+    pareto: Pareto = NOBODY
+    replicates_needed: int | None = None
+    """If undecided: about how many replicates would tell; None if 100 would not."""
+    prices: tuple[Price, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON; verdicts by the names of their facets."""
+        return {
+            "facets": [v.facet for v in self.verdicts],
+            "kind": self.kind,
+            "take": self.take,
+            "against": self.against,
+            "equal": list(self.equal),
+            "open": list(self.open),
+            "pareto": list(self.pareto.members),
+            "behind": dict(self.pareto.behind),
+            "replicates_needed": self.replicates_needed,
+            "prices": [price._asdict() for price in self.prices],
+        }
+
+
+def speaking(asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The purposes for which a study with these facets can speak, and by which facets.
+
+    Examples
+    --------
+    >>> speaking(["reconstruction", "sparsity", "features"])
+    {'compress': ('reconstruction',), 'classify': ('features',)}
+    """
+    there, found = set(asked), {}
+    for name, purpose in PURPOSES.items():
+        if there.issuperset(purpose.facets):
+            found[name] = purpose.facets
+        elif purpose.instead in there:
+            found[name] = (str(purpose.instead),)
+    return found
+
+
+def answered(verdicts: Mapping[str, FacetVerdict], costs: Sequence[FacetVerdict] = ()) -> list[PurposeVerdict]:
+    """What follows for each purpose that a study asked about.
+
+    Parameters
+    ----------
+    verdicts : mapping of str to FacetVerdict
+        One for each facet.
+    costs : sequence of FacetVerdict
+        Those on :data:`PRICES`; without them choices have no price.
+    """
+    found = []
+    for purpose, facets in speaking(verdicts).items():
+        speaks = tuple(verdicts[facet] for facet in facets)
+        one = single(purpose, speaks[0]) if len(speaks) == 1 else _several(purpose, speaks)
+        found.append(replace(one, prices=tuple(_prices(one.take, one.against, costs))))
+    return found
+
+
+def single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
+    """Only one facet speaks: its verdict is the answer."""
+    if v.kind == "no evidence":
+        return PurposeVerdict(purpose, (v,), "no evidence")
+    one = PurposeVerdict(purpose, (v,), v.outcome, pareto=pareto([v]))
+    if v.outcome == "undecided":
+        return replace(one, against=v.rival, open=(v.autoencoder or "",), replicates_needed=v.replicates_needed)
+    if v.outcome in {"rival", "rival enough"}:
+        return replace(one, take=v.rival, against=v.autoencoder)
+    return replace(one, take=v.leader, against=v.rival, equal=v.equal, open=v.undecided)
+
+
+def _several(purpose: str, speaks: tuple[FacetVerdict, ...]) -> PurposeVerdict:
+    """The facets agree on somebody, or each side of a trade is shown, or the data are too few."""
+    left = NOBODY if any(v.kind == "no evidence" for v in speaks) else pareto(speaks)
+    one = PurposeVerdict(purpose, speaks, "undecided", pareto=left, open=left.members)
+    if not left.members:
+        return replace(one, kind="no evidence")
+    there = {*left.members, *dict(left.behind)}
+    rivals = [name for name in left.members if any(name in v.rivals for v in speaks)]
+    tops = set.intersection(*(_top(v, there) for v in speaks)) & set(left.members)
+    best = [name for name in left.members if name in tops or len(left.members) == 1]
+    first = next((name for name in rivals if name in best), None)
+    if first is not None:
+        one = replace(one, kind="rival enough", take=first, against=speaks[0].autoencoder)
+    elif best and not rivals:
+        kind: Kind = "autoencoder" if any(n in v.rivals for v in speaks for n in there) else "no contest"
+        one = replace(one, kind=kind, take=best[0], against=speaks[0].rival)
+    elif not best and opposed(left.members, speaks):
+        one = replace(one, kind="depends")
+    else:
+        needed = [v.replicates_needed for v in speaks if v.outcome == "undecided"]
+        one = replace(
+            one, replicates_needed=max((n for n in needed if n), default=None) if None not in needed else None
+        )
+    return replace(
+        one,
+        equal=tuple(name for name in best if name != one.take) if one.take else (),
+        open=tuple(name for name in left.members if name != one.take and (name not in best or not one.take)),
+    )
+
+
+def _top(v: FacetVerdict, there: set[str]) -> set[str]:
+    """The best mean among those who are there, and all that are practically equal to it."""
+    first = next(name for name in v.means if name in there)
+    return {first} | {name for name in there if name != first and v.relations[first, name] == "equal"}
+
+
+def _prices(take: str | None, against: str | None, costs: Sequence[FacetVerdict]) -> Iterable[Price]:
+    """What is shown to differ; where the other side has no cost (raw columns), PCA stands in for it."""
+    for v in costs:
+        other = against if against in v.means else RIVAL_FAMILY
+        if take in v.means and other in v.means and take != other:
+            pair = v.pair(take, other)
+            if pair.relation in {"better", "worse"} and pair.mean is not None:
+                share = 1 + pair.mean
+                yield Price(v.metric, str(other), 1 / share if v.higher else share)
