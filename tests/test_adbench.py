@@ -1,0 +1,44 @@
+"""kNN, trained on half of the normal rows, has the published AUROC, to the second decimal of a per cent."""
+
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "adbench"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the ADBench sets are not at {DATA}")
+
+
+@pytest.fixture
+def adbench(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks" / "published")
+    import adbench
+
+    return adbench
+
+
+@pytest.mark.parametrize("name", ["38_thyroid", "6_cardio", "30_satellite"])  # the last two have an odd normal row
+def test_neighbours_are_as_published(adbench, name):
+    parts, _ = adbench.halves(DATA / f"{name}.npz")
+    assert adbench.neighbours(parts) == pytest.approx(adbench.PUBLISHED[name].knn, abs=0.005)
+
+
+def test_the_training_half_holds_no_anomaly_and_no_test_row(adbench):
+    parts, scaler = adbench.halves(DATA / "6_cardio.npz")
+    assert (len(parts.train.x), len(parts.test.x), int(parts.test.y.sum())) == (828, 1003, 176)
+    assert parts.train.x.mean(axis=0) == pytest.approx(0, abs=1e-5)
+    assert scaler.kind == "standard"
+
+
+def test_the_networks_stand_beside_the_published_ones(adbench, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["adbench.py", "--sets", "38_thyroid", "--steps", "50"])
+    adbench.main()
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("kNN", "length of the row", "plain", "vae", "svdd"))
+    assert "kNN as published: 1 of 1; 0 sets not found" in said
+
+
+def test_another_number_is_not_the_same(adbench):
+    assert adbench.same(98.684, 98.68, 0.0, False)
+    assert not adbench.same(98.69, 98.68, 0.0, False)
+    assert adbench.same(97.8, 97.54, 0.15, True)
+    assert not adbench.same(97.9, 97.54, 0.15, True)
