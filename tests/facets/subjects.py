@@ -35,6 +35,10 @@ class Linear:
     steps: int = 0
     batch: int = 0
 
+    def again(self, parts, *seeds):
+        """Nothing of it depends on a seed."""
+        return [self] * len(seeds)
+
     @property
     def parameters(self) -> int:
         return self.mean.size + self.axes.size
@@ -79,6 +83,10 @@ class Fixed:
     artefact_bytes: int = 1
     steps: int = 0
     batch: int = 0
+
+    def again(self, parts, *seeds):
+        """Nothing of it depends on a seed."""
+        return [self] * len(seeds)
 
     def prior(self, n: int, seed: int) -> None:
         """None to draw from."""

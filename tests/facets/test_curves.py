@@ -26,6 +26,9 @@ def test_training_again_depends_on_the_seed_alone():
     recipe = named("plain").set_params(latents=4)
     plan = Plan(steps=20, check=10)
     one = Candidate(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
-    first, same, other = (one.again(parts, seed).encode_scaled(parts.test.x) for seed in (5, 5, 6))
+    codes = lambda *seeds: [made.encode_scaled(parts.test.x) for made in one.again(parts, *seeds)]  # noqa: E731
+    first, other = codes(5, 6)
+    same, _ = codes(5, 6)
     np.testing.assert_array_equal(first, same)
     assert not np.allclose(first, other)
+    np.testing.assert_allclose(codes(6)[0], other, atol=1e-5)

@@ -80,7 +80,7 @@ def test_principal_components_lose_exactly_what_they_keep_of_a_step():
     """The residual is orthogonal to the code, so an attack adds the squared length of the projected step."""
     subject = pca(TABLE.train.x, 1)
     found = FACET.measure(subject, TABLE)
-    rows, axis = TABLE.test.x[: robustness.ATTACKED].astype(float), subject.axes[0]
+    rows, axis = robustness.sample(TABLE.test, TABLE).x[: robustness.ATTACKED].astype(float), subject.axes[0]
     gap = rows - subject.mean
     lost = np.square(gap - np.outer(gap @ axis, axis)).sum()
     step = robustness.RADIUS * robustness.unit(TABLE) * np.abs(axis).sum()  # the farthest corner of the ball
@@ -117,9 +117,11 @@ def test_disturbances_follow_the_scale_of_the_data_and_the_seed_of_the_split():
     assert robustness.explained(lambda x: x, TABLE.test, TABLE._replace(seed=1)) != one
 
 
-def test_many_rows_are_sampled():
-    many = Rows(np.zeros((robustness.MOST + 5, 2), np.float32), None)
-    assert len(robustness.sample(many, TABLE).x) == robustness.MOST
+def test_many_rows_are_sampled_and_those_that_are_attacked_are_any():
+    many = Rows(np.arange(robustness.MOST + 500, dtype=np.float32)[:, None], None)
+    found = robustness.sample(many, TABLE).x
+    assert len(found) == len(np.unique(found)) == robustness.MOST
+    assert abs(found[: robustness.ATTACKED].mean() / many.x.mean() - 1) < 0.1
 
 
 def test_the_linear_rival_is_a_wiener_filter_on_gaussian_rows():

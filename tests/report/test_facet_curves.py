@@ -63,13 +63,13 @@ def measured(facet: str, name: str, replicate: int) -> dict[str, Line]:
     start = 1.0 + len(name)
     xs = [0.0, start, 4 * start, 16 * start]
     ys = [9.0, 0.5 + replicate / 100, 0.25, None if name == "l1" else 0.125]
-    return {"decay": Line(x=xs, y=ys)}
+    return {"made_up": Line(x=xs, y=ys)}
 
 
 @pytest.fixture
 def curved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sparsity measures one curve."""
-    monkeypatch.setitem(FACETS, "sparsity", replace(FACETS["sparsity"], curves={"decay": True}))
+    monkeypatch.setitem(FACETS, "sparsity", replace(FACETS["sparsity"], curves={"made_up": True}))
 
 
 @pytest.mark.usefixtures("curved")
@@ -78,12 +78,12 @@ def test_the_page_draws_each_curve_with_a_legend_and_a_table(tmp_path: Path, mak
     page, t = read(Study(make(tmp_path / "study", replicates=3, curves=measured)), lang), Words(lang)
     assert "facet_curves" in page.ids()
     assert t("curves.facet_intro") in page.text
-    assert f"{t.name('facets', 'sparsity')}{t('page.colon')}decay" in page.text
-    alt = t("curves.facet_alt", x="decay_x", y="decay_y", n=9)
+    assert f"{t.name('facets', 'sparsity')}{t('page.colon')}made_up" in page.text
+    alt = t("curves.facet_alt", x="made_up_x", y="made_up_y", n=9)
     (place,) = [a for _, a in page.elements if a.get("aria-label") == alt]
     figure = page.figures[int(place["data-figure"])]
     assert figure["layout"]["xaxis"]["type"] == "log"
-    assert [figure["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")] == ["decay_x", "decay_y"]
+    assert [figure["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")] == ["made_up_x", "made_up_y"]
     lines = {line["name"]: line for line in figure["data"]}
     assert len(lines) == 9  # eight families without VQ, PCA among them, and sparse coding, the rival
     assert (lines["PCA"]["x"], lines["PCA"]["line"]["dash"]) == ([4.0, 16.0, 64.0], "dot")
@@ -99,7 +99,7 @@ def test_the_table_says_where_a_value_lies_between_points(tmp_path: Path, make: 
     text = read(study).text
     # l1 at 3, 12; PCA at 4, 16, 64; sparse coding at 14, 56, 224: PCA at 12 is read from the line.
     between = 0.51 + (0.25 - 0.51) * math.log(12 / 4) / math.log(16 / 4)
-    assert "decay_y at chosen values of: decay_x" in text
+    assert "made_up_y at chosen values of: made_up_x" in text
     assert f" {between:.3f} " in text
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -381,6 +382,19 @@ def test_an_estimate_grows_with_the_study_and_a_budget_inverts_it():
     with pytest.raises(BadInput, match="too small: 50 steps of every training need about"):
         afford(data, planned, 1e-3, workers=1)
     assert afford(data, planned, 3600.0, workers=1) % planned.plan["check"] == 0
+
+
+def test_a_facet_that_trains_again_takes_the_longer_the_more_steps_there_are(monkeypatch):
+    """Two families, two replicates, and measuring that takes a fifth of a second: per step of 100, or once."""
+    data = read("iris")
+    planned = design(data, families="plain", facets="reconstruction", replicates=2, configs=1)
+    found = {}
+    for trains in (False, True):
+        slow = dataclasses.replace(FACETS["reconstruction"], measure=lambda *_: time.sleep(0.2) or {}, trains=trains)
+        monkeypatch.setitem(FACETS, "reconstruction", slow)
+        found[trains] = estimate(data, planned, workers=1)
+    assert found[True].steps >= 2 * 2 * 0.2 / 100
+    assert found[False].rest >= 2 * 2 * 0.2
 
 
 @pytest.mark.parametrize(("text", "value"), [("90", 90.0), ("90s", 90.0), ("5m", 300.0), ("1.5h", 5400.0), (2.5, 2.5)])

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from isthmus.errors import BadInput
+from isthmus.study.advice import for_facet
 from isthmus.study.sentences import sentence
 from isthmus.study.verdict import FacetVerdict, judge
+from isthmus.study.words import Words
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "calibration"
 simulated = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "simulated.py")))
@@ -318,6 +320,15 @@ def test_sparsity_and_cost_crown_nobody(rng):
     assert "25%" in sentence(cost)
     for v in (sparse, cost):
         assert not re.search("is enough|needed|is better than", sentence(v))
+
+
+def test_stability_crowns_nobody_and_says_what_a_closed_form_does(rng):
+    table = {"plain": [0.9, 0.91, 0.92], "topk": [0.5, 0.6, 0.5], "pca": [1.0] * 3}
+    v = verdict(table, facet="stability", metric="cka", rope=0.02)
+    assert "PCA has the highest likeness of codes (CKA) on average, 1; " in sentence(v)
+    assert "a closed form repeats itself by construction" in sentence(v)
+    assert not re.search("is enough|needed|is better than", sentence(v))
+    assert for_facet(v, Words("en")).startswith("Where another seed must give the same codes: PCA repeats itself best")
 
 
 def test_titles_of_the_caller_win(rng):

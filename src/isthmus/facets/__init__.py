@@ -10,8 +10,10 @@ from isthmus.facets.generation import GENERATION
 from isthmus.facets.reconstruction import RECONSTRUCTION
 from isthmus.facets.robustness import ROBUSTNESS
 from isthmus.facets.sparsity import SPARSITY
+from isthmus.facets.stability import STABILITY
 
 FACETS: dict[str, Facet] = {
-    facet.name: facet for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, GENERATION, ROBUSTNESS, COST)
+    facet.name: facet
+    for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, GENERATION, ROBUSTNESS, STABILITY, COST)
 }
 """Name -> facet, in the order in which reports show them."""

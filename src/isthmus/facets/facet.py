@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -68,8 +68,8 @@ class Subject(Coder, Protocol):
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
 
-    def again(self, parts: Parts, seed: int) -> Subject:
-        """The same recipe and plan, trained anew on ``parts`` from another seed."""
+    def again(self, parts: Parts, *seeds: int) -> Sequence[Subject]:
+        """The same recipe and plan, trained anew on ``parts`` from each of the seeds, side by side."""
 
     @property
     def model(self) -> Model:
@@ -120,11 +120,12 @@ class Candidate:
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.fitted.score_scaled(x)
 
-    def again(self, parts: Parts, seed: int) -> Candidate:
+    def again(self, parts: Parts, *seeds: int) -> list[Candidate]:
         from isthmus.train.fitted import fit_many
 
-        one, rows = self.fitted, (parts.train.x, parts.valid.x)
-        return replace(self, fitted=fit_many([one.recipe], *rows, [one.plan], scaler=one.scaler, seed=seed)[0])
+        one, rows, count = self.fitted, (parts.train.x, parts.valid.x), len(seeds)
+        made = fit_many([one.recipe] * count, *rows, [one.plan] * count, scaler=one.scaler, seed=seeds)
+        return [replace(self, fitted=fitted) for fitted in made]
 
     @property
     def model(self) -> Model:
@@ -176,6 +177,8 @@ class Facet:
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
     curves: Mapping[str, bool] = field(default_factory=dict)
     """Names of the curves that it measures, and whether their horizontal axis is logarithmic."""
+    trains: bool = False
+    """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
 
 def numbers(found: Found) -> dict[str, float]:
@@ -187,6 +190,12 @@ def numbers(found: Found) -> dict[str, float]:
     {'mse': 0.5}
     """
     return {name: value for name, value in found.items() if not isinstance(value, Curve)}
+
+
+def drawn(rows: Rows, most: int, seed: int) -> Rows:
+    """At most so many of the rows, drawn and put in order by the seed: the first of them are a fair draw as well."""
+    order = np.random.default_rng(seed).permutation(len(rows.x))[:most]
+    return Rows(rows.x[order], None if rows.y is None else rows.y[order])
 
 
 def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:

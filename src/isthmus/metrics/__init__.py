@@ -14,6 +14,7 @@ from isthmus.metrics import (
     probes,
     ranking,
     robustness,
+    similarity,
     sparsity,
     two_sample,
 )
@@ -34,6 +35,7 @@ METRICS: dict[str, Metric] = {
         copying,
         likelihood,
         robustness,
+        similarity,
         cost,
     )
     for metric in theme.TABLE

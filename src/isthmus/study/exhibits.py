@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Rows
+from isthmus.facets.stability import atoms
 from isthmus.train.fitted import Fitted
 
 SHOWN_ROWS = 8
@@ -38,15 +39,9 @@ def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
 def directions(fitted: Fitted, codes: NDArray[np.float32]) -> NDArray[np.float32]:
     """What one code element adds to a row, (<= 16, *D), in scaled units; the elements that vary most come first.
 
-    The reconstruction with the element one standard deviation above its mean, minus the one at the mean, all other
-    elements at their means. For a linear decoder this is a multiple of its weights; it means the same for any other.
+    See :func:`isthmus.facets.stability.atoms`.
     """
-    centre, spread = codes.mean(axis=0), codes.std(axis=0)
-    chosen = np.argsort(-spread, kind="stable")[:SHOWN_FILTERS]
-    moved = np.repeat(centre[None], len(chosen) + 1, axis=0)
-    moved[np.arange(len(chosen)), chosen] += spread[chosen]
-    decoded = fitted.decode_scaled(moved)
-    return decoded[:-1] - decoded[-1:]
+    return atoms(fitted, codes)[np.argsort(-codes.std(axis=0), kind="stable")[:SHOWN_FILTERS]]
 
 
 def plane(codes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,8 +8,8 @@ from isthmus.study.stats import Pair
 from isthmus.study.verdict import LEAST, UNSCORED, FacetVerdict
 from isthmus.study.words import Words
 
-DESCRIPTIVE = ("sparsity", "cost")
-"""Facets that describe and crown nobody: sparse is not good in itself, and clocks are noisy."""
+DESCRIPTIVE = ("sparsity", "stability", "cost")
+"""Facets that describe and crown nobody: neither sparse nor repeatable is good in itself, and clocks are noisy."""
 
 
 def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] | None = None) -> str:

@@ -147,14 +147,14 @@ def fit_many(
     plans: Sequence[Plan],
     *,
     scaler: Scaler,
-    seed: int,
+    seed: int | Sequence[int],
     target: NDArray[np.float32] | None = None,
     valid_target: NDArray[np.float32] | None = None,
     target_scaler: Scaler | None = None,
     columns: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> list[Fitted]:
-    """Train several recipes on the same scaled rows, from the same seed: same order of rows, same noise.
+    """Train several recipes on the same scaled rows; those of one seed see the same order of rows and the same noise.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def fit_many(
         Already scaled by ``scaler``.
     scaler : Scaler
         Travels with the models.
-    seed : int
+    seed : int, or one for each recipe
     target, valid_target : arrays (n, *E), (m, *E), optional
         What the rows should become, already scaled by ``target_scaler``; by default, themselves.
     target_scaler : Scaler, optional
@@ -177,8 +177,9 @@ def fit_many(
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
     aims = [None if t is None else tensor(t) for t in (target, valid_target)]
     out = None if target is None else target.shape[1:]
-    models = [initialise(r, shape, head, hashed(seed, "weights"), out) for r in recipes]
-    tasks = [Task(r, m, rows, held, p, seed, *aims) for r, m, p in zip(recipes, models, plans, strict=True)]
+    seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
+    models = [initialise(r, shape, head, hashed(s, "weights"), out) for r, s in zip(recipes, seeds, strict=True)]
+    tasks = [Task(r, m, rows, held, p, s, *aims) for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)]
     return [
         Fitted(
             recipe=t.recipe,

@@ -1,0 +1,92 @@
+"""Stability: what stays when the same recipe is trained again from other seeds. Rival: ``pca``, which has no seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Subject, drawn, known, reconstruct, validation_error
+from isthmus.metrics.fidelity import explained_variance
+from isthmus.metrics.similarity import (
+    cka,
+    matched_atoms,
+    matched_units,
+    principal_cosines,
+    rank_agreement,
+    subspace_overlap,
+)
+from isthmus.seeds import seed as hashed
+
+Array = NDArray[np.float32]
+
+AGAIN = 2
+"""More trainings; with the model itself three, and three pairs."""
+MOST = 2000
+"""More rows than this hardly move a correlation."""
+
+
+def measure(subject: Subject, parts: Parts) -> Found:
+    """Likeness of codes, units, atoms and rankings, mean over all pairs of trainings; the spread of their quality.
+
+    The trainings differ in initial weights, order of rows and noise, and share rows, recipe and plan.
+    """
+    seeds = [hashed(parts.seed, "stability", number) for number in range(AGAIN)]
+    runs = [subject, *subject.again(parts, *seeds)]
+    x = drawn(parts.test, MOST, hashed(parts.seed, "stability", "rows")).x
+    mean = parts.train.x.mean(axis=0, dtype=np.float64)
+    codes = [run.encode_scaled(x) for run in runs]
+    quality = [known({"share": explained_variance(x, reconstruct(run, x), mean)})["share"] for run in runs]
+    found = {
+        "cka": _over_pairs(cka, codes),
+        "subspace_overlap": _over_pairs(subspace_overlap, codes),
+        "matched_units": _over_pairs(matched_units, codes),
+        "matched_atoms": _over_pairs(matched_atoms, [atoms(run, z) for run, z in zip(runs, codes, strict=True)]),
+        "rank_agreement": _over_pairs(rank_agreement, [run.score_scaled(x) for run in runs]),
+        "score_spread": float(np.std(quality, ddof=1)),
+    }
+    return {**known(found), "angles": angles(codes)}
+
+
+def atoms(coder: Coder, codes: Array) -> Array:
+    """What each code element adds to a row, (L, *D), in scaled units.
+
+    The reconstruction with the element one standard deviation above its mean, minus the one at the mean, all other
+    elements at their means. For a linear decoder this is a multiple of its weights; it means the same for any other.
+    """
+    wide = codes.astype(np.float64)
+    with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
+        centre, spread = wide.mean(axis=0), wide.std(axis=0)
+        decoded = coder.decode_scaled(np.vstack([centre + np.diag(spread), centre]).astype(np.float32))
+        return decoded[:-1] - decoded[-1:]
+
+
+def angles(codes: Sequence[Array]) -> Curve:
+    """Squared cosines of the principal angles between the codes of two trainings, largest first; mean over pairs."""
+    width = codes[0].shape[1]
+    each = [principal_cosines(a, b) ** 2 for a, b in combinations(codes, 2)]
+    padded = [np.pad(one, (0, width - len(one))) if len(one) else np.full(width, math.nan) for one in each]
+    return Curve(tuple(map(float, range(1, width + 1))), tuple(np.mean(padded, axis=0).tolist()))
+
+
+def _over_pairs(likeness: Callable[[Any, Any], float], found: Sequence[Any]) -> float:
+    return float(np.mean([likeness(a, b) for a, b in combinations(found, 2)]))
+
+
+STABILITY = Facet(
+    name="stability",
+    title="Stability",
+    question="What stays when the same recipe is trained again?",
+    primary="cka",
+    view="all",
+    labels=False,
+    sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+    criterion=validation_error,
+    measure=measure,
+    curves={"angles": False},
+    trains=True,
+)

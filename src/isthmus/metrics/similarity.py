@@ -1,0 +1,197 @@
+"""How alike two codes of the same rows are: as a geometry, as a subspace, unit by unit; and two rankings.
+
+References
+----------
+Kornblith, Norouzi, Lee and Hinton (2019), Similarity of neural network representations revisited, ICML.
+Björck and Golub (1973), Numerical methods for computing angles between linear subspaces, Mathematics of Computation 27.
+Li, Yosinski, Clune, Lipson and Hopcroft (2016), Convergent learning, ICLR (units matched one to one).
+Sharkey, Braun and Millidge (2022), Taking features out of superposition with sparse autoencoders (cosines of atoms).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.metrics.metric import SHARE, Metric
+from isthmus.metrics.ranking import degenerate
+
+Array = NDArray[np.floating]
+Wide = NDArray[np.float64]
+
+# Codes are float32: spread below this share of a unit's size is rounding.
+ROUNDING = 1e-6
+
+
+def cka(a: Array, b: Array) -> float:
+    """Linear centred kernel alignment, ``|A'B|^2 / (|A'A| |B'B|)`` with Frobenius norms and centred columns.
+
+    Parameters
+    ----------
+    a, b : arrays (n, L), (n, M)
+        Two codes of the same rows.
+
+    Returns
+    -------
+    float
+        1 if one code is a rotation, a reflection or a multiple of the other, shifted or not; 0 if they are
+        uncorrelated. Directions of large variance weigh more. Independent Gaussian codes of equal width come to about
+        ``L / (n + L)``. NaN if a code is constant or not finite.
+
+    Examples
+    --------
+    >>> a = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 5.0]])
+    >>> round(cka(a, 3 * a[:, ::-1] + 1), 12)
+    1.0
+    """
+    one, two = living(a), living(b)
+    if not one.size or not two.size:
+        return math.nan
+    shared, *own = (np.linalg.norm(x.T @ y) for x, y in ((one, two), (one, one), (two, two)))
+    return _share(float(shared**2 / (own[0] * own[1])))
+
+
+def principal_cosines(a: Array, b: Array) -> Wide:
+    """Cosines of the principal angles between the column spaces of two centred codes (n, L), (n, M), largest first.
+
+    As many as the smaller rank (Björck and Golub 1973): their canonical correlations. Empty if a code is constant or
+    not finite.
+
+    Examples
+    --------
+    >>> a = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 5.0], [0.0, 0.0]])
+    >>> principal_cosines(a, a @ [[1.0], [2.0]]).round(12).tolist()
+    [1.0]
+    """
+    one, two = basis(a), basis(b)
+    return np.linalg.svd(one.T @ two, compute_uv=False).clip(0, 1) if one.size and two.size else np.zeros(0)
+
+
+def subspace_overlap(a: Array, b: Array) -> float:
+    """Sum of the squared cosines of the principal angles, over the larger of the two ranks.
+
+    1 if every linear function of the one code is one of the other; no direction weighs more than another.
+    Independent codes of rank r on n rows come to ``r / (n - 1)``. NaN if a code is constant or not finite.
+    Codes (n, L) and (n, M).
+    """
+    cosines, rank = principal_cosines(a, b), max(basis(a).shape[1], basis(b).shape[1])
+    return _share(float(np.square(cosines).sum()) / rank) if len(cosines) else math.nan
+
+
+def matched_units(a: Array, b: Array) -> float:
+    """Mean absolute correlation of units matched one to one so that the sum is largest (Hungarian algorithm).
+
+    1 if one code has the units of the other in any order, sign and scale; a rotation lowers it. A unit that is constant
+    is left out, one that finds no partner counts 0. NaN if a code is constant or not finite. Codes (n, L) and (n, M).
+
+    Examples
+    --------
+    >>> a = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 5.0]])
+    >>> round(matched_units(a, -2 * a[:, ::-1]), 12)
+    1.0
+    """
+    one, two = (x / np.linalg.norm(x, axis=0) for x in (living(a), living(b)))
+    return matched(one.T @ two)
+
+
+def matched_atoms(a: Array, b: Array) -> float:
+    """Mean absolute cosine of the rows of two dictionaries, matched one to one so that the sum is largest.
+
+    Rows of zeros are left out, those without a partner count 0; NaN if there are no others or some are not finite.
+
+    Parameters
+    ----------
+    a, b : arrays (L, *D), (M, *D)
+        What each unit adds to a row.
+    """
+    one, two = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in (a, b))
+    if not (np.isfinite(one).all() and np.isfinite(two).all()):
+        return math.nan
+    one, two = (x[np.abs(x).max(axis=1) > 0] for x in (one, two))
+    one, two = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (one, two))
+    return matched(one @ two.T)
+
+
+def matched(likeness: Wide) -> float:
+    """Best sum of absolute values with one entry in each row and column, over the longer side; NaN if empty. (L, M)."""
+    from scipy.optimize import linear_sum_assignment
+
+    size = np.abs(likeness)
+    return _share(float(size[linear_sum_assignment(-size)].sum()) / max(size.shape)) if size.size else math.nan
+
+
+def rank_agreement(a: Array, b: Array) -> float:
+    """Spearman's correlation of two scores (n,) of the same rows; NaN if one of them ranks nothing.
+
+    Examples
+    --------
+    >>> rank_agreement(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 90.0]))
+    1.0
+    """
+    from scipy.stats import rankdata
+
+    if degenerate(a) or degenerate(b):
+        return math.nan
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1].clip(-1, 1).round(12))
+
+
+def living(code: Array) -> Wide:
+    """The columns that vary, centred and in float64: (n, L) -> (n, <= L); none if a number is not finite."""
+    wide = np.asarray(code, dtype=np.float64)
+    if not np.isfinite(wide).all():
+        return wide[:, :0]
+    centred = wide - wide.mean(axis=0)
+    return centred[:, np.abs(centred).max(axis=0, initial=0) > ROUNDING * np.abs(wide).max(axis=0, initial=0)]
+
+
+def basis(code: Array) -> Wide:
+    """Orthonormal axes of the space that centred columns span: (n, L) -> (n, rank)."""
+    columns = living(code)
+    columns = columns / np.linalg.norm(columns, axis=0)  # units of all scales count alike, as they do in the space
+    axes, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    return axes[:, sizes > ROUNDING * sizes.max(initial=0)]
+
+
+def _share(value: float) -> float:
+    """A share that rounding may have put beyond 1."""
+    return min(1.0, value)
+
+
+TABLE = [
+    Metric("cka", cka, True, "0 to 1", "likeness of codes (linear CKA)", 0.02, "Kornblith et al. 2019", bounds=SHARE),
+    Metric(
+        "subspace_overlap",
+        subspace_overlap,
+        True,
+        "0 to 1",
+        "overlap of the codes' subspaces",
+        0.02,
+        "Björck and Golub 1973",
+        bounds=SHARE,
+    ),
+    Metric("matched_units", matched_units, True, "0 to 1", "matched units", 0.02, "Li et al. 2016", bounds=SHARE),
+    Metric("matched_atoms", matched_atoms, True, "0 to 1", "matched atoms", 0.02, "Sharkey et al. 2022", bounds=SHARE),
+    Metric(
+        "rank_agreement",
+        rank_agreement,
+        True,
+        "-1 to 1",
+        "agreement of anomaly ranks",
+        0.02,
+        "Spearman 1904",
+        bounds=(-1.0, 1.0),
+    ),
+    Metric(
+        "score_spread",
+        None,
+        False,
+        "share",
+        "spread of explained variance over seeds",
+        0.01,
+        "docs/facets/stability.md",
+        bounds=(0.0, math.inf),
+    ),
+]
+"""What the numbers of this file mean."""
