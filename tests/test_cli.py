@@ -111,7 +111,7 @@ def one_line(text: str) -> str:
         (["compare"], "missing argument"),
         (["comprae", "digits"], "compare"),
         (["compare", "iris", "--stesp", "3"], "--steps"),
-        (["compare", "iris", "extra"], "extra"),
+        (["train", "plain", "iris", "extra"], "extra"),
         (["compare", "iris", "--lang", "de"], "'de' is not one of 'en', 'zh'"),
         (["compare", "iris", "--steps", "many"], "many"),
         (["list", "familys"], "'familys' is not one of"),
@@ -606,3 +606,77 @@ def test_train_says_what_the_doctor_found(shell: Shell) -> None:
     assert code == ends.DONE
     assert "isthmus: posterior collapse: " in err
     assert json.loads(out)["findings"]["posterior collapse"]["active_units"] == 0
+
+
+# ---------------------------------------------------------------------------------------------------- several data sets
+
+PCA = ["--families", "pca", "--facets", "reconstruction", "--replicates", "2", "--jobs", "1"]
+
+
+def test_several_data_sets_are_compared_ranked_and_continued(shell: Shell) -> None:
+    several = ["compare", "iris", "wine", *PCA, "--out", "both"]
+    code, out, err = shell(*several)
+    assert (code, err) == (0, "")
+    assert out.startswith("Reconstruction: over 2 data sets ")
+    assert out.splitlines()[-1] == str(Path("both").absolute() / "report.html")
+    kept = {path: path.read_bytes() for path in Path("both").rglob("record.json")}
+    code, out, _ = shell(*several, "--json", "--lang", "zh")
+    found = json.loads(out)
+    assert (code, found["complete"], list(found["sets"])) == (0, True, ["iris", "wine"])
+    assert found["command"] == "isthmus " + " ".join([*several, "--json", "--lang", "zh"])
+    assert found["rankings"]["reconstruction"]["sets"] == ["iris", "wine"]
+    assert found["sets"]["iris"]["runs"]["done"] == 4
+    assert kept == {path: path.read_bytes() for path in Path("both").rglob("record.json")}
+    assert 'lang="zh' in Path("both/report.html").read_text()
+    assert shell("report", "both", "--out", "page.html") == (0, "page.html\n", "")
+    assert 'href="both/sets/iris/report.html"' in Path("page.html").read_text()
+
+
+def test_the_plan_of_several_data_sets_writes_nothing(shell: Shell) -> None:
+    code, out, _ = shell("compare", "iris", "wine", *PCA, "--dry-run", "--json")
+    found = json.loads(out)
+    assert (code, {name: plan["runs"] for name, plan in found["sets"].items()}) == (0, {"iris": 4, "wine": 4})
+    assert Path(found["folder"]).name == "isthmus-iris-and-1-more"
+    code, out, _ = shell("compare", "iris", "wine", *PCA, "--dry-run")
+    assert "All: at most about" in out
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["compare", "iris", "--label", "a", "--label", "b"], "given 2 times for one data set"),
+        (["compare", "iris", "wine", "--label", "a=x", "--label", "b"], "takes DATA=VALUE each time; got 'b'"),
+        (["compare", "iris", "wine", "--anomaly", "wnie=1"], "no data set 'wnie'"),
+        (["compare", "iris", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_wrong_options_of_several_data_sets(shell: Shell, arguments: list[str], expected: str) -> None:
+    code, out, err = shell(*arguments)
+    assert (code, out) == (ends.INPUT, "")
+    assert expected in one_line(err)
+    assert list(Path().iterdir()) == []
+
+
+def test_labels_of_several_data_sets_reach_their_own(shell: Shell) -> None:
+    rows = "\n".join(f"{i % 7},{i % 5},{'odd' if i % 4 == 0 else 'fine'}" for i in range(60))
+    Path("a.csv").write_text("x,y,kind\n" + rows + "\n")
+    Path("b.csv").write_text("x,y,what\n" + rows + "\n")
+    code, out, err = shell(
+        "compare", "a.csv", "b.csv", *PCA, "--label", "a=kind", "--label", "b=what", "--anomaly", "b=odd", "--dry-run"
+    )
+    assert (code, err) == (0, "")
+    assert out.count("2 classes") == 2
+
+
+def test_an_interruption_says_how_many_data_sets_are_done(shell: Shell, tmp_path: Path) -> None:
+    several = ["compare", "iris", "wine", *TINY, "--replicates", "3", "--steps", "4000", "--out", "both"]
+    ran = process(*several, cwd=tmp_path)
+    runs = tmp_path / "both" / "sets" / "wine" / "runs"
+    until = time.monotonic() + 120
+    while not any(runs.glob("[0-9a-f]*")) and time.monotonic() < until and ran.poll() is None:
+        time.sleep(0.01)
+    ran.send_signal(signal.SIGINT)
+    _, err = ran.communicate()
+    assert ran.returncode == 130
+    assert one_line(err).endswith("runs are kept; the same command continues; 1 of 2 data sets are done\n")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from isthmus.registry import register_backbone
     from isthmus.ship.artefact import load, save
     from isthmus.study.compare import compare
+    from isthmus.study.several import Several, compare_many
     from isthmus.study.study import Study
     from isthmus.train.fitted import fit
     from isthmus.train.plan import Plan
@@ -21,8 +22,10 @@ __all__ = [
     "Autoencoder",
     "AutoencoderClassifier",
     "Plan",
+    "Several",
     "Study",
     "compare",
+    "compare_many",
     "fit",
     "load",
     "named",
@@ -34,8 +37,10 @@ _HOMES = {
     "Autoencoder": "isthmus.estimator",
     "AutoencoderClassifier": "isthmus.estimator",
     "Plan": "isthmus.train.plan",
+    "Several": "isthmus.study.several",
     "Study": "isthmus.study.study",
     "compare": "isthmus.study.compare",
+    "compare_many": "isthmus.study.several",
     "fit": "isthmus.train.fitted",
     "load": "isthmus.ship.artefact",
     "named": "isthmus.families",

@@ -281,3 +281,9 @@ def read() -> Callable[..., Reading]:
             return Reading(html.render(study, lang))
 
     return render_and_parse
+
+
+@pytest.fixture(scope="session")
+def reading() -> Callable[[str], Reading]:
+    """Parses a page."""
+    return Reading

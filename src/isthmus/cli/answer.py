@@ -24,14 +24,14 @@ def sentence(planned: Outline) -> str:
     )
 
 
-def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
+def planned_facts(planned: Outline, workers: int | None) -> dict[str, Any]:
     """A study that is not begun: its size, and its time as measured on a short piece of everything."""
     from isthmus.study.estimate import estimate
 
     design, jobs = planned.design, planned.design.jobs()
     found = estimate(planned.data, design, workers=workers)
     steps = int(design.plan["steps"])
-    facts: dict[str, Any] = {
+    return {
         "families": list(design.families),
         "facets": design.facets,
         "skipped": design.skipped,
@@ -50,6 +50,11 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         "seconds": found.seconds(steps),
         "folder": str(planned.folder),
     }
+
+
+def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
+    """The same, told."""
+    design, facts = planned.design, planned_facts(planned, workers)
     if as_json:
         show.machine({"data": design.data, **facts})
         return
@@ -60,9 +65,9 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         **{f"not {name}": reason for name, reason in design.skipped.items()},
         "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}",
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
-        f"at most {steps} steps each",
-        "time": f"at most about {clock(facts['seconds'])} on {found.workers} "
-        f"{'worker' if found.workers == 1 else 'workers'}; trainings that converge earlier save time",
+        f"at most {facts['steps']} steps each",
+        "time": f"at most about {clock(facts['seconds'])} on {facts['workers']} "
+        f"{'worker' if facts['workers'] == 1 else 'workers'}; trainings that converge earlier save time",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
     }
     print(sentence(planned))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli import answer, ends, show
+from isthmus.cli.many import many
 from isthmus.cli.report import Debug, Lang
 from isthmus.errors import BadInput
 
@@ -20,14 +22,22 @@ if TYPE_CHECKING:
 def compare(
     context: typer.Context,
     data: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="DATA", help="A .csv, .parquet, .npy, .npz or IDX file, or a bundled name.", show_default=False
+            metavar="DATA...",
+            help="A .csv, .parquet, .npy, .npz or IDX file, or a bundled name; several are ranked over.",
+            show_default=False,
         ),
     ],
-    label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="COLUMN", help="Column of the labels; DATA=COLUMN for one of several data."),
+    ] = None,
     anomaly: Annotated[
-        str | None, typer.Option("--anomaly", metavar="LABEL", help="The label whose rows are anomalies.")
+        list[str] | None,
+        typer.Option(
+            "--anomaly", metavar="LABEL", help="The label whose rows are anomalies; DATA=LABEL for one of several data."
+        ),
     ] = None,
     families: Annotated[
         str | None, typer.Option("--families", metavar="A,B", help="Families to compare.", show_default="all")
@@ -77,12 +87,12 @@ def compare(
     [bold]isthmus compare digits[/bold]
 
     [bold]isthmus compare rows.csv --label kind --budget 5m[/bold]
-    """
-    from isthmus.study.compare import outline
 
+    [bold]isthmus compare a.csv b.csv c.npz --label a=kind --label c=y[/bold]
+    """
     options: dict[str, Any] = {
-        "label": label,
-        "anomaly": anomaly,
+        "label": choice("--label", label, data),
+        "anomaly": choice("--anomaly", anomaly, data),
         "families": families if families is not None else "default",
         "facets": facets if facets is not None else "all",
         "replicates": replicates,
@@ -97,11 +107,21 @@ def compare(
         "jobs": jobs,
         "out": out,
     }
-    planned = outline(data, **options, command=shlex.join(["isthmus", *context.obj]))
+    options["command"] = shlex.join(["isthmus", *context.obj])
+    if len(data) > 1:
+        return many(data, options, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
+    return one(data[0], options, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
+
+
+def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
+    """The study of one data set."""
+    from isthmus.study.compare import outline
+
+    jobs, planned = options["jobs"], outline(data, **options)
     if dry_run:
         answer.plan(planned, jobs, json)
         return ends.DONE
-    study = _run(planned, jobs, quiet)
+    study = attend(planned, jobs, quiet)
     page = study.report(lang=lang)
     if json:
         show.machine(answer.facts(study, page))
@@ -126,7 +146,26 @@ def widths(text: str) -> list[int]:
         raise BadInput(f"--hidden takes widths with commas, like 64,64, or none; got {text!r}") from None
 
 
-def _run(planned: Outline, workers: int | None, quiet: bool) -> Study:
+def choice(option: str, given: Sequence[str] | None, data: Sequence[str]) -> str | dict[str, str] | None:
+    """What ``--label`` and ``--anomaly`` say: one for all data, or DATA=VALUE for each of several.
+
+    Examples
+    --------
+    >>> choice("--label", ["kind"], ["a.csv"]), choice("--label", ["a=kind", "b=y"], ["a.csv", "b.npz"])
+    ('kind', {'a': 'kind', 'b': 'y'})
+    """
+    if not given:
+        return None
+    if len(given) == 1 and (len(data) == 1 or "=" not in given[0]):
+        return given[0]
+    if len(data) == 1:
+        raise BadInput(f"{option} is given {len(given)} times for one data set; give it once")
+    if bare := [text for text in given if "=" not in text]:
+        raise BadInput(f"{option} given several times takes DATA=VALUE each time; got {bare[0]!r}")
+    return dict(text.rsplit("=", 1) for text in given)
+
+
+def attend(planned: Outline, workers: int | None, quiet: bool) -> Study:
     """Do what is missing, with a bar; an interruption says what is kept."""
     from isthmus.study.compare import run
 

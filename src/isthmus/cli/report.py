@@ -14,7 +14,9 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if some
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a study, or of several.", show_default=False)
+    ],
     lang: Lang = "en",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="The page to write.", show_default="DIR/report.html")
@@ -25,8 +27,12 @@ def report(
 
     [bold]isthmus report isthmus-digits --lang zh --out page.html[/bold]
     """
+    from isthmus.study.several import LIST, Several
     from isthmus.study.study import Study
 
+    if (folder / LIST).is_file():
+        print(Several(folder).report(out, lang=lang))
+        return
     study = Study(folder)
     if len(study.records) < study.total:
         show.warn(f"{len(study.records)} of {study.total} runs are done; this is the report of that part")

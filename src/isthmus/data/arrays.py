@@ -17,7 +17,7 @@ from isthmus.data.dataset import element_names
 from isthmus.data.files import fits, honest, parsing
 from isthmus.data.raw import Raw, array_words, enough
 from isthmus.data.wording import brief, meant, place, shown, some
-from isthmus.errors import BadInput
+from isthmus.errors import BadInput, NoSuchColumn
 
 ROWS = ("X", "x", "data", "images")
 LABELS = ("y", "labels", "target")
@@ -99,7 +99,7 @@ def npz_file(path: Path, label: str | None) -> Raw:
                 "save the rows with numpy.savez(file, X=...)"
             )
         if label is not None and label not in members:
-            raise BadInput(f"{where}: no member {shown(label)}{meant(label, members)}; it holds {some(members)}")
+            raise NoSuchColumn(f"{where}: no member {shown(label)}{meant(label, members)}; it holds {some(members)}")
         labels = label if label is not None else _choose(where, members, LABELS, "labels", None)
         x = _member(where, archive, members[rows], text=False)
         y = None if labels is None else _member(where, archive, members[labels], text=True)

@@ -21,7 +21,7 @@ from isthmus.data.raw import LEAST_ROWS, Raw
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.wording import meant, place, shown, some
-from isthmus.errors import BadInput
+from isthmus.errors import BadInput, NoSuchClass, NoSuchColumn
 
 __all__ = ["DATASETS", "read"]
 
@@ -108,7 +108,7 @@ def _open(source: Any, label: str | None) -> tuple[str, Raw]:
 def _unlabelled(raw: Raw, label: str | None) -> Raw:
     """Refuse a column name where columns have none."""
     if label is not None:
-        raise BadInput(
+        raise NoSuchColumn(
             f"{raw.place}: label {shown(label)} names a column of a table or a member of a .npz file, and this is "
             "neither; give the labels as a second array"
         )
@@ -144,11 +144,11 @@ def _anomaly(where: str, codes: Any, known: tuple[str, ...], anomaly: Any) -> st
     """The name of the anomalous class, which must leave normal rows."""
     name = str(anomaly)
     if codes is None:
-        raise BadInput(
+        raise NoSuchClass(
             f"{where}: anomaly={shown(name)} names a class, but the data have no labels; give labels as well"
         )
     if name not in known:
-        raise BadInput(
+        raise NoSuchClass(
             f"{where}: no class {shown(name)} to be the anomaly{meant(name, known)}; the classes are {some(known)}"
         )
     normal = int((codes != known.index(name)).sum())

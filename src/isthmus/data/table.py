@@ -17,7 +17,7 @@ from isthmus.data.files import fits, honest, parsing
 from isthmus.data.numbers import spelled
 from isthmus.data.raw import Raw, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
-from isthmus.errors import BadInput
+from isthmus.errors import BadInput, NoSuchColumn
 
 INDEX = "__index_level_0__"
 Cells = Any
@@ -70,7 +70,9 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
     if label is None:
         return None
     if label not in names:
-        raise BadInput(f"{where}: no label column {shown(label)}{meant(label, names)}; the columns are {some(names)}")
+        raise NoSuchColumn(
+            f"{where}: no label column {shown(label)}{meant(label, names)}; the columns are {some(names)}"
+        )
     return list(names).index(label)
 
 

@@ -53,13 +53,17 @@ def write(study: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
     BadEnvironment
         If the file cannot be written.
     """
+    return put_page(render(study, lang), path)
+
+
+def put_page(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write a page: whole or not at all."""
     target = Path(path)
-    text = render(study, lang).encode("utf-8")
     with environment(target.parent):
         handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         os.close(handle)
         try:
-            put(Path(draft), text)
+            put(Path(draft), text.encode("utf-8"))
             os.chmod(draft, 0o644)
             os.replace(draft, target)
         except BaseException:
@@ -73,8 +77,8 @@ def render(study: Any, lang: str = "en") -> str:
     """The report as text. The same study folder gives the same text, byte for byte."""
     t = Words(lang)
     content = page(study, t)
-    style, draw = _template("style.css"), _template("draw.js")
-    plotly, plotly_style = _plotly(), _template("plotly.css")
+    style, draw = template("style.css"), template("draw.js")
+    plotly, plotly_style = _plotly(), template("plotly.css")
     return JINJA.get_template("report.html").render(
         t=t,
         version=__version__,
@@ -116,7 +120,8 @@ def _source(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode('utf-8')).digest()).decode('ascii')}'"
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """The text of a file among the templates."""
     return resources.files("isthmus.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     records = _sorted(map(_plain, study.records), list(design["families"]))
     trained = [r for r in records if r["job"]["kind"] == "family"]
     duels = contests(study, records, t)
-    shown = _shown(study, t)
+    shown = shown_names(study, t)
     classes = [plain(c, 28) for c in design["data"].get("classes", ())]
     view = "normal" if trained and all(r["job"]["view"] == "normal" for r in trained) else "all"
     asked = [d for d in duels if d.ranked]
@@ -109,7 +109,7 @@ def _sorted(records: Iterable[dict[str, Any]], families: Sequence[str]) -> list[
     return sorted(records, key=place)
 
 
-def _shown(study: Any, t: Words) -> dict[str, str]:
+def shown_names(study: Any, t: Words) -> dict[str, str]:
     """What each contestant is called on the page, in the order of the design; names that coincide keep their own."""
     names = dict.fromkeys(name for facet in study.design["facets"] for name in study.contenders(facet))
     shown = {name: t.name("contestants", name, plain(name, 40)) for name in names}

@@ -59,7 +59,7 @@ def outline(
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
     _workers(jobs)
     plan = plan or Plan()
-    data = read(source, labels, label=label, anomaly=anomaly)
+    data = source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly)
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
     note = {"source": data.source, "budget": limit, "command": command}

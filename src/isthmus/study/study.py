@@ -162,10 +162,10 @@ class Study:
     def _costs(self) -> list[FacetVerdict]:
         return [self.judged("cost", metric) for metric in PRICES] if "cost" in self.plan.facets else []
 
-    def recommendation(self, lang: str = "en") -> list[str]:
+    def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
         """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
         found = remarks(record.model_dump(include={"job", "findings"}) for record in self.records)
-        return recommend(self.verdict(), self.purposes(), lang) + lines(found, lang)
+        return recommend(self.verdict(), self.purposes(), lang, titles) + lines(found, lang, titles)
 
     def _test_fraction(self, view: str) -> float:
         """Test rows per training row, on average over the runs of a view."""

@@ -1,0 +1,82 @@
+"""``isthmus compare A B C``: a study of each data set in turn, then the answer over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from isthmus.cli import answer, ends, show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isthmus.study.several import Plans, Several
+
+
+def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
+    """Run what is missing of all studies and say what the ranks say."""
+    from isthmus.cli.compare import attend
+    from isthmus.study.several import Several, begin, plans
+
+    planned = plans(data, **options)
+    if dry_run:
+        _plan(planned, options["jobs"], json)
+        return ends.DONE
+    begin(planned)
+    studies = []
+    for number, one in enumerate(planned.studies.values(), 1):
+        show.note(f"Data set {number} of {len(planned.studies)}", quiet=quiet)
+        try:
+            studies.append(attend(one, options["jobs"], quiet))
+        except KeyboardInterrupt as stop:
+            stop.add_note(f"{number - 1} of {len(planned.studies)} data sets are done")
+            raise
+    several = Several(planned.folder)
+    page = several.report(lang=lang)
+    if json:
+        show.machine(facts(several, page))
+    else:
+        _answer(several, page, lang)
+    return max(answer.ending(study) for study in studies)
+
+
+def _plan(planned: Plans, workers: int | None, as_json: bool) -> None:
+    """Studies that are not begun."""
+    found = {name: answer.planned_facts(one, workers) for name, one in planned.studies.items()}
+    if as_json:
+        show.machine({"sets": found, "folder": str(planned.folder)})
+        return
+    for one, about in zip(planned.studies.values(), found.values(), strict=True):
+        print(answer.sentence(one))
+        print(
+            f"  {about['runs']} runs, {about['runs_done']} of them done; at most about {answer.clock(about['seconds'])}"
+        )
+    whole = answer.clock(sum(about["seconds"] for about in found.values()))
+    print(f"All: at most about {whole}\nFolder: {planned.folder} (nothing is written by --dry-run)")
+
+
+def _answer(several: Several, page: Path, lang: str) -> None:
+    """Sentences, then mean ranks: contenders down, facets across."""
+    from isthmus.report.several import overview
+    from isthmus.study.words import Words
+
+    heads, rows, lines = overview(several, Words(lang))
+    for line in lines:
+        show.say(line, indent=2)
+    print()
+    show.table(heads, rows)
+    print(f"\n{page}")
+
+
+def facts(several: Several, page: Path) -> dict[str, Any]:
+    """The same for machines."""
+    studies = several.studies
+    return {
+        "complete": several.complete,
+        "rankings": {facet: found.to_json() for facet, found in several.rankings().items()},
+        "twins": [{"a": a, "b": b, "share": share} for a, b, share in several.alike()],
+        "sets": {name: answer.facts(study, study.folder / "report.html") for name, study in studies.items()},
+        "folder": str(several.folder),
+        "report": str(page),
+        "command": several.command,
+    }

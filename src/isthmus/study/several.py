@@ -1,0 +1,345 @@
+"""``isthmus.compare_many``: the same comparison on several data sets, and who ranks where over all of them.
+
+Each data set has an ordinary study of its own in ``sets/`` of one folder, so everything that holds for a study holds
+here: runs that finished are never lost or done again, and the same call continues. A data set may be added later; one
+that is no longer named keeps its study and is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.read import read
+from isthmus.data.twins import Twins, families, twins
+from isthmus.durable import put, sync
+from isthmus.errors import BadInput, NoSuchClass, NoSuchColumn
+from isthmus.facets import FACETS
+from isthmus.study.compare import Outline, outline, run, slug
+from isthmus.study.design import RIVAL_FAMILY
+from isthmus.study.estimate import seconds
+from isthmus.study.placing import lines
+from isthmus.study.ranking import Ranking, rank
+from isthmus.study.record import Frozen
+from isthmus.study.sentences import DESCRIPTIVE
+from isthmus.study.store import environment
+from isthmus.study.study import Study
+from isthmus.study.verdict import FacetVerdict
+
+LIST = "several.json"
+DRAFT = ".several.json.tmp"
+OURS = {LIST, DRAFT, "sets", "report.html"}
+Options = Mapping[str, str]
+
+
+class Listed(Frozen):
+    """A data set that counts: its name, and the folder of its study in ``sets/``."""
+
+    name: str
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+
+
+class Contents(Frozen):
+    """What ``several.json`` keeps."""
+
+    format: Literal[1] = 1
+    sets: list[Listed]
+    twins: list[tuple[int, int, float]]
+    command: str = ""
+
+    @model_validator(mode="after")
+    def _places(self) -> Self:
+        if any(not 0 <= place < len(self.sets) for one in self.twins for place in one[:2]):
+            raise ValueError("twins name data sets by their places")
+        return self
+
+
+class Plans(NamedTuple):
+    """Studies that are planned and not begun, by the name of their data set."""
+
+    studies: dict[str, Outline]
+    twins: list[Twins]
+    folder: Path
+    command: str
+
+
+class Several:
+    """What a folder of studies over several data sets holds, and what follows from it.
+
+    Parameters
+    ----------
+    folder : path
+        As :func:`compare_many` makes it.
+
+    Attributes
+    ----------
+    folder : Path
+    studies : dict of str to Study
+        The study of each data set.
+    twins : list of Twins
+        Pairs of data sets that share rows, by their places in ``studies``. Twins count once in the ranks.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        contents = _contents(self.folder)
+        self.studies = {one.name: Study(self.folder / "sets" / one.folder) for one in contents.sets}
+        self.twins = [Twins(*one) for one in contents.twins]
+        self.command = contents.command
+
+    @property
+    def complete(self) -> bool:
+        """Whether every study is."""
+        return all(study.complete for study in self.studies.values())
+
+    def rankings(self) -> dict[str, Ranking]:
+        """For each facet that decides: ranks over the data sets that can answer it.
+
+        The score of a contender on a data set is its mean over replicates. A contender that the study's own verdict
+        excludes, or that has no score there, is last on that data set. Where a facet is decided by another metric on
+        some data sets, because they lack labels, these have a ranking of their own, ``facet (metric)``.
+        """
+        groups: dict[str, dict[str, FacetVerdict]] = {}
+        for name, study in self.studies.items():
+            for facet, found in study.verdict().items():
+                if facet not in DESCRIPTIVE:
+                    first = next(iter(groups.setdefault(facet, {name: found}).values()))
+                    key = facet if first.metric == found.metric else f"{facet} ({found.metric})"
+                    groups.setdefault(key, {})[name] = found
+        return {key: self._ranking(known) for key, known in groups.items()}
+
+    def _ranking(self, known: Mapping[str, FacetVerdict]) -> Ranking:
+        """Of data sets whose verdicts are about the same metric."""
+        first, one = next(iter(known.items()))
+        places = {i: list(known).index(name) for i, name in enumerate(self.studies) if name in known}
+        alike = families(len(self.studies), self.twins)
+        return rank(
+            {who: [v.means.get(who) for v in known.values()] for who in self.studies[first].contenders(one.facet)},
+            list(known),
+            facet=one.facet,
+            metric=one.metric,
+            higher=one.higher,
+            rope=one.rope,
+            relative=one.relative,
+            rivals={RIVAL_FAMILY, *FACETS[one.facet].rivals},
+            together=[kept for group in alike if (kept := [places[i] for i in group if i in places])],
+            seed=self.studies[first].plan.seed,
+        )
+
+    def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+        """What the ranks say, one line for each facet, and which data sets are not independent."""
+        return lines(self.rankings().values(), self.alike(), lang, titles)
+
+    def alike(self) -> list[tuple[str, str, float]]:
+        """Twins by name."""
+        names = list(self.studies)
+        return [(names[one.a], names[one.b], one.share) for one in self.twins]
+
+    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
+        """Write one page for all data sets, and beside it the report of each study.
+
+        Parameters
+        ----------
+        path : path, optional
+            By default ``report.html`` in the folder.
+        lang : {"en", "zh"}, default "en"
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from isthmus.report.several import write  # the report stands above the study; this is the one door to it
+
+        for study in self.studies.values():
+            study.report(lang=lang)
+        return write(self, self.folder / "report.html" if path is None else path, lang)
+
+    def __repr__(self) -> str:
+        done = sum(study.complete for study in self.studies.values())
+        head = f"Studies of {len(self.studies)} data sets, {done} complete"
+        return "\n".join([head, *self.recommendation()])
+
+
+def compare_many(
+    sources: Iterable[Any] | Mapping[str, Any],
+    *,
+    labels: Mapping[str, Any] | None = None,
+    label: str | Options | None = None,
+    anomaly: str | Options | None = None,
+    out: str | os.PathLike[str] | None = None,
+    budget: str | float | None = None,
+    progress: Callable[[str], Any] | None = None,
+    jobs: int | None = None,
+    command: str = "",
+    **options: Any,
+) -> Several:
+    """Run the same comparison on several data sets, or what is missing of it, and rank contenders over them.
+
+    Parameters
+    ----------
+    sources : iterable, or mapping of str to source
+        What :func:`isthmus.compare` takes as ``source``, at least two of them; a mapping names its data sets itself.
+    labels : mapping of str to array, optional
+        Name of a data set -> one label for each row.
+    label : str or mapping of str to str, optional
+        The column of the labels, in every data set that has it; or name of a data set -> its column.
+    anomaly : str or mapping of str to str, optional
+        The label whose rows are anomalies, in every data set that has it; or name of a data set -> its label.
+    out : path, optional
+        One folder for all; by default ``isthmus-NAME-and-N-more``.
+    budget : str or float, optional
+        Time on the clock for all data sets together; each gets an equal part.
+    progress : callable, optional
+        Hears the name of each data set before its study runs.
+    jobs : int, optional
+        Worker processes, as in :func:`isthmus.compare`.
+    command : str, optional
+        The command that repeats this, for the report.
+    **options
+        ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``, ``backbone``,
+        ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for every data set.
+
+    Returns
+    -------
+    Several
+
+    Raises
+    ------
+    BadInput
+        If there are fewer than two data sets, one cannot be used, or a name in a mapping is none of theirs.
+    BadEnvironment
+        If the folder cannot be written, or another process works in it.
+    """
+    data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
+    planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)
+    begin(planned)
+    for name, one in planned.studies.items():
+        if progress is not None:
+            progress(name)
+        run(one, workers=jobs)
+    return Several(planned.folder)
+
+
+def plans(
+    sources: Iterable[Any] | Mapping[str, Any],
+    *,
+    labels: Mapping[str, Any] | None = None,
+    label: str | Options | None = None,
+    anomaly: str | Options | None = None,
+    out: str | os.PathLike[str] | None = None,
+    budget: str | float | None = None,
+    command: str = "",
+    **options: Any,
+) -> Plans:
+    """Read all data and plan all studies; nothing is written. Arguments as in :func:`compare_many`."""
+    if isinstance(sources, str | os.PathLike):
+        raise BadInput(f"sources must be several data sets; got the one {str(sources)!r}: use compare for it")
+    data = _read(sources, {"labels": labels, "label": label, "anomaly": anomaly})
+    if len(data) < 2:
+        raise BadInput(f"ranks over data sets need at least 2 of them; got {len(data)}: use compare for one")
+    first, part = next(iter(data)), None if budget is None else seconds(budget) / len(data)
+    folder = Path(out if out is not None else f"isthmus-{slug(first)}-and-{len(data) - 1}-more").absolute()
+    places = _unique([slug(name) for name in data], "-{}")
+    studies = {
+        name: outline(replace(one, name=name), out=folder / "sets" / place, budget=part, command=command, **options)
+        for (name, one), place in zip(data.items(), places, strict=True)
+    }
+    return Plans(studies, twins([one.x for one in data.values()]), folder, command)
+
+
+def begin(planned: Plans) -> None:
+    """Make the folder, or make sure that it is one of ours, and write down which data sets count."""
+    folder = planned.folder
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file; a folder is needed: choose another --out")
+    strange = sorted(set(os.listdir(folder)) - OURS) if folder.exists() else []
+    if strange:
+        raise BadInput(
+            f"{folder} holds something else than {LIST} and its studies ({strange[0]}): choose another --out"
+        )
+    sets = [Listed(name=name, folder=one.folder.name) for name, one in planned.studies.items()]
+    content = Contents(sets=sets, twins=[(one.a, one.b, one.share) for one in planned.twins], command=planned.command)
+    with environment(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        put(folder / DRAFT, content.model_dump_json(indent=1).encode())
+        os.replace(folder / DRAFT, folder / LIST)
+        sync(folder)
+
+
+def _contents(folder: Path) -> Contents:
+    """What ``several.json`` says."""
+    path = folder / LIST
+    try:
+        return Contents.model_validate_json(path.read_bytes())
+    except OSError:
+        raise BadInput(f"{folder} holds no studies of several data sets (no {LIST}); give their folder") from None
+    except ValidationError:
+        raise BadInput(f"{path} is damaged; the same command writes it again") from None
+
+
+def _read(sources: Iterable[Any] | Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Dataset]:
+    """All data by name; ``asked`` holds labels, label and anomaly: one for all, or by the name of the data set."""
+    given = list(sources.items()) if isinstance(sources, Mapping) else [(None, one) for one in sources]
+    called = [_called(source) if name is None else [name] for name, source in given]
+    for option, choices in asked.items():
+        unknown = set(choices) - {name for names in called for name in names} if isinstance(choices, Mapping) else ()
+        if unknown:
+            there = ", ".join(names[-1] for names in called if names)
+            raise BadInput(f"{option}: there is no data set {min(unknown)!r}; the data sets are {there}")
+    found: list[Dataset] = []
+    missed: dict[str, list[BadInput]] = {"label": [], "anomaly": []}
+    for (name, source), names in zip(given, called, strict=True):
+        own = {option: choices for option, choices in asked.items() if not isinstance(choices, Mapping)}
+        named = {o: c[n] for o, c in asked.items() if isinstance(c, Mapping) for n in names if n in c}
+        if "labels" in named:
+            own["label"] = None
+        one = _open(source, {**own, **named}, named, missed)
+        found.append(one if name is None else replace(one, name=name))
+    for errors in missed.values():
+        if errors and len(errors) == len(found):  # what nobody has is a slip of the pen
+            raise errors[0]
+    return dict(zip(_unique([one.name for one in found], " ({})"), found, strict=True))
+
+
+def _open(
+    source: Any, options: dict[str, Any], named: Mapping[str, Any], missed: Mapping[str, list[BadInput]]
+) -> Dataset:
+    """One data set. A column or class that was asked of all, and that it has not, is left out and counts as missed."""
+    try:
+        return read(source, **options)
+    except (NoSuchColumn, NoSuchClass) as error:
+        option = "label" if isinstance(error, NoSuchColumn) else "anomaly"
+        if option in named:
+            raise
+        missed[option].append(error)
+        return _open(source, {**options, option: None}, named, missed)
+
+
+def _called(source: Any) -> list[str]:
+    """What a person may call a data set: the file as given, its name, and that without its endings."""
+    if not isinstance(source, str | os.PathLike):
+        return []
+    text = os.fsdecode(source)
+    return [text, Path(text).name, Path(text).name.split(".")[0]]
+
+
+def _unique(names: Sequence[str], suffix: str) -> list[str]:
+    """The names, each once: the second of a name gets ``suffix`` with a 2 in it.
+
+    Examples
+    --------
+    >>> _unique(["a", "b", "a"], "-{}")
+    ['a', 'b', 'a-2']
+    """
+    found: list[str] = []
+    for name in names:
+        tries = (name if i == 1 else name + suffix.format(i) for i in range(1, len(names) + 1))
+        found.append(next(one for one in tries if one not in found))
+    return found

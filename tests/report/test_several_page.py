@@ -1,0 +1,112 @@
+"""The page over several data sets: its answers, its diagram, and that nothing from outside gets into its markup."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from isthmus.report.diagram import critical_difference, groups
+from isthmus.report.several import kind, overview, render
+from isthmus.study.several import LIST, Contents, Listed, Several
+from isthmus.study.words import Words
+
+EVIL = '<script>alert(1)</script>"&\u202e'
+
+
+def several(make, folder: Path, names, twins=(), **options) -> Several:
+    """A folder of invented studies."""
+    (folder / "sets").mkdir(parents=True)
+    for i, name in enumerate(names):
+        make(
+            folder / "sets" / f"s{i}",
+            name=name,
+            seed=i,
+            families=("plain", "topk", "pca"),
+            facets=("anomaly",),
+            **options,
+        )
+    sets = [Listed(name=name, folder=f"s{i}") for i, name in enumerate(names)]
+    (folder / LIST).write_text(Contents(sets=sets, twins=list(twins), command=f"isthmus {EVIL}").model_dump_json())
+    return Several(folder)
+
+
+@pytest.fixture(scope="module")
+def six(make, tmp_path_factory):
+    levels = {"plain": 1.0, "topk": 3.0, "pca": 2.0, "knn": 4.0, "isolation forest": 5.0}
+    return several(make, tmp_path_factory.mktemp("six"), "abcdef", levels=levels)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_page_says_who_ranks_first_and_where_each_answer_is(six, lang, reading):
+    page = reading(render(six, six.folder, lang))
+    t = Words(lang)
+    assert t("several.title", n=6) in page.text
+    assert t("several.critical", cd="2.49") in page.text  # 5 contenders, 6 sets: 2.728 sqrt(30 / 36)
+    links = {a["href"] for tag, a in page.elements if tag == "a" and not a["href"].startswith("#")}
+    assert links == {f"sets/s{i}/report.html" for i in range(6)}
+    lines = six.recommendation(lang, {**t.texts["facets"], **t.texts["contestants"]})
+    assert lines[0].split(t("page.colon"))[1][1:40] in page.text
+    assert not [tag for tag, _ in page.elements if tag == "script"]
+
+
+def test_links_are_relative_to_where_the_page_lies(six, reading):
+    page = reading(render(six, six.folder / "else where", "en"))
+    links = {a["href"] for tag, a in page.elements if tag == "a" and not a["href"].startswith("#")}
+    assert "../sets/s0/report.html" in links
+
+
+def test_what_must_be_known_first_is_said(make, tmp_path, reading):
+    t = Words("en")
+    some = several(make, tmp_path / "some", "abc", [(0, 2, 0.75)], finished=3)
+    text = reading(render(some, tmp_path, "en")).text
+    assert t("several.undone", sets="a, b and c") in text
+    assert "a and c share rows (75% of the smaller one's, beyond chance)" in text
+    assert t("several.few", least=5) in text
+    whole = several(make, tmp_path / "whole", "abcde")
+    text = reading(render(whole, tmp_path, "en")).text
+    assert not any(t("several." + key) in text for key in ("twins", "few_title"))
+
+
+def test_names_from_outside_stay_text(make, tmp_path, reading):
+    usual = reading(render(several(make, tmp_path / "usual", ("a", "b")), tmp_path, "en"))
+    evil = reading(render(several(make, tmp_path / "evil", (EVIL, "b")), tmp_path, "en"))
+    assert evil.skeleton == usual.skeleton
+    assert "<script>alert(1)</script>" in evil.text
+    assert "\u202e" not in evil.text
+
+
+def test_the_diagram_escapes_names_and_draws_bars_between_the_undistinguished():
+    ranks = {"x": 1.0, "y": 1.4, "z": 2.9, EVIL: 4.0}
+    shown = {name: name for name in ranks}
+    drawn = critical_difference(ranks, 1.2, ["y"], shown, EVIL, "CD")
+    tree = ET.fromstring(str(drawn))
+    texts = [one.text or "" for one in tree.iter("text")]
+    assert any(text.startswith("<script>alert(1)") for text in texts)
+    assert {one.tag for one in tree.iter()} == {"svg", "path", "text"}
+    bars = [one for one in tree.iter("path") if one.get("stroke-width") == "4"]
+    assert len(bars) == len(groups(list(ranks.values()), 1.2)) == 2
+    italics = [one.text for one in tree.iter("text") if one.get("font-style") == "italic"]
+    assert italics == ["y 1.40"]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "critical", "expected"),
+    [
+        ([1.0, 2.0, 3.0], 0.5, []),
+        ([1.0, 2.0, 3.0], 1.5, [(0, 1), (1, 2)]),
+        ([1.0, 2.0, 3.0], 2.5, [(0, 2)]),
+        ([1.0, 2.0, 3.0], 1.0, []),  # apart by exactly the critical difference: told apart
+        ([1.0], 9.0, []),
+    ],
+)
+def test_bars_are_the_longest_runs(ranks, critical, expected):
+    assert groups(ranks, critical) == expected
+
+
+def test_cards_have_the_colour_of_what_is_claimed(six):
+    found = six.rankings()["anomaly"]
+    heads, rows, lines = overview(six, Words("en"))
+    assert heads == ["Contestant", "Anomaly detection"]
+    assert [row[1] for row in rows] == [f"{rank:.2f}" for rank in found.ranks.values()]
+    assert len(lines) == 1
+    assert kind(found) == "undecided"
