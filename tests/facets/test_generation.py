@@ -9,6 +9,9 @@ from isthmus.facets.facet import Candidate
 from isthmus.facets.generation import GENERATION, criterion, judged, makers, measure
 from isthmus.facets.rivals import WIDEST, gaussian_mixture
 from isthmus.families import named
+from isthmus.metrics.two_sample import c2st
+from isthmus.study.compare import compare
+from isthmus.study.verdict import judge
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -126,9 +129,10 @@ def test_at_most_so_many_rows_are_looked_at(monkeypatch, parts):
         return z
 
     measure(Fixed(lambda x: x, decode), parts)
-    monkeypatch.setattr(generation._some, "__defaults__", (50,))
+    monkeypatch.setattr(generation, "MOST", 50)
+    monkeypatch.setattr(generation, "JUDGED", 30)
     measure(Fixed(lambda x: x, decode), parts)
-    assert asked == [200, 200, 50, 50]
+    assert asked == [200, 200, 30, 50]
 
 
 def test_the_number_of_components_follows_the_validation_rows(parts):
@@ -162,3 +166,46 @@ def test_a_family_with_a_posterior_bounds_the_likelihood(family):
     assert found == measure(Candidate(fitted, 0), parts)
     assert ("elbo" in found) == ("c2st_prior" in found) == (family == "vae")
     assert found.get("elbo", 0) <= found.get("iwae_bound", 0)
+
+
+def pieces(n, generator):
+    return generator.normal(size=(n, 4)) @ MIX
+
+
+EFFECTS = {
+    "none": pieces,
+    "too little spread": lambda n, generator: 0.6 * pieces(n, generator),
+    "shuffled": lambda n, generator: generator.permuted(pieces(n, generator), axis=0),
+}
+
+
+@pytest.mark.parametrize(
+    ("effect", "least", "most"), [("none", 0, 1), ("too little spread", 9, 12), ("shuffled", 9, 12)]
+)
+def test_verdicts_over_simulated_studies(effect, least, most):
+    """Of 12 studies with 4 replicates and 120 rows; none may name the worse one the winner."""
+    winners = []
+    for study in range(12):
+        random = np.random.default_rng(study)
+        scores = {"right": [], "other": []}
+        for replicate in range(4):
+            test = pieces(120, random)
+            for who, make in (("right", pieces), ("other", EFFECTS[effect])):
+                scores[who].append(c2st(test, make(120, random), replicate))
+        verdict = judge(scores, metric="c2st", higher=False, rope=0.02, rivals=set(), test_fraction=1 / 3)
+        winners += [verdict.leader] * (verdict.kind == "better")
+    assert least <= winners.count("right") <= most
+    assert winners.count("other") <= (1 if effect == "none" else 0)
+
+
+def test_in_a_study_the_ceiling_is_shown_and_excluded(tmp_path):
+    study = compare(
+        "iris", families="pca", facets="generation", replicates=2, configs=1, out=tmp_path / "study", jobs=1
+    )
+    verdict = study.verdict()["generation"]
+    assert verdict.excluded == {"training rows": "the training set itself, no generator in 2 of 2 replicates"}
+    assert set(verdict.means) == {"pca", "gaussian mixture", "shuffled columns"}
+    assert (study.scores("generation", "copied")["training rows"] == 1).all()
+    page = study.report().read_text(encoding="utf-8")
+    assert "it is the training set itself: the ceiling, no generator" in page
+    assert "distance to the nearest training row" in page

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.metrics.copying import copied, copies, nearness
-from isthmus.metrics.coverage import coverage, density, prdc, precision, recall
+from isthmus.metrics.copying import copying
+from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.two_sample import c2st, distances, mmd2
 
@@ -92,8 +92,9 @@ def test_one_outlier_buys_precision_and_hardly_density():
     """The wide ball of one real outlier holds what many small ones do not (Naeem et al. 2020, figure 1)."""
     real, made = normal(200, 2), 3 + 0.3 * normal(200, 2, seed=1)
     outlier = np.concatenate([real, [[5.0, 5.0]]])
-    assert precision(outlier, made) > precision(real, made) + 0.3
-    assert density(outlier, made) < density(real, made) + 0.3
+    with_it, without = prdc(outlier, made), prdc(real, made)
+    assert with_it["precision"] > without["precision"] + 0.3
+    assert with_it["density"] < without["density"] + 0.3
 
 
 def test_mmd_by_hand():
@@ -114,9 +115,6 @@ def test_the_discrepancy_is_what_torchmetrics_says_of_our_kernel():
 @pytest.mark.parametrize("k", [3, 5])
 def test_balls_agree_with_prdc(k):
     assert prdc(REAL, MADE[:30], k) == pytest.approx(FOUND[f"prdc {k}"], abs=1e-12)
-    assert prdc(REAL, MADE[:30], k) == {
-        one.__name__: one(REAL, MADE[:30], k) for one in (precision, recall, density, coverage)
-    }
 
 
 def test_frechet_agrees_with_pot_and_torchmetrics():
@@ -155,15 +153,23 @@ def test_principal_axes_are_those_of_the_singular_value_decomposition(shape):
 def test_copies_are_found_among_new_rows():
     train, held, fresh = normal(300, 6), normal(100, 6, seed=1), normal(100, 6, seed=2)
     half = np.concatenate([train[:50] + 1e-3, fresh[:50]])
-    assert copied(train, train) == 1
-    assert copied(train, half) == pytest.approx(0.5, abs=0.02)
-    assert copied(train, fresh) < 0.02
-    assert nearness(train, train[:100], held) == 0
-    assert nearness(train, fresh, held) == pytest.approx(1, abs=0.1)
-    assert copies(train, train[:100], held)
-    assert copies(train, half, held)
-    assert not copies(train, fresh, held)
-    assert not copies(train, np.zeros((100, 6)) + normal(1, 6, seed=7), held)  # collapsed, but upon nothing
+    assert copying(train, train[:100], held) == {"copied": 1, "nearness": 0, "copier": 1}
+    found = copying(train, half, held)
+    assert found["copied"] == pytest.approx(0.5, abs=0.02)
+    assert found["copier"] == 1
+    found = copying(train, fresh, held)
+    assert found["copied"] < 0.02
+    assert found["nearness"] == pytest.approx(1, abs=0.1)
+    assert "copier" not in found
+    collapsed = np.zeros((100, 6)) + normal(1, 6, seed=7)  # upon a row of its own
+    assert "copier" not in copying(train, collapsed, held)
+
+
+def test_a_few_copies_are_told_and_no_reason_to_exclude():
+    train, held, fresh = normal(300, 6), normal(100, 6, seed=1), normal(100, 6, seed=2)
+    found = copying(train, np.concatenate([train[:8], fresh[:92]]), held)
+    assert found["copied"] == pytest.approx(0.08, abs=0.01)
+    assert "copier" not in found
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -171,31 +177,29 @@ def test_few_columns_bring_rows_close_by_chance(d):
     """Among uniform rows, the share within a third of the way to the second nearest is 3^-D."""
     random = np.random.default_rng(d)
     train, fresh = random.random((3000, d)), random.random((3000, d))
-    assert copied(train, fresh) == pytest.approx(3.0**-d, abs=0.03)
-    assert not copies(train, fresh, random.random((3000, d)))
+    found = copying(train, fresh, random.random((3000, d)))
+    assert found["copied"] == pytest.approx(3.0**-d, abs=0.03)
+    assert "copier" not in found
 
 
 def test_rows_that_repeat_in_the_data_are_no_copies():
     train, held, fresh = (np.random.default_rng(i).integers(0, 3, (200, 2)).astype(float) for i in range(3))
-    assert copied(train, fresh) > 0.9
-    assert not copies(train, fresh, held)
-    assert math.isnan(nearness(train, fresh, held))
+    found = copying(train, fresh, held)
+    assert found["copied"] > 0.9
+    assert math.isnan(found["nearness"])
+    assert "copier" not in found
 
 
 def test_two_rows_prove_no_copying():
-    assert not copies(normal(50), normal(50)[:2], normal(2, seed=1))
+    assert "copier" not in copying(normal(50), normal(50)[:2], normal(2, seed=1))
 
 
 ALL = (
     c2st,
     mmd2,
-    precision,
-    recall,
-    density,
-    coverage,
+    *(lambda a, b, name=name: prdc(a, b)[name] for name in ("precision", "recall", "density", "coverage")),
     frechet,
-    copied,
-    lambda a, b: nearness(a, b, a + 1),
+    *(lambda a, b, name=name: copying(a, b, a + 1)[name] for name in ("copied", "nearness")),
 )
 
 
@@ -224,7 +228,7 @@ def test_scale_place_and_order_do_not_matter(scale, seed):
     assert mmd2(*moved) == pytest.approx(mmd2(real[order], made), abs=1e-9)
     assert prdc(*moved) == pytest.approx(prdc(real[order], made), abs=1e-12)
     assert frechet(*moved) == pytest.approx(scale**2 * frechet(real[order], made), rel=1e-6, abs=1e-9 * scale**2)
-    assert copied(*moved) == copied(real[order], made)
+    assert copying(*moved, moved[0] + scale) == pytest.approx(copying(real[order], made, real + 1), rel=1e-6)
 
 
 def test_distances_of_pairs_and_images():

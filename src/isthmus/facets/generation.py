@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.facets.facet import Coder, Facet, Parts, Subject, known
 from isthmus.facets.rivals import gaussian_mixture
-from isthmus.metrics.copying import copied, copies, nearness
+from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
@@ -29,6 +29,8 @@ Maker = Callable[[int, int], Array]
 
 MOST = 1000
 """Rows on a side of every comparison."""
+JUDGED = 500
+"""Validation rows by which a configuration and a way to make rows are chosen."""
 KNOWN = 5000
 """Training rows that the mixture is fitted to, and among which a copy is looked for."""
 COMPONENTS = 10
@@ -54,7 +56,7 @@ def makers(coder: Coder, parts: Parts) -> dict[str, Maker]:
 
 def judged(ways: Mapping[str, Maker], parts: Parts) -> dict[str, float]:
     """The squared discrepancy of each way from the validation rows, the least first; without what has no number."""
-    valid = _some(parts.valid.x, parts)
+    valid = _some(parts.valid.x, parts, JUDGED)
     found = {kind: mmd2(valid, make(len(valid), _seed(parts, "valid"))) for kind, make in ways.items() if len(valid)}
     return dict(sorted(((k, v) for k, v in found.items() if math.isfinite(v)), key=lambda item: item[1]))
 
@@ -67,11 +69,11 @@ def criterion(coder: Coder, parts: Parts) -> float:
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
     """Numbers of rows made in the way that was best on validation rows; of both ways where there are two; bounds."""
     ways = makers(subject, parts)
-    n, best = len(_some(parts.test.x, parts)), next(iter(judged(ways, parts)), None)
+    n, best = len(_some(parts.test.x, parts, MOST)), next(iter(judged(ways, parts)), None)
     made = {kind: make(n, _seed(parts, "test")) for kind, make in ways.items()}
     found = compared(made.get(best or "", np.full((n, *parts.test.x.shape[1:]), np.nan, np.float32)), parts)
     if len(ways) > 1:
-        test, seed = _some(parts.test.x, parts), _seed(parts, "folds")
+        test, seed = _some(parts.test.x, parts, MOST), _seed(parts, "folds")
         found |= {"c2st_" + kind: c2st(test, rows, seed) for kind, rows in made.items() if kind != best}
         found |= {f"c2st_{best}": found["c2st"], "from_prior": float(best == "prior")}
     return found | _bounds(subject, parts)
@@ -86,35 +88,33 @@ def compared(made: Array, parts: Parts) -> dict[str, float]:
     test, train = (_some(rows.x, parts, most) for rows, most in ((parts.test, MOST), (parts.train, KNOWN)))
     axes = principal(train)
     features = [x.reshape(len(x), -1).astype(np.float64) @ axes for x in (test, made)]
-    found = known(
+    return known(
         {
             "c2st": c2st(test, made, _seed(parts, "folds")),
             "mmd2": mmd2(test, made),
             **prdc(test, made),
             "frechet": frechet(*features),
-            "copied": copied(train, made),
-            "nearness": nearness(train, made, test),
+            **copying(train, made, test),
         }
     )
-    return found | ({"copier": 1.0} if copies(train, made, test) else {})
 
 
 def mixture_of_rows(parts: Parts) -> dict[str, float]:
     """The same of draws from a Gaussian mixture of the training rows."""
     few = parts._replace(train=parts.train._replace(x=_some(parts.train.x, parts, 2 * MOST)))
-    return compared(gaussian_mixture(few, len(_some(parts.test.x, parts))), parts)
+    return compared(gaussian_mixture(few, len(_some(parts.test.x, parts, MOST))), parts)
 
 
 def training_rows(parts: Parts) -> dict[str, float]:
     """The same of training rows, as many as there are test rows; ``ceiling`` keeps them out of the contest."""
-    return compared(_some(parts.train.x, parts, len(_some(parts.test.x, parts))), parts) | {"ceiling": 1.0}
+    return compared(_some(parts.train.x, parts, len(_some(parts.test.x, parts, MOST))), parts) | {"ceiling": 1.0}
 
 
 def shuffled_columns(parts: Parts) -> dict[str, float]:
     """The same of training rows whose columns were shuffled one by one: every column right, nothing between them."""
     random = np.random.default_rng(_seed(parts, "shuffled"))
     train = _some(parts.train.x, parts, KNOWN)
-    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(parts.test.x, parts))]
+    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(parts.test.x, parts, MOST))]
     return compared(made.reshape(len(made), *train.shape[1:]), parts)
 
 
@@ -129,7 +129,7 @@ def _bounds(subject: Subject, parts: Parts) -> dict[str, float]:
     return known({name: float(log_likelihood_bound(subject.model, x, k, seed).mean()) for name, k in draws.items()})
 
 
-def _some(x: Array, parts: Parts, most: int = MOST) -> Array:
+def _some(x: Array, parts: Parts, most: int) -> Array:
     """All rows, or a seeded draw of the most we look at: the same for every contestant."""
     if len(x) <= most:
         return x

@@ -15,20 +15,23 @@ EXCESS = 0.1
 SURE = 3.0
 
 
-def copied(train: Array, made: Array) -> float:
-    """Share of rows that lie on one training row: three times as near to it as to the next one, or on both.
-
-    In D dimensions about ``3^-D`` of new rows do so by chance, and more where rows repeat: compare the share with that
-    of held-out rows (:func:`copies`).
+def copying(train: Array, made: Array, held: Array) -> dict[str, float]:
+    """How near made rows lie to training rows, beside held-out rows, which cannot be copies.
 
     Parameters
     ----------
-    train, made : arrays (n, *D), (m, *D)
+    train, made, held : arrays (n, *D), (m, *D), (h, *D)
 
     Returns
     -------
-    float
-        NaN with fewer than 2 training rows, without made ones, or if something is not finite.
+    dict
+        ``copied``, the share of made rows that lie on one training row: three times as near to it as to the next one,
+        or on both. In D dimensions about ``3^-D`` of new rows do so by chance, and more where rows repeat.
+        ``nearness``, the median distance of made rows to the nearest training row, over that of held-out rows: 0 of
+        copies, 1 of rows as far as those never seen; a decoder without noise may come between. ``copier`` is 1, and
+        absent otherwise, if made rows lie on training rows more often than held-out rows do, by more than 0.1 and by
+        3 standard errors. NaN with fewer than 2 training rows, without others, or if something is not finite;
+        ``nearness`` also if held-out rows are copies themselves.
 
     References
     ----------
@@ -37,62 +40,25 @@ def copied(train: Array, made: Array) -> float:
 
     Examples
     --------
-    >>> copied(np.array([[0.0], [1.0]]), np.array([[0.1], [0.4], [1.0]]))
-    0.6666666666666666
+    >>> train, held = np.array([[0.0], [1.0], [2.0]]), np.array([[0.5], [1.5]])
+    >>> copying(train, np.array([[0.125], [0.625], [1.0]]), held)
+    {'copied': 0.6666666666666666, 'nearness': 0.25}
     """
-    if len(train) < 2 or not len(made) or not finite(train, made):
-        return math.nan
-    gaps = nearest(train, made, 2)[0]
-    return float(np.mean(gaps[:, 0] <= NEAR * gaps[:, 1]))
-
-
-def nearness(train: Array, made: Array, held: Array) -> float:
-    """Median distance of made rows to the nearest training row, over that of held-out rows.
-
-    1: as far as rows that were never seen. 0: copies. Between them lies also what is smoother than the data: a decoder
-    without noise comes nearer to the crowd than real rows do.
-
-    Parameters
-    ----------
-    train, made, held : arrays (n, *D), (m, *D), (h, *D)
-
-    Returns
-    -------
-    float
-        NaN if a set is empty, something is not finite, or held-out rows are copies themselves.
-    """
-    if not (len(train) and len(made) and len(held)) or not finite(train, made, held):
-        return math.nan
-    own, usual = (float(np.median(nearest(train, rows, 1)[0])) for rows in (made, held))
-    return own / usual if usual else math.nan
-
-
-def copies(train: Array, made: Array, held: Array) -> bool:
-    """Whether made rows repeat training rows more than held-out rows do: by over 0.1, and 3 standard errors.
-
-    Parameters
-    ----------
-    train, made, held : arrays (n, *D), (m, *D), (h, *D)
-
-    Examples
-    --------
-    >>> random = np.random.default_rng(0)
-    >>> train, held = random.normal(size=(2, 50, 4))
-    >>> copies(train, train, held), copies(train, random.normal(size=(50, 4)), held)
-    (True, False)
-    """
-    share, usual = copied(train, made), copied(train, held)
-    if math.isnan(share) or math.isnan(usual):
-        return False
-    both = (share * len(made) + usual * len(held)) / (len(made) + len(held))
+    if len(train) < 2 or not (len(made) and len(held)) or not finite(train, made, held):
+        return {"copied": math.nan, "nearness": math.nan}
+    own, usual = (nearest(train, rows, 2)[0] for rows in (made, held))
+    share, other = (float(np.mean(gaps[:, 0] <= NEAR * gaps[:, 1])) for gaps in (own, usual))
+    typical = float(np.median(usual[:, 0]))
+    found = {"copied": share, "nearness": float(np.median(own[:, 0])) / typical if typical else math.nan}
+    both = (share * len(made) + other * len(held)) / (len(made) + len(held))
     error = math.sqrt(both * (1 - both) * (1 / len(made) + 1 / len(held)))
-    return share - usual > max(EXCESS, SURE * error)
+    return found | ({"copier": 1.0} if share - other > max(EXCESS, SURE * error) else {})
 
 
 TABLE = [
     Metric(
         "copied",
-        copied,
+        copying,
         False,
         "share of rows",
         "new rows on a training row",
@@ -102,7 +68,7 @@ TABLE = [
     ),
     Metric(
         "nearness",
-        nearness,
+        copying,
         None,
         "1 as held-out rows, 0 copies",
         "distance to the nearest training row",

@@ -56,26 +56,6 @@ def prdc(real: Array, made: Array, k: int = NEIGHBOURS) -> dict[str, float]:
     return dict(zip(names, map(float, (*values, held.any(axis=1).mean())), strict=True))
 
 
-def precision(real: Array, made: Array, k: int = NEIGHBOURS) -> float:
-    """See :func:`prdc`."""
-    return prdc(real, made, k)["precision"]
-
-
-def recall(real: Array, made: Array, k: int = NEIGHBOURS) -> float:
-    """See :func:`prdc`."""
-    return prdc(real, made, k)["recall"]
-
-
-def density(real: Array, made: Array, k: int = NEIGHBOURS) -> float:
-    """See :func:`prdc`."""
-    return prdc(real, made, k)["density"]
-
-
-def coverage(real: Array, made: Array, k: int = NEIGHBOURS) -> float:
-    """See :func:`prdc`."""
-    return prdc(real, made, k)["coverage"]
-
-
 def _reach(rows: Array, k: int) -> NDArray[np.float64]:
     """Squared distance of each row to its k-th nearest other row, (n,)."""
     return np.partition(distances(rows, rows), k, axis=1)[:, k]  # the row itself comes first
@@ -84,7 +64,7 @@ def _reach(rows: Array, k: int) -> NDArray[np.float64]:
 TABLE = [
     Metric(
         "precision",
-        precision,
+        prdc,
         True,
         "share of rows",
         "precision of new rows",
@@ -94,7 +74,7 @@ TABLE = [
     ),
     Metric(
         "recall",
-        recall,
+        prdc,
         True,
         "share of rows",
         "recall of new rows",
@@ -104,7 +84,7 @@ TABLE = [
     ),
     Metric(
         "density",
-        density,
+        prdc,
         None,
         "1 for equal distributions",
         "density of new rows",
@@ -114,7 +94,7 @@ TABLE = [
     ),
     Metric(
         "coverage",
-        coverage,
+        prdc,
         True,
         "share of rows",
         "coverage of new rows",
