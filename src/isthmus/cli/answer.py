@@ -107,11 +107,20 @@ def answer(study: Study, page: Path, lang: str) -> None:
             show.say(f"  {line}", indent=2)
     for line in found["together"]:
         show.say(f"\n{line}")
+    for name, pros, cons in found["proscons"]:
+        if name in found["taken"] and (pros or cons):
+            show.say(f"\n{name}", strong=True)
+            for sign, said in (("+", pros), ("−", cons)):
+                for line in said:
+                    show.say(f"  {sign} {line}", indent=4)
     grid = found["overview"]
     print()
     signed = [any(cell.sign for cell in column) for column in zip(*(row.cells for row in grid.rows), strict=True)]
     rows = [
-        [row.name, *(f"{c.mean} {c.sign or ' '}" if s else c.mean for c, s in zip(row.cells, signed, strict=True))]
+        [
+            f"{row.name} {row.mark}".strip(),
+            *(f"{c.mean} {c.sign or ' '}" if s else c.mean for c, s in zip(row.cells, signed, strict=True)),
+        ]
         for row in grid.rows
     ]
     show.table([title for title, _ in grid.heads], rows)
@@ -120,6 +129,8 @@ def answer(study: Study, page: Path, lang: str) -> None:
     for name, sign in found["signs"]:
         if sign in used:
             print(f"{sign} {words('table.' + name)}")
+    for sign in found["marks"]:
+        print(f"{sign} {words('table.pareto')}")
     print(f"\n{page}")
 
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 BLANK = "–"
 """A cell without a value."""
+PIPE = 100
+"""Columns of a pipe, which has no width of its own."""
 
 
 class Step(Protocol):
@@ -63,15 +65,17 @@ def say(text: str, *, indent: int = 0, strong: bool = False) -> None:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> None:
     """A table on stdout: the first ``words`` columns are text, the others are numbers and end flush right.
 
-    On a terminal the heads are bold. Where it is too narrow, each row becomes a block of ``head  value`` lines, so that
-    nothing is cut.
+    On a terminal the heads are bold. Where number columns are too many for the width (that of the terminal, or 100 in a
+    pipe), they stand in several tables below each other, each with the columns of text. Where a terminal is too narrow
+    even for that, each row becomes a block of ``head  value`` lines, so that nothing is cut.
     """
     from rich.cells import cell_len
     from rich.console import Console
 
+    console, terminal = Console(highlight=False, markup=False, emoji=False), sys.stdout.isatty()
     widths = [max(cell_len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    console = Console(highlight=False, markup=False, emoji=False)
-    if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > console.width:
+    groups = _grouped(widths, words, console.width if terminal else PIPE)
+    if terminal and max(sum(widths[i] + 2 for i in group) - 2 for group in groups) > console.width:
         for row in rows:
             console.print(row[0], style="bold", soft_wrap=True)
             for head, value in zip(heads[1:], row[1:], strict=True):
@@ -79,19 +83,43 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
                     say(f"  {head}: {value.strip()}", indent=4)
         return
 
-    def line(cells: Sequence[str]) -> str:
+    def line(cells: Sequence[str], group: Sequence[int]) -> str:
         padded = []
-        for i, cell in enumerate(cells):
-            gap = " " * (widths[i] - cell_len(cell))
-            padded.append(cell + gap if i < words else gap + cell)
+        for i in group:
+            gap = " " * (widths[i] - cell_len(cells[i]))
+            padded.append(cells[i] + gap if i < words else gap + cells[i])
         return "  ".join(padded).rstrip()
 
-    if sys.stdout.isatty():
-        console.print(line(heads), style="bold", soft_wrap=True)
-    else:
-        print(line(heads))
-    for row in rows:
-        print(line(row))
+    for number, group in enumerate(groups):
+        if number:
+            print()
+        if terminal:
+            console.print(line(heads, group), style="bold", soft_wrap=True)
+        else:
+            print(line(heads, group))
+        for row in rows:
+            if not number or any(row[i].strip() not in {"", BLANK} for i in group[words:]):
+                print(line(row, group))
+
+
+def _grouped(widths: Sequence[int], words: int, room: int) -> list[list[int]]:
+    """Which columns stand side by side: the text columns in every group, then as many others as there is room for.
+
+    Examples
+    --------
+    >>> _grouped([10, 8, 8, 8], 1, 30)
+    [[0, 1, 2], [0, 3]]
+    """
+    text = list(range(words))
+    groups, taken = [text.copy()], sum(widths[:words]) + 2 * (words - 1)
+    left = taken
+    for i in range(words, len(widths)):
+        if left + 2 + widths[i] > room and len(groups[-1]) > words:
+            groups.append(text.copy())
+            left = taken
+        groups[-1].append(i)
+        left += 2 + widths[i]
+    return groups
 
 
 @contextmanager

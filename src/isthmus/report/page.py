@@ -45,18 +45,22 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     seen.sort(key=lambda r: (r["job"]["name"] != RIVAL_FAMILY, rank.get(r["job"]["name"], len(rank))))
     shows = exhibits.read(study.folder, seen)
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
+    purposes = study.purposes()
     gallery, ills = Gallery(), remarks.remarks(trained)
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
-    cards, together = answers.answers(duels, study.purposes(), t, shown)
+    cards, together = answers.answers(duels, purposes, t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
+    overview = tables.overview(asked, t, shown)
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, shown, t),
         "notices": _notices(study, records, t) + _ills(ills, t, shown),
         "answers": cards + _skipped(design, classes, t),
         "together": together,
-        "overview": tables.overview(asked, t, shown),
+        "overview": overview,
+        "marks": sorted({row.mark for row in overview.rows} - {""}),
+        "taken": [shown[one.take] for one in purposes if one.take],
         "signs": list(tables.SIGNS.items()),
         "proscons": _proscons(study, list(rank), t, shown),
         "excluded": _excluded(duels, t, shown),

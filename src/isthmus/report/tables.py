@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 from isthmus.metrics import METRICS
 from isthmus.report.contests import Contest, Standing
 from isthmus.report.figures import Estimate, plain
+from isthmus.study.advice import standing
 from isthmus.study.words import Words
 
 SIGNS = {"leader": "★", "equal": "≈", "undecided": "?", "worse": "▽", "excluded": "×"}
 """A sign beside each colour, so that meaning does not hang on colour alone."""
+PARETO = "◆"
+"""Beside the name of who is not shown to be behind another all round, if others are."""
 BLANK = "–"
 
 
@@ -30,6 +33,8 @@ class Row(NamedTuple):
     name: str
     cells: list[Cell]
     first_rival: bool = False
+    mark: str = ""
+    """A sign beside the name."""
 
 
 class Grid(NamedTuple):
@@ -113,10 +118,11 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
         under = [t.name("metrics", contest.verdict.metric), better]
         heads.append((t.name("facets", contest.verdict.facet), under))
     rows: list[Row] = []
+    left = standing(contest.verdict for contest in contests)
     for name, rival in order(contests).items():
         cells = [column.get(name, Cell(BLANK)) for column in columns]
         first = rival and not any(row.first_rival for row in rows)
-        rows.append(Row(shown[name], cells, first))
+        rows.append(Row(shown[name], cells, first, PARETO if left.behind and name in left.members else ""))
     return Grid(t("table.caption"), heads, rows)
 
 
