@@ -157,15 +157,15 @@ def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder:
     print(f"{names[0]} on {rows.name}: {end}. Measured on {held} rows that training did not see:\n")
     better = {True: "higher", False: "lower", None: "neither"}
     lines = [
-        [METRICS[metric].title, better[METRICS[metric].higher], *(number(scores[name][metric]) for name in names)]
-        for metric in scores[names[0]]
+        [METRICS[metric].title, better[METRICS[metric].higher], *(number(scores[name].get(metric)) for name in names)]
+        for metric in dict.fromkeys(metric for name in names for metric in scores[name])
     ]
     show.table(["metric", "better", *names], lines, words=2)
     print(f"\nModel: {folder}")
 
 
-def number(value: float) -> str:
-    """Three significant digits, thousands apart, a dash where there is no value.
+def number(value: float | None) -> str:
+    """Three significant digits, thousands apart, a dash where there is no value (PCA takes no steps).
 
     Examples
     --------
@@ -174,6 +174,6 @@ def number(value: float) -> str:
     """
     import math
 
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return show.BLANK
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
