@@ -9,7 +9,7 @@ cka subspace_overlap matched_units matched_atoms rank_agreement score_spread
 c2st c2st_mixture c2st_prior from_prior mmd2 precision recall density coverage frechet copied nearness copier ceiling
 elbo iwae_bound parameters flops_per_row train_seconds
 encode_bytes step_flops train_flops train_bytes
-rows_per_second artefact_bytes"""
+bits_per_element bits_with_model bits_mean bits_back rows_per_second artefact_bytes"""
 
 
 def test_every_metric_is_defined_once_and_whole():

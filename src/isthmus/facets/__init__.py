@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isthmus.facets.anomaly import ANOMALY
+from isthmus.facets.compression import COMPRESSION
 from isthmus.facets.cost import COST
 from isthmus.facets.facet import Facet
 from isthmus.facets.features import FEATURES
@@ -14,6 +15,16 @@ from isthmus.facets.stability import STABILITY
 
 FACETS: dict[str, Facet] = {
     facet.name: facet
-    for facet in (RECONSTRUCTION, SPARSITY, FEATURES, ANOMALY, GENERATION, ROBUSTNESS, STABILITY, COST)
+    for facet in (
+        RECONSTRUCTION,
+        COMPRESSION,
+        SPARSITY,
+        FEATURES,
+        ANOMALY,
+        GENERATION,
+        ROBUSTNESS,
+        STABILITY,
+        COST,
+    )
 }
 """Name -> facet, in the order in which reports show them."""

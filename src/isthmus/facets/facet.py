@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.facets.pictures import drawable
 from isthmus.metrics.fidelity import mse, row_errors
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Coder(Protocol):
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """``z`` (n, L) -> (n, *D)."""
 
+    @property
+    def model(self) -> Model:
+        """The trained network, for what follows gradients through it, or asks a discrete one for its symbols."""
+
     def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
         """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
 
@@ -70,10 +75,6 @@ class Subject(Coder, Protocol):
 
     def again(self, parts: Parts, *seeds: int) -> Sequence[Subject]:
         """The same recipe and plan, trained anew on ``parts`` from each of the seeds, side by side."""
-
-    @property
-    def model(self) -> Model:
-        """The trained network, for facets that follow gradients through it."""
 
     @property
     def trained(self) -> bool:
@@ -175,10 +176,16 @@ class Facet:
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     unlabelled: str = ""
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
+    pictures_only: frozenset[str] = frozenset()
+    """Rivals that are asked only where rows are images of one or three channels."""
     curves: Mapping[str, bool] = field(default_factory=dict)
     """Names of the curves that it measures, and whether their horizontal axis is logarithmic."""
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
+
+    def rivals_on(self, shape: Sequence[int]) -> list[str]:
+        """Names of the rivals that can be asked where rows have this shape, ``*D``."""
+        return [name for name in self.rivals if name not in self.pictures_only or drawable(shape)]
 
 
 def numbers(found: Found) -> dict[str, float]:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
-from isthmus.parts.codebooks import straight, stretch, words
+from isthmus.parts.codebooks import digits, straight, stretch, words
 from isthmus.parts.mirror import Mirror
 
 LESS = 1e-3
@@ -88,6 +88,11 @@ class FSQModel(Mirror):
         """One symbol for each group of elements, (B, ceil(L / len(levels)))."""
         half = self.levels // 2
         return words((self.encode(x) * half).round() + half, self.bases)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The levels that symbols stand for, (B, L)."""
+        half = self.levels // 2
+        return (digits(tokens, self.bases, self.levels) - half) / half
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         bounded = self.bound(self.encoder(x))

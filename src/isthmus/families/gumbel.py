@@ -111,6 +111,10 @@ class GumbelModel(Mirror):
         """The most probable categories, (B, positions)."""
         return self.logits(x).argmax(1).reshape(len(x), self.positions)
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The vectors of categories, (B, L)."""
+        return self.vectors[tokens].reshape(len(tokens), self.latents)
+
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         size = (len(x) * self.positions, self.entries)
         wait = torch.empty(size, dtype=x.dtype, device=x.device).exponential_(generator=generator)

@@ -26,7 +26,7 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
-from isthmus.parts.codebooks import straight, stretch, words
+from isthmus.parts.codebooks import digits, straight, stretch, words
 from isthmus.parts.mirror import Mirror
 
 WORD = 8  # bits of one symbol
@@ -95,6 +95,10 @@ class LFQModel(Mirror):
     def tokens(self, x: Tensor) -> Tensor:
         """One symbol for each group of ``WORD`` bits, (B, ceil(L / WORD))."""
         return words(self.encode(x) > 0, self.bases)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The bits that symbols stand for, (B, L)."""
+        return 2.0 * digits(tokens, self.bases, torch.full_like(self.bases, 2)) - 1
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         raw = self.encoder(x)

@@ -123,6 +123,12 @@ class VQModel(Mirror):
         chosen = [picked.argmax(0) for _, picked, _ in self.quantise(self.pieces(x))]
         return torch.stack(chosen, dim=1).reshape(len(x), -1)
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The sum of the entries of all books at each position, (B, L)."""
+        chosen = tokens.reshape(-1, len(self.books)).unbind(1)
+        pieces = sum(book.entries[picked] for book, picked in zip(self.books, chosen, strict=True))
+        return pieces.reshape(len(tokens), self.latents)
+
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         pieces = self.pieces(x)
         stages = self.quantise(pieces)

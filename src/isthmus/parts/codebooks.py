@@ -24,6 +24,10 @@ class Discrete(Protocol):
         """The symbols of rows ``x`` (B, *D): (B, positions), int64, from 0 to ``entries - 1``."""
         ...
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The code that symbols (B, positions) stand for, (B, L): ``embed(tokens(x))`` is ``encode(x)``."""
+        ...
+
 
 def smallest(values: Tensor) -> Tensor:
     """Columns that pick their smallest value: 1 there, else 0; shared evenly by exact ties. (K, n) -> (K, n).
@@ -56,6 +60,17 @@ def words(digits: Tensor, bases: Tensor) -> Tensor:
     word = (bases == 1).cumsum(0) - 1
     made = torch.zeros(len(digits), int(word[-1]) + 1, dtype=torch.int64, device=digits.device)
     return made.index_add(1, word, digits.long() * bases)
+
+
+def digits(numbers: Tensor, bases: Tensor, levels: Tensor) -> Tensor:
+    """What :func:`words` were made of: ``numbers`` (B, W), ``bases`` and ``levels`` (L,) -> digits (B, L), int64.
+
+    Examples
+    --------
+    >>> digits(torch.tensor([[7, 1]]), torch.tensor([1, 3, 1]), torch.tensor([3, 3, 3]))
+    tensor([[1, 2, 1]])
+    """
+    return numbers[:, (bases == 1).cumsum(0) - 1] // bases % levels
 
 
 def stretch(layer: nn.Module, raw: Tensor) -> None:

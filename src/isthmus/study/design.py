@@ -136,7 +136,7 @@ class Design:
                     body = {**seen, "facets": facets, "plan": self.plan, "configs": configs}
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
-                    names = FACETS[facet].rivals
+                    names = FACETS[facet].rivals_on(self.data["shape"])
                     rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), seen) for name in names]
         return families + rivals
 

@@ -92,7 +92,7 @@ class Study:
 
     def contenders(self, facet: str) -> list[str]:
         """Who stands in the table of a facet: the families, then its rivals."""
-        return [*self.plan.families, *FACETS[facet].rivals]
+        return [*self.plan.families, *FACETS[facet].rivals_on(self.plan.data["shape"])]
 
     def scores(self, facet: str, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Test scores of every contender of a facet, one for each replicate, NaN where there is none.

@@ -1,0 +1,181 @@
+"""Compression: how many bytes rows really take, at the same error for everybody.
+
+The codec rounds codes, corrects what is missing, and codes both by one entropy coder; a step is swept, and what it
+writes is counted. Rivals, at the same error: ``pca`` by the same codec; the rows rounded and coded by the same coder
+without a model; the rounded rows by xz and bz2; for images JPEG and WebP, all test images on one sheet.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus import codec
+from isthmus.errors import BadInput
+from isthmus.facets import pictures
+from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject
+from isthmus.metrics.fidelity import ROUNDING, mse
+from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
+from isthmus.parts.entropy import likely_bits, pack
+
+CELLS = 1 << 21
+"""Elements of test rows that are coded, at most: more hardly move a rate."""
+FIRST, LAST = 3.5, 0.2
+"""The sweep of the step: from this many standard deviations down to that."""
+COARSE, FINE = 2, 4
+"""Steps in each halving, to choose and to measure."""
+BOUNDS = (math.inf, 0.5)
+"""In steps: the code alone, and corrections as fine as the code."""
+Point = tuple[float, float]
+"""Distortion as a share of the variance, and bits per element."""
+Array = NDArray[np.float32]
+Bits = Callable[[codec.Coded], float]
+TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64)
+NAMES = ("bits_per_element", "bits_with_model", "bits_mean")
+
+
+def criterion(coder: Coder, parts: Parts) -> float:
+    """Bits per element at the target error on the validation rows, as entropies promise them."""
+
+    def promised(coded: codec.Coded) -> float:
+        missing = 0.0 if coded.missing is None else likely_bits(coded.missing)
+        return likely_bits(coded.symbols) + missing
+
+    points = _points(coder, parts, _some(parts.valid), COARSE, promised, TARGET)
+    return rate_at([d for d, _ in points], [b for _, b in points])
+
+
+def measure(subject: Subject, parts: Parts) -> Found:
+    """Bits per element, without and with the model's own bytes, and the curve; bits back where the family has them."""
+    x = _some(parts.test)
+    points = _points(subject, parts, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
+    if not points:
+        return dict.fromkeys(NAMES, math.nan)
+    found = told(points, 8 * subject.artefact_bytes / parts.test.x.size)
+    if hasattr(subject.model, "proposals") and subject.model.head in {"gaussian", "bernoulli"}:
+        found = {**found, "bits_back": bits_back(subject.model, x, math.sqrt(12 * TARGET) * _spread(parts), parts.seed)}
+    return found
+
+
+def told(points: Sequence[Point], extra: float = 0.0) -> Found:
+    """The facet's numbers and curve from measured points; ``extra`` bits per element are the model's own."""
+    distortion, bits = zip(*points, strict=True)
+    rate = rate_at(distortion, bits)
+    found = {"bits_per_element": rate, "bits_with_model": rate + extra, "bits_mean": mean_rate(distortion, bits)}
+    if not math.isfinite(rate):
+        return found
+    best = hull(distortion, bits)
+    return {**found, "rate_distortion": Curve(tuple(b for _, b in best[::-1]), tuple(d for d, _ in best[::-1]))}
+
+
+def _points(coder: Coder, parts: Parts, x: Array, each: int, bits: Bits, enough: float) -> list[Point]:
+    """What the codec can do to rows, each way from coarse to fine; nothing if the model's numbers are not finite."""
+    points: list[Point] = []
+    spread = _spread(parts)
+    try:
+        for bound in BOUNDS:
+            for step in _steps(spread, each):
+                coded = codec.code(coder, x, step=step, bound=bound * step)
+                points.append((_distortion(x, coded.made, spread), bits(coded) / x.size))
+                if points[-1][0] < enough:
+                    break
+    except BadInput:
+        return []
+    return points
+
+
+def rounded(write: Callable[[NDArray[np.int64]], bytes], parts: Parts) -> Found:
+    """Rows rounded to multiples of a step, no model: the rate of what ``write`` makes of the whole numbers (n, D)."""
+    x, spread = _some(parts.test), _spread(parts)
+
+    def points() -> Iterator[Point]:
+        for step in _steps(spread, FINE):
+            whole = np.rint(x.reshape(len(x), -1) / step).astype(np.int64)
+            yield _distortion(x, whole * step, spread), 8 * len(write(whole)) / x.size
+
+    return _rival(points())
+
+
+def stored(squeeze: Callable[[bytes], bytes]) -> Callable[[NDArray[np.int64]], bytes]:
+    """A general compressor of the whole numbers, in the narrowest type that holds them."""
+
+    def write(whole: NDArray[np.int64]) -> bytes:
+        low, high = int(whole.min()), int(whole.max())
+        kind = next(k for k in TYPES if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
+        return squeeze(whole.astype(kind).tobytes())
+
+    return write
+
+
+def drawn(kind: str, parts: Parts) -> Found:
+    """The test images by JPEG or WebP; missing where rows are no pictures."""
+    x, spread = _some(parts.test), _spread(parts)
+    if not pictures.drawable(x.shape[1:]) or not len(x):
+        return dict.fromkeys(NAMES, math.nan)
+    low, high = float(parts.train.x.min()), float(parts.train.x.max())
+    found = pictures.sweep(kind, x, low, high)
+    return _rival((_distortion(x, y, spread), 8 * size / x.size) for y, size in found)
+
+
+def _rival(points: Iterator[Point]) -> Found:
+    taken = list(_until(points))
+    return told(taken) if taken else dict.fromkeys(NAMES, math.nan)
+
+
+def _until(points: Iterator[Point]) -> Iterator[Point]:
+    """Points up to the first that is better than all that rates are averaged over."""
+    for point in points:
+        yield point
+        if point[0] < RANGE[0]:
+            return
+
+
+def _steps(spread: float, each: int) -> list[float]:
+    """The sweep, from coarse to fine, ``each`` steps in a halving; nothing for rows that do not vary."""
+    if not spread > 0:
+        return []
+    return [FIRST * spread * 2 ** (-k / each) for k in range(math.ceil(each * math.log2(FIRST / LAST)) + 1)]
+
+
+def _spread(parts: Parts) -> float:
+    """Root mean square of the training rows about their mean."""
+    x = parts.train.x
+    about = np.square(x - x.mean(axis=0, dtype=np.float64)).mean()
+    size = float(np.square(x, dtype=np.float64).mean())
+    return math.sqrt(about) if about > ROUNDING * size else 0.0
+
+
+def _distortion(x: Array, made: NDArray[np.float64], spread: float) -> float:
+    return mse(x.reshape(len(x), -1), made.reshape(len(x), -1)) / spread**2
+
+
+def _some(rows: Rows) -> Array:
+    return rows.x[: max(1, CELLS // max(1, math.prod(rows.x.shape[1:])))]
+
+
+COMPRESSION = Facet(
+    name="compression",
+    title="Compression",
+    question="How few bytes hold the rows, at the same error?",
+    primary="bits_per_element",
+    view="all",
+    labels=False,
+    sees="rows of the validation split, no labels",
+    criterion=criterion,
+    measure=measure,
+    rivals={
+        "rounding": partial(rounded, partial(pack, measured=True)),
+        "xz": partial(rounded, stored(partial(lzma.compress, preset=6))),
+        "bz2": partial(rounded, stored(bz2.compress)),
+        "jpeg": partial(drawn, "JPEG"),
+        "webp": partial(drawn, "WEBP"),
+    },
+    pictures_only=frozenset({"jpeg", "webp"}),
+    curves={"rate_distortion": False},
+)

@@ -1,0 +1,172 @@
+"""Bits per element: real bytes at the same error, with rivals on the same terms."""
+
+import bz2
+import io
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from subjects import Fixed, digits, pca, split
+
+from isthmus import codec
+from isthmus.facets import FACETS, pictures
+from isthmus.facets.compression import criterion, stored, told
+from isthmus.facets.facet import Candidate, Parts, Rows
+from isthmus.families import named
+from isthmus.metrics.rate import TARGET
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+
+FACET = FACETS["compression"]
+X, Y = digits()
+PARTS = split(X[:600], None)
+
+
+def normal(n, width, seed=0):
+    x = np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
+    return split(x, None, latents=width)
+
+
+def test_the_curve_holds_real_bytes_and_real_errors():
+    subject = pca(PARTS.train.x, 8)
+    found = FACET.measure(subject, PARTS)
+    bits, error = found["rate_distortion"]
+    spread = math.sqrt(np.square(PARTS.train.x - PARTS.train.x.mean(axis=0)).mean())
+    x = PARTS.test.x
+    steps = [3.5 * spread * 2 ** (-k / 4) for k in range(18)]
+    written = [codec.code(subject, x, step=s, bound=s * share) for s in steps for share in (0.5, math.inf)]
+    sizes = [8 * len(one.to_bytes()) / x.size for one in written]
+    assert len(bits) > 5
+    assert set(bits) <= set(sizes)
+    for one_bits, one_error in zip(bits, error, strict=True):
+        content = written[sizes.index(one_bits)].to_bytes()
+        back = codec.decode(subject, content).reshape(x.shape)
+        assert one_error == pytest.approx(np.square(back - x).mean() / spread**2, rel=1e-6)
+    assert list(bits) == sorted(bits)
+    assert list(error) == sorted(error, reverse=True)
+
+
+def test_independent_columns_cost_what_theory_says_and_no_code_helps():
+    parts = normal(10_000, 16)
+    floor = 0.5 * math.log2(1 / TARGET)  # Shannon's bound for the test rows
+    full, none = FACET.measure(pca(parts.train.x, 16), parts), FACET.rivals["rounding"](parts)
+    for found in (full, none):
+        assert floor < found["bits_per_element"] < floor + 0.4  # a quarter for rounding, the rest for learning tables
+    assert FACET.rivals["xz"](parts)["bits_per_element"] > none["bits_per_element"]
+
+
+def test_a_line_in_many_columns_is_worth_a_code():
+    z = np.random.default_rng(0).normal(size=(3000, 1))
+    parts = split(
+        (z @ np.ones((1, 8)) + 0.01 * np.random.default_rng(1).normal(size=(3000, 8))).astype(np.float32), None
+    )
+    one, none = FACET.measure(pca(parts.train.x, 1), parts), FACET.rivals["rounding"](parts)
+    assert one["bits_per_element"] < 0.25 * none["bits_per_element"]
+
+
+def test_a_useless_model_never_saves_and_its_own_bytes_count():
+    mean = lambda z: np.broadcast_to(PARTS.train.x.mean(axis=0), (len(z), 8, 8))  # noqa: E731
+    useless = Fixed(lambda x: np.zeros((len(x), 4), np.float32), mean, artefact_bytes=1000)
+    found, rival = FACET.measure(useless, PARTS), FACET.rivals["rounding"](PARTS)
+    assert found["bits_per_element"] > 0.9 * rival["bits_per_element"]
+    shared = 8000 / PARTS.test.x.size
+    assert found["bits_with_model"] - found["bits_per_element"] == pytest.approx(shared)
+    assert rival["bits_with_model"] == rival["bits_per_element"]
+    noisy = Fixed(lambda x: np.random.default_rng(0).normal(size=(len(x), 16)).astype(np.float32), mean)
+    noisy.decoder = lambda z: mean(z) + z.sum(axis=1).reshape(-1, 1, 1).astype(np.float32)
+    assert FACET.measure(noisy, PARTS)["bits_per_element"] > found["bits_per_element"]
+
+
+def test_scaling_the_data_changes_no_rate():
+    found = []
+    for factor in (1, 1024):
+        parts = PARTS._replace(
+            **{n: Rows(getattr(PARTS, n).x * np.float32(factor), None) for n in ("train", "valid", "test")}
+        )
+        found.append(FACET.measure(pca(parts.train.x, 8), parts)["bits_per_element"])
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+def test_the_criterion_ranks_as_real_bytes_do():
+    subjects = [pca(PARTS.train.x, width) for width in (1, 4, 16)]
+    same = PARTS._replace(test=PARTS.valid)
+    promised = [criterion(s, PARTS) for s in subjects]
+    real = [FACET.measure(s, same)["bits_per_element"] for s in subjects]
+    assert np.argsort(promised).tolist() == np.argsort(real).tolist()
+    assert np.ptp(np.array(real) - promised) < 0.1 * min(real)
+
+
+def trained(family, parts, **fields):
+    recipe = named(family).set_params(latents=8, **fields)
+    plan = Plan(steps=150, check=50)
+    return Candidate(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
+
+
+def test_families_with_a_posterior_say_what_bits_back_would_take_and_others_do_not():
+    found = FACET.measure(trained("vae", PARTS), PARTS)
+    assert 0.1 < found["bits_back"] < 3
+    assert "bits_back" not in FACET.measure(trained("plain", PARTS), PARTS)
+
+
+def test_a_discrete_family_is_coded_by_its_symbols():
+    subject = trained("vq", PARTS, codes=8)
+    found = FACET.measure(subject, PARTS)
+    tokens = 2 * 3 * len(PARTS.test.x)  # two positions of at most 3 bits
+    assert found["rate_distortion"].x[0] * PARTS.test.x.size < tokens + 1600
+
+
+def test_general_compressors_get_the_narrowest_type():
+    whole = np.arange(-5, 300).reshape(-1, 5)
+    assert stored(bytes)(whole) == whole.astype(np.int16).tobytes()
+    assert stored(bytes)(whole[:20]) == whole[:20].astype(np.int8).tobytes()
+    assert len(stored(bz2.compress)(whole)) == len(bz2.compress(whole.astype(np.int16).tobytes()))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 7), (6, 4, 3), (4, 4, 1)])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_pictures_go_through_real_files(kind, shape):
+    x = np.random.default_rng(0).uniform(-1, 3, size=(10, *shape)).astype(np.float32)
+    found = list(pictures.sweep(kind, x, -1.0, 3.0))
+    errors = [float(np.square(y - x).mean()) for y, _ in found]
+    sizes = [size for _, size in found]
+    assert [y.shape for y, _ in found] == [x.shape] * len(pictures.QUALITIES)
+    assert sizes[0] < sizes[6] < sizes[-1]
+    assert errors[-1] < errors[0]
+    assert sizes[-1] < 4 * x.size + 2000
+
+
+def test_the_size_of_a_sheet_is_that_of_a_file_of_pillow():
+    x = X[:9]
+    page = np.rint(x * 255).astype(np.uint8).reshape(3, 3, 8, 8).swapaxes(1, 2).reshape(24, 24)
+    with io.BytesIO() as file:
+        Image.fromarray(page).save(file, "JPEG", quality=pictures.QUALITIES[4])
+        size = len(file.getvalue())
+    assert list(pictures.sweep("JPEG", x, 0.0, 1.0))[4][1] == size
+
+
+def test_sheets_come_apart_again():
+    images = np.random.default_rng(0).integers(0, 255, (7, 3, 5, 3)).astype(np.uint8)
+    page = pictures.sheet(images)
+    assert page.shape == (9, 15, 3)
+    np.testing.assert_array_equal(pictures.cut(page, (7, 3, 5)), images)
+
+
+def test_pictures_are_rivals_only_where_rows_are_pictures():
+    assert FACET.rivals_on((8, 8)) == ["rounding", "xz", "bz2", "jpeg", "webp"]
+    for shape in ((64,), (8, 8, 2), (2, 400), (2, 2, 2, 2)):
+        assert FACET.rivals_on(shape) == ["rounding", "xz", "bz2"]
+    table = Parts(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in PARTS[:3]), 0, 4)
+    assert all(math.isnan(v) for v in FACET.rivals["jpeg"](table).values())
+
+
+def test_rows_that_do_not_vary_have_no_rate():
+    flat = Rows(np.ones((30, 3), np.float32), None)
+    parts = Parts(flat, flat, flat, 0, 2)
+    assert math.isnan(criterion(pca(flat.x, 1), parts))
+    assert all(math.isnan(v) for v in FACET.measure(pca(flat.x, 1), parts).values())
+
+
+def test_the_curve_keeps_only_points_worth_having():
+    found = told([(0.5, 1.0), (0.6, 1.5), (0.1, 2.0), (0.1, 3.0), (0.01, 4.0)])
+    assert found["rate_distortion"] == ((1.0, 2.0, 4.0), (0.5, 0.1, 0.01))
