@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from subjects import Fixed, digits, split
+from subjects import Fixed, digits, pca, split
 
 from isthmus.facets import generation
 from isthmus.facets.facet import Candidate
@@ -117,6 +117,15 @@ def test_the_sampler_is_chosen_on_validation_rows(parts, good):
     assert criterion(subject, parts) == min(ways.values())
 
 
+def test_without_a_judge_there_is_no_number(parts):
+    """Validation rows that are all equal have no scale: nothing is chosen, nothing is measured."""
+    subject = whole()
+    subject.prior = Prior(True)
+    flat = parts._replace(valid=parts.valid._replace(x=np.ones_like(parts.valid.x)))
+    assert np.isnan(criterion(subject, flat))
+    assert np.isnan(list(measure(subject, flat).values())).all()
+
+
 def test_one_sampler_is_not_reported_twice(right):
     assert not {"c2st_mixture", "c2st_prior", "from_prior", "elbo"} & set(right)
 
@@ -132,7 +141,7 @@ def test_at_most_so_many_rows_are_looked_at(monkeypatch, parts):
     monkeypatch.setattr(generation, "MOST", 50)
     monkeypatch.setattr(generation, "JUDGED", 30)
     measure(Fixed(lambda x: x, decode), parts)
-    assert asked == [200, 200, 30, 50]
+    assert asked == [200, 200, 200, 30, 50, 50]  # for the choice, for the test, for the noise
 
 
 def test_the_number_of_components_follows_the_validation_rows(parts):
@@ -209,3 +218,14 @@ def test_in_a_study_the_ceiling_is_shown_and_excluded(tmp_path):
     page = study.report().read_text(encoding="utf-8")
     assert "it is the training set itself: the ceiling, no generator" in page
     assert "distance to the nearest training row" in page
+
+
+def test_noise_makes_up_for_a_smooth_decoder():
+    """Rows in a plane and noise around it: the plane alone is given away, with its noise it passes."""
+    random = np.random.default_rng(0)
+    plane, noise = random.normal(size=(1200, 2)) @ random.normal(size=(2, 8)), 0.7 * random.normal(size=(1200, 8))
+    parts = split((plane + noise).astype(np.float32), None, latents=2)
+    found = measure(pca(parts.train.x, 2), parts)
+    assert found["c2st"] > 0.68
+    assert found["c2st_noisy"] < 0.62
+    assert measure(pca(parts.train.x, 8), parts)["c2st_noisy"] < 0.6  # no error, no noise

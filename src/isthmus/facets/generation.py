@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Coder, Facet, Parts, Subject, known
+from isthmus.facets.facet import Coder, Facet, Parts, Subject, known, reconstruct
 from isthmus.facets.rivals import gaussian_mixture
 from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
@@ -68,15 +68,25 @@ def criterion(coder: Coder, parts: Parts) -> float:
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
     """Numbers of rows made in the way that was best on validation rows; of both ways where there are two; bounds."""
-    ways = makers(subject, parts)
-    n, best = len(_some(parts.test.x, parts, MOST)), next(iter(judged(ways, parts)), None)
-    made = {kind: make(n, _seed(parts, "test")) for kind, make in ways.items()}
-    found = compared(made.get(best or "", np.full((n, *parts.test.x.shape[1:]), np.nan, np.float32)), parts)
+    ways, test = makers(subject, parts), _some(parts.test.x, parts, MOST)
+    best = next(iter(judged(ways, parts)), None)
+    if best is None:
+        return compared(np.full_like(test, np.nan), parts)
+    made = {kind: make(len(test), _seed(parts, "test")) for kind, make in ways.items()}
+    found = compared(made[best], parts)
     if len(ways) > 1:
-        test, seed = _some(parts.test.x, parts, MOST), _seed(parts, "folds")
-        found |= {"c2st_" + kind: c2st(test, rows, seed) for kind, rows in made.items() if kind != best}
-        found |= {f"c2st_{best}": found["c2st"], "from_prior": float(best == "prior")}
-    return found | _bounds(subject, parts)
+        other = {kind: c2st(test, rows, _seed(parts, "folds")) for kind, rows in made.items() if kind != best}
+        found |= {"c2st_" + kind: value for kind, value in {best: found["c2st"], **other}.items()}
+        found["from_prior"] = float(best == "prior")
+    return found | {"c2st_noisy": noised(subject, made[best], parts)} | _bounds(subject, parts)
+
+
+def noised(coder: Coder, made: Array, parts: Parts) -> float:
+    """``c2st`` of new rows (n, *D) with the noise that means lack: in each column as large as the validation error."""
+    valid = _some(parts.valid.x, parts, MOST)
+    error = np.square(valid - reconstruct(coder, valid), dtype=np.float64).mean(axis=0)
+    noise = np.random.default_rng(_seed(parts, "noise")).normal(size=made.shape) * np.sqrt(error)
+    return c2st(_some(parts.test.x, parts, MOST), made + noise, _seed(parts, "folds"))
 
 
 def compared(made: Array, parts: Parts) -> dict[str, float]:

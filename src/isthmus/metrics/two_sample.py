@@ -165,6 +165,16 @@ TABLE = [
         "Lopez-Paz and Oquab 2017",
         bounds=(0.5, 1.0),
     ),
+    Metric(
+        "c2st_noisy",
+        c2st,
+        False,
+        "share of rows",
+        "classifier two-sample accuracy, noise added",
+        0.02,
+        "Lopez-Paz and Oquab 2017",
+        bounds=(0.5, 1.0),
+    ),
     Metric("from_prior", None, None, "0 or 1", "codes drawn from the prior", 0.5, "docs/facets/generation.md"),
     Metric("mmd2", mmd2, False, "0 to 2", "squared maximum mean discrepancy", 0.001, "Gretton et al. 2012"),
 ]
