@@ -227,7 +227,8 @@ def test_half_a_study_has_half_a_report_that_says_so(
 def test_a_whole_study_is_not_called_half(whole: Study, read: Any) -> None:
     page = read(whole)
     assert Words("en")("page.half_title") not in page.text
-    assert not any("notice" in str(a.get("class")) for tag, a in page.elements if tag == "div")
+    assert sum("notice" in str(a.get("class")) for tag, a in page.elements if tag == "div") == 1
+    assert Words("en")("page.copies_text", n=3, total=719) in page.text
 
 
 def test_without_labels_the_maps_have_one_colour_and_label_questions_say_why(
@@ -293,7 +294,7 @@ def test_a_diverged_family_is_excluded_with_its_reason_and_wins_nothing(
 def test_warnings_say_what_was_found(tmp_path: Path, make: Any, read: Any) -> None:
     text = read(Study(make(tmp_path / "study", replicates=2))).text
     t = Words("en")
-    assert t("method.duplicates", n=3) in text
+    assert t("page.copies_text", n=3, total=719) in text
     assert t("method.few", n=2) in text
     assert t("method.constant", n=2) in text
     assert "played the anomaly" in text

@@ -179,6 +179,17 @@ def test_a_damaged_list_is_refused(tmp_path):
         Several(tmp_path)
 
 
+def test_copies_across_splits_are_counted_and_said(tmp_path):
+    rows = np.vstack([RNG.normal(size=(40, 3)), np.ones((20, 3))])
+    found = compare_many({"clean": ROWS["a"], "copied": rows}, out=tmp_path / "out", **TINY)
+    assert found.studies["clean"].copies() is None
+    copies, held = found.studies["copied"].copies()
+    assert held == 24
+    assert 3 <= copies <= 15
+    assert f"Up to {copies} of 24 validation and test rows" in found.report().read_text()
+    assert f"Up to {copies} of 24 validation and test rows" in (found.folder / "sets/copied/report.html").read_text()
+
+
 def test_who_is_excluded_on_a_set_is_last_there(several, monkeypatch):
     usual = isthmus.Study.verdict
     found = several.rankings()["reconstruction"]

@@ -113,6 +113,8 @@ def answer(study: Study, page: Path, lang: str) -> None:
             for sign, said in (("+", pros), ("−", cons)):
                 for line in said:
                     show.say(f"  {sign} {line}", indent=4)
+    if (copies := study.copies()) is not None:
+        show.say(f"\n{words('page.copies_text', n=f'{copies[0]:,}', total=f'{copies[1]:,}')}")
     grid = found["overview"]
     print()
     signed = [any(cell.sign for cell in column) for column in zip(*(row.cells for row in grid.rows), strict=True)]
@@ -148,6 +150,7 @@ def facts(study: Study, page: Path) -> dict[str, Any]:
         "verdict": {name: verdict.to_json() for name, verdict in study.verdict().items()},
         "purposes": {one.purpose: one.to_json() for one in study.purposes()},
         "proscons": {name: found.to_json() for name, found in study.proscons().items()},
+        "copies": study.copies(),
         "scores": study.to_frame("pyarrow").to_pylist(),
         "folder": str(study.folder),
         "report": str(page),

@@ -97,10 +97,9 @@ def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
 
 def _warnings(design: Mapping[str, Any], records: Sequence[Record], damaged: int, t: Words) -> list[str]:
     found = [t("method.damaged", n=damaged)] if damaged else []
-    for key in ("duplicates", "constant"):
-        most = max((r["sizes"].get(key, 0) for r in records), default=0)
-        if most:
-            found.append(t("method." + key, n=f"{most:,}"))
+    most = max((r["sizes"].get("constant", 0) for r in records), default=0)
+    if most:
+        found.append(t("method.constant", n=f"{most:,}"))
     left = {r["job"]["left_out"]: None for r in records if r["job"]["left_out"] is not None}
     if left:
         found.append(t("method.left_out", names=t("page.comma").join(plain(name, 28) for name in left)))

@@ -138,7 +138,7 @@ def _facts(design: Mapping[str, Any], shown: Mapping[str, str], t: Words) -> str
 
 
 def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str, str]]:
-    """What a reader must know before the answer: that the study is half done, that runs went wrong."""
+    """What a reader must know before the answer: that the study is half done, runs went wrong, rows are copies."""
     found = []
     done, total = len(records), study.total
     if not records:
@@ -150,6 +150,9 @@ def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str,
     if bad:
         text = t("page.trouble_text", failed=bad.count("failed"), diverged=bad.count("diverged"))
         found.append((t("page.trouble_title"), text))
+    if (copies := study.copies()) is not None:
+        text = t("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}")
+        found.append((t("page.copies_title"), text))
     return found
 
 

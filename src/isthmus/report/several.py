@@ -108,6 +108,10 @@ def _notices(several: Any, alike: list[str], t: Words) -> list[tuple[str, str]]:
         found.append((t("page.half_title"), t("several.undone", sets=t.phrase([plain(name, 40) for name in undone]))))
     if alike:
         found.append((t("several.twins"), t("page.gap").join(alike)))
+    copied = {name: copies for name, study in several.studies.items() if (copies := study.copies()) is not None}
+    for name, (n, total) in copied.items():
+        text = t("page.copies_text", n=f"{n:,}", total=f"{total:,}")
+        found.append((f"{plain(name, 40)}{t('page.colon')}{t('page.copies_title')}", text))
     if len(several.studies) < LEAST_SETS:
         found.append((t("several.few_title"), t("several.few", least=LEAST_SETS)))
     return found

@@ -167,6 +167,14 @@ class Study:
         found = remarks(record.model_dump(include={"job", "findings"}) for record in self.records)
         return recommend(self.verdict(), self.purposes(), lang, titles) + lines(found, lang, titles)
 
+    def copies(self) -> tuple[int, int] | None:
+        """Held-out rows that also stand in training, and held-out rows, where there are most; None if there are none.
+
+        Split by split, both parts that training does not see are counted. Copies make scores look better than they are.
+        """
+        seen = [(r.sizes["duplicates"], r.sizes["valid"] + r.sizes["test"]) for r in self.records if r.sizes]
+        return max(seen) if any(copies for copies, _ in seen) else None
+
     def _test_fraction(self, view: str) -> float:
         """Test rows per training row, on average over the runs of a view."""
         sizes = [record.sizes for record in self.records if record.job.view == view and record.sizes]
