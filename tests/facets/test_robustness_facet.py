@@ -1,15 +1,19 @@
 """Robustness: disturbances as declared, and subjects whose numbers follow without a computer."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from subjects import Fixed, Linear, digits, pca, split
 
 from isthmus.facets import FACETS, robustness
-from isthmus.facets.facet import Candidate, Curve, Rows, numbers
+from isthmus.facets.facet import Candidate, Curve, Rows, numbers, reconstruct
 from isthmus.families import FAMILIES, named
+from isthmus.metrics import METRICS
 from isthmus.study.design import match
+from isthmus.study.verdict import judge
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -132,6 +136,30 @@ def test_the_linear_rival_is_a_wiener_filter_on_gaussian_rows():
     assert found["explained_noise"] == pytest.approx(1 - (1 - shrink) ** 2 - (shrink * noise) ** 2, abs=0.01)
     assert found["explained_mask"] == pytest.approx(1 - kept * (1 - shrink) ** 2 - robustness.MASK, abs=0.01)
     assert found["explained_disturbed"] > FACET.measure(pca(TABLE.train.x, 4), TABLE)["explained_disturbed"]
+
+
+def simulated(seed, latents):
+    """One study of 5 replicates: principal components of bootstrapped rows, from two seeds, of two widths."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(150, 3)) @ random.normal(size=(3, 8)) + 0.3 * random.normal(size=(150, 8))
+    table = {"one": [], "two": []}
+    for replicate in range(5):
+        parts = split(x.astype(np.float32), None, seed=replicate)
+        for name, width in zip(table, latents, strict=True):
+            rows = parts.train.x[random.integers(len(parts.train.x), size=len(parts.train.x))]
+            found = robustness.explained(partial(reconstruct, pca(rows, width)), parts.test, parts)
+            table[name].append(found["explained_disturbed"])
+    about = METRICS["explained_disturbed"]
+    return judge(table, metric=about.name, higher=True, rope=about.rope, rivals=set(), test_fraction=1 / 3)
+
+
+def test_verdicts_over_simulated_studies():
+    """Of one recipe twice, at most 5 % of studies name a winner (binomial bound); a lost axis is found by 70 %."""
+    null = sum(simulated(seed, (3, 3)).kind == "better" for seed in range(200))
+    assert null <= binom.ppf(0.999, 200, 0.05)
+    found = [simulated(seed, (3, 2)) for seed in range(40)]
+    assert sum(v.kind == "better" and v.leader == "one" for v in found) >= 28
+    assert not any(v.kind == "better" and v.leader == "two" for v in found)
 
 
 def test_denoising_rows_makes_a_model_more_robust():

@@ -93,6 +93,12 @@ def test_a_constant_code_is_not_stable():
     assert np.isnan(found["angles"].y).all()
 
 
+def test_a_training_that_kept_no_step_leaves_nothing_to_compare():
+    found = beside(LINEAR, dataclasses.replace(LINEAR, trained=False))
+    assert set(found) == set(numbers(FACET.measure(LINEAR, PARTS)))
+    assert all(math.isnan(value) for value in found.values())
+
+
 def test_atoms_of_a_linear_decoder_are_its_axes():
     codes = LINEAR.encode_scaled(PARTS.test.x)
     found = stability.atoms(LINEAR, codes).reshape(8, -1)

@@ -33,7 +33,8 @@ MOST = 2000
 def measure(subject: Subject, parts: Parts) -> Found:
     """Likeness of codes, units, atoms and rankings, mean over all pairs of trainings; the spread of their quality.
 
-    The trainings differ in initial weights, order of rows and noise, and share rows, recipe and plan.
+    The trainings differ in initial weights, order of rows and noise, and share rows, recipe and plan. Where one of them
+    kept no step, there is nothing to compare, and all is NaN.
     """
     seeds = [hashed(parts.seed, "stability", number) for number in range(AGAIN)]
     runs = [subject, *subject.again(parts, *seeds)]
@@ -49,6 +50,8 @@ def measure(subject: Subject, parts: Parts) -> Found:
         "rank_agreement": _over_pairs(rank_agreement, [run.score_scaled(x) for run in runs]),
         "score_spread": float(np.std(quality, ddof=1)),
     }
+    if not all(run.trained for run in runs):
+        return dict.fromkeys(found, math.nan)
     return {**known(found), "angles": angles(codes)}
 
 
