@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.metrics import METRICS
-from isthmus.report import answers, exhibits, facet_curves, figures, findings, method, tables
+from isthmus.report import answers, exhibits, facet_curves, figures, findings, method, oddities, tables
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
@@ -46,6 +46,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     shows = exhibits.read(study.folder, seen)
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
     purposes = study.purposes()
+    odd = oddities.oddities(exhibits.read(study.folder, _of_anomaly(study, trained)), design, t, shown)
     gallery, ills = Gallery(), remarks.remarks(trained)
     reconstructions = exhibits.reconstructions(shows, t, shown)
     maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
@@ -70,6 +71,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "curves": _curves(seen, gallery, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
+        "oddities": odd,
         "maps": maps,
         "legend": _legend(labels) if labels and maps else [],
         "scatters": _scatters(numbers, duels, gallery, t, shown),
@@ -89,6 +91,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "facet_curves": content["facet_curves"],
         "curves": content["curves"],
         "pictures": reconstructions or content["filters"],
+        "oddities": odd,
         "codes": maps,
         "scatters": content["scatters"],
         "tuning": trained,
@@ -96,6 +99,12 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "repeat": True,
     }
     return content | {"sections": [key for key, there in wanted.items() if there]}
+
+
+def _of_anomaly(study: Any, trained: Sequence[Record]) -> list[Record]:
+    """The runs of families that answered the facet anomaly."""
+    view = study.plan.view("anomaly")
+    return [r for r in trained if r["job"]["view"] == view and "anomaly" in r["facets"]]
 
 
 def _plain(record: Any) -> dict[str, Any]:

@@ -217,6 +217,7 @@ def design(
             "rows": len(data.x),
             "shape": list(data.shape),
             "images": data.images,
+            "columns": [] if data.images else list(data.columns),
             "classes": list(data.classes),
             "class_rows": _counts(data),
             "anomaly": data.anomaly,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.explain import explains, shares
 from isthmus.facets.facet import Rows
 from isthmus.facets.stability import atoms
-from isthmus.train.fitted import Fitted
+from isthmus.train.fitted import Fitted, in_chunks
 
 SHOWN_ROWS = 8
 SHOWN_FILTERS = 16
 SHOWN_POINTS = 1000
+SHOWN_ODD = 8
 
 
 def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
@@ -33,6 +35,38 @@ def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
     }
     if test.y is not None:
         found["map_label"] = test.y[: len(codes)]
+    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+
+
+def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+    """The test rows that score highest, and what of them made the score; nothing if no column's share can be told.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    test : Rows
+    numbers : array (n,)
+        Numbers of the test rows in the data.
+
+    Returns
+    -------
+    dict of str to array
+        ``odd`` (<= 8, *D) rows in the units of the data; ``odd_number``, ``odd_score`` (<= 8,); ``odd_share``
+        (<= 8, *D), see :func:`isthmus.explain.shares`; ``odd_label`` (<= 8,) 1 for an anomaly, if there are labels.
+    """
+    score = fitted.score_scaled(test.x)
+    if not explains(fitted) or not np.isfinite(score).all():
+        return {}
+    chosen = np.argsort(-score, kind="stable")[:SHOWN_ODD]
+    rows = test.x[chosen]
+    found: dict[str, NDArray[np.generic]] = {
+        "odd": fitted.scaler.invert(rows),
+        "odd_number": numbers[chosen],
+        "odd_score": score[chosen],
+        "odd_share": shares(rows, in_chunks(fitted.model.reconstruct, rows)).astype(np.float32),
+    }
+    if test.y is not None:
+        found["odd_label"] = test.y[chosen]
     return {name: np.ascontiguousarray(array) for name, array in found.items()}
 
 

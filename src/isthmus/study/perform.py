@@ -23,7 +23,7 @@ from isthmus.facets.anomaly import SCORERS, judged, normal_view
 from isthmus.facets.facet import Candidate, Curve, Found, Parts, Rows, numbers, row_error
 from isthmus.families import recipe
 from isthmus.ship import artefact
-from isthmus.study.exhibits import exhibits
+from isthmus.study.exhibits import exhibits, oddities
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
@@ -210,7 +210,10 @@ def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], cho
         raw |= _raw(fitted[chosen["anomaly"]].score_scaled(test.x), material.parts)
     _scores(folder, material, raw)
     if job.name.replicate == 0:
-        (folder / "exhibits.safetensors").write_bytes(save(exhibits(fitted[first], test)))
+        shown = exhibits(fitted[first], test)
+        if "anomaly" in chosen:
+            shown |= oddities(fitted[chosen["anomaly"]], test, material.rows.test)
+        (folder / "exhibits.safetensors").write_bytes(save(shown))
 
 
 def _scores(folder: Path, material: Material, raw: Arrays) -> None:
