@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from isthmus import __version__
-from isthmus.cli import catalogue, compare, ends, main, report, train
+from isthmus.cli import catalogue, compare, doctor, ends, main, report, train
 from isthmus.families import ABOUT, DEFAULT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
@@ -160,6 +160,7 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["train", "plain", "iris", "--steps", "5", "--out", "rows.csv"], "rows.csv"),
         (["list", "families", "plian"], "did you mean plain"),
         (["report", "nowhere"], "nowhere"),
+        (["doctor", "nowhere"], "nowhere holds no study"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
@@ -496,7 +497,7 @@ def test_seed_and_label_reach_the_training(shell: Shell) -> None:
 def test_a_diverged_training_is_not_saved(shell: Shell) -> None:
     code, out, err = shell("train", "plain", "iris", "--set", "learning_rate=1e30")
     assert (code, out) == (ends.PARTLY, "")
-    assert "diverged" in one_line(err)
+    assert "diverged after 50 steps (step 1, term reconstruction, where value)" in one_line(err)
     assert list(Path().iterdir()) == []
 
 
@@ -553,6 +554,62 @@ def test_report_draws_again(shell: Shell) -> None:
     assert "5 of 6 runs are done" in one_line(err)
 
 
+def test_the_doctor_examines_a_study_a_run_and_a_model(shell: Shell) -> None:
+    shell("compare", "iris", *TINY, "--steps", "800")
+    code, out, err = shell("doctor", "isthmus-iris")
+    assert (code, out, err) == (ends.DONE, "6 runs examined; no defect found\n", "")
+    run = next(path for path in Path("isthmus-iris/runs").iterdir() if (path / "model.json").exists())
+    found = json.loads(shell("doctor", str(run), "--json")[1])
+    assert (found["runs"], found["rows"], found["findings"]) == (1, True, [])
+    shell("train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--out", "ill")
+    code, _, err = shell("doctor", "ill")
+    assert code == ends.INPUT
+    assert "--data FILE" in one_line(err)
+    code, out, _ = shell("doctor", "ill", "--data", "iris")
+    assert code == ends.PARTLY
+    assert "\nposterior collapse\n  What it means: the code says next to nothing" in out
+    assert "  What to change: lower beta" in out
+    found = json.loads(shell("doctor", "ill", "--data", "iris", "--json", "--lang", "zh")[1])["findings"]
+    (collapse,) = [one for one in found if one["defect"] == "posterior collapse"]
+    assert collapse["evidence"]["active_units"] == 0
+    assert "beta" in collapse["remedy"]
+    assert collapse["what"].startswith("编码")
+
+
+def test_the_doctor_finds_rows_and_labels_again_or_says_that_they_are_gone(shell: Shell) -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(["red", "blue"], 40)
+    lines = [",".join([*(f"{v:.3f}" for v in rng.normal(size=4)), kind]) for kind in kinds]
+    Path("rows.csv").write_text("\n".join(["a,b,c,d,kind", *lines]))
+    shell("compare", "rows.csv", "--label", "kind", *TINY, "--steps", "500", "--out", "study")
+    assert json.loads(shell("doctor", "study", "--json")[1])["rows"] is True
+    Path("rows.csv").rename("moved.csv")
+    code, out, _ = shell("doctor", "study")
+    assert "Without rows, models are not looked at again" in out
+    assert "rows.csv" in out
+    found = json.loads(shell("doctor", "study", "--data", "moved.csv", "--json")[1])
+    assert found["rows"] is True
+    code, _, err = shell("doctor", "study", "--data", "moved.csv", "--label", "a")
+    assert code == ends.INPUT
+    assert one_line(err)
+    Path("moved.csv").write_text(Path("moved.csv").read_text().replace("red", "green"))
+    code, _, err = shell("doctor", "study", "--data", "moved.csv")
+    assert code == ends.INPUT
+    assert "moved.csv no longer holds the rows and labels of the study" in one_line(err)
+
+
+def test_the_doctor_groups_what_is_wrong_and_names_damaged_runs(shell: Shell) -> None:
+    shell("compare", "iris", *TINY, "--steps", "20")
+    record = next(Path("isthmus-iris/runs").iterdir()) / "record.json"
+    code, out, _ = shell("doctor", "isthmus-iris", "--lang", "zh")
+    assert code == ends.PARTLY
+    assert "普通自编码器，第 1、2 次重复：训练过早截断" in out
+    record.write_text(record.read_text().replace("seconds", "sekunden"))
+    code, _, err = shell("doctor", "isthmus-iris")
+    assert code == ends.PARTLY
+    assert f"run {record.parent.name[:8]} cannot be examined" in one_line(err)
+
+
 # ---------------------------------------------------------------------------------------------------------- appearance
 
 
@@ -560,7 +617,7 @@ def test_help_and_version(shell: Shell) -> None:
     code, out, err = shell("--version")
     assert (code, out, err) == (0, f"isthmus {__version__}\n", "")
     assert shell() == shell("--help")
-    for command in ("compare", "train", "list", "report"):
+    for command in ("compare", "train", "list", "report", "doctor"):
         code, out, err = shell(command, "--help")
         assert (code, err) == (0, "")
         assert f"isthmus {command}" in out.replace("Usage: isthmus", "", 1), "an example"
@@ -591,6 +648,7 @@ OPTIONS = {
     train.train: "family data label out settings steps seed json quiet debug",
     catalogue.catalogue: "kind name json debug",
     report.report: "folder lang out debug",
+    doctor.doctor: "run data label json lang debug",
 }
 
 

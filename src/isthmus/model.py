@@ -72,6 +72,8 @@ class Model(nn.Module):
     replays: bool = True
     """Whether its step is recorded once and replayed. A model with False may read values in ``forward``, and runs it
     anew each time; it is for steps so large that Python costs nothing beside them."""
+    resting: tuple[str, ...] = ()
+    """Terms that cost nothing while all is well, such as the revival of dead units."""
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that ships: deterministic. ``x`` (B, *D) -> (B, L)."""

@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import ends
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
+from isthmus.cli.doctor import doctor
 from isthmus.cli.report import report
 from isthmus.cli.train import train
 
@@ -45,6 +46,7 @@ app.command("compare")(compare)
 app.command("train")(train)
 app.command("list")(catalogue)
 app.command("report")(report)
+app.command("doctor")(doctor)
 
 
 def run(arguments: list[str]) -> int:

@@ -46,6 +46,8 @@ def train(
     from isthmus.data.read import read
     from isthmus.data.split import split
     from isthmus.doctor import diagnose
+    from isthmus.doctor.training import cause
+    from isthmus.doctor.words import numbers
     from isthmus.families import named
     from isthmus.ship import artefact
     from isthmus.study.compare import slug
@@ -67,8 +69,8 @@ def train(
         fitted = fit(recipe, rows.x[parts.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
     outcome = fitted.outcome
     if outcome.status == "diverged":
-        remedy = "try a lower learning rate (--set learning_rate=0.0001)"
-        show.warn(f"training diverged after {outcome.steps} steps and nothing is saved; {remedy}")
+        remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
+        show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
     if outcome.status == "cut":
         show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
@@ -81,7 +83,7 @@ def train(
     folder = artefact.save(fitted, place)
     if json:
         run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
-        sizes = {name: len(numbers) for name, numbers in parts._asdict().items()}
+        sizes = {name: len(part) for name, part in parts._asdict().items()}
         content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
         content["findings"] = {finding.name: finding.evidence for finding in ills}
         show.machine({**content, "outcome": run, "test": scores, "model": str(folder)})

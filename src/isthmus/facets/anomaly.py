@@ -22,7 +22,7 @@ from isthmus.facets.scores import scores
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import nearest
-from isthmus.metrics.ranking import auroc, average_precision, degenerate
+from isthmus.metrics.ranking import auroc, average_precision, degenerate, rounding
 
 Scores = NDArray[np.float64]
 Scorer = Callable[[NDArray[np.float32]], Scores]
@@ -30,9 +30,6 @@ Scorer = Callable[[NDArray[np.float32]], Scores]
 
 FLAGS = ("constant_scorer", "untrained_scorer")
 """Names under which a measurement says, with 1.0, that its score must not compete. Absent otherwise."""
-
-# float32 arithmetic is good to about 1e-7 of the data's size; an error of a millionth of it, squared, is rounding.
-ROUNDING = 1e-12
 
 
 def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[str, float]:
@@ -70,7 +67,7 @@ def measure(subject: Subject, parts: Parts) -> dict[str, float]:
 
     ``untrained_scorer`` is 1 if the model has learned nothing.
     """
-    floor, y = rounding(parts), parts.test.y
+    floor, y = rounding(parts.train.x), parts.test.y
     found = judged(subject.score_scaled, parts, floor)
     if y is not None:
         floors = {"reconstruction": floor}
@@ -131,11 +128,6 @@ def learned(subject: Subject, parts: Parts) -> bool:
     x_hat = subject.decode_scaled(subject.encode_scaled(x))
     gain = explained_variance(x, x_hat, parts.train.x.mean(axis=0, dtype=np.float64))
     return subject.trained and (math.isnan(gain) or gain > METRICS["explained_variance"].rope)
-
-
-def rounding(parts: Parts) -> float:
-    """The squared error per element that is rounding for rows of this size."""
-    return ROUNDING * float(np.mean(np.square(parts.train.x, dtype=np.float64)))
 
 
 def isolation_forest(parts: Parts) -> Scorer:

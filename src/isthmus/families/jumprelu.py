@@ -88,6 +88,7 @@ class JumpReLUModel(SAEModel):
     """Four terms: those of sae and pull."""
 
     estimated_gradients = ("log_threshold",)
+    resting: tuple[str, ...] = ("auxiliary", "pull")
     bandwidth: Tensor
     steepness: Tensor
 

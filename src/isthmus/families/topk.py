@@ -93,6 +93,7 @@ class TopKModel(Mirror):
     k: Tensor
     dead_after: Tensor
     idle: Tensor
+    resting: tuple[str, ...] = ("auxiliary",)
 
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)

@@ -11,6 +11,8 @@ from isthmus.metrics.metric import SHARE, Metric
 
 # Scores of one constant that went through float32 differ by about 1e-7 of their size.
 ROUNDING = 1e-6
+# float32 arithmetic is good to about 1e-7 of the data's size; an error of a millionth of it, squared, is rounding.
+ROUNDING_OF_ERRORS = 1e-12
 
 
 def auroc(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
@@ -89,6 +91,11 @@ def degenerate(score: NDArray[np.floating], floor: float = 0.0) -> str | None:
     if spread <= max(ROUNDING / 2 * max(abs(low), abs(high)), floor / 2):
         return "scores differ by rounding only"
     return None
+
+
+def rounding(rows: NDArray[np.floating]) -> float:
+    """The squared error per element that is rounding for rows (n, *D): a floor for :func:`degenerate`."""
+    return ROUNDING_OF_ERRORS * float(np.mean(np.square(rows, dtype=np.float64)))
 
 
 TABLE = [

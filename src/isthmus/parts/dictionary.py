@@ -67,6 +67,7 @@ class Dictionary(Mirror):
 
     idle: Tensor
     dead_after: Tensor
+    resting: tuple[str, ...] = ("auxiliary",)
 
     def __init__(self, recipe: Revived, shape: tuple[int, ...], head: str, *, unit: bool = False) -> None:
         super().__init__(recipe, shape, head)

@@ -1,11 +1,12 @@
 """One facet's contest as the page shows it: who leads, who is as good, who is worse, who was excluded and why."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.doctor import words as defects
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
 from isthmus.report.figures import Estimate
@@ -147,5 +148,19 @@ def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Word
     said = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
     facts = [r["facets"].get(facet, {}).get("metrics", {}) for r in mine if r["status"] == "ok"]
     said += [t("table.reason_" + flag) for flag in FLAGS if any(fact.get(flag) for fact in facts)]
+    said += [t("table.reason_finding", name=defects.text(ill, t.lang).title, n=n) for ill, n in _ills(mine, facet)]
     empty = sum(fact.get(verdict.metric) is None for fact in facts)
     return t("page.stop").join([*said, t("table.reason_missing", n=empty)] if empty else said)
+
+
+def _ills(mine: Sequence[Record], facet: str) -> Iterator[tuple[str, int]]:
+    """Defects that spoil a facet in the models chosen for it, and in how many runs each was found."""
+    found = [
+        {f["name"] for f in r["findings"] if f["config"] == r["facets"][facet]["config"]}
+        for r in mine
+        if facet in r["facets"]
+    ]
+    for name in defects.EN:
+        count = sum(name in names for names in found)
+        if count and defects.spoils(name, facet):
+            yield name, count

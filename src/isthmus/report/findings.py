@@ -12,11 +12,11 @@ def table(found: Sequence[Remark], t: Words, shown: Mapping[str, str]) -> Grid |
     """One row for each contestant and defect; None if there is none."""
     rows = [
         Row(
-            shown.get(r.who, plain(r.who)),
+            t("findings.data") if r.who is None else shown.get(r.who, plain(r.who)),
             [
                 Cell(plain(r.title(t.lang)), relation="text"),
                 Cell(t("findings.runs_of", n=r.n, total=r.total)),
-                Cell(plain(r.numbers, 200) or BLANK, relation="text"),
+                Cell(plain(r.numbers(t.lang), 200) or BLANK, relation="text"),
             ],
         )
         for r in found

@@ -29,7 +29,8 @@ class Outline(NamedTuple):
     design: Design
     folder: Path
     note: dict[str, Any]
-    """What ``study.json`` keeps besides the design: where the data came from, the budget, the command."""
+    """What ``study.json`` keeps besides the design: where the data and their labels came from, the budget, the
+    command."""
 
 
 def outline(
@@ -62,7 +63,7 @@ def outline(
     data = source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly)
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
-    note = {"source": data.source, "budget": limit, "command": command}
+    note = {"source": data.source, "label": label, "budget": limit, "command": command}
     options: dict[str, Any] = {
         "families": families,
         "facets": facets,

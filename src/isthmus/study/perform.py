@@ -18,6 +18,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.data.split import Split, duplicates, split
 from isthmus.doctor import diagnose
+from isthmus.doctor.evidence import inconsistencies, leakage
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import SCORERS, judged, normal_view
 from isthmus.facets.facet import Candidate, Curve, Found, Parts, Rows, numbers, row_error
@@ -55,12 +56,15 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     record = Record(id=job.id, job=job.name, status="ok", sizes=material.sizes, versions=versions)
     if job.name.kind == "rival":
         choice, raw = _rival(job, material)
-        found = {"facets": {str(job.name.facet): choice}, "seconds": time.perf_counter() - began}
+        found: dict[str, Any] = {"facets": {str(job.name.facet): choice}}
+        found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
     fitted = train(job, data, material)
     found, chosen = _compare(job, fitted, material.parts)
+    raw = _measured(fitted, chosen, material.parts)
+    found["findings"] = _ills(fitted, chosen, material.parts) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
-    return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen))
+    return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
 
 
 def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
@@ -170,19 +174,30 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
         )
         for one, asked, seen in zip(fitted, job.body["configs"], criteria, strict=True)
     ]
-    found: dict[str, Any] = {"facets": facets, "configs": configs, "findings": _findings(fitted, chosen, parts)}
+    found: dict[str, Any] = {"facets": facets, "configs": configs}
     if not chosen:
         found |= {"status": "diverged", "message": "no configuration ended with a finite criterion"}
     return found, chosen
 
 
-def _findings(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> list[Finding]:
+def _ills(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> list[Finding]:
     """What is wrong with the chosen configurations; with the first one, if none could be chosen."""
     return [
         Finding(config=i, name=one.name, evidence=finite(one.evidence))
         for i in dict.fromkeys(chosen.values() or [0])
         for one in diagnose(fitted[i], parts.train.x, parts.valid.x)
     ]
+
+
+def _doubts(material: Material, facets: Mapping[str, Choice], raw: Arrays) -> list[Finding]:
+    """Why numbers should not be trusted: metrics that raw scores do not give, rows on both sides of the split."""
+    found = [
+        Finding(config=choice.config or 0, name=one.name, evidence=finite(one.evidence))
+        for facet, choice in facets.items()
+        for one in inconsistencies({facet: choice.metrics}, raw)
+    ]
+    leak = leakage(material.sizes, material.rows._asdict())
+    return found if leak is None else [*found, Finding(config=0, name=leak.name, evidence=finite(leak.evidence))]
 
 
 def judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:
@@ -194,7 +209,19 @@ def judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:
     return {facet: values[criterion] for facet, criterion in asked.items()}
 
 
-def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], chosen: Mapping[str, int]) -> None:
+def _measured(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> Arrays:
+    """The scores of every test row, from which its metrics can be computed again."""
+    raw = Arrays()
+    if "reconstruction" in chosen:
+        raw["row_error"] = row_error(fitted[chosen["reconstruction"]], parts.test.x)
+    if "anomaly" in chosen:
+        raw |= _raw(fitted[chosen["anomaly"]].score_scaled(parts.test.x), parts)
+    return raw
+
+
+def _leave(
+    folder: Path, job: Job, material: Material, fitted: list[Fitted], chosen: Mapping[str, int], raw: Arrays
+) -> None:
     """Beside the record: the first facet's model, those of facets that chose another, raw scores, exhibits."""
     if not chosen:
         return
@@ -203,13 +230,9 @@ def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], cho
         place = folder if number == first else folder / f"config-{number}"
         place.mkdir(exist_ok=True)
         artefact.write(fitted[number], place)
-    test, raw = material.parts.test, Arrays()
-    if "reconstruction" in chosen:
-        raw["row_error"] = row_error(fitted[chosen["reconstruction"]], test.x)
-    if "anomaly" in chosen:
-        raw |= _raw(fitted[chosen["anomaly"]].score_scaled(test.x), material.parts)
     _scores(folder, material, raw)
     if job.name.replicate == 0:
+        test = material.parts.test
         shown = exhibits(fitted[first], test)
         if "anomaly" in chosen:
             shown |= oddities(fitted[chosen["anomaly"]], test, material.rows.test)
@@ -217,4 +240,6 @@ def _leave(folder: Path, job: Job, material: Material, fitted: list[Fitted], cho
 
 
 def _scores(folder: Path, material: Material, raw: Arrays) -> None:
-    (folder / "scores.safetensors").write_bytes(save({"test_rows": material.rows.test, **raw}))
+    # safetensors writes the memory of a view as it lies: a column of a matrix would come back as other numbers.
+    whole = {name: np.ascontiguousarray(values) for name, values in {"test_rows": material.rows.test, **raw}.items()}
+    (folder / "scores.safetensors").write_bytes(save(whole))

@@ -62,11 +62,11 @@ class Config(Frozen):
 
 
 class Finding(Frozen):
-    """What the doctor found in one configuration: the name of the defect and the numbers that show it."""
+    """What the doctor found in one configuration: the name of the defect, and the numbers and names that show it."""
 
     config: int
     name: str
-    evidence: dict[str, float | None]
+    evidence: dict[str, float | str | None]
 
 
 class Record(Frozen):

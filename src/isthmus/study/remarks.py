@@ -6,67 +6,66 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.doctor import words as defects
 from isthmus.study.words import Words
 
-MILD = ("stopped too early",)
-"""Findings that do not spoil a result; tables hold them, sentences do not."""
-ZH = {
-    "diverged": "训练发散",
-    "not trained": "没有学到东西",
-    "posterior collapse": "后验坍缩",
-    "codebook collapse": "码本坍缩",
-    "dead units": "大量失活单元",
-    "constant code": "编码恒定",
-    "constant output": "输出不优于均值",
-    "stopped too early": "训练过早截断",
-}
 LINE = {
     "en": "{who}: {name} in {n} of {total} runs ({evidence}).",
     "zh": "{who}：{total} 次运行中有 {n} 次出现{name}（{evidence}）。",
+}
+LINE_OF_DATA = {
+    "en": "Data: {name} in {n} of {total} splits ({evidence}).",
+    "zh": "数据：{total} 次划分中有 {n} 次出现{name}（{evidence}）。",
 }
 
 
 @dataclass(frozen=True)
 class Remark:
-    """One defect of one contestant over all its runs."""
+    """One defect of one contestant over all its runs, or of the data over all splits."""
 
-    who: str
+    who: str | None
+    """None: the data."""
     name: str
     n: int
-    """Runs that have it."""
+    """Runs, or splits, that have it."""
     total: int
-    """Runs of this contestant."""
-    evidence: dict[str, float | None]
+    """Runs of this contestant, or splits."""
+    evidence: dict[str, float | str | None]
     """The numbers of the first of them."""
 
     def title(self, lang: str) -> str:
         """The name of the defect for people."""
-        return ZH.get(self.name, self.name) if lang == "zh" else self.name
+        return defects.text(self.name, lang).title
 
-    @property
-    def numbers(self) -> str:
+    def numbers(self, lang: str) -> str:
         """The evidence in one phrase."""
-        known = {key: value for key, value in self.evidence.items() if value is not None}
-        return ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in known.items())
+        return defects.numbers(self.evidence, lang)
 
 
 def remarks(records: Iterable[Mapping[str, Any]]) -> list[Remark]:
-    """All defects in ``records`` (as plain data), in the order of the records; each run counts once for each."""
-    total: dict[str, int] = {}
-    found: dict[tuple[str, str], list[dict[str, float | None]]] = {}
-    for record in records:
-        who = record["job"]["name"]
-        total[who] = total.get(who, 0) + 1
+    """All defects in ``records`` (as plain data), in the order of the records; each run, or split, counts once."""
+    total: dict[str | None, dict[Any, None]] = {}
+    found: dict[tuple[str | None, str], dict[Any, dict[str, float | str | None]]] = {}
+    for number, record in enumerate(records):
+        job = record["job"]
+        keys = {job["name"]: number, None: (job.get("view"), job.get("replicate"))}
+        for who, key in keys.items():
+            total.setdefault(who, {})[key] = None
         for name, evidence in {f["name"]: f["evidence"] for f in reversed(record["findings"])}.items():
-            found.setdefault((who, name), []).append(evidence)
-    return [Remark(who, name, len(all_), total[who], all_[0]) for (who, name), all_ in found.items()]
+            who = None if name in defects.OF_DATA else job["name"]
+            found.setdefault((who, name), {}).setdefault(keys[who], evidence)
+    return [
+        Remark(who, name, len(seen), len(total[who]), next(iter(seen.values()))) for (who, name), seen in found.items()
+    ]
 
 
 def lines(found: Iterable[Remark], lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each grave defect; ``titles`` as in :func:`isthmus.study.sentences.sentence`."""
     say = Words(lang, titles)
     return [
-        LINE[lang].format(who=say.title(r.who), name=r.title(lang), n=r.n, total=r.total, evidence=r.numbers)
+        (LINE_OF_DATA if r.who is None else LINE)[lang].format(
+            who=say.title(r.who), name=r.title(lang), n=r.n, total=r.total, evidence=r.numbers(lang)
+        )
         for r in found
-        if r.name not in MILD
+        if r.name not in defects.MILD
     ]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from isthmus.doctor import words as defects
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
@@ -121,8 +122,9 @@ class Study:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
 
         PCA counts among the rivals. A contender that diverged in a replicate, whose anomaly scores come from a
-        constant or an untrained scorer, or whose new rows repeat training rows is not compared; the verdict says so.
-        Runs that are not done count as missing.
+        constant or an untrained scorer, whose new rows repeat training rows, or whose chosen model has a defect that
+        spoils the facet (:data:`isthmus.doctor.words.SPOILS`) is not compared; the verdict says so. Runs that are not
+        done count as missing.
         """
         return {name: self.judged(name) for name in self.plan.facets}
 
@@ -188,6 +190,8 @@ class Study:
                 continue
             metrics = record.facets[facet].metrics if facet in record.facets else {}
             ills = [text for flag, text in FLAGS.items() if metrics.get(flag)]
+            chosen = record.facets[facet].config if facet in record.facets else None
+            ills += [f.name for f in record.findings if f.config == chosen and defects.spoils(f.name, facet)]
             if record.status == "diverged" or (record.status == "ok" and not metrics):
                 ills = ["training diverged"]
             if ills:

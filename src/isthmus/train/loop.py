@@ -16,6 +16,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Model, Ramp, Recipe
 from isthmus.seeds import seed
+from isthmus.train.cause import Cause, explain
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack, free
@@ -73,6 +74,8 @@ class Outcome:
     history: dict[str, list[float]] = field(default_factory=dict)
     """One entry per check: step, learning_rate, train, valid, and train/<term>, valid/<term> unweighted. Training in
     stages adds stage, and layer/... for a layer trained by itself; what a check did not measure is NaN."""
+    cause: Cause | None = None
+    """Why it diverged."""
 
 
 class Progress(NamedTuple):
@@ -177,6 +180,7 @@ class _Runner:
         self.drops = self.waited = self.rising = 0
         self.best, self.best_step, self.mark = math.inf, 0, math.inf
         self.status, self.seconds = "", 0.0
+        self.cause: Cause | None = None
         self.history: dict[str, list[float]] = {}
         generator = torch.Generator().manual_seed(seed(task.seed, "validation"))
         self.noise = task.model.draw(task.valid, generator)
@@ -232,7 +236,7 @@ class _Runner:
             self.status = "converged" if self.plan.schedule == "cosine" else "cut"
 
     def outcome(self, steps: int) -> Outcome:
-        return Outcome(self.status, steps, self.best_step, self.seconds, self.history)
+        return Outcome(self.status, steps, self.best_step, self.seconds, self.history, self.cause)
 
 
 def _weighted(model: Model, terms: dict[str, float]) -> float:
@@ -274,10 +278,13 @@ def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[
         clip=plan.clip,
     )
     lanes = list(runners)  # who sits in which row of the stack
-    best = {r: stack.snapshot(i) for i, r in enumerate(lanes)}
-    done: dict[_Runner, Outcome] = {}
-    for r in lanes:
+    first = {r: stack.snapshot(i) for i, r in enumerate(lanes)}
+    best, done = dict(first), dict[_Runner, Outcome]()
+    for i, r in enumerate(lanes):
         r.check(0)
+        if r.status:  # the validation rows are not finite as the first weights see them
+            stack.release(i, best.pop(r))
+            done[r] = _ended(r, 0, first.pop(r))
     step, spent = 0, time.perf_counter() - began
     while len(done) < len(runners):
         count = min(plan.check, plan.steps - step)
@@ -300,14 +307,21 @@ def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[
         for r in running:
             r.seconds += share
             if r.status:
-                done[r] = r.outcome(step)
                 stack.release(lanes.index(r), best.pop(r))
+                done[r] = _ended(r, step, first.pop(r))
         if watch is not None:
             watch(Progress(step, plan.steps, tuple(r.history["valid"][-1] for r in running)))
         left = [i for i, r in enumerate(lanes) if not r.status]
         if left and len(left) <= (2 * len(lanes)) // 3:
             stack, lanes = stack.keep(left), [lanes[i] for i in left]
     return [done[r] for r in runners]
+
+
+def _ended(runner: _Runner, step: int, first: list[Tensor]) -> Outcome:
+    """What the training left; if it diverged, with the reason, for which ``first`` are its first weights."""
+    if runner.status == "diverged":
+        runner.cause = explain(runner.task, first, runner.history)
+    return runner.outcome(step)
 
 
 def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, Order], dict[Any, int]]:

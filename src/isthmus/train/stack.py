@@ -133,7 +133,8 @@ class Stack:
             objective = self._objective if alone else vmap(self._objective)
             total, terms, seen = objective(parameters, *rest)
             # The replicates share nothing, so the gradient of the sum is each one's own gradient.
-            gradients = torch.autograd.grad(total.sum(), list(parameters.values()))
+            # What no term reads gets zeros here, and is named by the doctor.
+            gradients = torch.autograd.grad(total.sum(), list(parameters.values()), materialize_grads=True)
         first = 0 if alone else 1
         found = (torch.cat([g.flatten(first) for g in gradients], dim=first), seen), terms
         return tree_map(lambda t: t.unsqueeze(0), found) if alone else found
@@ -186,6 +187,11 @@ class Stack:
     def snapshot(self, row: int) -> list[Tensor]:
         """A copy of one model: its free parameters in one vector, then its frozen ones and its buffers."""
         return [self.state[row].clone(), *(b[row].clone() for b in self.buffers.values())]
+
+    def restore(self, row: int, snapshot: Sequence[Tensor]) -> None:
+        """Put one model back to a snapshot, in place."""
+        for here, value in zip([self.state[row], *(b[row] for b in self.buffers.values())], snapshot, strict=True):
+            here.copy_(value)
 
     def release(self, row: int, snapshot: list[Tensor]) -> None:
         """Let one model go, as it was at a snapshot, with tensors of its own."""

@@ -31,6 +31,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed
 from isthmus.train import loop
+from isthmus.train.cause import Cause
 from isthmus.train.loop import Outcome, Progress, Task, Watch, begin, initialise
 from isthmus.train.plan import Plan
 from isthmus.train.stack import free
@@ -214,6 +215,7 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """One outcome of all stages. ``train`` and ``valid`` are the whole model's; a layer's own are ``layer/...``."""
     history: dict[str, list[float]] = {}
     rows = steps = best = 0
+    cause: Cause | None = None
     for number, outcome in enumerate(outcomes, 1):
         whole, checks = number > len(outcomes) - 2, len(outcome.history["step"])
         own = {"stage": [float(number)] * checks}
@@ -224,6 +226,9 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
             history.setdefault(name, [math.nan] * rows).extend(own.get(name, [math.nan] * checks))
         if whole and (outcome.best_step or not best):
             best = steps + outcome.best_step
+        if cause is None and outcome.cause is not None:
+            cause = outcome.cause._replace(step=steps + outcome.cause.step)
+            cause = cause if whole or number == 1 else cause._replace(column=None)  # other layers read codes
         rows, steps = rows + checks, steps + outcome.steps
     seconds = sum(outcome.seconds for outcome in outcomes)
-    return Outcome(outcomes[-1].status, steps, best, seconds, history)
+    return Outcome(outcomes[-1].status, steps, best, seconds, history, cause)

@@ -1,17 +1,21 @@
 """Every planted failure is named; healthy runs have none."""
 
 import dataclasses
-import functools
 import json
 import math
 import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits, load_iris, load_wine
+from patients import found, trained
 
-from isthmus.doctor import CHECKS, MEANING, diagnose
+import isthmus.doctor
+from isthmus.doctor import CHECKS, diagnose
+from isthmus.doctor.words import EN, KEYS_ZH, MILD, OF_DATA, SPOILS, ZH, numbers, spoils
+from isthmus.facets import FACETS
 from isthmus.families import DEFAULT, named
 from isthmus.families.l1 import L1
 from isthmus.families.plain import Plain
@@ -20,47 +24,36 @@ from isthmus.families.vq import VQ
 from isthmus.report.html import render
 from isthmus.study.compare import compare
 from isthmus.study.record import Record
-from isthmus.study.remarks import ZH, lines, remarks
-from isthmus.train.fitted import fit
+from isthmus.study.remarks import lines, remarks
 from isthmus.train.plan import Plan
 
-SETS = {"digits": load_digits, "wine": load_wine, "iris": load_iris}
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "calibration" / "doctor.py"
+calibration = SimpleNamespace(**runpy.run_path(str(BENCHMARK)))
 
 
-@functools.cache
-def trained(recipe, data="wine", **plan):
-    """A model with its scaled training and validation rows."""
-    x = np.random.default_rng(0).permutation(SETS[data]().data)
-    train, valid = x[: len(x) * 3 // 4], x[len(x) * 3 // 4 :]
-    fitted = fit(recipe, train, valid=valid, plan=Plan(**{"steps": 600, "patience": 10, **plan}))
-    return fitted, fitted.scaler.apply(train), fitted.scaler.apply(valid)
-
-
-def names(recipe, data="wine", **plan):
-    return [finding.name for finding in diagnose(*trained(recipe, data, **plan))]
-
-
-@pytest.mark.parametrize("data", ["wine", "iris"])
-@pytest.mark.parametrize("name", DEFAULT)
-def test_a_healthy_run_has_no_finding(name, data):
-    recipe = named(name).set_params(latents=6 if data == "wine" else 2)
-    if name == "topk":
-        recipe.set_params(k=2)
-    assert names(recipe, data, steps=2500, patience=3) == []
+@pytest.mark.parametrize("data", ["wine", "factors"])
+def test_healthy_runs_have_no_finding(data):
+    """The small version of the benchmark: one family for each idea, as a comparison would train it."""
+    runs = list(calibration.healthy(DEFAULT, [data], steps=2500))
+    assert [run.family for run in runs] == list(DEFAULT)
+    assert [(run.family, *map(str, run.alarms)) for run in runs if run.alarms] == []
 
 
 @pytest.mark.parametrize("name", ["vae", "vq", "topk", "l1"])
 def test_a_healthy_run_on_digits_has_no_finding(name):
-    assert names(named(name), "digits", steps=800, check=25, patience=3) == []
+    assert not found(named(name), "digits", steps=800, check=25, patience=3)
 
 
 @pytest.mark.parametrize("learning_rate", [1e6, 1e30])
 @pytest.mark.parametrize("name", ["plain", "vae", "vq", "topk"])
 def test_a_wild_learning_rate_diverges(name, learning_rate):
-    found = diagnose(*trained(named(name).set_params(latents=4), learning_rate=learning_rate))
-    assert found[0].name == "diverged"
-    assert "learning rate" in found[0].remedy
-    assert all(math.isfinite(value) for finding in found for value in finding.evidence.values())
+    first, *_ = said = diagnose(*trained(named(name).set_params(latents=4), learning_rate=learning_rate))
+    assert first.name == "diverged"
+    assert "learning rate" in first.remedy
+    assert first.evidence["term"] in trained(named(name).set_params(latents=4))[0].model.weights
+    assert first.evidence["step"] >= 1
+    plain = [v for finding in said for v in finding.evidence.values() if not isinstance(v, str)]
+    assert all(math.isfinite(value) for value in plain)
 
 
 def test_weights_that_are_not_finite_are_divergence_whatever_the_status():
@@ -71,19 +64,19 @@ def test_weights_that_are_not_finite_are_divergence_whatever_the_status():
 
 
 def test_posterior_collapse():
-    found = {f.name: f for f in diagnose(*trained(VAE(latents=4, beta=1000.0)))}
-    assert set(found) <= {"posterior collapse", "constant output", "constant code", "stopped too early"}
-    evidence = found["posterior collapse"].evidence
+    said = found(VAE(latents=4, beta=1000.0))
+    assert set(said) <= {"posterior collapse", "constant output", "constant code", "stopped too early"}
+    evidence = said["posterior collapse"].evidence
     assert (evidence["active_units"], evidence["units"]) == (0, 4)
     assert evidence["explained_variance"] < 0.1
-    assert "beta" in found["posterior collapse"].remedy
+    assert "beta" in said["posterior collapse"].remedy
 
 
 def test_all_units_dead():
-    found = {f.name: f for f in diagnose(*trained(L1(latents=4, strength=1000.0)))}
-    assert {"dead units", "constant code", "constant output"} <= set(found)
-    assert found["dead units"].evidence["dead_units"] == 4
-    assert found["constant output"].evidence["explained_variance"] < 0.01
+    said = found(L1(latents=4, strength=1000.0))
+    assert {"dead units", "constant code", "constant output"} <= set(said)
+    assert said["dead units"].evidence["dead_units"] == 4
+    assert said["constant output"].evidence["explained_variance"] < 0.01
 
 
 def test_half_of_the_units_may_be_silent_and_one_more_is_a_finding():
@@ -99,13 +92,13 @@ def test_one_entry_of_the_codebook_used():
     with torch.no_grad():
         fitted.model.books[0].entries[1:] = 1e3
         fitted.model.books[0].entries[0] = 0.0
-    found = {f.name: f for f in diagnose(fitted, train, valid)}
-    assert found["codebook collapse"].evidence == {"perplexity": 1.0, "entries": 16.0, "usage": 1 / 16}
-    assert "constant code" in found
+    said = {f.name: f for f in diagnose(fitted, train, valid)}
+    assert said["codebook collapse"].evidence == {"perplexity": 1.0, "entries": 16.0, "usage": 1 / 16}
+    assert "constant code" in said
 
 
 def test_nothing_learnt():
-    fitted, train, valid = trained(Plain(latents=2), learning_rate=1e-12)
+    fitted, train, valid = trained(Plain(latents=2))
     bad = dataclasses.replace(fitted, outcome=dataclasses.replace(fitted.outcome, best_step=0))
     assert diagnose(bad, train, valid)[0].name == "not trained"
 
@@ -117,15 +110,35 @@ def test_stopped_while_the_loss_still_fell(tail, early):
     history = {"step": steps, "valid": [10.0, 4.0, 3.0, 2.0, 2.0, 2.0 - tail]}
     for status, want in (("cut", early), ("converged", False)):
         outcome = dataclasses.replace(fitted.outcome, status=status, steps=500, history=history)
-        found = diagnose(dataclasses.replace(fitted, outcome=outcome), train, valid)
-        assert ("stopped too early" in [f.name for f in found]) == want
+        said = diagnose(dataclasses.replace(fitted, outcome=outcome), train, valid)
+        assert ("stopped too early" in [f.name for f in said]) == want
 
 
-def test_every_name_has_a_meaning_and_a_chinese_title_and_a_finding_reads_as_one_line():
-    assert {"diverged", "not trained", *CHECKS} == set(MEANING) == set(ZH)
+def test_every_name_has_words_in_both_languages_and_a_finding_reads_as_one_line():
+    checked = {"diverged", "no training step ran", "not trained", "broken column", *CHECKS}
+    assert checked | {"leakage between splits", "metric inconsistency"} == set(EN) == set(ZH)
+    assert set(MILD) | set(OF_DATA) | set(SPOILS) <= set(EN)
+    assert all(all(text) for text in [*EN.values(), *ZH.values()])
     (first, *_) = diagnose(*trained(VAE(latents=4, beta=1000.0)))
     assert str(first).startswith("posterior collapse: the code says")
     assert "\n" not in str(first)
+    assert numbers({"dead_units": 3.0, "term": "kl", "rows": None}, "zh") == "失活单元 3，损失项 kl"
+
+
+def test_evidence_is_said_in_chinese_throughout():
+    """Every key that a check can give, read off its source."""
+    for source in Path(isthmus.doctor.__file__).parent.glob("*.py"):
+        for key in re.findall(r'"([a-z_]+)": ', source.read_text(encoding="utf-8")):
+            if source.name not in {"words.py", "__init__.py"}:
+                assert key.replace("_", " ") in KEYS_ZH
+
+
+def test_what_spoils_which_facet():
+    assert {facet for facets in SPOILS.values() for facet in facets} >= {"all", "reconstruction", "sparsity", "anomaly"}
+    for name in ("diverged", "not trained", "posterior collapse", "constant code"):
+        assert all(spoils(name, facet) for facet in FACETS)
+    assert [facet for facet in FACETS if spoils("identity copying", facet)] == ["reconstruction", "anomaly"]
+    assert not any(spoils(name, facet) for name in (*MILD, *OF_DATA, "metric inconsistency") for facet in FACETS)
 
 
 def test_the_same_run_gets_the_same_findings_and_is_left_as_it_was():
@@ -168,6 +181,7 @@ def test_planted_failures_stand_in_record_report_and_sentences_and_win_nothing(i
     assert all("dead units" in found for found in by["l1"])
     assert not any(by["plain"] + by["pca"])
     assert {verdict.leader for verdict in ill.verdict().values()} <= {"plain", "pca", "raw"}
+    assert all(v.excluded["vae"] == "posterior collapse in 3 of 3 replicates" for v in ill.verdict().values())
     said = "\n".join(ill.recommendation())
     assert "VAE: posterior collapse in 3 of 3 runs (active units 0" in said
     assert "后验坍缩" in "\n".join(ill.recommendation("zh"))
@@ -207,7 +221,20 @@ def test_remarks_count_runs_once_for_each_defect():
     record = {"job": {"name": "mine"}, "findings": [finding, finding | {"config": 1}]}
     healthy = {"job": {"name": "mine"}, "findings": []}
     (one,) = remarks([record, healthy])
-    assert (one.n, one.total, one.numbers) == (1, 2, "dead units 3")
+    assert (one.n, one.total, one.numbers("en")) == (1, 2, "dead units 3")
     assert lines([one]) == ["mine: dead units in 1 of 2 runs (dead units 3)."]
     mild = dataclasses.replace(one, name="stopped too early")
     assert lines([mild]) == []
+
+
+def test_what_the_data_share_is_said_once_and_counts_splits():
+    leak = {"config": 0, "name": "leakage between splits", "evidence": {"copies": 9.0}}
+    runs = [
+        {"job": {"name": name, "view": "all", "replicate": r}, "findings": [leak] * (r == 1)}
+        for name in ("plain", "pca")
+        for r in range(3)
+    ]
+    (one,) = remarks(runs)
+    assert (one.who, one.n, one.total) == (None, 1, 3)
+    assert lines([one]) == ["Data: leakage between splits in 1 of 3 splits (copies 9)."]
+    assert lines([one], "zh") == ["数据：3 次划分中有 1 次出现划分间泄漏（副本 9）。"]

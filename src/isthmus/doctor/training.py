@@ -1,0 +1,117 @@
+"""Did the training do what was asked: steps, divergence and its cause, gradients, an end in time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.dataset import element_names
+from isthmus.data.scale import FARTHEST
+from isthmus.doctor.finding import Evidence, Rows, Seen
+from isthmus.model import Ramp, Weight
+from isthmus.train.fitted import Fitted
+from isthmus.train.loop import Outcome
+from isthmus.train.stack import free
+
+LATE, STILL_FALLING = 0.8, 0.05
+"""A run was cut too early if more than 5 % of its whole improvement came in the last fifth of its steps."""
+NIL = 1e-6
+"""Share of all gradients below which a term moves nothing: it is lost in the rounding of those that it is added to. A
+term that matters has a large share: where training has converged, its pull is as strong as the pull against it."""
+RISEN = 0.01
+"""Share of its end that a growing weight must have reached by the last step: less, and it never came to bear."""
+
+
+def unlearnt(fitted: Fitted) -> Iterator[tuple[str, Evidence]]:
+    """What the training itself says, without any row."""
+    outcome = fitted.outcome
+    if outcome.status == "diverged" or not sound(fitted):
+        yield "diverged", {"steps": outcome.steps, "learning_rate": fitted.plan.learning_rate, **cause(fitted)}
+    if outcome.status == "closed form":
+        return
+    if unmoved(outcome) and free(fitted.model):
+        yield "no training step ran", {"steps": outcome.steps}
+    elif outcome.best_step == 0:
+        yield "not trained", {"steps": outcome.steps, "best_step": 0}
+
+
+def sound(fitted: Fitted) -> bool:
+    """Whether all trained weights are finite."""
+    return all(bool(value.isfinite().all()) for value in fitted.model.parameters())
+
+
+def cause(fitted: Fitted) -> dict[str, float | str]:
+    """Why it diverged: the step, the term, how it showed, and the column if one stands out."""
+    found = fitted.outcome.cause
+    if found is None:
+        return {}
+    named: dict[str, float | str] = {"step": found.step, "term": found.term, "where": found.how}
+    return named if found.column is None else {**named, "column": column(fitted, found.column)}
+
+
+def column(fitted: Fitted, number: int) -> str:
+    """The name of an element of a row."""
+    return (fitted.columns or element_names(fitted.shape))[number]
+
+
+def unmoved(outcome: Outcome) -> bool:
+    """Whether no step was made, or the objective never changed by a bit: then no weight did."""
+    valid = outcome.history.get("valid", [])
+    return outcome.steps == 0 or (len(valid) > 1 and len(set(valid)) == 1)
+
+
+def broken_column(fitted: Fitted, parts: Mapping[str, Rows]) -> Evidence | None:
+    """The first column that is not finite somewhere, or was cut by the scaler."""
+    for part, rows in parts.items():
+        flat = rows.reshape(len(rows), math.prod(fitted.shape))
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(flat) < FARTHEST)
+        if bad.any():
+            first = int(bad.any(axis=0).argmax())
+            return {"column": column(fitted, first), "rows": int(bad[:, first].sum()), "where": part}
+    return None
+
+
+def without_gradient(seen: Seen) -> Evidence | None:
+    """Parameters whose gradient is nil in every element, from every term."""
+    if not seen.differentiable:
+        return None
+    reached = {p for pull in seen.pulls.values() for p, g in pull.items() if bool(g.any())}
+    lost = [name for name in free(seen.fitted.model) if name not in reached]
+    return {"parameters": len(lost), "of": len(free(seen.fitted.model)), "first": lost[0]} if lost else None
+
+
+def idle_regulariser(seen: Seen) -> Evidence | None:
+    """A term, besides the reconstruction, whose weighted gradient is nil beside the others, or that never grew."""
+    if not seen.differentiable:
+        return None
+    model: Any = seen.fitted.model
+    size = {t: sum(float(g.double().square().sum()) for g in pull.values()) ** 0.5 for t, pull in seen.pulls.items()}
+    whole, weights = sum(size.values()), model.weights
+    asked = [t for t in size if t != "reconstruction" and t not in model.resting and weights[t] != 0]
+    share = {term: size[term] / whole for term in asked if whole > 0}
+    for term in sorted(share, key=lambda term: share[term]):
+        weight, end = reached(weights[term], seen.fitted.outcome.steps)
+        if share[term] < NIL or abs(weight) < RISEN * abs(end):
+            return {"term": term, "weight": weight, "share": share[term]}
+    return None
+
+
+def reached(weight: Weight, steps: int) -> tuple[float, float]:
+    """A weight at the last step, and where it was going."""
+    return (weight.at(steps), weight.end) if isinstance(weight, Ramp) else (weight, weight)
+
+
+def stopped_early(seen: Seen) -> Evidence | None:
+    """Only a run that was cut can have stopped too early."""
+    outcome = seen.fitted.outcome
+    steps, valid = outcome.history.get("step", []), outcome.history.get("valid", [])
+    if outcome.status != "cut" or len(valid) < 2:
+        return None
+    before = min(v for step, v in zip(steps, valid, strict=True) if step <= LATE * outcome.steps)
+    end = min(valid)
+    share = (before - end) / (valid[0] - end) if valid[0] > end else 0.0
+    return {"steps": outcome.steps, "late_share": share} if share > STILL_FALLING else None

@@ -1,0 +1,265 @@
+"""The defects by name: what each means and what to change, in English and Chinese; and which results it spoils."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Text(NamedTuple):
+    """One defect in one language."""
+
+    title: str
+    what: str
+    remedy: str
+
+
+EN: dict[str, tuple[str, str]] = {
+    "broken column": (
+        "a column of the rows that the model saw holds values that are not finite, or so far out that they were cut",
+        "fill in, mend or drop that column or those rows",
+    ),
+    "diverged": (
+        "the loss or the weights left the finite numbers, or the loss rose tenfold",
+        "lower the learning rate, or set clip; if a column is named, mend it first",
+    ),
+    "no training step ran": (
+        "the weights are those from before the training: no step was made, or none moved anything",
+        "give steps, and a learning rate that float32 can see beside the weights",
+    ),
+    "not trained": ("no step was better than the first weights", "lower the learning rate"),
+    "parameters without gradient": (
+        "some parameters get no gradient from any term of the loss, so they stay as they were drawn",
+        "look for a detached tensor or a layer that nothing reads; take it out or let the loss reach it",
+    ),
+    "regulariser without effect": (
+        "a term of the loss has a weight and no pull on any parameter",
+        "raise its weight, shorten its warmup, or look for what keeps the term constant (a clamp, free bits)",
+    ),
+    "posterior collapse": (
+        "the code says next to nothing about a row and the decoder ignores it",
+        "lower beta, or let it grow with warmup",
+    ),
+    "codebook collapse": (
+        "nearly all rows get the same symbol",
+        "raise least, start with k-means, or take fsq, which has no codebook",
+    ),
+    "dead units": (
+        "most units fire on no training row",
+        "lower the penalty on the code, raise k, or shorten dead_after",
+    ),
+    "constant code": ("all rows get the same code", "lower the weights of the penalties"),
+    "constant output": (
+        "the reconstruction is no better than the mean of the training rows",
+        "lower the weights of the penalties or widen the code; if nothing helps, the columns may share nothing",
+    ),
+    "constant scorer": (
+        "all rows get the same score, up to rounding, so scores cannot rank them",
+        "narrow the code, if rows are rebuilt without error; else raise the weight of the reconstruction",
+    ),
+    "identity copying": (
+        "noise and rows with shuffled columns are rebuilt as well as the data, so the model knows nothing of them",
+        "narrow the code, or give it a penalty or a corruption",
+    ),
+    "output out of reach": (
+        "much of the data lies beyond the values that the output can take",
+        "take the head gaussian, or scale the data into the range of the output",
+    ),
+    "over-capacity": (
+        "the model has more freedom than the training rows can determine, and fits them far better than new rows",
+        "narrow the code or the hidden layers, corrupt the input, or give more rows",
+    ),
+    "leakage between splits": (
+        "held-out rows are copies of training rows, or stand in two parts at once, so scores flatter every contestant",
+        "take the copies out of the data before it is split",
+    ),
+    "metric inconsistency": (
+        "a recorded number does not follow from the scores that were recorded beside it",
+        "do the run again; if the number stays, it is a fault of the metric or of the order of rows",
+    ),
+    "stopped too early": ("the steps ran out while the validation loss still fell clearly", "give more steps"),
+}
+"""Name -> what it means and what to change; the gravest first."""
+
+ZH: dict[str, tuple[str, str, str]] = {
+    "broken column": (
+        "列数据损坏",
+        "模型所见的数据中有一列含有非有限值，或数值极端到被截断",
+        "补全、修正或删除该列或相应的行",
+    ),
+    "diverged": (
+        "训练发散",
+        "损失或权重超出有限数值，或损失升至十倍",
+        "降低学习率或设置 clip；若指出了某一列，请先修正该列",
+    ),
+    "no training step ran": (
+        "训练未执行",
+        "权重与训练前相同：没有执行任何一步，或没有一步产生改变",
+        "给出训练步数，并使用 float32 能分辨的学习率",
+    ),
+    "not trained": ("没有学到东西", "没有一步优于初始权重", "降低学习率"),
+    "parameters without gradient": (
+        "参数无梯度",
+        "部分参数得不到任何损失项的梯度，始终停留在初始值",
+        "检查是否有被分离的张量或无人读取的层；去掉它，或让损失能传到它",
+    ),
+    "regulariser without effect": (
+        "正则项无效",
+        "某个损失项有权重，却对任何参数都没有作用",
+        "提高其权重、缩短 warmup，或查明是什么使该项恒定（截断、free bits）",
+    ),
+    "posterior collapse": (
+        "后验坍缩",
+        "编码几乎不含关于样本的信息，解码器忽略了它",
+        "降低 beta，或用 warmup 让它逐渐增大",
+    ),
+    "codebook collapse": (
+        "码本坍缩",
+        "几乎所有样本都得到同一个符号",
+        "提高 least，用 k-means 初始化，或改用没有码本的 fsq",
+    ),
+    "dead units": ("大量失活单元", "多数单元在所有训练样本上都不激活", "降低编码惩罚、提高 k 或缩短 dead_after"),
+    "constant code": ("编码恒定", "所有样本得到相同的编码", "降低惩罚项的权重"),
+    "constant output": (
+        "输出不优于均值",
+        "重建不优于训练样本的均值",
+        "降低惩罚项的权重或加宽编码；若都无效，各列之间可能没有共同结构",
+    ),
+    "constant scorer": (
+        "得分恒定",
+        "除舍入误差外所有样本得分相同，无法排序",
+        "若重建毫无误差，请收窄编码；否则提高重建项的权重",
+    ),
+    "identity copying": (
+        "恒等复制",
+        "噪声和打乱列的样本重建得与数据一样好，说明模型对数据一无所知",
+        "收窄编码，或加入惩罚项或输入扰动",
+    ),
+    "output out of reach": (
+        "输出无法到达数据",
+        "大量数据超出输出所能取的范围",
+        "改用 gaussian 输出，或把数据缩放到输出的范围内",
+    ),
+    "over-capacity": (
+        "容量过大",
+        "模型的自由度超过训练样本所能确定的程度，对训练样本的拟合远好于新样本",
+        "收窄编码或隐藏层、扰动输入，或提供更多样本",
+    ),
+    "leakage between splits": (
+        "划分间泄漏",
+        "留出的样本是训练样本的副本，或同时属于两个部分，使所有参赛者的得分偏高",
+        "划分之前先从数据中去掉副本",
+    ),
+    "metric inconsistency": (
+        "指标不一致",
+        "记录的数值无法由同时记录的原始得分算出",
+        "重新运行；若数值不变，则是指标或行序有错",
+    ),
+    "stopped too early": ("训练过早截断", "步数用尽时验证损失仍在明显下降", "增加训练步数"),
+}
+"""The same names: title, what it means, what to change."""
+
+KEYS_ZH = {
+    "active units": "活跃单元",
+    "beyond": "超出比例",
+    "best step": "最佳步",
+    "column": "列",
+    "copies": "副本",
+    "data": "数据",
+    "dead units": "失活单元",
+    "entries": "码本大小",
+    "explained variance": "解释方差",
+    "first": "首个",
+    "held out": "留出样本",
+    "highest": "最高",
+    "largest spread": "最大离散",
+    "late share": "末段占比",
+    "latents": "编码宽度",
+    "learning rate": "学习率",
+    "limit": "界限",
+    "lowest": "最低",
+    "metric": "指标",
+    "noise": "噪声",
+    "of": "总数",
+    "parameters": "参数",
+    "perplexity": "困惑度",
+    "recomputed": "重新计算",
+    "recorded": "记录值",
+    "rows": "样本",
+    "shared": "重叠",
+    "share": "占比",
+    "shuffled": "打乱列",
+    "step": "步",
+    "steps": "步数",
+    "term": "损失项",
+    "training error": "训练误差",
+    "training values": "训练数值",
+    "units": "单元",
+    "usage": "使用率",
+    "validation error": "验证误差",
+    "weight": "权重",
+    "where": "位置",
+    "width": "列数",
+}
+"""What the numbers of the evidence are called in Chinese."""
+
+MILD = ("stopped too early", "over-capacity")
+"""Defects that a model's own scores show already: tables hold them, sentences do not."""
+OF_DATA = ("leakage between splits",)
+"""Defects of the data and their split, which all contestants share."""
+
+ALL = ("all",)
+REBUILT = ("reconstruction", "compression", "anomaly", "generation", "robustness")
+SPOILS: dict[str, tuple[str, ...]] = {
+    "diverged": ALL,
+    "no training step ran": ALL,
+    "not trained": ALL,
+    "posterior collapse": ALL,
+    "codebook collapse": ALL,
+    "constant code": ALL,
+    "constant output": REBUILT,
+    "identity copying": ("reconstruction", "compression", "anomaly"),
+    "constant scorer": ("anomaly",),
+    "dead units": ("sparsity",),
+}
+"""Name -> the facets in which a model with this defect is not compared, for there it would win by being degenerate.
+
+A model that learned nothing, or whose code holds nothing, is compared nowhere. One that copies rebuilds everything,
+anomalies included. A code whose units are mostly dead is sparse for the wrong reason.
+"""
+
+
+def text(name: str, lang: str = "en") -> Text:
+    """A defect in the reader's language; one of another version keeps its name.
+
+    Examples
+    --------
+    >>> text("not trained").remedy, text("not trained", "zh").title
+    ('lower the learning rate', '没有学到东西')
+    """
+    if lang == "zh" and name in ZH:
+        return Text(*ZH[name])
+    return Text(name, *EN.get(name, ("", "")))
+
+
+def numbers(evidence: Mapping[str, float | str | None], lang: str = "en") -> str:
+    """The evidence in one phrase.
+
+    Examples
+    --------
+    >>> numbers({"dead_units": 3.0, "term": "kl", "rows": None})
+    'dead units 3, term kl'
+    """
+    said = []
+    for key, value in evidence.items():
+        name = key.replace("_", " ")
+        name = KEYS_ZH.get(name, name) if lang == "zh" else name
+        if value is not None:
+            said.append(f"{name} {value}" if isinstance(value, str) else f"{name} {value:.3g}")
+    return ("，" if lang == "zh" else ", ").join(said)
+
+
+def spoils(name: str, facet: str) -> bool:
+    """Whether a model with this defect must not be compared in a facet."""
+    facets = SPOILS.get(name, ())
+    return facets == ALL or facet in facets

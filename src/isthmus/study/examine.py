@@ -1,0 +1,178 @@
+"""``isthmus doctor``: a finished study, or one run of it, examined again from what its folder holds and from its data.
+
+The records say what was found when a run ended. Here every number that raw scores give is computed again; and where
+the data are still what they were, so are split, models, codes and reconstructions, and the doctor looks at all of them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.read import read
+from isthmus.doctor import diagnose
+from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, mismatch, unlike
+from isthmus.doctor.finding import Finding
+from isthmus.errors import BadInput
+from isthmus.facets.facet import row_error
+from isthmus.ship import artefact
+from isthmus.study.perform import Material, prepare
+from isthmus.study.record import Config, JobName, Record
+from isthmus.study.store import Store
+from isthmus.study.study import Study
+from isthmus.train.fitted import Fitted
+from isthmus.train.loop import Outcome
+
+DOUBTS = ("leakage between splits", "metric inconsistency")
+"""Findings that do not concern a model, and that are always looked for anew."""
+
+
+class Complaint(NamedTuple):
+    """One finding in one run."""
+
+    run: str
+    """The hash of its job."""
+    job: JobName
+    config: int | None
+    """Which tuning configuration; None for a rival."""
+    finding: Finding
+
+
+def data_of(study: Study, source: str | None = None, label: str | None = None) -> tuple[Dataset | None, str]:
+    """The data of a study, and why there are none if they cannot be had.
+
+    Parameters
+    ----------
+    study : Study
+    source, label : str, optional
+        A file and its column of labels, if the study's own note of them no longer serves.
+
+    Raises
+    ------
+    BadInput
+        If ``source`` is given and cannot be read, or holds other data.
+    """
+    note = study.design
+    where = source or str(note["data"]["source"])
+    try:
+        found = read(where, label=label or note.get("label"), anomaly=note["data"]["anomaly"])
+    except BadInput as error:
+        if source is not None:
+            raise
+        return None, str(error)
+    if found.digest != note["data"]["digest"]:
+        reason = f"{where} no longer holds the rows and labels of the study in {study.folder}"
+        if source is not None:
+            raise BadInput(f"{reason}; give the file, and --label, that the study was made from")
+        return None, reason
+    return found, ""
+
+
+def examine(study: Study, data: Dataset | None = None, run: str | None = None) -> Iterator[Complaint]:
+    """Everything that is wrong with the finished runs of a study, in the order of its jobs.
+
+    Parameters
+    ----------
+    study : Study
+    data : Dataset, optional
+        Its rows, as :func:`data_of` gives them. Without them models are not looked at again: their recorded findings
+        stand.
+    run : str, optional
+        The hash of one job, to examine that one only.
+    """
+    known = {record.id: record for record in study.records}
+    held: dict[tuple[Any, ...], Material] = {}
+    for job in study.plan.jobs():
+        if job.id not in known or run not in (None, job.id):
+            continue
+        record, material = known[job.id], None
+        if data is not None:
+            split = (job.name.view, job.name.replicate)
+            material = held[split] = held.get(split) or prepare(job, data)
+        place = Store(study.folder).runs / job.id
+        raw = load_file(place / "scores.safetensors") if "scores.safetensors" in record.files else {}
+        for config, finding in (*_models(place, record, material), *_numbers(place, record, raw, material)):
+            yield Complaint(job.id, job.name, config, finding)
+
+
+def _models(place: Path, record: Record, material: Material | None) -> Iterator[tuple[int | None, Finding]]:
+    """What is wrong with the models that were kept, or with those that were not, as recorded."""
+    kept = {choice.config for choice in record.facets.values()} - {None} if material is not None else set()
+    for one in record.findings:
+        if one.name not in DOUBTS and one.config not in kept:
+            evidence = {key: value for key, value in one.evidence.items() if value is not None}
+            yield one.config, Finding(one.name, evidence)
+    for number in sorted(config for config in kept if config is not None):
+        if material is not None:
+            fitted = fitted_of(place, record, number)
+            for finding in diagnose(fitted, material.parts.train.x, material.parts.valid.x):
+                yield number, finding
+
+
+def fitted_of(place: Path, record: Record, number: int) -> Fitted:
+    """A kept model of a run, with what its record knows of its training."""
+    other, config = place / f"config-{number}", record.configs[number]
+    return replace(artefact.load(other if other.is_dir() else place), outcome=_outcome(config))
+
+
+def _outcome(config: Config) -> Outcome:
+    history = {k: [math.nan if v is None else v for v in values] for k, values in config.history.items()}
+    return Outcome(config.status, config.steps, config.best_step, config.seconds, history)
+
+
+def _numbers(
+    place: Path, record: Record, raw: Mapping[str, NDArray[Any]], material: Material | None
+) -> Iterator[tuple[int | None, Finding]]:
+    """What is wrong with the split and with recorded numbers."""
+    for facet, choice in record.facets.items():
+        for finding in inconsistencies({facet: choice.metrics}, raw):
+            yield choice.config, finding
+    if record.sizes:
+        leak = leakage(record.sizes, {} if material is None else material.rows._asdict())
+        if leak is not None:
+            yield (0 if record.configs else None), leak
+    if material is None or not raw:
+        return
+    test = material.parts.test
+    if not np.array_equal(raw["test_rows"], material.rows.test):
+        yield None, Finding("metric inconsistency", {"metric": "test rows"})
+        return
+    if "anomaly_label" in raw and not np.array_equal(raw["anomaly_label"], np.asarray(test.y)):
+        yield record.facets["anomaly"].config, Finding("metric inconsistency", {"metric": "anomaly label"})
+    if "row_error" in raw:
+        choice = record.facets["reconstruction"]
+        again = row_error(fitted_of(place, record, choice.config or 0), test.x)
+        worst = int(np.argmax(np.abs(again - raw["row_error"])))
+        if not np.allclose(again, raw["row_error"], rtol=CLOSE_AGAIN, atol=CLOSE_AGAIN * float(again.mean())):
+            yield choice.config, mismatch("row error", float(raw["row_error"][worst]), float(again[worst]))
+        mean = material.parts.train.x.mean(axis=0, dtype=np.float64)
+        spread = float(np.square(test.x - mean).mean())
+        unequal = unlike("explained_variance", choice.metrics.get("explained_variance"), spread, raw["row_error"])
+        if unequal is not None:
+            yield choice.config, unequal
+
+
+def examine_model(folder: str | os.PathLike[str], source: str, label: str | None = None) -> list[Finding]:
+    """What is wrong with a saved model, as far as rows show it.
+
+    Parameters
+    ----------
+    folder : path
+        Of a saved model.
+    source, label : str
+        Rows like those that it was trained on, and the column to leave out. A saved model does not know which rows
+        those were, nor how its loss fell: all rows serve as training and validation rows, and over-capacity, leakage
+        and an end too early cannot be seen.
+    """
+    fitted = artefact.load(folder)
+    rows = fitted.scaled(read(source, label=label).x)
+    return diagnose(fitted, rows, rows)

@@ -1,0 +1,166 @@
+"""Splits that leak, numbers that do not follow from their scores; and a finished study that is examined again."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from isthmus.data.read import read
+from isthmus.doctor.evidence import inconsistencies, leakage, same, unlike
+from isthmus.errors import BadInput
+from isthmus.families.plain import Plain
+from isthmus.families.vae import VAE
+from isthmus.report.html import render
+from isthmus.study.compare import compare
+from isthmus.study.examine import data_of, examine, examine_model
+from isthmus.study.study import Study
+from isthmus.train.plan import Plan
+
+LABEL, SCORE = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
+RAW = {"row_error": np.array([1.0, 3.0]), "anomaly_score": SCORE, "anomaly_label": LABEL}
+RIGHT = {"reconstruction": {"mse": 2.0}, "anomaly": {"auroc": 0.75, "average_precision": 5 / 6}}
+
+
+def test_copies_beyond_chance_and_rows_in_two_parts_are_leakage():
+    def leak(copies, held=(50, 50), **rows):
+        return leakage({"valid": held[0], "test": held[1], "duplicates": copies}, rows)
+
+    assert leak(0) is leak(2) is leak(1, held=(5, 5)) is None
+    assert leak(3).evidence == {"copies": 3, "held_out": 100, "shared": 0}
+    apart = {"train": np.array([0, 1]), "valid": np.array([2]), "test": np.array([3])}
+    assert leak(0, **apart) is None
+    assert leak(0, **apart | {"test": np.array([2, 3])}).evidence["shared"] == 1  # a row that chose and was reported
+
+
+def test_numbers_that_follow_from_their_scores_pass():
+    assert inconsistencies(RIGHT, RAW) == []
+    assert inconsistencies(RIGHT, {}) == []
+    assert inconsistencies({"cost": {"parameters": 12.0}}, RAW) == []
+    flat = {"anomaly": {"auroc": 0.5, "average_precision": 0.5, "constant_scorer": 1.0}}
+    assert inconsistencies(flat, RAW) == []
+
+
+@pytest.mark.parametrize(
+    ("facet", "metric", "value"),
+    [
+        ("reconstruction", "mse", 2.1),
+        ("reconstruction", "mse", None),
+        ("anomaly", "auroc", 0.25),
+        ("anomaly", "average_precision", 0.75),
+        ("reconstruction", "explained_variance", 1.2),
+    ],
+)
+def test_a_number_that_does_not_follow_is_named(facet, metric, value):
+    (found,) = inconsistencies({**RIGHT, facet: {**RIGHT[facet], metric: value}}, RAW)
+    assert (found.name, found.evidence["metric"]) == ("metric inconsistency", metric)
+    assert found.evidence["recorded"] == ("none" if value is None else value)
+
+
+def test_explained_variance_and_squared_error_must_agree():
+    assert unlike("explained_variance", 0.5, 4.0, RAW["row_error"]) is None
+    assert unlike("explained_variance", 0.6, 4.0, RAW["row_error"]).evidence["recomputed"] == 0.5
+    assert unlike("explained_variance", None, 0.0, RAW["row_error"]) is None
+    assert same(1.0, 1.0 + 1e-9)
+    assert not same(1.0, 1.0 + 1e-5)
+
+
+OPTIONS = {"facets": "reconstruction,anomaly", "replicates": 2, "configs": 1, "jobs": 1, "plan": Plan(steps=600)}
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    return compare("iris", families={"plain": Plain()}, out=tmp_path_factory.mktemp("well") / "study", **OPTIONS)
+
+
+@pytest.fixture
+def copied(healthy, tmp_path):
+    shutil.copytree(healthy.folder, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def names(study, data):
+    return {(one.job.name, one.finding.name, one.finding.evidence.get("metric")) for one in examine(study, data)}
+
+
+def test_a_healthy_study_has_no_complaint_with_rows_and_without(healthy):
+    """All raw scores lie there as they were measured, those of every rival too."""
+    data, reason = data_of(healthy)
+    assert (data.digest, reason) == (healthy.design["data"]["digest"], "")
+    assert list(examine(healthy, data)) == list(examine(healthy)) == []
+
+
+def test_data_that_are_gone_or_other_are_said(healthy, copied):
+    path = copied / "study.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "source": "gone.csv"}))
+    data, reason = data_of(Study(copied))
+    assert data is None
+    assert "gone.csv: no such file" in reason
+    assert data_of(Study(copied), "iris")[0] is not None
+    with pytest.raises(BadInput, match="no longer holds the rows"):
+        data_of(healthy, "wine")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "source": "wine"}))
+    assert "no longer holds" in data_of(Study(copied))[1]
+
+
+def tampered(folder, name, change):
+    """The same study with other raw scores of one contestant's runs; its record is left as it was."""
+    for record in Study(folder).records:
+        place = folder / "runs" / record.id / "scores.safetensors"
+        if record.job.name == name and place.exists():
+            save_file({k: np.ascontiguousarray(v) for k, v in change(load_file(place)).items()}, place)
+    return Study(folder)
+
+
+def test_scores_in_another_order_are_an_inconsistency(copied):
+    study = tampered(copied, "plain", lambda raw: {**raw, **{k: raw[k][::-1] for k in ("row_error",) if k in raw}})
+    assert names(study, None) == set()  # the mean does not know the order
+    assert names(study, read("iris")) == {("plain", "metric inconsistency", "row error")}
+
+
+def test_other_scores_rows_and_labels_are_inconsistencies(copied):
+    study = tampered(copied, "knn", lambda raw: {**raw, "anomaly_score": -raw["anomaly_score"]})
+    assert names(study, None) == {("knn", "metric inconsistency", m) for m in ("auroc", "average_precision")}
+    study = tampered(copied, "plain", lambda raw: {**raw, "test_rows": raw["test_rows"] + 1})
+    assert ("plain", "metric inconsistency", "test rows") in names(study, read("iris"))
+
+
+def test_one_run_alone_and_a_saved_model(healthy):
+    run = healthy.records[0]
+    assert list(examine(healthy, run=run.id)) == []
+    assert examine_model(healthy.folder / "runs" / run.id, "iris") == []
+
+
+def test_copies_in_the_data_are_said_once_in_both_languages(tmp_path):
+    x = np.repeat(read("iris").x[::3], 3, axis=0)
+    study = compare(x, families={"plain": Plain()}, out=tmp_path / "twice", **OPTIONS | {"facets": "reconstruction"})
+    said = [line for line in study.recommendation() if "leakage" in line]
+    assert len(said) == 1
+    assert said[0].startswith("Data: leakage between splits in 2 of 2 splits (copies ")
+    assert any("划分间泄漏" in line for line in study.recommendation("zh"))
+    assert not study.verdict()["reconstruction"].excluded  # it flatters everybody
+    assert "leakage between splits" in render(study)
+    assert "划分间泄漏" in render(study, "zh")
+
+
+def test_a_copying_model_wins_no_reconstruction_and_its_codes_are_still_compared(tmp_path):
+    options = OPTIONS | {"facets": "reconstruction,features", "plan": Plan(steps=2500)}
+    study = compare("iris", families={"plain": Plain()}, latents=4, out=tmp_path / "study", **options)
+    verdict = study.verdict()
+    assert verdict["reconstruction"].excluded["pca"] == "identity copying in 2 of 2 replicates"
+    assert "identity copying" in verdict["reconstruction"].excluded["plain"]
+    assert verdict["reconstruction"].leader == "sparse coding"
+    assert not verdict["features"].excluded
+    for lang, word in (("en", "identity copying: 2"), ("zh", "恒等复制：2")):
+        assert word in render(study, lang)
+
+
+def test_a_collapsed_model_is_compared_nowhere(tmp_path):
+    study = compare("iris", families={"vae": VAE(beta=1000.0)}, out=tmp_path / "study", **OPTIONS)
+    for verdict in study.verdict().values():
+        assert "vae" in verdict.excluded
+    assert "posterior collapse" in study.verdict()["reconstruction"].excluded["vae"]
+    complaints = list(examine(study, read("iris")))
+    assert {one.job.name for one in complaints} == {"vae"}
+    assert {"posterior collapse"} <= {one.finding.name for one in complaints}
