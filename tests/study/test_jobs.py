@@ -142,6 +142,6 @@ def test_the_longest_kind_goes_first_once_its_time_is_known():
     lasted = {}
     order = _longest_first(wanted, lasted)
     first = [next(order).name.name, next(order).name.name]
-    lasted |= {("family", "quick", "all"): 1.0, ("family", "slow", "all"): 9.0}
+    lasted |= {("family", "quick", "all", None): 1.0, ("family", "slow", "all", None): 9.0}
     assert first == ["quick", "slow"]
     assert [job.name.name for job in order] == ["slow", "slow", "quick", "quick"]

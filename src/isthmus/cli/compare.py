@@ -49,7 +49,8 @@ def compare(
     configs: Annotated[int, typer.Option("--configs", help="Tuning configurations of each family.")] = 6,
     steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps of a training.")] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="TIME", help="Time on the clock instead of steps: 90s, 5m, 1.5h.")
+        str | None,
+        typer.Option("--budget", metavar="TIME", help="Time on the clock, for what is open: 90s, 5m, 1.5h."),
     ] = None,
     latents: Annotated[
         int | None, typer.Option("--latents", help="Code width of every family.", show_default="from the data")
@@ -169,19 +170,29 @@ def attend(planned: Outline, workers: int | None, quiet: bool) -> Study:
     """Do what is missing, with a bar; an interruption says what is kept."""
     from isthmus.study.compare import run
 
-    places = [planned.folder / "runs" / job.id for job in planned.design.jobs()]
-    kept = sum(place.exists() for place in places)
+    kept, total = done(planned)
     show.note(f"{answer.sentence(planned)}\nFolder: {planned.folder}", quiet=quiet)
     if kept:
-        show.note(f"{kept} of {len(places)} runs are kept from before.", quiet=quiet)
+        show.note(f"{kept} of {total} runs are kept from before.", quiet=quiet)
     try:
-        with show.progress(planned.data.name, len(places), done=kept, unit="runs", quiet=quiet) as tell:
+        with show.progress(planned.data.name, total, done=kept, unit="runs", quiet=quiet) as tell:
             return run(
                 planned,
                 workers=workers,
-                progress=lambda job, record, done, total: tell(done, f"{job.name.name} {job.name.replicate + 1}"),
+                progress=lambda job, record, done, total: tell(
+                    done, f"{job.name.name} {job.name.replicate + 1}", total
+                ),
             )
     except KeyboardInterrupt as stop:
-        kept = sum(place.exists() for place in places)
-        stop.add_note(f"{kept} of {len(places)} runs are kept; the same command continues")
+        kept, total = done(planned)
+        stop.add_note(f"{kept} of {total} runs are kept; the same command continues")
         raise
+
+
+def done(planned: Outline) -> tuple[int, int]:
+    """Runs of a study that are finished, and how many there are, those that a race added included."""
+    from isthmus.study.store import Store
+
+    store = Store(planned.folder)
+    jobs = planned.design.jobs(store.rounds())
+    return sum((store.runs / job.id).exists() for job in jobs), len(jobs)

@@ -17,7 +17,7 @@ PIPE = 100
 class Step(Protocol):
     """Tells a progress bar how far the work is, and what it is at."""
 
-    def __call__(self, done: float, about: str = "") -> None: ...
+    def __call__(self, done: float, about: str = "", total: float | None = None) -> None: ...
 
 
 def note(text: str, *, quiet: bool = False) -> None:
@@ -136,7 +136,7 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
         What is counted.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda done, about="": None
+        yield lambda done, about="", total=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -148,4 +148,4 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), *wide, console=console, transient=True) as bar:
         task = bar.add_task(title, total=total, about="")
         bar.update(task, completed=done)
-        yield lambda done, about="": bar.update(task, completed=done, about=about)
+        yield lambda done, about="", total=None: bar.update(task, completed=done, about=about, total=total)

@@ -58,7 +58,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "facts": _facts(design, shown, t),
         "notices": _notices(study, records, t) + _ills(ills, t, shown),
         "answers": cards + _skipped(design, classes, t),
-        "together": together,
+        "together": together + study.race(t.lang),
         "overview": overview,
         "marks": sorted({row.mark for row in overview.rows} - {""}),
         "taken": [shown[one.take] for one in purposes if one.take],

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
+
+from joblib import cpu_count
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
@@ -15,8 +18,9 @@ from isthmus.errors import BadInput
 from isthmus.model import Recipe
 from isthmus.study.design import RIVAL_FAMILY, Design, design
 from isthmus.study.estimate import afford, seconds
-from isthmus.study.jobs import Progress, drive
+from isthmus.study.jobs import Progress, drive, kind
 from isthmus.study.perform import perform, rows
+from isthmus.study.racing import Round, further
 from isthmus.study.store import Store
 from isthmus.study.study import Study
 from isthmus.train.plan import Plan
@@ -73,6 +77,7 @@ def outline(
         "hidden": hidden,
         "backbone": backbone,
         "contamination": contamination,
+        "racing": limit is not None,
         "seed": seed,
     }
     planned = design(data, plan=plan if steps is None else replace(plan, steps=steps), **options)
@@ -80,7 +85,7 @@ def outline(
         if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
             rows(job, data)  # refuses data that cannot be split before anything is written
     if limit is not None:
-        bought = _bought_before(folder, limit) or afford(data, planned, limit, workers=jobs)
+        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, limit, workers=jobs))
         planned = design(data, plan=replace(plan, steps=bought), **options)
     return Outline(data, planned, folder, note)
 
@@ -190,14 +195,34 @@ def compare(
 
 
 def run(planned: Outline, *, workers: int | None = None, progress: Progress | None = None) -> Study:
-    """Do what is missing of a planned study."""
+    """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time."""
     _workers(workers)
     store = Store(planned.folder)
     store.create(planned.design.to_json(), planned.note)
-    repaired = drive(store, planned.design.jobs(), planned.data, perform, workers=workers, progress=progress)
-    study = Study(planned.folder)
-    study.repaired = repaired
-    return study
+    repaired: dict[str, str] = {}
+    while True:
+        jobs = planned.design.jobs(store.rounds())
+        repaired |= drive(store, jobs, planned.data, perform, workers=workers, progress=progress)
+        study = Study(planned.folder)
+        study.repaired = repaired
+        one = _next(study, planned.note["budget"], workers or cpu_count()) if planned.design.racing else None
+        if one is None:
+            return study
+        with store.locked():
+            store.add_round(one)
+
+
+def _next(study: Study, budget: float, workers: int) -> Round | None:
+    """The next round that the rest of the budget pays for, by what runs of each kind took so far."""
+    open_ = study.open()
+    if not open_:
+        return None
+    took: dict[tuple[str | None, ...], list[float]] = {}
+    for record in study.records:
+        took.setdefault(kind(record.job), []).append(record.seconds)
+    price = sum(mean(took[kind(job.name)]) for job in study.plan.jobs([Round((0,), open_)])[len(study.plan.jobs()) :])
+    left = budget * workers - sum(record.seconds for record in study.records)
+    return further(open_, study.rounds, study.replicates, max(left, 0.0) / price)
 
 
 def _workers(count: int | None) -> None:

@@ -24,6 +24,7 @@ from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
 from isthmus.seeds import seed as hashed
+from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
 from isthmus.train.plan import Plan
@@ -63,6 +64,8 @@ class Design:
         The network of every encoder; PCA has none.
     contamination : float
         Share of anomalies among the training rows of view ``normal``.
+    racing : bool
+        Whether time goes where the verdict is open, see :mod:`isthmus.study.racing`.
     """
 
     data: dict[str, Any]
@@ -77,6 +80,7 @@ class Design:
     seed: int
     backbone: str = USUAL
     contamination: float = 0.0
+    racing: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What ``study.json`` keeps."""
@@ -113,8 +117,16 @@ class Design:
         order = np.random.default_rng(hashed(self.seed, self.data["digest"], "left out")).permutation(len(classes))
         return str(classes[order[replicate % len(classes)]])
 
-    def jobs(self) -> list[Job]:
-        """All jobs: families before rivals, a replicate of every view before the next one."""
+    def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:
+        """All jobs: families before rivals, a replicate of every view before the next one; then those of each round."""
+        facets = {f: (*self.families, *FACETS[f].rivals_on(self.data["shape"])) for f in self.facets}
+        return [
+            job
+            for one in (Round(tuple(range(self.replicates)), facets), *rounds)
+            for job in self._jobs(one.replicates, one.doubts)
+        ]
+
+    def _jobs(self, replicates: Sequence[int], contenders: Mapping[str, Sequence[str]]) -> list[Job]:
         common = {
             "format": FORMAT,
             "data": self.data["digest"],
@@ -124,8 +136,9 @@ class Design:
         }
         families: list[Job] = []
         rivals: list[Job] = []
-        for replicate in range(self.replicates):
+        for replicate in replicates:
             for view, facets in self.views().items():
+                asked = {name for facet in facets for name in contenders.get(facet, ())}
                 seen = common | ({"contamination": self.contamination} if view == "normal" else {})
                 where: dict[str, Any] = {
                     "view": view,
@@ -133,10 +146,12 @@ class Design:
                     "left_out": self.left_out(view, replicate),
                 }
                 for family, configs in self.families.items():
-                    body = {**seen, "facets": facets, "plan": self.plan, "configs": configs}
+                    if family not in asked:
+                        continue
+                    body = {**seen, "facets": facets, "plan": self.plan, "configs": configs, "racing": self.racing}
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
-                    names = FACETS[facet].rivals_on(self.data["shape"])
+                    names = [n for n in FACETS[facet].rivals_on(self.data["shape"]) if n in contenders.get(facet, ())]
                     rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), seen) for name in names]
         return families + rivals
 
@@ -166,6 +181,7 @@ def design(
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
     contamination: float = 0.0,
+    racing: bool = False,
     seed: int = 0,
 ) -> Design:
     """Expand what was asked into a design.
@@ -192,6 +208,8 @@ def design(
         The network of every family but PCA; by default each recipe's own, which is mlp unless you changed it.
     contamination : float, default 0
         Share of anomalies that stay among the training rows of the facet anomaly, below one half.
+    racing : bool, default False
+        Whether configurations and contenders race, see :mod:`isthmus.study.racing`.
     seed : int, default 0
         What every other seed is hashed from.
 
@@ -235,6 +253,7 @@ def design(
         seed=int(seed),
         backbone=backbone or USUAL,
         contamination=float(contamination),
+        racing=racing,
     )
 
 

@@ -21,10 +21,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from isthmus.errors import BadEnvironment
-from isthmus.study.record import Job, Record
+from isthmus.study.record import Job, JobName, Record
 from isthmus.study.store import Store
 
-Kind = tuple[str, str, str]
+Kind = tuple[str, str, str, str | None]
 Perform = Callable[[Job, Any, Store], Record]
 
 
@@ -121,7 +121,7 @@ def _together(
         ended = pool(delayed(_alone)(job, data, store, perform, os.getpid()) for job in order)
     with closing(ended):
         for record in ended:
-            lasted[_kind(by_id[record.id])] = record.seconds
+            lasted[kind(record.job)] = record.seconds
             yield by_id[record.id], record
 
 
@@ -132,13 +132,14 @@ def _longest_first(jobs: Sequence[Job], lasted: Mapping[Kind, float]) -> Iterato
     """
     waiting = list(jobs)
     while waiting:
-        longest = max(waiting, key=lambda job: lasted.get(_kind(job), math.inf))
+        longest = max(waiting, key=lambda job: lasted.get(kind(job.name), math.inf))
         waiting.remove(longest)
         yield longest
 
 
-def _kind(job: Job) -> Kind:
-    return job.name.kind, job.name.name, job.name.view
+def kind(name: JobName) -> Kind:
+    """What runs take about as long as each other: the same contender in the same place, of any replicate."""
+    return name.kind, name.name, name.view, name.facet
 
 
 def _alone(job: Job, data: Any, store: Store, perform: Perform, driver: int | None) -> Record:

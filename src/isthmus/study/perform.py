@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from isthmus.facets.facet import Candidate, Curve, Found, Parts, Rows, numbers, 
 from isthmus.families import recipe
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
+from isthmus.study.racing import KEPT, PART, survivors
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
@@ -59,8 +60,8 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
         found: dict[str, Any] = {"facets": {str(job.name.facet): choice}}
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
-    fitted = train(job, data, material)
-    found, chosen = _compare(job, fitted, material.parts)
+    fitted, stopped = race(job, data, material) if job.body["racing"] else (train(job, data, material), frozenset())
+    found, chosen = _compare(job, fitted, material.parts, stopped)
     raw = _measured(fitted, chosen, material.parts)
     found["findings"] = _ills(fitted, chosen, material.parts) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
@@ -152,11 +153,39 @@ def train(job: Job, data: Dataset, material: Material, watch: Watch | None = Non
     )
 
 
-def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, Any], dict[str, int]]:
+def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set[int]]:
+    """Successive halving: all configurations train for part of the steps, the better ones then train to their end.
+
+    A survivor is trained from the start with all its steps, so it is the model that it would be without a race; one
+    that converged in the first lap is that model already. Returns the models, and the numbers of those that stopped.
+    """
+    plan = job.body["plan"]
+    lap = plan["steps"] // PART // plan["check"] * plan["check"]
+    configs = job.body["configs"]
+    if not lap or len(configs) <= KEPT or plan["schedule"] == "cosine":
+        return train(job, data, material), frozenset()
+    fitted = train(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
+    blind = _blind(material.parts)
+    kept = survivors([judge(job, one, blind) for one in fitted])
+    cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut"]
+    again = [i for i in kept if i in cut]
+    longer = replace(job, body={**job.body, "configs": [configs[i] for i in again]})
+    for i, one in zip(again, train(longer, data, material) if again else (), strict=True):
+        fitted[i] = one
+    return fitted, frozenset(cut) - frozenset(kept)
+
+
+def _blind(parts: Parts) -> Parts:
+    """The parts as a criterion may see them: without test rows."""
+    return parts._replace(test=Rows(parts.test.x[:0], None if parts.test.y is None else parts.test.y[:0]))
+
+
+def _compare(job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]) -> tuple[dict[str, Any], dict[str, int]]:
     """Choose for each facet without sight of the test rows; then score what was chosen on them."""
-    blind = parts._replace(test=Rows(parts.test.x[:0], None if parts.test.y is None else parts.test.y[:0]))
+    blind = _blind(parts)
     criteria = [judge(job, one, blind) for one in fitted]
-    best = {facet: choose(criteria, facet) for facet in job.body["facets"]}
+    ran = [dict[str, float | None]() if i in stopped else seen for i, seen in enumerate(criteria)]
+    best = {facet: choose(ran, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
     candidates = {i: candidate(fitted[i]) for i in set(chosen.values())}
     facets = {facet: _choice(FACETS[facet].measure(candidates[i], parts), i) for facet, i in chosen.items()}
@@ -164,7 +193,7 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
         Config(
             recipe=one.recipe.to_json(),
             learning_rate=asked["learning_rate"],
-            status=one.outcome.status,
+            status="stopped" if i in stopped else one.outcome.status,
             steps=one.outcome.steps,
             best_step=one.outcome.best_step,
             seconds=one.outcome.seconds,
@@ -172,7 +201,7 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts) -> tuple[dict[str, An
             criteria=seen,
             history=finite(one.outcome.history),
         )
-        for one, asked, seen in zip(fitted, job.body["configs"], criteria, strict=True)
+        for i, (one, asked, seen) in enumerate(zip(fitted, job.body["configs"], criteria, strict=True))
     ]
     found: dict[str, Any] = {"facets": facets, "configs": configs}
     if not chosen:

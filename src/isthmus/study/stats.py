@@ -33,6 +33,17 @@ TURNED = {"better": "worse", "worse": "better"}
 """Relations that change when a pair is told the other way round."""
 
 
+def sure(looks: int) -> float:
+    """Posterior probability from which a claim is made, if the evidence is looked at so often.
+
+    Examples
+    --------
+    >>> sure(1), sure(5)
+    (0.95, 0.99)
+    """
+    return 1 - (1 - SURE) / looks
+
+
 class Masses(NamedTuple):
     """Posterior probability that the mean difference lies left of, in, or right of ``[-rope, rope]``."""
 
@@ -267,6 +278,7 @@ def replicates_to_decide(
     test_fraction: float,
     *,
     tests: float = 1.0,
+    looks: int = 1,
     grain: float = 0.0,
     most: int = 100,
 ) -> int | None:
@@ -280,6 +292,8 @@ def replicates_to_decide(
         As in :func:`masses`.
     tests : float, default 1
         What Holm multiplied this p-value by.
+    looks : int, default 1
+        How often the evidence is looked at in all.
     grain : float, default 0
         As in :func:`corrected_variance`.
     most : int, default 100
@@ -301,7 +315,7 @@ def replicates_to_decide(
             return n
         better = float(special.stdtr(n - 1, (mean - rope) / scale))
         p = 2 * float(special.stdtr(n - 1, -abs(mean) / scale))
-        if better <= 1 - SURE or (better >= SURE and p * tests < ALPHA):
+        if better <= 1 - sure(looks) or (better >= sure(looks) and p * tests < ALPHA / looks):
             return n
     return None
 

@@ -25,13 +25,15 @@ from pydantic import ValidationError
 
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
+from isthmus.study.racing import Round
 from isthmus.study.record import Record, difference, digest, finite
 
 FORMAT = 1
 NAME = re.compile(r"[0-9a-f]{64}")
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{64}")
 DRAFT = ".study.json.tmp"
-OURS = {"study.json", "runs", "aside", "report.html", ".lock", ".busy", DRAFT}
+RACE = "race.json"
+OURS = {"study.json", RACE, "runs", "aside", "report.html", ".lock", ".busy", DRAFT}
 PATIENCE = 30.0  # seconds that workers of a killed study may take to notice that they are orphans
 
 
@@ -104,6 +106,28 @@ class Store:
             got = content.get("format") if isinstance(content, dict) else type(content).__name__
             raise BadInput(f"{path} has format {got!r}, this version reads format {FORMAT}; choose another --out")
         return content
+
+    def rounds(self) -> list[Round]:
+        """What a race added to the design, in the order in which it did."""
+        path = self.folder / RACE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return [
+                Round(tuple(map(int, one["replicates"])), {f: tuple(who) for f, who in one["doubts"].items()})
+                for one in content["rounds"]
+            ]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise BadInput(f"{path} is damaged; delete it, and the same command races anew") from None
+
+    def add_round(self, one: Round) -> None:
+        """Write down a round before it is run: a race that was interrupted goes on with it. Only under the lock."""
+        rounds = [r._asdict() for r in (*self.rounds(), one)]
+        with environment(self.folder):
+            put(self.folder / DRAFT, json.dumps({"format": FORMAT, "rounds": rounds}, ensure_ascii=False).encode())
+            os.replace(self.folder / DRAFT, self.folder / RACE)
+            sync(self.folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

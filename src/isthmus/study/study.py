@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -18,14 +19,16 @@ from isthmus.errors import BadInput, MissingExtra
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
-from isthmus.study.advice import recommend
+from isthmus.study.advice import deciding, recommend
 from isthmus.study.design import RIVAL_FAMILY, Design
 from isthmus.study.proscons import ProsCons, proscons
 from isthmus.study.purposes import PRICES, PurposeVerdict, answered
+from isthmus.study.racing import LOOKS, doubts, told
 from isthmus.study.record import Record
 from isthmus.study.remarks import lines, remarks
 from isthmus.study.store import Store
 from isthmus.study.verdict import FacetVerdict, judge
+from isthmus.study.words import Words
 from isthmus.train.fitted import Fitted
 
 FLAGS = {
@@ -57,6 +60,8 @@ class Study:
         Finished runs, in the order of the jobs.
     damaged : dict of str to str
         Runs that could not be read, and why. The same command does them again.
+    rounds : list of Round
+        Replicates that a race added for contenders in doubt.
     repaired : dict of str to str
         Runs that the last :func:`compare` found damaged, set aside and did again, and what was wrong with them.
     total : int
@@ -70,11 +75,17 @@ class Study:
         self.design: Mapping[str, Any] = {**content, "data": {**content["data"], "source": content.get("source", "")}}
         self.plan = Design.from_json(content)
         found, damaged = store.records()
-        jobs = [job.id for job in self.plan.jobs()]
+        self.rounds = store.rounds()
+        jobs = [job.id for job in self.plan.jobs(self.rounds)]
         self.records = [found[name] for name in jobs if name in found]
         self.damaged = {name: damaged[name] for name in jobs if name in damaged}
         self.total = len(jobs)
         self.repaired: dict[str, str] = {}
+
+    @property
+    def replicates(self) -> int:
+        """Planned ones, and those that a race added."""
+        return self.plan.replicates + sum(len(one.replicates) for one in self.rounds)
 
     @property
     def failed(self) -> list[Record]:
@@ -111,12 +122,19 @@ class Study:
         if facet not in self.plan.facets:
             raise BadInput(f"this study has no facet {facet!r}; it has {', '.join(self.plan.facets)}")
         name = metric or self.plan.primary(facet)
-        table = {who: np.full(self.plan.replicates, np.nan) for who in self.contenders(facet)}
+        asked = self._asked(facet)
+        table = {who: np.full(self.replicates, np.nan) for who in asked}
         for record in self.records:
             value = record.facets[facet].metrics.get(name) if facet in record.facets else None
-            if value is not None:
+            if value is not None and record.job.replicate in asked[record.job.name]:
                 table[record.job.name][record.job.replicate] = value
         return table
+
+    def _asked(self, facet: str) -> dict[str, set[int]]:
+        """The replicates in which a contender takes part in a facet: all planned ones, and the rounds it was in."""
+        planned = range(self.plan.replicates)
+        added = [(n, who) for one in self.rounds for n in one.replicates for who in one.doubts.get(facet, ())]
+        return {who: {*planned, *(n for n, name in added if name == who)} for who in self.contenders(facet)}
 
     def verdict(self) -> dict[str, FacetVerdict]:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
@@ -138,7 +156,8 @@ class Study:
             By default the one that decides.
         """
         found = METRICS[metric or self.plan.primary(facet)]
-        return judge(
+        asked = self._asked(facet)
+        verdict = judge(
             self.scores(facet, found.name),
             metric=found.name,
             higher=bool(found.higher),
@@ -147,8 +166,11 @@ class Study:
             rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
             test_fraction=self._test_fraction(self.plan.view(facet)),
             excluded=self._excluded(facet),
+            looks=LOOKS if self.plan.racing else 1,
             facet=facet,
         )
+        gaps = {who: n - self.replicates + len(asked[who]) for who, n in verdict.missing.items()}
+        return replace(verdict, missing={who: n for who, n in gaps.items() if n})
 
     def purposes(self) -> list[PurposeVerdict]:
         """What follows for each purpose that the facets of this study speak for, and what a choice costs."""
@@ -161,13 +183,21 @@ class Study:
         )
         return {name: found.get(name, ProsCons((), ())) for name in self.plan.families}
 
+    def open(self) -> dict[str, tuple[str, ...]]:
+        """Who is still in doubt, for each facet that decides and is open."""
+        return doubts(deciding(self.verdict().values()))
+
+    def race(self, lang: str = "en") -> list[str]:
+        """What a race added, and what that costs a claim; nothing if there was none."""
+        return told(self.rounds, Words(lang)) if self.plan.racing else []
+
     def _costs(self) -> list[FacetVerdict]:
         return [self.judged("cost", metric) for metric in PRICES] if "cost" in self.plan.facets else []
 
     def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
         """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
         found = remarks(record.model_dump(include={"job", "findings"}) for record in self.records)
-        return recommend(self.verdict(), self.purposes(), lang, titles) + lines(found, lang, titles)
+        return recommend(self.verdict(), self.purposes(), lang, titles) + lines(found, lang, titles) + self.race(lang)
 
     def copies(self) -> tuple[int, int] | None:
         """Held-out rows that also stand in training, and held-out rows, where there are most; None if there are none.
@@ -185,8 +215,11 @@ class Study:
     def _excluded(self, facet: str) -> dict[str, str]:
         """Who must not be compared, and why."""
         reasons: dict[str, list[str]] = {}
+        asked = self._asked(facet)
         for record in self.records:
             if record.job.view != self.plan.view(facet) or record.job.facet not in (None, facet):
+                continue
+            if record.job.replicate not in asked[record.job.name]:
                 continue
             metrics = record.facets[facet].metrics if facet in record.facets else {}
             ills = [text for flag, text in FLAGS.items() if metrics.get(flag)]
@@ -196,8 +229,7 @@ class Study:
                 ills = ["training diverged"]
             if ills:
                 reasons.setdefault(record.job.name, []).append(ills[0])
-        count = self.plan.replicates
-        return {who: f"{ills[0]} in {len(ills)} of {count} replicates" for who, ills in reasons.items()}
+        return {who: f"{ills[0]} in {len(ills)} of {len(asked[who])} replicates" for who, ills in reasons.items()}
 
     def to_frame(self, kind: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
         """Every test score, one row each.
@@ -291,7 +323,7 @@ class Study:
         )
 
     def _headline(self) -> str:
-        name, families, replicates = self.plan.data["name"], len(self.plan.families), self.plan.replicates
+        name, families, replicates = self.plan.data["name"], len(self.plan.families), self.replicates
         return (
             f"Study of {name}: {len(self.records)} of {self.total} runs; {families} families, {replicates} replicates"
         )

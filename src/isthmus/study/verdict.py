@@ -18,7 +18,6 @@ import numpy as np
 from isthmus.errors import BadInput
 from isthmus.study.stats import (
     ALPHA,
-    SURE,
     TURNED,
     Floats,
     Pair,
@@ -27,6 +26,7 @@ from isthmus.study.stats import (
     pairs,
     replicates_to_decide,
     steps,
+    sure,
 )
 
 Kind = Literal["better", "practically equal", "undecided", "no evidence"]
@@ -48,6 +48,9 @@ class FacetVerdict:
     relative: bool
     test_fraction: float
     replicates: int
+    looks: int
+    """How often the table may be looked at before it is complete: claims are made at a level this many times stricter,
+    so that all looks together are wrong no more often than one (Bonferroni)."""
     kind: Kind
     """better: the leader beats all others. practically equal: whom it does not beat is practically equal to it.
     undecided: at least one other may be as good or not. no evidence: fewer than two contenders have a score."""
@@ -112,6 +115,7 @@ def judge(
     test_fraction: float,
     excluded: Mapping[str, str] | None = None,
     relative: bool = False,
+    looks: int = 1,
     facet: str = "",
 ) -> FacetVerdict:
     """The verdict on one facet.
@@ -135,6 +139,8 @@ def judge(
         Contender -> reason; these are not compared.
     relative : bool, default False
         Compare ratios instead of differences.
+    looks : int, default 1
+        How often it is looked at in all, if replicates are added while a verdict is open.
     facet : str, default ""
         Its name, for sentences.
 
@@ -159,10 +165,10 @@ def judge(
     made = pairs(
         {n: scores[n] for n in table}, rope=rope, higher=higher, test_fraction=test_fraction, relative=relative
     )
-    made = tuple(replace(one, relation=_relation(one, table[one.a], table[one.b])) for one in made)
+    made = tuple(replace(one, relation=_relation(one, table[one.a], table[one.b], looks)) for one in made)
     leader = next(iter(table), None)
     standing = {one.b: one.relation for one in made if one.a == leader}
-    contest = _contest(made, [n for n in table if n not in rivals], [n for n in table if n in rivals])
+    contest = _contest(made, [n for n in table if n not in rivals], [n for n in table if n in rivals], looks)
     return FacetVerdict(
         facet=facet,
         metric=metric,
@@ -171,13 +177,14 @@ def judge(
         relative=relative,
         test_fraction=test_fraction,
         replicates=max((len(x) for x in table.values()), default=0),
+        looks=looks,
         kind=_kind(standing.values()),
         leader=leader,
         equal=tuple(n for n, r in standing.items() if r == "equal"),
         undecided=tuple(n for n, r in standing.items() if r == "undecided"),
         worse=tuple(n for n, r in standing.items() if r == "better"),
         **contest,
-        replicates_needed=_needed(contest, made, table, higher, rope, relative, test_fraction),
+        replicates_needed=_needed(contest, made, table, higher, rope, relative, test_fraction, looks),
         means={n: float(np.exp(np.nanmean(x)) if relative else np.nanmean(x)) for n, x in table.items()},
         missing={n: int(np.isnan(x).sum()) for n, x in table.items() if np.isnan(x).any()},
         excluded=gone,
@@ -207,18 +214,19 @@ def _ranked(table: Mapping[str, Floats], higher: bool) -> list[str]:
     return sorted(table, key=place)
 
 
-def _relation(pair: Pair, x: Floats, y: Floats) -> str:
+def _relation(pair: Pair, x: Floats, y: Floats, looks: int) -> str:
     """What may be claimed of the pair's ``a``. A contender cannot gain by replicates in which it alone has no score."""
     if pair.better is None or pair.equal is None or pair.worse is None or pair.p_holm is None:
         return "undecided"
     if pair.n < LEAST:
         return "undecided"
     a_failed, b_failed = pair.n < np.isfinite(y).sum(), pair.n < np.isfinite(x).sum()
-    if pair.better >= SURE and pair.p_holm < ALPHA and not a_failed:
+    enough, certain = sure(looks), pair.p_holm < ALPHA / looks
+    if pair.better >= enough and certain and not a_failed:
         return "better"
-    if pair.worse >= SURE and pair.p_holm < ALPHA and not b_failed:
+    if pair.worse >= enough and certain and not b_failed:
         return "worse"
-    return "equal" if pair.equal >= SURE and not a_failed and not b_failed else "undecided"
+    return "equal" if pair.equal >= enough and not a_failed and not b_failed else "undecided"
 
 
 def _kind(relations: Iterable[str]) -> Kind:
@@ -231,7 +239,7 @@ def _kind(relations: Iterable[str]) -> Kind:
     return "undecided" if "undecided" in seen else "practically equal"
 
 
-def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence[str]) -> dict[str, Any]:
+def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence[str], looks: int) -> dict[str, Any]:
     """The best autoencoder against the rivals, best first on both sides."""
     best, rival = next(iter(autoencoders), None), next(iter(rivals), None)
     outcome: Outcome = "no contest"
@@ -243,7 +251,7 @@ def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence
             outcome = "autoencoder"
         elif first.relation == "worse":
             outcome = "rival"
-        elif first.relation == "equal" or (no_better >= SURE and first.n >= LEAST and not first.dropped):
+        elif first.relation == "equal" or (no_better >= sure(looks) and first.n >= LEAST and not first.dropped):
             outcome = "rival enough"
         else:
             outcome = "undecided"
@@ -264,6 +272,7 @@ def _needed(
     rope: float,
     relative: bool,
     test_fraction: float,
+    looks: int,
 ) -> int | None:
     """For the best rival that the best autoencoder is not shown to beat."""
     if contest["outcome"] != "undecided":
@@ -273,4 +282,4 @@ def _needed(
     tests = pair.p_holm / pair.p if pair.p and pair.p_holm else 1.0
     width, grain = (float(np.log1p(rope)), 0.0) if relative else (rope, steps(table.values()))
     differences = (1 if higher else -1) * (table[a] - table[b])
-    return replicates_to_decide(differences, width, test_fraction, tests=tests, grain=grain)
+    return replicates_to_decide(differences, width, test_fraction, tests=tests, looks=looks, grain=grain)

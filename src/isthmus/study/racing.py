@@ -1,0 +1,118 @@
+"""Racing: time goes where the verdict is still open.
+
+A study with a time budget looks at its verdicts after the planned replicates and, while there is time, adds replicates
+for those contenders of a facet that are still in doubt. Every claim is made at a level that is stricter by the number
+of looks (Bonferroni), so all looks together are wrong no more often than one; who dropped out was shown to be worse.
+Within a run, configurations race too: all of them train for part of the steps, and those that no facet ranks near the
+top stop there (successive halving: Jamieson and Talwalkar 2016, Non-stochastic best arm identification, AISTATS).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from isthmus.study.verdict import FacetVerdict
+from isthmus.study.words import Words
+
+LOOKS = 5
+"""Verdicts of a race: one after the planned replicates, and at most four more."""
+GROWTH = 1.5
+"""What each look multiplies the number of replicates by."""
+PART = 4
+"""A first lap is this part of the steps."""
+KEPT = 3
+"""Of so many configurations each facet keeps one after the first lap."""
+
+
+class Round(NamedTuple):
+    """Replicates that a race added."""
+
+    replicates: tuple[int, ...]
+    """Their numbers."""
+    doubts: Mapping[str, tuple[str, ...]]
+    """Facet -> contenders that were still in doubt there, and take part."""
+
+
+def doubts(verdicts: Iterable[FacetVerdict]) -> dict[str, tuple[str, ...]]:
+    """Who must be measured more often, for each facet that is still open; best first.
+
+    A facet is open if somebody may be as good as its leader, or if it is not known whether an autoencoder is needed.
+    A contest that a hundred replicates would not decide is left as it is.
+
+    Examples
+    --------
+    >>> from isthmus.study.verdict import judge
+    >>> scores = {"plain": [0.90, 0.94, 0.92], "vae": [0.93, 0.91, 0.92], "pca": [0.1, 0.11, 0.1]}
+    >>> v = judge(scores, metric="auroc", higher=True, rope=0.0, rivals={"pca"}, test_fraction=0.3, facet="anomaly")
+    >>> doubts([v])
+    {'anomaly': ('plain', 'vae')}
+    """
+    found = {}
+    for v in verdicts:
+        open_ = {v.leader, *v.undecided} if v.undecided else set()
+        if v.outcome == "undecided" and v.replicates_needed is not None:
+            open_ |= {v.autoencoder, *(r for r in v.rivals if v.pair(v.autoencoder, r).relation != "better")}
+        if len(open_) > 1:
+            found[v.facet] = tuple(name for name in v.means if name in open_)
+    return found
+
+
+def further(
+    open_: Mapping[str, tuple[str, ...]], rounds: Sequence[Round], replicates: int, affordable: float = math.inf
+) -> Round | None:
+    """The next round of a race, or None if nothing is open, all looks are spent or there is no time.
+
+    Parameters
+    ----------
+    open_ : mapping of str to tuple of str
+        What :func:`doubts` says of the facets that decide.
+    rounds : sequence of Round
+        What was added before.
+    replicates : int
+        Done so far, in all.
+    affordable : float, optional
+        Most replicates that there is time for.
+
+    Examples
+    --------
+    >>> further({"features": ("plain", "pca")}, [], 5).replicates
+    (5, 6, 7)
+    """
+    if not open_ or len(rounds) + 1 >= LOOKS:
+        return None
+    more = int(min(math.ceil(replicates * GROWTH) - replicates, affordable))
+    return Round(tuple(range(replicates, replicates + more)), open_) if more > 0 else None
+
+
+def survivors(criteria: Sequence[Mapping[str, float | None]]) -> list[int]:
+    """Who goes on after the first lap: for each facet the best third of the configurations by its criterion.
+
+    Examples
+    --------
+    >>> survivors([{"a": 3.0, "b": None}, {"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 1.0}])
+    [1, 2]
+    """
+    kept: set[int] = set()
+    for facet in dict.fromkeys(name for seen in criteria for name in seen):
+        values = {i: value for i, seen in enumerate(criteria) if (value := seen.get(facet)) is not None}
+        ranked = sorted(values, key=lambda i: (values[i], i))
+        kept |= set(ranked[: math.ceil(len(criteria) / KEPT)])
+    return sorted(kept)
+
+
+def told(rounds: Sequence[Round], words: Words) -> list[str]:
+    """What a race did, one line for each round, and what that costs a claim."""
+    lines = [
+        words(
+            "race.round",
+            n=len(one.replicates),
+            doubts=words("page.stop").join(
+                words("race.doubt", facet=words.title(facet).lower(), names=words.phrase([words.title(n) for n in who]))
+                for facet, who in one.doubts.items()
+            ),
+        )
+        for one in rounds
+    ]
+    return [*(lines or [words("race.none")]), words("race.level", looks=LOOKS)]

@@ -1,0 +1,184 @@
+"""A race spends time where the verdict is open, and claims no more than it may."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.errors import BadInput
+from isthmus.study import compare as module
+from isthmus.study.compare import outline, run
+from isthmus.study.racing import LOOKS, Round, doubts, further, survivors, told
+from isthmus.study.store import Store
+from isthmus.study.verdict import judge
+from isthmus.study.words import Words
+from isthmus.train.plan import Plan
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "calibration"))
+import racing
+
+SMALL = {"families": "plain,vae", "facets": "reconstruction,features", "replicates": 3, "configs": 5, "jobs": 1}
+
+
+def verdict(scores, rope=0.01, rivals=(), looks=1):
+    options = {"metric": "auroc", "higher": True, "test_fraction": 0.3, "facet": "anomaly"}
+    return judge(scores, rope=rope, rivals=set(rivals), looks=looks, **options)
+
+
+def test_who_is_in_doubt():
+    clear = [0.90, 0.91, 0.90, 0.91, 0.90]
+    near = [0.90, 0.94, 0.88, 0.90, 0.92]
+    low = [0.10, 0.11, 0.10, 0.11, 0.10]
+    assert doubts([verdict({"a": clear, "b": low})]) == {}
+    assert doubts([verdict({"a": near, "b": clear, "c": low})]) == {"anomaly": ("a", "b")}
+    assert doubts([verdict({"a": near, "b": low, "pca": clear}, rivals={"pca"})]) == {"anomaly": ("a", "pca")}
+    assert doubts([verdict({"a": clear, "b": clear})]) == {}  # practically equal is an answer
+
+
+def test_rounds_grow_until_the_looks_or_the_time_are_spent():
+    open_ = {"anomaly": ("a", "b")}
+    rounds, done = [], 5
+    while (one := further(open_, rounds, done)) is not None:
+        rounds.append(one)
+        done += len(one.replicates)
+    assert [one.replicates for one in rounds][:2] == [(5, 6, 7), (8, 9, 10, 11)]
+    assert len(rounds) == LOOKS - 1
+    assert further({}, [], 5) is None
+    assert further(open_, [], 5, affordable=1.9).replicates == (5,)
+    assert further(open_, [], 5, affordable=0.9) is None
+
+
+def test_more_looks_ask_for_more():
+    rng = np.random.default_rng(0)
+    a, b = 0.9 + 0.01 * rng.normal(size=(2, 6))
+    table = {"a": a + 0.025, "b": b}
+    once, often = verdict(table, 0.0), verdict(table, 0.0, looks=LOOKS)
+    assert once.pairs[0].p_holm > 0.05 / LOOKS
+    assert (once.kind, often.kind) == ("better", "undecided")
+    assert often.looks == LOOKS
+    equal = {"a": a, "b": a + 0.003 * np.array([1, -1, 2, -2, 1.5, -1.5])}
+    assert (verdict(equal).kind, verdict(equal, looks=LOOKS).kind) == ("practically equal", "undecided")
+
+
+def test_each_facet_keeps_its_best_third_of_the_configurations():
+    criteria = [{"a": float(i), "b": float(-i) if i != 5 else None} for i in range(6)]
+    assert survivors(criteria) == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize(("contenders", "most"), [(2, 0.09), (5, 0.09)])
+def test_a_race_among_equals_claims_no_more_than_one_look_may(contenders, most):
+    seen = racing.rates([0.0] * contenders, 0.0, 150)
+    assert seen["wrong"] <= most  # 5 % and three standard errors are 10 %
+    assert seen["spent"] > 15 * contenders  # it did go on looking
+
+
+def test_a_race_finds_what_few_replicates_cannot_and_spends_less_than_many():
+    truth = [6.0] + [0.0] * 9
+    once, race = racing.rates(truth, 1.0, 40, fixed=5), racing.rates(truth, 1.0, 40)
+    assert once["winner"] < 0.6
+    assert race["winner"] > 0.95
+    assert race["wrong"] <= 0.025
+    assert race["spent"] < 90
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
+    """A study with a budget that pays for more replicates, until six are done; only features are open."""
+    folder = tmp_path_factory.mktemp("race") / "study"
+    patch = pytest.MonkeyPatch()
+    patch.setattr(module, "afford", lambda *a, **k: 400)
+    asked = []
+
+    def open_(self):
+        asked.append(self.replicates)
+        return {"features": ("plain", "raw")} if self.replicates < 6 else {}
+
+    patch.setattr(module.Study, "open", open_)
+    planned = outline("iris", budget="10m", out=folder, plan=Plan(steps=200, check=10), **SMALL)
+    study = run(planned, workers=1)
+    patch.undo()
+    return planned, study, asked
+
+
+def test_a_budget_never_buys_more_steps_than_the_plan_has(raced):
+    assert raced[0].design.plan["steps"] == 200
+    assert raced[0].design.racing
+
+
+def test_only_those_in_doubt_get_more_replicates_and_only_where_they_are(raced):
+    _, study, asked = raced
+    assert asked == [3, 5, 8]  # half as many more each time
+    assert study.complete
+    added = [record.job for record in study.records if record.job.replicate >= 3]
+    assert {(job.kind, job.name) for job in added} == {("family", "plain"), ("rival", "raw")}
+    features, rows = study.scores("features"), study.scores("reconstruction")
+    assert np.isfinite(features["plain"]).all()
+    assert np.isfinite(features["raw"]).all()
+    assert np.isfinite(features["vae"]).sum() == 3
+    assert np.isfinite(rows["plain"]).sum() == 3  # not asked there, though its runs measured it
+    assert study.verdict()["features"].missing == {}
+    assert study.verdict()["features"].looks == LOOKS
+    assert study.replicates == len(features["plain"])
+
+
+def test_a_race_says_what_it_did(raced):
+    _, study, _ = raced
+    lines = study.race()
+    assert "features: plain and raw data" in lines[0].replace("the raw data", "raw data")
+    assert lines[-1] in study.recommendation()
+    assert len(study.race("zh")) == len(lines)
+    assert study.report().read_text(encoding="utf-8").count(lines[-1]) == 1
+    assert told([], Words("en"))[0].startswith("The race added no replicates")
+
+
+def test_a_stopped_race_goes_on_with_the_round_it_was_in(raced, tmp_path):
+    planned, study, _ = raced
+    store = Store(tmp_path / "study")
+    store.create(planned.design.to_json(), planned.note)
+    store.add_round(study.rounds[0])
+    again = run(planned._replace(folder=store.folder, note={**planned.note, "budget": 1e-9}), workers=1)
+    assert again.rounds == study.rounds[:1]
+    mine, theirs = (s.scores("features")["plain"][:5] for s in (again, study))
+    np.testing.assert_array_equal(mine, theirs)
+    (store.folder / "race.json").write_text("{")
+    with pytest.raises(BadInput, match=r"race\.json is damaged"):
+        store.rounds()
+
+
+def test_rounds_survive_the_disk(tmp_path):
+    store = Store(tmp_path)
+    one, two = Round((3, 4), {"features": ("plain", "raw")}), Round((5,), {"features": ("plain", "raw")})
+    store.add_round(one)
+    store.add_round(two)
+    assert store.rounds() == [one, two]
+    assert json.loads((tmp_path / "race.json").read_text())["format"] == 1
+
+
+def test_a_budget_that_is_spent_adds_nothing(raced):
+    _, study, _ = raced
+    assert module._next(study, 1e-6, 1) is None
+
+
+def test_configurations_that_lag_after_the_first_lap_stop_there_and_are_never_chosen(raced):
+    _, study, _ = raced
+    lap = 200 // 4 // 10 * 10
+    stopped = [(record, i) for record in study.records for i, c in enumerate(record.configs) if c.status == "stopped"]
+    assert stopped
+    for record, i in stopped:
+        assert record.configs[i].steps <= lap
+        assert all(choice.config != i for choice in record.facets.values())
+
+
+def test_a_survivor_is_the_model_that_it_is_without_a_race(raced, tmp_path):
+    planned, study, _ = raced
+    calm = replace(planned.design, racing=False)
+    without = run(planned._replace(design=calm, folder=tmp_path / "calm"), workers=1)
+    full = {(r.job.name, r.job.replicate): r.configs for r in without.records if r.configs}
+    for record in study.records:
+        for raced_, alone in zip(record.configs, full.get((record.job.name, record.job.replicate), ()), strict=False):
+            if raced_.status != "stopped":
+                assert raced_.valid == alone.valid
+                assert raced_.steps == alone.steps
