@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.svm import SVC
 
 from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
@@ -69,6 +72,14 @@ def test_an_accuracy_below_chance_is_folded():
     """Twins across the sides: whoever is held out sits on a row of the other side, and is taken for it."""
     x = 100 * normal(40, 2)
     assert c2st(x, x) > 0.6
+
+
+def test_the_classifier_is_what_scikit_learn_makes_of_the_rows_themselves():
+    both, side = np.concatenate([REAL, MADE]), np.repeat([1, 0], 40)
+    machine = SVC(C=1.0, gamma=1 / np.median(pdist(REAL, "sqeuclidean")))
+    folds = StratifiedKFold(5, shuffle=True, random_state=3)
+    accuracy = (cross_val_predict(machine, both, side, cv=folds) == side).mean()
+    assert c2st(REAL, MADE, seed=3) == pytest.approx(0.5 + abs(accuracy - 0.5), abs=1e-12)
 
 
 def test_the_folds_follow_the_seed():
