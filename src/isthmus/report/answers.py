@@ -1,6 +1,6 @@
 """The verdicts as cards: what to take for each purpose, and the evidence for it, in the words of the study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from isthmus.report.contests import Contest
@@ -31,8 +31,13 @@ def answers(
     say = Words(t.lang, shown)
     verdicts = {contest.verdict.facet: contest.verdict for contest in contests}
     kinds = {contest.verdict.facet: contest.kind for contest in contests}
-    cards = [_card(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say), say) for one in purposes]
-    cards += [_card([v], kinds[v.facet], advice.for_facet(v, say), say) for v in advice.apart(verdicts, purposes)]
+    said = [(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say)) for one in purposes]
+    said += [((v,), kinds[v.facet], advice.for_facet(v, say)) for v in advice.apart(verdicts, purposes)]
+    cards: list[Answer] = []
+    told: set[str] = set()
+    for speaks, kind, line in said:
+        cards.append(_card(speaks, told, kind, line, say))
+        told |= {v.facet for v in speaks}
     return cards, advice.together(verdicts.values(), say)
 
 
@@ -43,11 +48,12 @@ def skipped(facet: str, reason: str, classes: int, t: Words) -> Answer:
     return Answer(name, question, "none", t("answer.badge_skipped"), text, [])
 
 
-def _card(verdicts: Sequence[FacetVerdict], kind: str, line: str, say: Words) -> Answer:
+def _card(verdicts: Sequence[FacetVerdict], told: Set[str], kind: str, line: str, say: Words) -> Answer:
+    """A facet that speaks on two cards gives its evidence on the first."""
     names = [say.title(v.facet) for v in verdicts]
     questions = [say.name("questions", v.facet, "") for v in verdicts]
-    evidence = [sentence(v, say.lang, say.titles) for v in verdicts]
-    if len(verdicts) == 1:
+    evidence = [sentence(v, say.lang, say.titles) for v in verdicts if v.facet not in told]
+    if len(verdicts) == len(evidence) == 1:
         bare = evidence[0].removeprefix(names[0] + say("page.colon"))
         evidence = [bare[:1].upper() + bare[1:]]
     title = say.phrase([names[0], *(name.lower() for name in names[1:])])

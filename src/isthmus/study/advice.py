@@ -38,8 +38,8 @@ def recommend(
 
 
 def apart(verdicts: Mapping[str, FacetVerdict], purposes: Iterable[PurposeVerdict]) -> list[FacetVerdict]:
-    """Verdicts that speak for none of the purposes."""
-    spoken = {v.facet for one in purposes for v in one.verdicts}
+    """Verdicts that need a line of their own: no purpose is theirs alone, and none that they describe is told."""
+    spoken = {v.facet for one in purposes for v in one.verdicts if len(one.verdicts) == 1 or v.facet in DESCRIPTIVE}
     return [v for facet, v in verdicts.items() if facet not in spoken]
 
 

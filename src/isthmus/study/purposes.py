@@ -35,7 +35,8 @@ PURPOSES: dict[str, Purpose] = {
     "classify": Purpose(("features",)),
     "find_anomalies": Purpose(("anomaly",)),
     "generate": Purpose(("generation",)),
-    "interpret": Purpose(("sparsity", "stability")),
+    # Codes that are sparse and the same under another seed, of a model that has not lost the data.
+    "interpret": Purpose(("sparsity", "stability", "reconstruction")),
 }
 
 
