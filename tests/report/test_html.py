@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+import json
 import os
 import re
 from pathlib import Path
@@ -273,6 +274,17 @@ def test_of_many_contestants_the_first_are_open_and_the_others_unfold(tmp_path: 
     assert re.findall(r'class="who">(\w+)', opened)[:4] == ["Original", "PCA", "mine0", "mine1"]
     assert len(re.findall(r'class="who"', opened)) == 13
     assert "mine19" in folded
+    table = text[text.index('id="table"') : text.index('id="evidence"')]
+    opened, folded = table.split("<summary>8 others</summary>")
+    assert opened.count("mine") == 12
+    assert "isolation forest" in opened
+    assert folded[: folded.index("</details>")].count("mine") == 8
+    evidence = text[text.index('id="evidence"') : text.index('id="curves"')]
+    assert "Drawn are the nearest; 9 more stand in the table below." in evidence  # 22 contestants, one is the leader
+    forest = json.loads(text.split('id="figures">')[1].split("</script>")[0])[
+        int(re.findall('figure="(.*?)"', evidence)[0])
+    ]
+    assert sum(len(trace["y"]) for trace in forest["data"]) == 12
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

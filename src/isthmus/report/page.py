@@ -60,6 +60,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "answers": cards + _skipped(design, classes, t),
         "together": together + study.race(t.lang),
         "overview": overview,
+        "folded": tables.folded(overview, MOST),
         "marks": sorted({row.mark for row in overview.rows} - {""}),
         "taken": [shown[one.take] for one in purposes if one.take],
         "signs": list(tables.SIGNS.items()),
@@ -207,13 +208,15 @@ def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mappi
         facet = t.name("facets", duel.verdict.facet)
         axis = t("evidence.axis_higher" if duel.higher else "evidence.axis_lower", leader=leader, metric=metric)
         half, relative = duel.verdict.rope, duel.verdict.relative
-        figure = figures.forest(rows, half, figures.label(axis, 90), relative=relative)
+        figure = figures.forest(rows[:MOST], half, figures.label(axis, 90), relative=relative)
+        rope = t("evidence.rope", rope=tables.rope(duel))
+        more = t("evidence.more", n=len(rows) - MOST) if len(rows) > MOST else ""
         found.append(
             {
                 "title": f"{facet}{t('page.colon')}{metric}",
-                "rope": t("evidence.rope", rope=tables.rope(duel)),
+                "text": t("page.gap").join([rope, more]).rstrip(),
                 "figure": gallery.add(figure),
-                "alt": t("evidence.alt", facet=facet, n=len(rows), leader=leader),
+                "alt": t("evidence.alt", facet=facet, n=min(len(rows), MOST), leader=leader),
                 "table": tables.evidence(duel, t, shown),
             }
         )

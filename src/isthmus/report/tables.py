@@ -126,6 +126,13 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
     return Grid(t("table.caption"), heads, rows)
 
 
+def folded(grid: Grid, most: int) -> tuple[Grid, Grid]:
+    """A table with its first ``most`` autoencoders and every rival, and one with the other autoencoders."""
+    first = next((i for i, row in enumerate(grid.rows) if row.first_rival), len(grid.rows))
+    cut = min(most, first)
+    return grid._replace(rows=grid.rows[:cut] + grid.rows[first:]), grid._replace(rows=grid.rows[cut:first])
+
+
 def order(contests: Sequence[Contest]) -> dict[str, bool]:
     """All contestants: autoencoders by how well they stand on average, PCA, other rivals; the value says: a rival."""
     ranks: dict[str, list[float]] = {}

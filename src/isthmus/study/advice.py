@@ -66,11 +66,11 @@ def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
         return []
     tops = [{v.leader, *v.equal} for v in asked]  # those not told apart are not shown to be at the top
     common = next((name for name in asked[0].means if all(name in top for top in tops)), None)
-    facets = say.phrase([say.title(v.facet).lower() for v in asked])
     if common is not None:
+        facets = say.phrase([say.title(v.facet).lower() for v in asked])
         return [say.close("advice.agree", names=say.title(common), facets=facets)]
     left = pareto(asked)
-    lines = [say.close("advice.apart", facets=facets, leads=_leads(asked, say))]
+    lines = [say.close("advice.apart", leads=_leads(asked, say))]
     if left.behind:
         total = len(left.members) + len(left.behind)
         lines.append(say.close("advice.pareto", names=say.some(left.members), n=len(left.members), total=total))
@@ -95,7 +95,7 @@ def claim(one: Claim, say: Words) -> str:
     kind, other = "good" if one.good else "bad", say.title(one.other)
     if one.times is not None and one.facet == "cost":
         key = f"proscons.{kind}_{one.metric}"
-        return say(key, times=number(one.times), other=other)
+        return say(key, times=multiple(one.times), other=other)
     shown = {"facet": say.title(one.facet).lower(), "metric": say.title(one.metric)}
     return say(
         "proscons.best" if one.best else "proscons." + kind,
@@ -104,6 +104,17 @@ def claim(one: Claim, say: Words) -> str:
         y=number(one.theirs),
         other=other,
     )
+
+
+def multiple(times: float) -> str:
+    """How many times as much, in two digits: clocks and differences do not say more.
+
+    Examples
+    --------
+    >>> multiple(3.14159), multiple(0.4963), multiple(1234.0)
+    ('3.1', '0.5', '1,200')
+    """
+    return number(float(f"{times:.2g}"))
 
 
 def _taken(one: PurposeVerdict, say: Words) -> str:
@@ -141,7 +152,7 @@ def _effect(one: PurposeVerdict, say: Words) -> str:
 def _price(one: PurposeVerdict, say: Words) -> str:
     if not one.prices:
         return ""
-    prices = [say("advice.price_" + price.metric, times=number(price.times)) for price in one.prices]
+    prices = [say("advice.price_" + price.metric, times=multiple(price.times)) for price in one.prices]
     return say("advice.price", other=say.title(one.prices[0].other), prices=say.phrase(prices))
 
 
