@@ -50,7 +50,10 @@ def test_what_does_not_change_is_perfectly_stable():
             "matched_units": 1.0,
             "matched_atoms": 1.0,
             "rank_agreement": 1.0,
-            "score_spread": 0.0,
+            "spread_reconstruction": 0.0,
+            "spread_sparsity": 0.0,
+            "spread_robustness": 0.0,
+            "spread_features": 0.0,
         },
         abs=1e-6,
     )
@@ -63,7 +66,9 @@ def test_rotated_codes_rebuild_and_rank_alike_and_share_no_unit():
     found = beside(*rotations)
     for name in ("cka", "subspace_overlap", "rank_agreement"):
         assert found[name] == pytest.approx(1.0, abs=1e-4)
-    assert found["score_spread"] == pytest.approx(0, abs=1e-6)
+    for name in ("reconstruction", "robustness", "features"):
+        assert found["spread_" + name] == pytest.approx(0, abs=1e-6)
+    assert found["spread_sparsity"] > 0.01
     assert found["matched_units"] < 0.8
     assert found["matched_atoms"] < 0.9
 
@@ -80,8 +85,27 @@ def test_the_mean_is_over_all_pairs():
     found = beside(LINEAR, half)
     assert found["subspace_overlap"] == pytest.approx((1 + 0.5 + 0.5) / 3, abs=1e-6)
     assert found["angles"].y == pytest.approx([1.0] * 4 + [1 / 3] * 4, abs=1e-6)
-    quality = [FACETS["reconstruction"].measure(one, PARTS)["explained_variance"] for one in (LINEAR, LINEAR, half)]
-    assert found["score_spread"] == pytest.approx(np.std(quality, ddof=1), rel=1e-4)
+
+
+def test_the_spread_is_that_of_the_facets_own_scores():
+    half = dataclasses.replace(LINEAR, axes=LINEAR.axes * (np.arange(8) < 4)[:, None])
+    found = beside(LINEAR, half)
+    scores = {
+        "reconstruction": "explained_variance",
+        "sparsity": "hoyer",
+        "robustness": "explained_disturbed",
+        "features": "knn_accuracy",
+    }
+    for name, metric in scores.items():
+        each = [FACETS[name].measure(one, PARTS)[metric] for one in (LINEAR, LINEAR, half)]
+        assert found["spread_" + name] == pytest.approx(np.std(each, ddof=1), rel=1e-3)
+
+
+def test_without_labels_nothing_is_said_of_features():
+    bare = PARTS._replace(**{name: getattr(PARTS, name)._replace(y=None) for name in ("train", "valid", "test")})
+    found = FACET.measure(LINEAR, bare)
+    assert "spread_features" not in found
+    assert found["spread_reconstruction"] == 0
 
 
 def test_a_constant_code_is_not_stable():
@@ -116,7 +140,7 @@ def test_trainings_differ_by_the_seed_and_a_closed_form_does_not():
     assert found["pca"]["cka"] == found["pca"]["matched_units"] == pytest.approx(1.0, abs=1e-6)
     assert 0.3 < found["plain"]["cka"] < 0.999
     assert found["plain"]["matched_units"] < 0.9
-    assert found["plain"]["score_spread"] > 0
+    assert all(found["plain"]["spread_" + name] > 0 for name in ("reconstruction", "sparsity", "robustness"))
 
 
 def test_it_crowns_nobody():

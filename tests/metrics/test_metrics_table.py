@@ -5,7 +5,8 @@ knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension
 auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
 auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
 explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
-cka subspace_overlap matched_units matched_atoms rank_agreement score_spread
+cka subspace_overlap matched_units matched_atoms rank_agreement
+spread_reconstruction spread_sparsity spread_features spread_robustness
 c2st c2st_mixture c2st_prior c2st_noisy from_prior mmd2 precision recall density coverage frechet copied nearness copier
 ceiling elbo iwae_bound parameters flops_per_row train_seconds
 encode_bytes step_flops train_flops train_bytes

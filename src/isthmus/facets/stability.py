@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Subject, drawn, known, reconstruct, validation_error
+from isthmus.facets.facet import (
+    Coder,
+    Curve,
+    Facet,
+    Found,
+    Parts,
+    Rows,
+    Subject,
+    drawn,
+    known,
+    reconstruct,
+    validation_error,
+)
+from isthmus.facets.robustness import explained, sample
 from isthmus.metrics.fidelity import explained_variance
+from isthmus.metrics.probes import knn_accuracy
 from isthmus.metrics.similarity import (
     cka,
     matched_atoms,
@@ -20,6 +34,7 @@ from isthmus.metrics.similarity import (
     rank_agreement,
     subspace_overlap,
 )
+from isthmus.metrics.sparsity import hoyer
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -31,28 +46,47 @@ MOST = 2000
 
 
 def measure(subject: Subject, parts: Parts) -> Found:
-    """Likeness of codes, units, atoms and rankings, mean over all pairs of trainings; the spread of their quality.
+    """Likeness of codes, units, atoms and rankings, mean over all pairs of trainings; the spread of their scores.
 
     The trainings differ in initial weights, order of rows and noise, and share rows, recipe and plan. Where one of them
     kept no step, there is nothing to compare, and all is NaN.
     """
     seeds = [hashed(parts.seed, "stability", number) for number in range(AGAIN)]
     runs = [subject, *subject.again(parts, *seeds)]
-    x = drawn(parts.test, MOST, hashed(parts.seed, "stability", "rows")).x
-    mean = parts.train.x.mean(axis=0, dtype=np.float64)
-    codes = [run.encode_scaled(x) for run in runs]
-    quality = [known({"share": explained_variance(x, reconstruct(run, x), mean)})["share"] for run in runs]
+    rows = drawn(parts.test, MOST, hashed(parts.seed, "stability", "rows"))
+    codes = [run.encode_scaled(rows.x) for run in runs]
     found = {
         "cka": _over_pairs(cka, codes),
         "subspace_overlap": _over_pairs(subspace_overlap, codes),
         "matched_units": _over_pairs(matched_units, codes),
         "matched_atoms": _over_pairs(matched_atoms, [atoms(run, z) for run, z in zip(runs, codes, strict=True)]),
-        "rank_agreement": _over_pairs(rank_agreement, [run.score_scaled(x) for run in runs]),
-        "score_spread": float(np.std(quality, ddof=1)),
+        "rank_agreement": _over_pairs(rank_agreement, [run.score_scaled(rows.x) for run in runs]),
+        **spreads([scores(run, rows, parts) for run in runs]),
     }
     if not all(run.trained for run in runs):
         return dict.fromkeys(found, math.nan)
     return {**known(found), "angles": angles(codes)}
+
+
+def scores(coder: Coder, rows: Rows, parts: Parts) -> dict[str, float]:
+    """One number of each facet that is quick to ask of this model, on test rows; of features only with labels."""
+    codes, mean = coder.encode_scaled(rows.x), parts.train.x.mean(axis=0, dtype=np.float64)
+    found = {
+        "reconstruction": explained_variance(rows.x, coder.decode_scaled(codes), mean),
+        "sparsity": hoyer(codes),
+        "robustness": explained(lambda x: reconstruct(coder, x), sample(parts.test, parts), parts)[
+            "explained_disturbed"
+        ],
+    }
+    train = drawn(parts.train, MOST, hashed(parts.seed, "stability", "neighbours"))
+    if train.y is not None and rows.y is not None:
+        found["features"] = knn_accuracy(coder.encode_scaled(train.x), train.y, codes, rows.y)
+    return known(found)
+
+
+def spreads(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Standard deviation of each score over the trainings."""
+    return {f"spread_{name}": float(np.std([one[name] for one in found], ddof=1)) for name in found[0]}
 
 
 def atoms(coder: Coder, codes: Array) -> Array:

@@ -159,6 +159,12 @@ def _share(value: float) -> float:
     return min(1.0, value)
 
 
+def _spread(facet: str, what: str, rope: float) -> Metric:
+    """Of a facet's score over the seeds; its rope is that of the score."""
+    title, page = f"spread of {what} over seeds", "docs/facets/stability.md"
+    return Metric(f"spread_{facet}", None, False, "share", title, rope, page, bounds=(0.0, math.inf))
+
+
 TABLE = [
     Metric("cka", cka, True, "0 to 1", "likeness of codes (linear CKA)", 0.02, "Kornblith et al. 2019", bounds=SHARE),
     Metric(
@@ -183,15 +189,9 @@ TABLE = [
         "Spearman 1904",
         bounds=(-1.0, 1.0),
     ),
-    Metric(
-        "score_spread",
-        None,
-        False,
-        "share",
-        "spread of explained variance over seeds",
-        0.01,
-        "docs/facets/stability.md",
-        bounds=(0.0, math.inf),
-    ),
+    _spread("reconstruction", "explained variance", 0.01),
+    _spread("sparsity", "Hoyer sparsity", 0.02),
+    _spread("features", "kNN accuracy", 0.01),
+    _spread("robustness", "explained variance of disturbed rows", 0.01),
 ]
 """What the numbers of this file mean."""
