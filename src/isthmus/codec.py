@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from isthmus.data.files import fits
 from isthmus.errors import BadInput
 from isthmus.parts.codebooks import Discrete
 from isthmus.parts.entropy import FARTHEST, MOST_SYMBOLS, pack, unpack
@@ -183,22 +184,39 @@ def decode(way: Way, content: bytes, *, units: Units | None = None) -> Wide:
     rest = content[HEAD.size :]
     if zlib.crc32(HEAD.pack(rows, elements, positions, kept, step, bound, 0) + rest) != told:
         raise BadInput("damaged: its coded rows do not match their checksum")
-    parts = []
-    while rest:
-        end = LENGTH.size + LENGTH.unpack_from(rest)[0]
-        parts.append(rest[LENGTH.size : end])
-        rest = rest[end:]
+    fits("its coded rows", 8 * rows * max(elements, positions))
     units = Units.scaled(elements) if units is None else units
-    guess = _guess(way, unpack(parts[0], rows, positions), parts[1] or None, step, units)
-    if guess.shape != (rows, elements):
-        raise BadInput(f"these are rows of {elements} elements; the model makes {guess.shape[1]}: give its own model")
-    if bound == math.inf:
-        return units.settle(guess)
-    made = units.settle(guess + unpack(parts[2], rows, elements) * units.steps(bound))
-    if kept:
-        wrong = np.frombuffer(zlib.decompress(parts[3]), "<i8").cumsum()
-        made.ravel()[wrong] = np.frombuffer(zlib.decompress(parts[4]), "<f8")
-    return made
+    try:
+        parts = _split(rest)
+        guess = _guess(way, unpack(parts[0], rows, positions), parts[1] or None, step, units)
+        if bound == math.inf:
+            return units.settle(guess)
+        made = units.settle(guess + unpack(parts[2], rows, elements) * units.steps(bound))
+        if kept:
+            wrong = np.frombuffer(_inflated(parts[3], 8 * kept), "<i8").cumsum()
+            made.ravel()[wrong] = np.frombuffer(_inflated(parts[4], 8 * kept), "<f8")
+        return made
+    except (ValueError, IndexError, RuntimeError, struct.error, zlib.error) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput("damaged, or of another model: its coded rows do not fit together") from None
+
+
+def _split(rest: bytes) -> list[bytes]:
+    parts, start = [], 0
+    while start < len(rest):
+        size = LENGTH.unpack_from(rest, start)[0]
+        parts.append(rest[start + LENGTH.size : start + LENGTH.size + size])
+        start += LENGTH.size + size
+    return parts
+
+
+def _inflated(packed: bytes, size: int) -> bytes:
+    """What zlib packed, if it has the size that it should have."""
+    found = zlib.decompressobj().decompress(packed, size + 1)
+    if len(found) != size:
+        raise ValueError("another size")
+    return found
 
 
 def _symbols(way: Way, x: Array, step: float) -> tuple[NDArray[np.int64], bytes | None]:

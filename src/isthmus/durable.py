@@ -1,6 +1,7 @@
 """What must survive a power cut: content is on the disk before a name points to it."""
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -19,3 +20,17 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def whole(path: Path, content: bytes) -> None:
+    """Put a file in place, whole or not at all, instead of one that may be there."""
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        put(Path(draft), content)
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+    sync(path.parent)

@@ -11,6 +11,7 @@ from isthmus.cli import ends
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
 from isthmus.cli.doctor import doctor
+from isthmus.cli.pack import compress, decompress
 from isthmus.cli.report import report
 from isthmus.cli.train import train
 
@@ -47,6 +48,8 @@ app.command("train")(train)
 app.command("list")(catalogue)
 app.command("report")(report)
 app.command("doctor")(doctor)
+app.command("compress")(compress)
+app.command("decompress")(decompress)
 
 
 def run(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -81,10 +81,43 @@ def _objects(where: str, x: NDArray[Any]) -> NDArray[np.float64]:
 
 def npy_file(path: Path) -> Raw:
     """A ``.npy`` file."""
+    return memory(npy_array(path), place(path))
+
+
+def npy_array(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy`` file, of the type that it has there."""
     where, packed = place(path), path.stat().st_size
     with parsing(where, "a .npy file"), path.open("rb") as stream:
-        x = _load(where, stream, packed, packed, text=False)
-    return memory(x, where)
+        return _load(where, stream, packed, packed, text=False)
+
+
+class Member(NamedTuple):
+    """A file in a ``.npz`` archive."""
+
+    name: str
+    packed: bool
+    """Whether it is compressed there."""
+    content: bytes
+
+
+def npz_rows(path: Path) -> tuple[NDArray[Any], int, list[Member]]:
+    """The rows of a ``.npz`` file, which member they are, and all members; the content of the rows' one is left out."""
+    where = place(path)
+    with parsing(where, "a .npz file"), zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
+        members = {info.filename.removesuffix(".npy"): info for info in infos}
+        rows = _choose(where, members, ROWS, "rows", None)
+        if rows is None:
+            raise BadInput(f"{where}: no member named X, x, data or images; it holds {some(members) or 'nothing'}")
+        for info in infos:
+            fits(where, info.file_size)
+            honest(where, info.compress_size, info.file_size, "save it with numpy.savez")
+        at = infos.index(members[rows])
+        found = [
+            Member(info.filename, info.compress_type != zipfile.ZIP_STORED, b"" if i == at else archive.read(info))
+            for i, info in enumerate(infos)
+        ]
+        return _member(where, archive, members[rows], text=False), at, found
 
 
 def npz_file(path: Path, label: str | None) -> Raw:

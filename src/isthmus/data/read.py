@@ -115,18 +115,31 @@ def _unlabelled(raw: Raw, label: str | None) -> Raw:
     return raw
 
 
-def _file(path: Path, label: str | None) -> tuple[str, Raw]:
+def form(path: Path) -> str:
+    """Which of ``FORMATS`` a file has, by its name.
+
+    Raises
+    ------
+    BadInput
+        If there is no such file, it cannot be read, or its name says nothing.
+    """
     if not os.path.lexists(path):
         raise _missing(path)
     check(path)
     lower = path.name.lower()
-    suffix = next((s for s in FORMATS if lower.endswith(s)), ".idx" if IDX_NAME.search(lower) else "")
+    bare = (".idx.gz" if lower.endswith(".gz") else ".idx") if IDX_NAME.search(lower) else ""
+    suffix = next((s for s in FORMATS if lower.endswith(s)), bare)
     if not suffix:
         raise BadInput(
             f"{place(path)}: the format is not known by this name; expected a name that ends in "
             f"{', '.join(FORMATS)} or -ubyte(.gz); rename or convert the file"
         )
-    stem = path.name[: -len(suffix)] if lower.endswith(suffix) else IDX_NAME.sub("", path.name)
+    return suffix
+
+
+def _file(path: Path, label: str | None) -> tuple[str, Raw]:
+    suffix = form(path)
+    stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)
 
 

@@ -98,18 +98,33 @@ def _frame_row(i: int) -> str:
 
 
 def parquet(path: Path, label: str | None) -> Raw:
-    """A Parquet file; its declared size is checked before memory is taken."""
+    """A Parquet file."""
+    content = parquet_table(path, label, coded=True)
+    return table(place(path), content.column_names, content.columns, lambda i: f"row {i + 1}", label)
+
+
+def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) -> pa.Table:
+    """All columns of a Parquet file; its declared size is checked before memory is taken.
+
+    Parameters
+    ----------
+    path : Path
+    label : str, optional
+        A column that must be there.
+    coded : bool, default False
+        Whether texts come as codes into a dictionary, which spares memory, or as they are.
+    """
     where = place(path)
     with parsing(where, "a Parquet file"), pq.ParquetFile(path) as file:
         rows, names = file.metadata.num_rows, list(file.schema_arrow.names)
         fits(where, 8 * rows * len(names))
         honest(where, path.stat().st_size, 8 * rows * len(names), "save it as .npy")
         named(where, names, label)
-        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        texts = [field.name for field in file.schema_arrow if coded and _is_text(field.type)]
     with parsing(where, "a Parquet file"), pq.ParquetFile(path, read_dictionary=texts) as file:
         content = file.read()
         content.validate(full=True)
-    return table(where, names, content.columns, lambda i: f"row {i + 1}", label)
+    return content
 
 
 def _is_text(kind: pa.DataType) -> bool:

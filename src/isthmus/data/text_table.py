@@ -30,6 +30,19 @@ MISSING = ["", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "n
 
 def text_table(path: Path, label: str | None) -> Raw:
     """A table in UTF-8 whose first line names the columns; the separator is what parts most of these names."""
+    where, data, names, separator, head = _opened(path, label)
+    cells = _parse(where, data, head, names, separator, [] if label is None else [label])
+    return table(where, names, cells, _Lines(data, separator), label)
+
+
+def spelled_table(path: Path) -> tuple[pa.Table, str]:
+    """The same table with every cell as it is spelled, and its separator."""
+    where, data, names, separator, head = _opened(path, None)
+    return pa.table(_parse(where, data, head, names, separator, names), names=names), separator
+
+
+def _opened(path: Path, label: str | None) -> tuple[str, bytes, list[str], str, int]:
+    """Words for the place, the text, names of the columns, the separator, and where the body begins."""
     where = place(path)
     data = content(path, LARGEST_TEXT)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -40,8 +53,7 @@ def text_table(path: Path, label: str | None) -> Raw:
         raise BadInput(f"{where}: {len(names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
     if not re.compile(rb"\S").search(data, head):
         raise BadInput(f"{where}: no rows below the line of column names; give a file with rows")
-    cells = _parse(where, data, head, names, separator, label)
-    return table(where, names, cells, _Lines(data, separator), label)
+    return where, data, names, separator, head
 
 
 def _header(where: str, path: Path, data: bytes) -> tuple[list[str], str, int]:
@@ -84,11 +96,11 @@ def _is_data(names: list[str]) -> bool:
 
 
 def _parse(
-    where: str, data: bytes, head: int, names: list[str], separator: str, label: str | None
+    where: str, data: bytes, head: int, names: list[str], separator: str, texts: list[str]
 ) -> list[pa.ChunkedArray]:
     # Columns go by position here: their true names may be anything.
     columns = [str(i) for i in range(len(names))]
-    types = {} if label is None else {str(names.index(label)): pa.string()}
+    types = {str(names.index(name)): pa.string() for name in texts}
     try:
         found = pacsv.read_csv(
             pa.BufferReader(pa.py_buffer(data)[head:]),

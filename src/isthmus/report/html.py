@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -19,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isthmus import __version__
-from isthmus.durable import put, sync
+from isthmus.durable import whole
 from isthmus.report.page import page
 from isthmus.study.store import environment
 from isthmus.study.words import Words
@@ -60,16 +59,7 @@ def put_page(text: str, path: str | os.PathLike[str]) -> Path:
     """Write a page: whole or not at all."""
     target = Path(path)
     with environment(target.parent):
-        handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        os.close(handle)
-        try:
-            put(Path(draft), text.encode("utf-8"))
-            os.chmod(draft, 0o644)
-            os.replace(draft, target)
-        except BaseException:
-            os.unlink(draft)
-            raise
-        sync(target.parent)
+        whole(target, text.encode("utf-8"))
     return target
 
 

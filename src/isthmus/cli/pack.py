@@ -1,0 +1,100 @@
+"""``isthmus compress`` and ``isthmus decompress``: a data file as a trained model sees it, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli import ends, show
+from isthmus.cli.report import Debug
+
+if TYPE_CHECKING:
+    from isthmus.train.fitted import Fitted
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def compress(
+    model: Model,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Data of the kind the model knows.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="X", help="The container.", show_default="FILE.isthmus")
+    ] = None,
+    bound: Annotated[
+        float | None,
+        typer.Option(
+            "--bound",
+            metavar="B",
+            help="Largest error of any number, in standard deviations of its column, or in ranges of the pixels.",
+            show_default="none",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Compress a data file with a trained model; labels, text and columns it does not know are kept as they are.
+
+    [bold]isthmus train plain rows.csv --label kind --out model[/bold]
+
+    [bold]isthmus compress model rows.csv --bound 0.1[/bold]
+
+    [bold]isthmus decompress rows.csv.isthmus model --out again.csv[/bold]
+    """
+    from isthmus.ship import artefact, container
+
+    fitted = artefact.load(model)
+    target = file.with_name(file.name + container.SUFFIX) if out is None else out
+    done = container.compress(fitted, file, target, bound=bound)
+    model_bytes = artefact.artefact_bytes(fitted)
+    facts = {
+        "file": str(file),
+        "file_bytes": done.before,
+        "container": str(target),
+        "container_bytes": done.bytes,
+        "kept_bytes": done.husk_bytes,
+        "model_bytes": model_bytes,
+        "bits_per_element": 8 * done.bytes / done.elements,
+        "bound": bound,
+        "largest_error": done.worst,
+        "mean_squared_error": done.mse,
+        "unit_of_errors": unit(fitted),
+    }
+    if json:
+        show.machine(facts)
+        return ends.DONE
+    share = 100 * done.bytes / done.before
+    print(f"{file}: {done.before:,} bytes; {target}: {done.bytes:,} bytes ({share:.3g} %)")
+    rate = f"{facts['bits_per_element']:.3g} bits for each number"
+    print(f"{rate}; of the bytes {done.husk_bytes:,} hold what the model does not code, without loss")
+    print(f"The model, which decompressing needs, takes {model_bytes:,} bytes more.")
+    kept = "no bound was asked for" if bound is None else f"the bound is {bound:g}"
+    print(f"Largest error {done.worst:.3g}, root mean square {done.mse**0.5:.3g} ({unit(fitted)}); {kept}.")
+    return ends.DONE
+
+
+def decompress(
+    file: Annotated[Path, typer.Argument(metavar="X", help="What compress wrote.", show_default=False)],
+    model: Model,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The file to write.", show_default="X with its old ending"),
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """Write the data file that a container stands for, in the format it came from.
+
+    [bold]isthmus decompress rows.csv.isthmus model --out again.csv[/bold]
+    """
+    from isthmus.ship import artefact, container
+
+    print(container.decompress(file, artefact.load(model), out)[0])
+    return ends.DONE
+
+
+def unit(fitted: Fitted) -> str:
+    """What errors are measured in, in words."""
+    kinds = {"standard": "in standard deviations of the column", "unit": "in ranges of the pixels"}
+    return kinds.get(fitted.scaler.kind, "in the unit of the data")

@@ -1,0 +1,234 @@
+"""A data file in few bytes: what a trained model and the codec make of it, in one file that vouches for every byte.
+
+    ISTHMUS + format | head | husk | rows | SHA-256 of all before it
+
+each part with its length before it. The head is JSON: the model's fingerprint, the bound, and the husk's description;
+the husk (:mod:`isthmus.ship.husk`) is packed by xz, without loss; the rows are those of :mod:`isthmus.codec`. Nothing
+beside the model is needed to decode them. The checksum proves damage, not origin, so lengths and sizes are checked
+before memory is taken, and whatever still makes no sense is refused in one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import math
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus import codec
+from isthmus.data.files import LARGEST, check
+from isthmus.data.wording import place
+from isthmus.durable import whole
+from isthmus.errors import BadInput
+from isthmus.parts.entropy import likely_bits
+from isthmus.ship import artefact, husk
+from isthmus.train.fitted import Fitted
+
+MAGIC = b"ISTHMUS\x01"
+LENGTH = struct.Struct("<Q")
+SEAL = 32
+SUFFIX = ".isthmus"
+TRIED = (0.5, 1.0, 2.0, 4.0, 8.0, 1e6)
+"""Steps of the code that are tried for a bound, in steps of the corrections; the last one switches the code off."""
+SPARED = 0.01
+"""Without a bound, rounding codes adds about this share to the model's own squared error."""
+
+LEAST_STEP = 1e-6
+
+
+@dataclass(frozen=True)
+class Written:
+    """What :func:`compress` did."""
+
+    bytes: int
+    """Of the container, as it lies on disk."""
+    before: int
+    """Of the file."""
+    husk_bytes: int
+    """Of all that is kept without loss."""
+    elements: int
+    """Numbers that the model codes."""
+    worst: float
+    """Largest error of an element, scaled."""
+    mse: float
+    """Mean squared error of an element, scaled."""
+
+
+def fingerprint(fitted: Fitted) -> str:
+    """A hash of all in a model that decoding depends on: recipe, shape, head, scaling, columns, weights.
+
+    The same model, saved again by another version, keeps it.
+    """
+    facts = [fitted.recipe.to_json(), list(fitted.shape), fitted.head, fitted.scaler.to_json(), list(fitted.columns)]
+    return hashlib.sha256(json.dumps(facts).encode() + artefact.pack(fitted)[artefact.TENSORS]).hexdigest()
+
+
+def compress(
+    fitted: Fitted, source: str | os.PathLike[str], out: str | os.PathLike[str], *, bound: float | None = None
+) -> Written:
+    """Write a data file as a container.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        A model of such rows.
+    source : path
+        ``.npy``, ``.npz``, IDX, ``.csv``, ``.tsv`` (all but ``.npz`` and ``.parquet`` also ``.gz``) or ``.parquet``.
+    out : path
+        The container; it is there whole or not at all.
+    bound : float, optional
+        Largest error of every element, in scaled units: standard deviations of its column for a table, the range of
+        all elements for images, the unit of the data where they were not scaled. Kept for every element of the file
+        as it will be written again. By default only codes are kept, and errors are what the model leaves.
+
+    Raises
+    ------
+    BadInput
+        If the file does not fit the model, or the bound is no positive number.
+    """
+    if bound is not None and not 0 < bound < math.inf:
+        raise BadInput(f"bound must be a positive number; got {bound!r}")
+    if fitted.target_scaler is not None:
+        raise BadInput("this model predicts something else than its rows, so it cannot bring them back; train another")
+    path = Path(source)
+    taken = husk.take(path, fitted.columns, fitted.shape)
+    units = _units(fitted, taken.grid)
+    x = fitted.scaler.apply(taken.rows.reshape(-1, *fitted.shape))
+    best = _coded(fitted, x, taken.rows, units, bound)
+    head = {"model": fingerprint(fitted), "bound": bound, "grid": _runs(taken.grid), "husk": taken.husk.about}
+    kept = lzma.compress(taken.husk.kept, preset=9)
+    content = _sealed([json.dumps(head, separators=(",", ":")).encode(), kept, best.to_bytes()])
+    again = codec.decode(fitted, _opened("the container", content)[2], units=units)
+    gap = np.abs(again - taken.rows) / units.scale
+    whole(Path(out), content)
+    return Written(
+        bytes=len(content),
+        before=path.stat().st_size,
+        husk_bytes=len(kept),
+        elements=taken.rows.size,
+        worst=float(gap.max(initial=0)),
+        mse=float(np.square(gap).mean()),
+    )
+
+
+def decompress(
+    source: str | os.PathLike[str], fitted: Fitted, out: str | os.PathLike[str] | None = None
+) -> tuple[Path, float | None]:
+    """Write the data file that a container stands for.
+
+    Parameters
+    ----------
+    source : path
+        What :func:`compress` wrote.
+    fitted : Fitted
+        The same model.
+    out : path, optional
+        The file to write. By default the container's name with the end of the original's; it must not exist.
+
+    Returns
+    -------
+    (Path, float or None)
+        The file, and the bound that it keeps.
+
+    Raises
+    ------
+    BadInput
+        If the container is damaged, of another model, or no container at all.
+    """
+    path = Path(source)
+    check(path)
+    if path.stat().st_size > LARGEST:
+        raise BadInput(f"{place(path)}: larger than the {LARGEST:,} bytes that a container may have")
+    head, kept, coded = _opened(place(path), path.read_bytes())
+    try:
+        about = json.loads(head)
+        model, bound, kind = about["model"], about["bound"], about["husk"]["kind"]
+        grid = np.repeat(*np.array(about["grid"], np.int64).reshape(-1, 2).T).astype(np.int8)
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{place(path)}: damaged: its head makes no sense") from None
+    if kind not in husk.FILLERS:
+        raise BadInput(f"{place(path)}: holds a file of an unknown kind; upgrade isthmus")
+    if model != fingerprint(fitted):
+        raise BadInput(f"{place(path)}: made by another model; give the one that compressed it")
+    bare = path.name.removesuffix(SUFFIX)
+    target = path.with_name(bare if bare.lower().endswith(kind) else bare + kind) if out is None else Path(out)
+    if out is None and os.path.lexists(target):
+        raise BadInput(f"{place(target)} exists; name the file to write (--out)")
+    try:
+        rows = codec.decode(fitted, coded, units=_units(fitted, grid))
+        content = husk.fill(husk.Husk(about["husk"], _unpacked(kept)), rows)
+    except BadInput as error:
+        raise BadInput(f"{place(path)}: {error}") from None
+    whole(target, content)
+    return target, bound
+
+
+def _units(fitted: Fitted, grid: NDArray[np.int8]) -> codec.Units:
+    size = math.prod(fitted.shape)
+    if len(grid) != size:
+        raise BadInput(f"damaged: it has {len(grid)} columns, the model {size}")
+    shift, scale = (np.broadcast_to(part, size).copy() for part in (fitted.scaler.shift, fitted.scaler.scale))
+    return codec.Units(shift, scale, grid)
+
+
+def _coded(
+    fitted: Fitted, x: NDArray[np.float32], rows: NDArray[np.float64], units: codec.Units, bound: float | None
+) -> codec.Coded:
+    """The rows at the step that takes the fewest bits; without a bound, at one whose error hardly shows."""
+    if bound is None:
+        own = float(np.square(fitted.decode_scaled(fitted.encode_scaled(x)).astype(np.float64) - x).mean())
+        share = 12 * SPARED * own * math.prod(fitted.shape) / fitted.model.latents
+        return codec.code(fitted, x, step=max(math.sqrt(share), LEAST_STEP), rows=rows, units=units)
+    tried = (codec.code(fitted, x, step=2 * bound * part, bound=bound, rows=rows, units=units) for part in TRIED)
+    return min(tried, key=lambda coded: sum(likely_bits(n) for n in (coded.symbols, coded.missing) if n is not None))
+
+
+def _sealed(parts: Sequence[bytes]) -> bytes:
+    text = MAGIC + b"".join(LENGTH.pack(len(part)) + part for part in parts)
+    return text + hashlib.sha256(text).digest()
+
+
+def _opened(where: str, content: bytes) -> list[bytes]:
+    """The three parts of a container whose every byte is as it was written."""
+    if content[: len(MAGIC) - 1] != MAGIC[:-1]:
+        raise BadInput(f"{where}: no container of isthmus; give a file that isthmus compress wrote")
+    text = content[:-SEAL]
+    if hashlib.sha256(text).digest() != content[-SEAL:]:
+        raise BadInput(f"{where}: damaged: its bytes do not match its checksum; fetch it again")
+    if text[len(MAGIC) - 1] > MAGIC[-1]:
+        raise BadInput(f"{where}: format {text[len(MAGIC) - 1]} is newer than this version reads: upgrade isthmus")
+    parts, start = [], len(MAGIC)
+    while start + LENGTH.size <= len(text):
+        size = LENGTH.unpack_from(text, start)[0]
+        parts.append(text[start + LENGTH.size : start + LENGTH.size + size])
+        start += LENGTH.size + size
+    if len(parts) != 3 or start != len(text):
+        raise BadInput(f"{where}: damaged: its parts do not fit together")
+    return parts
+
+
+def _unpacked(kept: bytes) -> bytes:
+    """What xz packed, unless it is far larger than honest files are."""
+    try:
+        unpacker = lzma.LZMADecompressor()
+        found = unpacker.decompress(kept, max_length=LARGEST)
+    except lzma.LZMAError:
+        raise BadInput("damaged: what was kept of the file cannot be unpacked") from None
+    if not unpacker.eof:
+        raise BadInput(f"damaged: what was kept of the file unpacks to more than {LARGEST:,} bytes")
+    return found
+
+
+def _runs(grid: NDArray[np.int8]) -> list[list[int]]:
+    """Equal neighbours together: [value, how many]."""
+    starts = np.flatnonzero(np.diff(grid, prepend=grid[0] - 1))
+    lengths = np.diff(np.append(starts, len(grid)))
+    return [[int(grid[i]), int(n)] for i, n in zip(starts, lengths, strict=True)]

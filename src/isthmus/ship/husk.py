@@ -1,0 +1,263 @@
+"""A data file without its rows of numbers: all that must be kept to write the file again.
+
+:func:`take` parts the rows that a model codes from the rest; :func:`fill` puts rows back. The format, the type and
+order of every column or array, names, text, labels and whatever else the model does not code come back as they were, of
+a text table cell by cell. What is not kept: how a text table was quoted and its numbers spelled (they come back with as
+many decimals as their column had), how a Parquet file was cut into groups and what was noted in its schema, dates in a
+.npz archive, and the layout of compressed wrappings.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from isthmus.codec import DOUBLE, HALF, SINGLE
+from isthmus.data import arrays, idx, table, text_table
+from isthmus.data.read import form
+from isthmus.data.wording import place, shown, some
+from isthmus.errors import BadInput
+
+Wide = NDArray[np.float64]
+WHOLE = 2.0**53
+"""Whole numbers beyond this are not all 64-bit floats."""
+FLOATS = {"f2": HALF, "f4": SINGLE, "f8": DOUBLE}
+FINEST = 9
+"""Decimals behind the point up to which a column of text counts as a grid."""
+
+
+class Husk(NamedTuple):
+    """A file without its rows; plain data and bytes."""
+
+    about: dict[str, Any]
+    """``kind`` is the end of the file's name; the rest is what its format needs."""
+    kept: bytes
+    """What the model does not code."""
+
+
+class Taken(NamedTuple):
+    """A file, taken apart."""
+
+    rows: Wide
+    """(n, D)."""
+    grid: NDArray[np.int8]
+    """Which numbers the columns can hold, (D,), as in :class:`isthmus.codec.Units`."""
+    husk: Husk
+
+
+def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
+    """Part a file from the rows that a model of these columns and this shape codes.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read, lacks a column, or holds what is no number where the model wants one.
+    """
+    kind = form(path)
+    if kind in TABLES:
+        found = _take_table(path, kind, columns)
+    else:
+        found = _take_arrays(path, kind)
+        if (got := tuple(found.husk.about["shape"][1:])) != tuple(shape):
+            raise BadInput(f"{place(path)}: rows of shape {got}, the model's have {tuple(shape)}; give its own data")
+    if not np.isfinite(found.rows).all():
+        i, j = np.argwhere(~np.isfinite(found.rows))[0]
+        raise BadInput(f"{place(path)}: row {i + 1}, column {shown(columns[j])}: no finite number; fill it in")
+    if len(found.rows) and bool((np.abs(found.rows[:, found.grid >= 0]) > WHOLE).any()):
+        raise BadInput(f"{place(path)}: holds whole numbers beyond 2^53, which no 64-bit float holds; rescale them")
+    return found
+
+
+def fill(husk: Husk, rows: Wide) -> bytes:
+    """The file again, with these rows (n, D).
+
+    Raises
+    ------
+    BadInput
+        If rows and husk do not belong together.
+    """
+    about = husk.about
+    try:
+        return FILLERS[about["kind"]](about, husk.kept, rows)
+    except (KeyError, ValueError, TypeError, IndexError, OSError, zipfile.BadZipFile) as error:
+        raise BadInput(f"damaged: its description of the file makes no sense ({type(error).__name__})") from None
+
+
+# ------------------------------------------------------------------------------------------------------------- arrays
+
+
+def grid_of(dtype: np.dtype[Any]) -> int:
+    """Which numbers a type can hold.
+
+    Examples
+    --------
+    >>> grid_of(np.dtype(">f4")), grid_of(np.dtype("uint8"))
+    (-2, 0)
+    """
+    return FLOATS[f"f{dtype.itemsize}"] if dtype.kind == "f" else 0
+
+
+def typed(rows: Wide, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Numbers as a type holds them: cut at its limits, which never takes them further from what they were."""
+    if dtype.kind == "f":
+        most = float(np.finfo(dtype).max)
+        return rows.clip(-most, most).astype(dtype)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return np.rint(rows).clip(max(low, -WHOLE), min(high, WHOLE)).astype(dtype)
+
+
+def _take_arrays(path: Path, kind: str) -> Taken:
+    kept = b""
+    about: dict[str, Any] = {"kind": kind}
+    if kind == ".npz":
+        raw, at, members = arrays.npz_rows(path)
+        about |= {"at": at, "members": [[m.name, m.packed, len(m.content)] for m in members]}
+        kept = b"".join(m.content for m in members)
+    else:
+        raw = arrays.npy_array(path) if kind == ".npy" else idx.array(path)
+    if raw.ndim < 2:
+        raise BadInput(f"{place(path)}: holds one number for each row, probably labels; give the file of the rows")
+    about |= {"dtype": raw.dtype.str, "shape": list(raw.shape), "fortran": bool(np.isfortran(raw))}
+    rows = raw.reshape(len(raw), -1).astype(np.float64)
+    return Taken(rows, np.full(rows.shape[1], grid_of(raw.dtype), np.int8), Husk(about, kept))
+
+
+def _array(about: dict[str, Any], rows: Wide) -> NDArray[Any]:
+    dtype = np.dtype(about["dtype"])
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise ValueError("no numbers")
+    return typed(rows, dtype).reshape(about["shape"], order="C")
+
+
+def _npy(about: dict[str, Any], rows: Wide) -> bytes:
+    array = _array(about, rows)
+    with io.BytesIO() as file:
+        np.save(file, np.asfortranarray(array) if about["fortran"] else array, allow_pickle=False)
+        return file.getvalue()
+
+
+def _fill_npz(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
+    start = 0
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for i, (name, packed, size) in enumerate(about["members"]):
+                content = _npy(about, rows) if i == about["at"] else kept[start : start + size]
+                how = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+                archive.writestr(zipfile.ZipInfo(name), content, how)
+                start += size
+        return file.getvalue()
+
+
+def _fill_idx(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
+    content = idx.written(_array(about, rows))
+    return gzip.compress(content, mtime=0) if about["kind"].endswith(".gz") else content
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+def _take_table(path: Path, kind: str, columns: Sequence[str]) -> Taken:
+    where = place(path)
+    about: dict[str, Any] = {"kind": kind}
+    if kind == ".parquet":
+        whole = table.parquet_table(path)
+    else:
+        whole, about["separator"] = text_table.spelled_table(path)
+    if not columns:
+        raise BadInput(f"{where}: the model does not know the names of its columns; train it on such a file")
+    if missing := [name for name in columns if name not in whole.column_names]:
+        raise BadInput(f"{where}: no column {some(missing)}, which the model codes; give the data that it was made for")
+    about["names"] = whole.column_names
+    read = _spelled if kind != ".parquet" else _measured
+    found = [read(where, name, whole[name].combine_chunks()) for name in columns]
+    about["columns"] = [[name, said] for name, (_, _, said) in zip(columns, found, strict=True)]
+    others = whole.drop_columns(list(columns))
+    about["rows"] = len(whole)
+    with io.BytesIO() as file:
+        if others.num_columns:
+            pq.write_table(others, file, compression="zstd", compression_level=19)
+        kept = file.getvalue()
+    rows = np.stack([values for values, _, _ in found], axis=1)
+    return Taken(rows, np.array([grid for _, grid, _ in found], np.int8), Husk(about, kept))
+
+
+def _measured(where: str, name: str, cells: Any) -> tuple[Wide, int, str]:
+    """Numbers, grid and type of a typed column."""
+    kind = cells.type
+    if cells.null_count:
+        raise BadInput(f"{where}: column {shown(name)} has {cells.null_count} missing cells; fill them in")
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise BadInput(f"{where}: column {shown(name)} is of type {kind}; the model codes numbers: store it as floats")
+    values = cells.cast(pa.uint8()) if pa.types.is_boolean(kind) else cells
+    plain = values.to_numpy(zero_copy_only=False)
+    return plain.astype(np.float64), grid_of(plain.dtype), "bool" if pa.types.is_boolean(kind) else str(plain.dtype)
+
+
+def _spelled(where: str, name: str, cells: Any) -> tuple[Wide, int, str]:
+    """Numbers and decimals of a column of text."""
+    try:
+        numbers = pc.utf8_trim_whitespace(cells).cast(pa.float64())
+    except pa.ArrowInvalid:
+        raise BadInput(f"{where}: column {shown(name)} holds what is no number; the model codes numbers") from None
+    values: Wide = np.array(numbers, np.float64)
+    texts = cells.to_pylist()
+    plain = all(text.strip().lstrip("+-").replace(".", "", 1).isdigit() for text in texts)
+    decimals = max((len(text.strip().partition(".")[2]) for text in texts), default=0)
+    if plain and decimals <= FINEST and float(np.abs(values).max(initial=0)) * 10.0**decimals < WHOLE:
+        return values, decimals, f"decimals {decimals}"
+    return values, DOUBLE, "float64"
+
+
+def _columns(about: dict[str, Any], kept: bytes, rows: Wide, make: Callable[[Wide, str], Any]) -> list[Any]:
+    """All columns in their order, modelled ones as ``make`` makes them of numbers and type."""
+    others = pq.read_table(io.BytesIO(kept)) if kept else pa.table({})
+    others.validate(full=True)
+    coded = {name: make(rows[:, j], said) for j, (name, said) in enumerate(about["columns"])}
+    return [coded[name] if name in coded else others[name] for name in about["names"]]
+
+
+def _fill_parquet(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
+    def make(values: Wide, said: str) -> Any:
+        return pa.array(typed(values, np.dtype(said)))
+
+    with io.BytesIO() as file:
+        pq.write_table(pa.table(_columns(about, kept, rows, make), names=about["names"]), file)
+        return file.getvalue()
+
+
+def _fill_text(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
+    def make(values: Wide, said: str) -> list[str]:
+        if said.startswith("decimals "):
+            return [f"{value:.{int(said[9:])}f}" for value in (values + 0.0).tolist()]
+        return [repr(value) for value in values.tolist()]
+
+    columns = [c if isinstance(c, list) else c.to_pylist() for c in _columns(about, kept, rows, make)]
+    with io.StringIO(newline="") as text:
+        writer = csv.writer(text, delimiter=about["separator"], lineterminator="\n")
+        writer.writerow(about["names"])
+        writer.writerows(zip(*columns, strict=True))
+        content = text.getvalue().encode()
+    return gzip.compress(content, mtime=0) if about["kind"].endswith(".gz") else content
+
+
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+FILLERS: dict[str, Callable[[dict[str, Any], bytes, Wide], bytes]] = {
+    **dict.fromkeys(TABLES[:4], _fill_text),
+    ".parquet": _fill_parquet,
+    ".npy": lambda about, kept, rows: _npy(about, rows),
+    ".npz": _fill_npz,
+    ".idx": _fill_idx,
+    ".idx.gz": _fill_idx,
+}
+"""End of a name -> what writes such a file."""
