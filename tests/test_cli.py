@@ -24,7 +24,7 @@ from isthmus.families import ABOUT, DEFAULT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
 from isthmus.study import compare as studies
-from isthmus.study.design import capacity
+from isthmus.study.capacity import Sweep, capacity
 from isthmus.study.study import Study
 
 TINY = ["--families", "plain", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
@@ -351,6 +351,28 @@ def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(studies, "afford", afford)
     assert plan(shell, "--budget", "1.5m")["steps"] == 450
     assert asked == [90.0]
+
+
+def test_a_sweep_chooses_the_width(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Sweep(
+        chosen=3,
+        widths=[2, 3],
+        errors=[[2.0, 2.0], [1.0, 1.1]],
+        linear=[[1.0] * 2] * 2,
+        nothing=4,
+        ratio=0.3,
+        dimension=2,
+        seconds=1.0,
+    )
+    monkeypatch.setattr(studies, "sweep", lambda data, **options: found)
+    told = plan(shell, "--latents", "auto")
+    assert (told["latents"], told["sweep"]) == (3, found.to_json())
+    assert plan(shell)["sweep"] is None
+    code, out, _ = shell(*[one for one in PLAN if one != "--json"], "--latents", "auto")
+    assert code == 0
+    assert re.search(r"sweep +Code width 3: error 1.05, within one standard error", out)
+    code, _, err = shell(*PLAN, "--latents", "many")
+    assert (code, err) == (ends.INPUT, "isthmus: --latents takes a whole number, or auto; got 'many'\n")
 
 
 def test_dry_run_for_people(shell: Shell, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from isthmus.data.split import split
 from isthmus.doctor import diagnose
 from isthmus.doctor.finding import Finding
 from isthmus.families import FAMILIES, named
-from isthmus.study.design import capacity, match
+from isthmus.study.capacity import capacity, match
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 

@@ -29,7 +29,7 @@ from isthmus.facets.anomaly import SCORERS
 from isthmus.facets.facet import Parts, Rows
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
-from isthmus.study.design import capacity
+from isthmus.study.capacity import capacity
 from isthmus.train.fitted import fit_many
 from isthmus.train.plan import Plan
 

@@ -9,7 +9,7 @@ from torch import nn
 from isthmus.errors import BadInput
 from isthmus.families import FAMILIES, named
 from isthmus.registry import OWN, register_backbone
-from isthmus.study.design import match
+from isthmus.study.capacity import match
 from isthmus.testing import rows
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan

@@ -10,7 +10,8 @@ from isthmus.cli import train
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.families import named
-from isthmus.study.design import Design, capacity, design, match
+from isthmus.study.capacity import capacity, match
+from isthmus.study.design import Design, design
 
 IMAGES = np.random.default_rng(0).random((60, 6, 5)).astype(np.float32)
 

@@ -10,7 +10,8 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.families.plain import Plain
-from isthmus.study.design import LEARNING_RATES, Design, capacity, configurations, design
+from isthmus.study.capacity import capacity
+from isthmus.study.design import LEARNING_RATES, Design, configurations, design
 from isthmus.train.plan import Plan
 
 ROWS = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)

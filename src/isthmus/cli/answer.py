@@ -24,6 +24,16 @@ def sentence(planned: Outline) -> str:
     )
 
 
+def swept(planned: Outline) -> str:
+    """How the width of the code was chosen, if a sweep chose it."""
+    from isthmus.report.capacity import sentence
+    from isthmus.study.capacity import Sweep
+    from isthmus.study.words import Words
+
+    found = planned.note.get("sweep")
+    return "" if found is None else sentence(Sweep.from_json(found), Words("en"))
+
+
 def planned_facts(planned: Outline, workers: int | None) -> dict[str, Any]:
     """A study that is not begun: its size, and its time as measured on a short piece of everything."""
     from isthmus.study.estimate import estimate
@@ -38,6 +48,7 @@ def planned_facts(planned: Outline, workers: int | None) -> dict[str, Any]:
         "replicates": design.replicates,
         "configs": design.configs,
         "latents": design.latents,
+        "sweep": planned.note.get("sweep"),
         "hidden": design.hidden,
         "backbone": design.backbone,
         "contamination": design.contamination,
@@ -64,6 +75,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         "facets": ", ".join(design.facets),
         **{f"not {name}": reason for name, reason in design.skipped.items()},
         "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}",
+        **({"sweep": said} if (said := swept(planned)) else {}),
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
         f"at most {facts['steps']} steps each",
         "time": f"at most about {clock(facts['seconds'])} on {facts['workers']} "
@@ -107,6 +119,8 @@ def answer(study: Study, page: Path, lang: str) -> None:
             show.say(f"  {line}", indent=2)
     for line in found["together"]:
         show.say(f"\n{line}")
+    if found["capacity"]:
+        show.say(f"\n{found['capacity'].sentence}")
     for name, pros, cons in found["proscons"]:
         if name in found["taken"] and (pros or cons):
             show.say(f"\n{name}", strong=True)
@@ -151,6 +165,7 @@ def facts(study: Study, page: Path) -> dict[str, Any]:
         "purposes": {one.purpose: one.to_json() for one in study.purposes()},
         "proscons": {name: found.to_json() for name, found in study.proscons().items()},
         "copies": study.copies(),
+        "sweep": study.design.get("sweep"),
         "scores": study.to_frame("pyarrow").to_pylist(),
         "folder": str(study.folder),
         "report": str(page),

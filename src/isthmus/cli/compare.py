@@ -53,7 +53,13 @@ def compare(
         typer.Option("--budget", metavar="TIME", help="Time on the clock, for what is open: 90s, 5m, 1.5h."),
     ] = None,
     latents: Annotated[
-        int | None, typer.Option("--latents", help="Code width of every family.", show_default="from the data")
+        str | None,
+        typer.Option(
+            "--latents",
+            metavar="N|auto",
+            help="Code width of every family.",
+            show_default="from the data",
+        ),
     ] = None,
     hidden: Annotated[
         str | None,
@@ -100,7 +106,7 @@ def compare(
         "configs": configs,
         "steps": steps,
         "budget": budget,
-        "latents": latents,
+        "latents": None if latents is None else width(latents),
         "hidden": None if hidden is None else widths(hidden),
         "backbone": backbone,
         "contamination": contamination,
@@ -129,6 +135,22 @@ def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: 
     else:
         answer.answer(study, page, lang)
     return answer.ending(study)
+
+
+def width(text: str) -> int | str:
+    """A code width from text, or "auto".
+
+    Examples
+    --------
+    >>> width("12"), width("auto")
+    (12, 'auto')
+    """
+    if text.strip() == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"--latents takes a whole number, or auto; got {text!r}") from None
 
 
 def widths(text: str) -> list[int]:

@@ -97,7 +97,7 @@ def configure(family: str, shape: tuple[int, ...], settings: list[str], steps: i
     """The recipe at the capacity a comparison would give it, and the plan, both as ``--set`` changes them."""
     from isthmus.errors import BadInput
     from isthmus.families import named, read
-    from isthmus.study.design import capacity, match
+    from isthmus.study.capacity import capacity, match
     from isthmus.train.plan import Plan
 
     default = named(family)

@@ -197,6 +197,14 @@ def profiles(
     return {"data": data, "layout": layout}
 
 
+def upright(x: float, dash: str) -> Figure:
+    """A thin vertical line across a drawing."""
+    line = {"color": QUIET, "width": 1.4, "dash": dash}
+    return {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "layer": "below"} | {
+        "line": line
+    }
+
+
 def scatter(
     points: Sequence[tuple[str, Estimate, Estimate, bool]], xaxis: str, yaxis: str, *, log: bool = False
 ) -> Figure:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.metrics import METRICS
-from isthmus.report import answers, exhibits, facet_curves, figures, findings, method, oddities, tables
+from isthmus.report import answers, capacity, exhibits, facet_curves, figures, findings, method, oddities, tables
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
@@ -69,6 +69,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
         "evidence": _evidence([d for d in asked if d.decides], gallery, t, shown),
         "facet_curves": _facet_curves(asked, records, gallery, t, shown),
+        "capacity": _capacity(study, gallery, t),
         "curves": _curves(seen, gallery, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
@@ -90,6 +91,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "evidence": content["evidence"],
         "proscons": content["proscons"],
         "facet_curves": content["facet_curves"],
+        "capacity": content["capacity"],
         "curves": content["curves"],
         "pictures": reconstructions or content["filters"],
         "oddities": odd,
@@ -244,6 +246,13 @@ def _facet_curves(
         numbered = [(gallery.add(figure), legend) for figure, (_, legend) in zip(made, one.drawings, strict=True)]
         found.append(one._replace(drawings=numbered))
     return found
+
+
+def _capacity(study: Any, gallery: Gallery, t: Words) -> capacity.Choice | None:
+    if study.sweep is None:
+        return None
+    one, made = capacity.chosen(study.sweep, t)
+    return one._replace(figure=gallery.add(made))
 
 
 def _curves(seen: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[Drawn]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from joblib import cpu_count
 
@@ -16,6 +16,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
+from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import RIVAL_FAMILY, Design, design
 from isthmus.study.estimate import afford, seconds
 from isthmus.study.jobs import Progress, drive, kind
@@ -49,7 +50,7 @@ def outline(
     configs: int = 6,
     steps: int | None = None,
     budget: str | float | None = None,
-    latents: int | None = None,
+    latents: int | Literal["auto"] | None = None,
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
     contamination: float = 0.0,
@@ -63,29 +64,39 @@ def outline(
     if steps is not None and budget is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
     _workers(jobs)
+    if isinstance(latents, str) and latents != "auto":
+        raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {latents!r}")
     plan = plan or Plan()
+    plan = plan if steps is None else replace(plan, steps=steps)
     data = source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly)
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
-    note = {"source": data.source, "label": label, "budget": limit, "command": command}
+    note: dict[str, Any] = {"source": data.source, "label": label, "budget": limit, "command": command}
     options: dict[str, Any] = {
         "families": families,
         "facets": facets,
         "replicates": replicates,
         "configs": configs,
-        "latents": latents,
+        "latents": None if latents == "auto" else latents,
         "hidden": hidden,
         "backbone": backbone,
         "contamination": contamination,
         "racing": limit is not None,
         "seed": seed,
     }
-    planned = design(data, plan=plan if steps is None else replace(plan, steps=steps), **options)
+    planned = design(data, plan=plan, **options)
     for job in planned.jobs():
         if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
             rows(job, data)  # refuses data that cannot be split before anything is written
+    spent = 0.0
+    if latents == "auto":
+        found = _swept_before(folder) or sweep(
+            data, replicates=replicates, hidden=planned.hidden, backbone=backbone, plan=plan, seed=seed
+        )
+        note["sweep"], options["latents"], spent = found.to_json(), found.chosen, found.seconds
+        planned = design(data, plan=plan, **options)
     if limit is not None:
-        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, limit, workers=jobs))
+        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, limit - spent, workers=jobs))
         planned = design(data, plan=replace(plan, steps=bought), **options)
     return Outline(data, planned, folder, note)
 
@@ -102,7 +113,7 @@ def compare(
     configs: int = 6,
     steps: int | None = None,
     budget: str | float | None = None,
-    latents: int | None = None,
+    latents: int | Literal["auto"] | None = None,
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
     contamination: float = 0.0,
@@ -141,6 +152,8 @@ def compare(
         Time on the clock instead of steps: seconds, or text like "5m". A continued study keeps the steps it began with.
     latents, hidden : optional
         Code width and hidden layers of every family; by default from the width of a row and the backbone.
+        ``latents="auto"`` tries widths first and takes the smallest that is within one standard error of the best
+        (:mod:`isthmus.study.capacity`); a continued study keeps the width it began with.
     backbone : str, optional
         The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
         ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.
@@ -221,7 +234,8 @@ def _next(study: Study, budget: float, workers: int) -> Round | None:
     for record in study.records:
         took.setdefault(kind(record.job), []).append(record.seconds)
     price = sum(mean(took[kind(job.name)]) for job in study.plan.jobs([Round((0,), open_)])[len(study.plan.jobs()) :])
-    left = budget * workers - sum(record.seconds for record in study.records)
+    spent = study.sweep.seconds if study.sweep else 0.0
+    left = (budget - spent) * workers - sum(record.seconds for record in study.records)
     return further(open_, study.rounds, study.replicates, max(left, 0.0) / price)
 
 
@@ -237,6 +251,14 @@ def _bought_before(folder: Path, budget: float) -> int | None:
     there = Store(folder).design()
     steps = there.get("plan", {}).get("steps")
     return int(steps) if there.get("budget") == budget and isinstance(steps, int) else None
+
+
+def _swept_before(folder: Path) -> Sweep | None:
+    """The sweep that chose the width when the study in ``folder`` began."""
+    if not (folder / "study.json").exists():
+        return None
+    found = Store(folder).design().get("sweep")
+    return None if found is None else Sweep.from_json(found)
 
 
 def slug(name: str) -> str:

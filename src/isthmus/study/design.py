@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
 from isthmus.seeds import seed as hashed
+from isthmus.study.capacity import USUAL, capacity, match
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
@@ -31,7 +31,6 @@ from isthmus.train.plan import Plan
 
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 RIVAL_FAMILY = "pca"
-USUAL = "mlp"
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
 
@@ -154,19 +153,6 @@ class Design:
                     names = [n for n in FACETS[facet].rivals_on(self.data["shape"]) if n in contenders.get(facet, ())]
                     rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), seen) for name in names]
         return families + rivals
-
-
-def capacity(shape: Sequence[int], backbone: str = USUAL) -> tuple[int, tuple[int, ...]]:
-    """Code width and hidden layers that every family gets on rows of this shape, unless told otherwise.
-
-    Examples
-    --------
-    >>> capacity((8, 8)), capacity((4,)), capacity((8, 8), "conv2d")
-    ((16, ()), (2, ()), (16, (16, 32)))
-    """
-    width = math.prod(shape)
-    hidden = {USUAL: () if width < 128 else (128,), "conv1d": (16, 32), "conv2d": (16, 32), "vit": (32, 32)}
-    return min(32, max(2, width // 4), width), hidden.get(backbone, ())
 
 
 def design(
@@ -307,28 +293,6 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
         if r.wants:
             raise BadInput(f"family {name!r} cannot take part in a study, which gives rows alone: it wants {r.wants}")
     return chosen if RIVAL_FAMILY in chosen else {**chosen, RIVAL_FAMILY: named(RIVAL_FAMILY)}
-
-
-def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...], backbone: str | None = None) -> Recipe:
-    """The recipe at the capacity of the study. A capacity that its owner set to something else is refused, not lost."""
-    usual: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(chosen)}
-    wanted: dict[str, Any] = {"latents": latents}
-    if backbone is not None and usual["backbone"] == USUAL:  # what is linear by nature stays so
-        wanted |= {"backbone": backbone}
-    if wanted.get("backbone", chosen.backbone) != "linear":
-        wanted |= {"hidden": hidden}
-    for field, value in wanted.items():
-        own = getattr(chosen, field)
-        if own not in (usual[field], value):
-            raise BadInput(
-                f"family {name!r} has {field}={own!r}, the study gives every family {value!r}; "
-                f"pass {field}={own!r} to compare, a study matches capacity"
-            )
-    matched = dataclasses.replace(chosen).set_params(**wanted)
-    # A default may be too large for a narrow code (the k of topk): it moves to the end of what tuning draws there.
-    limits = {field: span.high for field, span in matched.space().items() if span.whole}
-    narrow = {f: int(top) for f, top in limits.items() if getattr(matched, f) == usual[f] and usual[f] > top}
-    return matched.set_params(**narrow)
 
 
 def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[str, str]]:

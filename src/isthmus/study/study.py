@@ -20,6 +20,7 @@ from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
 from isthmus.study.advice import deciding, recommend
+from isthmus.study.capacity import Sweep
 from isthmus.study.design import RIVAL_FAMILY, Design
 from isthmus.study.proscons import ProsCons, proscons
 from isthmus.study.purposes import PRICES, PurposeVerdict, answered
@@ -86,6 +87,12 @@ class Study:
     def replicates(self) -> int:
         """Planned ones, and those that a race added."""
         return self.plan.replicates + sum(len(one.replicates) for one in self.rounds)
+
+    @property
+    def sweep(self) -> Sweep | None:
+        """The sweep of code widths that chose the study's, if one did (``latents="auto"``)."""
+        found = self.design.get("sweep")
+        return None if found is None else Sweep.from_json(found)
 
     @property
     def failed(self) -> list[Record]:
