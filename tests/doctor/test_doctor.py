@@ -114,6 +114,14 @@ def test_stopped_while_the_loss_still_fell(tail, early):
         assert ("stopped too early" in [f.name for f in said]) == want
 
 
+def test_a_training_in_stages_can_stop_too_early_too():
+    fitted, train, valid = trained(Plain(latents=2))
+    history = {"step": [0.0, 50.0, 100.0, 200.0], "valid": [math.nan, math.nan, 10.0, 1.0]}
+    outcome = dataclasses.replace(fitted.outcome, status="cut", steps=200, history=history)
+    said = {f.name: f for f in diagnose(dataclasses.replace(fitted, outcome=outcome), train, valid)}
+    assert said["stopped too early"].evidence == {"steps": 200, "late_share": 1.0}
+
+
 def test_every_name_has_words_in_both_languages_and_a_finding_reads_as_one_line():
     checked = {"diverged", "no training step ran", "not trained", "broken column", *CHECKS}
     assert checked | {"leakage between splits", "metric inconsistency"} == set(EN) == set(ZH)

@@ -152,7 +152,7 @@ def test_a_copying_model_wins_no_reconstruction_and_its_codes_are_still_compared
     assert "identity copying" in verdict["reconstruction"].excluded["plain"]
     assert verdict["reconstruction"].leader == "sparse coding"
     assert not verdict["features"].excluded
-    for lang, word in (("en", "identity copying: 2"), ("zh", "恒等复制：2")):
+    for lang, word in (("en", "replicates with identity copying: 2"), ("zh", "出现恒等复制的重复次数：2")):
         assert word in render(study, lang)
 
 

@@ -109,9 +109,10 @@ def stopped_early(seen: Seen) -> Evidence | None:
     """Only a run that was cut can have stopped too early."""
     outcome = seen.fitted.outcome
     steps, valid = outcome.history.get("step", []), outcome.history.get("valid", [])
-    if outcome.status != "cut" or len(valid) < 2:
+    looks = [(step, v) for step, v in zip(steps, valid, strict=True) if math.isfinite(v)]  # a layer alone has none
+    early = [v for step, v in looks if step <= LATE * outcome.steps]
+    if outcome.status != "cut" or len(looks) < 2 or not early:
         return None
-    before = min(v for step, v in zip(steps, valid, strict=True) if step <= LATE * outcome.steps)
-    end = min(valid)
-    share = (before - end) / (valid[0] - end) if valid[0] > end else 0.0
+    first, before, end = looks[0][1], min(early), min(v for _, v in looks)
+    share = (before - end) / (first - end) if first > end else 0.0
     return {"steps": outcome.steps, "late_share": share} if share > STILL_FALLING else None
