@@ -11,6 +11,7 @@ import pytest
 from isthmus.errors import BadInput
 from isthmus.study import compare as module
 from isthmus.study.compare import outline, run
+from isthmus.study.perform import prepare, race
 from isthmus.study.racing import LOOKS, Round, doubts, further, survivors, told
 from isthmus.study.store import Store
 from isthmus.study.verdict import judge
@@ -170,6 +171,15 @@ def test_configurations_that_lag_after_the_first_lap_stop_there_and_are_never_ch
     for record, i in stopped:
         assert record.configs[i].steps <= lap
         assert all(choice.config != i for choice in record.facets.values())
+
+
+def test_a_model_that_is_done_after_the_first_lap_would_train_again_with_all_steps(raced):
+    planned, _, _ = raced
+    job = next(job for job in planned.design.jobs() if job.name.name == "plain")
+    early = replace(job, body={**job.body, "plan": job.body["plan"] | {"tolerance": 0.9, "patience": 1, "drops": 0}})
+    fitted, stopped = race(early, planned.data, prepare(early, planned.data))
+    assert not stopped
+    assert {(one.outcome.status, one.plan.steps) for one in fitted} == {("converged", 200)}
 
 
 def test_a_survivor_is_the_model_that_it_is_without_a_race(raced, tmp_path):

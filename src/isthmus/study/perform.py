@@ -165,6 +165,7 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
     if not lap or len(configs) <= KEPT or plan["schedule"] == "cosine":
         return train(job, data, material), frozenset()
     fitted = train(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
+    fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
     blind = _blind(material.parts)
     kept = survivors([judge(job, one, blind) for one in fitted])
     cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut"]
