@@ -85,3 +85,33 @@ def test_the_page_runs(capsys):
     for example in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(example, "sampling.md", "exec"), {})
     assert capsys.readouterr().out
+
+
+def test_noise_as_large_as_the_error_on_held_out_rows():
+    random = np.random.default_rng(0)
+    spread = np.array([1.0, 2.0, 0.5])
+    x = random.normal(size=(4000, 1)) @ np.array([[3.0, 1.0, 2.0]]) + random.normal(size=(4000, 3)) * spread
+    model = fit(named("pca").set_params(latents=1), x[:2000], scale="none")
+    smooth = Sampler.fit(model, x[:2000], kind="normal")
+    noisy = smooth.noisy(x[2000:])
+    error = model.reconstruct(x[2000:]) - x[2000:]
+    assert noisy.spread == pytest.approx(np.sqrt((error**2).mean(0)), rel=1e-5)
+    added = noisy.draw(3000, seed=4) - smooth.draw(3000, seed=4)  # the same codes
+    assert added.std(0) == pytest.approx(noisy.spread, rel=0.06)
+    assert np.abs(np.corrcoef(added.T) - np.eye(3)).max() < 0.06
+    assert noisy.draw(3000).var(0) == pytest.approx(x.var(0), rel=0.1)
+    assert smooth.draw(3000).var(0).sum() < 0.8 * x.var(0).sum()
+    assert np.array_equal(noisy.draw(10, seed=1), noisy.draw(10, seed=1))
+
+
+def test_noise_is_in_the_units_of_the_data():
+    x = np.random.default_rng(0).normal(size=(2000, 4)) * [1, 10, 100, 1000]
+    drawn = Sampler.fit(fit(named("pca").set_params(latents=1), x), x, kind="normal").noisy(x).draw(2000)
+    assert drawn.std(0) == pytest.approx(x.std(0), rel=0.12)
+
+
+def test_noise_needs_rows_of_the_models_own():
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    model = fit(named("plain").set_params(latents=2), x, 2 * x, plan=Plan(steps=3))
+    with pytest.raises(BadInput, match="trained with a target"):
+        Sampler.fit(model, x).noisy(x)

@@ -7,7 +7,7 @@ codes of rows (Ghosh et al. 2020, From variational to deterministic autoencoders
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +64,18 @@ def drawn(mixture: Any, n: int, seed: int) -> NDArray[np.float64]:
     return mixture.means_[which] + np.einsum("nij,nj->ni", roots[which], noise)
 
 
+def residual(x: NDArray[np.floating], x_hat: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Root of the mean squared error of each element, of rows and what a model makes of them: both (n, *D) -> (*D)."""
+    with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
+        return np.sqrt(np.square(np.asarray(x, dtype=np.float64) - x_hat).mean(axis=0))
+
+
+def noised(rows: NDArray[np.floating], spread: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
+    """Rows (n, *D) with normal noise of standard deviations ``spread`` (*D); the same for the same seed."""
+    with np.errstate(all="ignore"):
+        return (rows + spread * np.random.default_rng(seed).normal(size=rows.shape)).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Draws rows from a fitted autoencoder.
@@ -74,11 +86,14 @@ class Sampler:
     kind : {"prior", "normal", "mixture"}
     density : GaussianMixture or None
         What was fitted to the codes; None for the prior.
+    spread : array (*D) or None
+        Standard deviations of the noise that rows get, in scaled units; None without noise.
     """
 
     fitted: Fitted
     kind: str
     density: Any
+    spread: NDArray[np.float64] | None = None
 
     @classmethod
     def fit(
@@ -124,6 +139,33 @@ class Sampler:
             raise BadInput(f"kind {kind} fits a density to the codes of rows: give the training rows")
         return cls(fitted, kind, density(fitted.encode(x), components if kind == "mixture" else 1, seed))
 
+    def noisy(self, x: ArrayLike) -> Sampler:
+        """The same, but that rows get the noise that a decoder, which gives means, leaves out.
+
+        Parameters
+        ----------
+        x : array (N, *D)
+            Rows, best held-out ones: the noise is normal, and in each element as large as the error on them.
+
+        Raises
+        ------
+        BadInput
+            If the model was trained with a target of its own.
+
+        Examples
+        --------
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> x = np.random.default_rng(0).normal(size=(500, 6))
+        >>> smooth = Sampler.fit(fit(named("pca").set_params(latents=2), x), x, components=1)
+        >>> [round(float(one.draw(2000).var()), 1) for one in (smooth, smooth.noisy(x))]
+        [0.4, 1.0]
+        """
+        if self.fitted.target_scaler is not None:
+            raise BadInput("noise follows the error on a model's own rows; this one was trained with a target")
+        rows = self.fitted.scaled(x)
+        return replace(self, spread=residual(rows, self.fitted.decode_scaled(self.fitted.encode_scaled(rows))))
+
     def codes(self, n: int, seed: int = 0) -> NDArray[np.float32]:
         """``n`` codes, (n, L); the same for the same seed."""
         if not isinstance(n, int) or n < 1:
@@ -136,4 +178,8 @@ class Sampler:
 
     def draw(self, n: int, seed: int = 0) -> NDArray[np.float32]:
         """``n`` new rows in the units of the data, (n, *D); the same for the same seed."""
-        return self.fitted.decode(self.codes(n, seed))
+        codes = self.codes(n, seed)
+        if self.spread is None:
+            return self.fitted.decode(codes)
+        rows = noised(self.fitted.decode_scaled(codes), self.spread, hashed(seed, "noise"))
+        return self.fitted.scaler.invert(rows)

@@ -37,7 +37,16 @@ def test_names_agree_and_metrics_are_known(facet):
     curves = {name: value for name, value in found.items() if isinstance(value, Curve)}
     assert set(curves) == set(facet.curves)
     assert all(len(one.x) == len(one.y) > 0 and np.isfinite([one.x, one.y]).all() for one in curves.values())
-    of_codes = {"auroc_reconstruction", "auroc_density", "auroc_both", "code_movement", "c2st_noisy", "jacobian_norm"}
+    of_codes = {
+        "auroc_reconstruction",
+        "auroc_density",
+        "auroc_both",
+        "code_movement",
+        "c2st_smooth",
+        "c2st_noisy",
+        "with_noise",
+        "jacobian_norm",
+    }
     for rival in facet.rivals.values():
         assert set(numbers(rival(parts))) - set(FLAGS) == set(numbers(found)) - of_codes
 

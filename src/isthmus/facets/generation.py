@@ -1,14 +1,16 @@
 """Generation: do rows that the model makes up pass for rows that it never saw?
 
 New rows are decoded codes. These are drawn from a Gaussian mixture fitted to training codes or, where the family has
-one, from its prior: whichever comes nearer to the validation rows. Rivals: a Gaussian mixture of the rows themselves,
-and shuffled columns, the floor. The training rows are the ceiling; they are shown and do not compete.
+one, from its prior; rows stay as decoded, or get the noise that decoders leave out: whatever comes nearest to the
+validation rows. Rivals: a Gaussian mixture of the rows themselves, and shuffled columns, the floor. The training rows
+are the ceiling; they are shown and do not compete.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +22,22 @@ from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
 from isthmus.metrics.two_sample import c2st, mmd2
-from isthmus.sampler import density, drawn
+from isthmus.sampler import density, drawn, noised, residual
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
 Maker = Callable[[int, int], Array]
 """How many rows, and a seed -> new rows (n, *D) in scaled units."""
+
+
+class Way(NamedTuple):
+    """How rows are made."""
+
+    codes: str
+    """Where codes come from: ``mixture`` or ``prior``."""
+    noisy: bool
+    """Whether decoded rows get noise, in each element as large as the error on validation rows."""
+
 
 MOST = 1000
 """Rows on a side of every comparison."""
@@ -40,25 +52,36 @@ DRAWS = 64
 """Of the importance-weighted bound."""
 
 
-def makers(coder: Coder, parts: Parts) -> dict[str, Maker]:
-    """The ways to make rows: ``mixture``, and ``prior`` where the family has one; none if a code is not finite."""
-    codes = coder.encode_scaled(_some(parts.train.x, parts, KNOWN))
+def makers(coder: Coder, parts: Parts) -> dict[Way, Maker]:
+    """The ways to make rows: codes from a mixture, or a prior where there is one, each without and with noise.
+
+    No way if a training code is not finite.
+    """
+    known, valid = _some(parts.train.x, parts, KNOWN), _some(parts.valid.x, parts, JUDGED)
+    codes = coder.encode_scaled(known)
     if not np.isfinite(codes).all():
         return {}
     mixture = density(codes, COMPONENTS, hashed(parts.seed, "generation", "mixture"))
-    found: dict[str, Maker] = {
-        "mixture": lambda n, seed: coder.decode_scaled(drawn(mixture, n, seed).astype(np.float32))
-    }
+    sources: dict[str, Maker] = {"mixture": lambda n, seed: drawn(mixture, n, seed).astype(np.float32)}
     if coder.prior(1, 0) is not None:
-        found["prior"] = lambda n, seed: coder.decode_scaled(np.asarray(coder.prior(n, seed)))
-    return found
+        sources["prior"] = lambda n, seed: np.asarray(coder.prior(n, seed))
+    spread = residual(valid, reconstruct(coder, valid))
+
+    def maker(way: Way) -> Maker:
+        def make(n: int, seed: int) -> Array:
+            rows = coder.decode_scaled(sources[way.codes](n, seed))
+            return noised(rows, spread, hashed(seed, "noise")) if way.noisy else rows
+
+        return make
+
+    return {way: maker(way) for source in sources for way in (Way(source, False), Way(source, True))}
 
 
-def judged(ways: Mapping[str, Maker], parts: Parts) -> dict[str, float]:
+def judged(ways: Mapping[Way, Maker], parts: Parts) -> dict[Way, float]:
     """The squared discrepancy of each way from the validation rows, the least first; without what has no number."""
     valid = _some(parts.valid.x, parts, JUDGED)
-    found = {kind: mmd2(valid, make(len(valid), _seed(parts, "valid"))) for kind, make in ways.items() if len(valid)}
-    return dict(sorted(((k, v) for k, v in found.items() if math.isfinite(v)), key=lambda item: item[1]))
+    found = {way: mmd2(valid, make(len(valid), _seed(parts, "valid"))) for way, make in ways.items() if len(valid)}
+    return dict(sorted(((w, gap) for w, gap in found.items() if math.isfinite(gap)), key=lambda item: item[1]))
 
 
 def criterion(coder: Coder, parts: Parts) -> float:
@@ -67,33 +90,29 @@ def criterion(coder: Coder, parts: Parts) -> float:
 
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """Numbers of rows made in the way that was best on validation rows; of both ways where there are two; bounds."""
+    """Numbers of rows made in the way that was best on validation rows, what the other ways would give, and bounds."""
     ways, test = makers(subject, parts), _some(parts.test.x, parts, MOST)
-    best = next(iter(judged(ways, parts)), None)
-    if best is None:
+    order = list(judged(ways, parts))
+    if not order:
         return compared(np.full_like(test, np.nan), parts)
-    made = {kind: make(len(test), _seed(parts, "test")) for kind, make in ways.items()}
-    found = compared(made[best], parts)
-    if len(ways) > 1:
-        other = {kind: c2st(test, rows, _seed(parts, "folds")) for kind, rows in made.items() if kind != best}
-        found |= {"c2st_" + kind: value for kind, value in {best: found["c2st"], **other}.items()}
-        found["from_prior"] = float(best == "prior")
-    return found | {"c2st_noisy": noised(subject, made[best], parts)} | _bounds(subject, parts)
+    best, made = order[0], {way: make(len(test), _seed(parts, "test")) for way, make in ways.items()}
+    found = compared(made[best], parts, made[best._replace(noisy=False)]) | {"with_noise": float(best.noisy)}
+    sides = {"smooth": [w for w in order if not w.noisy], "noisy": [w for w in order if w.noisy]}
+    if any(way.codes == "prior" for way in ways):
+        found["from_prior"] = float(best.codes == "prior")
+        sides |= {codes: [w for w in order if w.codes == codes] for codes in ("mixture", "prior")}
+    told = {best: found["c2st"]}  # the best way of each side, by the order of the validation rows
+    for first in {side[0]: None for side in sides.values() if side and side[0] != best}:
+        told[first] = c2st(test, made[first], _seed(parts, "folds"))
+    found |= {"c2st_" + name: told[side[0]] for name, side in sides.items() if side}
+    return found | _bounds(subject, parts)
 
 
-def noised(coder: Coder, made: Array, parts: Parts) -> float:
-    """``c2st`` of new rows (n, *D) with the noise that means lack: in each column as large as the validation error."""
-    valid = _some(parts.valid.x, parts, MOST)
-    error = np.square(valid - reconstruct(coder, valid), dtype=np.float64).mean(axis=0)
-    noise = np.random.default_rng(_seed(parts, "noise")).normal(size=made.shape) * np.sqrt(error)
-    return c2st(_some(parts.test.x, parts, MOST), made + noise, _seed(parts, "folds"))
-
-
-def compared(made: Array, parts: Parts) -> dict[str, float]:
+def compared(made: Array, parts: Parts, decoded: Array | None = None) -> dict[str, float]:
     """The facet's numbers of new rows (n, *D); ``copier`` is 1 if they repeat training rows.
 
     Real rows are the test rows, at most ``MOST`` of them. Fréchet features are the first 16 principal components of
-    the training rows.
+    the training rows. Copies are looked for in ``decoded``, the rows before noise, which would hide them.
     """
     test, train = (_some(rows.x, parts, most) for rows, most in ((parts.test, MOST), (parts.train, KNOWN)))
     axes = principal(train)
@@ -104,7 +123,7 @@ def compared(made: Array, parts: Parts) -> dict[str, float]:
             "mmd2": mmd2(test, made),
             **prdc(test, made),
             "frechet": frechet(*features),
-            **copying(train, made, test),
+            **copying(train, made if decoded is None else decoded, test),
         }
     )
 
