@@ -204,7 +204,7 @@ def compare_many(
         The command that repeats this, for the report.
     **options
         ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``, ``backbone``,
-        ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for every data set.
+        ``contamination``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for every data set.
 
     Returns
     -------
