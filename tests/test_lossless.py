@@ -1,0 +1,34 @@
+"""General compressors take as many bits of a pixel of MNIST as the literature says, counted as rates are."""
+
+import bz2
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.data.idx import array
+
+FOLDER = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.fixture
+def lossless(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks" / "published")
+    import lossless
+
+    return lossless
+
+
+def test_bits_are_counted_per_pixel(lossless):
+    grey = np.full((10, 7), 9, np.uint8)
+    assert lossless.bits_per_pixel(bytes, grey) == 8
+    assert lossless.bits_per_pixel(bytes, (np.arange(64) % 2).astype(np.uint8)) == 1
+    assert lossless.bits_per_pixel(bz2.compress, grey) == 8 * len(bz2.compress(bytes([9] * 70))) / 70
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason=f"MNIST is not at {FOLDER}")
+def test_mnist_is_as_published(lossless):
+    images = array(FOLDER / "t10k-images-idx3-ubyte.gz").reshape(10_000, -1)
+    assert images.shape == (10_000, 784)
+    assert all(row.same for row in lossless.rows(images, {"bz2": 1.42, "gzip": 1.64}, "grey"))
+    assert not any(row.same for row in lossless.rows(images, {"bz2": 1.40, "gzip": 1.60}, "grey"))
