@@ -131,6 +131,7 @@ def test_every_name_has_words_in_both_languages_and_a_finding_reads_as_one_line(
     assert str(first).startswith("posterior collapse: the code says")
     assert "\n" not in str(first)
     assert numbers({"dead_units": 3.0, "term": "kl", "rows": None}, "zh") == "失活单元 3，损失项 kl"
+    assert numbers({"column": "a\x1b[31m\n" + "b" * 99}) == "column a\ufffd[31m\ufffd" + "b" * 53
 
 
 def test_evidence_is_said_in_chinese_throughout():

@@ -203,6 +203,8 @@ KEYS_ZH = {
 }
 """What the numbers of the evidence are called in Chinese."""
 
+MOST = 60
+"""Signs of a name that are shown."""
 MILD = ("stopped too early", "over-capacity")
 """Defects that a model's own scores show already: tables hold them, sentences do not."""
 OF_DATA = ("leakage between splits",)
@@ -254,8 +256,10 @@ def numbers(evidence: Mapping[str, float | str | None], lang: str = "en") -> str
     for key, value in evidence.items():
         name = key.replace("_", " ")
         name = KEYS_ZH.get(name, name) if lang == "zh" else name
-        if value is not None:
-            said.append(f"{name} {value}" if isinstance(value, str) else f"{name} {value:.3g}")
+        if isinstance(value, str):  # the name of a column may be anything
+            said.append(f"{name} " + "".join(sign if sign.isprintable() else "\ufffd" for sign in value)[:MOST])
+        elif value is not None:
+            said.append(f"{name} {value:.3g}")
     return ("，" if lang == "zh" else ", ").join(said)
 
 
