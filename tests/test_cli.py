@@ -629,7 +629,14 @@ def test_the_doctor_groups_what_is_wrong_and_names_damaged_runs(shell: Shell) ->
     record.write_text(record.read_text().replace("seconds", "sekunden"))
     code, _, err = shell("doctor", "isthmus-iris")
     assert code == ends.PARTLY
-    assert f"run {record.parent.name[:8]} cannot be examined" in one_line(err)
+    assert f"run {record.parent.name[:8]} cannot be examined" in err
+    assert "5 of 6 runs are done; these are examined" in err
+    Path("runs").mkdir()
+    for place in Path("isthmus-iris/runs").iterdir():
+        place.rename(Path("runs") / place.name)
+    code, out, err = shell("doctor", "isthmus-iris")
+    assert (code, out) == (ends.INPUT, "")
+    assert "holds no finished run" in one_line(err)
 
 
 # ---------------------------------------------------------------------------------------------------------- appearance

@@ -65,6 +65,7 @@ def doctor(
 
 def _study(folder: Path, run: str | None, source: str | None, label: str | None, t: Any, as_json: bool) -> int:
     """A whole study, or one of its runs."""
+    from isthmus.errors import BadInput
     from isthmus.study.examine import data_of, examine
     from isthmus.study.study import Study
 
@@ -73,8 +74,12 @@ def _study(folder: Path, run: str | None, source: str | None, label: str | None,
     for name, why in study.damaged.items():
         if run in (None, name):
             show.warn(f"run {name[:8]} cannot be examined: {why}")
-    found = list(examine(study, rows, run))
     seen = [record for record in study.records if run in (None, record.id)]
+    if not seen and not study.damaged:
+        raise BadInput(f"{folder} holds no finished run that this version knows; run isthmus compare again")
+    if run is None and len(seen) < study.total:
+        show.warn(f"{len(seen)} of {study.total} runs are done; these are examined")
+    found = list(examine(study, rows, run))
     if as_json:
         facts = {"folder": str(folder), "runs": len(seen), "damaged": study.damaged, "rows": rows is not None}
         show.machine({**facts, "without_rows": reason, "findings": [_entry(one, t.lang) for one in found]})
