@@ -26,14 +26,7 @@ from isthmus.facets.facet import (
 from isthmus.facets.robustness import explained, sample
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import knn_accuracy
-from isthmus.metrics.similarity import (
-    cka,
-    matched_atoms,
-    matched_units,
-    principal_cosines,
-    rank_agreement,
-    subspace_overlap,
-)
+from isthmus.metrics.similarity import basis, cka, cosines, matched_atoms, matched_units, overlap, rank_agreement
 from isthmus.metrics.sparsity import hoyer
 from isthmus.seeds import seed as hashed
 
@@ -55,9 +48,10 @@ def measure(subject: Subject, parts: Parts) -> Found:
     runs = [subject, *subject.again(parts, *seeds)]
     rows = drawn(parts.test, MOST, hashed(parts.seed, "stability", "rows"))
     codes = [run.encode_scaled(rows.x) for run in runs]
+    spaces = [basis(z) for z in codes]
     found = {
         "cka": _over_pairs(cka, codes),
-        "subspace_overlap": _over_pairs(subspace_overlap, codes),
+        "subspace_overlap": _over_pairs(overlap, spaces),
         "matched_units": _over_pairs(matched_units, codes),
         "matched_atoms": _over_pairs(matched_atoms, [atoms(run, z) for run, z in zip(runs, codes, strict=True)]),
         "rank_agreement": _over_pairs(rank_agreement, [run.score_scaled(rows.x) for run in runs]),
@@ -65,7 +59,7 @@ def measure(subject: Subject, parts: Parts) -> Found:
     }
     if not all(run.trained for run in runs):
         return dict.fromkeys(found, math.nan)
-    return {**known(found), "angles": angles(codes)}
+    return {**known(found), "angles": angles(spaces, codes[0].shape[1])}
 
 
 def scores(coder: Coder, rows: Rows, parts: Parts) -> dict[str, float]:
@@ -102,10 +96,12 @@ def atoms(coder: Coder, codes: Array) -> Array:
         return decoded[:-1] - decoded[-1:]
 
 
-def angles(codes: Sequence[Array]) -> Curve:
-    """Squared cosines of the principal angles between the codes of two trainings, largest first; mean over pairs."""
-    width = codes[0].shape[1]
-    each = [principal_cosines(a, b) ** 2 for a, b in combinations(codes, 2)]
+def angles(spaces: Sequence[NDArray[np.float64]], width: int) -> Curve:
+    """Squared cosines of the principal angles between the codes of two trainings, largest first; mean over pairs.
+
+    ``spaces`` (n, rank) are the axes of the codes, which have ``width`` elements.
+    """
+    each = [cosines(a, b) ** 2 for a, b in combinations(spaces, 2)]
     padded = [np.pad(one, (0, width - len(one))) if len(one) else np.full(width, math.nan) for one in each]
     return Curve(tuple(map(float, range(1, width + 1))), tuple(np.mean(padded, axis=0).tolist()))
 

@@ -65,8 +65,7 @@ def principal_cosines(a: Array, b: Array) -> Wide:
     >>> principal_cosines(a, a @ [[1.0], [2.0]]).round(12).tolist()
     [1.0]
     """
-    one, two = basis(a), basis(b)
-    return np.linalg.svd(one.T @ two, compute_uv=False).clip(0, 1) if one.size and two.size else np.zeros(0)
+    return cosines(basis(a), basis(b))
 
 
 def subspace_overlap(a: Array, b: Array) -> float:
@@ -76,8 +75,7 @@ def subspace_overlap(a: Array, b: Array) -> float:
     Independent codes of rank r on n rows come to ``r / (n - 1)``. NaN if a code is constant or not finite.
     Codes (n, L) and (n, M).
     """
-    cosines, rank = principal_cosines(a, b), max(basis(a).shape[1], basis(b).shape[1])
-    return _share(float(np.square(cosines).sum()) / rank) if len(cosines) else math.nan
+    return overlap(basis(a), basis(b))
 
 
 def matched_units(a: Array, b: Array) -> float:
@@ -152,6 +150,17 @@ def basis(code: Array) -> Wide:
     columns = columns / np.linalg.norm(columns, axis=0)  # units of all scales count alike, as they do in the space
     axes, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     return axes[:, sizes > ROUNDING * sizes.max(initial=0)]
+
+
+def cosines(one: Wide, two: Wide) -> Wide:
+    """:func:`principal_cosines` of spaces whose axes (:func:`basis`) are at hand."""
+    return np.linalg.svd(one.T @ two, compute_uv=False).clip(0, 1) if one.size and two.size else np.zeros(0)
+
+
+def overlap(one: Wide, two: Wide) -> float:
+    """:func:`subspace_overlap` of spaces whose axes (:func:`basis`) are at hand."""
+    rank = max(one.shape[1], two.shape[1])
+    return _share(float(np.square(one.T @ two).sum()) / rank) if one.size and two.size else math.nan
 
 
 def _share(value: float) -> float:
