@@ -671,8 +671,8 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly families facets replicates configs steps budget latents hidden backbone contamination "
-        "seed jobs out json lang dry_run quiet debug"
+        "data label anomaly factors families facets replicates configs steps budget latents hidden backbone "
+        "contamination seed jobs out json lang dry_run quiet debug"
     ),
     train.train: "family data label out settings steps seed json quiet debug",
     catalogue.catalogue: "kind name json debug",

@@ -1,7 +1,8 @@
 from isthmus.metrics import METRICS
 
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
-knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension
+knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
+dci_informativeness sap
 auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
 auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
 explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
@@ -34,6 +35,11 @@ def test_directions():
         "knn_accuracy_few",
         "cluster_ari",
         "cluster_nmi",
+        "mig",
+        "dci_disentanglement",
+        "dci_completeness",
+        "dci_informativeness",
+        "sap",
         "auroc",
         "average_precision",
         "precision",

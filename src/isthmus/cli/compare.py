@@ -39,6 +39,10 @@ def compare(
             "--anomaly", metavar="LABEL", help="The label whose rows are anomalies; DATA=LABEL for one of several data."
         ),
     ] = None,
+    factors: Annotated[
+        str | None,
+        typer.Option("--factors", metavar="A,B", help="Columns that made the rows; they are not learnt from."),
+    ] = None,
     families: Annotated[
         str | None, typer.Option("--families", metavar="A,B", help="Families to compare.", show_default="all")
     ] = None,
@@ -100,6 +104,7 @@ def compare(
     options: dict[str, Any] = {
         "label": choice("--label", label, data),
         "anomaly": choice("--anomaly", anomaly, data),
+        "factors": factors,
         "families": families if families is not None else "default",
         "facets": facets if facets is not None else "all",
         "replicates": replicates,

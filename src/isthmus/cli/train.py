@@ -145,10 +145,15 @@ def measure(fitted: Fitted, rows: Dataset, parts: Split, seed: int) -> dict[str,
     from isthmus.facets.facet import Candidate, Parts, Rows, numbers
     from isthmus.ship.artefact import artefact_bytes
 
-    views = [Rows(fitted.scaler.apply(rows.x[n]), None if rows.y is None else rows.y[n]) for n in parts]
+    every = Rows(rows.x, rows.y, rows.factors)
+    views = [one._replace(x=fitted.scaler.apply(one.x)) for one in map(every.take, parts)]
     seen = Parts(views[0], views[1], views[2], seed=seed, latents=fitted.recipe.latents)
     subject = Candidate(fitted, artefact_bytes(fitted))
-    asked = [f for f in FACETS.values() if f.view == "all" and (not f.labels or len(rows.classes) > 1)]
+    asked = [
+        f
+        for f in FACETS.values()
+        if f.view == "all" and (not f.labels or len(rows.classes) > 1) and (not f.factors or rows.factors is not None)
+    ]
     return {name: number for facet in asked for name, number in numbers(facet.measure(subject, seen)).items()}
 
 

@@ -21,6 +21,7 @@ from isthmus.errors import BadInput, NoSuchColumn
 
 ROWS = ("X", "x", "data", "images")
 LABELS = ("y", "labels", "target")
+FACTORS = "factors"
 
 
 def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
@@ -121,7 +122,10 @@ def npz_rows(path: Path) -> tuple[NDArray[Any], int, list[Member]]:
 
 
 def npz_file(path: Path, label: str | None) -> Raw:
-    """A ``.npz`` file: rows in member X, x, data or images; labels in ``label``, or in y, labels or target."""
+    """A ``.npz`` file: rows in member X, x, data or images; labels in ``label``, or in y, labels or target.
+
+    Known factors are read from member factors, if there is one.
+    """
     where = place(path)
     with parsing(where, "a .npz file"), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -136,7 +140,9 @@ def npz_file(path: Path, label: str | None) -> Raw:
         labels = label if label is not None else _choose(where, members, LABELS, "labels", None)
         x = _member(where, archive, members[rows], text=False)
         y = None if labels is None else _member(where, archive, members[labels], text=True)
-    return memory(x, where, y)
+        known = FACTORS in members and FACTORS not in (rows, labels)
+        factors = _member(where, archive, members[FACTORS], text=False) if known else None
+    return memory(x, where, y)._replace(factors=factors)
 
 
 def _choose(where: str, members: Mapping[str, Any], names: tuple[str, ...], what: str, taken: str | None) -> str | None:

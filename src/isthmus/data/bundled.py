@@ -1,4 +1,4 @@
-"""The data sets that come with scikit-learn: no file, no download."""
+"""The data sets that come with scikit-learn, and one that is made from code: no file, no download."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from isthmus.data.dataset import element_names
 from isthmus.data.raw import Raw, array_words
+from isthmus.data.shapes import FACTORS, KINDS, shapes
 
 DATASETS: dict[str, str] = {
     "digits": "1797 images of handwritten digits, 8 x 8 pixels of 0 to 16, 10 classes",
@@ -13,11 +14,16 @@ DATASETS: dict[str, str] = {
     "wine": "178 wines, 13 chemical measures, 3 classes (growers)",
     "diabetes": "442 patients, 10 measures; no labels: its target is a measured number, not a class",
     "iris": "150 flowers, 4 measures of petals and sepals, 3 classes (species)",
+    "shapes": "1500 drawn figures, 16 x 16 pixels, 3 classes (kinds); known factors: kind, place, size",
 }
 
 
 def bundled(name: str) -> Raw:
     """One of :data:`DATASETS`."""
+    if name == "shapes":
+        x, kinds, factors = shapes()
+        columns = element_names(x.shape[1:])
+        return Raw(name, x, kinds, columns, array_words(x.shape[1:], columns, "X"), KINDS, factors, FACTORS)
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()

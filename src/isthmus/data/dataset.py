@@ -38,6 +38,10 @@ class Dataset:
     """The class whose rows are anomalies; None if labels are ordinary classes."""
     source: str = ""
     """Where it came from, as the user gave it."""
+    factors: NDArray[np.float64] | None = None
+    """What made each row, where it is known: numbers (N, F), or None. Nothing is trained on them."""
+    factor_names: tuple[str, ...] = ()
+    """F names."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,12 +55,15 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of rows, codes, class names and anomaly: equal data, equal digest, whatever the file's name."""
+        """SHA-256 (hex) of rows, codes, class names, anomaly and factors: equal data, equal digest under any name."""
         about = json.dumps([self.x.shape, self.y is not None, self.classes, self.anomaly])
         found = hashlib.sha256(about.encode())
         found.update(np.ascontiguousarray(self.x, "<f4").data)
         if self.y is not None:
             found.update(np.ascontiguousarray(self.y, "<i8").data)
+        if self.factors is not None:
+            found.update(json.dumps(self.factor_names).encode())
+            found.update(np.ascontiguousarray(self.factors, "<f8").data)
         return found.hexdigest()
 
 

@@ -30,6 +30,10 @@ class Raw(NamedTuple):
     """Words for row i (counted from 0) and element j of it: ``line 4, column 'age'``."""
     classes: tuple[str, ...] = ()
     """Names of the codes in ``y``, where the source brings codes and names; else they are made from ``y``."""
+    factors: Any = None
+    """What made each row, numbers (N, F), or None."""
+    factor_names: tuple[str, ...] = ()
+    """F names, where the source brings them."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:

@@ -12,6 +12,7 @@ import narwhals as nw
 from isthmus.data.arrays import memory, npy_file, npz_file
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
+from isthmus.data.factors import aside
 from isthmus.data.files import check
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
@@ -38,7 +39,9 @@ FORMATS: dict[str, Callable[[Path, str | None], Raw]] = {
 }
 
 
-def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: Any = None) -> Dataset:
+def read(
+    source: Any, labels: Any = None, *, label: str | None = None, anomaly: Any = None, factors: Any = None
+) -> Dataset:
     """Read data of any supported kind.
 
     Parameters
@@ -52,6 +55,10 @@ def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: 
         Instead of ``labels``: the column of a table, or the member of a ``.npz`` file, that holds them.
     anomaly : str, optional
         The class whose rows are anomalies.
+    factors : str, sequence of str, or array-like (N, F), optional
+        What made each row, where it is known: columns of a table (names, or one text with commas), which are then set
+        aside as the label is, or the numbers themselves. By default what the source brings: the member ``factors`` of a
+        ``.npz`` file.
 
     Returns
     -------
@@ -69,18 +76,22 @@ def read(source: Any, labels: Any = None, *, label: str | None = None, anomaly: 
     >>> rows = [[i, i**2] for i in range(12)]
     >>> read(rows, labels=["fine"] * 10 + ["odd"] * 2, anomaly="odd").y.tolist()
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]
+    >>> read(rows, factors="x0").factors.shape
+    (12, 1)
     """
     if labels is not None and label is not None:
         raise BadInput("labels and label exclude each other: give the labels, or the name of their column")
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     name, raw = _open(source, label)
+    raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
     x = numbers(raw)
     told = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
-    return Dataset(name, x, codes, known, raw.columns, told, described)
+    made, made_by = apart or (None, ())
+    return Dataset(name, x, codes, known, raw.columns, told, described, made, made_by)
 
 
 def _open(source: Any, label: str | None) -> tuple[str, Raw]:

@@ -6,6 +6,7 @@ from isthmus.facets.anomaly import ANOMALY
 from isthmus.facets.compression import COMPRESSION
 from isthmus.facets.cost import COST
 from isthmus.facets.facet import Facet
+from isthmus.facets.factors import FACTORS
 from isthmus.facets.features import FEATURES
 from isthmus.facets.generation import GENERATION
 from isthmus.facets.reconstruction import RECONSTRUCTION
@@ -20,6 +21,7 @@ FACETS: dict[str, Facet] = {
         COMPRESSION,
         SPARSITY,
         FEATURES,
+        FACTORS,
         ANOMALY,
         GENERATION,
         ROBUSTNESS,

@@ -93,7 +93,7 @@ def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> dict[str, float]
         Those of :func:`grade` if there are labels; ``auroc_local``, ``auroc_global``, ``auroc_dependency`` and
         ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean.
     """
-    x, y = parts.test
+    x, y = parts.test.x, parts.test.y
     score = scorer(x)
     found = {} if y is None else grade(y, score, floor)
     normal = np.ones(len(x), bool) if y is None else y == 0

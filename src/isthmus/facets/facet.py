@@ -25,6 +25,13 @@ class Rows(NamedTuple):
     """(n, *D), scaled."""
     y: NDArray[np.int64] | None
     """(n,) class codes, or None. In view ``normal`` 1 says anomaly and 0 normal."""
+    factors: NDArray[np.float64] | None = None
+    """(n, F), what made each row, or None."""
+
+    def take(self, numbers: NDArray[np.int64] | slice) -> Rows:
+        """Some of them."""
+        y = None if self.y is None else self.y[numbers]
+        return Rows(self.x[numbers], y, None if self.factors is None else self.factors[numbers])
 
 
 class Parts(NamedTuple):
@@ -178,6 +185,8 @@ class Facet:
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
+    factors: bool = False
+    """Whether it needs to know what made the rows; data that do not say are not asked."""
     curves: Mapping[str, bool] = field(default_factory=dict)
     """Names of the curves that it measures, and whether their horizontal axis is logarithmic."""
     trains: bool = False
@@ -202,7 +211,7 @@ def numbers(found: Found) -> dict[str, float]:
 def drawn(rows: Rows, most: int, seed: int) -> Rows:
     """At most so many of the rows, drawn and put in order by the seed: the first of them are a fair draw as well."""
     order = np.random.default_rng(seed).permutation(len(rows.x))[:most]
-    return Rows(rows.x[order], None if rows.y is None else rows.y[order])
+    return rows.take(order)
 
 
 def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -106,7 +106,7 @@ def _sample(rows: Rows, seed: int, part: str) -> Rows:
     if len(rows.x) <= MOST:
         return rows
     picked = np.sort(np.random.default_rng(hashed(seed, "features", part)).permutation(len(rows.x))[:MOST])
-    return Rows(rows.x[picked], None if rows.y is None else rows.y[picked])
+    return rows.take(picked)
 
 
 def _flat(rows: Rows) -> NDArray[np.float32]:

@@ -86,6 +86,30 @@ def gaussian_mixture(parts: Parts, n: int) -> Array:
     return made.astype(np.float32).reshape(n, *parts.train.x.shape[1:])
 
 
+def independent_components(parts: Parts) -> tuple[Array, Array]:
+    """Codes of the training and test rows: FastICA (Hyvarinen and Oja 2000), as many components as codes have elements.
+
+    Fewer where the training rows have fewer directions. Fitted on the training rows.
+    """
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    train, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (parts.train, parts.test))
+    mean = train.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(train - mean, full_matrices=False)
+    count = min(parts.latents, int((sizes > max(train.shape) * np.finfo(np.float32).eps * sizes[0]).sum()))
+    if not count:
+        return np.zeros((len(train), 1), np.float32), np.zeros((len(test), 1), np.float32)
+    white = axes[:count].T / sizes[:count] * np.sqrt(len(train))
+    learner = FastICA(whiten=False, max_iter=200, random_state=parts.seed % 2**32)
+    with warnings.catch_warnings():  # components that turn on are as good as any
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        learner.fit((train - mean) @ white)
+    codes = (learner.transform((x - mean) @ white) for x in (train, test))
+    first, second = (z.astype(np.float32) for z in codes)
+    return first, second
+
+
 def marginalised_denoising(train: Array, *others: Array) -> list[Array]:
     """Features tanh(W x) of rows, where W undoes zeroed elements best on average over all ways to zero them.
 

@@ -72,6 +72,8 @@ def _data(design: Mapping[str, Any], t: Words) -> list[tuple[str, str]]:
     ]
     if data.get("anomaly") is not None:
         rows.append((t("method.anomaly"), plain(data["anomaly"])))
+    if data.get("factors"):
+        rows.append((t("method.factors"), t("page.comma").join(plain(name, 28) for name in data["factors"])))
     rows += [
         (t("method.digest"), plain(data["digest"], 80)),
         (t("method.latents"), str(design["latents"])),

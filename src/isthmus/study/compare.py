@@ -44,6 +44,7 @@ def outline(
     *,
     label: str | None = None,
     anomaly: str | None = None,
+    factors: Any = None,
     families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
     facets: str | Iterable[str] = "all",
     replicates: int = 5,
@@ -64,11 +65,15 @@ def outline(
     if steps is not None and budget is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
     _workers(jobs)
+    if isinstance(source, Dataset) and factors is not None:
+        raise BadInput("factors go with rows that are still to be read, one data set at a time; leave them out here")
     if isinstance(latents, str) and latents != "auto":
         raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {latents!r}")
     plan = plan or Plan()
     plan = plan if steps is None else replace(plan, steps=steps)
-    data = source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly)
+    data = (
+        source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly, factors=factors)
+    )
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
     note: dict[str, Any] = {"source": data.source, "label": label, "budget": limit, "command": command}
@@ -107,6 +112,7 @@ def compare(
     *,
     label: str | None = None,
     anomaly: str | None = None,
+    factors: Any = None,
     families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
     facets: str | Iterable[str] = "all",
     replicates: int = 5,
@@ -138,6 +144,8 @@ def compare(
         The column (or npz member) that holds the labels.
     anomaly : str, optional
         The label whose rows are anomalies. Without it, each replicate leaves another class out to play them.
+    factors : optional
+        What made each row, where it is known: names of columns, set aside as the label is, or numbers of shape (N, F).
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA always takes part.
     facets : optional
@@ -188,6 +196,7 @@ def compare(
         labels,
         label=label,
         anomaly=anomaly,
+        factors=factors,
         families=families,
         facets=facets,
         replicates=replicates,

@@ -181,7 +181,8 @@ def design(
         family for each idea (:data:`isthmus.families.DEFAULT`), ``"all"`` every family that wants nothing but rows.
         PCA always takes part.
     facets : str or iterable of str, default "all"
-        Questions to ask; those that the data cannot answer are listed with the reason in ``skipped``.
+        Questions to ask; those that the data cannot answer are listed with the reason in ``skipped``. ``"all"``
+            asks about known factors only where there are some.
     replicates : int, default 5
         Seeded splits, at least 2.
     configs : int, default 6
@@ -225,6 +226,7 @@ def design(
             "classes": list(data.classes),
             "class_rows": _counts(data),
             "anomaly": data.anomaly,
+            "factors": list(data.factor_names),
         },
         families={
             name: configurations(name, r, data.shape, plan, int(configs), int(seed)) for name, r in matched.items()
@@ -298,7 +300,8 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
 def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[str, str]]:
     """The facets that these data can answer, in the table's order, and why they cannot answer the others."""
     if isinstance(asked, str):
-        asked = list(FACETS) if asked == "all" else _names(asked)
+        known = [name for name, facet in FACETS.items() if not facet.factors or data.factors is not None]
+        asked = known if asked == "all" else _names(asked)
     wanted = list(asked)
     for name in wanted:
         if name not in FACETS:
@@ -315,6 +318,8 @@ def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[
 
 def _obstacle(name: str, data: Dataset) -> str:
     """Why a facet cannot be measured on these data, or ""."""
+    if FACETS[name].factors and data.factors is None:
+        return "needs known factors: name their columns (--factors)"
     if not FACETS[name].labels:
         return ""
     if data.y is None:

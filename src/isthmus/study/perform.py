@@ -91,7 +91,8 @@ def prepare(job: Job, data: Dataset) -> Material:
     """The job's rows, scaled by what its training rows say."""
     numbers, labels = rows(job, data)
     scaler = Scaler.fit(data.x[numbers.train], images=data.images)
-    train, valid, test = (Rows(scaler.apply(data.x[n]), None if labels is None else labels[n]) for n in numbers)
+    every = Rows(data.x, labels, data.factors)
+    train, valid, test = (one._replace(x=scaler.apply(one.x)) for one in map(every.take, numbers))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     sizes |= {"duplicates": duplicates(data.x, numbers), "constant": scaler.constant}
     parts = Parts(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
@@ -178,7 +179,7 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
 
 def _blind(parts: Parts) -> Parts:
     """The parts as a criterion may see them: without test rows."""
-    return parts._replace(test=Rows(parts.test.x[:0], None if parts.test.y is None else parts.test.y[:0]))
+    return parts._replace(test=parts.test.take(slice(0)))
 
 
 def _compare(job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]) -> tuple[dict[str, Any], dict[str, int]]:

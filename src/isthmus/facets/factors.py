@@ -1,0 +1,86 @@
+"""Factors: does one unit of the code stand for one factor that made the rows? Needs data whose factors are known.
+
+Rival: independent components of the rows, as many as the code has units, and ``pca``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.errors import BadInput
+from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject
+from isthmus.facets.rivals import independent_components
+from isthmus.metrics.disentanglement import importances, mutual_information_gap, separated_attributes
+from isthmus.seeds import seed as hashed
+
+MOST = 5000
+"""Rows of a part that are looked at, a seeded draw: forests take long, and more hardly change them."""
+
+
+def criterion(coder: Coder, parts: Parts) -> float:
+    """One minus the mutual information gap on validation rows."""
+    valid = _drawn(parts.valid, parts.seed, "valid")
+    return 1 - mutual_information_gap(coder.encode_scaled(valid.x), _factors(valid))
+
+
+def measure(subject: Subject, parts: Parts) -> dict[str, float]:
+    """MIG, DCI and SAP of the codes of test rows; DCI's forests grow on the codes of training rows."""
+    train, test = _drawn(parts.train, parts.seed, "train"), _drawn(parts.test, parts.seed, "test")
+    codes = subject.encode_scaled(train.x), subject.encode_scaled(test.x)
+    return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
+
+
+def independent(parts: Parts) -> dict[str, float]:
+    """The same of independent components."""
+    train, test = _drawn(parts.train, parts.seed, "train"), _drawn(parts.test, parts.seed, "test")
+    codes = independent_components(parts._replace(train=train, test=test))
+    return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
+
+
+def scores(
+    train: NDArray[np.float32],
+    train_factors: NDArray[np.float64],
+    test: NDArray[np.float32],
+    test_factors: NDArray[np.float64],
+    seed: int,
+) -> dict[str, float]:
+    """The facet's numbers from codes (n, L), (m, L) and factors (n, F), (m, F); NaN if a code is not finite."""
+    finite = bool(np.isfinite(train).all() and np.isfinite(test).all())
+    dci = importances(train, train_factors, test, test_factors, seed=seed)
+    return {
+        "mig": mutual_information_gap(test, test_factors) if finite else math.nan,
+        "dci_disentanglement": dci.disentanglement,
+        "dci_completeness": dci.completeness,
+        "dci_informativeness": dci.informativeness,
+        "sap": separated_attributes(test, test_factors) if finite else math.nan,
+    }
+
+
+def _drawn(rows: Rows, seed: int, part: str) -> Rows:
+    """All rows, or a seeded draw of the most we look at, with their factors."""
+    picked = np.sort(np.random.default_rng(hashed(seed, "factors", part)).permutation(len(rows.x))[:MOST])
+    return rows.take(picked)
+
+
+def _factors(rows: Rows) -> NDArray[np.float64]:
+    if rows.factors is None:
+        raise BadInput("the facet factors needs known factors of every row; got none: declare them or leave it out")
+    return rows.factors
+
+
+FACTORS = Facet(
+    name="factors",
+    title="Factors",
+    question="Does one unit stand for one factor that made the rows?",
+    primary="mig",
+    view="all",
+    labels=False,
+    factors=True,
+    sees="rows of the validation split with their factors, no labels",
+    criterion=criterion,
+    measure=measure,
+    rivals={"independent components": independent},
+)
