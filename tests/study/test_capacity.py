@@ -111,7 +111,7 @@ def test_it_looks_at_the_rows_that_the_study_trains_and_validates_on(monkeypatch
     assert np.array_equal(one.valid.numpy(), parts.valid.x)
     monkeypatch.setattr(capacity, "MOST", 20)
     few = capacity._Split.of(data, 1, seed=3)
-    assert len(few.train) == len(few.valid) == 20
+    assert (len(few.train), len(few.valid)) == (20, 7)
 
 
 def test_the_same_seed_gives_the_same_sweep_and_another_seed_another():

@@ -48,7 +48,7 @@ HIDDEN = 0.2
 ROUNDING = 1e-9
 """Variance, in scaled units, below which there is none."""
 MOST = 5000
-"""Rows of a part that a sweep looks at, a seeded draw."""
+"""Training rows that a sweep looks at, a seeded draw; of the validation rows the same share."""
 SPLITS = 10
 """Replicates that a sweep uses, at most."""
 
@@ -224,13 +224,14 @@ class _Split:
 
     @classmethod
     def of(cls, data: Dataset, replicate: int, seed: int) -> _Split:
-        """The very rows that the study's replicate trains and validates on, at most ``MOST`` of each."""
+        """The very rows that the study's replicate trains and validates on, or a draw of them if they are many."""
         name = JobName(kind="family", name="masked", view="all", replicate=replicate)
         job = Job(name, {"data": data.digest, "seed": seed, "latents": 1})
         material = prepare(job, data)
         draw = np.random.default_rng(job.seed("sweep"))
         parts = material.parts.train.x, material.parts.valid.x
-        train, valid = (x[np.sort(draw.permutation(len(x))[:MOST])] for x in parts)
+        kept = min(1.0, MOST / len(parts[0]))
+        train, valid = (x[np.sort(draw.permutation(len(x))[: math.ceil(kept * len(x))])] for x in parts)
         ranks = draw.random((len(valid), math.prod(data.shape))).argsort(axis=1)
         hidden = torch.from_numpy(ranks < count(data.shape)).reshape(valid.shape)
         head = likelihood(material.scaler, train)
