@@ -26,6 +26,7 @@ from isthmus.data.files import fits
 from isthmus.errors import BadInput
 from isthmus.parts.codebooks import Discrete
 from isthmus.parts.entropy import FARTHEST, MOST_SYMBOLS, pack, unpack
+from isthmus.train.fitted import in_chunks
 
 Array = NDArray[np.float32]
 Wide = NDArray[np.float64]
@@ -33,8 +34,6 @@ Wide = NDArray[np.float64]
 HEAD = struct.Struct("<IIIIddI")
 """Rows, elements of a row, positions of the code, elements kept as they are; step, bound; checksum of all."""
 LENGTH = struct.Struct("<I")
-ROWS = 4096
-"""Rows whose symbols are found at once."""
 MARGIN = 0.01
 """Steps are so much narrower than the bound allows: another machine may decode the last digits differently."""
 PROBES = 64
@@ -161,7 +160,8 @@ def code(
     if bound == math.inf:
         return Coded(symbols, about, None, nothing, units.settle(guess), step, bound)
     width = units.steps(bound)
-    missing = np.clip(np.rint((flat - guess) / width), -FARTHEST, FARTHEST).astype(np.int64)
+    with np.errstate(over="ignore"):
+        missing = np.clip(np.rint((flat - guess) / width), -FARTHEST, FARTHEST).astype(np.int64)
     made = units.settle(guess + missing * width)
     wrong = np.flatnonzero(np.abs(made - flat) > units.bounds(bound))
     made.ravel()[wrong] = flat.ravel()[wrong]
@@ -222,13 +222,11 @@ def _inflated(packed: bytes, size: int) -> bytes:
 def _symbols(way: Way, x: Array, step: float) -> tuple[NDArray[np.int64], bytes | None]:
     """The code of rows as whole numbers (n, P), and what turns them into a code again."""
     if _discrete(way.model):
-        with torch.no_grad():
-            tokens = [way.model.tokens(torch.from_numpy(x[i : i + ROWS])) for i in range(0, max(len(x), 1), ROWS)]
-        return torch.cat(tokens).numpy().astype(np.int64), None
+        return in_chunks(way.model.tokens, x).astype(np.int64), None
     z = way.encode_scaled(x)
     if not np.isfinite(z).all():
         raise BadInput("the model's code of these rows is not finite: it cannot compress them")
-    centre = _short(np.median(z, axis=0)) if len(z) else np.zeros(z.shape[1], np.float32)
+    centre = _short(np.median(z, axis=0))
     with np.errstate(divide="ignore"):
         turns = np.clip(np.rint(TURN * np.log2(gains(way, z))), UNUSED, 127).astype(np.int8)
     about = turns.tobytes() + (centre.view("<u4") >> 16).astype("<u2").tobytes()

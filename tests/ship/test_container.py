@@ -244,6 +244,8 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     np.save(tmp_path / "hole.npy", np.where(ROWS[3, 1] == ROWS, np.nan, ROWS))
     np.save(tmp_path / "huge.npy", np.full((20, 4), 2**60))
     np.save(tmp_path / "fine.npy", ROWS)
+    np.save(tmp_path / "none.npy", ROWS[:0])
+    (tmp_path / "none.csv").write_text("a,b,c,d\n")
     (tmp_path / "lacks.csv").write_text("a,b,c\n" + "1,2,3\n" * 20)
     (tmp_path / "text.csv").write_text("a,b,c,d\n" + "1,2,three,4\n" * 20)
     pq.write_table(pa.table({n: [1.0, None] * 10 for n in NAMES}), tmp_path / "null.parquet")
@@ -253,7 +255,9 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     refused("lacks.csv", "no column 'd'")
     refused("text.csv", "column 'c' holds what is no number")
     refused("null.parquet", "10 missing cells")
-    refused("none.csv", "no such file")
+    refused("absent.csv", "no such file")
+    refused("none.csv", "no rows")
+    refused("none.npy", "no rows")
     refused("lacks.csv", "does not know the names", fitted=model(columns=()))
     for bound in (0.0, -1.0, float("nan"), float("inf")):
         refused("fine.npy", "bound must be a positive number", bound=bound)
@@ -268,6 +272,16 @@ def test_decompress_does_not_write_over_a_file_unasked(tmp_path):
         decompress(tmp_path / "x.isthmus", MODEL)
     (tmp_path / "x.npy").unlink()
     assert decompress(tmp_path / "x.isthmus", MODEL) == (tmp_path / "x.npy", None)
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path):
+    np.save(tmp_path / "x.npy", ROWS)
+    with pytest.raises(BadInput, match="is the file that is read"):
+        compress(MODEL, tmp_path / "x.npy", tmp_path / "x.npy")
+    compress(MODEL, tmp_path / "x.npy", tmp_path / "x.isthmus")
+    with pytest.raises(BadInput, match="is the file that is read"):
+        decompress(tmp_path / "x.isthmus", MODEL, tmp_path / "x.isthmus")
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), ROWS)
 
 
 def test_no_container_and_a_newer_one_are_told_apart(tmp_path, sample):

@@ -98,7 +98,8 @@ def compress(
         raise BadInput(f"bound must be a positive number; got {bound!r}")
     if fitted.target_scaler is not None:
         raise BadInput("this model predicts something else than its rows, so it cannot bring them back; train another")
-    path = Path(source)
+    path, target = Path(source), Path(out)
+    _apart(path, target)
     taken = husk.take(path, fitted.columns, fitted.shape)
     units = _units(fitted, taken.grid)
     x = fitted.scaler.apply(taken.rows.reshape(-1, *fitted.shape))
@@ -108,7 +109,7 @@ def compress(
     content = _sealed([json.dumps(head, separators=(",", ":")).encode(), kept, best.to_bytes()])
     again = codec.decode(fitted, _opened("the container", content)[2], units=units)
     gap = np.abs(again - taken.rows) / units.scale
-    whole(Path(out), content)
+    whole(target, content)
     return Written(
         bytes=len(content),
         before=path.stat().st_size,
@@ -162,6 +163,7 @@ def decompress(
     target = path.with_name(bare if bare.lower().endswith(kind) else bare + kind) if out is None else Path(out)
     if out is None and os.path.lexists(target):
         raise BadInput(f"{place(target)} exists; name the file to write (--out)")
+    _apart(path, target)
     try:
         rows = codec.decode(fitted, coded, units=_units(fitted, grid))
         content = husk.fill(husk.Husk(about["husk"], _unpacked(kept)), rows)
@@ -169,6 +171,12 @@ def decompress(
         raise BadInput(f"{place(path)}: {error}") from None
     whole(target, content)
     return target, bound
+
+
+def _apart(source: Path, target: Path) -> None:
+    """Refuse to write over what is being read."""
+    if target.exists() and target.samefile(source):
+        raise BadInput(f"{place(target)} is the file that is read; name another one to write (--out)")
 
 
 def _units(fitted: Fitted, grid: NDArray[np.int8]) -> codec.Units:

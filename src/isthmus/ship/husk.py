@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,10 +72,12 @@ def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
         found = _take_arrays(path, kind)
         if (got := tuple(found.husk.about["shape"][1:])) != tuple(shape):
             raise BadInput(f"{place(path)}: rows of shape {got}, the model's have {tuple(shape)}; give its own data")
+    if not len(found.rows):
+        raise BadInput(f"{place(path)}: no rows; give a file with rows")
     if not np.isfinite(found.rows).all():
         i, j = np.argwhere(~np.isfinite(found.rows))[0]
         raise BadInput(f"{place(path)}: row {i + 1}, column {shown(columns[j])}: no finite number; fill it in")
-    if len(found.rows) and bool((np.abs(found.rows[:, found.grid >= 0]) > WHOLE).any()):
+    if bool((np.abs(found.rows[:, found.grid >= 0]) > WHOLE).any()):
         raise BadInput(f"{place(path)}: holds whole numbers beyond 2^53, which no 64-bit float holds; rescale them")
     return found
 
@@ -129,7 +132,7 @@ def _take_arrays(path: Path, kind: str) -> Taken:
     if raw.ndim < 2:
         raise BadInput(f"{place(path)}: holds one number for each row, probably labels; give the file of the rows")
     about |= {"dtype": raw.dtype.str, "shape": list(raw.shape), "fortran": bool(np.isfortran(raw))}
-    rows = raw.reshape(len(raw), -1).astype(np.float64)
+    rows = raw.reshape(len(raw), math.prod(raw.shape[1:])).astype(np.float64)
     return Taken(rows, np.full(rows.shape[1], grid_of(raw.dtype), np.int8), Husk(about, kept))
 
 
