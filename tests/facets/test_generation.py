@@ -246,3 +246,15 @@ def test_noise_is_left_out_where_it_harms(parts):
     found = measure(Fixed(lambda x: x, decode), parts)
     assert found["with_noise"] == 0
     assert found["c2st"] == found["c2st_smooth"] < found["c2st_noisy"] - 0.1
+
+
+def test_on_digits_the_rivals_stand_in_their_order():
+    parts = split(*digits())
+    found = {name: rival(parts) for name, rival in GENERATION.rivals.items()}
+    floor, mixture, ceiling = (found[n] for n in ("shuffled columns", "gaussian mixture", "training rows"))
+    for metric, higher in (("c2st", False), ("mmd2", False), ("coverage", True)):
+        order = [one[metric] for one in (floor, mixture, ceiling)]
+        assert order == sorted(order, reverse=not higher), metric
+    assert floor["c2st"] > 0.9
+    assert floor["frechet"] > 3 * mixture["frechet"]
+    assert "copier" not in mixture
