@@ -603,7 +603,12 @@ def test_the_doctor_finds_rows_and_labels_again_or_says_that_they_are_gone(shell
     kinds = np.repeat(["red", "blue"], 40)
     lines = [",".join([*(f"{v:.3f}" for v in rng.normal(size=4)), kind]) for kind in kinds]
     Path("rows.csv").write_text("\n".join(["a,b,c,d,kind", *lines]))
-    shell("compare", "rows.csv", "--label", "kind", *TINY, "--steps", "500", "--out", "study")
+    Path("more.csv").write_text(Path("rows.csv").read_text())
+    shell("compare", "rows.csv", "more.csv", "--label", "kind", *TINY, "--steps", "500", "--out", "both")
+    code, _, err = shell("doctor", "both")
+    assert code == ends.INPUT
+    assert "holds several studies; give the folder of one of them" in one_line(err)
+    Path("both/sets/rows").rename("study")
     assert json.loads(shell("doctor", "study", "--json")[1])["rows"] is True
     Path("rows.csv").rename("moved.csv")
     code, out, _ = shell("doctor", "study")

@@ -164,3 +164,15 @@ def test_a_collapsed_model_is_compared_nowhere(tmp_path):
     complaints = list(examine(study, read("iris")))
     assert {one.job.name for one in complaints} == {"vae"}
     assert {"posterior collapse"} <= {one.finding.name for one in complaints}
+
+
+def test_columns_of_factors_are_set_aside_again(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 5)).round(3)
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["a,b,c,d,size", *(",".join(map(str, row)) for row in rows)]))
+    options = OPTIONS | {"facets": "reconstruction", "plan": Plan(steps=20)}
+    study = compare(path, families="plain", factors="size", out=tmp_path / "study", **options)
+    data, reason = data_of(study)
+    assert reason == ""
+    assert data.factor_names == ("size",)

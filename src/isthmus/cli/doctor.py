@@ -40,6 +40,7 @@ def doctor(
     [bold]isthmus doctor model --data rows.csv --label kind[/bold]
     """
     from isthmus.errors import BadInput
+    from isthmus.study.several import LIST
     from isthmus.study.words import Words
 
     t, place = Words(lang), run.absolute()
@@ -47,6 +48,8 @@ def doctor(
         return _study(place, None, data, label, t, json)
     if (place / "record.json").exists():
         return _study(place.parent.parent, place.name, data, label, t, json)
+    if (place / LIST).exists():
+        raise BadInput(f"{run} holds several studies; give the folder of one of them, below {run / 'sets'}")
     if not (place / "model.json").exists():
         raise BadInput(f"{run} holds no study, no run of one and no saved model; give the folder of one")
     if data is None:
@@ -71,24 +74,27 @@ def _study(folder: Path, run: str | None, source: str | None, label: str | None,
 
     study = Study(folder)
     rows, reason = data_of(study, source, label)
-    for name, why in study.damaged.items():
-        if run in (None, name):
-            show.warn(f"run {name[:8]} cannot be examined: {why}")
+    damaged = {name: why for name, why in study.damaged.items() if run in (None, name)}
+    for name, why in damaged.items():
+        show.warn(f"run {name[:8]} cannot be examined: {why}")
     seen = [record for record in study.records if run in (None, record.id)]
-    if not seen and not study.damaged:
+    failed = [record for record in seen if record.status == "failed"]
+    for record in failed:
+        show.warn(f"{record.job.name} failed in replicate {record.job.replicate + 1}: {record.message}")
+    if not seen and not damaged:
         raise BadInput(f"{folder} holds no finished run that this version knows; run isthmus compare again")
     if run is None and len(seen) < study.total:
         show.warn(f"{len(seen)} of {study.total} runs are done; these are examined")
     found = list(examine(study, rows, run))
     if as_json:
-        facts = {"folder": str(folder), "runs": len(seen), "damaged": study.damaged, "rows": rows is not None}
+        facts = {"folder": str(folder), "runs": len(seen), "damaged": damaged, "rows": rows is not None}
         show.machine({**facts, "without_rows": reason, "findings": [_entry(one, t.lang) for one in found]})
     else:
         if rows is None:
             print(t("doctor.no_rows", reason=reason))
         print(f"{t('doctor.examined', n=len(seen))}{_ending(found, t)}")
         _groups(found, t)
-    return ends.PARTLY if found or study.damaged else ends.DONE
+    return ends.PARTLY if found or damaged or failed else ends.DONE
 
 
 def _groups(found: list[Complaint], t: Any) -> None:

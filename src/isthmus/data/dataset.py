@@ -38,6 +38,8 @@ class Dataset:
     """The class whose rows are anomalies; None if labels are ordinary classes."""
     source: str = ""
     """Where it came from, as the user gave it."""
+    label: str | None = None
+    """The column, or member, that the labels were asked from; None if they were not, or came as an array."""
     factors: NDArray[np.float64] | None = None
     """What made each row, where it is known: numbers (N, F), or None. Nothing is trained on them."""
     factor_names: tuple[str, ...] = ()

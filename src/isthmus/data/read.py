@@ -91,7 +91,7 @@ def read(
     told = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     made, made_by = apart or (None, ())
-    return Dataset(name, x, codes, known, raw.columns, told, described, made, made_by)
+    return Dataset(name, x, codes, known, raw.columns, told, described, label, made, made_by)
 
 
 def _open(source: Any, label: str | None) -> tuple[str, Raw]:

@@ -76,7 +76,7 @@ def outline(
     )
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
-    note: dict[str, Any] = {"source": data.source, "label": label, "budget": limit, "command": command}
+    note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": command}
     options: dict[str, Any] = {
         "families": families,
         "facets": facets,

@@ -64,7 +64,11 @@ def data_of(study: Study, source: str | None = None, label: str | None = None) -
     note = study.design
     where = source or str(note["data"]["source"])
     try:
-        found = read(where, label=label or note.get("label"), anomaly=note["data"]["anomaly"])
+        options: dict[str, Any] = {"label": label or note.get("label"), "anomaly": note["data"]["anomaly"]}
+        found = read(where, **options)
+        named = list(note["data"].get("factors", []))
+        if named != list(found.factor_names):  # columns that were named, rather than a file's own factors
+            found = read(where, **options, factors=named)
     except BadInput as error:
         if source is not None:
             raise
