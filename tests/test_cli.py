@@ -341,6 +341,23 @@ def test_label_and_anomaly_reach_the_data(shell: Shell, tmp_path: Path) -> None:
     assert json.loads(out)["data"]["anomaly"] == "odd"
 
 
+def test_factors_are_set_aside(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path.parent / f"{tmp_path.name}.csv"
+    rows = np.random.default_rng(0).normal(size=(60, 4)).round(3)
+    path.write_text("a,b,c,d\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    base = ["compare", str(path), "--families", "pca", "--dry-run", "--json", "--jobs", "1"]
+    code, out, _ = shell(*base, "--factors", "b,d", "--facets", "factors")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["data"]["shape"], found["data"]["factors"], found["facets"]) == ([2], ["b", "d"], ["factors"])
+    code, _, err = shell(*base, "--facets", "factors")
+    assert code == ends.INPUT
+    assert "needs known factors: name their columns (--factors)" in one_line(err)
+    code, _, err = shell("compare", str(path), "iris", *base[2:], "--factors", "b")
+    assert code == ends.INPUT
+    assert "one data set at a time" in one_line(err)
+
+
 def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
