@@ -109,6 +109,16 @@ def test_one_unit_has_no_rival():
     assert separated_attributes(FACTORS[:, :1], FACTORS[:, :1]) == pytest.approx(1)
 
 
+def test_few_rows_tell_little_by_chance():
+    """A unit that follows a factor loosely is told from noise with 300 rows as with 6000."""
+    random = np.random.default_rng(2)
+    made = random.normal(size=(6000, 1))
+    codes = np.hstack([made + 0.5 * random.normal(size=(6000, 1)), random.normal(size=(6000, 5))])
+    whole = mutual_information_gap(codes, made)
+    assert whole > 0.2
+    assert mutual_information_gap(codes[:300], made[:300]) == pytest.approx(whole, rel=0.35)
+
+
 def test_units_that_stand_still_tell_nothing():
     still = np.full((1200, 2), 0.1, dtype=np.float32)
     assert mutual_information_gap(still, FACTORS) == separated_attributes(still, FACTORS) == 0
