@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import Metric
-from isthmus.metrics.two_sample import Array, finite
+from isthmus.metrics.moments import Moments
+from isthmus.metrics.two_sample import Array
 
 FEATURES = 16
 
@@ -38,14 +39,18 @@ def frechet(real: Array, made: Array) -> float:
     >>> round(frechet(x, 3 * x + 5), 6)  # means 5 apart; standard deviations of sqrt(2) and 3 sqrt(2)
     33.0
     """
-    if min(len(real), len(made)) < 2 or not finite(real, made):
+    return between(Moments.of(real), Moments.of(made)) if len(real) and len(made) else math.nan
+
+
+def between(real: Moments, made: Moments) -> float:
+    """:func:`frechet` of rows whose moments are at hand: of those that do not fit in memory."""
+    if min(real.rows, made.rows) < 2 or not (np.isfinite(real.root).all() and np.isfinite(made.root).all()):
         return math.nan
-    a, b = (np.asarray(x, dtype=np.float64) for x in (real, made))
-    apart = float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum())
-    roots = [(x - x.mean(axis=0)) / math.sqrt(len(x) - 1) for x in (a, b)]
+    apart = float(np.square(real.mean - made.mean).sum())
+    roots = [one.root / math.sqrt(one.rows - 1) for one in (real, made)]
     # With A'A = S and B'B = S', the trace of (S S')^(1/2) is the sum of the singular values of A B'.
     spread = sum(float(np.square(root).sum()) for root in roots)
-    shared = float(np.linalg.svd(_square(roots[0]) @ _square(roots[1]).T, compute_uv=False).sum())
+    shared = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
     return max(apart + spread - 2 * shared, 0.0)
 
 
@@ -62,11 +67,6 @@ def principal(train: Array, width: int = FEATURES) -> NDArray[np.float64]:
     wide = rows.shape[1] > len(rows)
     vectors = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)[1][:, ::-1][:, :width]
     return np.linalg.qr(rows.T @ vectors)[0] if wide else vectors
-
-
-def _square(root: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At most F rows with the same products of columns: (n, F) -> (min(n, F), F)."""
-    return np.linalg.qr(root).R
 
 
 TABLE = [

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.metrics.fidelity import ROUNDING, explained_variance
 from isthmus.metrics.metric import Metric
+from isthmus.metrics.moments import Moments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,13 @@ def movement(z: Array, moved: Array) -> float:
     with np.errstate(all="ignore"):
         gap = np.asarray(moved, dtype=np.float64) - z
         return math.sqrt(float(np.square(gap).sum()) / len(gap)) / spread(z)
+
+
+def movement_of(codes: Moments, gaps: Moments) -> float:
+    """:func:`movement` from the moments of the codes and of how far each moved: of rows that do not fit in memory."""
+    with np.errstate(all="ignore"):
+        apart = codes.squares > ROUNDING * codes.size
+        return math.sqrt(gaps.size / codes.squares) if apart else math.nan
 
 
 def adversarial(

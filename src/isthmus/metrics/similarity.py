@@ -11,11 +11,13 @@ Sharkey, Braun and Millidge (2022), Taking features out of superposition with sp
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
+from isthmus.metrics.moments import Moments
 from isthmus.metrics.ranking import degenerate
 
 Array = NDArray[np.floating]
@@ -46,11 +48,7 @@ def cka(a: Array, b: Array) -> float:
     >>> round(cka(a, 3 * a[:, ::-1] + 1), 12)
     1.0
     """
-    one, two = living(a), living(b)
-    if not one.size or not two.size:
-        return math.nan
-    shared, *own = (np.linalg.norm(x.T @ y) for x, y in ((one, two), (one, one), (two, two)))
-    return _share(float(shared**2 / (own[0] * own[1])))
+    return aligned(living(a), living(b))
 
 
 def principal_cosines(a: Array, b: Array) -> Wide:
@@ -90,8 +88,7 @@ def matched_units(a: Array, b: Array) -> float:
     >>> round(matched_units(a, -2 * a[:, ::-1]), 12)
     1.0
     """
-    one, two = (x / np.linalg.norm(x, axis=0) for x in (living(a), living(b)))
-    return matched(one.T @ two)
+    return correlated(living(a), living(b))
 
 
 def matched_atoms(a: Array, b: Array) -> float:
@@ -146,10 +143,28 @@ def living(code: Array) -> Wide:
 
 def basis(code: Array) -> Wide:
     """Orthonormal axes of the space that centred columns span: (n, L) -> (n, rank)."""
-    columns = living(code)
+    return axes(living(code))
+
+
+def axes(columns: Wide) -> Wide:
+    """Orthonormal axes of the space of :func:`living` columns: (n, L) -> (n, rank)."""
     columns = columns / np.linalg.norm(columns, axis=0)  # units of all scales count alike, as they do in the space
-    axes, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    return axes[:, sizes > ROUNDING * sizes.max(initial=0)]
+    found, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    return found[:, sizes > ROUNDING * sizes.max(initial=0)]
+
+
+def aligned(one: Wide, two: Wide) -> float:
+    """:func:`cka` of :func:`living` columns."""
+    if not one.size or not two.size:
+        return math.nan
+    shared, *own = (np.linalg.norm(x.T @ y) for x, y in ((one, two), (one, one), (two, two)))
+    return _share(float(shared**2 / (own[0] * own[1])))
+
+
+def correlated(one: Wide, two: Wide) -> float:
+    """:func:`matched_units` of :func:`living` columns."""
+    one, two = (x / np.linalg.norm(x, axis=0) for x in (one, two))
+    return matched(one.T @ two)
 
 
 def cosines(one: Wide, two: Wide) -> Wide:
@@ -161,6 +176,49 @@ def overlap(one: Wide, two: Wide) -> float:
     """:func:`subspace_overlap` of spaces whose axes (:func:`basis`) are at hand."""
     rank = max(one.shape[1], two.shape[1])
     return _share(float(np.square(one.T @ two).sum()) / rank) if one.size and two.size else math.nan
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Sums from which the three numbers of two codes follow: those of two batches added are those of their union."""
+
+    both: Moments
+    """Of the codes side by side."""
+    width: int
+    """Units of the first."""
+
+    @classmethod
+    def of(cls, a: Array, b: Array) -> Likeness:
+        """The sums of one batch: two codes of the same rows, (n, L) and (n, M), n at least 1."""
+        return cls(Moments.of(np.hstack([np.asarray(a, dtype=np.float64), b])), a.shape[1])
+
+    def __add__(self, other: Likeness) -> Likeness:
+        return Likeness(self.both + other.both, self.width)
+
+    @property
+    def cka(self) -> float:
+        """See :func:`cka`."""
+        return aligned(*self._living())
+
+    @property
+    def subspace_overlap(self) -> float:
+        """See :func:`subspace_overlap`."""
+        return overlap(*map(axes, self._living()))
+
+    @property
+    def matched_units(self) -> float:
+        """See :func:`matched_units`."""
+        return correlated(*self._living())
+
+    def _living(self) -> tuple[Wide, Wide]:
+        """As :func:`living` of either code, but for a rotation of the rows, which none of the numbers sees."""
+        both = self.both
+        if not np.isfinite(both.root).all():
+            return both.root[:, :0], both.root[:, :0]
+        reach = np.maximum(both.high - both.mean, both.mean - both.low)
+        moves = reach > ROUNDING * np.maximum(np.abs(both.low), np.abs(both.high))
+        first, second = np.split(moves, [self.width])
+        return both.root[:, : self.width][:, first], both.root[:, self.width :][:, second]
 
 
 def _share(value: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,7 @@ def usage(tokens: Tokens, entries: int) -> float:
     >>> usage(np.array([[0, 0], [1, 0]]), entries=4)
     0.375
     """
-    if not tokens.size:
-        return math.nan
-    return float(np.mean([len(np.unique(column)) / entries for column in tokens.T]))
+    return Counts.of(tokens, entries).usage
 
 
 def perplexity(tokens: Tokens) -> float:
@@ -33,7 +32,34 @@ def perplexity(tokens: Tokens) -> float:
     >>> perplexity(np.array([[0], [1], [1], [0]]))
     2.0
     """
-    if not tokens.size:
-        return math.nan
-    shares = [np.unique(column, return_counts=True)[1] / len(tokens) for column in tokens.T]
-    return float(np.mean([np.exp(-np.sum(share * np.log(share))) for share in shares]))
+    return Counts.of(tokens, int(tokens.max(initial=0)) + 1).perplexity
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Sums from which both numbers follow: those of two batches added are those of their union."""
+
+    found: NDArray[np.int64]
+    """How often each symbol occurs at each position, (positions, entries)."""
+
+    @classmethod
+    def of(cls, tokens: Tokens, entries: int) -> Counts:
+        """The sums of one batch: ``tokens`` (n, positions), all below ``entries``."""
+        found = [np.bincount(column, minlength=entries) for column in tokens.T]
+        return cls(np.array(found, dtype=np.int64).reshape(-1, entries))
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.found + other.found)
+
+    @property
+    def usage(self) -> float:
+        """See :func:`usage`."""
+        return float(np.mean(self.found > 0)) if self.found.any() else math.nan
+
+    @property
+    def perplexity(self) -> float:
+        """See :func:`perplexity`."""
+        if not self.found.any():
+            return math.nan
+        shares = [counts[counts > 0] / counts.sum() for counts in self.found]
+        return float(np.mean([np.exp(-np.sum(share * np.log(share))) for share in shares]))
