@@ -20,6 +20,7 @@ from isthmus.testing import (
     check_saved,
     check_shapes,
     check_stack,
+    check_symbols,
     check_terms,
     check_trace,
 )
@@ -202,6 +203,16 @@ class Lazy(PlainModel):
         return 0 * super().decode(z)
 
 
+class Misspelt(PlainModel):
+    entries = 2
+
+    def tokens(self, x):
+        return (self.encode(x) > 0).long()
+
+    def embed(self, tokens):
+        return tokens.float()
+
+
 BREAKS = {
     "terms": (OtherTerms, check_terms),
     "unreached": (Unreached, check_gradients),
@@ -214,6 +225,7 @@ BREAKS = {
     "forgetful": (Forgetful, check_saved),
     "flat": (Flat, check_shapes),
     "lazy": (Lazy, check_overfits),
+    "misspelt": (Misspelt, check_symbols),
 }
 MODELS = {name: model for name, (model, _) in BREAKS.items()}
 

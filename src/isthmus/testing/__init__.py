@@ -25,6 +25,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from isthmus import families
 from isthmus.model import Loss, Recipe
+from isthmus.parts.codebooks import Discrete
 from isthmus.testing.bench import Shape, State, after, leaves, made, noise, rows, state, step, train, tree, weights
 from isthmus.testing.variants import alternatives, changed, fingerprint, proposals, spread
 
@@ -95,6 +96,19 @@ def check_encode(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -
     assert torch.equal(z, model.encode(x)), "encode gives another code the second time"
     alone = torch.cat([model.encode(row.unsqueeze(0)) for row in x])
     torch.testing.assert_close(alone, z, msg=lambda m: f"the code of a row depends on the other rows: {m}")
+
+
+def check_symbols(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """A model with ``tokens`` says how many symbols there are, and ``embed`` makes the code of them again."""
+    x = rows(shape)
+    model = made(recipe, x, head)
+    if not hasattr(model, "tokens"):
+        return
+    assert isinstance(model, Discrete), "a model with tokens needs entries and embed too"
+    tokens = model.tokens(x)
+    assert tokens.dtype == torch.int64 and tokens.ndim == 2, "tokens must be int64, (rows, positions)"  # noqa: PT018
+    assert 0 <= int(tokens.min()) <= int(tokens.max()) < model.entries, "a symbol lies outside the entries"
+    torch.testing.assert_close(model.embed(tokens), model.encode(x), msg="embed(tokens(x)) is not encode(x)")
 
 
 def check_pure(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
@@ -243,6 +257,7 @@ CHECKS: list[Callable[..., None]] = [
     check_gradients,
     check_overfits,
     check_encode,
+    check_symbols,
     check_pure,
     check_saved,
     check_gradcheck,
