@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from isthmus import __version__
-from isthmus.cli import catalogue, compare, doctor, ends, main, report, train
+from isthmus.cli import ablate, catalogue, compare, doctor, ends, main, report, train
 from isthmus.families import ABOUT, DEFAULT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
@@ -696,6 +696,9 @@ OPTIONS = {
         "data label anomaly factors families facets replicates configs steps budget latents hidden backbone "
         "contamination seed jobs out json lang dry_run quiet debug"
     ),
+    ablate.ablate: (
+        "recipe data label anomaly settings facets replicates configs steps seed jobs out json lang dry_run quiet debug"
+    ),
     train.train: "family data label out settings steps seed json quiet debug",
     catalogue.catalogue: "kind name json debug",
     report.report: "folder lang out debug",
@@ -789,3 +792,79 @@ def test_an_interruption_says_how_many_data_sets_are_done(shell: Shell, tmp_path
     _, err = ran.communicate()
     assert ran.returncode == 130
     assert one_line(err).endswith("runs are kept; the same command continues; 1 of 2 data sets are done\n")
+
+
+# ------------------------------------------------------------------------------------------------------------- ablation
+
+ABLATE = ["ablate", "l1", "iris", "--facets", "reconstruction", "--replicates", "2", "--jobs", "1", "--steps", "20"]
+
+
+def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
+    code, out, err = shell(*ABLATE, "--set", "corruption=mask", "--set", "corruption_level=0.2")
+    folder = Path("isthmus-iris-l1-parts").absolute()
+    assert (code, err) == (0, "")
+    assert out.startswith("Reconstruction: ")
+    assert [line.split()[0] for line in out.splitlines()[3:5]] == ["corruption", "strength"]
+    assert out.splitlines()[-1] == str(folder / "report.html")
+    code, out, _ = shell(*ABLATE, "--set", "corruption=mask", "--set", "corruption_level=0.2", "--json", "--lang", "zh")
+    found = json.loads(out)
+    assert (code, found["family"]) == (0, "l1")
+    assert {part["field"]: part["off"] for part in found["parts"]} == {"strength": 0.0, "corruption": "none"}
+    assert {one["claim"] for one in found["worth"]["reconstruction"]} == {"undecided"}  # two replicates claim nothing
+    assert found["runs"]["done"] == found["runs"]["total"]
+    assert 'lang="zh' in (folder / "report.html").read_text()
+    assert shell("report", str(folder), "--out", "page.html") == (0, "page.html\n", "")
+    assert "without the part" in Path("page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--replicates", "3"], {"replicates": 3}),
+        (["--configs", "4"], {"configs": 4}),
+        (["--seed", "7"], {"seed": 7}),
+        (["--steps", "70"], {"steps": 70}),
+        (["--set", "steps=80"], {"steps": 80}),
+        (["--set", "latents=3"], {"latents": 3}),
+        (
+            ["--set", "hidden=9,7"],
+            {"hidden": [9, 7], "families": ["full", "without hidden", "without strength", "pca"]},
+        ),
+        (["--facets", "cost"], {"facets": ["cost"]}),
+        (["--out", "there"], {"folder": "there"}),
+        (["--label", "kind"], "neither"),
+        (["--anomaly", "rose"], "no class 'rose'"),
+        (["--set", "strength=0"], "no part that can be taken away"),
+        (["--set", "strenght=0"], "did you mean strength"),
+    ],
+)
+def test_options_reach_the_ablation(shell: Shell, arguments: list[str], expected: dict[str, Any] | str) -> None:
+    code, out, err = shell("ablate", "l1", "iris", *arguments, "--dry-run", "--json", "--jobs", "1")
+    if isinstance(expected, str):
+        assert (code, out) == (ends.INPUT, "")
+        assert expected in one_line(err)
+    else:
+        found = json.loads(out)
+        found["folder"] = Path(found["folder"]).name
+        assert {key: found[key] for key in expected} == expected
+    assert list(Path().iterdir()) == []
+
+
+def test_a_recipe_file_is_taken_as_it_is(shell: Shell) -> None:
+    Path("recipe.json").write_text('{"family": "l1", "latents": 3, "hidden": [5], "strength": 0.2}')
+    code, out, _ = shell("ablate", "recipe.json", "iris", "--dry-run", "--json", "--set", "norm=layer")
+    found = json.loads(out)
+    assert (code, found["latents"], found["hidden"]) == (0, 3, [5])
+    assert found["families"] == ["full", "without norm", "without strength", "pca"]  # a norm needs a layer
+    for name, content, expected in (
+        ("nowhere.json", None, "can't be read"),
+        ("bad.json", "{", "not JSON"),
+        ("list.json", "[]", "holds list"),
+        ("other.json", '{"family": "nothing"}', "unknown family"),
+        ("large.json", " " * (1 << 20) + "{}", "more than a megabyte"),
+    ):
+        if content is not None:
+            Path(name).write_text(content)
+        code, out, err = shell("ablate", name, "iris")
+        assert (code, out) == (ends.INPUT, "")
+        assert expected in one_line(err)

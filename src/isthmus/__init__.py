@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from isthmus.families import named
     from isthmus.registry import register_backbone
     from isthmus.ship.artefact import load, save
+    from isthmus.study.ablate import Ablation, ablate
     from isthmus.study.compare import compare
     from isthmus.study.several import Several, compare_many
     from isthmus.study.study import Study
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ablation",
     "Autoencoder",
     "AutoencoderClassifier",
     "Plan",
     "Several",
     "Study",
+    "ablate",
     "compare",
     "compare_many",
     "fit",
@@ -34,11 +37,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ablation": "isthmus.study.ablate",
     "Autoencoder": "isthmus.estimator",
     "AutoencoderClassifier": "isthmus.estimator",
     "Plan": "isthmus.train.plan",
     "Several": "isthmus.study.several",
     "Study": "isthmus.study.study",
+    "ablate": "isthmus.study.ablate",
     "compare": "isthmus.study.compare",
     "compare_many": "isthmus.study.several",
     "fit": "isthmus.train.fitted",

@@ -136,7 +136,11 @@ class Range(NamedTuple):
         return min(int(value), int(self.high)) if self.whole else float(f"{value:.6g}")
 
 
-def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool = False) -> Any:
+KEPT = dataclasses.MISSING
+"""What ``off`` is where a field is no part that could be taken away."""
+
+
+def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool = False, off: Any = KEPT) -> Any:
     """A recipe field with its help text.
 
     Parameters
@@ -150,8 +154,11 @@ def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool =
     stacks : bool, default False
         True if two models that differ only in this field have the same graph (it enters as a weight, a buffer or a
         corruption level), so that they can be trained in one stack.
+    off : object, optional
+        The value at which the field does nothing, or a function of the recipe that gives it: a field with one is a part
+        that can be taken away. Without it the field is no part of its own (a level, a width, a choice among equals).
     """
-    return dataclasses.field(default=default, metadata={"text": text, "search": search, "stacks": stacks})
+    return dataclasses.field(default=default, metadata={"text": text, "search": search, "stacks": stacks, "off": off})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -181,19 +188,23 @@ class Recipe:
         (),
         "Widths of the encoder's hidden layers (channels of conv1d and conv2d, blocks of vit), mirrored in the "
         "decoder; () is one layer each way.",
+        off=(),
     )
     activation: str = knob("relu", f"Activation of the hidden layers: {', '.join(ACTIVATIONS)}.")
-    norm: str = knob("none", "Normalisation in each hidden layer, before its activation: none, layer.")
+    norm: str = knob("none", "Normalisation in each hidden layer, before its activation: none, layer.", off="none")
     residual: bool = knob(
-        False, "Whether a hidden layer of the mlp gets a skip where it is as wide as the hidden layer before it."
+        False,
+        "Whether a hidden layer of the mlp gets a skip where it is as wide as the hidden layer before it.",
+        off=False,
     )
     head: str = knob(
         "auto",
         "Likelihood of the output: gaussian, bernoulli, huber or student (both robust), or auto: bernoulli if the data "
         "lie in [0, 1], else gaussian.",
+        off="gaussian",
     )
     corruption: str = knob(
-        "none", "Corruption of the training input; the target stays clean: none, gaussian, mask, salt."
+        "none", "Corruption of the training input; the target stays clean: none, gaussian, mask, salt.", off="none"
     )
     corruption_level: float = knob(
         0.0,
@@ -226,6 +237,18 @@ class Recipe:
         if self.corruption == "none":
             del ranges["corruption_level"]
         return ranges
+
+    def parts(self) -> dict[str, Any]:
+        """The parts that can be taken away: each with the value at which it does nothing, and not at it already.
+
+        Examples
+        --------
+        >>> Recipe(corruption="mask", corruption_level=0.2, norm="layer", head="gaussian").parts()
+        {'norm': 'none', 'corruption': 'none'}
+        """
+        declared = {f.name: f.metadata["off"] for f in dataclasses.fields(self)}
+        values = {name: off(self) if callable(off) else off for name, off in declared.items() if off is not KEPT}
+        return {name: off for name, off in values.items() if getattr(self, name) != off}
 
     def structure(self) -> dict[str, Any]:
         """What fixes the graph: two recipes of equal structure can be trained in one stack."""

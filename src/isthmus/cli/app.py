@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli import ends
+from isthmus.cli.ablate import ablate
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
 from isthmus.cli.doctor import doctor
@@ -44,6 +45,7 @@ def isthmus(
 
 
 app.command("compare")(compare)
+app.command("ablate")(ablate)
 app.command("train")(train)
 app.command("list")(catalogue)
 app.command("report")(report)

@@ -15,7 +15,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if some
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of a study, or of several.", show_default=False)
+        Path,
+        typer.Argument(metavar="DIR", help="The folder of a study, of several, or of an ablation.", show_default=False),
     ],
     lang: Lang = "en",
     out: Annotated[
@@ -27,6 +28,7 @@ def report(
 
     [bold]isthmus report isthmus-digits --lang zh --out page.html[/bold]
     """
+    from isthmus.study.ablate import Ablation
     from isthmus.study.several import LIST, Several
     from isthmus.study.study import Study
 
@@ -34,6 +36,9 @@ def report(
         print(Several(folder).report(out, lang=lang))
         return
     study = Study(folder)
+    if "ablation" in study.design:
+        print(Ablation(folder).report(out, lang=lang))
+        return
     if len(study.records) < study.total:
         show.warn(f"{len(study.records)} of {study.total} runs are done; this is the report of that part")
     print(study.report(out, lang=lang))

@@ -93,14 +93,16 @@ def train(
     return ends.DONE
 
 
-def configure(family: str, shape: tuple[int, ...], settings: list[str], steps: int | None) -> tuple[Recipe, Plan]:
-    """The recipe at the capacity a comparison would give it, and the plan, both as ``--set`` changes them."""
+def configure(
+    family: str | Recipe, shape: tuple[int, ...], settings: list[str], steps: int | None
+) -> tuple[Recipe, Plan]:
+    """A recipe as it is, or a family's at the capacity of a comparison, and the plan, as ``--set`` changes them."""
     from isthmus.errors import BadInput
     from isthmus.families import named, read
     from isthmus.study.capacity import capacity, match
     from isthmus.train.plan import Plan
 
-    default = named(family)
+    default = named(family) if isinstance(family, str) else family
     fields: dict[str, Any] = {}
     plan: dict[str, Any] = {}
     for setting in settings:
@@ -111,10 +113,12 @@ def configure(family: str, shape: tuple[int, ...], settings: list[str], steps: i
         (plan if of_plan else fields)[name] = value(text, listed=isinstance(getattr(default, name, None), tuple))
     if steps is not None and "steps" in plan:
         raise BadInput("--steps and --set steps=... exclude each other; give one of them")
-    default.set_params(backbone=fields.pop("backbone", default.backbone))
-    latents, hidden = capacity(shape, default.backbone)
-    matched = match(family, default, fields.pop("latents", latents), hidden)
     plan |= {} if steps is None else {"steps": steps}
+    matched = default
+    if isinstance(family, str):
+        default.set_params(backbone=fields.pop("backbone", default.backbone))
+        latents, hidden = capacity(shape, default.backbone)
+        matched = match(family, default, fields.pop("latents", latents), hidden)
     return read(type(default), matched.to_json() | fields), Plan.from_json(plan)
 
 

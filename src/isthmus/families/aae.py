@@ -34,7 +34,7 @@ class AAE(Recipe):
     camp: ClassVar[str] = "generative"
 
     strength: float = knob(
-        0.2, "Weight of passing for a draw of the prior.", search=Range(0.03, 0.5, log=True), stacks=True
+        0.2, "Weight of passing for a draw of the prior.", search=Range(0.03, 0.5, log=True), stacks=True, off=0.0
     )
     critic: int = knob(64, "Width of the critic's two hidden layers.")
 

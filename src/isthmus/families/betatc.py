@@ -34,15 +34,20 @@ class BetaTC(Variational):
     family: ClassVar[str] = "betatc"
     camp: ClassVar[str] = "generative"
 
-    alpha: float = knob(1.0, "Weight of the mutual information of row and code.", stacks=True)
+    alpha: float = knob(1.0, "Weight of the mutual information of row and code.", stacks=True, off=0.0)
     beta: float = knob(
-        4.0, "Weight of the total correlation of the code's elements.", search=Range(1.0, 20.0, log=True), stacks=True
+        4.0,
+        "Weight of the total correlation of the code's elements.",
+        search=Range(1.0, 20.0, log=True),
+        stacks=True,
+        off=0.0,
     )
     gamma: float = knob(
         0.3,
         "Weight of the divergence of each element from its prior.",
         search=Range(0.02, 1.0, log=True),
         stacks=True,
+        off=0.0,
     )
     estimator: str = knob(
         "stratified", "How a batch speaks for all rows: stratified (sampling), weighted (equal weights, biased)."

@@ -35,9 +35,13 @@ class Contractive(Recipe):
     camp: ClassVar[str] = "classical"
 
     code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.")
-    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")
+    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
     strength: float = knob(
-        0.03, "Weight of the squared norm of the Jacobian (lambda).", search=Range(0.003, 1.0, log=True), stacks=True
+        0.03,
+        "Weight of the squared norm of the Jacobian (lambda).",
+        search=Range(0.003, 1.0, log=True),
+        stacks=True,
+        off=0.0,
     )
     estimator: str = knob(
         "jvp", "Jacobian norm of an encoder with hidden layers: jvp (one random direction for each row), or exact."

@@ -37,6 +37,7 @@ class ContractiveH(Contractive):
         "Weight of the squared change of the Jacobian between a row and rows nearby (gamma).",
         search=Range(0.003, 1.0, log=True),
         stacks=True,
+        off=0.0,
     )
     spread: float = knob(0.3, "Standard deviation of the distance to rows nearby (sigma).", stacks=True)
     samples: int = knob(2, "Rows nearby that each row is compared with.")

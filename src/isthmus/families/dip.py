@@ -33,14 +33,17 @@ class DIP(Variational):
     family: ClassVar[str] = "dip"
     camp: ClassVar[str] = "generative"
 
-    beta: float = knob(0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True)
+    beta: float = knob(0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True, off=0.0)
     strength: float = knob(
         1.0,
         "Weight of the squared covariances between code elements (lambda_od).",
         search=Range(0.1, 20.0, log=True),
         stacks=True,
+        off=0.0,
     )
-    diagonal: float = knob(1.0, "Weight of the squared distances of the variances from 1 (lambda_d).", stacks=True)
+    diagonal: float = knob(
+        1.0, "Weight of the squared distances of the variances from 1 (lambda_d).", stacks=True, off=0.0
+    )
     version: int = knob(1, "Covariance of the posterior's means (1), or of the codes drawn from it (2).")
 
     def _check(self) -> None:

@@ -35,9 +35,13 @@ class Factor(Variational):
     family: ClassVar[str] = "factor"
     camp: ClassVar[str] = "generative"
 
-    beta: float = knob(0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True)
+    beta: float = knob(0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True, off=0.0)
     gamma: float = knob(
-        4.0, "Weight of the total correlation as the critic sees it.", search=Range(1.0, 20.0, log=True), stacks=True
+        4.0,
+        "Weight of the total correlation as the critic sees it.",
+        search=Range(1.0, 20.0, log=True),
+        stacks=True,
+        off=0.0,
     )
     critic: int = knob(64, "Width of the critic's two hidden layers.")
 

@@ -33,8 +33,10 @@ class Flow(Variational):
     family: ClassVar[str] = "flow"
     camp: ClassVar[str] = "generative"
 
-    beta: float = knob(1.0, "Weight of the divergence from the prior.", search=Range(0.02, 2.0, log=True), stacks=True)
-    flows: int = knob(4, "Planar flows, one after the other (K); 0 is the VAE.")
+    beta: float = knob(
+        1.0, "Weight of the divergence from the prior.", search=Range(0.02, 2.0, log=True), stacks=True, off=0.0
+    )
+    flows: int = knob(4, "Planar flows, one after the other (K); 0 is the VAE.", off=0)
 
     def _check(self) -> None:
         super()._check()

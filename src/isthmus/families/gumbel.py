@@ -45,6 +45,7 @@ class Gumbel(Recipe):
         "Weight of the KL divergence from equal probabilities; 1 is the evidence bound.",
         search=Range(0.01, 1.0, log=True),
         stacks=True,
+        off=0.0,
     )
     temperature: float = knob(1.0, "Temperature of the softmax at the first step (tau).", stacks=True)
     cooling: float = knob(1e-3, "Rate at which the temperature falls, per step.", stacks=True)

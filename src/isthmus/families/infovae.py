@@ -36,12 +36,14 @@ class InfoVAE(Variational):
         "Preference for information: 0 keeps the whole KL divergence, 1 none of it.",
         search=Range(0.5, 1.0),
         stacks=True,
+        off=0.0,
     )
     strength: float = knob(
         10.0,
         "Weight of the discrepancy from the prior (lambda); 1 - alpha at least.",
         search=Range(1.0, 100.0, log=True),
         stacks=True,
+        off=0.0,
     )
     kernel: str = knob("imq", "Kernel of the discrepancy: imq (inverse multiquadratic), rbf.")
 

@@ -36,7 +36,7 @@ class IWAE(Variational):
         search=Range(0.02, 2.0, log=True),
         stacks=True,
     )
-    samples: int = knob(5, "Draws for each row (k); 1 is the VAE.")
+    samples: int = knob(5, "Draws for each row (k); 1 is the VAE.", off=1)
 
     def _check(self) -> None:
         super()._check()

@@ -37,7 +37,7 @@ class JumpReLU(SAE):
     family: ClassVar[str] = "jumprelu"
 
     strength: float = knob(
-        0.1, "Weight of the sparsity penalty (lambda).", search=Range(0.01, 1.0, log=True), stacks=True
+        0.1, "Weight of the sparsity penalty (lambda).", search=Range(0.01, 1.0, log=True), stacks=True, off=0.0
     )
     loss: str = knob("step", "What is penalised: step (units that fire) or tanh (a bounded function of their size).")
     threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True)
@@ -49,6 +49,7 @@ class JumpReLU(SAE):
         3e-6,
         "Weight of the distance of silent units to their threshold (lambda_P); 0 in the paper of 2024.",
         stacks=True,
+        off=0.0,
     )
     dictionary_norm: str = knob(
         "unit", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."

@@ -42,11 +42,13 @@ class KL(Recipe):
         stacks=True,
     )
     strength: float = knob(
-        0.1, "Weight of the divergence from the target (beta).", search=Range(0.01, 1.0, log=True), stacks=True
+        0.1, "Weight of the divergence from the target (beta).", search=Range(0.01, 1.0, log=True), stacks=True, off=0.0
     )
     bound: float = knob(1.0, "Upper bound of an activation.")
-    drop: float = knob(0.0, "Share of code elements set to zero at random in training; the others grow by 1/(1-drop).")
-    threshold: float = knob(0.0, "Code elements below this are masked to zero, in training and at inference.")
+    drop: float = knob(
+        0.0, "Share of code elements set to zero at random in training; the others grow by 1/(1-drop).", off=0.0
+    )
+    threshold: float = knob(0.0, "Code elements below this are masked to zero, in training and at inference.", off=0.0)
 
     def _check(self) -> None:
         super()._check()

@@ -33,11 +33,16 @@ class KSparse(Recipe):
     family: ClassVar[str] = "ksparse"
     camp: ClassVar[str] = "classical"
 
-    k: int = knob(4, "Code elements that pass at the end of training, 1 to latents.", search=Range(1, 8, whole=True))
+    k: int = knob(
+        4,
+        "Code elements that pass at the end of training, 1 to latents.",
+        search=Range(1, 8, whole=True),
+        off=lambda recipe: recipe.latents,
+    )
     first: int | None = knob(None, "Code elements that pass at the start; null: the whole code.")
     anneal: int = knob(500, "Optimiser steps over which the number of elements that pass falls.", stacks=True)
     alpha: float = knob(1.0, "How many times k elements pass at inference; the paper takes 1 to 3.")
-    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")
+    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
 
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""

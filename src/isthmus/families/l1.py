@@ -34,7 +34,7 @@ class L1(Recipe):
     camp: ClassVar[str] = "classical"
 
     strength: float = knob(
-        0.03, "Weight of the L1 norm of the code (lambda).", search=Range(0.003, 0.3, log=True), stacks=True
+        0.03, "Weight of the L1 norm of the code (lambda).", search=Range(0.003, 0.3, log=True), stacks=True, off=0.0
     )
 
     def _check(self) -> None:

@@ -39,11 +39,17 @@ class LFQ(Recipe):
     family: ClassVar[str] = "lfq"
     camp: ClassVar[str] = "discrete"
 
-    commitment: float = knob(0.25, "Weight that holds the encoder close to its bits (beta).", stacks=True)
+    commitment: float = knob(0.25, "Weight that holds the encoder close to its bits (beta).", stacks=True, off=0.0)
     entropy: float = knob(
-        0.1, "Weight of both entropies: of each row, and of all.", search=Range(0.01, 1.0, log=True), stacks=True
+        0.1,
+        "Weight of both entropies: of each row, and of all.",
+        search=Range(0.01, 1.0, log=True),
+        stacks=True,
+        off=0.0,
     )
-    balance: float = knob(1.0, "Weight of the balance of a bit over the batch, relative to entropy.", stacks=True)
+    balance: float = knob(
+        1.0, "Weight of the balance of a bit over the batch, relative to entropy.", stacks=True, off=0.0
+    )
     temperature: float = knob(1.0, "Softness of the choice whose entropies count.", stacks=True)
 
     def _check(self) -> None:

@@ -31,7 +31,9 @@ class Masked(Recipe):
     family: ClassVar[str] = "masked"
     camp: ClassVar[str] = "classical"
 
-    share: float = knob(0.3, "Share of the elements of a row that are hidden.", search=Range(0.1, 0.8), stacks=True)
+    share: float = knob(
+        0.3, "Share of the elements of a row that are hidden.", search=Range(0.1, 0.8), stacks=True, off=0.0
+    )
     visible: float = knob(0.3, "Weight of the errors of elements that were not hidden; 0 counts none.", stacks=True)
 
     def _check(self) -> None:

@@ -38,7 +38,9 @@ class Matryoshka(BatchTopK):
     prefixes: tuple[int, ...] = knob(
         (), "Widths m of the nested codes, growing, below latents; (): a sixteenth, an eighth, a quarter and a half."
     )
-    nested: float = knob(1.0, "Weight of the reconstructions from prefixes, added up; 1 in the paper.", stacks=True)
+    nested: float = knob(
+        1.0, "Weight of the reconstructions from prefixes, added up; 1 in the paper.", stacks=True, off=0.0
+    )
     choice: str = knob("batch", "Among which elements the largest pass: batch (of k rows on average) or row (k each).")
 
     @property

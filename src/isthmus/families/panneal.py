@@ -35,7 +35,9 @@ class PAnneal(SAE):
 
     family: ClassVar[str] = "panneal"
 
-    p_end: float = knob(0.2, "Exponent at the end (p_end), above 0, at most 1.", search=Range(0.1, 0.8), stacks=True)
+    p_end: float = knob(
+        0.2, "Exponent at the end (p_end), above 0, at most 1.", search=Range(0.1, 0.8), stacks=True, off=1.0
+    )
     steps: int = knob(1000, "Optimiser steps over which the exponent falls from 1.", stacks=True)
 
     def _check(self) -> None:

@@ -30,8 +30,8 @@ class Plain(Recipe):
     family: ClassVar[str] = "plain"
     camp: ClassVar[str] = "classical"
 
-    code_activation: str = knob("identity", "Activation of the code: identity, relu, sigmoid, tanh.")
-    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.")
+    code_activation: str = knob("identity", "Activation of the code: identity, relu, sigmoid, tanh.", off="identity")
+    tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
 
     def _check(self) -> None:
         super()._check()

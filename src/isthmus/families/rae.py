@@ -37,13 +37,18 @@ class RAE(Recipe):
     camp: ClassVar[str] = "generative"
 
     strength: float = knob(
-        0.01, "Weight of half the squared norm of the code (beta).", search=Range(1e-3, 0.3, log=True), stacks=True
+        0.01,
+        "Weight of half the squared norm of the code (beta).",
+        search=Range(1e-3, 0.3, log=True),
+        stacks=True,
+        off=0.0,
     )
     smoothness: float = knob(
         1e-3,
         "Weight of the decoder's regulariser (lambda); spectral has none.",
         search=Range(1e-5, 0.1, log=True),
         stacks=True,
+        off=0.0,
     )
     regulariser: str = knob("l2", "What keeps the decoder smooth: l2 (its weights), gradient (its slope), spectral.")
 

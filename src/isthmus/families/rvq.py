@@ -29,7 +29,7 @@ class RVQ(VQ):
 
     codes: int = knob(16, "Entries of each codebook (K).")
     first: str = knob("kmeans", "Where the first entries come from, among codes of training rows: sample or kmeans.")
-    depth: int = knob(3, "Codebooks, one after another, for each position.")
+    depth: int = knob(3, "Codebooks, one after another, for each position.", off=1)
 
     def _check(self) -> None:
         super()._check()

@@ -34,9 +34,9 @@ class SAE(Revived):
     camp: ClassVar[str] = "sparse dictionary"
 
     strength: float = knob(
-        0.03, "Weight of the sparsity penalty (lambda).", search=Range(0.003, 0.3, log=True), stacks=True
+        0.03, "Weight of the sparsity penalty (lambda).", search=Range(0.003, 0.3, log=True), stacks=True, off=0.0
     )
-    warmup: int = knob(0, "Optimiser steps over which the weight of the penalty grows from 0.", stacks=True)
+    warmup: int = knob(0, "Optimiser steps over which the weight of the penalty grows from 0.", stacks=True, off=0)
     dictionary_norm: str = knob(
         "weighted", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
     )

@@ -46,7 +46,13 @@ class TopK(Revived):
     family: ClassVar[str] = "topk"
     camp: ClassVar[str] = "sparse dictionary"
 
-    k: int = knob(4, "Code elements that pass, 1 to latents.", search=Range(1, 8, whole=True), stacks=True)
+    k: int = knob(
+        4,
+        "Code elements that pass, 1 to latents.",
+        search=Range(1, 8, whole=True),
+        stacks=True,
+        off=lambda recipe: recipe.latents,
+    )
     k_aux: int | None = knob(
         None,
         "Dead units that may help, the longest silent first (k_aux); null: half as many as a row has elements.",

@@ -43,9 +43,13 @@ class Transcoder(Recipe):
     gate: str = knob("topk", "What makes the code sparse: topk (the k largest pass) or relu (with a penalty).")
     k: int = knob(4, "Code elements that pass the gate topk, the skip's not counted.", search=Range(1, 8, whole=True))
     strength: float = knob(
-        0.03, "Weight of the sparsity penalty of the gate relu.", search=Range(0.003, 0.3, log=True), stacks=True
+        0.03,
+        "Weight of the sparsity penalty of the gate relu.",
+        search=Range(0.003, 0.3, log=True),
+        stacks=True,
+        off=0.0,
     )
-    skip: int = knob(0, "Rank of the linear skip; its values are the last elements of the code. 0 is no skip.")
+    skip: int = knob(0, "Rank of the linear skip; its values are the last elements of the code. 0 is no skip.", off=0)
 
     def _check(self) -> None:
         super()._check()

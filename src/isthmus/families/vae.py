@@ -34,10 +34,16 @@ class VAE(Variational):
     camp: ClassVar[str] = "generative"
 
     beta: float = knob(
-        1.0, "Weight of the KL divergence; 1 is the evidence bound.", search=Range(0.02, 2.0, log=True), stacks=True
+        1.0,
+        "Weight of the KL divergence; 1 is the evidence bound.",
+        search=Range(0.02, 2.0, log=True),
+        stacks=True,
+        off=0.0,
     )
     free_bits: float = knob(
-        0.0, "Nats of divergence that each code element may have, on average over a batch, at no more cost (lambda)."
+        0.0,
+        "Nats of divergence that each code element may have, on average over a batch, at no more cost (lambda).",
+        off=0.0,
     )
 
     def _check(self) -> None:

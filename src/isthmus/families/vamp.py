@@ -31,7 +31,9 @@ class Vamp(Variational):
     family: ClassVar[str] = "vamp"
     camp: ClassVar[str] = "generative"
 
-    beta: float = knob(1.0, "Weight of the divergence from the prior.", search=Range(0.02, 2.0, log=True), stacks=True)
+    beta: float = knob(
+        1.0, "Weight of the divergence from the prior.", search=Range(0.02, 2.0, log=True), stacks=True, off=0.0
+    )
     components: int = knob(20, "Pseudo-rows, one for each component of the prior (K).")
 
     def _check(self) -> None:

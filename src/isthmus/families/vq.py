@@ -44,12 +44,13 @@ class VQ(Recipe):
         "Weight that holds the encoder close to its entries (beta).",
         search=Range(0.05, 2.0, log=True),
         stacks=True,
+        off=0.0,
     )
     codebook: str = knob("average", "How entries learn: average (of the codes nearest to them) or gradient.")
     decay: float = knob(0.99, "Decay of the moving averages per step (gamma).", stacks=True)
     first: str = knob("sample", "Where the first entries come from, among codes of training rows: sample or kmeans.")
     least: float = knob(
-        0.01, "Share of a fair count below which an entry is put back among the codes; 0: never.", stacks=True
+        0.01, "Share of a fair count below which an entry is put back among the codes; 0: never.", stacks=True, off=0.0
     )
     estimator: str = knob("straight", "Gradient past the choice: straight (through) or rotation (the rotation trick).")
 

@@ -36,6 +36,7 @@ class WAE(Recipe):
         "Weight of the discrepancy from the prior (lambda).",
         search=Range(0.1, 30.0, log=True),
         stacks=True,
+        off=0.0,
     )
     kernel: str = knob("imq", "Kernel of the discrepancy: imq (inverse multiquadratic), rbf.")
 

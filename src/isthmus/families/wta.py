@@ -29,7 +29,7 @@ class WTA(Recipe):
     camp: ClassVar[str] = "classical"
 
     rate: float = knob(
-        0.2, "Share of a batch's rows in which a unit passes; at least one row.", search=Range(0.05, 0.6)
+        0.2, "Share of a batch's rows in which a unit passes; at least one row.", search=Range(0.05, 0.6), off=1.0
     )
 
     def _check(self) -> None:

@@ -90,9 +90,7 @@ def outline(
         "seed": seed,
     }
     planned = design(data, plan=plan, **options)
-    for job in planned.jobs():
-        if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
-            rows(job, data)  # refuses data that cannot be split before anything is written
+    split_all(planned, data)
     spent = 0.0
     if latents == "auto":
         found = _swept_before(folder) or sweep(
@@ -246,6 +244,13 @@ def _next(study: Study, budget: float, workers: int) -> Round | None:
     spent = study.sweep.seconds if study.sweep else 0.0
     left = (budget - spent) * workers - sum(record.seconds for record in study.records)
     return further(open_, study.rounds, study.replicates, max(left, 0.0) / price)
+
+
+def split_all(planned: Design, data: Dataset) -> None:
+    """Refuse data that cannot be split, before anything is written."""
+    for job in planned.jobs():
+        if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
+            rows(job, data)
 
 
 def _workers(count: int | None) -> None:

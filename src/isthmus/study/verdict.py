@@ -165,7 +165,7 @@ def judge(
     made = pairs(
         {n: scores[n] for n in table}, rope=rope, higher=higher, test_fraction=test_fraction, relative=relative
     )
-    made = tuple(replace(one, relation=_relation(one, table[one.a], table[one.b], looks)) for one in made)
+    made = tuple(replace(one, relation=relation(one, table[one.a], table[one.b], looks)) for one in made)
     leader = next(iter(table), None)
     standing = {one.b: one.relation for one in made if one.a == leader}
     contest = _contest(made, [n for n in table if n not in rivals], [n for n in table if n in rivals], looks)
@@ -214,7 +214,7 @@ def _ranked(table: Mapping[str, Floats], higher: bool) -> list[str]:
     return sorted(table, key=place)
 
 
-def _relation(pair: Pair, x: Floats, y: Floats, looks: int) -> str:
+def relation(pair: Pair, x: Floats, y: Floats, looks: int) -> str:
     """What may be claimed of the pair's ``a``. A contender cannot gain by replicates in which it alone has no score."""
     if pair.better is None or pair.equal is None or pair.worse is None or pair.p_holm is None:
         return "undecided"

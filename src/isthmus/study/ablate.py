@@ -1,0 +1,309 @@
+"""``isthmus.ablate``: what each part of a recipe is worth on these data.
+
+A part is a field of the recipe that declares the value at which it does nothing (``off`` of
+:func:`isthmus.model.knob`) and that stands at another one. Each is taken away in turn, all others stay; the recipes are
+contenders of an ordinary study, so splits, initialisation, order, budget and statistics are those of a comparison.
+Tuning configurations are drawn once, for the full recipe; a variant's are the same without its part.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.read import read
+from isthmus.data.scale import Scaler
+from isthmus.errors import BadInput
+from isthmus.families import named
+from isthmus.families import recipe as from_json
+from isthmus.model import Recipe
+from isthmus.study.compare import Outline, run, slug, split_all
+from isthmus.study.design import RIVAL_FAMILY, Design, capacity, configurations, design, match
+from isthmus.study.jobs import Progress
+from isthmus.study.sentences import DESCRIPTIVE
+from isthmus.study.stats import Pair, Values, comparable, holm, pairs
+from isthmus.study.study import Study
+from isthmus.study.verdict import FacetVerdict, relation
+from isthmus.study.worth import lines
+from isthmus.train.fitted import likelihood
+from isthmus.train.plan import Plan
+
+FULL = "full"
+Claim = Literal["worth it", "no difference", "harmful", "undecided", "described"]
+CLAIMS: dict[str, Claim] = {"better": "worth it", "equal": "no difference", "worse": "harmful"}
+
+
+class Part(NamedTuple):
+    """A part of a recipe that was taken away."""
+
+    field: str
+    value: Any
+    """What it is in the full recipe."""
+    off: Any
+    """What it is without the part."""
+
+    @property
+    def variant(self) -> str:
+        """The name of the recipe without it."""
+        return f"without {self.field}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """What a part is worth in one facet."""
+
+    part: Part
+    facet: str
+    metric: str
+    full: float | None
+    """Mean of the full recipe over replicates; geometric where the metric compares by ratio."""
+    without: float | None
+    pair: Pair
+    """The full recipe against the one without; Holm's adjustment is over the parts."""
+    claim: Claim
+    """worth it: the full recipe is better beyond the rope. no difference: practically equal. harmful: it is worse."""
+    ill: str = ""
+    """Which of the two is ill, by the study's own verdict: diverged, collapsed and the like."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "part": self.part._asdict()}
+
+
+def parts(recipe: Recipe, data: Dataset) -> tuple[list[Part], dict[str, str]]:
+    """The parts of a recipe on these data, and those that cannot be taken away alone, with the reason.
+
+    The head ``auto`` is a part where it stands for another one than gaussian.
+    """
+    found, refused = [], {}
+    for field, off in recipe.parts().items():
+        value = getattr(recipe, field)
+        if value == "auto" and _head(data) == off:
+            continue
+        try:
+            replace(recipe).set_params(**{field: off}).build(data.shape, _head(data))
+        except BadInput as error:
+            refused[field] = str(error)
+        else:
+            found.append(Part(field, value, off))
+    return found, refused
+
+
+def _head(data: Dataset) -> str:
+    """What the head ``auto`` stands for on these data."""
+    scaler = Scaler.fit(data.x, images=data.images)
+    return likelihood(scaler, scaler.apply(data.x))
+
+
+def variants(full: list[dict[str, Any]], found: Iterable[Part]) -> dict[str, list[dict[str, Any]]]:
+    """The configurations of the full recipe, and of each recipe without a part: the same draws, but for the part.
+
+    Examples
+    --------
+    >>> full = [{"recipe": named("plain").set_params(tied=True).to_json(), "learning_rate": 0.01}]
+    >>> made = variants(full, [Part("tied", True, False)])
+    >>> list(made), made["without tied"][0]["recipe"]["tied"]
+    (['full', 'without tied'], False)
+    """
+    made = {FULL: full}
+    for part in found:
+        made[part.variant] = [
+            {**one, "recipe": from_json({**one["recipe"], part.field: part.off}).to_json()} for one in full
+        ]
+    return made
+
+
+def at_capacity(family: str, data: Dataset) -> Recipe:
+    """The default recipe of a family, at the code width and hidden layers that a comparison would give it."""
+    recipe = named(family)
+    return match(family, recipe, *capacity(data.shape, recipe.backbone))
+
+
+def plan_ablation(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 1,
+    seed: int = 0,
+    plan: Plan | None = None,
+    out: str | os.PathLike[str] | None = None,
+    command: str = "",
+) -> Outline:
+    """Plan the study; nothing is written. Arguments as in :func:`ablate`."""
+    plan = plan or Plan()
+    if recipe.wants:
+        raise BadInput(f"{recipe.family} cannot take part in a study, which gives rows alone: it wants {recipe.wants}")
+    found, refused = parts(recipe, data)
+    if not found:
+        said = "; ".join(f"{field}: {reason}" for field, reason in refused.items())
+        raise BadInput(
+            f"{recipe.family} as given has no part that can be taken away{f' ({said})' if said else ''}; set a field "
+            "such as corruption, norm or hidden to what you want to know the worth of"
+        )
+    usual = design(
+        data,
+        families=RIVAL_FAMILY,
+        facets=facets,
+        replicates=replicates,
+        configs=configs,
+        plan=plan,
+        latents=recipe.latents,
+        hidden=recipe.hidden,
+        backbone=recipe.backbone,
+        seed=seed,
+    )
+    full = configurations(FULL, recipe, data.shape, plan, usual.configs, usual.seed)
+    planned = replace(usual, families={**variants(full, found), **usual.families})
+    split_all(planned, data)
+    folder = Path(out if out is not None else f"isthmus-{slug(data.name)}-{recipe.family}-parts").absolute()
+    note = {
+        "source": data.source,
+        "command": command,
+        "ablation": {"family": recipe.family, "parts": [list(part) for part in found], "refused": refused},
+    }
+    return Outline(data, planned, folder, note)
+
+
+def ablate(
+    recipe: str | Recipe | Mapping[str, Any],
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: str | None = None,
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 1,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Ablation:
+    """What is each part of a recipe worth on these data? Takes each away in turn and compares.
+
+    The same call continues what was interrupted.
+
+    Parameters
+    ----------
+    recipe : str, Recipe or mapping
+        A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
+    source, labels, label, anomaly, facets, replicates, seed, jobs, plan, progress, command
+        As in :func:`isthmus.compare`.
+    configs : int, default 1
+        Tuning configurations: with 1 the recipe as given; further ones are drawn over the full recipe's space, and are
+        the same for every variant but for its part.
+    out : path, optional
+        The folder; by default ``isthmus-DATA-FAMILY-parts``.
+
+    Returns
+    -------
+    Ablation
+
+    Raises
+    ------
+    BadInput
+        If the recipe has no part that can be taken away, or as :func:`isthmus.compare` does.
+    """
+    data = read(source, labels, label=label, anomaly=anomaly)
+    if isinstance(recipe, Mapping):
+        recipe = from_json(recipe)
+    planned = plan_ablation(
+        at_capacity(recipe, data) if isinstance(recipe, str) else recipe,
+        data,
+        facets=facets,
+        replicates=replicates,
+        configs=configs,
+        seed=seed,
+        plan=plan,
+        out=out,
+        command=command,
+    )
+    return Ablation(run(planned, workers=jobs, progress=progress).folder)
+
+
+def _worth(part: Part, found: FacetVerdict, pair: Pair, table: Mapping[str, Values]) -> Worth:
+    """The claim on one part. A recipe that is ill gains nothing: neither its full form nor that without the part."""
+    x, y = (comparable(table[name], found.relative) for name in (FULL, part.variant))
+    pair = replace(pair, relation=relation(pair, x, y, looks=1))  # nothing races
+    ill = {name: found.excluded[name] for name in (FULL, part.variant) if name in found.excluded}
+    gains = {"better": {FULL}, "worse": {part.variant}, "equal": {FULL, part.variant}}.get(pair.relation, set())
+    claim: Claim = "undecided" if gains & ill.keys() else CLAIMS.get(pair.relation, "undecided")
+    means = [float(np.nanmean(v)) if np.isfinite(v).any() else None for v in (x, y)]
+    full, without = (None if m is None else float(np.exp(m)) if found.relative else m for m in means)
+    return Worth(
+        part=part,
+        facet=found.facet,
+        metric=found.metric,
+        full=full,
+        without=without,
+        pair=pair,
+        claim="described" if found.facet in DESCRIPTIVE else claim,
+        ill="; ".join(f"{name}: {reason}" for name, reason in ill.items()),
+    )
+
+
+class Ablation:
+    """What a folder of :func:`ablate` holds, and what follows from it.
+
+    Parameters
+    ----------
+    folder : path
+
+    Attributes
+    ----------
+    study : Study
+        The study of the full recipe, the recipes without a part, and the rivals.
+    family : str
+    parts : list of Part
+    refused : dict of str to str
+        Parts that cannot be taken away alone, and why.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.study = Study(folder)
+        note = self.study.design.get("ablation")
+        if note is None:
+            raise BadInput(f"{folder} holds a comparison, not an ablation; see it with isthmus report")
+        self.family: str = note["family"]
+        self.parts = [Part(*part) for part in note["parts"]]
+        self.refused: dict[str, str] = note["refused"]
+
+    @property
+    def plan(self) -> Design:
+        """The design of the study."""
+        return self.study.plan
+
+    def worth(self) -> dict[str, list[Worth]]:
+        """For each facet, what each part is worth."""
+        return {facet: self._facet(found) for facet, found in self.study.verdict().items()}
+
+    def _facet(self, found: FacetVerdict) -> list[Worth]:
+        table = self.study.scores(found.facet, found.metric)
+        rules: dict[str, Any] = {name: getattr(found, name) for name in ("rope", "higher", "test_fraction", "relative")}
+        names = [part.variant for part in self.parts]
+        made = [pairs({FULL: table[FULL], name: table[name]}, **rules)[0] for name in names]
+        adjusted = [replace(one, p_holm=p) for one, p in zip(made, holm([one.p for one in made]), strict=True)]
+        return [_worth(part, found, pair, table) for part, pair in zip(self.parts, adjusted, strict=True)]
+
+    def answer(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+        """What is worth it and what is not, one line for each facet that decides."""
+        return lines(self, lang, titles)
+
+    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
+        """Write the table as one HTML file that opens offline; by default ``report.html`` in the folder."""
+        from isthmus.report.ablation import write  # the report stands above the study; this is the one door to it
+
+        return write(self, self.study.folder / "report.html" if path is None else path, lang)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.answer())
