@@ -8,6 +8,7 @@ from subjects import Fixed, digits, pca, split
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS, features
 from isthmus.facets.facet import Rows
+from isthmus.metrics.probes import probe_accuracy, with_few
 
 X, Y = digits()
 FACET = FACETS["features"]
@@ -97,6 +98,16 @@ def test_the_curve_on_small_data_is_what_there_is():
     found = FACET.rivals["raw"](four)
     assert found["few_labels"].x == (1, 4)
     assert found["probe_accuracy_few"] == found["few_labels"].y[-1] == found["probe_accuracy"]
+
+
+def test_few_labels_are_few_where_classes_have_ten_rows_on_average():
+    y = np.repeat([0, 1], [17, 3])
+    uneven = PARTS._replace(train=Rows(PARTS.train.x[:20], y), test=Rows(PARTS.test.x, PARTS.test.y % 2))
+    found = FACET.rivals["raw"](uneven)
+    train, test = flat(uneven.train.x), flat(uneven.test.x)
+    few = with_few(probe_accuracy, train, y, test, uneven.test.y, seed=uneven.seed)
+    assert found["probe_accuracy_few"] == few != found["probe_accuracy"]
+    assert dict(zip(*found["few_labels"], strict=True))[10] == found["probe_accuracy"]
 
 
 def test_clusters_and_dimension_of_a_code_that_is_known():

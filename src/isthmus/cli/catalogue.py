@@ -104,6 +104,7 @@ def _facets() -> Rows:
             "rivals": ["pca", *facet.rivals],
             "trained on": "rows without the anomalies" if facet.view == "normal" else "all training rows",
             "needs labels": "yes" if facet.labels and not facet.unlabelled else "no",
+            "needs known factors": "yes" if facet.factors else "no",
             **({"without labels decided by": facet.unlabelled} if facet.unlabelled else {}),
             "tuning sees": facet.sees,
         }

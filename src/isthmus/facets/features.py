@@ -72,10 +72,11 @@ def told(
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         return dict.fromkeys(METRICS, math.nan)
     probed, every = labelled(*sets, seed=seed), len(train_y) / len(np.unique(train_y))
+    whole = probe_accuracy(*sets)
     groups = clusters(train, test, len(np.unique(train_y)), seed=hashed(seed, "clusters"))
-    shown = {rows: value for rows, value in probed.items() if rows <= every}
+    shown = {rows: value for rows, value in probed.items() if rows < every} | {every: whole}
     return {
-        "probe_accuracy": probed[every],
+        "probe_accuracy": whole,
         "knn_accuracy": knn_accuracy(*sets),
         "probe_accuracy_few": probed[FEW],
         "knn_accuracy_few": with_few(knn_accuracy, *sets, seed=seed),
@@ -94,11 +95,11 @@ def labelled(
     *,
     seed: int,
 ) -> dict[float, float]:
-    """Labelled rows per class -> accuracy of the linear probe; the last entry is all rows, divided by the classes."""
-    sets, every = (train, train_y, test, test_y), len(train_y) / len(np.unique(train_y))
+    """Labelled rows per class, some of those in ``LABELLED`` -> accuracy of the linear probe."""
+    every = len(train_y) / len(np.unique(train_y))
     counts = [rows for rows in LABELLED if 2 * rows <= every or rows == FEW]
-    found = {float(rows): with_few(probe_accuracy, *sets, seed=seed, rows=rows) for rows in counts}
-    return found | {every: probe_accuracy(*sets)}
+    sets = (train, train_y, test, test_y)
+    return {float(rows): with_few(probe_accuracy, *sets, seed=seed, rows=rows) for rows in counts}
 
 
 def _sample(rows: Rows, seed: int, part: str) -> Rows:
