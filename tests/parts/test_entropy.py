@@ -99,6 +99,25 @@ def test_sizes_that_contradict_each_other_are_refused():
             unpack(damaged, 30, 2)
 
 
+WRITTEN = {
+    True: (
+        "21000000300000000100000078dafbf9ffffffef40ccc3c0c0c007c4cc40bc81858181114873023100ec9c08c66cd82d"
+        "05442ebe11525a4c93e2d2a6f0d638d74f2faf10521e4a65902cae8d8ceb99538f3d159ce25c2aaffb00fc51cc"
+    ),
+    False: (
+        "0f0000001c0000000000000078da6360800071284607000414002fe66ddc027cfc05c937494be5c237b3ea97a8e88f6965597122318ab3"
+    ),
+}
+"""What numbers were written as when containers had format 1."""
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_bytes_of_format_1_stay_readable(measured):
+    numbers = (np.arange(40) ** 2 * 7919 % 23 - 11).reshape(20, 2)
+    numbers = numbers * [1, 300] if measured else numbers + 11
+    np.testing.assert_array_equal(unpack(bytes.fromhex(WRITTEN[measured]), 20, 2), numbers)
+
+
 def test_pieces_cover_every_row_once():
     for rows in (0, 1, 3, 4, 5, 100, 1001):
         cut = [i for start, end in pieces(rows) for i in range(start, end)]

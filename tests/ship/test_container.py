@@ -255,6 +255,7 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     refused("lacks.csv", "no column 'd'")
     refused("text.csv", "column 'c' holds what is no number")
     refused("null.parquet", "10 missing cells")
+    refused("hole.npy", "row 4, element 2: no finite number", fitted=model(columns=()))
     refused("absent.csv", "no such file")
     refused("none.csv", "no rows")
     refused("none.npy", "no rows")
@@ -272,6 +273,13 @@ def test_decompress_does_not_write_over_a_file_unasked(tmp_path):
         decompress(tmp_path / "x.isthmus", MODEL)
     (tmp_path / "x.npy").unlink()
     assert decompress(tmp_path / "x.isthmus", MODEL) == (tmp_path / "x.npy", None)
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize <= 8, reason="this machine has no longer floats")
+def test_longer_floats_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", ROWS.astype(np.longdouble))
+    with pytest.raises(BadInput, match="numbers of 128 bits; save them as float64"):
+        compress(MODEL, tmp_path / "x.npy", tmp_path / "x.isthmus")
 
 
 def test_nothing_is_written_over_what_is_read(tmp_path):

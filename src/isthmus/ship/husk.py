@@ -76,7 +76,8 @@ def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
         raise BadInput(f"{place(path)}: no rows; give a file with rows")
     if not np.isfinite(found.rows).all():
         i, j = np.argwhere(~np.isfinite(found.rows))[0]
-        raise BadInput(f"{place(path)}: row {i + 1}, column {shown(columns[j])}: no finite number; fill it in")
+        column = f"column {shown(columns[j])}" if columns else f"element {j + 1}"
+        raise BadInput(f"{place(path)}: row {i + 1}, {column}: no finite number; fill it in")
     if bool((np.abs(found.rows[:, found.grid >= 0]) > WHOLE).any()):
         raise BadInput(f"{place(path)}: holds whole numbers beyond 2^53, which no 64-bit float holds; rescale them")
     return found
@@ -131,6 +132,8 @@ def _take_arrays(path: Path, kind: str) -> Taken:
         raw = arrays.npy_array(path) if kind == ".npy" else idx.array(path)
     if raw.ndim < 2:
         raise BadInput(f"{place(path)}: holds one number for each row, probably labels; give the file of the rows")
+    if raw.dtype.itemsize > 8:
+        raise BadInput(f"{place(path)}: numbers of {8 * raw.dtype.itemsize} bits; save them as float64")
     about |= {"dtype": raw.dtype.str, "shape": list(raw.shape), "fortran": bool(np.isfortran(raw))}
     rows = raw.reshape(len(raw), math.prod(raw.shape[1:])).astype(np.float64)
     return Taken(rows, np.full(rows.shape[1], grid_of(raw.dtype), np.int8), Husk(about, kept))
