@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.data.scale import Scaler
 from isthmus.families import named
 from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Loss, knob
 from isthmus.train.cause import standing_out
-from isthmus.train.fitted import fit
+from isthmus.train.fitted import fit, fit_many
 from isthmus.train.loop import Task, initialise, train
 from isthmus.train.plan import Plan
 
@@ -45,7 +46,7 @@ class Clocked(PlainModel):
 @dataclass(kw_only=True, eq=False, repr=False)
 class Timed(Plain):
     family: ClassVar[str] = "timed"
-    at: int = knob(30, "The step.")
+    at: int = knob(30, "The step.", stacks=True)
     how: str = knob("value", "Which fails.")
 
     def _build(self, shape, head):
@@ -116,3 +117,14 @@ def test_the_farthest_column_wins_and_scaled_rows_have_none():
     rows = torch.tensor([[0.0, 2e3, -1e6], [1.0, 2.0, 3.0]])
     assert standing_out(rows) == 2
     assert standing_out(torch.tensor(ROWS)) is None
+
+
+def test_one_of_a_stack_diverges_and_the_others_go_on():
+    scaler = Scaler.fit(ROWS)
+    rows = scaler.apply(ROWS)
+    recipes = [Timed(latents=2, at=at) for at in (10**6, 30, 7)]
+    fitted = fit_many(recipes, rows[:150], rows[150:], [Plan(**PLAN)] * 3, scaler=scaler, seed=0)
+    assert [one.outcome.status == "diverged" for one in fitted] == [False, True, True]
+    assert [one.outcome.cause and one.outcome.cause.step for one in fitted] == [None, 30, 7]
+    alone = fit_many(recipes[:1], rows[:150], rows[150:], [Plan(**PLAN)], scaler=scaler, seed=0)[0]
+    assert alone.outcome.history["valid"] == pytest.approx(fitted[0].outcome.history["valid"], rel=1e-4)
