@@ -99,7 +99,7 @@ def _evidence(facet: str, found: list[Any], t: Words) -> Grid:
         cells = [Cell(number(one.full)), Cell(number(one.without)), _worth(one)._replace(relation="", sign="")]
         cells += [
             *(Cell(chance(p)) for p in chances),
-            Cell(claim, plain(one.ill, 200), relation, SIGNS.get(relation, "")),
+            Cell(claim, plain(one.ill, 200), f"{relation} text", SIGNS.get(relation, "")),
         ]
         rows.append(Row(plain(spelled(one.part), 60), cells))
     return Grid(t.title(facet), heads, rows)

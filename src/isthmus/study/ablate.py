@@ -29,7 +29,7 @@ from isthmus.study.jobs import Progress
 from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.stats import Pair, Values, comparable, holm, pairs
 from isthmus.study.study import Study
-from isthmus.study.verdict import FacetVerdict, relation
+from isthmus.study.verdict import UNSCORED, FacetVerdict, relation
 from isthmus.study.worth import lines
 from isthmus.train.fitted import likelihood
 from isthmus.train.plan import Plan
@@ -235,7 +235,8 @@ def _worth(part: Part, found: FacetVerdict, pair: Pair, table: Mapping[str, Valu
     """The claim on one part. A recipe that is ill gains nothing: neither its full form nor that without the part."""
     x, y = (comparable(table[name], found.relative) for name in (FULL, part.variant))
     pair = replace(pair, relation=relation(pair, x, y, looks=1))  # nothing races
-    ill = {name: found.excluded[name] for name in (FULL, part.variant) if name in found.excluded}
+    reasons = {name: found.excluded.get(name, UNSCORED) for name in (FULL, part.variant)}
+    ill = {name: reason for name, reason in reasons.items() if reason != UNSCORED}
     gains = {"better": {FULL}, "worse": {part.variant}, "equal": {FULL, part.variant}}.get(pair.relation, set())
     claim: Claim = "undecided" if gains & ill.keys() else CLAIMS.get(pair.relation, "undecided")
     means = [float(np.nanmean(v)) if np.isfinite(v).any() else None for v in (x, y)]

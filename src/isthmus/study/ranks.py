@@ -12,7 +12,7 @@ A contender without a score on a data set is last there and loses every comparis
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -108,11 +108,18 @@ def range_tail(q: float, k: int) -> float:
     """
     if q <= 0:
         return 1.0
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = _quadrature()
     z = 9.0 * nodes
     inside = np.maximum(special.ndtr(z) - special.ndtr(z - q), 0.0) ** (k - 1)
     density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     return min(1.0, max(0.0, 1.0 - float(9.0 * weights @ (k * density * inside))))
+
+
+@cache
+def _quadrature() -> tuple[Floats, Floats]:
+    """Nodes and weights on [-1, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return nodes, weights
 
 
 def nemenyi(a: float, b: float, k: int, n: int) -> float:

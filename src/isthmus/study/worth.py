@@ -33,7 +33,9 @@ def _facet(facet: str, found: Sequence[Worth], say: Words) -> str:
     if not texts:
         return ""
     text = say("page.stop").join(texts)
-    return say.close("verdict.facet", facet=say.title(facet), text=f"{text} ({say.title(found[0].metric)})")
+    return say.close(
+        "verdict.facet", facet=say.title(facet), text=text + say("ablation.by", metric=say.title(found[0].metric))
+    )
 
 
 def _all(ones: Sequence[Worth], claim: str, say: Words) -> str:
