@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import lzma
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -159,6 +160,16 @@ def test_parquet_keeps_types_and_other_columns(tmp_path):
     within(old, new)
 
 
+def test_tables_of_nothing_but_numbers(tmp_path):
+    frame = pd.DataFrame(ROWS.astype(np.float32), columns=NAMES)
+    frame.to_parquet(tmp_path / "x.parquet", index=False)
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    for name, read in (("x.parquet", pd.read_parquet), ("x.csv", pd.read_csv)):
+        new = read(there_and_back(tmp_path / name))
+        assert list(new) == list(NAMES)
+        within(frame.to_numpy(np.float64), new.to_numpy(np.float64))
+
+
 @pytest.mark.parametrize("family", ["plain", "vq", "topk"])
 def test_other_families_keep_the_bound_too(tmp_path, family):
     np.save(tmp_path / "x.npy", ROWS)
@@ -312,6 +323,7 @@ def test_the_command_line_says_the_size_of_the_file(tmp_path, monkeypatch, capsy
     assert (facts["container_bytes"], facts["file_bytes"]) == (size, Path("x.csv").stat().st_size)
     assert facts["bits_per_element"] == 8 * size / ROWS.size
     assert facts["model_bytes"] == sum(p.stat().st_size for p in Path("model").iterdir())
+    assert facts["xz_bytes"] == len(lzma.compress(Path("x.csv").read_bytes()))
     assert facts["largest_error"] <= facts["bound"] == 0.1
     assert main(["compress", "model", "x.csv", "--out", "y.isthmus"]) == 0
     assert f"y.isthmus: {Path('y.isthmus').stat().st_size:,} bytes" in capsys.readouterr().out

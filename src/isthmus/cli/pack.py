@@ -52,6 +52,7 @@ def compress(
     facts = {
         "file": str(file),
         "file_bytes": done.before,
+        "xz_bytes": done.xz,
         "container": str(target),
         "container_bytes": done.bytes,
         "kept_bytes": done.husk_bytes,
@@ -67,6 +68,7 @@ def compress(
         return ends.DONE
     share = 100 * done.bytes / done.before
     print(f"{file}: {done.before:,} bytes; {target}: {done.bytes:,} bytes ({share:.3g} %)")
+    print(f"Without a model and without loss, xz takes {done.xz:,} bytes.")
     rate = f"{facts['bits_per_element']:.3g} bits for each number"
     print(f"{rate}; of the bytes {done.husk_bytes:,} hold what the model does not code, without loss")
     print(f"The model, which decompressing needs, takes {model_bytes:,} bytes more.")

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from isthmus import codec
 from isthmus.data.files import LARGEST, check
+from isthmus.data.files import content as unzipped
 from isthmus.data.wording import place
 from isthmus.durable import whole
 from isthmus.errors import BadInput
@@ -52,6 +53,8 @@ class Written:
     """Of the container, as it lies on disk."""
     before: int
     """Of the file."""
+    xz: int
+    """Of the file as xz packs it, unzipped first, without loss: what the container should beat."""
     husk_bytes: int
     """Of all that is kept without loss."""
     elements: int
@@ -113,6 +116,7 @@ def compress(
     return Written(
         bytes=len(content),
         before=path.stat().st_size,
+        xz=len(lzma.compress(unzipped(path, LARGEST))),
         husk_bytes=len(kept),
         elements=taken.rows.size,
         worst=float(gap.max(initial=0)),

@@ -12,9 +12,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,15 +186,10 @@ def _take_table(path: Path, kind: str, columns: Sequence[str]) -> Taken:
     if missing := [name for name in columns if name not in whole.column_names]:
         raise BadInput(f"{where}: no column {some(missing)}, which the model codes; give the data that it was made for")
     about["names"] = whole.column_names
-    read = _spelled if kind != ".parquet" else _measured
+    read: Callable[..., tuple[Wide, int, str | int]] = _measured if kind == ".parquet" else _spelled
     found = [read(where, name, whole[name].combine_chunks()) for name in columns]
     about["columns"] = [[name, said] for name, (_, _, said) in zip(columns, found, strict=True)]
-    others = whole.drop_columns(list(columns))
-    about["rows"] = len(whole)
-    with io.BytesIO() as file:
-        if others.num_columns:
-            pq.write_table(others, file, compression="zstd", compression_level=19)
-        kept = file.getvalue()
+    kept = (_parquet if kind == ".parquet" else _spelling)(whole.drop_columns(list(columns)))
     rows = np.stack([values for values, _, _ in found], axis=1)
     return Taken(rows, np.array([grid for _, grid, _ in found], np.int8), Husk(about, kept))
 
@@ -210,8 +206,8 @@ def _measured(where: str, name: str, cells: Any) -> tuple[Wide, int, str]:
     return plain.astype(np.float64), grid_of(plain.dtype), "bool" if pa.types.is_boolean(kind) else str(plain.dtype)
 
 
-def _spelled(where: str, name: str, cells: Any) -> tuple[Wide, int, str]:
-    """Numbers and decimals of a column of text."""
+def _spelled(where: str, name: str, cells: Any) -> tuple[Wide, int, int]:
+    """Numbers, grid and decimals of a column of text."""
     try:
         numbers = pc.utf8_trim_whitespace(cells).cast(pa.float64())
     except pa.ArrowInvalid:
@@ -221,40 +217,56 @@ def _spelled(where: str, name: str, cells: Any) -> tuple[Wide, int, str]:
     plain = all(text.strip().lstrip("+-").replace(".", "", 1).isdigit() for text in texts)
     decimals = max((len(text.strip().partition(".")[2]) for text in texts), default=0)
     if plain and decimals <= FINEST and float(np.abs(values).max(initial=0)) * 10.0**decimals < WHOLE:
-        return values, decimals, f"decimals {decimals}"
-    return values, DOUBLE, "float64"
+        return values, decimals, decimals
+    return values, DOUBLE, DOUBLE
 
 
-def _columns(about: dict[str, Any], kept: bytes, rows: Wide, make: Callable[[Wide, str], Any]) -> list[Any]:
-    """All columns in their order, modelled ones as ``make`` makes them of numbers and type."""
-    others = pq.read_table(io.BytesIO(kept)) if kept else pa.table({})
-    others.validate(full=True)
-    coded = {name: make(rows[:, j], said) for j, (name, said) in enumerate(about["columns"])}
-    return [coded[name] if name in coded else others[name] for name in about["names"]]
+def _parquet(content: pa.Table) -> bytes:
+    """A table in Parquet, not compressed: what holds it is."""
+    with io.BytesIO() as file:
+        pq.write_table(content, file, compression="none")
+        return file.getvalue()
+
+
+def _spelling(content: pa.Table) -> bytes:
+    """The cells of a table of text, column by column."""
+    return json.dumps([column.to_pylist() for column in content.columns], separators=(",", ":")).encode()
+
+
+def _ordered(about: dict[str, Any], others: Mapping[str, Any], coded: Sequence[Any]) -> list[Any]:
+    """All columns of a table in their order."""
+    own = {name: column for (name, _), column in zip(about["columns"], coded, strict=True)}
+    return [own[name] if name in own else others[name] for name in about["names"]]
 
 
 def _fill_parquet(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
-    def make(values: Wide, said: str) -> Any:
-        return pa.array(typed(values, np.dtype(said)))
-
+    others = pq.read_table(io.BytesIO(kept))
+    others.validate(full=True)
+    known = dict(zip(others.column_names, others.columns, strict=True))
+    coded = [pa.array(typed(rows[:, j], np.dtype(said))) for j, (_, said) in enumerate(about["columns"])]
     with io.BytesIO() as file:
-        pq.write_table(pa.table(_columns(about, kept, rows, make), names=about["names"]), file)
+        pq.write_table(pa.table(_ordered(about, known, coded), names=about["names"]), file)
         return file.getvalue()
 
 
 def _fill_text(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
-    def make(values: Wide, said: str) -> list[str]:
-        if said.startswith("decimals "):
-            return [f"{value:.{int(said[9:])}f}" for value in (values + 0.0).tolist()]
-        return [repr(value) for value in values.tolist()]
-
-    columns = [c if isinstance(c, list) else c.to_pylist() for c in _columns(about, kept, rows, make)]
+    coded = [_written(rows[:, j], said) for j, (_, said) in enumerate(about["columns"])]
+    known = {name for name, _ in about["columns"]}
+    others = dict(zip([name for name in about["names"] if name not in known], json.loads(kept), strict=True))
+    columns = _ordered(about, others, coded)
     with io.StringIO(newline="") as text:
         writer = csv.writer(text, delimiter=about["separator"], lineterminator="\n")
         writer.writerow(about["names"])
         writer.writerows(zip(*columns, strict=True))
         content = text.getvalue().encode()
     return gzip.compress(content, mtime=0) if about["kind"].endswith(".gz") else content
+
+
+def _written(values: Wide, said: int) -> list[str]:
+    """Numbers as text, with so many decimals, or as many as they need."""
+    if 0 <= said <= FINEST:
+        return [f"{value:.{said}f}" for value in (values + 0.0).tolist()]
+    return [repr(value) for value in values.tolist()]
 
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
