@@ -116,7 +116,7 @@ class Store:
                 Round(tuple(map(int, one["replicates"])), {f: tuple(who) for f, who in one["doubts"].items()})
                 for one in content["rounds"]
             ]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise BadInput(f"{path} is damaged; delete it, and the same command races anew") from None
