@@ -15,6 +15,10 @@ from isthmus.families.vae import VAE
 from isthmus.report.html import render
 from isthmus.study.compare import compare
 from isthmus.study.examine import data_of, examine, examine_model
+from isthmus.study.jobs import drive
+from isthmus.study.perform import perform
+from isthmus.study.racing import Round
+from isthmus.study.store import Store
 from isthmus.study.study import Study
 from isthmus.train.plan import Plan
 
@@ -124,6 +128,16 @@ def test_other_scores_rows_and_labels_are_inconsistencies(copied):
     assert names(study, None) == {("knn", "metric inconsistency", m) for m in ("auroc", "average_precision")}
     study = tampered(copied, "plain", lambda raw: {**raw, "test_rows": raw["test_rows"] + 1})
     assert ("plain", "metric inconsistency", "test rows") in names(study, read("iris"))
+
+
+def test_replicates_that_a_race_added_are_examined_too(copied):
+    store, data = Store(copied), read("iris")
+    store.add_round(Round((2,), {"reconstruction": ("plain", "pca")}))
+    drive(store, Study(copied).plan.jobs(store.rounds()), data, perform, workers=1)
+    late = next(one for one in Study(copied).records if (one.job.name, one.job.replicate) == ("plain", 2))
+    place = copied / "runs" / late.id / "scores.safetensors"
+    save_file({k: v + 1 for k, v in load_file(place).items()}, place)
+    assert {one.run for one in examine(Study(copied), data)} == {late.id}
 
 
 def test_one_run_alone_and_a_saved_model(healthy):

@@ -95,7 +95,7 @@ def examine(study: Study, data: Dataset | None = None, run: str | None = None) -
     """
     known = {record.id: record for record in study.records}
     held: dict[tuple[Any, ...], Material] = {}
-    for job in study.plan.jobs():
+    for job in study.plan.jobs(study.rounds):
         if job.id not in known or run not in (None, job.id):
             continue
         record, material = known[job.id], None
