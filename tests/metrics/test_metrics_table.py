@@ -1,4 +1,12 @@
+import re
+from pathlib import Path
+
+from cases import CASES
+from test_streamed import SUMS
+
 from isthmus.metrics import METRICS
+
+PAGE = Path(__file__).parents[2] / "docs" / "facets" / "README.md"
 
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
 knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
@@ -59,3 +67,17 @@ def test_directions():
         "matched_atoms",
         "rank_agreement",
     }
+
+
+def test_the_page_says_of_every_metric_how_it_is_checked():
+    table = PAGE.read_text(encoding="utf-8").split("## How each metric is checked")[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(METRICS)
+    for names, known, unseen, agrees, streamed in rows:
+        assert known
+        assert agrees
+        for name in re.findall(r"`(\w+)`", names):
+            assert unseen == (", ".join(CASES[name].same) if name in CASES and CASES[name].same else "—")
+            same = "explained_variance" if name.startswith("explained_") else name
+            assert streamed.startswith("`") == (same in SUMS)

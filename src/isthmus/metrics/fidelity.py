@@ -109,6 +109,7 @@ TABLE = [
         "mean squared error",
         0.05,
         "textbook definition",
+        bounds=(0.0, math.inf),
         relative=True,
     ),
     Metric(

@@ -165,6 +165,15 @@ TABLE = [
     ),
     Metric("with_noise", None, None, "0 or 1", "noise added", 0.5, "docs/facets/generation.md"),
     Metric("from_prior", None, None, "0 or 1", "codes drawn from the prior", 0.5, "docs/facets/generation.md"),
-    Metric("mmd2", mmd2, False, "0 to 2", "squared maximum mean discrepancy", 0.001, "Gretton et al. 2012"),
+    Metric(
+        "mmd2",
+        mmd2,
+        False,
+        "0 to 2",
+        "squared maximum mean discrepancy",
+        0.001,
+        "Gretton et al. 2012",
+        bounds=(-2.0, 2.0),  # the mean is never below 0, an estimate may be
+    ),
 ]
 """What the numbers of this file mean."""
