@@ -209,3 +209,10 @@ def test_a_wrong_wish_is_one_line(iris, wrong, words):
         design(iris, **wrong)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_rivals_that_draw_pictures_are_asked_only_of_pictures(iris):
+    for data, drawn in ((iris, set()), (read("digits"), {"jpeg", "webp"})):
+        jobs = design(data, facets="compression", families="plain", replicates=2).jobs()
+        names = {j.name.name for j in jobs if j.name.kind == "rival"}
+        assert names == {"rounding", "xz", "bz2"} | drawn
