@@ -10,7 +10,9 @@ from isthmus.cli import main
 
 ROOT = Path(__file__).parents[1]
 ENGLISH, CHINESE = (ROOT / "README.md").read_text(), (ROOT / "README.zh-CN.md").read_text()
-SMALL = ["--replicates", "2", "--configs", "1", "--steps", "60", "--families", "plain", "--jobs", "1"]
+SMALL = ["--replicates", "2", "--configs", "1", "--steps", "60", "--jobs", "1"]
+FEW = ["--families", "plain"]
+NARROW = ["--facets", "reconstruction"]  # forty families, asked everything, would take minutes
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -58,5 +60,6 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     asked = [words[1:] for words in commands(ENGLISH) if words[0] == "isthmus"]
     assert {words[0] for words in asked} == {"compare", "train", "list"}
     for words in asked:
-        given = [*words, *(SMALL[:-4] if "--families" in words else SMALL)] if words[0] == "compare" else words
+        less = NARROW if "all" in words else [] if "--families" in words else FEW
+        given = [*words, *SMALL, *less] if words[0] == "compare" else words
         assert main(given) == 0, (given, capsys.readouterr().err)
