@@ -167,6 +167,15 @@ def test_rows_that_do_not_vary_have_no_rate():
     assert all(math.isnan(v) for v in FACET.measure(pca(flat.x, 1), parts).values())
 
 
+def test_one_row_from_far_away_breaks_nothing():
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    far = x[:50].copy()
+    far[3, 2] = 1e9
+    parts = Parts(Rows(x[:100], None), Rows(x[100:], None), Rows(far, None), 0, 2)
+    for found in (FACET.measure(pca(x[:100], 2), parts), *(FACET.rivals[n](parts) for n in ("rounding", "xz", "bz2"))):
+        assert all(math.isnan(v) or v > 0 for k, v in found.items() if k != "rate_distortion")
+
+
 def test_the_curve_keeps_only_points_worth_having():
     found = told([(0.5, 1.0), (0.6, 1.5), (0.1, 2.0), (0.1, 3.0), (0.01, 4.0)])
     assert found["rate_distortion"] == ((1.0, 2.0, 4.0), (0.5, 0.1, 0.01))

@@ -22,7 +22,7 @@ from isthmus.facets import pictures
 from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject
 from isthmus.metrics.fidelity import ROUNDING, mse
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
-from isthmus.parts.entropy import likely_bits, pack
+from isthmus.parts.entropy import FARTHEST, likely_bits, pack
 
 CELLS = 1 << 21
 """Elements of test rows that are coded, at most: more hardly move a rate."""
@@ -96,7 +96,8 @@ def rounded(write: Callable[[NDArray[np.int64]], bytes], parts: Parts) -> Found:
 
     def points() -> Iterator[Point]:
         for step in _steps(spread, FINE):
-            whole = np.rint(x.reshape(len(x), -1) / step).astype(np.int64)
+            far = np.rint(x.reshape(len(x), -1).astype(np.float64) / step)
+            whole = far.clip(-FARTHEST, FARTHEST).astype(np.int64)
             yield _distortion(x, whole * step, spread), 8 * len(write(whole)) / x.size
 
     return _rival(points())
@@ -116,7 +117,7 @@ def stored(squeeze: Callable[[bytes], bytes]) -> Callable[[NDArray[np.int64]], b
 def drawn(kind: str, parts: Parts) -> Found:
     """The test images by JPEG or WebP; missing where rows are no pictures."""
     x, spread = _some(parts.test), _spread(parts)
-    if not pictures.drawable(x.shape[1:]) or not len(x):
+    if not pictures.drawable(x.shape[1:]):
         return dict.fromkeys(NAMES, math.nan)
     low, high = float(parts.train.x.min()), float(parts.train.x.max())
     found = pictures.sweep(kind, x, low, high)
@@ -151,7 +152,7 @@ def _spread(parts: Parts) -> float:
     return math.sqrt(about) if about > ROUNDING * size else 0.0
 
 
-def _distortion(x: Array, made: NDArray[np.float64], spread: float) -> float:
+def _distortion(x: Array, made: NDArray[np.floating], spread: float) -> float:
     return mse(x.reshape(len(x), -1), made.reshape(len(x), -1)) / spread**2
 
 
