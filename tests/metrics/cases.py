@@ -39,7 +39,7 @@ def wild(random, n=24, d=3):
     if kind == 2:
         x = x + 1e6
     if kind in {3, 4}:
-        x = x * 10.0 ** (12 if kind == 3 else -12)
+        x = x * 10.0 ** (36 if kind == 3 else -36)
     if kind == 5:
         x[:, 0] = 0.1
     if kind == 6:
@@ -57,7 +57,7 @@ def rebuilt(random, rows):
 
 
 def codes(random, rows):
-    return (rows(random) * (random.random((24, 3)) < 0.6),)
+    return (rows(random) * (random.random((24, 3)) < random.choice([0, 0.6, 1], 3)),)
 
 
 def labelled(random, rows):

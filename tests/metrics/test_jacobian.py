@@ -22,6 +22,13 @@ def test_a_linear_map_has_its_own_norm_and_singular_values():
     torch.testing.assert_close(jacobian.jacobian_spectrum(linear, X), torch.linalg.svdvals(WEIGHT))
 
 
+def test_as_autograd_has_it_for_a_network_of_two_layers():
+    deep = lambda x: torch.tanh(linear(x)) @ WEIGHT  # noqa: E731
+    each = torch.stack([torch.autograd.functional.jacobian(deep, row) for row in X])
+    assert jacobian.jacobian_norm(deep, X) == pytest.approx(each.flatten(1).norm(dim=1).mean().item())
+    torch.testing.assert_close(jacobian.jacobian_spectrum(deep, X), torch.linalg.svdvals(each).mean(0))
+
+
 def test_the_norm_of_a_sigmoid_layer_is_its_closed_form():
     x = rows((8,), 100)
     model = made(Contractive(latents=4), x, "bernoulli").double()

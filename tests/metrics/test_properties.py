@@ -62,7 +62,7 @@ PERFECT = {
     "code_movement": (lambda x: (x, x), 0),
     **{name: (lambda x: (x, x), 1) for name in ("cka", "subspace_overlap", "matched_units", "matched_atoms")},
     "rank_agreement": (lambda x: (x[:, 0], x[:, 0]), 1),
-    "mig": (lambda x: (x.round() * [-3, 0, 0], x[:, :1].round()), 1),
+    "mig": (lambda x: (np.sign(x) * [-3, 0, 0], np.sign(x[:, :1])), 1),
     "sap": (lambda x: (x * [-3, 0, 0], x[:, :1]), 1),
 }
 

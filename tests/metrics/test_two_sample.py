@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.svm import SVC
@@ -174,6 +175,15 @@ def test_copies_are_found_among_new_rows():
     assert "copier" not in found
     collapsed = np.zeros((100, 6)) + normal(1, 6, seed=7)  # upon a row of its own
     assert "copier" not in copying(train, collapsed, held)
+
+
+def test_copies_are_what_a_tree_of_neighbours_finds():
+    train, made, held = normal(80, 3), normal(40, 3, seed=1), normal(30, 3, seed=2)
+    tree = cKDTree(train)
+    own, usual = (tree.query(rows, 2)[0] for rows in (made, held))
+    found = copying(train, made, held)
+    assert found["copied"] == np.mean(own[:, 0] * 3 <= own[:, 1]) > 0
+    assert found["nearness"] == pytest.approx(np.median(own[:, 0]) / np.median(usual[:, 0]), rel=1e-9)
 
 
 def test_a_few_copies_are_told_and_no_reason_to_exclude():
