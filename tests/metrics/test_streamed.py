@@ -124,8 +124,8 @@ def test_spread_that_a_sum_of_squares_would_lose():
 @settings(deadline=None, max_examples=30)
 def test_counts_of_symbols_add_up(seed, cuts):
     tokens = np.random.default_rng(seed).integers(0, 7, (ROWS, 3)) ** 2 % 11
-    total = reduce(add, (symbols.Counts.of(batch, 11) for batch in np.split(tokens, cuts)))
-    assert total.usage == symbols.usage(tokens, 11)
+    total = reduce(add, map(symbols.Counts.of, np.split(tokens, cuts)))
+    assert total.usage(11) == symbols.usage(tokens, 11)
     assert total.perplexity == pytest.approx(symbols.perplexity(tokens), rel=1e-12)
 
 

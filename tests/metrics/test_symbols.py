@@ -32,3 +32,9 @@ def test_positions_are_averaged():
 def test_no_rows():
     assert math.isnan(symbols.perplexity(np.zeros((0, 3), int)))
     assert math.isnan(symbols.usage(np.zeros((0, 3), int), 2))
+
+
+def test_symbols_that_never_occur_take_no_memory():
+    tokens = np.array([[0], [10**15], [10**15], [0]])
+    assert symbols.perplexity(tokens) == pytest.approx(2)
+    assert symbols.usage(tokens, 4 * 10**15) == pytest.approx(0.5e-15)

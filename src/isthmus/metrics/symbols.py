@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ def usage(tokens: Tokens, entries: int) -> float:
     >>> usage(np.array([[0, 0], [1, 0]]), entries=4)
     0.375
     """
-    return Counts.of(tokens, entries).usage
+    return Counts.of(tokens).usage(entries)
 
 
 def perplexity(tokens: Tokens) -> float:
@@ -32,34 +33,32 @@ def perplexity(tokens: Tokens) -> float:
     >>> perplexity(np.array([[0], [1], [1], [0]]))
     2.0
     """
-    return Counts.of(tokens, int(tokens.max(initial=0)) + 1).perplexity
+    return Counts.of(tokens).perplexity
 
 
 @dataclass(frozen=True)
 class Counts:
     """Sums from which both numbers follow: those of two batches added are those of their union."""
 
-    found: NDArray[np.int64]
-    """How often each symbol occurs at each position, (positions, entries)."""
+    found: tuple[Counter[int], ...]
+    """How often each symbol occurs, for each position; what never occurs takes no memory."""
 
     @classmethod
-    def of(cls, tokens: Tokens, entries: int) -> Counts:
-        """The sums of one batch: ``tokens`` (n, positions), all below ``entries``."""
-        found = [np.bincount(column, minlength=entries) for column in tokens.T]
-        return cls(np.array(found, dtype=np.int64).reshape(-1, entries))
+    def of(cls, tokens: Tokens) -> Counts:
+        """The sums of one batch: ``tokens`` (n, positions)."""
+        return cls(tuple(Counter(column.tolist()) for column in tokens.T))
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.found + other.found)
+        return Counts(tuple(one + two for one, two in zip(self.found, other.found, strict=True)))
 
-    @property
-    def usage(self) -> float:
+    def usage(self, entries: int) -> float:
         """See :func:`usage`."""
-        return float(np.mean(self.found > 0)) if self.found.any() else math.nan
+        return float(np.mean([len(one) / entries for one in self.found])) if any(self.found) else math.nan
 
     @property
     def perplexity(self) -> float:
         """See :func:`perplexity`."""
-        if not self.found.any():
+        if not any(self.found):
             return math.nan
-        shares = [counts[counts > 0] / counts.sum() for counts in self.found]
+        shares = [np.array(list(one.values())) / one.total() for one in self.found]
         return float(np.mean([np.exp(-np.sum(share * np.log(share))) for share in shares]))
