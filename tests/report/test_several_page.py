@@ -68,8 +68,8 @@ def test_what_must_be_known_first_is_said(make, tmp_path, reading):
 
 
 def test_names_from_outside_stay_text(make, tmp_path, reading):
-    usual = reading(render(several(make, tmp_path / "usual", ("a", "b")), tmp_path, "en"))
-    evil = reading(render(several(make, tmp_path / "evil", (EVIL, "b")), tmp_path, "en"))
+    usual = reading(render(several(make, tmp_path / "usual", ("a", "b"), [(0, 1, 1.0)]), tmp_path, "en"))
+    evil = reading(render(several(make, tmp_path / "evil", (EVIL, "b"), [(0, 1, 1.0)]), tmp_path, "en"))
     assert evil.skeleton == usual.skeleton
     assert "<script>alert(1)</script>" in evil.text
     assert "\u202e" not in evil.text

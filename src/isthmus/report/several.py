@@ -71,7 +71,7 @@ def page(several: Any, place: Path, t: Words) -> dict[str, Any]:
     """Everything that the template wants, by name."""
     found: Mapping[str, Ranking] = several.rankings()
     shown = _shown(several, t)
-    said = lines(found.values(), several.alike(), t.lang, shown)
+    said = lines(found.values(), _alike(several), t.lang, shown)
     return {
         "title": t("several.title", n=len(several.studies)),
         "facts": t("several.facts", sets=t.phrase([plain(name, 40) for name in several.studies])),
@@ -92,12 +92,17 @@ def overview(several: Any, t: Words) -> tuple[list[str], list[list[str]], list[s
     heads = [t("table.contestant"), *(t.name("facets", facet) for facet in found)]
     ranks = {name: [one.ranks.get(name) for one in found.values()] for name in names}
     rows = [[shown[name], *(BLANK if r is None else f"{r:.2f}" for r in row)] for name, row in ranks.items()]
-    return heads, rows, lines(found.values(), several.alike(), t.lang, shown)
+    return heads, rows, lines(found.values(), _alike(several), t.lang, shown)
 
 
 def _shown(several: Any, t: Words) -> dict[str, str]:
     """What contenders are called."""
     return {name: text for study in several.studies.values() for name, text in shown_names(study, t).items()}
+
+
+def _alike(several: Any) -> list[tuple[str, str, float]]:
+    """Twins, by names that are harmless to layout."""
+    return [(plain(a, 40), plain(b, 40), share) for a, b, share in several.alike()]
 
 
 def _notices(several: Any, alike: list[str], t: Words) -> list[tuple[str, str]]:
