@@ -212,5 +212,8 @@ def test_sentences_say_who_is_first_and_who_is_not_told_apart():
     chinese = lines([found], [("a", "b", 0.5)], "zh")
     assert chinese[0].startswith("异常检测：在 12 个数据集上，按 AUROC，VAE 平均排名第一")
     assert "50%" in chinese[1]
+    level = rank({"plain": [0.9, 0.8], "pca": [0.8, 0.9]}, ["a", "b"], rivals={"pca"}, **ABOUT)
+    assert "PCA ranks first by AUROC (mean rank 1.50 of 2), level with plain;" in lines([level])[0]
+    assert "level with" not in text
     nobody = rank({"plain": [None] * 6, "pca": [None] * 6}, list("abcdef"), rivals={"pca"}, **ABOUT)
     assert lines([nobody]) == ["Anomaly detection: no contender has a score yet."]

@@ -41,6 +41,8 @@ def _placed(one: Ranking, say: Words) -> str:
         rank=f"{best:.2f}",
         k=len(one.ranks),
     )
+    level = [name for name, mean in one.ranks.items() if mean == best and name != one.first]
+    text += say("placing.level", names=say.some(level)) if level else ""
     if not one.enough:
         return text + say("placing.few", least=LEAST_SETS)
     for key, names in (("placing.better", one.worse), ("placing.equal", one.equal), ("placing.open", one.undecided)):
