@@ -107,6 +107,7 @@ def test_who_speaks_for_what() -> None:
     assert speaking(["reconstruction"]) == {"compress": ("reconstruction",)}
     three = ("sparsity", "stability", "reconstruction")
     assert speaking(three) == {"compress": ("reconstruction",), "interpret": three}
+    assert speaking([*three, "factors"])["interpret"] == (*three, "factors"), "where the factors are known"
     assert speaking(["sparsity", "stability"]) == {}, "sparse, stable codes may have lost the data"
     assert set(speaking(["compression", "features", "anomaly", "generation", *three])) == set(PURPOSES)
 
@@ -144,6 +145,22 @@ def test_rows_per_second_are_told_as_time_and_small_differences_are_not_told() -
     same = lower("cost", "parameters", vae=1020, pca=1000)
     line = advice.for_purpose(one(anomaly, costs=(same, speed)), EN)
     assert line.endswith("(AUROC 0.9 against 0.7 of PCA); against PCA it takes 4 × the time to encode a row.")
+
+
+def test_a_facet_that_is_no_purpose_alone_answers_for_itself() -> None:
+    """Compression decides for its purpose; then reconstruction stands for itself, with effect and price."""
+    bits = lower("compression", "bits_per_element", plain=1.0, pca=1.3)
+    rebuilt = facet("reconstruction", "explained_variance", plain=0.88, pca=0.84)
+    verdicts = {v.facet: v for v in (rebuilt, bits, facet("sparsity", "hoyer", plain=0.2, pca=0.3))}
+    found = answered(verdicts, (lower("cost", "parameters", plain=2000, pca=1000),))
+    assert [one.purpose for one in found] == ["compress", "reconstruction"]
+    assert [advice.for_purpose(one, EN) for one in found] == [
+        "To compress rows into few bytes: take plain (bits per element at 10 % error 1 against 1.3 of PCA); "
+        "against PCA it takes 2 × the parameters.",
+        "To rebuild rows: take plain (explained variance 0.88 against 0.84 of PCA); "
+        "against PCA it takes 2 × the parameters.",
+    ]
+    assert [v.facet for v in advice.apart(verdicts, found)] == ["sparsity"]
 
 
 def test_a_rival_that_is_enough_says_what_it_saves() -> None:
@@ -186,7 +203,7 @@ def test_two_facets_that_disagree_show_the_trade() -> None:
     assert found.pareto.members == ("topk", "plain", "pca")
     assert advice.for_purpose(found, EN) == (
         "To read meaning from codes: it depends on what counts more: TopK leads in sparsity, PCA leads in "
-        "stability and reconstruction; nor is plain shown to be behind another all round."
+        "stability and reconstruction; not shown to be behind another all round either: plain."
     )
     assert advice.for_purpose(found, Words("zh", {"stability": "稳定性"})) == (
         "用于解读编码的含义：取决于更看重什么：TopK 在稀疏性上领先，PCA 在稳定性和重构上领先；"

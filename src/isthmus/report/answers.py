@@ -8,7 +8,7 @@ from isthmus.study import advice
 from isthmus.study.purposes import PurposeVerdict
 from isthmus.study.sentences import sentence
 from isthmus.study.verdict import FacetVerdict
-from isthmus.study.words import Words
+from isthmus.study.words import Words, capital
 
 
 class Answer(NamedTuple):
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 def answers(
     contests: Sequence[Contest], purposes: Sequence[PurposeVerdict], t: Words, shown: Mapping[str, str]
 ) -> tuple[list[Answer], list[str]]:
-    """One card for each purpose, one for each facet that belongs to none, and what the facets say together."""
+    """One card for each purpose, one for each facet that only describes, and what the facets say together."""
     say = Words(t.lang, shown)
     verdicts = {contest.verdict.facet: contest.verdict for contest in contests}
     kinds = {contest.verdict.facet: contest.kind for contest in contests}
@@ -54,8 +54,7 @@ def _card(verdicts: Sequence[FacetVerdict], told: Set[str], kind: str, line: str
     questions = [say.name("questions", v.facet, "") for v in verdicts]
     evidence = [sentence(v, say.lang, say.titles) for v in verdicts if v.facet not in told]
     if len(verdicts) == len(evidence) == 1:
-        bare = evidence[0].removeprefix(names[0] + say("page.colon"))
-        evidence = [bare[:1].upper() + bare[1:]]
+        evidence = [capital(evidence[0].removeprefix(names[0] + say("page.colon")))]
     title = say.phrase([names[0], *(name.lower() for name in names[1:])])
     return Answer(title, say("page.gap").join(questions), kind, say("answer.badge_" + kind), line, evidence)
 

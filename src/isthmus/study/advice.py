@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.study.pareto import Pareto, pareto
 from isthmus.study.proscons import Claim
-from isthmus.study.purposes import PurposeVerdict, single
+from isthmus.study.purposes import PurposeVerdict
 from isthmus.study.sentences import DESCRIPTIVE, number
 from isthmus.study.verdict import FacetVerdict
 from isthmus.study.words import Words
@@ -18,7 +18,7 @@ def recommend(
     lang: str = "en",
     titles: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """One plain line for each purpose, for each facet that belongs to none, and what the facets say together.
+    """One plain line for each purpose, for each facet that only describes, and what the facets say together.
 
     There is no overall score.
 
@@ -38,25 +38,23 @@ def recommend(
 
 
 def apart(verdicts: Mapping[str, FacetVerdict], purposes: Iterable[PurposeVerdict]) -> list[FacetVerdict]:
-    """Verdicts that need a line of their own: no purpose is theirs alone, and none that they describe is told."""
-    spoken = {v.facet for one in purposes for v in one.verdicts if len(one.verdicts) == 1 or v.facet in DESCRIPTIVE}
+    """Verdicts that only describe and speak for none of the purposes."""
+    spoken = {v.facet for one in purposes for v in one.verdicts}
     return [v for facet, v in verdicts.items() if facet not in spoken]
 
 
 def for_purpose(one: PurposeVerdict, say: Words) -> str:
     """What to take for a purpose, how large the effect is, and what it costs."""
-    purpose = say.name("advice", "for_" + one.verdicts[0].metric, say("purposes." + one.purpose))
+    own = say.name("advice", "for_" + one.purpose, say.title(one.purpose))
+    purpose = say.name("advice", "for_" + one.verdicts[0].metric, say.name("purposes", one.purpose, own))
     return say.close("advice.line", purpose=purpose, text=_taken(one, say))
 
 
 def for_facet(v: FacetVerdict, say: Words) -> str:
-    """What to take where only this facet counts."""
-    purpose = say.name("advice", "for_" + v.facet, say.title(v.facet or v.metric))
-    if v.facet in DESCRIPTIVE and v.kind != "no evidence":
-        text = say("advice.take_" + v.facet, leader=say.title(v.leader), metric=say.title(v.metric))
-    else:
-        text = _taken(single(v.facet, v), say)
-    return say.close("advice.line", purpose=purpose, text=text)
+    """Who stands out in a facet that only describes."""
+    shown = {"leader": say.title(v.leader), "metric": say.title(v.metric)}
+    text = say("advice.take_nothing") if v.kind == "no evidence" else say("advice.take_" + v.facet, **shown)
+    return say.close("advice.line", purpose=say("advice.for_" + v.facet), text=text)
 
 
 def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:

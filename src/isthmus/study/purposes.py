@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from isthmus.study.design import RIVAL_FAMILY
 from isthmus.study.pareto import Pareto, opposed, pareto
+from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.verdict import FacetVerdict
 
 Kind = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
@@ -28,6 +29,8 @@ class Purpose(NamedTuple):
     facets: tuple[str, ...]
     instead: str | None = None
     """The facet that speaks if they were not."""
+    also: tuple[str, ...] = ()
+    """Facets that speak too where they were asked."""
 
 
 PURPOSES: dict[str, Purpose] = {
@@ -36,7 +39,7 @@ PURPOSES: dict[str, Purpose] = {
     "find_anomalies": Purpose(("anomaly",)),
     "generate": Purpose(("generation",)),
     # Codes that are sparse and the same under another seed, of a model that has not lost the data.
-    "interpret": Purpose(("sparsity", "stability", "reconstruction")),
+    "interpret": Purpose(("sparsity", "stability", "reconstruction"), also=("factors",)),
 }
 
 
@@ -54,6 +57,7 @@ class PurposeVerdict:
     """What follows for one purpose."""
 
     purpose: str
+    """Its name, or that of a facet that stands for itself."""
     verdicts: tuple[FacetVerdict, ...]
     """Those that speak for it."""
     kind: Kind
@@ -100,14 +104,14 @@ def speaking(asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
     there, found = set(asked), {}
     for name, purpose in PURPOSES.items():
         if there.issuperset(purpose.facets):
-            found[name] = purpose.facets
+            found[name] = purpose.facets + tuple(facet for facet in purpose.also if facet in there)
         elif purpose.instead in there:
             found[name] = (str(purpose.instead),)
     return found
 
 
 def answered(verdicts: Mapping[str, FacetVerdict], costs: Sequence[FacetVerdict] = ()) -> list[PurposeVerdict]:
-    """What follows for each purpose that a study asked about.
+    """What follows for each purpose that a study asked about, then for each deciding facet that is no purpose alone.
 
     Parameters
     ----------
@@ -116,15 +120,18 @@ def answered(verdicts: Mapping[str, FacetVerdict], costs: Sequence[FacetVerdict]
     costs : sequence of FacetVerdict
         Those on :data:`PRICES`; without them choices have no price.
     """
+    asked = speaking(verdicts)
+    alone = {facets[0] for facets in asked.values() if len(facets) == 1}
+    asked |= {facet: (facet,) for facet in verdicts if facet not in alone and facet not in DESCRIPTIVE}
     found = []
-    for purpose, facets in speaking(verdicts).items():
+    for purpose, facets in asked.items():
         speaks = tuple(verdicts[facet] for facet in facets)
-        one = single(purpose, speaks[0]) if len(speaks) == 1 else _several(purpose, speaks)
+        one = _single(purpose, speaks[0]) if len(speaks) == 1 else _several(purpose, speaks)
         found.append(replace(one, prices=tuple(_prices(one.take, one.against, costs))))
     return found
 
 
-def single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
+def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
     """Only one facet speaks: its verdict is the answer."""
     if v.kind == "no evidence":
         return PurposeVerdict(purpose, (v,), "no evidence")

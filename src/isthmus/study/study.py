@@ -180,7 +180,7 @@ class Study:
         return replace(verdict, missing={who: n for who, n in gaps.items() if n})
 
     def purposes(self) -> list[PurposeVerdict]:
-        """What follows for each purpose that the facets of this study speak for, and what a choice costs."""
+        """What follows for each purpose, and for each deciding facet that is no purpose alone; what choices cost."""
         return answered(self.verdict(), self._costs())
 
     def proscons(self) -> dict[str, ProsCons]:

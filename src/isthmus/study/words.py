@@ -70,8 +70,7 @@ class Words:
 
     def close(self, key: str, **values: object) -> str:
         """A whole sentence: it starts with a capital."""
-        text = self(key, **values)
-        return text[0].upper() + text[1:]
+        return capital(self(key, **values))
 
     def phrase(self, names: Sequence[str]) -> str:
         """Names in one phrase: "a, b and c"."""
@@ -86,6 +85,17 @@ class Words:
             meet = text[-1:] + piece[:1]
             text += " " * bool(self.lang == "zh" and MEETING.fullmatch(meet)) + piece
         return text
+
+
+def capital(text: str) -> str:
+    """A capital at the start, unless it begins with a name that has its capitals elsewhere.
+
+    Examples
+    --------
+    >>> capital("plain wins"), capital("kNN wins")
+    ('Plain wins', 'kNN wins')
+    """
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 @cache
