@@ -229,8 +229,9 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_closed_pipe_is_silent(tmp_path: Path) -> None:
-    ran = process("list", "metrics", "--json", cwd=tmp_path)
+@pytest.mark.parametrize("words", [("list", "metrics", "--json"), ("--help",)], ids=" ".join)
+def test_a_closed_pipe_is_silent(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ran = process(*words, cwd=tmp_path)
     assert ran.stdout is not None
     assert ran.stderr is not None
     ran.stdout.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import answer, ends, show
-from isthmus.cli.compare import attend
+from isthmus.cli.attend import attend
 from isthmus.cli.report import Debug, Lang
 from isthmus.cli.train import configure
 from isthmus.errors import BadInput

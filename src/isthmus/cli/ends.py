@@ -67,7 +67,9 @@ def guard(run: Callable[[], int], *, debug: bool = False) -> int:
             sys.stdout.flush()
             return code
     except BaseException as error:
-        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+        # rich turns a closed pipe into an exit of its own
+        first = error.__context__ if isinstance(error, SystemExit) else error
+        if isinstance(first, OSError) and first.errno == errno.EPIPE:
             return _closed_pipe()
         code, line = verdict(error)
         if debug:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli import answer, ends, show
+from isthmus.cli.attend import attend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
     """Run what is missing of all studies and say what the ranks say."""
-    from isthmus.cli.compare import attend
     from isthmus.study.several import Several, begin, plans
 
     planned = plans(data, **options)

@@ -1,0 +1,43 @@
+"""Being there while a study runs: what is kept, a bar, and what an interruption leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isthmus.cli import answer, show
+
+if TYPE_CHECKING:
+    from isthmus.study.compare import Outline
+    from isthmus.study.study import Study
+
+
+def attend(planned: Outline, workers: int | None, quiet: bool) -> Study:
+    """Do what is missing, with a bar; an interruption says what is kept."""
+    from isthmus.study.compare import run
+
+    kept, total = done(planned)
+    show.note(f"{answer.sentence(planned)}\nFolder: {planned.folder}", quiet=quiet)
+    if kept:
+        show.note(f"{kept} of {total} runs are kept from before.", quiet=quiet)
+    try:
+        with show.progress(planned.data.name, total, done=kept, unit="runs", quiet=quiet) as tell:
+            return run(
+                planned,
+                workers=workers,
+                progress=lambda job, record, done, total: tell(
+                    done, f"{job.name.name} {job.name.replicate + 1}", total
+                ),
+            )
+    except KeyboardInterrupt as stop:
+        kept, total = done(planned)
+        stop.add_note(f"{kept} of {total} runs are kept; the same command continues")
+        raise
+
+
+def done(planned: Outline) -> tuple[int, int]:
+    """Runs of a study that are finished, and how many there are, those that a race added included."""
+    from isthmus.study.store import Store
+
+    store = Store(planned.folder)
+    jobs = planned.design.jobs(store.rounds())
+    return sum((store.runs / job.id).exists() for job in jobs), len(jobs)
