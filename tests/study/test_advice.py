@@ -319,6 +319,12 @@ def test_the_largest_claims_are_kept_and_cost_comes_last() -> None:
     assert pros[0].ropes == pytest.approx(30, rel=0.05)
 
 
+def test_a_rival_that_repeats_itself_by_construction_is_no_fault_of_the_others() -> None:
+    found = proscons([facet("stability", "cka", plain=0.98, topk=0.98, kl=0.98, pca=1.0)])
+    assert found["plain"] == ((), ())
+    assert found["pca"].pros[0].best
+
+
 def test_dense_codes_are_no_fault() -> None:
     found = proscons([facet("sparsity", "hoyer", topk=0.9, plain=0.3, pca=0.2)])
     assert found["topk"].pros[0].best

@@ -190,7 +190,8 @@ def profiles(
                 "hovertemplate": "%{fullData.name}: %{y:.4g} (%{x:.4g})<extra></extra>",
             }
         )
-    layout = _layout(height=380, xaxis=xaxis, yaxis=yaxis)
+    layout = _layout(height=400, xaxis=xaxis, yaxis=yaxis)
+    layout["yaxis"]["title"]["font"] = {"size": 13 if len(yaxis) < 45 else 11}
     xs = [x for _, _, points, _, _ in lines for x, _ in points]
     if log:
         layout["xaxis"] |= _log(min(xs), max(xs))

@@ -2,8 +2,8 @@
 
 A facet speaks for a contender that nobody is shown to beat and that is shown to beat at least half of the others, or
 all of the other side (every rival, or every autoencoder). It speaks against one that at least half of the others are
-shown to beat, and against an autoencoder that a rival is shown to beat; in cost this holds for nearly all, and does not
-count. Everything in between sets nobody apart.
+shown to beat and, where it crowns somebody, against an autoencoder that a rival is shown to beat: PCA is cheap and
+repeats itself by construction. Everything in between sets nobody apart.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from isthmus.study.sentences import DESCRIPTIVE
 from isthmus.study.verdict import FacetVerdict
 
 MOST = 3
@@ -89,7 +90,7 @@ def _claim(name: str, v: FacetVerdict) -> Claim | None:
     side = [other for other in others if (other in v.rivals) != (name in v.rivals)]
     if beaten and not ahead and (2 * len(beaten) >= len(others) or (side and set(side) <= set(beaten))):
         return _told(name, v, beaten, side, good=True, best=beaten == others)
-    passed = name not in v.rivals and v.facet != "cost" and set(side) & set(ahead)
+    passed = name not in v.rivals and v.facet not in DESCRIPTIVE and set(side) & set(ahead)
     if ahead and v.facet not in PRAISED and (2 * len(ahead) >= len(others) or passed):
         return _told(name, v, ahead, side, good=False, best=False)
     return None
