@@ -55,6 +55,24 @@ def test_a_part_at_its_off_is_no_part_and_what_is_refused_is_known(name):
     assert refused == ({"strength"} if name == "infovae" else set())
 
 
+def test_pretraining_is_a_part_of_the_plan(tmp_path):
+    recipe, plan = (
+        named("plain").set_params(latents=2, hidden=(8,), head="gaussian"),
+        Plan(steps=60, check=10, stages="layerwise"),
+    )
+    found = ablate(recipe, ARC, facets="reconstruction", replicates=2, jobs=1, plan=plan, out=tmp_path / "out")
+    assert [part.field for part in found.parts] == ["stages", "hidden"]
+    staged = {
+        record.job.name: any(key.startswith("layer") or key == "stage" for key in record.configs[0].history)
+        for record in found.study.records
+        if record.configs
+    }
+    assert staged == {"full": True, "without stages": False, "without hidden": False, "pca": False}
+    scores = found.study.scores("reconstruction")
+    assert (scores["full"] != scores["without stages"]).all()
+    assert "stages" not in [part.field for part in parts(recipe, read("iris"))[0]]
+
+
 def test_every_penalty_weight_is_a_part():
     expected = {
         "l1": {"strength"},

@@ -1,9 +1,10 @@
 """``isthmus.ablate``: what each part of a recipe is worth on these data.
 
 A part is a field of the recipe that declares the value at which it does nothing (``off`` of
-:func:`isthmus.model.knob`) and that stands at another one. Each is taken away in turn, all others stay; the recipes are
-contenders of an ordinary study, so splits, initialisation, order, budget and statistics are those of a comparison.
-Tuning configurations are drawn once, for the full recipe; a variant's are the same without its part.
+:func:`isthmus.model.knob`) and that stands at another one; training in stages is a part too, of the plan. Each is taken
+away in turn, all others stay; the recipes are contenders of an ordinary study, so splits, initialisation, order, budget
+and statistics are those of a comparison. Tuning configurations are drawn once, for the full recipe; a variant's are the
+same without its part.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from isthmus.train.fitted import likelihood
 from isthmus.train.plan import Plan
 
 FULL = "full"
+STAGES, TOGETHER = "stages", "together"
+"""The part that is the plan's, and what it is without."""
 Claim = Literal["worth it", "no difference", "harmful", "undecided", "described"]
 CLAIMS: dict[str, Claim] = {"better": "worth it", "equal": "no difference", "worse": "harmful"}
 
@@ -76,12 +79,13 @@ class Worth:
         return {**asdict(self), "part": self.part._asdict()}
 
 
-def parts(recipe: Recipe, data: Dataset) -> tuple[list[Part], dict[str, str]]:
+def parts(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[list[Part], dict[str, str]]:
     """The parts of a recipe on these data, and those that cannot be taken away alone, with the reason.
 
     The head ``auto`` is a part where it stands for another one than gaussian.
     """
-    found, refused = [], {}
+    stages = TOGETHER if plan is None else plan.stages
+    found, refused = [] if stages == TOGETHER else [Part(STAGES, stages, TOGETHER)], {}
     for field, off in recipe.parts().items():
         value = getattr(recipe, field)
         if value == "auto" and _head(data) == off:
@@ -111,12 +115,15 @@ def variants(full: list[dict[str, Any]], found: Iterable[Part]) -> dict[str, lis
     >>> list(made), made["without tied"][0]["recipe"]["tied"]
     (['full', 'without tied'], False)
     """
-    made = {FULL: full}
-    for part in found:
-        made[part.variant] = [
-            {**one, "recipe": from_json({**one["recipe"], part.field: part.off}).to_json()} for one in full
-        ]
-    return made
+    return {FULL: full, **{part.variant: [_without(part, one) for one in full] for part in found}}
+
+
+def _without(part: Part, one: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without a part. Without hidden layers there is none to train by itself either."""
+    if part.field == STAGES:
+        return {**one, STAGES: part.off}
+    bare = {STAGES: TOGETHER} if part.field == "hidden" else {}
+    return {**one, **bare, "recipe": from_json({**one["recipe"], part.field: part.off}).to_json()}
 
 
 def at_capacity(family: str, data: Dataset) -> Recipe:
@@ -141,7 +148,7 @@ def plan_ablation(
     plan = plan or Plan()
     if recipe.wants:
         raise BadInput(f"{recipe.family} cannot take part in a study, which gives rows alone: it wants {recipe.wants}")
-    found, refused = parts(recipe, data)
+    found, refused = parts(recipe, data, plan)
     if not found:
         said = "; ".join(f"{field}: {reason}" for field, reason in refused.items())
         raise BadInput(

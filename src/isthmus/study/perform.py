@@ -141,7 +141,10 @@ def train(job: Job, data: Dataset, material: Material, watch: Watch | None = Non
     """All configurations of the family in one call: same rows, same order, same noise, same initial weights."""
     usual = Plan.from_json(job.body["plan"])
     usual = replace(usual, batch=min(usual.batch, len(material.rows.train)))
-    plans = [replace(usual, learning_rate=c["learning_rate"] or usual.learning_rate) for c in job.body["configs"]]
+    plans = [
+        replace(usual, learning_rate=c["learning_rate"] or usual.learning_rate, stages=c.get("stages", usual.stages))
+        for c in job.body["configs"]
+    ]
     return fit_many(
         [recipe(c["recipe"]) for c in job.body["configs"]],
         material.parts.train.x,
