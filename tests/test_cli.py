@@ -368,7 +368,8 @@ def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(studies, "afford", afford)
     assert plan(shell, "--budget", "1.5m")["steps"] == 450
-    assert asked == [90.0]
+    assert asked == [pytest.approx(90.0, abs=30)]  # less what reading and planning took
+    assert asked[0] < 90
 
 
 def test_a_sweep_chooses_the_width(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

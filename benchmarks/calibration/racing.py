@@ -40,7 +40,7 @@ def raced(drawn: dict[str, np.ndarray], rope: float) -> tuple[FacetVerdict, int]
         rounds.append(one)
         done += len(one.replicates)
         for name in one.doubts["one"]:
-            seen[name][list(one.replicates)] = drawn[name][list(one.replicates)]
+            seen[name][: one.end] = drawn[name][: one.end]
 
 
 def rates(truth: Sequence[float], rope: float, studies: int, *, fixed: int = 0) -> dict[str, float]:

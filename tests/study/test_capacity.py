@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_a_budget_pays_for_the_sweep(tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "afford", lambda data, planned, left, workers: seen.append(left) or 50)
     pair = [[1.0, 1.0]]
     fake = Sweep(chosen=2, widths=[2], errors=pair, linear=pair, nothing=1, ratio=0.3, dimension=None, seconds=30.0)
-    monkeypatch.setattr(compare, "sweep", lambda *_, **__: fake)
+    monkeypatch.setattr(compare, "sweep", lambda *_, **__: time.sleep(0.4) or fake)
     options = {**QUICK, "steps": None, "budget": 90}
     assert compare.outline(linear(1, 4), latents="auto", out=tmp_path / "s", **options).design.latents == 2
-    assert seen == [60.0]
+    assert 60 < seen[0] < 89.6

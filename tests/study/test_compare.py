@@ -366,7 +366,8 @@ def test_a_budget_buys_equal_steps_and_a_continued_study_keeps_them(tmp_path, mo
     monkeypatch.setattr("isthmus.study.compare.afford", bought)
     first = compare("iris", budget="5m", out=tmp_path / "study", jobs=1, **options)
     again = compare("iris", budget=300, out=tmp_path / "study", jobs=1, **options)
-    assert calls == [300.0]
+    assert calls == [pytest.approx(300.0, abs=30)]  # less what reading and planning took
+    assert calls[0] < 300
     assert first.design["plan"]["steps"] == again.design["plan"]["steps"] == 50
     with pytest.raises(BadInput, match="exclude each other"):
         compare("iris", budget="5m", steps=3, out=tmp_path / "study", **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,7 @@ def outline(
     """Read the data and plan the study; nothing is written. Arguments as in :func:`compare`."""
     if steps is not None and budget is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
+    began = time.perf_counter()
     _workers(jobs)
     if isinstance(source, Dataset) and factors is not None:
         raise BadInput("factors go with rows that are still to be read, one data set at a time; leave them out here")
@@ -91,16 +93,17 @@ def outline(
     }
     planned = design(data, plan=plan, **options)
     split_all(planned, data)
-    spent = 0.0
     if latents == "auto":
         found = _swept_before(folder) or sweep(
             data, replicates=replicates, hidden=planned.hidden, backbone=backbone, plan=plan, seed=seed
         )
-        note["sweep"], options["latents"], spent = found.to_json(), found.chosen, found.seconds
+        note["sweep"], options["latents"] = found.to_json(), found.chosen
         planned = design(data, plan=plan, **options)
     if limit is not None:
-        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, limit - spent, workers=jobs))
+        left = limit - (time.perf_counter() - began)
+        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, left, workers=jobs))
         planned = design(data, plan=replace(plan, steps=bought), **options)
+    note["planning"] = time.perf_counter() - began
     return Outline(data, planned, folder, note)
 
 
@@ -240,9 +243,8 @@ def _next(study: Study, budget: float, workers: int) -> Round | None:
     took: dict[tuple[str | None, ...], list[float]] = {}
     for record in study.records:
         took.setdefault(kind(record.job), []).append(record.seconds)
-    price = sum(mean(took[kind(job.name)]) for job in study.plan.jobs([Round((0,), open_)])[len(study.plan.jobs()) :])
-    spent = study.sweep.seconds if study.sweep else 0.0
-    left = (budget - spent) * workers - sum(record.seconds for record in study.records)
+    price = sum(mean(took[kind(job.name)]) for job in study.plan.part((0,), open_))
+    left = (budget - study.design["planning"]) * workers - sum(record.seconds for record in study.records)
     return further(open_, study.rounds, study.replicates, max(left, 0.0) / price)
 
 

@@ -117,15 +117,18 @@ class Design:
         return str(classes[order[replicate % len(classes)]])
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:
-        """All jobs: families before rivals, a replicate of every view before the next one; then those of each round."""
-        facets = {f: (*self.families, *FACETS[f].rivals_on(self.data["shape"])) for f in self.facets}
-        return [
-            job
-            for one in (Round(tuple(range(self.replicates)), facets), *rounds)
-            for job in self._jobs(one.replicates, one.doubts)
-        ]
+        """All jobs: families before rivals, a replicate of every view before the next one; then those of each round.
 
-    def _jobs(self, replicates: Sequence[int], contenders: Mapping[str, Sequence[str]]) -> list[Job]:
+        Who comes back into a race catches up on the replicates that it missed.
+        """
+        facets = {f: (*self.families, *FACETS[f].rivals_on(self.data["shape"])) for f in self.facets}
+        jobs = self.part(range(self.replicates), facets)
+        for one in rounds:
+            jobs += self.part(range(one.end), one.doubts)
+        return list({job.id: job for job in jobs}.values())
+
+    def part(self, replicates: Iterable[int], contenders: Mapping[str, Sequence[str]]) -> list[Job]:
+        """The jobs of some replicates, of those contenders that are named for a facet."""
         common = {
             "format": FORMAT,
             "data": self.data["digest"],

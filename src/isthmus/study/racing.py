@@ -34,12 +34,18 @@ class Round(NamedTuple):
     doubts: Mapping[str, tuple[str, ...]]
     """Facet -> contenders that were still in doubt there, and take part."""
 
+    @property
+    def end(self) -> int:
+        """Replicates of those who take part, when it is done."""
+        return self.replicates[-1] + 1
+
 
 def doubts(verdicts: Iterable[FacetVerdict]) -> dict[str, tuple[str, ...]]:
     """Who must be measured more often, for each facet that is still open; best first.
 
     A facet is open if somebody may be as good as its leader, or if it is not known whether an autoencoder is needed.
-    A contest that a hundred replicates would not decide is left as it is.
+    A contest that a hundred replicates would not decide is left as it is. Where a facet is open, only those leave that
+    were shown to be worse.
 
     Examples
     --------
@@ -55,6 +61,7 @@ def doubts(verdicts: Iterable[FacetVerdict]) -> dict[str, tuple[str, ...]]:
         if v.outcome == "undecided" and v.replicates_needed is not None:
             open_ |= {v.autoencoder, *(r for r in v.rivals if v.pair(v.autoencoder, r).relation != "better")}
         if len(open_) > 1:
+            open_ |= {v.leader, *v.equal}
             found[v.facet] = tuple(name for name in v.means if name in open_)
     return found
 
@@ -107,12 +114,10 @@ def told(rounds: Sequence[Round], words: Words) -> list[str]:
     lines = [
         words(
             "race.round",
-            n=len(one.replicates),
-            doubts=words("page.stop").join(
-                words("race.doubt", facet=words.title(facet).lower(), names=words.phrase([words.title(n) for n in who]))
-                for facet, who in one.doubts.items()
-            ),
+            n=number,
+            last=one.end,
+            facets=words.phrase([words.title(facet).lower() for facet in one.doubts]),
         )
-        for one in rounds
+        for number, one in enumerate(rounds, 1)
     ]
     return [*(lines or [words("race.none")]), words("race.level", looks=LOOKS)]

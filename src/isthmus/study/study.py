@@ -138,10 +138,9 @@ class Study:
         return table
 
     def _asked(self, facet: str) -> dict[str, set[int]]:
-        """The replicates in which a contender takes part in a facet: all planned ones, and the rounds it was in."""
-        planned = range(self.plan.replicates)
-        added = [(n, who) for one in self.rounds for n in one.replicates for who in one.doubts.get(facet, ())]
-        return {who: {*planned, *(n for n, name in added if name == who)} for who in self.contenders(facet)}
+        """The replicates in which a contender takes part in a facet: up to the end of the last round it was in."""
+        ends = {who: one.end for one in self.rounds for who in one.doubts.get(facet, ())}
+        return {who: set(range(ends.get(who, self.plan.replicates))) for who in self.contenders(facet)}
 
     def verdict(self) -> dict[str, FacetVerdict]:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
