@@ -60,7 +60,7 @@ def main() -> None:
             Row(
                 f"% dead units, n = {WIDTHS[-1]}, k = 4, without auxiliary term", "up to 90", dead[0], dead[0] > dead[1]
             ),
-            Row("% dead units, with it", "7", dead[1], dead[1] < dead[0], "the fewer the better"),
+            Row("% dead units, with it", "7", dead[1], dead[1] < dead[0], "fewer than without?"),
         ],
         f"MNIST pixels instead of activations of a language model, widths to {WIDTHS[-1]}, {given.steps} steps.",
     )

@@ -20,7 +20,7 @@ def sentence(planned: Outline) -> str:
     classes = f", {len(data.classes)} classes" if data.classes else ""
     return (
         f"{data.name}: {len(data.x)} rows of {shape}{classes}; {len(design.families)} families, "
-        f"{design.replicates} replicates, {design.configs} configurations"
+        f"{design.replicates} replicates, {design.configs} configuration{'s' * (design.configs > 1)}"
     )
 
 
