@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import sqrtm
 from sklearn.neural_network import MLPClassifier
 from table import Row, mnist, options, show
 
 from isthmus.families import named
+from isthmus.metrics.frechet import frechet
 from isthmus.sampler import Sampler
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -40,13 +40,6 @@ def features(judge: MLPClassifier, x: NDArray[np.float32]) -> NDArray[np.float64
     for weight, bias in zip(judge.coefs_[:-1], judge.intercepts_[:-1], strict=True):
         h = np.maximum(h @ weight + bias, 0)
     return h
-
-
-def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Between normal distributions with the means and covariances of two samples (Dowson and Landau 1982)."""
-    one, other = np.cov(a.T), np.cov(b.T)
-    root = np.real(sqrtm(one @ other))
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(one + other - 2 * root))
 
 
 def main() -> None:
