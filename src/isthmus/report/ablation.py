@@ -4,11 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from isthmus import __version__
 from isthmus.report.figures import plain
-from isthmus.report.html import JINJA, policy, put_page, template
+from isthmus.report.html import put_page, still
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, direction, number
 from isthmus.study.words import Words
 from isthmus.study.worth import change, spelled
@@ -38,10 +35,7 @@ def write(ablation: Any, path: str | os.PathLike[str], lang: str = "en") -> Path
 def render(ablation: Any, lang: str = "en") -> str:
     """The page as text."""
     t = Words(lang)
-    style = template("style.css")
-    return JINJA.get_template("ablation.html").render(
-        t=t, version=__version__, policy=policy([], [style]), style=Markup(style), **page(ablation, t)
-    )
+    return still("ablation.html", t, page(ablation, t))
 
 
 def page(ablation: Any, t: Words) -> dict[str, Any]:

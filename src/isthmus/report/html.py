@@ -81,6 +81,14 @@ def render(study: Any, lang: str = "en") -> str:
     )
 
 
+def still(name: str, t: Words, content: Mapping[str, Any]) -> str:
+    """A page without drawings by script, from a template."""
+    style = template("style.css")
+    return JINJA.get_template(name).render(
+        t=t, version=__version__, policy=policy([], [style]), style=Markup(style), **content
+    )
+
+
 def policy(scripts: list[str], styles: list[str]) -> str:
     """The content policy: no request at all; scripts and style sheets only those whose hashes it names.
 

@@ -8,11 +8,10 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from isthmus import __version__
 from isthmus.report import diagram
 from isthmus.report.answers import Answer
 from isthmus.report.figures import plain
-from isthmus.report.html import JINJA, policy, put_page, template
+from isthmus.report.html import put_page, still
 from isthmus.report.page import shown_names
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, decimals, direction, number
 from isthmus.study.placing import lines
@@ -61,10 +60,7 @@ def write(several: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
 def render(several: Any, place: Path, lang: str = "en") -> str:
     """The page as text; links to reports are relative to the folder ``place``."""
     t = Words(lang)
-    style = template("style.css")
-    return JINJA.get_template("several.html").render(
-        t=t, version=__version__, policy=policy([], [style]), style=Markup(style), **page(several, place, t)
-    )
+    return still("several.html", t, page(several, place, t))
 
 
 def page(several: Any, place: Path, t: Words) -> dict[str, Any]:
