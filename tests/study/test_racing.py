@@ -148,7 +148,9 @@ def test_a_race_says_what_it_did(raced):
     assert lines[0] == "Round 1 of the race went on to replicate 5 with those in doubt in features."
     assert lines[-1] in study.recommendation()
     assert len(study.race("zh")) == len(lines)
-    assert study.report().read_text(encoding="utf-8").count(lines[-1]) == 1
+    page = study.report().read_text(encoding="utf-8")
+    assert page.count(lines[-1]) == 1
+    assert f"{study.replicates} replicates; tuning configurations of each: 5." in page
     assert told([], Words("en"))[0].startswith("The race added no replicates")
 
 

@@ -55,7 +55,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     overview = tables.overview(asked, t, shown)
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
-        "facts": _facts(design, shown, t),
+        "facts": _facts(design, study.replicates, shown, t),
         "notices": _notices(study, records, t) + _ills(ills, t, shown),
         "answers": cards + _skipped(design, classes, t),
         "together": together + study.race(t.lang),
@@ -133,7 +133,7 @@ def shown_names(study: Any, t: Words) -> dict[str, str]:
     return {name: f"{text} ({plain(name, 40)})" if text in twice else text for name, text in shown.items()}
 
 
-def _facts(design: Mapping[str, Any], shown: Mapping[str, str], t: Words) -> str:
+def _facts(design: Mapping[str, Any], replicates: int, shown: Mapping[str, str], t: Words) -> str:
     data = design["data"]
     shape, classes = data["shape"], data.get("classes", ())
     size = "×".join(map(str, shape))
@@ -144,7 +144,7 @@ def _facts(design: Mapping[str, Any], shown: Mapping[str, str], t: Words) -> str
         shape=t(key, **fill),
         classes=t("page.classes", n=len(classes)) if classes else "",
         contestants=len(shown),
-        replicates=design["replicates"],
+        replicates=replicates,
         configs=design["configs"],
     )
 
