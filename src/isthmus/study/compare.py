@@ -158,7 +158,8 @@ def compare(
     steps : int, optional
         Most optimiser steps of a training; replaces the plan's.
     budget : str or float, optional
-        Time on the clock instead of steps: seconds, or text like "5m". A continued study keeps the steps it began with.
+        Time on the clock: seconds, or text like "5m". Steps are cut if the study would not fit; what time is left adds
+        replicates for those in doubt (:mod:`isthmus.study.racing`). A continued study keeps the steps it began with.
     latents, hidden : optional
         Code width and hidden layers of every family; by default from the width of a row and the backbone.
         ``latents="auto"`` tries widths first and takes the smallest that is within one standard error of the best
