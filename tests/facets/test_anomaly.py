@@ -10,10 +10,11 @@ from subjects import Fixed, digits, pca
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import FLAGS, SCORERS, grade, learned, normal_view
+from isthmus.facets.anomaly import SCORERS, grade, learned, normal_view
 from isthmus.facets.facet import Parts, Rows, row_error
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
+from isthmus.study.study import FLAGS
 
 X, Y = digits()
 FACET = FACETS["anomaly"]

@@ -28,9 +28,6 @@ Scores = NDArray[np.float64]
 Scorer = Callable[[NDArray[np.float32]], Scores]
 """Scaled rows (n, *D) -> how anomalous each is, (n,)."""
 
-FLAGS = ("constant_scorer", "untrained_scorer")
-"""Names under which a measurement says, with 1.0, that its score must not compete. Absent otherwise."""
-
 
 def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[str, float]:
     """``auroc`` and ``average_precision`` of scores, in which rounding ranks nothing.
