@@ -18,7 +18,7 @@ from isthmus.study.jobs import drive
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
-KILLS, JOBS = 40, 400
+KILLS, JOBS = 40, 600
 DESIGN = {"format": 1, "seed": 0}
 
 
@@ -35,8 +35,9 @@ def say(path, line):
 
 
 def perform(job, log, store):
-    """A light job that leaves what a real one leaves."""
+    """A light job that leaves what a real one leaves, long enough that no machine is through before the last kill."""
     say(log, f"began {job.id}")
+    time.sleep(0.002)
     rows = np.random.default_rng(job.seed("rows")).normal(size=64)
 
     def fill(folder):
@@ -49,12 +50,13 @@ def perform(job, log, store):
 
 
 def serve(folder, log, count, workers):
-    for _ in sys.stdin:
+    while sys.stdin.readline():
         child = os.fork()
         if child == 0:
             drive(Store(Path(folder)), jobs(int(count)), log, perform, workers=int(workers))
             os._exit(0)
         print(child, flush=True)
+        sys.stdin.readline()  # an ended driver stays a zombie until it is asked for, so that its number is not free
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
@@ -73,13 +75,16 @@ class Victim:
             text=True,
         )
 
-    def start(self):
-        self.process.stdin.write("go\n")
+    def answer(self, word):
+        self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
+    def start(self):
+        return self.answer("start")
+
     def end(self):
-        return int(self.process.stdout.readline())
+        return self.answer("end")
 
     def __enter__(self):
         return self
@@ -117,7 +122,7 @@ def test_forty_random_kills_lose_nothing_and_repeat_nothing(tmp_path):
             before, told = finished(store), len(said(log, "began"))
             driver = victim.start()
             wait_for(log, told + dice.randrange(8))
-            time.sleep(dice.uniform(0.0, 0.03))
+            time.sleep(dice.uniform(0.0, 0.02))
             os.kill(driver, signal.SIGKILL)
             landed += victim.end() == -signal.SIGKILL
             assert set(said(log, "ended")) <= finished(store)
