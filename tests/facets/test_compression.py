@@ -5,13 +5,14 @@ import io
 import math
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
 from subjects import Fixed, digits, pca, split
 
 from isthmus import codec
 from isthmus.facets import FACETS, pictures
-from isthmus.facets.compression import criterion, stored, told
+from isthmus.facets.compression import criterion, stored, told, zstd
 from isthmus.facets.facet import Candidate, Parts, Rows
 from isthmus.families import named
 from isthmus.metrics.rate import TARGET
@@ -123,6 +124,25 @@ def test_general_compressors_get_the_narrowest_type():
     assert len(stored(bz2.compress)(whole)) == len(bz2.compress(whole.astype(np.int16).tobytes()))
 
 
+def test_zstd_counts_the_bytes_of_a_frame_that_comes_back_whole():
+    x, spread = PARTS.test.x.reshape(len(PARTS.test.x), -1), math.sqrt(PARTS.train.x.var(axis=0).mean())
+    content = np.rint(x / spread).astype(np.int8).tobytes()
+    frame = zstd(content)
+    assert frame[:4] == bytes.fromhex("28b52ffd")  # the magic number of RFC 8878
+    assert pyarrow.decompress(frame, len(content), "zstd", asbytes=True) == content
+    assert len(frame) < len(pyarrow.compress(content, "zstd", asbytes=True))  # which is level 1
+    assert len(frame) == len(pyarrow.Codec("zstd", compression_level=19).compress(content))
+
+
+def test_the_rate_of_zstd_is_that_of_its_frames():
+    spread = math.sqrt(np.square(PARTS.train.x - PARTS.train.x.mean(axis=0)).mean())
+    whole = [np.rint(PARTS.test.x / (3.5 * spread * 2 ** (-k / 4))).astype(np.int8) for k in range(18)]
+    sizes = {8 * len(zstd(one.tobytes())) / one.size for one in whole}
+    bits, _ = FACET.rivals["zstd"](PARTS)["rate_distortion"]
+    assert len(bits) > 5
+    assert set(bits) <= sizes
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (5, 7), (6, 4, 3), (4, 4, 1)])
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_pictures_go_through_real_files(kind, shape):
@@ -153,9 +173,9 @@ def test_sheets_come_apart_again():
 
 
 def test_pictures_are_rivals_only_where_rows_are_pictures():
-    assert FACET.rivals_on((8, 8)) == ["rounding", "xz", "bz2", "jpeg", "webp"]
+    assert FACET.rivals_on((8, 8)) == ["rounding", "zstd", "xz", "bz2", "jpeg", "webp"]
     for shape in ((64,), (8, 8, 2), (2, 400), (2, 2, 2, 2)):
-        assert FACET.rivals_on(shape) == ["rounding", "xz", "bz2"]
+        assert FACET.rivals_on(shape) == ["rounding", "zstd", "xz", "bz2"]
     table = Parts(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in PARTS[:3]), 0, 4)
     assert all(math.isnan(v) for v in FACET.rivals["jpeg"](table).values())
 
@@ -172,7 +192,8 @@ def test_one_row_from_far_away_breaks_nothing():
     far = x[:50].copy()
     far[3, 2] = 1e9
     parts = Parts(Rows(x[:100], None), Rows(x[100:], None), Rows(far, None), 0, 2)
-    for found in (FACET.measure(pca(x[:100], 2), parts), *(FACET.rivals[n](parts) for n in ("rounding", "xz", "bz2"))):
+    rivals = [FACET.rivals[name](parts) for name in ("rounding", "zstd", "xz", "bz2")]
+    for found in (FACET.measure(pca(x[:100], 2), parts), *rivals):
         assert all(math.isnan(v) or v > 0 for k, v in found.items() if k != "rate_distortion")
 
 

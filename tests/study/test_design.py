@@ -215,4 +215,4 @@ def test_rivals_that_draw_pictures_are_asked_only_of_pictures(iris):
     for data, drawn in ((iris, set()), (read("digits"), {"jpeg", "webp"})):
         jobs = design(data, facets="compression", families="plain", replicates=2).jobs()
         names = {j.name.name for j in jobs if j.name.kind == "rival"}
-        assert names == {"rounding", "xz", "bz2"} | drawn
+        assert names == {"rounding", "zstd", "xz", "bz2"} | drawn

@@ -2,7 +2,7 @@
 
 The codec rounds codes, corrects what is missing, and codes both by one entropy coder; a step is swept, and what it
 writes is counted. Rivals, at the same error: ``pca`` by the same codec; the rows rounded and coded by the same coder
-without a model; the rounded rows by xz and bz2; for images JPEG and WebP, all test images on one sheet.
+without a model; the rounded rows by zstd, xz and bz2; for images JPEG and WebP, all test images on one sheet.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ Point = tuple[float, float]
 """Distortion as a share of the variance, and bits per element."""
 Array = NDArray[np.float32]
 Bits = Callable[[codec.Coded], float]
+ZSTD_LEVEL = 19
+"""The highest whose window every decoder grants: 8 MiB (RFC 8878)."""
 TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64)
 NAMES = ("bits_per_element", "bits_with_model", "bits_mean")
 
@@ -114,6 +116,13 @@ def stored(squeeze: Callable[[bytes], bytes]) -> Callable[[NDArray[np.int64]], b
     return write
 
 
+def zstd(content: bytes) -> bytes:
+    """One frame of Zstandard (RFC 8878)."""
+    import pyarrow
+
+    return pyarrow.Codec("zstd", compression_level=ZSTD_LEVEL).compress(content, asbytes=True)
+
+
 def drawn(kind: str, parts: Parts) -> Found:
     """The test images by JPEG or WebP; missing where rows are no pictures."""
     x, spread = _some(parts.test), _spread(parts)
@@ -172,6 +181,7 @@ COMPRESSION = Facet(
     measure=measure,
     rivals={
         "rounding": partial(rounded, partial(pack, measured=True)),
+        "zstd": partial(rounded, stored(zstd)),
         "xz": partial(rounded, stored(partial(lzma.compress, preset=6))),
         "bz2": partial(rounded, stored(bz2.compress)),
         "jpeg": partial(drawn, "JPEG"),
