@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.data.split import Split, duplicates, split
+from isthmus.data.split import duplicates, split
 from isthmus.errors import BadInput
 
 
@@ -89,13 +89,43 @@ def test_refusals(arguments, options, said):
         split(*arguments, **options)
 
 
-def test_duplicates_are_counted_across_parts_only():
+def test_copies_are_counted_across_parts_only():
     x = np.arange(24, dtype=np.float32).reshape(12, 1, 2)
-    parts = Split(np.arange(6), np.arange(6, 9), np.arange(9, 12))
-    assert duplicates(x, parts) == 0
-    x[7] = x[8]  # twins within validation
-    assert duplicates(x, parts) == 0
-    x[9], x[10], x[6] = x[2], x[2], x[5]
-    assert duplicates(x, parts) == 3
-    x[11], x[0] = 0.0, -0.0
-    assert duplicates(x, parts) == 4
+    train, held = x[:6], x[6:]
+    assert duplicates(train, held) == 0
+    held[1] = held[2]  # twins within validation
+    assert duplicates(train, held) == 0
+    held[3], held[4], held[0] = train[2], train[2], train[5]
+    assert duplicates(train, held) == 3
+    held[5], train[0] = 0.0, -0.0
+    assert duplicates(train, held) == 4
+    assert duplicates(train[:1], held) == 1
+    assert duplicates(np.repeat(train, 9, axis=0), held) == 4  # copies of copies too
+
+
+@pytest.mark.parametrize(("noise", "share"), [(1e-7, 1.0), (1e-5, 1.0), (1e-2, 0.0)])
+def test_copies_up_to_rounding_count_and_noise_as_wide_as_rows_lie_apart_does_not(noise, share):
+    rng = np.random.default_rng(0)
+    train, others = rng.normal(size=(600, 12)), rng.normal(size=(60, 12))
+    copies = train[rng.choice(600, 60, replace=False)] * (1 + noise * rng.normal(size=(60, 12)))
+    held = np.concatenate([others, copies]).astype(np.float32)
+    assert duplicates(train.astype(np.float32), held) == pytest.approx(60 * share, abs=2)
+
+
+def test_a_set_that_holds_every_row_twice_leaks():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(300, 6))
+    x = np.concatenate([rows, rows.round(4)]).astype(np.float32)
+    parts = split(600, 0)
+    expected = sum(((i + 300) % 600) in set(parts.train) for i in (*parts.valid, *parts.test))
+    found = sum(duplicates(x[parts.train], x[part]) for part in (parts.valid, parts.test))
+    assert found == pytest.approx(expected, abs=0.05 * expected)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_rows_that_lie_dense_are_no_copies(dimension):
+    """However dense: half of the rows crowd in a millionth of the room that the others have."""
+    rng = np.random.default_rng(dimension)
+    points = rng.normal(size=(4000, dimension)) * np.where(np.arange(4000) % 2, 1.0, 1e-6)[:, None]
+    x = (points @ rng.normal(size=(dimension, 5))).astype(np.float32)
+    assert duplicates(x[:3000], x[3000:]) <= (10 if dimension == 1 else 0)  # 4 of them are expected

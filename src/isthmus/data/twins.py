@@ -19,6 +19,7 @@ ASKED = 2000
 NEAR = 1e-4
 """How near two rows must be, in standard deviations of an element."""
 LEVELS = np.linspace(0, 1, 17)
+BLOCK = 4096
 
 
 class Twins(NamedTuple):
@@ -114,8 +115,21 @@ def _match(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _found(rows: NDArray[np.float64], among: NDArray[np.float64]) -> float:
-    """Share of ``rows`` that have a neighbour as near as rounding; four random projections tell rows apart."""
+    """Share of ``rows`` that have a neighbour as near as rounding."""
+    return float((gaps(rows, among, [1]) < 10 * NEAR).mean())
+
+
+def gaps(rows: NDArray[np.floating], among: NDArray[np.floating], ranks: Sequence[int]) -> NDArray[np.float64]:
+    """Distances to the nearest of other rows, seen in four random projections, which tell rows apart.
+
+    ``rows`` (n, D), ``among`` (m, D), ``ranks`` which neighbours, 1 the nearest -> (n, ranks).
+    """
+    distance: NDArray[np.float64] = KDTree(_seen(among)).query(_seen(rows), k=list(ranks))[0]
+    return distance
+
+
+def _seen(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Four random projections of rows (n, D), (n, 4); in blocks, for in float64 the rows may be too many."""
     width = rows.shape[1]
-    seen = np.random.default_rng(1).standard_normal((width, 4)) / np.sqrt(width)
-    distance = KDTree(among @ seen).query(rows @ seen, distance_upper_bound=10 * NEAR)[0]
-    return float(np.isfinite(distance).mean())
+    axes = np.random.default_rng(1).standard_normal((width, 4)) / np.sqrt(width)
+    return np.concatenate([block.astype(np.float64) @ axes for block in np.array_split(rows, 1 + len(rows) // BLOCK)])

@@ -46,7 +46,7 @@ class Material(NamedTuple):
     rows: Split
     """Their numbers in the data."""
     sizes: dict[str, int]
-    """How many there are, how many held-out rows also stand in training, how many columns are constant."""
+    """How many there are, how many held-out rows are copies, how many columns are constant."""
 
 
 def perform(job: Job, data: Dataset, store: Store) -> Record:
@@ -94,7 +94,8 @@ def prepare(job: Job, data: Dataset) -> Material:
     every = Rows(data.x, labels, data.factors)
     train, valid, test = (one._replace(x=scaler.apply(one.x)) for one in map(every.take, numbers))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
-    sizes |= {"duplicates": duplicates(data.x, numbers), "constant": scaler.constant}
+    copies = sum(duplicates(train.x, held.x) for held in (valid, test))
+    sizes |= {"duplicates": copies, "constant": scaler.constant}
     parts = Parts(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
     return Material(parts, scaler, numbers, sizes)
 
