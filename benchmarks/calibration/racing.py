@@ -68,7 +68,7 @@ def main(studies: int) -> None:
     print(f"{studies} studies per line; test rows per training row {TEST_FRACTION:.2f}; one look: 5 or 10 replicates\n")
     print("| truth | rope | contenders | how | a winner is named | some wrong claim | spent |")
     print("|---|---|---|---|---|---|---|")
-    for label, top in (("all equal", 0.0), ("one ahead by 4", 4.0), ("one ahead by 6", 6.0)):
+    for label, top in (("all equal", 0.0), ("one ahead by 3", 3.0), ("one ahead by 4", 4.0)):
         for count in (2, 10):
             for rope in (0.0, 1.0):
                 for how, fixed in (("5 replicates", 5), ("10 replicates", 10), ("race", 0)):

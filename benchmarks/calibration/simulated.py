@@ -64,6 +64,7 @@ def rates(truth: Sequence[float], replicates: int, rope: float, studies: int, **
     return {key: count / studies for key, count in seen.items()} | {key: 0.0 for key in KEYS if key not in seen}
 
 
+LEVEL = ((2, 8, 0), (3, 7, 0), (1, 8, 1), (5, 4, 1), (9, 0, 1))  # level autoencoders, those behind, level rivals
 KEYS = ("better", "practically equal", "undecided", "any pair", "found", "outcome autoencoder", "outcome rival enough",
         "outcome rival", "outcome undecided")  # fmt: skip
 
@@ -90,10 +91,20 @@ def main(studies: int) -> None:
         cells = [f"{s[key]:.3f}" for key in ("better", "any pair", "practically equal")]
         print(f"| {k} | {r} | {rho} | {rope} | {step} | {' | '.join(cells)} |", flush=True)
 
+    print("\nSome are level and the others 50 behind, rope 0: share of studies with a wrong headline\n")
+    print("| level | others | replicates | winner claimed | autoencoder better | rival better |")
+    print("|---|---|---|---|---|---|")
+    for level, others, rivals, r in [(*group, r) for group in LEVEL for r in (3, 5, 10)]:
+        truth = [0.0] * level + [-50.0] * others + [0.0] * rivals
+        s = rates(truth, r, 0.0, studies, rivals=rivals)
+        who = f"{level} autoencoders" + (", 1 rival" if rivals else "")
+        told = [f"{s[key]:.3f}" for key in ("better", "outcome autoencoder", "outcome rival")]
+        print(f"| {who} | {others} | {r} | {' | '.join(told)} |", flush=True)
+
     print("\nOne contender is better than all others by `effect`; rope 1: share of studies that name it\n")
     print("| contenders | replicates | effect | named | somebody else named |")
     print("|---|---|---|---|---|")
-    for k, r, effect in [(k, r, e) for k in (2, 10) for r in (5, 10) for e in (2, 4, 6, 10)]:
+    for k, r, effect in [(k, r, e) for k in (2, 10) for r in (5, 10) for e in (2, 3, 4, 6)]:
         s = rates([float(effect)] + [0.0] * (k - 1), r, 1.0, studies)
         print(f"| {k} | {r} | {effect} | {s['found']:.3f} | {s['better'] - s['found']:.3f} |", flush=True)
 

@@ -162,7 +162,7 @@ def test_numbers_are_those_of_the_study(planted):
         assert one.without == pytest.approx(without.mean())
         assert one.pair.mean == pytest.approx((full - without).mean())
         assert one.pair.low <= one.pair.mean <= one.pair.high
-    adjusted = [one.pair.p_holm for one in found]
+    adjusted = [one.pair.p_adjusted for one in found]
     assert adjusted == holm([one.pair.p for one in found])  # over the parts, not over all pairs of the table
     assert {one.claim for one in planted.worth()["cost"]} == {"described"}
     assert json.loads(json.dumps(found[0].to_json()))["part"]["field"] == found[0].part.field

@@ -106,7 +106,7 @@ def test_pairs_are_adjusted_over_the_whole_table():
     table = {name: rng.standard_normal(6) for name in "abcd"}
     made = pairs(table, rope=0.1, higher=True, test_fraction=0.25)
     assert [(p.a, p.b) for p in made] == [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d")]
-    assert [p.p_holm for p in made] == holm([p.p for p in made])
+    assert [p.p_adjusted for p in made] == holm([p.p for p in made])
 
 
 def test_ratios_are_compared_on_logarithms_and_told_as_shares():

@@ -88,7 +88,7 @@ def _evidence(facet: str, found: list[Any], t: Words) -> Grid:
     rows = []
     for one in found:
         pair, relation = one.pair, RELATIONS.get(one.claim, "")
-        chances = [pair.better, pair.equal, pair.worse, pair.p_holm]
+        chances = [pair.better, pair.equal, pair.worse, pair.p_adjusted]
         claim = t("ablation." + one.claim.replace(" ", "_"))
         cells = [Cell(number(one.full)), Cell(number(one.without)), _worth(one)._replace(relation="", sign="")]
         cells += [

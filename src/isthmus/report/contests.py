@@ -129,7 +129,11 @@ def _standings(
             pair = verdict.pair(name, verdict.leader)
             difference = None if pair.mean is None else Estimate(pair.mean, pair.low, pair.high)
             standing = standing._replace(
-                difference=difference, p_leader=pair.worse, p_equal=pair.equal, p_other=pair.better, p_value=pair.p_holm
+                difference=difference,
+                p_leader=pair.worse,
+                p_equal=pair.equal,
+                p_other=pair.better,
+                p_value=pair.p_adjusted,
             )
         found.append(standing)
     for name in verdict.excluded:

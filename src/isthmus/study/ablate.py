@@ -300,7 +300,7 @@ class Ablation:
         rules: dict[str, Any] = {name: getattr(found, name) for name in ("rope", "higher", "test_fraction", "relative")}
         names = [part.variant for part in self.parts]
         made = [pairs({FULL: table[FULL], name: table[name]}, **rules)[0] for name in names]
-        adjusted = [replace(one, p_holm=p) for one, p in zip(made, holm([one.p for one in made]), strict=True)]
+        adjusted = [replace(one, p_adjusted=p) for one, p in zip(made, holm([one.p for one in made]), strict=True)]
         return [_worth(part, found, pair, table) for part, pair in zip(self.parts, adjusted, strict=True)]
 
     def answer(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:

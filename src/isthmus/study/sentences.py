@@ -111,7 +111,7 @@ def _evidence(v: FacetVerdict, a: str | None, b: str | None, say: Words) -> str:
 def _claim(v: FacetVerdict, pair: Pair, say: Words) -> str:
     rope, worse, equal, better = size(v.rope, v), pair.worse or 0.0, pair.equal or 0.0, pair.better or 0.0
     if pair.relation == "better":
-        return say("verdict.sure", p=_chance(better), rope=rope, p_holm=f"{pair.p_holm:.2g}")
+        return say("verdict.sure", p=_chance(better), rope=rope, p_value=f"{pair.p_adjusted:.2g}")
     if pair.relation == "equal":
         return say("verdict.within", p=_chance(equal), rope="±" + rope)
     if v.outcome == "rival enough" and pair.a == v.autoencoder:

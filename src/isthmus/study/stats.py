@@ -24,7 +24,7 @@ Values = Sequence[float | None] | Floats
 SURE = 0.95
 """Posterior probability from which a claim is made."""
 ALPHA = 0.05
-"""Level of the Holm-adjusted p-values."""
+"""Level of the adjusted p-values."""
 SAME = 1e-6
 """Changes of a score up to this are rounding."""
 TINY = 1e-12
@@ -72,8 +72,9 @@ class Pair:
     high: float | None
     p: float | None
     """Two-sided p-value of the corrected t-test."""
-    p_holm: float | None
-    """The same, adjusted for all pairs of the table."""
+    p_adjusted: float | None
+    """The smallest level at which the difference is claimed: adjusted for all pairs of the table (Holm), or for a
+    headline of the verdict that the pair is part of."""
     worse: float | None
     """Probability that ``a`` is worse than ``b`` by more than the rope."""
     equal: float | None
@@ -96,7 +97,7 @@ class Pair:
             low=turn(self.high),
             high=turn(self.low),
             p=self.p,
-            p_holm=self.p_holm,
+            p_adjusted=self.p_adjusted,
             worse=self.better,
             equal=self.equal,
             better=self.worse,
@@ -262,7 +263,7 @@ def pairs(
     width, grain = (math.log1p(rope), 0.0) if relative else (rope, steps(table.values()))
     rules = _Rules(width, higher, test_fraction, relative, grain)
     made = [_pair(a, b, table[a], table[b], rules) for a, b in combinations(table, 2)]
-    return tuple(replace(pair, p_holm=p) for pair, p in zip(made, holm([pair.p for pair in made]), strict=True))
+    return tuple(replace(pair, p_adjusted=p) for pair, p in zip(made, holm([pair.p for pair in made]), strict=True))
 
 
 def comparable(values: Values, relative: bool) -> Floats:
@@ -291,7 +292,7 @@ def replicates_to_decide(
     rope, test_fraction : float
         As in :func:`masses`.
     tests : float, default 1
-        What Holm multiplied this p-value by.
+        What the p-value is multiplied by.
     looks : int, default 1
         How often the evidence is looked at in all.
     grain : float, default 0
@@ -341,7 +342,7 @@ def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
         low=_back(low, rules.relative),
         high=_back(high, rules.relative),
         p=p_value(d, rules.test_fraction, rules.grain),
-        p_holm=None,
+        p_adjusted=None,
         worse=left if rules.higher else right,
         equal=equal,
         better=right if rules.higher else left,

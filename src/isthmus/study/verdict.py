@@ -1,9 +1,12 @@
 """One facet's scores become one verdict: better, practically equal, undecided, or no evidence.
 
-The leader is the contender with the best mean, so it is chosen from the data; therefore it is called better than
-another only if the posterior says so beyond the rope *and* the p-value survives Holm's adjustment over all pairs of the
-table. The second question, "which autoencoder, if any", sets the best autoencoder against the rivals: an autoencoder
-must be better than every rival, a rival need only be as good.
+One contender is called better than another only if the posterior says so beyond the rope *and* an adjusted p-value
+does. Over all pairs of the table the adjustment is Holm's. A headline, "the leader is better than all others", is one
+claim: it needs every one of its pairs and no adjustment for their number, although the leader is chosen from the data,
+for the chance of a wrong one is largest where only two are level (Gutmann and Maymin 1987). The second question, "which
+autoencoder, if any", sets the best autoencoder against the rivals: an autoencoder must be better than every rival, a
+rival need only be as good. There the best of a side is not held against its own side, so p-values are multiplied by the
+number of those it was chosen from.
 """
 
 from __future__ import annotations
@@ -165,6 +168,7 @@ def judge(
     made = pairs(
         {n: scores[n] for n in table}, rope=rope, higher=higher, test_fraction=test_fraction, relative=relative
     )
+    made = _with_headlines(made, table, rivals, looks)
     made = tuple(replace(one, relation=relation(one, table[one.a], table[one.b], looks)) for one in made)
     leader = next(iter(table), None)
     standing = {one.b: one.relation for one in made if one.a == leader}
@@ -216,17 +220,39 @@ def _ranked(table: Mapping[str, Floats], higher: bool) -> list[str]:
 
 def relation(pair: Pair, x: Floats, y: Floats, looks: int) -> str:
     """What may be claimed of the pair's ``a``. A contender cannot gain by replicates in which it alone has no score."""
-    if pair.better is None or pair.equal is None or pair.worse is None or pair.p_holm is None:
+    if pair.better is None or pair.equal is None or pair.worse is None or pair.p_adjusted is None:
         return "undecided"
     if pair.n < LEAST:
         return "undecided"
     a_failed, b_failed = pair.n < np.isfinite(y).sum(), pair.n < np.isfinite(x).sum()
-    enough, certain = sure(looks), pair.p_holm < ALPHA / looks
+    enough, certain = sure(looks), pair.p_adjusted < ALPHA / looks
     if pair.better >= enough and certain and not a_failed:
         return "better"
     if pair.worse >= enough and certain and not b_failed:
         return "worse"
     return "equal" if pair.equal >= enough and not a_failed and not b_failed else "undecided"
+
+
+def _with_headlines(
+    made: tuple[Pair, ...], table: Mapping[str, Floats], rivals: Set[str], looks: int
+) -> tuple[Pair, ...]:
+    """The pairs; those of a headline that holds have its p-value, if that is smaller."""
+    autoencoders, others = [n for n in table if n not in rivals], [n for n in table if n in rivals]
+    leader, *field = table or ("",)
+    headlines = [(leader, field, 1)]
+    if autoencoders and others:
+        headlines += [(autoencoders[0], others, len(autoencoders)), (others[0], autoencoders, len(others))]
+    for best, beaten, chosen_from in headlines:
+        told = [_told(made, best, name) for name in beaten]
+        p = min(1.0, chosen_from * max((1.0 if one.p is None else one.p for one in told), default=1.0))
+        claims = [replace(one, p_adjusted=p) for one in told]
+        if all(relation(one, table[best], table[one.b], looks) == "better" for one in claims):
+            ours = [{best, name} for name in beaten]
+            made = tuple(
+                replace(one, p_adjusted=min(p, one.p_adjusted or 0.0)) if {one.a, one.b} in ours else one
+                for one in made
+            )
+    return made
 
 
 def _kind(relations: Iterable[str]) -> Kind:
@@ -278,8 +304,8 @@ def _needed(
     if contest["outcome"] != "undecided":
         return None
     a = contest["autoencoder"]
-    b, pair = next((r, p) for r in contest["rivals"] if (p := _told(made, a, r)).relation != "better")
-    tests = pair.p_holm / pair.p if pair.p and pair.p_holm else 1.0
+    b = next(r for r in contest["rivals"] if _told(made, a, r).relation != "better")
+    tests = sum(name not in contest["rivals"] for name in table)
     width, grain = (float(np.log1p(rope)), 0.0) if relative else (rope, steps(table.values()))
     differences = (1 if higher else -1) * (table[a] - table[b])
     return replicates_to_decide(differences, width, test_fraction, tests=tests, looks=looks, grain=grain)
