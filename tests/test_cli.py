@@ -272,7 +272,7 @@ def test_an_interrupted_study_keeps_its_runs_and_continues(
     kept = {path.name: (path / "record.json").read_bytes() for path in runs.glob("[0-9a-f]*")}
     assert kept
     assert one_line(err) == f"isthmus: stopped; {len(kept)} of 12 runs are kept; the same command continues\n"
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while _alive(ran.pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not _alive(ran.pid), "a worker outlived its study"
