@@ -122,6 +122,11 @@ def _record(
         for facet_index, facet in enumerate(asked)
     }
     configs = [_config(c, level, name.name, i, bad, rng, asked) for i, c in enumerate(job.body.get("configs", ()))]
+    for choice in facets.values():
+        if choice.config is not None and not bad:
+            own = np.random.default_rng(name.replicate)
+            costs = _metrics("cost", name.name, level, luck, own) | {"parameters": 9000.0 * (1 + choice.config)}
+            configs[choice.config] = configs[choice.config].model_copy(update={"cost": costs})
     versions = {"isthmus": "0.1.0", "torch": aside}
     sizes = {"train": 1078, "valid": 359, "test": 360, "duplicates": 3, "constant": 2}
     return Record(**common, facets=facets, configs=configs, sizes=sizes, versions=versions)

@@ -29,6 +29,16 @@ def test_who_is_taken_has_pros_and_cons(printed: str) -> None:
     assert "\ndenoising\n" not in printed, "nobody takes it"
 
 
+def test_the_price_told_is_that_of_the_configuration_to_take(tmp_path: Path, make: Any) -> None:
+    """Three configurations, of one, two and three times the parameters: features choose the third, cost the first."""
+    levels = {"plain": 0.1, "pca": 3.0, "raw": 3.0, "marginalised denoising": 3.0}
+    study = Study(make(tmp_path / "study", families=["plain", "pca"], levels=levels))
+    chosen = {facet: c.config for r in study.records if r.job.name == "plain" for facet, c in r.facets.items()}
+    assert (chosen["features"], chosen["cost"]) == (2, 0)
+    line = next(line for line in study.recommendation() if line.startswith("To feed a classifier: take plain"))
+    assert "; against PCA it takes 3 × the parameters" in line
+
+
 def test_a_mark_stands_beside_whom_nobody_is_ahead_of(tmp_path: Path, make: Any, read: Any, printed: str) -> None:
     """Plain is ahead of PCA, the others are not told apart everywhere; rivals of single facets do not stand in all."""
     study = Study(tmp_path / "study")

@@ -52,7 +52,7 @@ def interpret(sparse: FacetVerdict, stable: FacetVerdict) -> PurposeVerdict:
 
 
 def one(*verdicts: FacetVerdict, costs: tuple[FacetVerdict, ...] = ()) -> PurposeVerdict:
-    (found,) = answered({v.facet: v for v in verdicts}, costs)
+    (found,) = answered({v.facet: v for v in verdicts}, {v.facet: costs for v in verdicts})
     return found
 
 
@@ -139,6 +139,22 @@ def test_one_facet_answers_with_its_effect_and_its_price() -> None:
     )
 
 
+def test_a_price_is_that_of_the_configuration_chosen_for_the_purpose() -> None:
+    verdicts = {name: facet(name, plain=0.9, pca=0.7) for name in ("features", "anomaly", "cost")}
+    costs = {"features": 3, "anomaly": 5, "cost": 7}
+    found = answered(verdicts, {name: (lower(name, "parameters", plain=n, pca=1),) for name, n in costs.items()})
+    assert {p.purpose: round(p.prices[0].times, 1) for p in found} == {"classify": 3.0, "find_anomalies": 5.0}
+
+
+def test_several_facets_have_a_price_only_if_they_choose_alike() -> None:
+    every = [facet(name, topk=0.8, pca=0.2) for name in ("sparsity", "stability", "reconstruction", "factors")]
+    cost = (lower("sparsity", "parameters", topk=3, pca=1),)
+    for speaks, told in ((every[:3], 1), (every, 0)):
+        costs = {v.facet: cost for v in speaks}
+        found = {p.purpose: p for p in answered({v.facet: v for v in speaks}, costs)}
+        assert (found["interpret"].take, len(found["interpret"].prices)) == ("topk", told)
+
+
 def test_rows_per_second_are_told_as_time_and_small_differences_are_not_told() -> None:
     anomaly = facet("anomaly", vae=0.9, pca=0.7)
     speed = facet("cost", "rows_per_second", relative=True, vae=1000, pca=4000)
@@ -152,7 +168,7 @@ def test_a_facet_that_is_no_purpose_alone_answers_for_itself() -> None:
     bits = lower("compression", "bits_per_element", plain=1.0, pca=1.3)
     rebuilt = facet("reconstruction", "explained_variance", plain=0.88, pca=0.84)
     verdicts = {v.facet: v for v in (rebuilt, bits, facet("sparsity", "hoyer", plain=0.2, pca=0.3))}
-    found = answered(verdicts, (lower("cost", "parameters", plain=2000, pca=1000),))
+    found = answered(verdicts, dict.fromkeys(verdicts, (lower("cost", "parameters", plain=2000, pca=1000),)))
     assert [one.purpose for one in found] == ["compress", "reconstruction"]
     assert [advice.for_purpose(one, EN) for one in found] == [
         "To compress rows into few bytes: take plain (bits per element at 10 % error 1 against 1.3 of PCA); "

@@ -33,6 +33,7 @@ def essence(folder):
             del record[key]
         for config in record["configs"]:
             del config["seconds"]
+            config["cost"] = {name: value for name, value in config["cost"].items() if name not in CLOCK}
         found[place.name] = record
     return found
 
@@ -133,6 +134,46 @@ def study_data(study):
     data = read("iris")
     assert data.digest == study.design["data"]["digest"]
     return data
+
+
+def test_every_facet_knows_what_its_own_choice_costs(tmp_path, monkeypatch):
+    """Of a narrow and a wide network features choose the narrow one, reconstruction the wide one; cost is not asked."""
+
+    def size(coder, parts):
+        return sum(p.numel() for p in coder.model.parameters())
+
+    data = read("iris")
+    asked = design(
+        data, families="plain", facets="reconstruction,features", replicates=2, configs=1, plan=Plan(steps=5, check=5)
+    )
+    (usual,) = asked.families["plain"]
+    widths = [{**usual, "recipe": {**usual["recipe"], "hidden": [width]}} for width in (3, 9)]
+    asked = dataclasses.replace(asked, families={"plain": widths})
+    for facet, criterion in (("features", size), ("reconstruction", lambda *given: -size(*given))):
+        monkeypatch.setitem(FACETS, facet, dataclasses.replace(FACETS[facet], criterion=criterion))
+    store = Store(tmp_path / "study")
+    store.create(asked.to_json(), {})
+    for job in asked.jobs():
+        if job.name.kind == "family":
+            perform(job, data, store)
+    found = Study(tmp_path / "study")
+    for facet, width in (("features", 3), ("reconstruction", 9)):
+        counts = 2 * (4 * width + width * asked.latents) + 2 * width + asked.latents + 4
+        assert found.scores(facet, "parameters")["plain"].tolist() == [counts, counts]
+        assert found.model("plain", facet).parameters == counts
+        assert (found.scores(facet, "rows_per_second")["plain"] > 0).all()
+        took = [record.configs[record.facets[facet].config].seconds for record in found.records]
+        assert found.scores(facet, "train_seconds")["plain"].tolist() == took
+
+
+def test_cost_is_measured_once_for_each_configuration(tmp_path):
+    found = compare("iris", out=tmp_path / "study", jobs=1, **{**SMALL, "facets": "reconstruction,cost"})
+    for record in found.records:
+        if record.job.kind == "family":
+            chosen = record.facets["cost"].config
+            assert record.facets["reconstruction"].config == chosen
+            assert record.configs[chosen].cost == record.facets["cost"].metrics
+            assert all(not one.cost for i, one in enumerate(record.configs) if i != chosen)
 
 
 def test_the_first_replicate_leaves_exhibits(study):

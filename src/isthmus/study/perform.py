@@ -194,7 +194,11 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]) ->
     best = {facet: choose(ran, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
     candidates = {i: candidate(fitted[i]) for i in set(chosen.values())}
-    facets = {facet: _choice(FACETS[facet].measure(candidates[i], parts), i) for facet, i in chosen.items()}
+    costs = {i: FACETS["cost"].measure(one, parts) for i, one in candidates.items()}
+    facets = {
+        facet: _choice(costs[i] if facet == "cost" else FACETS[facet].measure(candidates[i], parts), i)
+        for facet, i in chosen.items()
+    }
     configs = [
         Config(
             recipe=one.recipe.to_json(),
@@ -205,6 +209,7 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]) ->
             seconds=one.outcome.seconds,
             valid=min((v for v in finite(one.outcome.history.get("valid", [])) if v is not None), default=None),
             criteria=seen,
+            cost=finite(numbers(costs.get(i, {}))),
             history=finite(one.outcome.history),
         )
         for i, (one, asked, seen) in enumerate(zip(fitted, job.body["configs"], criteria, strict=True))

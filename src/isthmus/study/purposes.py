@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from isthmus.facets import FACETS
 from isthmus.study.design import RIVAL_FAMILY
 from isthmus.study.pareto import Pareto, opposed, pareto
 from isthmus.study.sentences import DESCRIPTIVE
@@ -110,15 +111,19 @@ def speaking(asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def answered(verdicts: Mapping[str, FacetVerdict], costs: Sequence[FacetVerdict] = ()) -> list[PurposeVerdict]:
+def answered(
+    verdicts: Mapping[str, FacetVerdict], costs: Mapping[str, Sequence[FacetVerdict]] | None = None
+) -> list[PurposeVerdict]:
     """What follows for each purpose that a study asked about, then for each deciding facet that is no purpose alone.
 
     Parameters
     ----------
     verdicts : mapping of str to FacetVerdict
         One for each facet.
-    costs : sequence of FacetVerdict
-        Those on :data:`PRICES`; without them choices have no price.
+    costs : mapping of str to sequence of FacetVerdict, optional
+        For each facet those on :data:`PRICES`, of the configurations that were chosen for it. Without them choices have
+        no price; nor have they one where several facets speak that choose configurations by different criteria, for
+        then no configuration is the one to take.
     """
     asked = speaking(verdicts)
     alone = {facets[0] for facets in asked.values() if len(facets) == 1}
@@ -127,7 +132,8 @@ def answered(verdicts: Mapping[str, FacetVerdict], costs: Sequence[FacetVerdict]
     for purpose, facets in asked.items():
         speaks = tuple(verdicts[facet] for facet in facets)
         one = _single(purpose, speaks[0]) if len(speaks) == 1 else _several(purpose, speaks)
-        found.append(replace(one, prices=tuple(_prices(one.take, one.against, costs))))
+        chosen = (costs or {}).get(facets[0], ()) if len({FACETS[f].criterion for f in facets}) == 1 else ()
+        found.append(replace(one, prices=tuple(_prices(one.take, one.against, chosen))))
     return found
 
 

@@ -48,7 +48,10 @@ class Choice(Frozen):
 
 
 class Config(Frozen):
-    """One tuning configuration and its training; ``valid`` is the best validation loss."""
+    """One tuning configuration and its training; ``valid`` is the best validation loss.
+
+    ``cost`` is what the facet of that name measures, of those that some facet chose.
+    """
 
     recipe: dict[str, Any]
     learning_rate: float | None
@@ -58,6 +61,7 @@ class Config(Frozen):
     seconds: float
     valid: float | None
     criteria: dict[str, float | None]
+    cost: dict[str, float | None] = {}
     history: dict[str, list[float | None]]
 
 

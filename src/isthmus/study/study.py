@@ -120,7 +120,8 @@ class Study:
         ----------
         facet : str
         metric : str, optional
-            By default the facet's primary metric.
+            By default the facet's primary metric. One of the facet *cost* says what the configurations cost that were
+            chosen for this facet.
 
         Returns
         -------
@@ -132,7 +133,7 @@ class Study:
         asked = self._asked(facet)
         table = {who: np.full(self.replicates, np.nan) for who in asked}
         for record in self.records:
-            value = record.facets[facet].metrics.get(name) if facet in record.facets else None
+            value = _value(record, facet, name)
             if value is not None and record.job.replicate in asked[record.job.name]:
                 table[record.job.name][record.job.replicate] = value
         return table
@@ -180,13 +181,14 @@ class Study:
 
     def purposes(self) -> list[PurposeVerdict]:
         """What follows for each purpose, and for each deciding facet that is no purpose alone; what choices cost."""
-        return answered(self.verdict(), self._costs())
+        costs = {facet: [self.judged(facet, metric) for metric in PRICES] for facet in self.plan.facets}
+        return answered(self.verdict(), costs)
 
     def proscons(self) -> dict[str, ProsCons]:
         """What speaks for and against each family on these data."""
-        found = proscons(
-            [*self.verdict().values(), *(v for v in self._costs() if v.metric != self.plan.primary("cost"))]
-        )
+        further = [metric for metric in PRICES if metric != self.plan.primary("cost")]
+        costs = [self.judged("cost", metric) for metric in further] if "cost" in self.plan.facets else []
+        found = proscons([*self.verdict().values(), *costs])
         return {name: found.get(name, ProsCons((), ())) for name in self.plan.families}
 
     def open(self) -> dict[str, tuple[str, ...]]:
@@ -196,9 +198,6 @@ class Study:
     def race(self, lang: str = "en") -> list[str]:
         """What a race added, and what that costs a claim; nothing if there was none."""
         return told(self.rounds, Words(lang)) if self.plan.racing else []
-
-    def _costs(self) -> list[FacetVerdict]:
-        return [self.judged("cost", metric) for metric in PRICES] if "cost" in self.plan.facets else []
 
     def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
         """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
@@ -333,6 +332,15 @@ class Study:
         return (
             f"Study of {name}: {len(self.records)} of {self.total} runs; {families} families, {replicates} replicates"
         )
+
+
+def _value(record: Record, facet: str, metric: str) -> float | None:
+    """What a run scored in a facet, or what the configuration costs that it chose for the facet."""
+    choice = record.facets.get(facet)
+    if choice is None:
+        return None
+    cost = {} if choice.config is None else record.configs[choice.config].cost
+    return {**cost, **choice.metrics}.get(metric)
 
 
 def _cell(name: str, verdict: FacetVerdict) -> str:
