@@ -9,7 +9,7 @@ from subjects import Fixed, digits, pca, split
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error
+from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error, validation_error
 from isthmus.metrics import METRICS
 from isthmus.study.study import FLAGS
 
@@ -37,7 +37,7 @@ def test_names_agree_and_metrics_are_known(facet):
     found = facet.measure(pca(parts.train.x, 4), parts)
     assert FACETS[facet.name] is facet
     assert facet.primary == next(iter(found)) or facet.primary in found
-    assert set(numbers(found)) <= set(METRICS)
+    assert set(numbers(found)) <= set(facet.metrics)
     assert all(type(value) is float and math.isfinite(value) for value in numbers(found).values())
     curves = {name: value for name, value in found.items() if isinstance(value, Curve)}
     assert set(curves) == set(facet.curves)
@@ -53,7 +53,14 @@ def test_names_agree_and_metrics_are_known(facet):
         "jacobian_norm",
     }
     for rival in facet.rivals.values():
+        assert set(numbers(rival(parts))) <= set(facet.metrics)
         assert set(numbers(rival(parts))) - set(FLAGS) == set(numbers(found)) - of_codes
+
+
+def test_every_metric_is_declared_by_a_facet_and_so_is_what_chooses():
+    assert {name for facet in FACETS.values() for name in facet.metrics} == set(METRICS)
+    assert all(len(facet.metrics) == len(set(facet.metrics)) for facet in FACETS.values())
+    assert all("mse" in facet.metrics for facet in FACETS.values() if facet.criterion is validation_error)
 
 
 @EVERY

@@ -1,5 +1,6 @@
 """A design is plain data: the same question gives the same jobs, and every family the same budget."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.families.plain import Plain
+from isthmus.metrics import METRICS
 from isthmus.study.capacity import capacity
 from isthmus.study.design import LEARNING_RATES, Design, configurations, design
 from isthmus.train.plan import Plan
@@ -46,12 +48,42 @@ def test_whatever_changes_a_training_changes_its_name(iris, other):
     assert usual.isdisjoint({job.id for job in design(iris, **other).jobs() if job.name.name == "plain"})
 
 
-def test_other_data_or_metric_versions_are_other_jobs(iris, monkeypatch):
+def test_other_data_are_other_jobs(iris):
     usual = {job.id for job in design(iris).jobs()}
     assert usual.isdisjoint({job.id for job in design(read(iris.x[:-1], iris.y[:-1])).jobs()})
-    planned = design(iris)
-    monkeypatch.setattr("isthmus.study.design.METRICS", {})
-    assert usual.isdisjoint({job.id for job in planned.jobs()})
+
+
+def of_facet(facet):
+    """Whether a job measures a facet."""
+    return lambda job: facet in (job.name.facet, *job.body.get("facets", ()))
+
+
+@pytest.mark.parametrize(
+    ("metric", "renamed"),
+    [
+        ("explained_variance", of_facet("reconstruction")),
+        ("auroc", of_facet("anomaly")),
+        ("parameters", lambda job: job.name.kind == "family"),
+        ("probe_accuracy", lambda job: False),
+    ],
+)
+def test_a_new_version_renames_the_runs_of_its_own_facet(iris, monkeypatch, metric, renamed):
+    planned = design(iris, facets="reconstruction,anomaly")
+    usual = {job.id for job in planned.jobs()}
+    newer = dataclasses.replace(METRICS[metric], version=METRICS[metric].version + 1)
+    monkeypatch.setitem(METRICS, metric, newer)
+    jobs = planned.jobs()
+    assert {job.id for job in jobs} - usual == {job.id for job in jobs if renamed(job)}
+
+
+def test_a_new_metric_renames_the_runs_of_its_own_facet(iris, monkeypatch):
+    planned = {facet: design(iris, facets=facet) for facet in ("reconstruction", "features")}
+    usual = {facet: {job.id for job in one.jobs()} for facet, one in planned.items()}
+    monkeypatch.setitem(METRICS, "new", METRICS["probe_accuracy"])
+    told = dataclasses.replace(FACETS["features"], metrics=(*FACETS["features"].metrics, "new"))
+    monkeypatch.setitem(FACETS, "features", told)
+    assert {job.id for job in planned["reconstruction"].jobs()} == usual["reconstruction"]
+    assert {job.id for job in planned["features"].jobs()}.isdisjoint(usual["features"])
 
 
 def test_more_replicates_keep_the_jobs_of_fewer(iris):

@@ -243,5 +243,14 @@ ANOMALY = Facet(
     sees="normal rows of the validation split, no anomaly and no labels",
     criterion=validation_error,
     measure=measure,
+    metrics=(
+        "auroc",
+        "average_precision",
+        *(f"auroc_{kind}" for kind in ("planted", "local", "global", "dependency", "cluster")),
+        *(f"auroc_{score}" for score in ("reconstruction", "density", "both")),
+        "constant_scorer",
+        "untrained_scorer",
+        "mse",
+    ),
     rivals={name: _rival(fit) for name, fit in SCORERS.items()},
 )

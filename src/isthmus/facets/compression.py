@@ -179,6 +179,7 @@ COMPRESSION = Facet(
     sees="rows of the validation split, no labels",
     criterion=criterion,
     measure=measure,
+    metrics=(*NAMES, "bits_back"),
     rivals={
         "rounding": partial(rounded, partial(pack, measured=True)),
         "zstd": partial(rounded, stored(zstd)),

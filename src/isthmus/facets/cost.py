@@ -128,4 +128,16 @@ COST = Facet(
     sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
     criterion=validation_error,
     measure=measure,
+    metrics=(
+        "rows_per_second",
+        "train_seconds",
+        "parameters",
+        "flops_per_row",
+        "artefact_bytes",
+        "encode_bytes",
+        "step_flops",
+        "train_flops",
+        "train_bytes",
+        "mse",
+    ),
 )

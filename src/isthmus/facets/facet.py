@@ -179,6 +179,8 @@ class Facet:
     """Smaller is better; it never looks at ``parts.test``. NaN never wins."""
     measure: Callable[[Subject, Parts], Found]
     """Metrics and curves of the chosen model on the test rows; NaN where one has no value."""
+    metrics: tuple[str, ...]
+    """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
     rivals: Mapping[str, Callable[[Parts], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     unlabelled: str = ""

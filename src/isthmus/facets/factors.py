@@ -82,5 +82,6 @@ FACTORS = Facet(
     sees="rows of the validation split with their factors, no labels",
     criterion=criterion,
     measure=measure,
+    metrics=("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"),
     rivals={"independent components": independent},
 )

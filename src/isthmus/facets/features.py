@@ -130,6 +130,7 @@ FEATURES = Facet(
     sees="rows of the training and validation splits with their labels",
     criterion=criterion,
     measure=measure,
+    metrics=METRICS,
     rivals={"raw": raw, "marginalised denoising": denoised},
     curves={"few_labels": True},
 )

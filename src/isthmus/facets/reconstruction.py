@@ -37,5 +37,6 @@ RECONSTRUCTION = Facet(
     sees="rows of the validation split, no labels",
     criterion=validation_error,
     measure=measure,
+    metrics=("mse", "explained_variance"),
     rivals={"sparse coding": coded},
 )

@@ -209,6 +209,11 @@ ROBUSTNESS = Facet(
     sees="rows of the validation split, disturbed, no labels",
     criterion=criterion,
     measure=measure,
+    metrics=(
+        *(f"explained_{how}" for how in ("disturbed", "noise", "mask", "shift", "adversarial")),
+        "code_movement",
+        "jacobian_norm",
+    ),
     rivals={"marginalised denoising": denoised},
     curves={"decay": False, "contraction": True, "spectrum": False},
 )

@@ -40,5 +40,6 @@ SPARSITY = Facet(
     sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
     criterion=validation_error,
     measure=measure,
+    metrics=("hoyer", "l0", "dead", "always_on", "mse"),
     rivals={"sparse coding": coded},
 )

@@ -120,6 +120,15 @@ STABILITY = Facet(
     sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
     criterion=validation_error,
     measure=measure,
+    metrics=(
+        "cka",
+        "subspace_overlap",
+        "matched_units",
+        "matched_atoms",
+        "rank_agreement",
+        *(f"spread_{score}" for score in ("reconstruction", "sparsity", "features", "robustness")),
+        "mse",
+    ),
     curves={"angles": False},
     trains=True,
 )

@@ -134,7 +134,6 @@ class Design:
             "data": self.data["digest"],
             "seed": self.seed,
             "latents": self.latents,
-            "metrics": {name: metric.version for name, metric in METRICS.items()},
         }
         families: list[Job] = []
         rivals: list[Job] = []
@@ -151,10 +150,12 @@ class Design:
                     if family not in asked:
                         continue
                     body = {**seen, "facets": facets, "plan": self.plan, "configs": configs, "racing": self.racing}
+                    body["metrics"] = versions([*facets, "cost"])  # it is measured whatever is asked
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
                     names = [n for n in FACETS[facet].rivals_on(self.data["shape"]) if n in contenders.get(facet, ())]
-                    rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), seen) for name in names]
+                    body = seen | {"metrics": versions([facet])}
+                    rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), body) for name in names]
         return families + rivals
 
 
@@ -246,6 +247,11 @@ def design(
         contamination=float(contamination),
         racing=racing,
     )
+
+
+def versions(facets: Iterable[str]) -> dict[str, int]:
+    """Of the metrics that some facets measure or choose by."""
+    return {name: METRICS[name].version for facet in facets for name in FACETS[facet].metrics}
 
 
 def configurations(
