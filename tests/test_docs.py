@@ -1,0 +1,86 @@
+"""What the pages under docs print is run: Python in the order of its page, commands as they stand, but small."""
+
+import functools
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.datasets
+
+import isthmus
+from isthmus.cli import main
+from isthmus.train.plan import Plan
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
+ELSEWHERE = ("families/", "data.md", "sampling.md")  # have tests of their own
+PYTHON = {
+    name: blocks
+    for name, text in PAGES.items()
+    if not name.startswith(ELSEWHERE) and (blocks := re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+}
+STUDY = ["--replicates", "2", "--configs", "1", "--steps", "40", "--jobs", "1"]
+FEW = ["--families", "plain", "--facets", "reconstruction"]
+
+
+def commands(text: str) -> list[str]:
+    """Calls of isthmus, in blocks, in lines of their own and in the text; without those that leave a place to fill."""
+    lines = re.findall(r"^(?: {4})?(isthmus .*[^\\])$", text, re.M) + re.findall(r"`(isthmus [^`]*)`", text)
+    calls = [" ".join(shlex.split(line, comments=True)[1:]) for line in lines]
+    return [call for call in calls if " " in call and not re.search(r"\b[A-Z]+\b|^compare --json", call)]
+
+
+CALLS = list(dict.fromkeys(call for text in PAGES.values() for call in commands(text)))
+
+
+@pytest.fixture
+def digits(tmp_path, monkeypatch):
+    """A few digits and their kinds; the pages' own are as few, their trainings short, and the folder is a new one."""
+    load, own = sklearn.datasets.load_digits, Plan.__post_init__
+
+    def few(**how):
+        found = load(**how)
+        parts = dict(enumerate(found)) if how else found
+        parts |= {name: part[:250] for name, part in parts.items() if isinstance(part, np.ndarray)}
+        return tuple(parts.values()) if how else parts
+
+    def short(plan):
+        own(plan)
+        object.__setattr__(plan, "steps", min(plan.steps, 60))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Plan, "__post_init__", short)
+    monkeypatch.setattr(sklearn.datasets, "load_digits", few)
+    return few(return_X_y=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*before it converged")
+@pytest.mark.parametrize("page", list(PYTHON))
+def test_python_runs(page, digits, monkeypatch):
+    """Names that stand for the reader's own rows are digits."""
+    quick = {"families": "plain,vae", "replicates": 2, "configs": 1, "facets": "features", "jobs": 1}
+    monkeypatch.setattr(isthmus, "compare", functools.partial(isthmus.compare, **quick))
+    scope = dict.fromkeys(("X", "rows", "noisy", "clean", "X_new", "X_labelled"), digits[0])
+    scope["y_labelled"] = digits[1]
+    for block in PYTHON[page]:
+        exec(compile(block, page, "exec"), scope)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_commands_run(call, digits, capsys):
+    """On files of the names that the pages give their own."""
+    random = np.random.default_rng(0)
+    for name in ("rows", "a", "b"):
+        rows = [f"{a:.3f},{b:.3f},{c:.3f},{'red' if a > b else 'blue'}" for a, b, c in random.normal(size=(60, 3))]
+        Path(f"{name}.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
+    np.savez("c.npz", X=random.normal(size=(60, 4)), y=np.arange(60) % 2)
+    np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
+    words = call.split()
+    if words[0] in {"compress", "decompress"}:
+        assert main(["train", "plain", "rows.csv", "--label", "kind", "--out", "model"]) == 0
+    if words[0] == "decompress":
+        assert main(["compress", "model", "rows.csv", "--bound", "0.1"]) == 0
+    more = {"compare": STUDY + FEW[: 2 if "--facets" in words else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
+    assert main([*words, *more]) == 0, capsys.readouterr().err
