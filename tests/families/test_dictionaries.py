@@ -280,14 +280,17 @@ def test_the_auxiliary_term_is_a_reconstruction_by_the_largest_dead_units():
     x = X.double()
     assert model(x, x).terms["auxiliary"].item() == 0
     model.idle.copy_(torch.tensor([0.0, 11.0, 11.0, 10.0, 0.0, 12.0]))
+    with torch.no_grad():
+        model.encoder.last.bias[5] = -9.0
     assert model.dead().tolist() == [False, True, True, False, False, True]
     raw = model.raw(x).detach()
     want = torch.relu(raw)
+    assert [int((raw[:, j] > 0).sum()) > 0 for j in (1, 2, 5)] == [True, True, False]
     for i, values in enumerate(raw):
         row = want[i]
         row[[1, 2, 5]] = 0.0
         for j in sorted((1, 2, 5), key=lambda j: -values[j])[:2]:
-            row[j] = values[j]
+            row[j] = values[j] if j == 5 else max(values[j], 0.0)  # negative in every row: not rectified
     torch.testing.assert_close(model(x, x).terms["auxiliary"], 0.5 * (model.decoder(want) - x).square().mean())
 
 

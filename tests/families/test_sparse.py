@@ -114,12 +114,38 @@ def test_topk_auxiliary_is_the_residual_fit_of_gao_et_al():
     model = made(TopK(latents=4, k=1, dead_after=10), X, "gaussian")
     assert model(X, X).terms["auxiliary"].item() == 0
     model.idle.copy_(torch.tensor([0.0, 11.0, 0.0, 11.0]))
+    with torch.no_grad():
+        model.encoder.last.bias[3] = -20.0  # negative everywhere: not rectified
     x = X[~(model.encode(X)[:, [1, 3]] > 0).any(1)]  # rows in which the dead units stay silent
     assert len(x) > 5
     residual = x - model.decode(model.encode(x))
-    dead = model.encoder(x - model.pre) * torch.tensor([0.0, 1.0, 0.0, 1.0])
-    want = 0.5 * (residual - dead @ model.decoder.dictionary.t()).square().mean()
+    raw = model.encoder(x - model.pre)
+    assert 0 < (raw[:, 1] > 0).sum() < len(x)
+    dead = torch.stack([torch.relu(raw[:, 1]), raw[:, 3]], dim=1)
+    want = 0.5 * (residual - dead @ model.decoder.dictionary[:, [1, 3]].t()).square().mean()
     torch.testing.assert_close(model(x, x).terms["auxiliary"], want)
+
+
+@pytest.mark.parametrize(("latents", "hidden"), [(12, ()), (12, (6,)), (2048, ())])
+def test_topk_starts_centred_and_reads_what_it_writes(latents, hidden):
+    x = X + 5.0
+    model = made(TopK(latents=latents, k=4, hidden=hidden), x, "gaussian")
+    assert model.wide == (latents == 2048)
+    torch.testing.assert_close(model.encoder(x - x.mean(0)).mean(0), torch.zeros(latents), atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.reconstruct(x).mean(0), x.mean(0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(model.encoder.last.weight, model.decoder.dictionary.t())
+
+
+def test_topk_dead_units_learn_to_fire_by_themselves():
+    g = torch.Generator().manual_seed(1)
+    centres = torch.nn.functional.normalize(torch.randn(64, 24, generator=g), dim=1)
+    x = centres[torch.arange(512) % 64] * (0.5 + torch.rand(512, 1, generator=g))  # one unit for each centre
+    silent = []
+    for aux in (0.0, 0.03125):
+        model = made(TopK(latents=64, k=1, dead_after=2000, aux=aux), x, "gaussian")
+        train(model, x, steps=300, rate=0.02)
+        silent.append((model.encode(x) == 0).all(0).sum().item())
+    assert silent[1] < 0.6 * silent[0]  # as many as without, if dead units are not rectified
 
 
 def test_topk_revives_dead_units():

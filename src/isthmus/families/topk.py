@@ -6,12 +6,13 @@ Makhzani and Frey (2014), k-sparse autoencoders, ICLR; Gao et al. (2024), Scalin
     min  E[ -log p(x | z) + aux * -log p(x | z + z_dead) ] / D,   z = relu(top_k(f(x - pre)))
 
 Exactly the k largest pre-activations pass, then relu: a row may use fewer than k units, never more. A unit is dead
-when it has not fired for ``dead_after`` training rows; z_dead are the pre-activations of at most ``k_aux`` dead units,
-without relu, for a unit that is negative everywhere gets no gradient through one. Where we deviate: Gao et al. fit them
-to the residual, with a linear decoder; we let them add to the code and ask for the same reconstruction again, which is
-the same thing for a linear decoder with a gaussian head and has a meaning for every other. Where more than k_aux units
-are dead, they take the largest pre-activations of each row; we take the units that have been silent longest, the same
-for all rows, whose part is then a plain matrix product.
+when it has not fired for ``dead_after`` training rows; z_dead are the rectified pre-activations of at most ``k_aux``
+dead units. The encoder starts as the decoder transposed. Where we deviate: a dead unit that is negative in every row of
+a batch is not rectified there, for it would get no gradient. Gao et al. fit dead units to the residual, with a linear
+decoder; we let them add to the code and ask for the same reconstruction again, which is the same thing for a linear
+decoder with a gaussian head and has a meaning for every other. Where more than k_aux units are dead, they take the
+largest pre-activations of each row; we take the units that have been silent longest, the same for all rows, whose part
+is then a plain matrix product.
 The pre-bias is not tied to the decoder's bias, because under a bernoulli head the two have different units; both start
 from the mean of the training rows. The decoder has no unit norm: without a penalty on the code's size nothing is gained
 by it.
@@ -30,9 +31,9 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
-from isthmus.parts.dictionary import STARTING, Revived
+from isthmus.parts.dictionary import Revived, offered, sampled, tie
 from isthmus.parts.gates import topk
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.mirror import BLOCK, Mirror
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 
 WIDE = 2048  # units from which the sparse step is faster on a CPU, if at most one in SPARSE fires (benchmarks/wide.py)
@@ -103,6 +104,7 @@ class TopKModel(Mirror):
 
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
+        tie(self)
         self.weights |= {"auxiliary": recipe.aux}
         self.limit, self.passing = recipe.limit, recipe.k
         self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
@@ -134,7 +136,7 @@ class TopKModel(Mirror):
         if self.k_aux < self.latents:
             longest = self.idle.topk(self.k_aux).indices
             dead = dead & torch.zeros_like(dead).scatter(0, longest, torch.ones_like(dead))
-        revived = torch.where(dead, raw, 0.0)
+        revived = torch.where(dead, offered(raw), 0.0)
         auxiliary = heads.nll(self.head, self.decoder(z + revived), target).mean() * dead.any()
         seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
         return Loss({"reconstruction": self.misfit(z, target), "auxiliary": auxiliary}, seen)
@@ -154,7 +156,7 @@ class TopKModel(Mirror):
         if len(dead):
             centred, last = (x - self.pre).flatten(1), self.encoder.last
             raw = functional.linear(centred, last.weight[dead], last.bias[dead])
-            helped = out + functional.linear(raw, self.decoder.dictionary[:, dead]).reshape(out.shape)
+            helped = out + functional.linear(offered(raw), self.decoder.dictionary[:, dead]).reshape(out.shape)
             auxiliary = heads.nll(self.head, helped, target).mean()
         fired = torch.zeros_like(self.idle).index_add_(0, units.flatten(), (values > 0).flatten().to(self.idle.dtype))
         seen = {"fired": fired, "rows": out.new_full((), len(out))}
@@ -162,14 +164,17 @@ class TopKModel(Mirror):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
+        """The pre-bias is the mean row; raw codes have mean 0; the average raw output predicts the mean row."""
         mean = x.mean(0)
         self.pre.copy_(mean)
-        if not self.wide:
-            return super().start(x)
-        self.encoder.last.bias.sub_(self.encoder(mean.unsqueeze(0))[0])  # affine: the mean of codes is that of the mean
-        out = self._decoded(x[:: -(-len(x) // STARTING)])[0].mean(0)
+        last = self.encoder.last
+        if self.wide:
+            last.bias.zero_()  # affine: the mean of codes is that of the mean row, which is 0 without the pre-bias
+            out = self._decoded(sampled(x))[0].mean(0)
+        else:
+            last.bias.sub_(torch.cat([self.encoder(rows - mean) for rows in x.split(BLOCK)]).mean(0))
+            out = torch.cat([self.decoder(self.encode(rows)) for rows in x.split(BLOCK)]).mean(0)
         self.decoder.last_bias.add_((heads.link(self.head, mean) - out).flatten())
-        return None
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:

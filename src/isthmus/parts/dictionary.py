@@ -78,8 +78,7 @@ class Dictionary(Mirror):
         self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
         self.register_buffer("idle", torch.zeros(recipe.latents))
         normalise(self.decoder.dictionary)
-        if self.encoder.last.weight.shape == self.decoder.dictionary.t().shape:  # a user's own network may differ
-            self.encoder.last.weight.data.copy_(self.decoder.dictionary.t())
+        tie(self)
 
     def gate(self, raw: Tensor) -> Tensor:
         """The code, from raw ones; each row alone. (B, L) -> (B, L)."""
@@ -113,11 +112,12 @@ class Dictionary(Mirror):
     def revival(self, raw: Tensor, z: Tensor, target: Tensor) -> Tensor:
         """The reconstruction once more, with the largest ``k_aux`` raw codes of dead units in their places; 0-dim.
 
-        Not rectified: a unit that is negative everywhere would get no gradient. Zero if no unit is dead.
+        They count as :func:`offered`. Zero if no unit is dead.
         """
         dead = self.dead()
         best, index = torch.where(dead, raw, -math.inf).topk(self.k_aux, dim=1)
-        helping = torch.zeros_like(z).scatter(1, index, torch.where(best > -math.inf, best, 0.0))
+        values = torch.where(best > -math.inf, offered(raw).gather(1, index), 0.0)
+        helping = torch.zeros_like(z).scatter(1, index, values)
         return heads.nll(self.head, self.decoder(torch.where(dead, helping, z)), target).mean() * dead.any()
 
     def facts(self, z: Tensor) -> dict[str, Tensor]:
@@ -255,6 +255,30 @@ class Folded(nn.Module):
 def sampled(x: Tensor) -> Tensor:
     """At most ``STARTING`` of the rows, evenly spaced."""
     return x[:: -(-len(x) // STARTING)]
+
+
+def offered(raw: Tensor) -> Tensor:
+    """What dead units may add to rows, from their raw codes: (B, L) -> (B, L), rectified as the code itself is.
+
+    Without a rectifier the units would only have to be good together, as a linear map, and would never learn to fire:
+    on MNIST as many stay dead as without the auxiliary term (docs/published.md). But a unit that is negative in every
+    row of the batch would get no gradient through a rectifier, and is taken as it is.
+
+    Examples
+    --------
+    >>> offered(torch.tensor([[1.0, -2.0], [-3.0, -1.0]]))
+    tensor([[ 1., -2.],
+            [ 0., -1.]])
+    """
+    return torch.where((raw > 0).any(0), torch.relu(raw), raw)
+
+
+@torch.no_grad()
+def tie(model: Mirror) -> None:
+    """Start the encoder as the decoder transposed (Gao et al. 2024, appendix A.1): a unit reads what it writes."""
+    weight, wanted = model.encoder.last.weight, model.decoder.dictionary.t()
+    if weight.shape == wanted.shape:  # a user's own network may differ
+        weight.copy_(wanted)
 
 
 @torch.no_grad()
