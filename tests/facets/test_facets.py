@@ -9,7 +9,7 @@ from subjects import Fixed, digits, pca, split
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error, validation_error
+from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error, some, validation_error
 from isthmus.metrics import METRICS
 from isthmus.study.study import FLAGS
 
@@ -128,6 +128,19 @@ def test_a_diverged_model_has_no_number_that_could_win(facet, name):
         assert all(
             math.isnan(v) for k, v in numbers(facet.measure(ODD[name], parts)).items() if not k.endswith("_scorer")
         )
+
+
+def test_some_rows_are_a_seeded_draw_in_their_order():
+    rows = Rows(X[:50], Y[:50], np.arange(50.0)[:, None])
+    assert some(rows, 50, 0) is rows
+    few = some(rows, 20, 0)
+    picked = few.factors[:, 0].astype(int)
+    assert len(set(picked)) == 20
+    assert sorted(picked) == picked.tolist() != list(range(20))
+    np.testing.assert_array_equal(few.x, X[picked])
+    np.testing.assert_array_equal(few.y, Y[picked])
+    assert (some(rows, 20, 0).y == few.y).all()
+    assert (some(rows, 20, 1).factors != few.factors).any()
 
 
 def tiny(n, width, classes, seed=0):

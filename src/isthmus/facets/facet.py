@@ -210,10 +210,11 @@ def numbers(found: Found) -> dict[str, float]:
     return {name: value for name, value in found.items() if not isinstance(value, Curve)}
 
 
-def drawn(rows: Rows, most: int, seed: int) -> Rows:
-    """At most so many of the rows, drawn and put in order by the seed: the first of them are a fair draw as well."""
-    order = np.random.default_rng(seed).permutation(len(rows.x))[:most]
-    return rows.take(order)
+def some(rows: Rows, most: int, seed: int) -> Rows:
+    """All rows, or a seeded draw of so many of them, in the order in which they stand."""
+    if len(rows.x) <= most:
+        return rows
+    return rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows.x))[:most]))
 
 
 def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject
+from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject, some
 from isthmus.facets.rivals import independent_components
 from isthmus.metrics.disentanglement import importances, mutual_information_gap, separated_attributes
 from isthmus.seeds import seed as hashed
@@ -22,20 +22,20 @@ MOST = 5000
 
 def criterion(coder: Coder, parts: Parts) -> float:
     """One minus the mutual information gap on validation rows."""
-    valid = _drawn(parts.valid, parts.seed, "valid")
+    valid = _sample(parts, "valid")
     return 1 - mutual_information_gap(coder.encode_scaled(valid.x), _factors(valid))
 
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
     """MIG, DCI and SAP of the codes of test rows; DCI's forests grow on the codes of training rows."""
-    train, test = _drawn(parts.train, parts.seed, "train"), _drawn(parts.test, parts.seed, "test")
+    train, test = _sample(parts, "train"), _sample(parts, "test")
     codes = subject.encode_scaled(train.x), subject.encode_scaled(test.x)
     return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
 
 
 def independent(parts: Parts) -> dict[str, float]:
     """The same of independent components."""
-    train, test = _drawn(parts.train, parts.seed, "train"), _drawn(parts.test, parts.seed, "test")
+    train, test = _sample(parts, "train"), _sample(parts, "test")
     codes = independent_components(parts._replace(train=train, test=test))
     return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
 
@@ -59,10 +59,9 @@ def scores(
     }
 
 
-def _drawn(rows: Rows, seed: int, part: str) -> Rows:
-    """All rows, or a seeded draw of the most we look at, with their factors."""
-    picked = np.sort(np.random.default_rng(hashed(seed, "factors", part)).permutation(len(rows.x))[:MOST])
-    return rows.take(picked)
+def _sample(parts: Parts, part: str) -> Rows:
+    """The rows of a part that we look at."""
+    return some(getattr(parts, part), MOST, hashed(parts.seed, "factors", part))
 
 
 def _factors(rows: Rows) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject
+from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject, some
 from isthmus.facets.rivals import marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
@@ -35,13 +35,13 @@ METRICS = (
 
 def criterion(coder: Coder, parts: Parts) -> float:
     """Share of validation rows that their 5 nearest training codes misclassify."""
-    train, valid = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.valid, "valid")))
+    train, valid = _sample(parts, "train"), _sample(parts, "valid")
     return 1 - knn_accuracy(coder.encode_scaled(train.x), _labels(train), coder.encode_scaled(valid.x), _labels(valid))
 
 
 def measure(subject: Subject, parts: Parts) -> Found:
     """What a linear probe, 5 nearest neighbours and k-means make of the codes, and the dimension of the codes."""
-    train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
+    train, test = _sample(parts, "train"), _sample(parts, "test")
     return told(
         subject.encode_scaled(train.x), _labels(train), subject.encode_scaled(test.x), _labels(test), parts.seed
     )
@@ -49,13 +49,13 @@ def measure(subject: Subject, parts: Parts) -> Found:
 
 def raw(parts: Parts) -> Found:
     """The same of the scaled columns themselves, without any model."""
-    train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
+    train, test = _sample(parts, "train"), _sample(parts, "test")
     return told(_flat(train), _labels(train), _flat(test), _labels(test), parts.seed)
 
 
 def denoised(parts: Parts) -> Found:
     """The same of the features of marginalised denoising, as many as there are columns."""
-    train, test = (_sample(rows, parts.seed, part) for rows, part in ((parts.train, "train"), (parts.test, "test")))
+    train, test = _sample(parts, "train"), _sample(parts, "test")
     codes = marginalised_denoising(_flat(train), _flat(test))
     return told(codes[0], _labels(train), codes[1], _labels(test), parts.seed)
 
@@ -102,12 +102,9 @@ def labelled(
     return {float(rows): with_few(probe_accuracy, *sets, seed=seed, rows=rows) for rows in counts}
 
 
-def _sample(rows: Rows, seed: int, part: str) -> Rows:
-    """All rows, or a seeded draw of the most we look at."""
-    if len(rows.x) <= MOST:
-        return rows
-    picked = np.sort(np.random.default_rng(hashed(seed, "features", part)).permutation(len(rows.x))[:MOST])
-    return rows.take(picked)
+def _sample(parts: Parts, part: str) -> Rows:
+    """The rows of a part that we look at."""
+    return some(getattr(parts, part), MOST, hashed(parts.seed, "features", part))
 
 
 def _flat(rows: Rows) -> NDArray[np.float32]:

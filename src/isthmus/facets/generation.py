@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Coder, Facet, Parts, Subject, known, reconstruct
+from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject, known, reconstruct, some
 from isthmus.facets.rivals import gaussian_mixture
 from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
@@ -57,7 +57,7 @@ def makers(coder: Coder, parts: Parts) -> dict[Way, Maker]:
 
     No way if a training code is not finite.
     """
-    known, valid = _some(parts.train.x, parts, KNOWN), _some(parts.valid.x, parts, JUDGED)
+    known, valid = _some(parts.train, parts, KNOWN), _some(parts.valid, parts, JUDGED)
     codes = coder.encode_scaled(known)
     if not np.isfinite(codes).all():
         return {}
@@ -79,7 +79,7 @@ def makers(coder: Coder, parts: Parts) -> dict[Way, Maker]:
 
 def judged(ways: Mapping[Way, Maker], parts: Parts) -> dict[Way, float]:
     """The squared discrepancy of each way from the validation rows, the least first; without what has no number."""
-    valid = _some(parts.valid.x, parts, JUDGED)
+    valid = _some(parts.valid, parts, JUDGED)
     found = {way: mmd2(valid, make(len(valid), _seed(parts, "valid"))) for way, make in ways.items() if len(valid)}
     return dict(sorted(((w, gap) for w, gap in found.items() if math.isfinite(gap)), key=lambda item: item[1]))
 
@@ -91,7 +91,7 @@ def criterion(coder: Coder, parts: Parts) -> float:
 
 def measure(subject: Subject, parts: Parts) -> dict[str, float]:
     """Numbers of rows made in the way that was best on validation rows, what the other ways would give, and bounds."""
-    ways, test = makers(subject, parts), _some(parts.test.x, parts, MOST)
+    ways, test = makers(subject, parts), _some(parts.test, parts, MOST)
     order = list(judged(ways, parts))
     if not order:
         return compared(np.full_like(test, np.nan), parts)
@@ -114,7 +114,7 @@ def compared(made: Array, parts: Parts, decoded: Array | None = None) -> dict[st
     Real rows are the test rows, at most ``MOST`` of them. Fréchet features are the first 16 principal components of
     the training rows. Copies are looked for in ``decoded``, the rows before noise, which would hide them.
     """
-    test, train = (_some(rows.x, parts, most) for rows, most in ((parts.test, MOST), (parts.train, KNOWN)))
+    test, train = (_some(rows, parts, most) for rows, most in ((parts.test, MOST), (parts.train, KNOWN)))
     axes = principal(train)
     features = [x.reshape(len(x), -1).astype(np.float64) @ axes for x in (test, made)]
     return known(
@@ -130,20 +130,20 @@ def compared(made: Array, parts: Parts, decoded: Array | None = None) -> dict[st
 
 def mixture_of_rows(parts: Parts) -> dict[str, float]:
     """The same of draws from a Gaussian mixture of the training rows."""
-    few = parts._replace(train=parts.train._replace(x=_some(parts.train.x, parts, 2 * MOST)))
-    return compared(gaussian_mixture(few, len(_some(parts.test.x, parts, MOST))), parts)
+    few = parts._replace(train=some(parts.train, 2 * MOST, _seed(parts, "rows")))
+    return compared(gaussian_mixture(few, len(_some(parts.test, parts, MOST))), parts)
 
 
 def training_rows(parts: Parts) -> dict[str, float]:
     """The same of training rows, as many as there are test rows; ``ceiling`` keeps them out of the contest."""
-    return compared(_some(parts.train.x, parts, len(_some(parts.test.x, parts, MOST))), parts) | {"ceiling": 1.0}
+    return compared(_some(parts.train, parts, len(_some(parts.test, parts, MOST))), parts) | {"ceiling": 1.0}
 
 
 def shuffled_columns(parts: Parts) -> dict[str, float]:
     """The same of training rows whose columns were shuffled one by one: every column right, nothing between them."""
     random = np.random.default_rng(_seed(parts, "shuffled"))
-    train = _some(parts.train.x, parts, KNOWN)
-    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(parts.test.x, parts, MOST))]
+    train = _some(parts.train, parts, KNOWN)
+    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(parts.test, parts, MOST))]
     return compared(made.reshape(len(made), *train.shape[1:]), parts)
 
 
@@ -153,16 +153,14 @@ def _bounds(subject: Subject, parts: Parts) -> dict[str, float]:
 
     if obstacle(subject.model):
         return {}
-    x, seed = tensor(_some(parts.test.x, parts, LIKELY)), _seed(parts, "bounds")
+    x, seed = tensor(_some(parts.test, parts, LIKELY)), _seed(parts, "bounds")
     draws = {"elbo": 1, "iwae_bound": DRAWS}
     return known({name: float(log_likelihood_bound(subject.model, x, k, seed).mean()) for name, k in draws.items()})
 
 
-def _some(x: Array, parts: Parts, most: int) -> Array:
-    """All rows, or a seeded draw of the most we look at: the same for every contestant."""
-    if len(x) <= most:
-        return x
-    return x[np.sort(np.random.default_rng(_seed(parts, "rows")).permutation(len(x))[:most])]
+def _some(rows: Rows, parts: Parts, most: int) -> Array:
+    """At most so many of them, the same for every contestant."""
+    return some(rows, most, _seed(parts, "rows")).x
 
 
 def _seed(parts: Parts, use: str) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Parts
+from isthmus.facets.facet import Parts, some
 from isthmus.seeds import seed as hashed
 
 Rows = NDArray[np.float32]
@@ -64,9 +64,8 @@ def _components(parts: Parts, rows: NDArray[np.float64]) -> tuple[NDArray[np.flo
     """The mean of the training rows (D,), and for each of ``rows`` (n, D) the centre of its component: k-means."""
     from sklearn.cluster import KMeans
 
-    train = parts.train.x.reshape(len(parts.train.x), -1)
-    some = np.random.default_rng(hashed(parts.seed, "components")).permutation(len(train))[:LEARNT]
-    known = train[np.sort(some)].astype(np.float64)
+    train = some(parts.train, LEARNT, hashed(parts.seed, "components")).x
+    known = train.reshape(len(train), -1).astype(np.float64)
     count = min(COMPONENTS, len(np.unique(known, axis=0)))
     means = KMeans(count, n_init=1, random_state=parts.seed % 2**32).fit(known)
     return known.mean(axis=0), means.cluster_centers_[means.predict(rows)]

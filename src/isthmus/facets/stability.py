@@ -18,9 +18,9 @@ from isthmus.facets.facet import (
     Parts,
     Rows,
     Subject,
-    drawn,
     known,
     reconstruct,
+    some,
     validation_error,
 )
 from isthmus.facets.robustness import explained, sample
@@ -46,7 +46,7 @@ def measure(subject: Subject, parts: Parts) -> Found:
     """
     seeds = [hashed(parts.seed, "stability", number) for number in range(AGAIN)]
     runs = [subject, *subject.again(parts, *seeds)]
-    rows = drawn(parts.test, MOST, hashed(parts.seed, "stability", "rows"))
+    rows = some(parts.test, MOST, hashed(parts.seed, "stability", "rows"))
     codes = [run.encode_scaled(rows.x) for run in runs]
     spaces = [basis(z) for z in codes]
     found = {
@@ -72,7 +72,7 @@ def scores(coder: Coder, rows: Rows, parts: Parts) -> dict[str, float]:
             "explained_disturbed"
         ],
     }
-    train = drawn(parts.train, MOST, hashed(parts.seed, "stability", "neighbours"))
+    train = some(parts.train, MOST, hashed(parts.seed, "stability", "neighbours"))
     if train.y is not None and rows.y is not None:
         found["features"] = knn_accuracy(coder.encode_scaled(train.x), train.y, codes, rows.y)
     return known(found)
