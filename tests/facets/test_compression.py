@@ -11,7 +11,7 @@ from PIL import Image
 from subjects import Fixed, digits, pca, split
 
 from isthmus import codec
-from isthmus.facets import FACETS, pictures
+from isthmus.facets import FACETS, compression, pictures
 from isthmus.facets.compression import criterion, stored, told, zstd
 from isthmus.facets.facet import Candidate, Parts, Rows
 from isthmus.families import named
@@ -178,6 +178,20 @@ def test_pictures_are_rivals_only_where_rows_are_pictures():
         assert FACET.rivals_on(shape) == ["rounding", "zstd", "xz", "bz2"]
     table = Parts(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in PARTS[:3]), 0, 4)
     assert all(math.isnan(v) for v in FACET.rivals["jpeg"](table).values())
+
+
+def test_of_many_rows_a_fair_draw_is_coded(monkeypatch):
+    """Rows stand from the flattest to the liveliest: the first of them alone would cost next to nothing."""
+    order = np.argsort(PARTS.test.x.reshape(len(PARTS.test.x), -1).std(axis=1))
+    sizes = np.linspace(0, 1, len(order)).astype(np.float32)[:, None, None]
+    sorted_rows = PARTS._replace(test=Rows(PARTS.test.x[order] * sizes, None))
+    whole = FACET.rivals["rounding"](sorted_rows)["bits_mean"]
+    monkeypatch.setattr(compression, "CELLS", 64 * 40)
+    few = FACET.rivals["rounding"](sorted_rows)["bits_mean"]
+    first = FACET.rivals["rounding"](sorted_rows._replace(test=sorted_rows.test.take(slice(40))))["bits_mean"]
+    assert few == pytest.approx(whole, rel=0.2)
+    assert first < 0.7 * whole
+    assert few != FACET.rivals["rounding"](sorted_rows._replace(seed=sorted_rows.seed + 1))["bits_mean"]
 
 
 def test_rows_that_do_not_vary_have_no_rate():

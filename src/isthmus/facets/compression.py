@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from isthmus import codec
 from isthmus.errors import BadInput
 from isthmus.facets import pictures
-from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject
+from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject, some
 from isthmus.metrics.fidelity import ROUNDING, mse
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
 from isthmus.parts.entropy import FARTHEST, likely_bits, pack
+from isthmus.seeds import seed as hashed
 
 CELLS = 1 << 21
 """Elements of test rows that are coded, at most: more hardly move a rate."""
@@ -49,13 +50,13 @@ def criterion(coder: Coder, parts: Parts) -> float:
         missing = 0.0 if coded.missing is None else likely_bits(coded.missing)
         return likely_bits(coded.symbols) + missing
 
-    points = _points(coder, parts, _some(parts.valid), COARSE, promised, TARGET)
+    points = _points(coder, parts, _some(parts.valid, parts), COARSE, promised, TARGET)
     return rate_at([d for d, _ in points], [b for _, b in points])
 
 
 def measure(subject: Subject, parts: Parts) -> Found:
     """Bits per element, without and with the model's own bytes, and the curve; bits back where the family has them."""
-    x = _some(parts.test)
+    x = _some(parts.test, parts)
     points = _points(subject, parts, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
     if not points:
         return dict.fromkeys(NAMES, math.nan)
@@ -94,7 +95,7 @@ def _points(coder: Coder, parts: Parts, x: Array, each: int, bits: Bits, enough:
 
 def rounded(write: Callable[[NDArray[np.int64]], bytes], parts: Parts) -> Found:
     """Rows rounded to multiples of a step, no model: the rate of what ``write`` makes of the whole numbers (n, D)."""
-    x, spread = _some(parts.test), _spread(parts)
+    x, spread = _some(parts.test, parts), _spread(parts)
 
     def points() -> Iterator[Point]:
         for step in _steps(spread, FINE):
@@ -125,7 +126,7 @@ def zstd(content: bytes) -> bytes:
 
 def drawn(kind: str, parts: Parts) -> Found:
     """The test images by JPEG or WebP; missing where rows are no pictures."""
-    x, spread = _some(parts.test), _spread(parts)
+    x, spread = _some(parts.test, parts), _spread(parts)
     if not pictures.drawable(x.shape[1:]):
         return dict.fromkeys(NAMES, math.nan)
     low, high = float(parts.train.x.min()), float(parts.train.x.max())
@@ -165,8 +166,9 @@ def _distortion(x: Array, made: NDArray[np.floating], spread: float) -> float:
     return mse(x.reshape(len(x), -1), made.reshape(len(x), -1)) / spread**2
 
 
-def _some(rows: Rows) -> Array:
-    return rows.x[: max(1, CELLS // max(1, math.prod(rows.x.shape[1:])))]
+def _some(rows: Rows, parts: Parts) -> Array:
+    most = max(1, CELLS // max(1, math.prod(rows.x.shape[1:])))
+    return some(rows, most, hashed(parts.seed, "compression", "rows")).x
 
 
 COMPRESSION = Facet(
