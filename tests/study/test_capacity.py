@@ -66,6 +66,33 @@ def test_a_curved_sheet_is_told_within_one_by_a_network_that_can_bend():
     assert 2 <= found.chosen <= 3
 
 
+def test_the_best_of_three_starts_counts_where_there_are_hidden_layers(monkeypatch):
+    data, found = read(linear(2, 6, rows=80)), []
+    splits = [capacity._Split.of(data, replicate, seed=0) for replicate in (0, 1)]
+    trained = capacity.train
+    monkeypatch.setattr(capacity, "train", lambda tasks: found.append(len(tasks)) or trained(tasks))
+    ends = []
+    monkeypatch.setattr(capacity._Split, "error", lambda split, x_hat: ends.append(float(x_hat.mean())) or ends[-1])
+    best = capacity._network(splits, 2, (8,), None, Plan(steps=40))
+    assert best == [min(ends[:3]), min(ends[3:])]
+    assert len(set(ends)) == 6
+    assert len(capacity._network(splits, 2, (), None, Plan(steps=40))) == 2
+    assert found == [6, 2]
+    monkeypatch.setattr(capacity._Split, "error", lambda *_: math.nan)
+    assert capacity._network(splits, 2, (8,), None, Plan(steps=40)) == [None, None]
+
+
+def test_a_winding_curve_is_told_within_one():
+    """From a single start a code of two units is caught in a poor optimum here, and three are chosen."""
+    random = np.random.default_rng(1)
+    along = random.random(300)
+    curve = np.stack([np.cos(math.pi * k * along) for k in (1, 2, 3)], axis=1)
+    curve = (curve - curve.mean(0)) / curve.std(0)
+    x = curve @ np.linalg.qr(random.normal(size=(10, 3)))[0].T * math.sqrt(10 / 3)
+    found = swept(x + 0.2 * random.normal(size=x.shape), hidden=(32, 32), seed=1, steps=1000)
+    assert found.chosen <= 2
+
+
 def test_widths_between_are_looked_at_and_no_wider_than_rows():
     found = swept(linear(5, 14, rows=200), steps=300)
     assert found.chosen > 4

@@ -51,6 +51,9 @@ MOST = 5000
 """Training rows that a sweep looks at, a seeded draw; of the validation rows the same share."""
 SPLITS = 10
 """Replicates that a sweep uses, at most."""
+STARTS = 3
+"""Initial weights from which a network with hidden layers is trained in each replicate; its best end counts. With a
+code as narrow as a bent surface many trainings end in a poor optimum, which a wider code has no part in."""
 
 
 def capacity(shape: Sequence[int], backbone: str = USUAL) -> tuple[int, tuple[int, ...]]:
@@ -256,20 +259,24 @@ def count(shape: Sequence[int]) -> int:
 def _network(
     splits: Sequence[_Split], width: int, hidden: tuple[int, ...], backbone: str | None, plan: Plan
 ) -> list[float | None]:
-    """The error of one width in every replicate; the replicates train side by side."""
+    """The error of one width in every replicate, the least over its starts; all of them train side by side."""
     shape = tuple(splits[0].train.shape[1:])
     share = min(count(shape) / math.prod(shape), 0.5)
     reference = named("masked").set_params(share=share)
     recipe = match("masked", reference, width, hidden, backbone)
     plan = dataclasses.replace(plan, batch=min(plan.batch, *(len(split.train) for split in splits)))
+    starts = [(split, number) for split in splits for number in range(STARTS if hidden else 1)]
     tasks = [
-        Task(recipe, initialise(recipe, shape, s.head, hashed(s.seed, "weights")), s.train, s.valid, plan, s.seed)
-        for s in splits
+        Task(
+            recipe, initialise(recipe, shape, s.head, hashed(s.seed, "weights", number)), s.train, s.valid, plan, s.seed
+        )
+        for s, number in starts
     ]
     train(tasks)
     with torch.no_grad():
-        errors = [split.error(_filled(task.model, split, share)) for split, task in zip(splits, tasks, strict=True)]
-    return [error if math.isfinite(error) else None for error in errors]
+        ends = [s.error(_filled(task.model, s, share)) for (s, _), task in zip(starts, tasks, strict=True)]
+    each = np.array(ends).reshape(len(splits), -1)
+    return [min(filter(math.isfinite, some), default=None) for some in each.tolist()]
 
 
 def _filled(model: Model, split: _Split, share: float) -> Tensor:
