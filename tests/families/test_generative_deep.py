@@ -17,6 +17,7 @@ from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.families.vamp import Vamp
 from isthmus.parts import divergences
+from isthmus.parts.posterior import NARROW
 from isthmus.testing import made, noise, rows, train
 
 X = rows((8,), 64)
@@ -194,3 +195,10 @@ def test_ladder_free_bits_count_in_both_layers():
     terms = model(X, X, noise(model, X)).terms
     assert terms["kl"].item() == pytest.approx(3 * 50 / 8)
     assert terms["kl_upper"].item() == pytest.approx(2 * 50 / 8)
+
+
+def test_both_posteriors_of_a_ladder_start_narrow():
+    model = made(Ladder(latents=3, upper=2), X, "bernoulli")
+    _, log_variance, _, top = model.climb(X)
+    torch.testing.assert_close(log_variance.mean(0), torch.full((3,), -NARROW))
+    assert (top + NARROW).abs().max() < 2

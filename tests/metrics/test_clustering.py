@@ -71,3 +71,12 @@ def test_clusters_are_fitted_on_training_rows_and_named_for_test_rows():
 
 def test_fewer_codes_than_clusters():
     assert set(clusters(np.zeros((20, 2)), np.ones((5, 2)), 4, seed=0)) == {0}
+
+
+def test_the_best_of_ten_starts_counts_and_the_seed_draws_them():
+    rng = np.random.default_rng(2)
+    y = np.repeat(np.arange(25), 12)
+    grid = np.stack([y % 5, y // 5], axis=1) + 0.2 * rng.normal(size=(300, 2))
+    assert np.mean([adjusted_rand(y, clusters(grid, grid, 25, seed=s)) for s in range(6)]) > 0.92  # of one start: 0.89
+    even = rng.uniform(size=(300, 2))
+    assert clusters(even, even, 9, seed=0).tolist() != clusters(even, even, 9, seed=1).tolist()

@@ -36,6 +36,7 @@ def test_units_place_copies_and_order_change_nothing():
     x = RNG.normal(size=(200, 4))
     usual = two_nearest(x)
     assert two_nearest(1e-20 * x + 1e-20) == pytest.approx(usual, rel=1e-9)
+    assert two_nearest(x + 1e8) == pytest.approx(usual, rel=1e-4)
     assert two_nearest(np.concatenate([x, x[:50]])[RNG.permutation(250)]) == pytest.approx(usual, rel=1e-9)
     assert two_nearest(x.reshape(200, 2, 2)) == usual
 

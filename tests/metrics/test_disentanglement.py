@@ -151,3 +151,8 @@ def test_as_the_reference_has_it():
     assert separated_attributes(codes, factors) == pytest.approx(kept["sap"], abs=1e-9)
     table = np.array(kept["importances"])
     assert concentrations(table) == pytest.approx((kept["disentanglement"], kept["completeness"]), abs=1e-9)
+
+
+def test_units_of_very_different_scale_count_alike():
+    codes = FACTORS * [1e-6, 1.0, 1e6]
+    assert separated_attributes(codes, FACTORS) == pytest.approx(separated_attributes(FACTORS, FACTORS), abs=1e-9)

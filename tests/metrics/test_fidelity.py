@@ -87,3 +87,10 @@ def test_no_rows_give_no_number():
     empty = np.zeros((0, 3))
     assert math.isnan(mse(empty, empty))
     assert math.isnan(explained_variance(empty, empty, np.zeros(3)))
+
+
+def test_spread_that_is_rounding_is_no_variance():
+    x = np.full((7, 3), 12345.678, dtype=np.float32)
+    mean = x.mean(axis=0, dtype=np.float64) + 1e-3  # one step of float32 at this size
+    assert math.isnan(explained_variance(x, x, mean))
+    assert explained_variance(x / 1e3, x / 1e3, mean) == 1

@@ -215,6 +215,16 @@ def test_two_rows_prove_no_copying():
     assert "copier" not in copying(normal(50), normal(50)[:2], normal(2, seed=1))
 
 
+@pytest.mark.parametrize(("made", "held", "copier"), [(9, 1, False), (10, 1, True), (7, 0, False), (8, 0, True)])
+def test_copies_are_an_excess_of_three_standard_errors(made, held, copier):
+    """Of 20 rows: the error is that of two shares of which the pooled one is true, sqrt(p (1 - p) / 10)."""
+    train = np.arange(50.0)[:, None]
+    rows = [np.concatenate([train[:n], train[n:20] + 0.5]) for n in (made, held)]
+    pooled = (made + held) / 40
+    assert copier == (made - held > 20 * 3 * math.sqrt(pooled * (1 - pooled) / 10))
+    assert ("copier" in copying(train, *rows)) == copier
+
+
 ALL = (
     c2st,
     mmd2,
