@@ -8,7 +8,7 @@ Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with neural
 
 from __future__ import annotations
 
-from table import Row, mnist, options, show
+from table import Digits, Row, mnist, options, show
 
 from isthmus.families import named
 from isthmus.train.fitted import Fitted, fit
@@ -20,6 +20,20 @@ def per_image(fitted: Fitted, images: object) -> float:
     return float(fitted.errors(images).mean() * 784)
 
 
+def trained(train: Digits, held: Digits, steps: int, seed: int, hidden: tuple[int, ...] = (1000, 500, 250)) -> Fitted:
+    """The deep autoencoder, with 30 units in the middle."""
+    recipe = named("plain").set_params(latents=30, hidden=hidden, activation="gelu")
+    plan = Plan(
+        steps=steps,
+        batch=256,
+        learning_rate=1e-3,
+        schedule="cosine",
+        warmup=min(200, steps // 5),
+        check=min(500, steps),
+    )
+    return fit(recipe, train.x, valid=held.x, plan=plan, seed=seed, scale="none")
+
+
 def main() -> None:
     """Train one network, solve one PCA."""
     parser = options(__doc__)
@@ -27,9 +41,8 @@ def main() -> None:
     given = parser.parse_args()
     train, test = mnist(given.data)
     pca = fit(named("pca").set_params(latents=30), train.x, valid=train.x[:2000], scale="none")
-    recipe = named("plain").set_params(latents=30, hidden=(1000, 500, 250), activation="gelu")
-    plan = Plan(steps=given.steps, batch=256, learning_rate=1e-3, schedule="cosine", warmup=200, check=500)
-    deep = fit(recipe, train.x[5000:], valid=train.x[:5000], plan=plan, seed=given.seed, scale="none")
+    held, rest = (Digits(train.x[part], train.y[part]) for part in (slice(5000), slice(5000, None)))
+    deep = trained(rest, held, given.steps, given.seed)
     linear, ours = per_image(pca, test.x), per_image(deep, test.x)
     show(
         "784-1000-500-250-30 on MNIST: squared error per test image",

@@ -10,14 +10,41 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from table import Row, mnist, options, show
 
 from isthmus.families import named
 from isthmus.metrics.likelihood import log_likelihood_bound
-from isthmus.train.fitted import fit
+from isthmus.train.fitted import Fitted, fit
 from isthmus.train.plan import Plan
 
 PUBLISHED = {1: 86.76, 5: 85.54, 50: 84.78}
+
+
+def drawn(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Pixels drawn as zeros and ones, each with its grey value as the chance."""
+    return (rng.random(images.shape, dtype=np.float32) < images).astype(np.float32)
+
+
+def trained(
+    k: int,
+    x: NDArray[np.float32],
+    held: NDArray[np.float32],
+    steps: int,
+    seed: int,
+    hidden: tuple[int, ...] = (200, 200),
+) -> Fitted:
+    """The model that learns from k draws for each image."""
+    recipe = named("iwae").set_params(
+        latents=50, hidden=hidden, activation="tanh", head="bernoulli", samples=k, beta=1.0, scale="average"
+    )
+    plan = Plan(steps=steps, batch=100, learning_rate=1e-3, schedule="cosine", check=max(1, steps // 8))
+    return fit(recipe, x, valid=held, plan=plan, seed=seed, scale="none")
+
+
+def nats(fitted: Fitted, x: NDArray[np.float32], draws: int, seed: int) -> float:
+    """Negative log-likelihood of an image by a bound of so many draws, mean over images."""
+    return -log_likelihood_bound(fitted.model, torch.from_numpy(x), k=draws, seed=seed).mean().item()
 
 
 def main() -> None:
@@ -29,18 +56,11 @@ def main() -> None:
     train, test = mnist(given.data)
     rng = np.random.default_rng(given.seed)
     x, held, report = (
-        (rng.random(rows.shape, dtype=np.float32) < rows).astype(np.float32)
-        for rows in (np.concatenate([train.x[1000:]] * 3), train.x[:1000], test.x[:2000])
+        drawn(rows, rng) for rows in (np.concatenate([train.x[1000:]] * 3), train.x[:1000], test.x[:2000])
     )
     found = {}
     for k in PUBLISHED:
-        recipe = named("iwae").set_params(
-            latents=50, hidden=(200, 200), activation="tanh", head="bernoulli", samples=k, beta=1.0, scale="average"
-        )
-        plan = Plan(steps=given.steps, batch=100, learning_rate=1e-3, schedule="cosine", check=given.steps // 8)
-        fitted = fit(recipe, x, valid=held, plan=plan, seed=given.seed, scale="none")
-        each = -log_likelihood_bound(fitted.model, torch.from_numpy(report), k=given.draws, seed=given.seed)
-        found[k] = each.mean().item()
+        found[k] = nats(trained(k, x, held, given.steps, given.seed), report, given.draws, given.seed)
         print(f"k = {k}: {found[k]:.2f} nats", flush=True)
     show(
         f"IWAE on MNIST: negative log-likelihood in nats, {given.draws} draws for each of 2,000 test images",

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from table import Row, mnist, options, show
+from table import Digits, Row, mnist, options, show
 
 from isthmus.families import named
 from isthmus.model import Recipe
@@ -51,6 +51,26 @@ def looked_at(fitted: Fitted, x: np.ndarray) -> tuple[float, float]:
     return slope, 100 * float(((z < 0.05) | (z > 0.95)).float().mean())
 
 
+def pretrained(name: str, train: Digits, held: Digits, steps: int, seed: int) -> Fitted:
+    """One of the contenders, trained without labels."""
+    plan = Plan(
+        steps=steps,
+        batch=100,
+        learning_rate=1e-3,
+        schedule="cosine",
+        check=min(250, steps),
+        weight_decay=1.0 if name == "AE+wd" else 0.0,
+    )
+    return fit(recipes()[name], train.x, valid=held.x, plan=plan, seed=seed, scale="none")
+
+
+def wrong(body: Fitted, train: Digits, held: Digits, test: Digits, steps: int, seed: int) -> float:
+    """Test error after fine-tuning, in per cent."""
+    tune = Plan(steps=steps, batch=100, learning_rate=1e-3, schedule="cosine", check=min(100, steps), patience=10)
+    tuned = finetune(body, train.x, train.y, valid=held.x, valid_y=held.y, plan=tune, seed=seed)
+    return 100 * float((tuned.predict(test.x) != test.y).mean())
+
+
 def main() -> None:
     """Pretrain each, look at it, fine-tune it."""
     parser = options(__doc__)
@@ -58,22 +78,12 @@ def main() -> None:
     parser.add_argument("--tune", type=int, default=3000)
     given = parser.parse_args()
     train, test = mnist(given.data)
-    x, y, held, held_y = train.x[:10000], train.y[:10000], train.x[10000:12000], train.y[10000:12000]
-    tune = Plan(steps=given.tune, batch=100, learning_rate=1e-3, schedule="cosine", check=100, patience=10)
+    train, held = (Digits(train.x[part], train.y[part]) for part in (slice(10000), slice(10000, 12000)))
     error, slope, saturated = {}, {}, {}
-    for name, recipe in recipes().items():
-        plan = Plan(
-            steps=given.steps,
-            batch=100,
-            learning_rate=1e-3,
-            schedule="cosine",
-            check=250,
-            weight_decay=1.0 if name == "AE+wd" else 0.0,
-        )
-        pretrained = fit(recipe, x, valid=held, plan=plan, seed=given.seed, scale="none")
-        slope[name], saturated[name] = looked_at(pretrained, test.x[:2000])
-        tuned = finetune(pretrained, x, y, valid=held, valid_y=held_y, plan=tune, seed=given.seed)
-        error[name] = 100 * float((tuned.predict(test.x) != test.y).mean())
+    for name in recipes():
+        body = pretrained(name, train, held, given.steps, given.seed)
+        slope[name], saturated[name] = looked_at(body, test.x[:2000])
+        error[name] = wrong(body, train, held, test, given.tune, given.seed)
         print(
             f"{name}: {error[name]:.2f} % wrong, slope {slope[name]:.3g}, {saturated[name]:.1f} % saturated", flush=True
         )

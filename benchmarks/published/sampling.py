@@ -16,12 +16,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
-from table import Row, mnist, options, show
+from table import Digits, Row, mnist, options, show
 
 from isthmus.families import named
 from isthmus.metrics.frechet import frechet
 from isthmus.sampler import Sampler
-from isthmus.train.fitted import fit
+from isthmus.train.fitted import Fitted, fit
 from isthmus.train.plan import Plan
 
 PUBLISHED = {
@@ -42,6 +42,20 @@ def features(judge: MLPClassifier, x: NDArray[np.float32]) -> NDArray[np.float64
     return h
 
 
+def trained(family: str, train: Digits, steps: int, seed: int) -> Fitted:
+    """One family with 16 units in the middle. The first 5,000 images are held back, 2,000 of them for validation."""
+    plan = Plan(steps=steps, batch=128, learning_rate=1e-3, schedule="cosine", check=min(200, steps))
+    recipe = named(family).set_params(latents=16, hidden=(256, 128))
+    return fit(recipe, train.x[5000:], valid=train.x[:2000], plan=plan, seed=seed, scale="none")
+
+
+def distance(judge: MLPClassifier, fitted: Fitted, kind: str, x: NDArray[np.float32], test: Digits, seed: int) -> float:
+    """Of as many samples as there are test images to these; ``x`` are the images whose codes the density is of."""
+    sampler = Sampler.fit(fitted, x, kind=kind, components=10, seed=seed)
+    made = np.clip(sampler.draw(len(test.x), seed), 0, 1)
+    return frechet(features(judge, test.x), features(judge, made))
+
+
 def main() -> None:
     """Train four autoencoders, draw from each, measure."""
     parser = options(__doc__)
@@ -49,23 +63,11 @@ def main() -> None:
     given = parser.parse_args()
     train, test = mnist(given.data)
     judge = MLPClassifier((128, 64), max_iter=8, random_state=given.seed).fit(train.x, train.y)
-    truth = features(judge, test.x)
-    plan = Plan(steps=given.steps, batch=128, learning_rate=1e-3, schedule="cosine", check=200)
-    fits = {
-        family: fit(
-            named(family).set_params(latents=16, hidden=(256, 128)),
-            train.x[5000:],
-            valid=train.x[:2000],
-            plan=plan,
-            seed=given.seed,
-            scale="none",
-        )
-        for family in ("vae", "plain", "rae", "wae")
+    fits = {family: trained(family, train, given.steps, given.seed) for family in ("vae", "plain", "rae", "wae")}
+    found = {
+        (family, kind): distance(judge, fits[family], kind, train.x[5000:25000], test, given.seed)
+        for family, kind in PUBLISHED
     }
-    found = {}
-    for family, kind in PUBLISHED:
-        sampler = Sampler.fit(fits[family], train.x[5000:25000], kind=kind, components=10, seed=given.seed)
-        found[family, kind] = frechet(truth, features(judge, np.clip(sampler.draw(len(test.x), given.seed), 0, 1)))
     closes = found["plain", "mixture"] < 0.5 * found["plain", "normal"]
     beats = found["plain", "mixture"] < found["vae", "prior"]
     same = {

@@ -10,7 +10,7 @@ Vincent, Larochelle, Lajoie, Bengio and Manzagol (2010), Stacked denoising autoe
 from __future__ import annotations
 
 import numpy as np
-from table import Row, mnist, options, show
+from table import Digits, Row, mnist, options, show
 
 from isthmus.families import named
 from isthmus.train.finetune import finetune
@@ -19,6 +19,28 @@ from isthmus.train.plan import Plan
 
 NOISE = (0.0, 0.1, 0.25, 0.4)
 PUBLISHED = {0.0: 3.46, 0.1: 2.84}
+
+
+def wrong(
+    level: float, train: Digits, held: Digits, test: Digits, *, units: int, steps: int, tune: int, seed: int
+) -> float:
+    """Test error in per cent after pretraining with so much masking noise and fine-tuning."""
+    recipe = named("plain").set_params(
+        latents=units,
+        hidden=(units, units),
+        activation="sigmoid",
+        code_activation="sigmoid",
+        head="bernoulli",
+        corruption="mask" if level else "none",
+        corruption_level=level or 0.1,
+    )
+    plan = Plan(
+        steps=steps, batch=100, learning_rate=1e-3, schedule="cosine", check=100, patience=5, stages="layerwise"
+    )
+    pretrained = fit(recipe, train.x, valid=held.x, plan=plan, seed=seed, scale="none")
+    plan = Plan(steps=tune, batch=100, learning_rate=1e-3, schedule="cosine", check=150)
+    tuned = finetune(pretrained, train.x, train.y, valid=held.x, valid_y=held.y, plan=plan, seed=seed)
+    return 100 * float((tuned.predict(test.x) != test.y).mean())
 
 
 def main() -> None:
@@ -30,28 +52,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     train, test = mnist(given.data)
-    x, y, held, held_y = train.x[:10000], train.y[:10000], train.x[10000:12000], train.y[10000:12000]
-    plan = Plan(
-        steps=given.steps, batch=100, learning_rate=1e-3, schedule="cosine", check=100, patience=5, stages="layerwise"
-    )
-    tune = Plan(steps=given.tune, batch=100, learning_rate=1e-3, schedule="cosine", check=150)
-    wrong: dict[float, list[float]] = {level: [] for level in NOISE}
+    train, held = (Digits(train.x[part], train.y[part]) for part in (slice(10000), slice(10000, 12000)))
+    sizes = {"units": given.units, "steps": given.steps, "tune": given.tune}
+    each: dict[float, list[float]] = {level: [] for level in NOISE}
     for seed in range(given.seed, given.seed + given.seeds):
         for level in NOISE:
-            recipe = named("plain").set_params(
-                latents=given.units,
-                hidden=(given.units, given.units),
-                activation="sigmoid",
-                code_activation="sigmoid",
-                head="bernoulli",
-                corruption="mask" if level else "none",
-                corruption_level=level or 0.1,
-            )
-            pretrained = fit(recipe, x, valid=held, plan=plan, seed=seed, scale="none")
-            tuned = finetune(pretrained, x, y, valid=held, valid_y=held_y, plan=tune, seed=seed)
-            wrong[level].append(100 * float((tuned.predict(test.x) != test.y).mean()))
-            print(f"seed {seed}, masking {level:.0%}: {wrong[level][-1]:.2f} % wrong", flush=True)
-    found = {level: float(np.mean(each)) for level, each in wrong.items()}
+            each[level].append(wrong(level, train, held, test, **sizes, seed=seed))
+            print(f"seed {seed}, masking {level:.0%}: {each[level][-1]:.2f} % wrong", flush=True)
+    found = {level: float(np.mean(errors)) for level, errors in each.items()}
     best = min(found, key=found.__getitem__)
     rows = [Row("plain layers", PUBLISHED[0.0], found[0.0], best != 0.0, "not the best?")]
     for level in NOISE[1:]:

@@ -8,12 +8,31 @@ sigmoid units, target 0.1, weight of the divergence 3, MNIST, a softmax layer on
 
 from __future__ import annotations
 
-from table import Row, mnist, options, show
+from table import Digits, Row, mnist, options, show
 
 from isthmus.families import named
 from isthmus.train.finetune import finetune
-from isthmus.train.fitted import fit
+from isthmus.train.fitted import Fitted, fit
 from isthmus.train.plan import Plan
+
+
+def pretrained(train: Digits, held: Digits, steps: int, seed: int) -> Fitted:
+    """Two layers, one after the other, then both."""
+    recipe = named("kl").set_params(
+        latents=200, hidden=(200,), activation="sigmoid", target=0.1, strength=3.0, head="bernoulli"
+    )
+    plan = Plan(
+        steps=steps, batch=250, learning_rate=3e-3, schedule="cosine", check=min(250, steps), weight_decay=0.5,
+        stages="layerwise",
+    )  # fmt: skip
+    return fit(recipe, train.x, valid=held.x, plan=plan, seed=seed, scale="none")
+
+
+def correct(body: Fitted, train: Digits, held: Digits, test: Digits, steps: int, seed: int, *, frozen: bool) -> float:
+    """Test images that a softmax layer names, in per cent: on the frozen code, or with the layers under it trained."""
+    tune = Plan(steps=steps, batch=250, learning_rate=2e-3, schedule="cosine", check=min(250, steps))
+    tuned = finetune(body, train.x, train.y, valid=held.x, valid_y=held.y, plan=tune, seed=seed, frozen=frozen)
+    return 100 * float((tuned.predict(test.x) == test.y).mean())
 
 
 def main() -> None:
@@ -23,21 +42,11 @@ def main() -> None:
     parser.add_argument("--tune", type=int, default=4000)
     given = parser.parse_args()
     train, test = mnist(given.data)
-    x, y, held, held_y = train.x[5000:], train.y[5000:], train.x[:5000], train.y[:5000]
-    recipe = named("kl").set_params(
-        latents=200, hidden=(200,), activation="sigmoid", target=0.1, strength=3.0, head="bernoulli"
+    held, train = (Digits(train.x[part], train.y[part]) for part in (slice(5000), slice(5000, None)))
+    body = pretrained(train, held, given.steps, given.seed)
+    before, after = (
+        correct(body, train, held, test, given.tune, given.seed, frozen=frozen) for frozen in (True, False)
     )
-    plan = Plan(
-        steps=given.steps, batch=250, learning_rate=3e-3, schedule="cosine", check=250, weight_decay=0.5,
-        stages="layerwise",
-    )  # fmt: skip
-    pretrained = fit(recipe, x, valid=held, plan=plan, seed=given.seed, scale="none")
-    tune = Plan(steps=given.tune, batch=250, learning_rate=2e-3, schedule="cosine", check=250)
-    found = []
-    for frozen in (True, False):
-        tuned = finetune(pretrained, x, y, valid=held, valid_y=held_y, plan=tune, seed=given.seed, frozen=frozen)
-        found.append(100 * float((tuned.predict(test.x) == test.y).mean()))
-    before, after = found
     show(
         "Stacked KL-sparse autoencoder 784-200-200 on MNIST, % correct",
         [

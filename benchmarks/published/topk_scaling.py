@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def trained(settings: Sequence[dict[str, Any]], train: Digits, test: Digits, ste
     """One linear top-k autoencoder for each setting; the first 2,000 test images are for validation."""
     base = named("topk").set_params(backbone="linear", head="gaussian", dead_after=10_000)
     plan = Plan(steps=steps, batch=256, learning_rate=2e-3, schedule="cosine", check=steps)
-    recipes = [base.set_params(**setting) for setting in settings]
+    recipes = [replace(base, **setting) for setting in settings]
     scaler = Scaler.fit(train.x, kind="none")
     return fit_many(recipes, train.x, test.x[:2000], [plan] * len(recipes), scaler=scaler, seed=seed)
 

@@ -1,0 +1,116 @@
+"""What the published tables claim, on a few thousand digits: the scripts' own functions, shortened to seconds."""
+
+import itertools
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "published"
+pytestmark = pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"MNIST is not at {DATA / 'mnist'}")
+
+
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPTS)
+        yield import_module
+
+
+@pytest.fixture(scope="module")
+def some(script):
+    """The first n images from a place of the training or test set."""
+    table = script("table")
+    both = dict(zip(("train", "test"), table.mnist(DATA), strict=True))
+    return lambda part, n, start=0: table.Digits(*(v[start : start + n] for v in both[part]))
+
+
+def test_topk_error_falls_with_width_and_k_by_a_law(script, some):
+    scaling = script("topk_scaling")
+    train, test = some("train", 4000), some("test", 4000)
+    grid = [{"latents": n, "k": k} for n, k in itertools.product((16, 32, 64), (2, 4, 8))]
+    fits = scaling.trained(grid, train, test, 150, 0)
+    error = {(s["latents"], s["k"]): scaling.left(f, train, test) for s, f in zip(grid, fits, strict=True)}
+    assert scaling.falls(error, 0) == scaling.falls(error, 1) == 1
+    (_, n, k, _), explained = scaling.law(error)
+    assert explained > 0.97
+    assert max(n, k) < 0
+
+
+def test_topk_law_and_steps_are_counted_right(script):
+    scaling = script("topk_scaling")
+    error = {(n, k): 2.0 * n**-0.3 * k**-0.5 for n in (64, 128, 256) for k in (4, 8, 16)}
+    found, explained = scaling.law(error)
+    np.testing.assert_allclose(found, [np.log(2.0), -0.3, -0.5, 0], atol=1e-9)
+    assert explained == pytest.approx(1)
+    assert (scaling.falls(error, 0), scaling.falls(error, 1)) == (1, 1)
+    error[256, 4] = 9.0
+    assert scaling.falls(error, 0) == pytest.approx(5 / 6)
+
+
+def test_topk_auxiliary_term_leaves_few_units_dead(script, some):
+    scaling = script("topk_scaling")
+    train, test = some("train", 8000), some("test", 4000)
+    settings = [{"latents": 128, "k": 2, "aux": aux} for aux in (0.0, 0.03125)]
+    without, with_it = (scaling.silent(f, test.x) for f in scaling.trained(settings, train, test, 400, 0))
+    assert without > 30
+    assert with_it < 15
+
+
+@pytest.mark.parametrize("k", [10, 40])
+def test_ksparse_features_beat_raw_pixels(script, some, monkeypatch, k):
+    ksparse = script("ksparse")
+    monkeypatch.setattr(ksparse, "STRENGTHS", (0.1,))
+    parts = [some("train", 2000), some("train", 1000, 50000), some("test", 2000)]
+    raw = ksparse.wrong([part.x for part in parts], parts)
+    fitted = ksparse.trained(k, *parts[:2], 300, 0)
+    assert (fitted.encode(parts[2].x) != 0).sum(1).max() <= 2 * k
+    assert ksparse.wrong([fitted.encode(part.x) for part in parts], parts) < raw - 1
+
+
+def test_contraction_gives_the_flattest_and_most_saturated_code(script, some, monkeypatch):
+    regularisers = script("regularisers")
+    monkeypatch.setattr(regularisers, "UNITS", 400)
+    train, held = some("train", 2000), some("train", 500, 10000)
+    seen = {n: regularisers.looked_at(regularisers.pretrained(n, train, held, 300, 0), held.x) for n in ("CAE", "AE")}
+    assert 2 * seen["CAE"][0] < seen["AE"][0]
+    assert seen["CAE"][1] > 1.2 * seen["AE"][1]
+
+
+def test_finetuning_improves_the_stack(script, some):
+    stacked = script("stacked_kl")
+    train, held, test = some("train", 4000), some("train", 1000, 50000), some("test", 2000)
+    body = stacked.pretrained(train, held, 800, 0)
+    before, after = (stacked.correct(body, train, held, test, 200, 0, frozen=frozen) for frozen in (True, False))
+    assert 60 < before < after - 5
+
+
+def test_depth_beats_pca_at_30_units(script, some):
+    deep = script("deep")
+    train, held, test = some("train", 10000, 5000), some("train", 1000), some("test", 2000)
+    fitted = deep.trained(train, held, 500, 0, hidden=(256,))
+    assert deep.per_image(fitted, test.x) < 13.87 - 1
+
+
+def test_more_draws_tighten_the_bound_and_train_a_better_model(script, some):
+    iwae = script("iwae")
+    rng = np.random.default_rng(0)
+    train, held, test = (iwae.drawn(some(*a).x, rng) for a in (("train", 5000), ("train", 500, 50000), ("test", 300)))
+    assert set(np.unique(train)) == {0, 1}
+    fits = {k: iwae.trained(k, train, held, 300, 0, hidden=(100,)) for k in (1, 10)}
+    assert iwae.nats(fits[10], test, 100, 0) < iwae.nats(fits[1], test, 100, 0) - 2
+    assert iwae.nats(fits[1], test, 100, 0) < iwae.nats(fits[1], test, 1, 0) - 3
+
+
+def test_a_mixture_on_codes_closes_the_sampling_gap(script, some):
+    sampling = script("sampling")
+    train, test = some("train", 15000), some("test", 2000)
+    judge = MLPClassifier((64, 32), max_iter=8, random_state=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        judge.fit(train.x[:6000], train.y[:6000])
+    fitted = sampling.trained("plain", train, 700, 0)
+    found = {kind: sampling.distance(judge, fitted, kind, train.x[5000:], test, 0) for kind in ("normal", "mixture")}
+    assert found["mixture"] < 0.85 * found["normal"]
