@@ -15,6 +15,7 @@ from isthmus.testing import (
     check_fields,
     check_gradcheck,
     check_gradients,
+    check_noise,
     check_overfits,
     check_pure,
     check_saved,
@@ -203,6 +204,16 @@ class Lazy(PlainModel):
         return 0 * super().decode(z)
 
 
+class Unseeded(PlainModel):
+    def draw(self, x, generator):
+        return torch.randn(x.shape)
+
+
+class Stubborn(PlainModel):
+    def prior(self, n, generator):
+        return torch.randn((n, self.latents), generator=torch.Generator().manual_seed(0))
+
+
 class Misspelt(PlainModel):
     entries = 2
 
@@ -225,6 +236,8 @@ BREAKS = {
     "forgetful": (Forgetful, check_saved),
     "flat": (Flat, check_shapes),
     "lazy": (Lazy, check_overfits),
+    "unseeded": (Unseeded, check_noise),
+    "stubborn": (Stubborn, check_noise),
     "misspelt": (Misspelt, check_symbols),
 }
 MODELS = {name: model for name, (model, _) in BREAKS.items()}

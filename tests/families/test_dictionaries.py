@@ -21,6 +21,7 @@ FOLDS = {kind.family: kind() for kind in ALL} | {
     "gated weighted": Gated(dictionary_norm="weighted"),
     "jumprelu tanh": JumpReLU(loss="tanh", dictionary_norm="weighted"),
     "matryoshka row": Matryoshka(choice="row", k=3),
+    "topk": TopK(k=3),
 }
 
 

@@ -181,6 +181,19 @@ def test_factor_sides_are_detached():
             assert any(g is not None and bool(g.any()) for g in gradients) == moves
 
 
+def test_factor_terms_are_those_of_the_drawn_codes_and_of_the_drawn_shuffle():
+    model = made(Factor(latents=3), X, "bernoulli")
+    drawn = noise(model, X)
+    z = sample(*model.posterior(X), drawn["code"])
+    mixed = torch.stack([z[drawn["order"][:, j].argsort(), j] for j in range(3)], dim=1)
+    terms, logit = model(X, X, drawn).terms, model.critic(z)
+    apart = torch.nn.functional.softplus(-logit) + torch.nn.functional.softplus(model.critic(mixed))
+    torch.testing.assert_close(terms["critic"], apart.mean() / 8)
+    torch.testing.assert_close(terms["correlation"], logit.mean() / 8)
+    fixed = torch.stack([z[:, j].roll(j) for j in range(3)], dim=1)
+    assert not torch.allclose(model.critic(mixed).mean(), model.critic(fixed).mean(), rtol=1e-4)
+
+
 def test_a_shuffle_keeps_each_column_and_mixes_rows():
     z = normal(50, 3)
     mixed = adversary.shuffled(z, torch.rand(50, 3, generator=GENERATOR))

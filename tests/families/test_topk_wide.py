@@ -56,6 +56,7 @@ def test_terms_gradients_and_codes_are_the_dense_ones(monkeypatch, head, dead):
     assert ((wide.encode(x) > 0).sum(1) < 3).any()
     torch.testing.assert_close(wide.encode(x), dense.encode(x), rtol=0, atol=1e-12)
     torch.testing.assert_close(wide.reconstruct(x), dense.decode(dense.encode(x)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(wide.folded()(x), wide.reconstruct(x), rtol=0, atol=1e-12)
     wanted = step(dense)(*state(dense), weights(dense), x, 0.9 * x, None)
     found = step(wide)(*state(wide), weights(wide), x, 0.9 * x, None)
     assert bool(found[1]["auxiliary"]) == bool(dead)

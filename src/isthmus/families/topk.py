@@ -31,7 +31,7 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
-from isthmus.parts.dictionary import Revived, offered, sampled, tie
+from isthmus.parts.dictionary import Folded, Revived, folded, offered, sampled, tie
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import BLOCK, Mirror
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
@@ -161,6 +161,14 @@ class TopKModel(Mirror):
         fired = torch.zeros_like(self.idle).index_add_(0, units.flatten(), (values > 0).flatten().to(self.idle.dtype))
         seen = {"fired": fired, "rows": out.new_full((), len(out))}
         return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)
+
+    def affine(self) -> tuple[Tensor, Tensor, int]:
+        """Weight (L, D) and bias (L,) of the raw code, and how many elements pass: what :func:`folded` wants."""
+        return self.encoder.last.weight, self.encoder.last.bias, self.passing
+
+    def folded(self) -> Folded:
+        """See :func:`isthmus.parts.dictionary.folded`."""
+        return folded(self)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

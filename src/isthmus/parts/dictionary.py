@@ -159,25 +159,32 @@ class Dictionary(Mirror):
         last = self.encoder.last
         return last.weight, last.bias, torch.zeros_like(last.bias)
 
-    @torch.no_grad()
     def folded(self) -> Folded:
-        """The inference form of a linear model as a small module of its own, with a unit-norm dictionary.
+        """See :func:`folded`."""
+        return folded(self)
 
-        Raises
-        ------
-        BadInput
-            If the encoder or the decoder has more than one layer: there is nothing that constants could fold into.
-        """
-        if any(len(getattr(side, "layers", ())) != 1 for side in (self.encoder, self.decoder)):
-            raise BadInput(
-                "only a linear encoder and decoder can be folded; this model has more layers: use its encode and "
-                "decode, or train with backbone linear"
-            )
-        weight, bias, gate = self.affine()
-        columns = self.decoder.dictionary
-        norms = columns.norm(dim=0).clamp_min(TINY)
-        bias = bias - weight @ self.pre.flatten()
-        return Folded(weight, bias, gate, norms, columns / norms, self.decoder.last_bias, self.head, self.shape)
+
+@torch.no_grad()
+def folded(model: Any) -> Folded:
+    """The inference form of a linear dictionary as a small module of its own, with a unit-norm dictionary.
+
+    ``model`` has an encoder, a decoder, a pre-bias and ``affine``, as :class:`Dictionary` has.
+
+    Raises
+    ------
+    BadInput
+        If the encoder or the decoder has more than one layer: there is nothing that constants could fold into.
+    """
+    if any(len(getattr(side, "layers", ())) != 1 for side in (model.encoder, model.decoder)):
+        raise BadInput(
+            "only a linear encoder and decoder can be folded; this model has more layers: use its encode and "
+            "decode, or train with backbone linear"
+        )
+    weight, bias, gate = model.affine()
+    columns = model.decoder.dictionary
+    norms = columns.norm(dim=0).clamp_min(TINY)
+    bias = bias - weight @ model.pre.flatten()
+    return Folded(weight, bias, gate, norms, columns / norms, model.decoder.last_bias, model.head, model.shape)
 
 
 class Folded(nn.Module):

@@ -106,6 +106,11 @@ class RowDecoder(nn.Module):
         """(E, L): column j is what code element j adds."""
         return self.rows.t()
 
+    @property
+    def layers(self) -> tuple[nn.Module]:
+        """One, affine."""
+        return (self,)
+
     def forward(self, z: Tensor) -> Tensor:
         return torch.addmm(self.last_bias, z, self.rows).reshape(len(z), *self.shape)
 

@@ -98,6 +98,19 @@ def check_encode(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -
     torch.testing.assert_close(alone, z, msg=lambda m: f"the code of a row depends on the other rows: {m}")
 
 
+def check_noise(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """What is drawn, noise and codes of a prior, follows from the generator that is given, and from no other."""
+    x = rows(shape)
+    model: Any = made(recipe, x, head)
+    draws: list[Callable[[int], Any]] = [lambda seed: noise(model, x, seed)]
+    if hasattr(model, "prior"):
+        draws += [lambda seed: model.prior(9, torch.Generator().manual_seed(seed))]
+    for draw in draws:
+        first, again, other = (leaves(draw(seed)) for seed in (0, 0, 1))
+        assert all(map(torch.equal, first, again)), "one seed gives other numbers the second time"
+        assert not first or not all(map(torch.equal, first, other)), "another seed gives the same numbers"
+
+
 def check_symbols(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """A model with ``tokens`` says how many symbols there are, and ``embed`` makes the code of them again."""
     x = rows(shape)
@@ -257,6 +270,7 @@ CHECKS: list[Callable[..., None]] = [
     check_gradients,
     check_overfits,
     check_encode,
+    check_noise,
     check_symbols,
     check_pure,
     check_saved,
