@@ -231,6 +231,21 @@ def test_a_large_table_is_read_in_blocks_and_its_places_are_right(put, monkeypat
         assert said in refusal(put("t.csv", "\n".join(["x,y,k", *rows[:-1], row])), label="k")
 
 
+def test_arrow_parses_no_memory_of_pythons(monkeypatch, put):
+    # Python's memory, let go of by a thread of Arrow's while Python ends, makes the process abort: exit code 134.
+    data, parsed, seen = table().encode(), text_table.pacsv.read_csv, []
+
+    def parse(reader, **options):
+        seen.append(reader.read_buffer().address - np.frombuffer(data, np.uint8).ctypes.data)
+        reader.seek(0)
+        return parsed(reader, **options)
+
+    monkeypatch.setattr(text_table, "content", lambda path, largest: data)
+    monkeypatch.setattr(text_table.pacsv, "read_csv", parse)
+    assert read(put("t.csv", data), label="k").x.shape == (12, 2)
+    assert not 0 <= seen[0] < len(data)
+
+
 def test_a_cell_too_long_for_the_csv_module_loses_its_line_number_only(put):
     text = table(("\n2,2.0,a", f"\n2,2.0,{'a' * 200_000}"), ("\n4,", "\n,"))
     assert "row 5, column 'x': the value is missing" in refusal(put("t.csv", text), label="k")

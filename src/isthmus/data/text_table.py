@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
@@ -103,7 +104,7 @@ def _parse(
     types = {str(names.index(name)): pa.string() for name in texts}
     try:
         found = pacsv.read_csv(
-            pa.BufferReader(pa.py_buffer(data)[head:]),
+            pa.BufferReader(_apart(data, head)),
             read_options=pacsv.ReadOptions(column_names=columns, block_size=min(max(BLOCK, 64 * head), 2**31 - 1)),
             parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in data),
             convert_options=pacsv.ConvertOptions(column_types=types, null_values=MISSING),
@@ -115,6 +116,14 @@ def _parse(
         with parsing(where, "a text table"):
             raise
     return list(found.columns)
+
+
+def _apart(data: bytes, head: int) -> pa.Buffer:
+    """The body in memory of Arrow's own. A thread of Arrow's may let go of it late, when Python is already ending; were
+    it Python's memory, the process would abort there."""
+    body = pa.allocate_buffer(len(data) - head)
+    np.frombuffer(body, np.uint8)[:] = np.frombuffer(data, np.uint8, offset=head)
+    return body
 
 
 def _records(data: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
