@@ -115,6 +115,8 @@ def one_line(text: str) -> str:
         (["compare", "iris", "--lang", "de"], "'de' is not one of 'en', 'zh'"),
         (["compare", "iris", "--steps", "many"], "many"),
         (["list", "familys"], "'familys' is not one of"),
+        (["list"], "choose from: families, facets, metrics, datasets; see isthmus list --help"),
+        (["comapre", "digits"], "'decompress'? See isthmus --help"),
         (["train", "plain"], "missing argument"),
     ],
 )
@@ -161,17 +163,20 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["list", "families", "plian"], "did you mean plain"),
         (["report", "nowhere"], "nowhere"),
         (["doctor", "nowhere"], "nowhere holds no study"),
+        (["compare", "same.csv"], "all rows are the same"),
+        (["compare", "iris", "--budget", "0.001s"], "the budget leaves 0 s for the runs, too small: 50 steps"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
     shell: Shell, tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
     Path("rows.csv").write_text("a,b,kind\n" + "1,2,red\n2,1,blue\n3,5,red\n" * 10)
+    Path("same.csv").write_text("a,b\n" + "1,2\n" * 30)
     code, out, err = shell(*arguments)
     assert code == ends.INPUT
     assert out == ""
     assert expected in one_line(err)
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv", "same.csv"]
 
 
 def test_debug_shows_the_traceback(shell: Shell) -> None:
@@ -198,7 +203,11 @@ def test_every_kind_of_end_has_its_code(capsys: pytest.CaptureFixture[str]) -> N
     assert ending(ends.Stopped(signal.SIGTERM))[0] == 143
     assert ending(MemoryError())[0] == 4
     assert ending(np._core._exceptions._ArrayMemoryError((10**9,), np.dtype(float)))[0] == 4
-    assert ending(PermissionError(13, "Permission denied", "there"))[:2] == (3, "isthmus: there: Permission denied\n")
+    remedy = "check the place, its permissions and the space on the disk"
+    assert ending(PermissionError(13, "Permission denied", "there")) == (
+        3,
+        f"isthmus: there: Permission denied; {remedy}\n",
+    )
     assert ending(ModuleNotFoundError("No module named 'scipy'"))[0] == 3
     code, line = ending(ZeroDivisionError("division\nby zero"))
     assert code == 70
@@ -416,6 +425,20 @@ def test_the_answer_comes_first_then_the_table_then_the_page(shell: Shell) -> No
     assert "\x1b" not in out
     command = json.loads(Path("isthmus-iris/study.json").read_text())["command"]
     assert command == "isthmus " + " ".join(QUICK)
+
+
+def test_who_was_excluded_is_told_with_the_reason(shell: Shell) -> None:
+    Path("narrow.csv").write_text("a\n" + "\n".join(map(str, np.random.default_rng(0).normal(size=60))))
+    code, out, _ = shell("compare", "narrow.csv", *TINY, "--steps", "20")
+    assert code == 0
+    assert "× excluded, with reason\n\nExcluded or incomplete\n" in out
+    assert "  PCA (Reconstruction): replicates with identity copying: 2\n" in out
+
+
+def test_help_says_what_is_compared_by_default(shell: Shell) -> None:
+    out = re.sub(r"[\s│]+", " ", shell("compare", "--help")[1])
+    assert "Families to compare. [default: (nine, one for each idea)]" in out
+    assert len(DEFAULT) == 9
 
 
 def test_json_is_one_object_and_the_same_answer(shell: Shell) -> None:

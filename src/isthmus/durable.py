@@ -23,14 +23,19 @@ def sync(path: Path) -> None:
 
 
 def whole(path: Path, content: bytes) -> None:
-    """Put a file in place, whole or not at all, instead of one that may be there."""
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    """Put a file in place, whole or not at all, instead of one that may be there. What fails names that place."""
+    try:
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     os.close(handle)
     try:
         put(Path(draft), content)
         os.chmod(draft, 0o644)
         os.replace(draft, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(draft)
+        if isinstance(error, OSError):
+            raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     sync(path.parent)

@@ -127,6 +127,11 @@ REFUSED = {
         "line 2, column 'k': 'a' is text, and only numbers can be learnt from; drop or encode",
     ),
     "stray text": (table(("\n4,", "\nfour,")), {"label": "k"}, "line 6, column 'x': 'four' is not a number; mend it"),
+    "decimal commas": (
+        "x;k\n" + "".join(f"{i},5;a\n{i},2;b\n" for i in range(6)),
+        {"label": "k"},
+        "'0,5' has a decimal comma; write decimals with a point",
+    ),
     "decimal comma": (
         table((",", ";"), ("4;8.0", "4;8,0")),
         {"label": "k"},

@@ -277,6 +277,11 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     refused("fine.npy", "something else than its rows", fitted=target)
 
 
+def test_a_bundled_data_set_is_no_file(tmp_path):
+    with pytest.raises(BadInput, match="^iris: a bundled data set, and this takes a file; give one$"):
+        compress(MODEL, "iris", tmp_path / "out.isthmus")
+
+
 def test_decompress_does_not_write_over_a_file_unasked(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
     compress(MODEL, tmp_path / "x.npy", tmp_path / "x.isthmus")

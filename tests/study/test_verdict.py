@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.errors import BadInput
 from isthmus.study.advice import for_facet
-from isthmus.study.sentences import sentence
+from isthmus.study.sentences import sentence, size
 from isthmus.study.verdict import FacetVerdict, judge
 from isthmus.study.words import Words
 
@@ -49,6 +49,11 @@ def test_a_clear_autoencoder_wins(rng):
     assert (pair.relation, pair.n) == ("better", 5)
     assert pair.low < 0.2 < pair.high
     assert v.pair("pca", "topk").relation == "worse"
+
+
+def test_rounding_noise_is_no_difference():
+    v = verdict({"plain": [0.8, 0.9, 0.7], "pca": [0.8, 0.9, 0.7]})
+    assert (size(-5.55e-17, v), size(-5.55e-7, v), size(-0.1, v)) == ("0", "-5.55e-07", "−0.1")
 
 
 def test_practical_equality_comes_out(rng):

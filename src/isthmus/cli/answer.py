@@ -147,6 +147,10 @@ def answer(study: Study, page: Path, lang: str) -> None:
             print(f"{sign} {words('table.' + name)}")
     for sign in found["marks"]:
         print(f"{sign} {words('table.pareto')}")
+    if found["excluded"]:
+        show.say(f"\n{words('table.excluded_title')}", strong=True)
+        for line in found["excluded"]:
+            show.say(f"  {line}", indent=4)
     print(f"\n{page}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from isthmus.cli.attend import attend
 from isthmus.cli.many import many
 from isthmus.cli.report import Debug, Lang
 from isthmus.errors import BadInput
-
-if TYPE_CHECKING:
-    pass
 
 
 def compare(
@@ -44,10 +41,14 @@ def compare(
         typer.Option("--factors", metavar="A,B", help="Columns that made the rows; they are not learnt from."),
     ] = None,
     families: Annotated[
-        str | None, typer.Option("--families", metavar="A,B", help="Families to compare.", show_default="all")
+        str | None,
+        typer.Option(
+            "--families", metavar="A,B|all", help="Families to compare.", show_default="nine, one for each idea"
+        ),
     ] = None,
     facets: Annotated[
-        str | None, typer.Option("--facets", metavar="A,B", help="Questions to ask.", show_default="all")
+        str | None,
+        typer.Option("--facets", metavar="A,B", help="Questions to ask.", show_default="all that the data can answer"),
     ] = None,
     replicates: Annotated[int, typer.Option("--replicates", help="Seeded splits of the data, at least 2.")] = 5,
     configs: Annotated[int, typer.Option("--configs", help="Tuning configurations of each family.")] = 6,

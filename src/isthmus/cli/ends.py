@@ -94,7 +94,8 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return ENVIRONMENT, text
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return ENVIRONMENT, f"{where}{error.strerror or text or type(error).__name__}"
+        why = error.strerror or text or type(error).__name__
+        return ENVIRONMENT, f"{where}{why}; check the place, its permissions and the space on the disk"
     if isinstance(error, ImportError):
         return ENVIRONMENT, f"the installation is incomplete ({text}); install isthmus again"
     return FAULT, f"this is a fault of isthmus ({type(error).__name__}: {text}); --debug shows where it happened"
@@ -109,11 +110,12 @@ def _is_usage(error: BaseException) -> bool:
 
 def _usage(error: Any) -> str:
     path = error.ctx.command_path if error.ctx is not None else "isthmus"
-    said = error.format_message().strip().rstrip(".").replace("Value error, ", "")
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     refused = getattr(error.__cause__, "errors", None)  # newer typer validates with pydantic, which hides what came
     came = repr(refused()[0]["input"]) if refused is not None else ""
     got = "" if came in said else f"; got {came}"
-    return f"{said[0].lower()}{said[1:]}{got}; see {path} --help"
+    end = " See" if said.endswith("?") else f"{got}; see"
+    return f"{said[0].lower()}{said[1:]}{end} {path} --help"
 
 
 def _torch_out_of_memory(error: BaseException) -> bool:

@@ -156,6 +156,8 @@ def _file(path: Path, label: str | None) -> tuple[str, Raw]:
 
 def _missing(path: Path) -> BadInput:
     """No such file: what is near, among the bundled sets and the files of its folder."""
+    if str(path) in DATASETS:  # asked for by who reads files alone
+        return BadInput(f"{path}: a bundled data set, and this takes a file; give one")
     try:
         beside = [p.name for p in path.parent.iterdir() if p.is_file() and not p.name.startswith(".")]
     except OSError:

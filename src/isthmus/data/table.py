@@ -164,6 +164,8 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
         first, value = next(strays, (first, value))
         readable = shown(value.decode("utf-8", errors="replace"))
         return f"{words(first, texts[0])}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
+    if head and all(_decimal_comma(cell) for cell in head):
+        return f"{words(first, texts[0])}: {shown(value)} has a decimal comma; write decimals with a point"
     others = [columns[j] for j in texts[1:]]
     also = f" (and so do {some(others, 3)})" if others else ""
     return (

@@ -212,6 +212,8 @@ def design(
     for name, value, least in (("replicates", replicates, 2), ("configs", configs, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise BadInput(f"{name} must be a whole number of at least {least}; got {value!r}")
+    if (data.x == data.x[:1]).all():
+        raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
     plan = plan or Plan()
     usual = capacity(data.shape, backbone or USUAL)
     latents = usual[0] if latents is None else latents

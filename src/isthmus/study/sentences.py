@@ -120,7 +120,8 @@ def _claim(v: FacetVerdict, pair: Pair, say: Words) -> str:
 
 
 def size(value: float, v: FacetVerdict) -> str:
-    """A difference in the metric's unit, or in per cent where the metric compares by ratio."""
+    """A difference in the metric's unit, or in per cent where the metric compares by ratio; rounding noise is none."""
+    value = 0.0 if abs(value) < v.rope * 1e-9 else value
     return f"{number(100 * value)}%" if v.relative else number(value)
 
 
