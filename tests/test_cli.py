@@ -1,5 +1,6 @@
 """The command line as a person or a program meets it."""
 
+import dataclasses
 import inspect
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +21,8 @@ import numpy as np
 import pytest
 
 from isthmus import __version__
-from isthmus.cli import ablate, catalogue, compare, doctor, ends, main, report, train
+from isthmus.cli import ablate, catalogue, compare, doctor, ends, main, report, take, train
+from isthmus.data.read import read
 from isthmus.families import ABOUT, DEFAULT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
@@ -618,6 +621,49 @@ def test_report_draws_again(shell: Shell) -> None:
     assert "5 of 6 runs are done" in one_line(err)
 
 
+def test_a_study_of_another_version_keeps_its_page(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell(*QUICK)
+    page = Path("isthmus-iris/report.html").read_bytes()
+    changed = {**METRICS, "mse": dataclasses.replace(METRICS["mse"], version=99)}
+    monkeypatch.setattr("isthmus.study.design.METRICS", changed)
+    code, out, err = shell("report", "isthmus-iris")
+    assert (code, out) == (ends.INPUT, "")
+    assert "its 6 runs were measured by another version of isthmus" in one_line(err)
+    assert Path("isthmus-iris/report.html").read_bytes() == page
+
+
+def test_the_winner_is_taken_home(shell: Shell) -> None:
+    shell(*QUICK)
+    code, out, err = shell("take", "isthmus-iris", "plain", "--replicate", "2", "--out", "model")
+    assert (code, err) == (0, "")
+    study, rows = Study("isthmus-iris"), read("iris").x
+    score = study.scores("reconstruction")["plain"][1]
+    assert f"in replicate 2: explained variance about the training mean {score:.3g} on rows it never saw." in out
+    assert 'isthmus.load("model").encode(X)' in out
+    model = artefact.load("model")
+    assert np.array_equal(model.encode(rows), study.model("plain", replicate=1).encode(rows))
+    assert not np.array_equal(model.encode(rows), study.model("plain").encode(rows))
+    found = json.loads(shell("take", "isthmus-iris", "pca", "--for", "reconstruction", "--json")[1])
+    assert (found["test"], found["replicate"]) == (study.scores("reconstruction")["pca"][0], 1)
+    assert Path(found["model"]) == Path("isthmus-iris-pca").absolute()
+    for wrong, said in (
+        (["plian"], "no family 'plian' (did you mean 'plain'?)"),
+        (["plain", "--for", "cost"], "no facet 'cost'; it has reconstruction"),
+        (["plain", "--replicate", "3"], "this study has 2 replicates; there is no 3th"),
+    ):
+        code, _, err = shell("take", "isthmus-iris", *wrong)
+        assert code == ends.INPUT
+        assert said in one_line(err)
+
+
+def test_the_answer_says_how_to_take_a_choice_home(shell: Shell) -> None:
+    _, out, _ = shell(*QUICK, "--out", "a study")  # so few steps that PCA is better
+    line = next(line for line in out.splitlines() if line.startswith("To use"))
+    assert line == "To use PCA (Reconstruction): isthmus take 'a study' pca --for reconstruction"
+    assert shell(*shlex.split(line.split(": isthmus ")[1]))[0] == ends.DONE
+    assert "isthmus take DIR pca --for reconstruction --out model" in Path("a study/report.html").read_text()
+
+
 def test_the_doctor_examines_a_study_a_run_and_a_model(shell: Shell) -> None:
     shell("compare", "iris", *TINY, "--steps", "800")
     code, out, err = shell("doctor", "isthmus-iris")
@@ -724,6 +770,7 @@ OPTIONS = {
     ablate.ablate: (
         "recipe data label anomaly settings facets replicates configs steps seed jobs out json lang dry_run quiet debug"
     ),
+    take.take: "folder family facet replicate out json debug",
     train.train: "family data label out settings steps seed json quiet debug",
     catalogue.catalogue: "kind name json debug",
     report.report: "folder lang out debug",

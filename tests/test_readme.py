@@ -58,7 +58,7 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     rows = [f"{i % 7},{i % 5},{i % 3},{'red' if i % 2 else 'blue'}" for i in range(80)]
     Path("rows.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
     asked = [words[1:] for words in commands(ENGLISH) if words[0] == "isthmus"]
-    assert {words[0] for words in asked} == {"compare", "train", "list"}
+    assert {words[0] for words in asked} == {"compare", "take", "train", "list"}
     for words in asked:
         less = NARROW if "all" in words else [] if "--families" in words else FEW
         given = [*words, *SMALL, *less] if words[0] == "compare" else words

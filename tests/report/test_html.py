@@ -18,6 +18,7 @@ from isthmus.study.words import LANGUAGES, Words
 
 ALL = [
     "answer",
+    "take",
     "table",
     "evidence",
     "proscons",

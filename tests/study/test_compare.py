@@ -126,7 +126,7 @@ def test_the_chosen_model_comes_back_and_scores_what_the_record_says(study):
         kept = "row_error" if facet == "reconstruction" else "anomaly_score"
         again = study.model("plain", facet, 1).errors(data.x[scores["test_rows"]])
         np.testing.assert_allclose(again, scores[kept], rtol=1e-5)
-    with pytest.raises(BadInput, match="no model of family 'vae'"):
+    with pytest.raises(BadInput, match="no family 'vae'; it has plain"):
         study.model("vae")
 
 

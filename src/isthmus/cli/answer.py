@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from isthmus.cli import ends, show
 if TYPE_CHECKING:
     from isthmus.study.compare import Outline
     from isthmus.study.study import Study
+    from isthmus.study.words import Words
 
 
 def sentence(planned: Outline) -> str:
@@ -106,7 +108,7 @@ def clock(seconds: float) -> str:
 
 
 def answer(study: Study, page: Path, lang: str) -> None:
-    """The answer in plain words, the table behind it, and where the report lies."""
+    """The answer in plain words, the table behind it, how to use what it says, and where the report lies."""
     from isthmus.report.page import page as content
     from isthmus.study.words import Words
 
@@ -129,6 +131,24 @@ def answer(study: Study, page: Path, lang: str) -> None:
                     show.say(f"  {sign} {line}", indent=4)
     if (copies := study.copies()) is not None:
         show.say(f"\n{words('page.copies_text', n=f'{copies[0]:,}', total=f'{copies[1]:,}')}")
+    _table(found, words)
+    if found["excluded"]:
+        show.say(f"\n{words('table.excluded_title')}", strong=True)
+        for line in found["excluded"]:
+            show.say(f"  {line}", indent=4)
+    for number, (line, command) in enumerate(found["homes"]):
+        print("\n" * (not number) + f"{line} isthmus take {_near(study.folder)} {command}")
+    print(f"\n{page}")
+
+
+def _near(folder: Path) -> str:
+    """A folder as the shell takes it from here."""
+    here = Path.cwd()
+    return shlex.quote(str(folder.relative_to(here) if folder.is_relative_to(here) else folder))
+
+
+def _table(found: dict[str, Any], words: Words) -> None:
+    """Everybody's means, and what the signs mean."""
     grid = found["overview"]
     print()
     signed = [any(cell.sign for cell in column) for column in zip(*(row.cells for row in grid.rows), strict=True)]
@@ -147,11 +167,6 @@ def answer(study: Study, page: Path, lang: str) -> None:
             print(f"{sign} {words('table.' + name)}")
     for sign in found["marks"]:
         print(f"{sign} {words('table.pareto')}")
-    if found["excluded"]:
-        show.say(f"\n{words('table.excluded_title')}", strong=True)
-        for line in found["excluded"]:
-            show.say(f"  {line}", indent=4)
-    print(f"\n{page}")
 
 
 def facts(study: Study, page: Path) -> dict[str, Any]:

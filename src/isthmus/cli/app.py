@@ -14,6 +14,7 @@ from isthmus.cli.compare import compare
 from isthmus.cli.doctor import doctor
 from isthmus.cli.pack import compress, decompress
 from isthmus.cli.report import report
+from isthmus.cli.take import take
 from isthmus.cli.train import train
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ def isthmus(
 
 app.command("compare")(compare)
 app.command("ablate")(ablate)
+app.command("take")(take)
 app.command("train")(train)
 app.command("list")(catalogue)
 app.command("report")(report)

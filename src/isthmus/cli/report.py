@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from isthmus.cli import show
+from isthmus.errors import BadInput
 
 Lang = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of answers and report.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if something goes wrong.")]
@@ -36,6 +37,11 @@ def report(
         print(Several(folder).report(out, lang=lang))
         return
     study = Study(folder)
+    if study.foreign and not study.records:
+        raise BadInput(
+            f"{folder}: its {study.foreign} runs were measured by another version of isthmus; its page stays as it is, "
+            "and the command of the study does them again"
+        )
     if "ablation" in study.design:
         print(Ablation(folder).report(out, lang=lang))
         return

@@ -62,6 +62,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "overview": overview,
         "folded": tables.folded(overview, MOST),
         "marks": sorted({row.mark for row in overview.rows} - {""}),
+        "homes": _homes(study, purposes, t, shown),
         "taken": [shown[one.take] for one in purposes if one.take],
         "signs": list(tables.SIGNS.items()),
         "proscons": _proscons(study, list(rank), t, shown),
@@ -87,6 +88,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     }
     wanted = {
         "answer": True,
+        "take": content["homes"],
         "table": True,
         "evidence": content["evidence"],
         "proscons": content["proscons"],
@@ -177,6 +179,15 @@ def _ills(ills: Sequence[remarks.Remark], t: Words, shown: Mapping[str, str]) ->
 def _skipped(design: Mapping[str, Any], classes: Sequence[str], t: Words) -> list[answers.Answer]:
     left = design.get("skipped", {})
     return [answers.skipped(facet, plain(reason, 200), len(classes), t) for facet, reason in left.items()]
+
+
+def _homes(study: Any, purposes: Sequence[Any], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
+    """For each choice that is a model of the study: what it is for, and the command behind the study's folder."""
+    found = {(one.take, one.verdicts[0].facet): None for one in purposes if one.take in study.plan.families}
+    return [
+        (t("answer.take_home", name=shown[who], facet=t.name("facets", facet)), f"{who} --for {facet}")
+        for who, facet in found
+    ]
 
 
 def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:

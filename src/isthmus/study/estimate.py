@@ -133,7 +133,7 @@ def afford(data: Dataset, design: Design, budget: float, *, workers: int | None 
     if steps < check:
         least = found.seconds(check)
         raise BadInput(
-            f"the budget leaves {max(budget, 0):.0f} s for the runs, too small: {check} steps of every training need about {least:.0f} s; "
-            "give more, or fewer families, facets, replicates or configs"
+            f"the budget leaves {max(budget, 0):.0f} s for the runs, too small: {check} steps of every training need "
+            f"about {least:.0f} s; give more, or fewer families, facets, replicates or configs"
         )
     return steps

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from isthmus.data.wording import meant
 from isthmus.doctor import words as defects
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.facets import FACETS
@@ -67,6 +68,8 @@ class Study:
         Runs that the last :func:`compare` found damaged, set aside and did again, and what was wrong with them.
     total : int
         Runs of the whole study.
+    foreign : int
+        Finished runs in the folder that this version would not do: another version measured otherwise.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -81,6 +84,7 @@ class Study:
         self.records = [found[name] for name in jobs if name in found]
         self.damaged = {name: damaged[name] for name in jobs if name in damaged}
         self.total = len(jobs)
+        self.foreign = len(found.keys() - jobs)
         self.repaired: dict[str, str] = {}
 
     @property
@@ -281,8 +285,18 @@ class Study:
         facet : str, optional
             By default the first facet of the study.
         replicate : int, default 0
+
+        Raises
+        ------
+        BadInput
+            If the study has no such family, facet or replicate, or has not got there.
         """
         facet = facet or self.plan.facets[0]
+        for kind, name, known in (("family", family, self.plan.families), ("facet", facet, self.plan.facets)):
+            if name not in known:
+                raise BadInput(f"this study has no {kind} {name!r}{meant(name, known)}; it has {', '.join(known)}")
+        if not 0 <= replicate < self.replicates:
+            raise BadInput(f"this study has {self.replicates} replicates; there is no {replicate + 1}th")
         for record in self.records:
             mine = (record.job.kind, record.job.name, record.job.replicate) == ("family", family, replicate)
             if mine and facet in record.facets:
@@ -290,7 +304,7 @@ class Study:
                 other = place / f"config-{number}"
                 return artefact.load(other if other.is_dir() else place)
         raise BadInput(
-            f"no model of family {family!r} for facet {facet!r} in replicate {replicate}; it may not be done"
+            f"no model of {family} for {facet} in replicate {replicate + 1}: not done yet, failed or diverged"
         )
 
     def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:

@@ -1,0 +1,51 @@
+"""``isthmus take``: out of a study, the model that a family chose for a facet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli import ends, show
+from isthmus.cli.report import Debug
+
+
+def take(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.", show_default=False)],
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="A family of the study.", show_default=False)],
+    facet: Annotated[
+        str | None,
+        typer.Option("--for", metavar="FACET", help="The question it was tuned for.", show_default="the study's first"),
+    ] = None,
+    replicate: Annotated[int, typer.Option("--replicate", min=1, help="On whose training rows.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Take a model out of a study: the one that a family chose for a question, trained and tested.
+
+    [bold]isthmus take isthmus-digits plain --for reconstruction --out model[/bold]
+
+    In Python, isthmus.load("model").encode(X) gives the codes of rows in their own units.
+    """
+    from isthmus.metrics import METRICS
+    from isthmus.ship import artefact
+    from isthmus.study.study import Study
+
+    study = Study(folder)
+    asked = facet or study.plan.facets[0]
+    fitted = study.model(family, asked, replicate - 1)
+    place = artefact.save(fitted, Path(f"{study.folder.resolve().name}-{family}") if out is None else out)
+    metric = METRICS[study.plan.primary(asked)]
+    score = float(study.scores(asked)[family][replicate - 1])
+    if json:
+        about = {"family": family, "facet": asked, "replicate": replicate, "recipe": fitted.recipe.to_json()}
+        show.machine({**about, "metric": metric.name, "test": score, "model": str(place)})
+        return ends.DONE
+    print(f"{family} as chosen for {asked} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw.")
+    print(f'In Python: isthmus.load("{place.name if out is None else out}").encode(X)')
+    print(f"\nModel: {place}")
+    return ends.DONE
