@@ -1,6 +1,7 @@
 """What the pages under docs print is run: Python in the order of its page, commands as they stand, but small."""
 
 import functools
+import json
 import re
 import shlex
 from pathlib import Path
@@ -84,3 +85,11 @@ def test_commands_run(call, digits, capsys):
         assert main(["compress", "model", "rows.csv", "--bound", "0.1"]) == 0
     more = {"compare": STUDY + FEW[: 2 if "--facets" in words else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
     assert main([*words, *more]) == 0, capsys.readouterr().err
+
+
+def test_what_a_comparison_says_in_json_is_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "iris", "--json", *STUDY, *FEW]) == 0
+    (table,) = re.findall(r"`isthmus compare --json` gives\n\n(.*?)\n\n", PAGES["cli.md"], re.S)
+    listed = {key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert listed == set(json.loads(capsys.readouterr().out))
