@@ -24,7 +24,7 @@ from isthmus.train.stages import train
 CHUNK = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fitted:
     """A trained autoencoder. Arrays go in and come out in the units of the data."""
 
@@ -115,11 +115,27 @@ class Fitted:
         return row_errors(x, in_chunks(self.model.reconstruct, x))
 
     def scaled(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D)."""
+        """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D).
+
+        A frame whose columns are those of the training in another order, or some of them, is refused, and so is what is
+        not a finite number.
+        """
+        names = tuple(getattr(x, "columns", ()))
+        if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
+            raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
         rows = np.asarray(x)
         if rows.shape[1:] != self.shape:
             raise BadInput(f"rows must have shape {self.shape}, as in training; got {rows.shape[1:]}")
+        if rows.dtype.kind not in "biuf":
+            raise BadInput(f"rows must be numbers; got dtype {rows.dtype}: drop or encode other columns")
+        if not (good := np.isfinite(rows)).all():
+            i = int(np.argmin(good.reshape(len(good), -1).all(axis=1)))
+            raise BadInput(f"row {i + 1} (position {i}): a value is missing or infinite; fill it in or drop the row")
         return self.scaler.apply(rows)
+
+    def __repr__(self) -> str:
+        after = f" after {self.outcome.steps} steps" if self.outcome.steps else ""
+        return f"Fitted({self.recipe}, rows of shape {self.shape}, {self.outcome.status}{after})"
 
 
 def in_chunks(function: object, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -244,6 +260,8 @@ def fit(
     >>> model.encode(rows).shape
     (200, 2)
     """
+    if not isinstance(recipe, Recipe):
+        raise BadInput(f"the recipe must be one, such as isthmus.named('plain'); got {recipe!r:.60}")
     sets = [np.asarray(x)] if target is None else _pair(x, target)
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")

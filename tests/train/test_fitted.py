@@ -1,0 +1,49 @@
+"""What a trained model takes, and what it refuses rather than guess."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from isthmus.errors import BadInput
+from isthmus.families import named
+from isthmus.train.fitted import fit
+
+X = np.random.default_rng(0).normal(size=(40, 3)) * [1.0, 10.0, 100.0]
+FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
+MODEL = fit(named("pca").set_params(latents=2), X, columns=["a", "b", "c"])
+
+
+def test_frames_with_the_names_of_the_training_are_rows():
+    for rows in (FRAME, pl.from_pandas(FRAME), pd.DataFrame(X), pd.DataFrame(X, columns=["u", "v", "w"])):
+        assert np.array_equal(MODEL.encode(rows), MODEL.encode(X))
+    assert np.array_equal(MODEL.encode(pa.table({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]})), MODEL.encode(X))
+
+
+@pytest.mark.parametrize(
+    "use", [MODEL.encode, MODEL.reconstruct, MODEL.errors], ids=["encode", "reconstruct", "errors"]
+)
+@pytest.mark.parametrize("frame", [FRAME[["c", "a", "b"]], pl.from_pandas(FRAME)[["a", "c", "b"]]], ids=["pd", "pl"])
+def test_other_columns_or_another_order_are_refused(use, frame):
+    with pytest.raises(BadInput, match=r"in their order: give x\[list\(model.columns\)\]"):
+        use(frame)
+
+
+def test_values_that_are_no_finite_numbers_are_refused():
+    for bad in (np.nan, np.inf):
+        rows = X.copy()
+        rows[4, 1] = bad
+        with pytest.raises(BadInput, match=r"row 5 \(position 4\): a value is missing or infinite"):
+            MODEL.encode(rows)
+    with pytest.raises(BadInput, match="rows must be numbers; got dtype object"):
+        MODEL.encode(FRAME.assign(b="Oslo"))
+
+
+def test_a_name_is_no_recipe():
+    with pytest.raises(BadInput, match="such as isthmus"):
+        fit("plain", X)
+
+
+def test_a_model_is_shown_in_one_line():
+    assert repr(MODEL) == "Fitted(PCA(latents=2), rows of shape (3,), closed form)"
