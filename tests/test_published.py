@@ -57,16 +57,16 @@ def test_topk_auxiliary_term_leaves_few_units_dead(script, some):
     settings = [{"latents": 128, "k": 2, "aux": aux} for aux in (0.0, 0.03125)]
     without, with_it = (scaling.silent(f, test.x) for f in scaling.trained(settings, train, test, 400, 0))
     assert without > 30
-    assert with_it < 15
+    assert 5 * with_it < without  # not so if dead units are not rectified
 
 
 @pytest.mark.parametrize("k", [10, 40])
 def test_ksparse_features_beat_raw_pixels(script, some, monkeypatch, k):
     ksparse = script("ksparse")
     monkeypatch.setattr(ksparse, "STRENGTHS", (0.1,))
-    parts = [some("train", 2000), some("train", 1000, 50000), some("test", 2000)]
+    parts = [some("train", 1500), some("train", 500, 50000), some("test", 2000)]
     raw = ksparse.wrong([part.x for part in parts], parts)
-    fitted = ksparse.trained(k, *parts[:2], 300, 0)
+    fitted = ksparse.trained(k, *parts[:2], 250, 0)
     assert (fitted.encode(parts[2].x) != 0).sum(1).max() <= 2 * k
     assert ksparse.wrong([fitted.encode(part.x) for part in parts], parts) < raw - 1
 
@@ -83,7 +83,7 @@ def test_contraction_gives_the_flattest_and_most_saturated_code(script, some, mo
 def test_finetuning_improves_the_stack(script, some):
     stacked = script("stacked_kl")
     train, held, test = some("train", 4000), some("train", 1000, 50000), some("test", 2000)
-    body = stacked.pretrained(train, held, 800, 0)
+    body = stacked.pretrained(train, held, 700, 0)
     before, after = (stacked.correct(body, train, held, test, 200, 0, frozen=frozen) for frozen in (True, False))
     assert 60 < before < after - 5
 
@@ -91,7 +91,7 @@ def test_finetuning_improves_the_stack(script, some):
 def test_depth_beats_pca_at_30_units(script, some):
     deep = script("deep")
     train, held, test = some("train", 10000, 5000), some("train", 1000), some("test", 2000)
-    fitted = deep.trained(train, held, 500, 0, hidden=(256,))
+    fitted = deep.trained(train, held, 400, 0, hidden=(256,))
     assert deep.per_image(fitted, test.x) < 13.87 - 1
 
 

@@ -267,9 +267,9 @@ def sampled(x: Tensor) -> Tensor:
 def offered(raw: Tensor) -> Tensor:
     """What dead units may add to rows, from their raw codes: (B, L) -> (B, L), rectified as the code itself is.
 
-    Without a rectifier the units would only have to be good together, as a linear map, and would never learn to fire:
-    on MNIST as many stay dead as without the auxiliary term (docs/published.md). But a unit that is negative in every
-    row of the batch would get no gradient through a rectifier, and is taken as it is.
+    Without a rectifier the units would only have to be good together, as a linear map, and would not learn to fire: of
+    512 on MNIST most stay dead. But a unit that is negative in every row of the batch would get no gradient through a
+    rectifier, and is taken as it is.
 
     Examples
     --------
