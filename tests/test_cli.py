@@ -252,6 +252,12 @@ def test_a_closed_pipe_is_silent(tmp_path: Path, words: tuple[str, ...]) -> None
     assert ran.wait() == 141
 
 
+def test_closed_streams_end_nothing(tmp_path: Path) -> None:
+    shell = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "isthmus"]
+    assert subprocess.run([*shell, "list", "datasets"], cwd=tmp_path, check=False).returncode == 0
+    assert subprocess.run([*shell, "list", "families", "plian"], cwd=tmp_path, check=False).returncode == ends.INPUT
+
+
 def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         ran = process("--version", cwd=tmp_path, stdout=full)

@@ -5,6 +5,7 @@ Results go to stdout, messages and progress to stderr; how the program ends is i
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    _open_what_is_closed()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
     def run() -> int:
@@ -32,3 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app.run(given)
 
     return ends.guard(run, debug="--debug" in given)
+
+
+def _open_what_is_closed() -> None:
+    """A program started with a stream closed (``>&-``) has none; what it says there goes nowhere, and ends nothing."""
+    for name in ("stdin", "stdout", "stderr"):  # in this order each takes its own descriptor
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
