@@ -336,6 +336,11 @@ def test_the_same_folder_gives_the_same_page(whole: Study, tmp_path: Path) -> No
     assert html.render(again) == html.render(whole)
 
 
+def test_the_marks_of_differences_are_explained(whole: Study) -> None:
+    assert "blue dots are autoencoders, grey squares are rivals" in html.render(whole)
+    assert "蓝色圆点是自编码器，灰色方块是基线" in html.render(whole, "zh")
+
+
 def test_write_is_all_or_nothing(whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     assert html.write(whole, path) == path
