@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom
 from subjects import Fixed, Linear, digits, pca, split
 
@@ -119,6 +120,17 @@ def test_disturbances_follow_the_scale_of_the_data_and_the_seed_of_the_split():
     one, two = (robustness.explained(lambda x: x, parts.test, parts) for parts in (TABLE, small))
     assert one == pytest.approx(two, rel=1e-3)
     assert robustness.explained(lambda x: x, TABLE.test, TABLE._replace(seed=1)) != one
+
+
+def test_the_rival_and_the_contraction_follow_the_scale_of_the_data():
+    small = TABLE._replace(**{name: Rows(getattr(TABLE, name).x / 5, None) for name in ("train", "valid", "test")})
+    one, two = (numbers(FACET.rivals["marginalised denoising"](parts)) for parts in (TABLE, small))
+    assert one == pytest.approx(two, abs=0.002)
+    codes = np.tanh(TABLE.test.x)
+    wide = robustness.slopes(torch.tanh, TABLE.test.x, codes)
+    narrow = robustness.slopes(lambda x: torch.tanh(5 * x), small.test.x, codes)
+    assert wide["contraction"].y == pytest.approx(narrow["contraction"].y, rel=1e-3)
+    assert wide["contraction"].y[-1] < 0.6 * wide["contraction"].y[0]
 
 
 def test_many_rows_are_sampled_and_those_that_are_attacked_are_any():

@@ -156,6 +156,9 @@ def test_svdd_has_no_biases_and_a_centre_off_zero():
     model = made(SVDD(latents=4), X, "bernoulli")
     assert not [name for name, _ in model.encoder.named_parameters() if "bias" in name]
     assert (model.centre.abs() >= OFF).all()
+    mean = model.encode(X).mean(0)
+    torch.testing.assert_close(model.centre, torch.where(mean < 0, mean.clamp(max=-OFF), mean.clamp(min=OFF)))
+    assert mean.min() < -OFF < OFF < mean.max()
     torch.testing.assert_close(model.score(X), (model.encode(X) - model.centre).square().sum(1))
     for wrong in ({"activation": "tanh"}, {"backbone": "linear"}, {"norm": "layer", "hidden": (4,)}):
         with pytest.raises(BadInput, match="svdd: "):

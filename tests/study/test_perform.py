@@ -1,0 +1,35 @@
+"""What is drawn in a run: the same for everybody in a replicate, and anew in the next one."""
+
+import pytest
+
+from isthmus.data.read import read
+from isthmus.study import perform
+from isthmus.study.design import design
+from isthmus.study.perform import prepare, train
+
+
+def drawn(monkeypatch, **options):
+    """(name, replicate) -> the test rows and the seeds of trainings, facets and anomalies left in training."""
+    trained, spoilt = [], []
+    view = perform.normal_view
+    monkeypatch.setattr(perform, "fit_many", lambda *_, seed, **__: trained.append(seed) or [])
+    monkeypatch.setattr(perform, "normal_view", lambda *given: spoilt.append(given[-1]) or view(*given))
+    data, found = read("iris", anomaly="virginica"), {}
+    for job in design(data, families="plain,l1", replicates=3, **options).jobs():
+        if job.name.kind == "family":
+            material = prepare(job, data)
+            train(job, data, material)
+            seeds = (trained[-1], material.parts.seed, *spoilt[-1:])
+            found[job.name.name, job.name.replicate] = (tuple(material.rows.test), *seeds)
+    return found
+
+
+@pytest.mark.parametrize("options", [{"facets": "reconstruction"}, {"facets": "anomaly", "contamination": 0.05}])
+def test_draws_are_shared_within_a_replicate_and_differ_between_them(monkeypatch, options):
+    found = drawn(monkeypatch, **options)
+    assert {name for name, _ in found} == {"plain", "l1", "pca"}
+    for replicate in range(3):
+        assert found["plain", replicate] == found["l1", replicate] == found["pca", replicate]
+    for one in zip(*(found["plain", replicate] for replicate in range(3)), strict=True):
+        assert len(set(one)) == 3
+    assert len({draw for draws in found.values() for draw in draws}) == 3 * len(found["plain", 0])
