@@ -344,6 +344,16 @@ def test_options_reach_the_plan(shell: Shell, arguments: list[str], expected: di
     assert all(usual[key] != value for key, value in expected.items() if key != "hidden" or value)
 
 
+def test_a_column_that_counts_rows_is_told(shell: Shell) -> None:
+    ids = "\n".join(f"{i + 1000},{i % 7},{i // 2}" for i in range(30))
+    Path("ids.csv").write_text(f"id,a,b\n{ids}\n")
+    said = "isthmus: ids: column 'id' only counts the rows, and is learnt from; drop it if it is an id\n"
+    for data in (["ids.csv"], ["ids.csv", "wine"]):
+        code, out, err = shell("compare", *data, *PLAN[2:])
+        assert (code, err) == (0, said)
+        assert json.loads(out)
+
+
 def test_label_and_anomaly_reach_the_data(shell: Shell, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{b:.3f},{'odd' if i % 10 == 0 else 'fine'}" for i, (a, b) in enumerate(rng.normal(size=(60, 2)))]

@@ -26,6 +26,14 @@ def sentence(planned: Outline) -> str:
     )
 
 
+def caution(planned: Outline) -> None:
+    """What is learnt from and says nothing: a number for each row, as files often have."""
+    for name in planned.data.counters:
+        show.warn(
+            f"{planned.data.name}: column {name!r} only counts the rows, and is learnt from; drop it if it is an id"
+        )
+
+
 def swept(planned: Outline) -> str:
     """How the width of the code was chosen, if a sweep chose it."""
     from isthmus.report.capacity import sentence

@@ -131,6 +131,7 @@ def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: 
     from isthmus.study.compare import outline
 
     jobs, planned = options["jobs"], outline(data, **options)
+    answer.caution(planned)
     if dry_run:
         answer.plan(planned, jobs, json)
         return ends.DONE

@@ -19,6 +19,8 @@ def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: b
     from isthmus.study.several import Several, begin, plans
 
     planned = plans(data, **options)
+    for one in planned.studies.values():
+        answer.caution(one)
     if dry_run:
         _plan(planned, options["jobs"], json)
         return ends.DONE

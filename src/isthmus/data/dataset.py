@@ -55,6 +55,14 @@ class Dataset:
         """Whether rows are images: height x width, or height x width x channels."""
         return len(self.shape) in (2, 3)
 
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """Columns of a table that only count the rows: each value is the one above it plus 1."""
+        if self.images:
+            return ()
+        steps = (self.x[1:] == self.x[:-1] + 1).all(axis=0)
+        return tuple(name for name, counts in zip(self.columns, steps, strict=True) if counts)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of rows, codes, class names, anomaly and factors: equal data, equal digest under any name."""
