@@ -818,6 +818,8 @@ def test_several_data_sets_are_compared_ranked_and_continued(shell: Shell) -> No
     code, out, err = shell(*several)
     assert (code, err) == (0, "")
     assert out.startswith("Reconstruction: over 2 data sets ")
+    assert "\n\nMean ranks; 1 is best.\nContestant" in out
+    assert "give the folder of one: both/sets/iris, both/sets/wine" in one_line(shell("take", "both", "pca")[2])
     assert out.splitlines()[-1] == str(Path("both").absolute() / "report.html")
     kept = {path: path.read_bytes() for path in Path("both").rglob("record.json")}
     code, out, _ = shell(*several, "--json", "--lang", "zh")

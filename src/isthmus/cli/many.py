@@ -62,10 +62,11 @@ def _answer(several: Several, page: Path, lang: str) -> None:
     from isthmus.report.several import overview
     from isthmus.study.words import Words
 
-    heads, rows, lines = overview(several, Words(lang))
+    words = Words(lang)
+    heads, rows, lines = overview(several, words)
     for line in lines:
         show.say(line, indent=2)
-    print()
+    print(f"\n{words('several.ranks')}")
     show.table(heads, rows)
     print(f"\n{page}")
 

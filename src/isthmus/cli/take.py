@@ -31,10 +31,15 @@ def take(
 
     In Python, isthmus.load("model").encode(X) gives the codes of rows in their own units.
     """
+    from isthmus.errors import BadInput
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
+    from isthmus.study.several import LIST
     from isthmus.study.study import Study
 
+    if (folder / LIST).is_file():
+        sets = ", ".join(sorted(str(path) for path in (folder / "sets").iterdir()))
+        raise BadInput(f"{folder} holds several studies; give the folder of one: {sets}")
     study = Study(folder)
     asked = facet or study.plan.facets[0]
     fitted = study.model(family, asked, replicate - 1)
