@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neural_network import MLPClassifier
+from torch.nn import functional
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "published"
@@ -78,6 +80,18 @@ def test_contraction_gives_the_flattest_and_most_saturated_code(script, some, mo
     seen = {n: regularisers.looked_at(regularisers.pretrained(n, train, held, 300, 0), held.x) for n in ("CAE", "AE")}
     assert 2 * seen["CAE"][0] < seen["AE"][0]
     assert seen["CAE"][1] > 1.2 * seen["AE"][1]
+
+
+def test_a_code_of_other_digits_beats_raw_pixels(script, some):
+    selftaught = script("selftaught")
+    unlabelled, train, test = selftaught.split(some("train", 5000), 0)
+    assert set(unlabelled.y) == set(range(5, 10))
+    assert set(train.y) == set(test.y) == set(range(5))
+    into, bias = selftaught.exercise(unlabelled.x, selftaught.LAMBDA, 120, 0)
+    codes = [torch.sigmoid(functional.linear(torch.from_numpy(part.x), into, bias)).numpy() for part in (train, test)]
+    learned = selftaught.correct(codes[0], train.y, codes[1], test.y)
+    assert learned > selftaught.correct(train.x, train.y, test.x, test.y) + 0.5
+    assert np.mean(codes[1]) == pytest.approx(selftaught.TARGET, abs=0.05)
 
 
 def test_finetuning_improves_the_stack(script, some):
