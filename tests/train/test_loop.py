@@ -186,3 +186,15 @@ def test_watchers_hear_every_check_and_threads_come_back():
     train([task(clone(FAMILIES["plain"]))], heard.append)
     assert [(p.step, p.steps, len(p.valid)) for p in heard] == [(20, 40, 1), (40, 40, 1)]
     assert torch.get_num_threads() == threads
+
+
+def test_validation_noise_is_the_seeds_own_and_the_same_at_every_check():
+    recipe = clone(FAMILIES["vae"])
+    still = Plan(**(SHORT.to_json() | {"learning_rate": 1e-30}))  # only the head's average variance moves
+    tasks = [task(recipe, still)._replace(seed=number) for number in (1, 1, 2)]
+    for one in tasks:
+        one.model.absorb = lambda seen: None
+    one, same, other = (outcome.history["valid"] for outcome in train(tasks))
+    assert one == same == [one[0]] * 3
+    assert other == [other[0]] * 3
+    assert one[0] != other[0]
