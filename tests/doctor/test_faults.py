@@ -100,6 +100,14 @@ def test_a_layer_that_nothing_reads_has_no_gradient():
     assert (evidence["parameters"], evidence["first"]) == (2, "spare.weight")
 
 
+def test_gradients_are_those_of_corrupted_rows():
+    """With every element masked nothing but zeros comes in: the encoder's weight learns nothing, whatever rows say."""
+    evidence = found(Plain(latents=2, corruption="mask", corruption_level=1.0), steps=60)["parameters without gradient"]
+    assert evidence.evidence == {"parameters": 1, "of": 4, "first": "encoder.layers.0.weight"}
+    few = found(Plain(latents=2, corruption="mask", corruption_level=0.5), steps=60)
+    assert "parameters without gradient" not in few
+
+
 def test_frozen_parameters_are_not_missed():
     fitted, train, valid = trained(Ill(latents=3))
     for name, parameter in fitted.model.named_parameters():
