@@ -1,5 +1,6 @@
 """What is drawn in a run: the same for everybody in a replicate, and anew in the next one."""
 
+import numpy as np
 import pytest
 
 from isthmus.data.read import read
@@ -33,3 +34,16 @@ def test_draws_are_shared_within_a_replicate_and_differ_between_them(monkeypatch
     for one in zip(*(found["plain", replicate] for replicate in range(3)), strict=True):
         assert len(set(one)) == 3
     assert len({draw for draws in found.values() for draw in draws}) == 3 * len(found["plain", 0])
+
+
+def test_copies_of_training_rows_are_counted_in_both_held_out_parts_and_are_leakage():
+    rows = np.random.default_rng(0).normal(size=(60, 5))
+    data = read(np.concatenate([rows, rows.round(5)]))
+    job = design(data, families="plain", facets="reconstruction", replicates=2).jobs()[0]
+    material = prepare(job, data)
+    training = set(material.rows.train)
+    valid, test = (sum((i + 60) % 120 in training for i in part) for part in material.rows[1:])
+    assert min(valid, test) > 5
+    assert material.sizes["duplicates"] == valid + test
+    (found,) = perform._doubts(material, {}, {})
+    assert (found.name, found.evidence["copies"]) == ("leakage between splits", valid + test)
