@@ -81,6 +81,8 @@ def test_commands_run(call, digits, capsys):
     words = call.split()
     if words[0] in {"compress", "decompress"}:
         assert main(["train", "plain", "rows.csv", "--label", "kind", "--out", "model"]) == 0
+    if words[0] == "take":
+        assert main(["compare", "digits", *STUDY, *FEW]) == 0
     if words[0] == "decompress":
         assert main(["compress", "model", "rows.csv", "--bound", "0.1"]) == 0
     more = {"compare": STUDY + FEW[: 2 if "--facets" in words else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
