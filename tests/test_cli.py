@@ -665,7 +665,7 @@ def test_the_winner_is_taken_home(shell: Shell) -> None:
     for wrong, said in (
         (["plian"], "no family 'plian' (did you mean 'plain'?)"),
         (["plain", "--for", "cost"], "no facet 'cost'; it has reconstruction"),
-        (["plain", "--replicate", "3"], "this study has 2 replicates; there is no 3th"),
+        (["plain", "--replicate", "3"], "this study has 2 replicates, not 3"),
     ):
         code, _, err = shell("take", "isthmus-iris", *wrong)
         assert code == ends.INPUT

@@ -35,6 +35,7 @@ from isthmus.parts.dictionary import Folded, Revived, folded, offered, sampled, 
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import BLOCK, Mirror
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
+from isthmus.registry import OWN
 
 WIDE = 2048  # units from which the sparse step is faster on a CPU, if at most one in SPARSE fires (benchmarks/wide.py)
 SPARSE = 64
@@ -104,7 +105,8 @@ class TopKModel(Mirror):
 
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
-        tie(self)
+        if recipe.backbone not in OWN:  # a user's own network starts as it was made
+            tie(self)
         self.weights |= {"auxiliary": recipe.aux}
         self.limit, self.passing = recipe.limit, recipe.k
         self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))

@@ -296,7 +296,7 @@ class Study:
             if name not in known:
                 raise BadInput(f"this study has no {kind} {name!r}{meant(name, known)}; it has {', '.join(known)}")
         if not 0 <= replicate < self.replicates:
-            raise BadInput(f"this study has {self.replicates} replicates; there is no {replicate + 1}th")
+            raise BadInput(f"this study has {self.replicates} replicates, not {replicate + 1}")
         for record in self.records:
             mine = (record.job.kind, record.job.name, record.job.replicate) == ("family", family, replicate)
             if mine and facet in record.facets:
