@@ -1,5 +1,8 @@
 """Sparse coding and marginalised denoising: their optimality, and that they stand in the facets."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from subjects import digits, split
@@ -26,8 +29,8 @@ def test_sparse_codes_are_minima_for_their_dictionary(parts):
     residual = (parts.test.x - found.rebuilt).reshape(len(flat), -1)
     pull = residual @ atoms.T
     active = found.codes != 0
-    assert np.abs(pull[active] - rivals.PENALTY * np.sign(found.codes[active])).max() < 0.02
-    assert np.abs(pull[~active]).max() < rivals.PENALTY + 0.02
+    assert np.abs(pull[active] - found.penalty * np.sign(found.codes[active])).max() < 0.02
+    assert np.abs(pull[~active]).max() < found.penalty + 0.02
 
 
 def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(parts):
@@ -35,13 +38,13 @@ def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(parts):
     assert 0.3 < share < 0.9
 
 
-@pytest.mark.parametrize("options", [{}, {"hidden": 0.2}, {"hidden": 0.0, "added": 1.0}, {"hidden": 0.3, "added": 0.5}])
+@pytest.mark.parametrize("options", [{"hidden": 0.2}, {"hidden": 0.0, "added": 1.0}, {"hidden": 0.3, "added": 0.5}])
 def test_the_denoiser_is_least_squares_over_all_ways_to_hide_and_add(options):
     """In closed form what many corrupted copies of the rows come to."""
     random = np.random.default_rng(0)
     x = random.normal(size=(40, 3)).astype(np.float32) + 1
     copies = np.repeat(x.astype(np.float64), 4000, axis=0)
-    seen = copies * (random.random(copies.shape) >= options.get("hidden", rivals.NOISE))
+    seen = copies * (random.random(copies.shape) >= options["hidden"])
     seen += options.get("added", 0.0) * random.normal(size=copies.shape)
     hidden = np.append(seen, np.ones((len(copies), 1)), axis=1)
     brute = np.linalg.lstsq(hidden, copies, rcond=None)[0].T
@@ -50,11 +53,40 @@ def test_the_denoiser_is_least_squares_over_all_ways_to_hide_and_add(options):
 
 def test_features_are_of_the_training_rows_alone():
     x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
-    first, second = rivals.marginalised_denoising(x, x[:5])
-    assert first.shape == (30, 4)
-    assert second == pytest.approx(first[:5])
-    assert np.abs(first).max() < 1
-    assert np.isfinite(rivals.marginalised_denoising(np.zeros_like(x))[0]).all()
+    encode = rivals.marginalised_denoising(x, 0.5)
+    assert encode(x).shape == (30, 4)
+    assert encode(x[:5]) == pytest.approx(encode(x)[:5])
+    assert np.abs(encode(x)).max() < 1
+    assert np.isfinite(rivals.marginalised_denoising(np.zeros_like(x), 0.5)(x)).all()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_penalty_is_that_which_rebuilds_validation_rows_best(parts, monkeypatch, order):
+    """As families are tuned: by validation rows, and not by the test rows."""
+    tried, errors = rivals.PENALTIES[::order], {}
+    for penalty in tried:
+        monkeypatch.setattr(rivals, "PENALTIES", (penalty,))
+        rebuilt = rivals.sparse_coding(parts._replace(test=parts.valid)).rebuilt
+        errors[penalty] = float(np.square(rebuilt - parts.valid.x).mean())
+    monkeypatch.setattr(rivals, "PENALTIES", tried)
+    blind = parts._replace(test=parts.test._replace(x=parts.test.x[:3] * 0))
+    assert len(set(errors.values())) == len(tried)
+    assert rivals.sparse_coding(blind).penalty == min(errors, key=errors.get)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_noise_is_that_whose_features_tell_validation_rows_apart(parts, monkeypatch, order):
+    facet, module = FACETS["features"], sys.modules["isthmus.facets.features"]
+    rival, tried, wrong, alone = facet.rivals["marginalised denoising"], rivals.NOISES[::order], {}, {}
+    for noise in tried:
+        coder = SimpleNamespace(encode_scaled=rivals.marginalised_denoising(parts.train.x, noise))
+        wrong[noise] = facet.criterion(coder, parts)
+        monkeypatch.setattr(module, "NOISES", (noise,))
+        alone[noise] = rival(parts)["probe_accuracy"]
+    monkeypatch.setattr(module, "NOISES", tried)
+    best = min(wrong, key=wrong.get)
+    assert [alone[noise] for noise in tried].count(alone[best]) == 1
+    assert rival(parts)["probe_accuracy"] == alone[best]
 
 
 @pytest.mark.parametrize(

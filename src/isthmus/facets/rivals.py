@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,11 @@ from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
 
-PENALTY = 0.1
-"""Of sparse coding, in scaled units: what a unit of L1 norm costs against half a squared error."""
-NOISE = 0.5
-"""Of marginalised denoising: the probability that an element is set to zero."""
-
+PENALTIES = (0.03, 0.1, 0.3)
+"""Of sparse coding, in scaled units: what a unit of L1 norm costs against half a squared error. That which rebuilds
+validation rows best is taken."""
+NOISES = (0.1, 0.3, 0.5, 0.7)
+"""Of marginalised denoising: the probability that an element is set to zero. A facet chooses on validation rows."""
 COMPONENTS = (1, 2, 5, 10, 20)
 """Of the Gaussian mixture; as many are taken as make validation rows most likely."""
 COVARIANCE_FLOOR = 0.01
@@ -35,35 +36,43 @@ class Sparse(NamedTuple):
     """(n, L)."""
     rebuilt: Array
     """(n, *D), in scaled units."""
+    penalty: float
+    """The one that was taken."""
 
 
 def sparse_coding(parts: Parts) -> Sparse:
     """A dictionary with as many atoms as codes have elements, learnt on the training rows; test rows in its terms.
 
-    No encoder: the code of a row is the minimum of half the squared error plus ``PENALTY`` times its L1 norm (Olshausen
+    No encoder: the code of a row is the minimum of half the squared error plus a penalty times its L1 norm (Olshausen
     and Field 1997), found anew for each row. Learning is scikit-learn's (Mairal, Bach, Ponce and Sapiro 2009).
     """
     from sklearn.decomposition import MiniBatchDictionaryLearning
     from sklearn.exceptions import ConvergenceWarning
 
-    train, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (parts.train, parts.test))
+    sides = (parts.train, parts.valid, parts.test)
+    train, valid, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in sides)
     mean = train.mean(axis=0)
-    learner = MiniBatchDictionaryLearning(
-        n_components=parts.latents,
-        alpha=PENALTY,
-        batch_size=min(256, len(train)),
-        max_iter=8,
-        fit_algorithm="cd",
-        transform_algorithm="lasso_cd",
-        transform_alpha=PENALTY,
-        random_state=parts.seed % 2**32,
-        n_jobs=1,
-    )
+    found: list[tuple[float, float, Any]] = []
     with warnings.catch_warnings():  # coordinates that have all but settled are settled enough
         warnings.simplefilter("ignore", ConvergenceWarning)
-        codes = learner.fit(train - mean).transform(test - mean)
-    rebuilt = codes @ learner.components_ + mean
-    return Sparse(codes.astype(np.float32), rebuilt.astype(np.float32).reshape(parts.test.x.shape))
+        for penalty in PENALTIES:
+            learner = MiniBatchDictionaryLearning(
+                n_components=parts.latents,
+                alpha=penalty,
+                batch_size=min(256, len(train)),
+                max_iter=8,
+                fit_algorithm="cd",
+                transform_algorithm="lasso_cd",
+                transform_alpha=penalty,
+                random_state=parts.seed % 2**32,
+                n_jobs=1,
+            ).fit(train - mean)
+            rebuilt = learner.transform(valid - mean) @ learner.components_
+            found.append((float(np.square(valid - mean - rebuilt).mean()), penalty, learner))
+        _, penalty, best = min(found, key=lambda one: one[0])
+        codes = best.transform(test - mean)
+    rebuilt = codes @ best.components_ + mean
+    return Sparse(codes.astype(np.float32), rebuilt.astype(np.float32).reshape(parts.test.x.shape), penalty)
 
 
 def gaussian_mixture(parts: Parts, n: int) -> Array:
@@ -110,33 +119,30 @@ def independent_components(parts: Parts) -> tuple[Array, Array]:
     return first, second
 
 
-def marginalised_denoising(train: Array, *others: Array) -> list[Array]:
-    """Features tanh(W x) of rows, where W undoes zeroed elements best on average over all ways to zero them.
+def marginalised_denoising(train: Array, hidden: float) -> Callable[[Array], Array]:
+    """An encoder, rows (n, *D) -> features tanh(W x), (n, D); W undoes zeroed elements best on average over all ways.
 
     W = E[x x~'] E[x~ x~']^-1 in closed form, with a constant element that is never zeroed (Chen, Xu, Weinberger and Sha
     2012, Marginalized denoising autoencoders for domain adaptation, ICML; one layer). As many features as columns.
 
     Parameters
     ----------
-    train, *others : arrays (n, D), (m, D), ...
-        W is of the rows ``train``.
-
-    Returns
-    -------
-    list of arrays
-        Features of all of them, in their order.
+    train : array (n, *D)
+        W is of these rows.
+    hidden : float
+        The probability that an element is zeroed.
     """
-    weight = denoiser(train)
-    return [np.tanh(_with_one(x) @ weight.T).astype(np.float32) for x in (train, *others)]
+    weight = denoiser(train.reshape(len(train), -1), hidden)
+    return lambda x: np.tanh(_with_one(x.reshape(len(x), -1)) @ weight.T).astype(np.float32)
 
 
-def denoiser(train: Array, hidden: float = NOISE, added: float = 0.0) -> NDArray[np.float64]:
+def denoiser(train: Array, hidden: float, added: float = 0.0) -> NDArray[np.float64]:
     """W of :func:`marginalised_denoising`, (D, D + 1): the last column goes with the constant.
 
     Parameters
     ----------
     train : array (n, D)
-    hidden : float, default 0.5
+    hidden : float
         The probability that an element is zeroed.
     added : float, default 0
         Standard deviation of Gaussian noise that W undoes besides (a Wiener filter, if nothing is zeroed).
