@@ -149,6 +149,20 @@ def test_nan_never_wins(rng):
         assert v.pair("plain", "pca").dropped == 1
 
 
+def test_means_in_a_sentence_are_of_the_replicates_that_both_finished(rng):
+    """After a race one of them has more; a mean over other splits would not fit the difference beside it."""
+    table = {"plain": [0.80, 0.81, 0.82, 0.40, 0.41], "pca": [0.70, 0.71, 0.72, None, None]}
+    v = verdict(table)
+    assert v.means["plain"] == pytest.approx(0.648)
+    assert v.side_by_side("plain", "pca") == pytest.approx((0.81, 0.71))
+    assert v.side_by_side("pca", "plain") == pytest.approx((0.71, 0.81))
+    assert "AUROC 0.81 against 0.71 of PCA; difference 0.1" in sentence(v)
+    ratio = verdict({"plain": [1.0, 4.0, None], "pca": [2.0, 8.0, 9.0]}, relative=True, metric="mse", higher=False)
+    assert ratio.side_by_side("plain", "pca") == pytest.approx((2.0, 4.0))
+    apart = verdict({"plain": [0.8, None], "pca": [None, 0.7]})
+    assert apart.side_by_side("plain", "pca") == (0.8, 0.7)
+
+
 def test_a_hole_does_not_shield_the_worse(rng):
     table = scores(rng, plain=0.9, pca=0.7)
     v = verdict({**table, "pca": [None, *table["pca"][1:]]})

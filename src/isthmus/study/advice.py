@@ -138,11 +138,12 @@ def _taken(one: PurposeVerdict, say: Words) -> str:
 
 def _effect(one: PurposeVerdict, say: Words) -> str:
     """Means of the one to take and of the best of the other side, in the units of the metrics."""
-    effects = [
-        say("advice.values", metric=say.title(v.metric), x=number(v.means[one.take]), y=number(v.means[one.against]))
+    shown = [
+        (v.metric, v.side_by_side(one.take, one.against))
         for v in one.verdicts
-        if one.take in v.means and one.against in v.means
+        if one.take != one.against and {one.take, one.against} <= v.means.keys()
     ]
+    effects = [say("advice.values", metric=say.title(metric), x=number(x), y=number(y)) for metric, (x, y) in shown]
     joined = say("page.comma").join(effects)
     return say("advice.effect", effects=joined, other=say.title(one.against)) if effects else ""
 

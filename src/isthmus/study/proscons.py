@@ -102,4 +102,4 @@ def _told(name: str, v: FacetVerdict, differ: Sequence[str], side: Sequence[str]
     mean = v.pair(name, other).mean or 0.0
     gap = abs(math.log1p(mean)) / math.log1p(v.rope) if v.relative else abs(mean) / v.rope
     times = math.exp(abs(math.log1p(mean))) if v.relative else None
-    return Claim(v.facet, v.metric, good, best, other, v.means[name], v.means[other], times, gap)
+    return Claim(v.facet, v.metric, good, best, other, *v.side_by_side(name, other), times, gap)

@@ -100,7 +100,7 @@ def _value(v: FacetVerdict, say: Words) -> dict[str, str]:
 
 def _evidence(v: FacetVerdict, a: str | None, b: str | None, say: Words) -> str:
     pair = v.pair(a, b)
-    x, y = number(v.means[pair.a]), number(v.means[pair.b])
+    x, y = map(number, v.side_by_side(a, b))
     shown = {"metric": say.title(v.metric), "x": x, "y": y, "other": say.title(b)}
     if pair.low is None or pair.high is None or pair.mean is None:
         return say("verdict.one_replicate", **shown)

@@ -67,6 +67,9 @@ class Pair:
     dropped: int
     """Replicates in which exactly one of the two has."""
     mean: float | None
+    mean_a: float | None
+    """Mean of ``a`` over the replicates that both finished; the geometric mean where ratios are compared."""
+    mean_b: float | None
     low: float | None
     """Lower end of the corrected 95 % interval."""
     high: float | None
@@ -94,6 +97,8 @@ class Pair:
             n=self.n,
             dropped=self.dropped,
             mean=turn(self.mean),
+            mean_a=self.mean_b,
+            mean_b=self.mean_a,
             low=turn(self.high),
             high=turn(self.low),
             p=self.p,
@@ -330,7 +335,7 @@ class _Rules(NamedTuple):
 
 
 def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
-    d = finite(x - y)
+    d, both = finite(x - y), np.isfinite(x - y)
     low, high = interval(d, rules.test_fraction, grain=rules.grain) or (None, None)
     left, equal, right = masses(d, rules.rope, rules.test_fraction, rules.grain) or (None, None, None)
     return Pair(
@@ -339,6 +344,8 @@ def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
         n=len(d),
         dropped=int(np.isfinite(x).sum() + np.isfinite(y).sum()) - 2 * len(d),
         mean=_back(float(d.mean()), rules.relative) if len(d) else None,
+        mean_a=average(x[both], rules.relative) if len(d) else None,
+        mean_b=average(y[both], rules.relative) if len(d) else None,
         low=_back(low, rules.relative),
         high=_back(high, rules.relative),
         p=p_value(d, rules.test_fraction, rules.grain),
@@ -347,6 +354,11 @@ def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
         equal=equal,
         better=right if rules.higher else left,
     )
+
+
+def average(x: Floats, relative: bool) -> float:
+    """Mean of scores as :func:`comparable` gives them, in the metric's own unit; NaN are left out."""
+    return float(np.exp(np.nanmean(x)) if relative else np.nanmean(x))
 
 
 def _back(value: float | None, relative: bool) -> float | None:

@@ -25,6 +25,7 @@ from isthmus.study.stats import (
     Floats,
     Pair,
     Values,
+    average,
     comparable,
     pairs,
     replicates_to_decide,
@@ -90,6 +91,16 @@ class FacetVerdict:
             if (one.a, one.b) == (b, a):
                 return one.flipped(self.relative)
         raise BadInput(f"{self.facet or self.metric}: no pair {a!r}, {b!r}; compared are {', '.join(self.means)}")
+
+    def side_by_side(self, a: str | None, b: str | None) -> tuple[float, float]:
+        """Means of two contenders over the replicates that both finished, as their difference is.
+
+        Each over its own where they share none.
+        """
+        pair = self.pair(a, b)
+        if pair.mean_a is None or pair.mean_b is None:
+            return self.means[pair.a], self.means[pair.b]
+        return pair.mean_a, pair.mean_b
 
     @cached_property
     def relations(self) -> dict[tuple[str, str], str]:
@@ -189,7 +200,7 @@ def judge(
         worse=tuple(n for n, r in standing.items() if r == "better"),
         **contest,
         replicates_needed=_needed(contest, made, table, higher, rope, relative, test_fraction, looks),
-        means={n: float(np.exp(np.nanmean(x)) if relative else np.nanmean(x)) for n, x in table.items()},
+        means={n: average(x, relative) for n, x in table.items()},
         missing={n: int(np.isnan(x).sum()) for n, x in table.items() if np.isnan(x).any()},
         excluded=gone,
         pairs=made,
