@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from isthmus.cli import ends
 
+TRACKER = "ignore::UserWarning:joblib.externals.loky.backend.resource_tracker"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and say how it ended.
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     _open_what_is_closed()
+    _quiet_the_tracker()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
     def run() -> int:
@@ -34,6 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app.run(given)
 
     return ends.guard(run, debug="--debug" in given)
+
+
+def _quiet_the_tracker() -> None:
+    """Joblib's tracker of temporary folders may find, where workers were stopped, a folder gone, and say so last.
+
+    It is a process of its own, which hears of no other filter.
+    """
+    own = os.environ.get("PYTHONWARNINGS", "")
+    if TRACKER not in own:
+        os.environ["PYTHONWARNINGS"] = f"{own},{TRACKER}".lstrip(",")
 
 
 def _open_what_is_closed() -> None:
