@@ -113,7 +113,7 @@ def test_step_and_bound_are_heard():
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     bound=st.floats(1e-6, 10),
     scale=st.floats(1e-3, 1e4),
@@ -184,7 +184,7 @@ def sample():
     return code(HALFWAY, normal(60), step=0.1, bound=0.05).to_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(place=st.integers(0, 10**6), flip=st.integers(1, 255))
 def test_one_wrong_byte_is_always_noticed(place, flip):
     content = bytearray(sample())

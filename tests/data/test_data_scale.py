@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -62,7 +62,6 @@ def test_none_changes_nothing():
     np.testing.assert_array_equal(Scaler.fit(x).apply(x), x)
 
 
-@settings(deadline=None)
 @given(
     arrays(np.float64, (6, 3), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
     st.sampled_from(["auto", "standard", "unit", "none"]),

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.data.split import duplicates, split
 from isthmus.errors import BadInput
 
 
-@settings(deadline=None)
 @given(st.integers(10, 400), st.integers(0, 2**40), st.integers(0, 30))
 def test_every_row_once_and_sizes_as_asked(n, seed, classes):
     y = np.random.default_rng(seed).integers(0, classes, n) if classes else None
@@ -19,7 +18,6 @@ def test_every_row_once_and_sizes_as_asked(n, seed, classes):
     assert all((np.diff(part) > 0).all() and part.dtype == np.int64 for part in parts)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(0, 100))
 def test_classes_stand_in_proportion(counts, seed):
     y = np.repeat(np.arange(len(counts)), counts)

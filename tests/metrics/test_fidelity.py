@@ -57,7 +57,7 @@ def test_each_row_has_its_own_error():
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 49), max_size=6), st.floats(-1e3, 1e3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_streamed_is_exact(seed, cuts, offset):
     x = (X + offset).astype(np.float32)
     x_hat = x + np.random.default_rng(seed).normal(size=x.shape).astype(np.float32)

@@ -25,7 +25,7 @@ def test_every_metric_has_a_case_or_is_a_reading():
 
 @pytest.mark.parametrize("name", NAMES)
 @given(SEEDS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_any_rows_give_a_number_within_the_bounds_or_none(name, seed):
     random, (low, high) = np.random.default_rng(seed), METRICS[name].bounds
     found = number(name, CASES[name].draw(random, wild))
@@ -34,7 +34,7 @@ def test_any_rows_give_a_number_within_the_bounds_or_none(name, seed):
 
 @pytest.mark.parametrize(("name", "word"), [(name, word) for name in NAMES for word in CASES[name].same])
 @given(SEEDS)
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_it_does_not_see_what_it_should_not_see(name, word, seed):
     case, random = CASES[name], np.random.default_rng(seed)
     given = case.draw(random, plain)
@@ -69,7 +69,7 @@ PERFECT = {
 
 @pytest.mark.parametrize("name", PERFECT)
 @given(SEEDS)
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_what_is_perfect_is_at_the_end_of_the_range(name, seed):
     change, best = PERFECT[name]
     x = plain(np.random.default_rng(seed))
@@ -78,7 +78,7 @@ def test_what_is_perfect_is_at_the_end_of_the_range(name, seed):
 
 
 @given(SEEDS, st.floats(0, 3), st.floats(0, 3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_more_error_is_worse(seed, little, much):
     random, (little, much) = np.random.default_rng(seed), sorted((little, much))
     x, noise = plain(random), plain(random)
@@ -91,7 +91,7 @@ def test_more_error_is_worse(seed, little, much):
 
 
 @given(SEEDS, st.floats(0, 3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_an_anomaly_that_scores_higher_never_ranks_worse(seed, step):
     """Average precision only where no scores are equal: to leave a tie with many anomalies may cost it."""
     for name, rows in (("auroc", wild), ("average_precision", plain)):
@@ -102,7 +102,7 @@ def test_an_anomaly_that_scores_higher_never_ranks_worse(seed, step):
 
 
 @given(SEEDS, st.floats(0.01, 0.49))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_what_the_rich_give_to_the_poor_makes_a_code_flatter(seed, share):
     """Hurley and Rickard (2009): Robin Hood, and the rising tide; and silence is sparse."""
     z = np.abs(codes(np.random.default_rng(seed), plain)[0]) + 1e-3
@@ -121,7 +121,7 @@ def test_what_the_rich_give_to_the_poor_makes_a_code_flatter(seed, share):
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_more_new_rows_cover_no_less_and_a_step_adds_its_square(seed):
     random = np.random.default_rng(seed)
     (real, new), more, step = pair(random, plain), plain(random), random.normal(size=3)
@@ -132,7 +132,7 @@ def test_more_new_rows_cover_no_less_and_a_step_adds_its_square(seed):
 
 
 @given(SEEDS, st.floats(0.1, 10))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_rates_are_in_the_unit_of_their_points_and_fall_with_the_error(seed, factor):
     distortion, bits = points(np.random.default_rng(seed), plain)
     for name in ("bits_per_element", "bits_mean"):

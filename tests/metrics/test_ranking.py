@@ -33,7 +33,7 @@ def test_average_precision_by_hand():
 
 
 @given(SETS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_as_scikit_learn_has_it_ties_included(rows):
     label, score = (np.array(column) for column in zip(*rows, strict=True))
     assert auroc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
@@ -41,7 +41,7 @@ def test_as_scikit_learn_has_it_ties_included(rows):
 
 
 @given(SETS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_only_the_order_counts_and_kinds_mirror(rows):
     label, score = (np.array(column) for column in zip(*rows, strict=True))
     assert auroc(label, np.exp(score) + 5) == pytest.approx(auroc(label, score), abs=1e-15)

@@ -49,7 +49,7 @@ def test_the_floor_decides_what_is_silent():
 
 
 @given(CODES, st.integers(-20, 20))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_hoyer_ignores_scale_sign_and_order(z, power):
     found = row_hoyer(z)
     assert ((found >= 0) & (found <= 1)).all()
@@ -57,7 +57,7 @@ def test_hoyer_ignores_scale_sign_and_order(z, power):
 
 
 @given(CODES, st.lists(st.integers(0, 12), max_size=4))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_streamed_is_exact(z, cuts):
     pieces = np.split(z, sorted(cuts))
     sums = sum((Activity.of(p) for p in pieces[1:]), Activity.of(pieces[0]))

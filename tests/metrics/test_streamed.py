@@ -81,7 +81,7 @@ def rows(kind, seed):
 
 @pytest.mark.parametrize("name", SUMS)
 @given(kind=SETS, seed=st.integers(0, 2**32 - 1), cuts=CUTS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_sums_of_batches_give_the_number_of_the_whole(name, kind, seed, cuts):
     x, y = rows(kind, seed)
     whole = WHOLE.get(name, lambda f, x, y: f(x, y))(METRICS[name].function, x, y)
@@ -101,7 +101,7 @@ def test_one_broken_batch_leaves_no_good_number(name, broken):
 
 
 @given(kind=SETS, seed=st.integers(0, 2**32 - 1), cuts=CUTS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_moments_are_numpys(kind, seed, cuts):
     x = rows(kind, seed)[0].astype(np.float64)
     total = reduce(add, map(Moments.of, np.split(x, cuts)))
@@ -121,7 +121,7 @@ def test_spread_that_a_sum_of_squares_would_lose():
 
 
 @given(st.integers(0, 2**32 - 1), CUTS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_counts_of_symbols_add_up(seed, cuts):
     tokens = np.random.default_rng(seed).integers(0, 7, (ROWS, 3)) ** 2 % 11
     total = reduce(add, map(symbols.Counts.of, np.split(tokens, cuts)))
@@ -131,7 +131,7 @@ def test_counts_of_symbols_add_up(seed, cuts):
 
 @pytest.mark.parametrize("name", ["probe_accuracy", "knn_accuracy", "jacobian_norm"])
 @given(seed=st.integers(0, 2**32 - 1), cuts=CUTS)
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 def test_what_is_a_mean_over_rows_is_the_mean_of_batches_by_their_rows(name, seed, cuts):
     """Of test rows: what is fitted on training rows needs them at once."""
     x, y = rows("plain", seed)

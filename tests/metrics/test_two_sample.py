@@ -248,7 +248,7 @@ def test_equal_real_rows_have_no_scale():
     assert math.isnan(mmd2(np.ones((20, 3)), normal(20, 3)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.01, 100), st.integers(0, 1000))
 def test_scale_place_and_order_do_not_matter(scale, seed):
     """But for the Fréchet distance, which is in squared units."""

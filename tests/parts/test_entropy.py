@@ -67,7 +67,7 @@ def test_measured_helps_numbers_and_symbols_help_names():
     assert len(pack(names, measured=False)) < 0.9 * len(pack(names, measured=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arrays(
         np.int64,
@@ -79,7 +79,7 @@ def test_any_measured_numbers_come_back(numbers):
     np.testing.assert_array_equal(unpack(pack(numbers, measured=True), *numbers.shape), numbers)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays(np.int64, st.tuples(st.integers(0, 40), st.integers(0, 4)), elements=st.integers(-500, 500)))
 def test_any_symbols_come_back(numbers):
     np.testing.assert_array_equal(unpack(pack(numbers, measured=False), *numbers.shape), numbers)

@@ -217,7 +217,7 @@ def sample(tmp_path_factory):
     return (place / "x.isthmus").read_bytes()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10**6), flip=st.integers(1, 255), cut=st.booleans())
 def test_damage_is_one_line_and_never_a_file(sample, tmp_path, place, flip, cut):
     content = bytearray(sample)
@@ -234,7 +234,7 @@ def test_damage_is_one_line_and_never_a_file(sample, tmp_path, place, flip, cut)
     assert not (tmp_path / "y.csv").exists()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10**6), flip=st.integers(1, 255))
 def test_a_forged_checksum_does_not_lead_to_a_traceback(sample, tmp_path, place, flip):
     text = bytearray(sample[:-32])
