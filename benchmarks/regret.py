@@ -1,8 +1,8 @@
-"""Does following the verdict pay? Regret of the recommended contestant on rows that the study never saw.
+"""Does following the verdict pay? Regret of the recommended contender on rows that the study never saw.
 
 A quarter of each data set is put aside. The rest goes through an ordinary study; for each purpose we take what its
-verdict says (where it is undecided: the rival, as its sentence advises). Then all contestants, as they were chosen and
-trained in the study, are scored on the rows put aside. The regret of a choice is what the best contestant there scores
+verdict says (where it is undecided: the rival, as its sentence advises). Then all contenders, as they were chosen and
+trained in the study, are scored on the rows put aside. The regret of a choice is what the best contender there scores
 better, in ropes of the metric: 1 is the smallest difference that anybody should care about. Against the recommendation
 stand all fixed choices: the same family (or rival) for this purpose on every data set.
 
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 import isthmus
+from isthmus.api.study import Study
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.facets import FACETS
@@ -32,7 +33,6 @@ from isthmus.facets.facet import Rows, numbers
 from isthmus.families import DEFAULT
 from isthmus.metrics import METRICS
 from isthmus.study.perform import candidate, prepare
-from isthmus.study.study import Study
 from isthmus.train.plan import Plan
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
@@ -138,11 +138,11 @@ def parted(one: Set, seed: int = 0) -> tuple[Set, Set]:
 
 
 def held_out(study: Study, data: Dataset, aside: Set) -> dict[str, dict[str, float]]:
-    """Facet -> contestant -> mean of the deciding metric on the rows put aside, over the study's replicates."""
+    """Facet -> contender -> mean of the deciding metric on the rows put aside, over the study's replicates."""
     codes = np.array([data.classes.index(label) for label in aside[1]])
     seen: dict[tuple[str, str], list[float]] = {}
     verdicts = study.verdict()
-    for job in study.plan.jobs():
+    for job in study.design.jobs():
         material, name = prepare(job, data), job.name
         left = data.anomaly if name.left_out is None else name.left_out
         y = codes if name.view == "all" else (codes == data.classes.index(str(left))).astype(np.int64)
@@ -154,7 +154,7 @@ def held_out(study: Study, data: Dataset, aside: Set) -> dict[str, dict[str, flo
                 found = FACETS[facet].measure(candidate(study.model(name.name, facet, name.replicate)), parts)
             else:
                 found = FACETS[facet].rivals[name.name](parts)
-            seen.setdefault((facet, name.name), []).append(numbers(found)[study.plan.primary(facet)])
+            seen.setdefault((facet, name.name), []).append(numbers(found)[study.design.primary(facet)])
     table: dict[str, dict[str, float]] = {}
     for (facet, who), values in seen.items():
         table.setdefault(facet, {})[who] = float(np.mean(values))
@@ -162,7 +162,7 @@ def held_out(study: Study, data: Dataset, aside: Set) -> dict[str, dict[str, flo
 
 
 def regrets(values: dict[str, float], metric: str) -> dict[str, float]:
-    """What the best contestant is better by, in ropes."""
+    """What the best contender is better by, in ropes."""
     known = METRICS[metric]
     scale = {who: math.log(max(v, 1e-12)) if known.relative else v for who, v in values.items() if math.isfinite(v)}
     best = max(scale.values()) if known.higher else min(scale.values())
@@ -186,7 +186,7 @@ def run(name: str, load: Callable[[], Set], steps: int, replicates: int, workers
             found["purposes"][one.purpose] = {
                 "kind": one.kind,
                 "take": one.take or one.against,
-                "regret": regrets(table[facet], study.plan.primary(facet)),
+                "regret": regrets(table[facet], study.design.primary(facet)),
             }
     return found
 

@@ -21,14 +21,15 @@ import numpy as np
 import pytest
 
 from isthmus import __version__
+from isthmus.api.study import Study
 from isthmus.cli import ablate, catalogue, compare, doctor, ends, main, report, take, train
 from isthmus.data.read import read
 from isthmus.families import ABOUT, DEFAULT, FAMILIES
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
-from isthmus.study import compare as studies
+from isthmus.study import outline as outlines
+from isthmus.study import run as runs
 from isthmus.study.capacity import Sweep, capacity
-from isthmus.study.study import Study
 
 TINY = ["--families", "plain", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
 QUICK = ["compare", "iris", *TINY, "--steps", "20"]
@@ -405,7 +406,7 @@ def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
         asked.append(budget)
         return 450
 
-    monkeypatch.setattr(studies, "afford", afford)
+    monkeypatch.setattr(outlines, "afford", afford)
     assert plan(shell, "--budget", "1.5m")["steps"] == 450
     assert asked == [pytest.approx(90.0, abs=30)]  # less what reading and planning took
     assert asked[0] < 90
@@ -422,7 +423,7 @@ def test_a_sweep_chooses_the_width(shell: Shell, monkeypatch: pytest.MonkeyPatch
         dimension=2,
         seconds=1.0,
     )
-    monkeypatch.setattr(studies, "sweep", lambda data, **options: found)
+    monkeypatch.setattr(outlines, "sweep", lambda data, **options: found)
     told = plan(shell, "--latents", "auto")
     assert (told["latents"], told["sweep"]) == (3, found.to_json())
     assert plan(shell)["sweep"] is None
@@ -448,7 +449,7 @@ def test_the_answer_comes_first_then_the_table_then_the_page(shell: Shell) -> No
     lines = out.splitlines()
     assert lines[0] == "Reconstruction"
     assert lines[1].startswith("  To compress and rebuild rows: ")
-    table = next(i for i, line in enumerate(lines) if line.startswith("Contestant"))
+    table = next(i for i, line in enumerate(lines) if line.startswith("Contender"))
     assert {line.split()[0] for line in lines[table + 1 : table + 3]} == {"plain", "PCA"}
     assert Path(lines[-1]) == Path("isthmus-iris/report.html").absolute()
     assert Path(lines[-1]).read_text().startswith("<!doctype html>")
@@ -492,20 +493,20 @@ def test_answers_and_page_in_chinese(shell: Shell) -> None:
 
 
 def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = studies.perform
+    real = runs.perform
 
     def broken(job: Any, data: Any, store: Any) -> Any:
         if job.name.name == "plain" and job.name.replicate == 1:
             raise ZeroDivisionError("planted")
         return real(job, data, store)
 
-    monkeypatch.setattr(studies, "perform", broken)
+    monkeypatch.setattr(runs, "perform", broken)
     code, out, err = shell(*QUICK)
     assert code == ends.PARTLY
     assert out.startswith("Reconstruction\n")
     expected = "1 of 6 runs failed, first plain in replicate 2: ZeroDivisionError: planted; the same command tries"
     assert expected in one_line(err)
-    monkeypatch.setattr(studies, "perform", real)
+    monkeypatch.setattr(runs, "perform", real)
     code, _, err = shell(*QUICK)
     assert (code, err) == (0, "")
 
@@ -829,7 +830,7 @@ def test_several_data_sets_are_compared_ranked_and_continued(shell: Shell) -> No
     code, out, err = shell(*several)
     assert (code, err) == (0, "")
     assert out.startswith("Reconstruction: over 2 data sets ")
-    assert "\n\nMean ranks; 1 is best.\nContestant" in out
+    assert "\n\nMean ranks; 1 is best.\nContender" in out
     assert "give the folder of one: both/sets/iris, both/sets/wine" in one_line(shell("take", "both", "pca")[2])
     assert out.splitlines()[-1] == str(Path("both").absolute() / "report.html")
     kept = {path: path.read_bytes() for path in Path("both").rglob("record.json")}

@@ -30,14 +30,14 @@ from sklearn.datasets import load_digits
 
 from isthmus.data.scale import Scaler
 from isthmus.data.shapes import shapes
+from isthmus.evidence.stats import ALPHA, comparable, sure
+from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import normal_view
 from isthmus.facets.facet import Candidate, Parts, Rows, numbers
 from isthmus.families import named
 from isthmus.metrics import METRICS, disentanglement, probes
 from isthmus.study.racing import LOOKS, doubts, further
-from isthmus.study.stats import ALPHA, comparable, sure
-from isthmus.study.verdict import FacetVerdict, judge
 from isthmus.train.fitted import fit_many
 from isthmus.train.plan import Plan
 

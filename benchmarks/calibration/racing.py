@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from simulated import TEST_FRACTION, scores
 
+from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.study.racing import LOOKS, doubts, further
-from isthmus.study.verdict import FacetVerdict, judge
 
 MOST = 30  # replicates that are drawn; a race from 5 ends with 27 at the most
 

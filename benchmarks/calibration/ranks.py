@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.study.ranking import Ranking, rank
+from isthmus.evidence.ranking import Ranking, rank
 
 
 def table(truth: Sequence[float], sets: int, seed: int, *, heavy: bool = False, step: float = 0.0) -> np.ndarray:

@@ -18,8 +18,8 @@ import sys
 import numpy as np
 from sklearn.datasets import load_digits
 
-from isthmus.study.stats import interval
-from isthmus.study.verdict import judge
+from isthmus.evidence.stats import interval
+from isthmus.evidence.verdict import judge
 
 ROWS, TRAIN, TEST = 200, 120, 40
 X, Y = load_digits(return_X_y=True)

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.study.stats import interval
-from isthmus.study.verdict import FacetVerdict, judge
+from isthmus.evidence.stats import interval
+from isthmus.evidence.verdict import FacetVerdict, judge
 
 TEST_FRACTION = 1 / 3
 RHO = 0.25

@@ -6,14 +6,13 @@ The names below load on first use, so that ``import isthmus`` costs nothing.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isthmus.api.ablation import Ablation, ablate
+    from isthmus.api.several import Several, compare_many
+    from isthmus.api.study import Study, compare
     from isthmus.estimator import Autoencoder, AutoencoderClassifier
     from isthmus.families import named
     from isthmus.registry import register_backbone
     from isthmus.ship.artefact import load, save
-    from isthmus.study.ablate import Ablation, ablate
-    from isthmus.study.compare import compare
-    from isthmus.study.several import Several, compare_many
-    from isthmus.study.study import Study
     from isthmus.train.fitted import fit
     from isthmus.train.plan import Plan
 
@@ -37,15 +36,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Ablation": "isthmus.study.ablate",
+    "Ablation": "isthmus.api.ablation",
     "Autoencoder": "isthmus.estimator",
     "AutoencoderClassifier": "isthmus.estimator",
     "Plan": "isthmus.train.plan",
-    "Several": "isthmus.study.several",
-    "Study": "isthmus.study.study",
-    "ablate": "isthmus.study.ablate",
-    "compare": "isthmus.study.compare",
-    "compare_many": "isthmus.study.several",
+    "Several": "isthmus.api.several",
+    "Study": "isthmus.api.study",
+    "ablate": "isthmus.api.ablation",
+    "compare": "isthmus.api.study",
+    "compare_many": "isthmus.api.several",
     "fit": "isthmus.train.fitted",
     "load": "isthmus.ship.artefact",
     "named": "isthmus.families",

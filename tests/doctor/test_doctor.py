@@ -13,6 +13,8 @@ import torch
 from patients import found, trained
 
 import isthmus.doctor
+from isthmus.answers.findings import lines, remarks
+from isthmus.api.study import compare
 from isthmus.doctor import CHECKS, diagnose
 from isthmus.doctor.words import EN, KEYS_ZH, MILD, OF_DATA, SPOILS, ZH, numbers, spoils
 from isthmus.facets import FACETS
@@ -22,9 +24,7 @@ from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.families.vq import VQ
 from isthmus.report.html import render
-from isthmus.study.compare import compare
 from isthmus.study.record import Record
-from isthmus.study.remarks import lines, remarks
 from isthmus.train.plan import Plan
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "calibration" / "doctor.py"

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from isthmus.api.study import Study, compare
 from isthmus.data.read import read
 from isthmus.doctor.evidence import inconsistencies, leakage, same, unlike
 from isthmus.errors import BadInput
 from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.report.html import render
-from isthmus.study.compare import compare
 from isthmus.study.examine import data_of, examine, examine_model
 from isthmus.study.jobs import drive
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round
 from isthmus.study.store import Store
-from isthmus.study.study import Study
 from isthmus.train.plan import Plan
 
 LABEL, SCORE = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
@@ -109,7 +108,7 @@ def test_data_that_are_gone_or_other_are_said(healthy, copied):
 
 
 def tampered(folder, name, change):
-    """The same study with other raw scores of one contestant's runs; its record is left as it was."""
+    """The same study with other raw scores of one contender's runs; its record is left as it was."""
     for record in Study(folder).records:
         place = folder / "runs" / record.id / "scores.safetensors"
         if record.job.name == name and place.exists():

@@ -14,7 +14,7 @@ from isthmus.facets.anomaly import SCORERS, grade, learned, normal_view
 from isthmus.facets.facet import Parts, Rows, row_error
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
-from isthmus.study.study import FLAGS
+from isthmus.study.results import FLAGS
 
 X, Y = digits()
 FACET = FACETS["anomaly"]

@@ -11,7 +11,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error, some, validation_error
 from isthmus.metrics import METRICS
-from isthmus.study.study import FLAGS
+from isthmus.study.results import FLAGS
 
 X, Y = digits()
 EVERY = pytest.mark.parametrize("facet", FACETS.values(), ids=FACETS)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from subjects import Fixed, digits, pca, split
 
+from isthmus.api.study import compare
+from isthmus.evidence.verdict import judge
 from isthmus.facets import generation
 from isthmus.facets.facet import Candidate
 from isthmus.facets.generation import GENERATION, compared, criterion, judged, makers, measure
 from isthmus.facets.rivals import WIDEST, gaussian_mixture
 from isthmus.families import named
 from isthmus.metrics.two_sample import c2st
-from isthmus.study.compare import compare
-from isthmus.study.verdict import judge
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 

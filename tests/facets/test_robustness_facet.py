@@ -9,12 +9,12 @@ import torch
 from scipy.stats import binom
 from subjects import Fixed, Linear, digits, pca, split
 
+from isthmus.evidence.verdict import judge
 from isthmus.facets import FACETS, robustness
 from isthmus.facets.facet import Candidate, Curve, Rows, numbers, reconstruct
 from isthmus.families import FAMILIES, named
 from isthmus.metrics import METRICS
 from isthmus.study.capacity import match
-from isthmus.study.verdict import judge
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 

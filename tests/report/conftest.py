@@ -52,7 +52,7 @@ def make(
 ) -> Path:
     """Write a study folder; ``finished`` stops after that many runs, ``endings`` maps (name, replicate) to a status.
 
-    ``curves`` says what (facet, contestant, replicate) measured along an axis.
+    ``curves`` says what (facet, contender, replicate) measured along an axis.
     """
     rng = np.random.default_rng(seed)
     configs = {

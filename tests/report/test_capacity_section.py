@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from isthmus.answers.words import LANGUAGES, Words
+from isthmus.api.study import Study
 from isthmus.report import capacity
 from isthmus.study.capacity import Sweep
-from isthmus.study.study import Study
-from isthmus.study.words import LANGUAGES, Words
 
 FOUND = Sweep(
     chosen=2,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from isthmus.answers.words import LANGUAGES, Words
+from isthmus.api.study import Study
 from isthmus.facets import FACETS
 from isthmus.report import facet_curves
 from isthmus.report.figures import Estimate
 from isthmus.study.record import Line
-from isthmus.study.study import Study
-from isthmus.study.words import LANGUAGES, Words
 
 EN = Words("en")
 
@@ -57,7 +57,7 @@ def test_without_a_common_range_each_replicate_keeps_its_own_line() -> None:
 
 
 def measured(facet: str, name: str, replicate: int) -> dict[str, Line]:
-    """Rates that fall with the level, at places of each contestant's own; one point lies at no place of a log axis."""
+    """Rates that fall with the level, at places of each contender's own; one point lies at no place of a log axis."""
     if facet != "sparsity" or name == "vq":
         return {}
     start = 1.0 + len(name)
@@ -89,7 +89,7 @@ def test_the_page_draws_each_curve_with_a_legend_and_a_table(tmp_path: Path, mak
     assert (lines["PCA"]["x"], lines["PCA"]["line"]["dash"]) == ([4.0, 16.0, 64.0], "dot")
     assert lines["PCA"]["y"] == pytest.approx([0.51, 0.25, 0.125])
     assert all(value > 0 for value in lines["PCA"]["error_y"]["array"][:1])
-    own = lines[t.name("contestants", "l1")]
+    own = lines[t.name("contenders", "l1")]
     assert (own["x"], own["line"]["dash"]) == ([3.0, 12.0], "solid")
 
 
@@ -104,7 +104,7 @@ def test_the_table_says_where_a_value_lies_between_points(tmp_path: Path, make: 
 
 
 @pytest.mark.usefixtures("curved")
-def test_of_many_contestants_the_rivals_and_the_best_are_drawn_openly(tmp_path: Path, make: Any, read: Any) -> None:
+def test_of_many_contenders_the_rivals_and_the_best_are_drawn_openly(tmp_path: Path, make: Any, read: Any) -> None:
     many = [f"mine{i}" for i in range(20)]
     levels = {name: 1 + i / 10 for i, name in enumerate(many)}
     study = Study(make(tmp_path / "study", families=[*many, "pca"], replicates=2, levels=levels, curves=measured))

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from isthmus.answers.words import LANGUAGES, Words
+from isthmus.api.study import Study
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.report import html
-from isthmus.study.study import Study
-from isthmus.study.words import LANGUAGES, Words
 
 ALL = [
     "answer",
@@ -264,7 +264,7 @@ def test_colour_images_have_pictures(tmp_path: Path, make: Any, read: Any) -> No
     assert all(a["alt"] for a in pictures)
 
 
-def test_of_many_contestants_the_first_are_open_and_the_others_unfold(tmp_path: Path, make: Any, read: Any) -> None:
+def test_of_many_contenders_the_first_are_open_and_the_others_unfold(tmp_path: Path, make: Any, read: Any) -> None:
     """PCA is the bar, so it stays in sight; the best follow."""
     many = [f"mine{i}" for i in range(20)]
     levels = {name: 1 + i / 10 for i, name in enumerate(many)}
@@ -281,7 +281,7 @@ def test_of_many_contestants_the_first_are_open_and_the_others_unfold(tmp_path: 
     assert "isolation forest" in opened
     assert folded[: folded.index("</details>")].count("mine") == 8
     evidence = text[text.index('id="evidence"') : text.index('id="curves"')]
-    assert "Drawn are the nearest; 9 more stand in the table below." in evidence  # 22 contestants, one is the leader
+    assert "Drawn are the nearest; 9 more stand in the table below." in evidence  # 22 contenders, one is the leader
     forest = json.loads(text.split('id="figures">')[1].split("</script>")[0])[
         int(re.findall('figure="(.*?)"', evidence)[0])
     ]

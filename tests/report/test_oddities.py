@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from isthmus.answers.words import LANGUAGES, Words
+from isthmus.api.study import Study, compare
 from isthmus.report.exhibits import Exhibit
 from isthmus.report.oddities import oddities
-from isthmus.study.compare import compare
-from isthmus.study.study import Study
-from isthmus.study.words import LANGUAGES, Words
 
 EN = Words("en")
 COLUMNS = ("age", "height", "weight", "<b>bold</b>")

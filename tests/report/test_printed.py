@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from isthmus.answers.advice import standing
+from isthmus.api.study import Study
 from isthmus.cli import answer, show
-from isthmus.study.advice import standing
-from isthmus.study.pareto import Pareto
-from isthmus.study.study import Study
+from isthmus.evidence.pareto import Pareto
 
 LEVELS = {"plain": 1.0, "denoising": 1.6, "l1": 1.7, "pca": 2.0}
 
@@ -51,13 +51,13 @@ def test_a_mark_stands_beside_whom_nobody_is_ahead_of(tmp_path: Path, make: Any,
 
 
 def test_a_wide_table_is_told_in_parts_that_fit(capsys: pytest.CaptureFixture[str]) -> None:
-    heads = ["Contestant", *(f"Facet number {i}" for i in range(9))]
+    heads = ["Contender", *(f"Facet number {i}" for i in range(9))]
     rows = [["plain", *(f"{i}.125" for i in range(9))], ["raw", "1.5", *["–"] * 8]]
     show.table(heads, rows)
     out = capsys.readouterr().out
     parts = [part.splitlines() for part in out.strip().split("\n\n")]
     assert max(map(len, out.splitlines())) <= show.PIPE
     assert len(parts) == math.ceil(9 / 5)  # 10 for the name, then 5 times 16
-    assert [part[0].split()[0] for part in parts] == ["Contestant", "Contestant"]
+    assert [part[0].split()[0] for part in parts] == ["Contender", "Contender"]
     assert " ".join(parts[0][1].split() + parts[1][1].split()[1:]) == " ".join(rows[0])
     assert [len(part) for part in parts] == [3, 2], "who has nothing in a further part is not named in it again"

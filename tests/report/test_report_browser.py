@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from isthmus.api.study import Study
 from isthmus.report import html
-from isthmus.study.study import Study
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from isthmus.answers.words import LANGUAGES, Words
+from isthmus.evidence.purposes import answered
+from isthmus.evidence.verdict import judge
 from isthmus.report.answers import Answer, answers
 from isthmus.report.contests import Contest, Standing, estimate
 from isthmus.report.figures import Estimate
 from isthmus.report.tables import chance, decimals, interval, number, order, overview, rope, share
-from isthmus.study.purposes import answered
-from isthmus.study.verdict import judge
-from isthmus.study.words import LANGUAGES, Words
 
 SHOWN = {"plain": "plain", "topk": "TopK", "vae": "VAE", "pca": "PCA", "raw": "raw columns"}
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.answers.words import Words
+from isthmus.api.several import Several
 from isthmus.report.diagram import critical_difference, groups
 from isthmus.report.several import kind, overview, render
-from isthmus.study.several import LIST, Contents, Listed, Several
-from isthmus.study.words import Words
+from isthmus.study.several import LIST, Contents, Listed
 
 EVIL = '<script>alert(1)</script>"&\u202e'
 
@@ -44,7 +45,7 @@ def test_the_page_says_who_ranks_first_and_where_each_answer_is(six, lang, readi
     assert t("several.critical", cd="2.49") in page.text  # 5 contenders, 6 sets: 2.728 sqrt(30 / 36)
     links = {a["href"] for tag, a in page.elements if tag == "a" and not a["href"].startswith("#")}
     assert links == {f"sets/s{i}/report.html" for i in range(6)}
-    lines = six.recommendation(lang, {**t.texts["facets"], **t.texts["contestants"]})
+    lines = six.recommendation(lang, {**t.texts["facets"], **t.texts["contenders"]})
     assert lines[0].split(t("page.colon"))[1][1:40] in page.text
     assert not [tag for tag, _ in page.elements if tag == "script"]
 
@@ -106,7 +107,7 @@ def test_bars_are_the_longest_runs(ranks, critical, expected):
 def test_cards_have_the_colour_of_what_is_claimed(six):
     found = six.rankings()["anomaly"]
     heads, rows, lines = overview(six, Words("en"))
-    assert heads == ["Contestant", "Anomaly detection"]
+    assert heads == ["Contender", "Anomaly detection"]
     assert [row[1] for row in rows] == [f"{rank:.2f}" for rank in found.ranks.values()]
     assert len(lines) == 1
     assert kind(found) == "undecided"

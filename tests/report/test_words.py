@@ -7,12 +7,12 @@ from string import Formatter
 import pytest
 
 import isthmus
+from isthmus.answers.words import LANGUAGES, NAMED, Words
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import FAMILIES
 from isthmus.metrics import METRICS
-from isthmus.study.study import FLAGS
-from isthmus.study.words import LANGUAGES, NAMED, Words
+from isthmus.study.results import FLAGS
 
 ROOT = Path(isthmus.__file__).parent
 
@@ -49,7 +49,7 @@ def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
     assert {curve + end for curve in curves for end in ("", "_x", "_y")} == set(texts["facet_curves"])
     assert set(FACETS) <= set(texts["questions"])
     assert set(FACETS) <= set(texts["sees"])
-    assert set(FAMILIES) | rivals <= set(texts["contestants"])
+    assert set(FAMILIES) | rivals <= set(texts["contenders"])
     assert set(METRICS) | measured <= set(texts["metrics"])
     assert len(Words(lang).titles) == sum(len(texts[section]) for section in NAMED), "one name in two sections"
     assert {"reason_" + flag for flag in FLAGS} <= set(texts["table"])

@@ -7,15 +7,16 @@ import pytest
 from sklearn.base import clone
 
 import isthmus
+from isthmus.answers.ablation import lines, spelled
+from isthmus.answers.words import Words
+from isthmus.api.ablation import Ablation, ablate
 from isthmus.data.read import read
 from isthmus.errors import BadInput
+from isthmus.evidence.stats import holm
 from isthmus.families import FAMILIES, named
 from isthmus.families import recipe as from_json
 from isthmus.report.ablation import page, render, table
-from isthmus.study.ablate import FULL, Ablation, Part, ablate, at_capacity, parts, plan_ablation, variants
-from isthmus.study.stats import holm
-from isthmus.study.words import Words
-from isthmus.study.worth import lines, spelled
+from isthmus.study.ablation import FULL, Part, at_capacity, parts, plan_ablation, variants
 from isthmus.train.plan import Plan
 
 ANGLE = np.random.default_rng(0).uniform(0, np.pi, 240)

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isthmus.study import advice
-from isthmus.study.advice import recommend, standing, together
-from isthmus.study.pareto import Pareto, pareto
-from isthmus.study.proscons import MOST, proscons
-from isthmus.study.purposes import PURPOSES, PurposeVerdict, answered, speaking
-from isthmus.study.verdict import FacetVerdict, judge
-from isthmus.study.words import Words
+from isthmus.answers import advice
+from isthmus.answers.advice import recommend, together
+from isthmus.answers.words import Words
+from isthmus.evidence.pareto import Pareto, pareto
+from isthmus.evidence.proscons import MOST, proscons
+from isthmus.evidence.purposes import PURPOSES, PurposeVerdict, answered, speaking, standing
+from isthmus.evidence.verdict import FacetVerdict, judge
 
 CALIBRATION = Path(__file__).parents[2] / "benchmarks" / "calibration"
 simulated = SimpleNamespace(**runpy.run_path(str(CALIBRATION / "simulated.py")))
@@ -276,7 +276,7 @@ def test_recommendations_name_purposes_then_other_facets_then_the_whole() -> Non
         "To feed a classifier: take TopK (probe accuracy 0.95 against 0.86 of PCA).",
         "For codes of few active units: TopK is the sparsest; see what it pays in reconstruction.",
         "Where speed counts: PCA was the best in rows encoded per second on this machine.",
-        "No contestant is at the top everywhere: plain leads in reconstruction, TopK leads in features.",
+        "No contender is at the top everywhere: plain leads in reconstruction, TopK leads in features.",
         "Not shown to be behind another all round: plain and TopK (2 of 3).",
     ]
     assert standing(verdicts.values()).members == ("plain", "topk")

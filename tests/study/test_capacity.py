@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.api.study import Study, compare
 from isthmus.data.read import read
 from isthmus.errors import BadInput
-from isthmus.study import capacity, compare
+from isthmus.study import capacity
 from isthmus.study.capacity import Point, Sweep, mean_and_error, one_standard_error, sweep
 from isthmus.study.design import design
+from isthmus.study.outline import outline
 from isthmus.study.perform import prepare
-from isthmus.study.study import Study
 from isthmus.train.plan import Plan
 
 QUICK = {"families": "plain", "facets": "reconstruction", "replicates": 2, "configs": 1, "steps": 60, "jobs": 1}
@@ -159,22 +160,22 @@ def test_flat_data_need_one_unit():
 
 def test_a_study_with_auto_keeps_its_sweep_and_never_does_it_again(tmp_path, monkeypatch):
     x = linear(2, 6, rows=120)
-    study = compare.compare(x, latents="auto", out=tmp_path / "s", **QUICK)
+    study = compare(x, latents="auto", out=tmp_path / "s", **QUICK)
     assert study.sweep is not None
-    assert study.plan.latents == study.sweep.chosen == study.records[0].configs[0].recipe["latents"]
+    assert study.design.latents == study.sweep.chosen == study.records[0].configs[0].recipe["latents"]
     assert len(study.sweep.errors[0]) == QUICK["replicates"]
     monkeypatch.setattr(compare, "sweep", lambda *_, **__: pytest.fail("swept again"))
-    again = compare.outline(x, latents="auto", out=tmp_path / "s", **QUICK)
-    assert again.design == study.plan
-    number = compare.outline(x, latents=study.sweep.chosen, out=tmp_path / "s", **QUICK)
-    assert number.design == study.plan
+    again = outline(x, latents="auto", out=tmp_path / "s", **QUICK)
+    assert again.design == study.design
+    number = outline(x, latents=study.sweep.chosen, out=tmp_path / "s", **QUICK)
+    assert number.design == study.design
     assert Study(tmp_path / "s").sweep == study.sweep
-    assert compare.outline(x, out=tmp_path / "other", **QUICK).note.get("sweep") is None
+    assert outline(x, out=tmp_path / "other", **QUICK).note.get("sweep") is None
 
 
 def test_what_latents_may_be(tmp_path):
     with pytest.raises(BadInput, match="whole number, or auto to sweep widths; got 'best'"):
-        compare.outline(linear(1, 3), latents="best", out=tmp_path / "s", **QUICK)
+        outline(linear(1, 3), latents="best", out=tmp_path / "s", **QUICK)
 
 
 def test_a_budget_pays_for_the_sweep(tmp_path, monkeypatch):
@@ -184,5 +185,5 @@ def test_a_budget_pays_for_the_sweep(tmp_path, monkeypatch):
     fake = Sweep(chosen=2, widths=[2], errors=pair, linear=pair, nothing=1, ratio=0.3, dimension=None, seconds=30.0)
     monkeypatch.setattr(compare, "sweep", lambda *_, **__: time.sleep(0.4) or fake)
     options = {**QUICK, "steps": None, "budget": 90}
-    assert compare.outline(linear(1, 4), latents="auto", out=tmp_path / "s", **options).design.latents == 2
+    assert outline(linear(1, 4), latents="auto", out=tmp_path / "s", **options).design.latents == 2
     assert 60 < seen[0] < 89.6

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from isthmus.api.study import Study, compare
 from isthmus.data.read import read
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.facets import FACETS
-from isthmus.study.compare import compare, outline
 from isthmus.study.design import design
 from isthmus.study.estimate import afford, estimate, seconds
+from isthmus.study.outline import outline
 from isthmus.study.perform import choose, perform, prepare
 from isthmus.study.store import Store
-from isthmus.study.study import Study
 from isthmus.train.plan import Plan
 
 SMALL = {"families": "plain,topk", "facets": "reconstruction,anomaly", "replicates": 2, "configs": 2, "steps": 60}
@@ -47,10 +47,10 @@ def study(tmp_path_factory):
 
 def test_a_study_is_complete_and_readable(study):
     assert study.complete
-    assert study.total == len(study.records) == len(study.plan.jobs())
+    assert study.total == len(study.records) == len(study.design.jobs())
     assert (study.failed, study.diverged, study.damaged, study.repaired) == ([], [], {}, {})
-    assert study.design["command"] == "isthmus compare iris"
-    assert study.design["data"]["source"]
+    assert study.note["command"] == "isthmus compare iris"
+    assert study.note["data"]["source"]
     reopened = Study(study.folder)
     assert reopened.records == study.records
     for facet in ("reconstruction", "anomaly"):
@@ -132,7 +132,7 @@ def test_the_chosen_model_comes_back_and_scores_what_the_record_says(study):
 
 def study_data(study):
     data = read("iris")
-    assert data.digest == study.design["data"]["digest"]
+    assert data.digest == study.note["data"]["digest"]
     return data
 
 
@@ -190,7 +190,7 @@ def test_the_first_replicate_leaves_exhibits(study):
 
 def test_scaling_knows_the_training_rows_only(study):
     data = study_data(study)
-    job = next(job for job in study.plan.jobs() if job.name.view == "all")
+    job = next(job for job in study.design.jobs() if job.name.view == "all")
     wild = data.x.copy()
     rows = prepare(job, data).rows
     wild[np.concatenate([rows.valid, rows.test])] *= 1000
@@ -199,7 +199,7 @@ def test_scaling_knows_the_training_rows_only(study):
 
 def test_anomalies_are_in_the_test_rows_only(study):
     data = study_data(study)
-    for job in study.plan.jobs():
+    for job in study.design.jobs():
         if job.name.view == "normal":
             material = prepare(job, data)
             out = np.flatnonzero(data.y == data.classes.index(job.name.left_out))
@@ -334,7 +334,7 @@ def test_a_study_speaks_for_itself_in_text_and_in_notebooks(study):
     assert study.recommendation("zh") != study.recommendation()
     assert page.count("<tr>") == 1 + len({*study.contenders("reconstruction"), *study.contenders("anomaly")})
     hostile = Study(study.folder)
-    hostile.plan.data["name"] = "<script>alert(1)</script>"
+    hostile.design.data["name"] = "<script>alert(1)</script>"
     assert "<script>" not in hostile._repr_html_()
 
 
@@ -404,7 +404,7 @@ def test_a_budget_buys_equal_steps_and_a_continued_study_keeps_them(tmp_path, mo
         calls.append(args[2])
         return 50 * len(calls)
 
-    monkeypatch.setattr("isthmus.study.compare.afford", bought)
+    monkeypatch.setattr("isthmus.study.outline.afford", bought)
     first = compare("iris", budget="5m", out=tmp_path / "study", jobs=1, **options)
     again = compare("iris", budget=300, out=tmp_path / "study", jobs=1, **options)
     assert calls == [pytest.approx(300.0, abs=30)]  # less what reading and planning took

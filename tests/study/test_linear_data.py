@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from isthmus.study.compare import compare
-from isthmus.study.sentences import sentence
+from isthmus.answers.sentences import sentence
+from isthmus.api.study import compare
 from isthmus.train.plan import Plan
 
 

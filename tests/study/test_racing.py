@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isthmus.answers.words import Words
 from isthmus.errors import BadInput
-from isthmus.study import compare as module
-from isthmus.study.compare import outline, run
+from isthmus.evidence.verdict import judge
+from isthmus.study import run as module
+from isthmus.study.outline import outline
 from isthmus.study.perform import prepare, race
 from isthmus.study.racing import LOOKS, Round, doubts, further, survivors, told
+from isthmus.study.run import run
 from isthmus.study.store import Store
-from isthmus.study.verdict import judge
-from isthmus.study.words import Words
 from isthmus.train.plan import Plan
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "calibration"))
@@ -100,7 +101,7 @@ def raced(tmp_path_factory):
         asked.append(self.replicates)
         return {"features": ("plain", "raw")} if self.replicates < 6 else {}
 
-    patch.setattr(module.Study, "open", open_)
+    patch.setattr(module.Results, "open", open_)
     planned = outline("iris", budget="10m", out=folder, plan=Plan(steps=200, check=10), **SMALL)
     study = run(planned, workers=1)
     patch.undo()

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from isthmus.answers.ranking import lines
 from isthmus.errors import BadInput
-from isthmus.study.placing import lines
-from isthmus.study.ranking import LEAST_SETS, rank
-from isthmus.study.ranks import (
+from isthmus.evidence.ranking import LEAST_SETS, rank
+from isthmus.evidence.ranks import (
     critical_difference,
     friedman,
     lead,

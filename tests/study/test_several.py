@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus.api.several import Several, compare_many
 from isthmus.errors import BadInput
-from isthmus.study.several import LIST, Several, _unique, begin, compare_many, plans
+from isthmus.study.several import LIST, _unique, begin, plans
 
 RNG = np.random.default_rng(0)
 ROWS = {name: RNG.normal(size=(60, 4)) @ RNG.normal(size=(4, 4)) for name in "abc"}
@@ -30,7 +31,7 @@ def test_each_data_set_has_an_ordinary_study(several):
     assert list(several.studies) == ["a", "b", "c", "d"]
     assert several.complete
     for name, study in several.studies.items():
-        assert study.plan.data["name"] == name
+        assert study.design.data["name"] == name
         assert study.folder == several.folder / "sets" / name
         assert isthmus.Study(study.folder).records == study.records
     assert isthmus.Several(several.folder).recommendation() == several.recommendation()
@@ -197,7 +198,7 @@ def test_who_is_excluded_on_a_set_is_last_there(several, monkeypatch):
 
     def verdict(study):
         seen = usual(study)
-        if study.plan.data["name"] == "b":
+        if study.design.data["name"] == "b":
             one = seen["reconstruction"]
             seen["reconstruction"] = replace(one, means={n: v for n, v in one.means.items() if n != first})
         return seen

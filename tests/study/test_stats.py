@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from isthmus.study.stats import (
+from isthmus.evidence.stats import (
     Masses,
     corrected_variance,
     holm,

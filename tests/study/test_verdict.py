@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from isthmus.answers.advice import for_facet
+from isthmus.answers.sentences import sentence, size
+from isthmus.answers.words import Words
 from isthmus.errors import BadInput
-from isthmus.study.advice import for_facet
-from isthmus.study.sentences import sentence, size
-from isthmus.study.verdict import FacetVerdict, judge
-from isthmus.study.words import Words
+from isthmus.evidence.verdict import FacetVerdict, judge
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "calibration"
 simulated = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "simulated.py")))

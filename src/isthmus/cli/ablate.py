@@ -15,9 +15,9 @@ from isthmus.cli.train import configure
 from isthmus.errors import BadInput
 
 if TYPE_CHECKING:
+    from isthmus.api.ablation import Ablation
     from isthmus.data.dataset import Dataset
     from isthmus.model import Recipe
-    from isthmus.study.ablate import Ablation
     from isthmus.train.plan import Plan
 
 LARGEST = 1 << 20
@@ -65,8 +65,9 @@ def ablate(
 
     [bold]isthmus ablate recipe.json rows.csv --label kind[/bold]
     """
+    from isthmus.api.ablation import Ablation
     from isthmus.data.read import read
-    from isthmus.study.ablate import Ablation, plan_ablation
+    from isthmus.study.ablation import plan_ablation
 
     rows = read(data, label=label, anomaly=anomaly)
     chosen, plan = given(recipe, rows, settings or [], steps)
@@ -122,8 +123,8 @@ def _file(path: Path) -> dict[str, object]:
 
 
 def _answer(ablation: Ablation, page: Path, lang: str) -> None:
+    from isthmus.answers.words import Words
     from isthmus.report.ablation import table
-    from isthmus.study.words import Words
 
     for line in ablation.answer(lang):
         show.say(line, indent=2)

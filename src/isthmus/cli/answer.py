@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from isthmus.cli import ends, show
 
 if TYPE_CHECKING:
-    from isthmus.study.compare import Outline
-    from isthmus.study.study import Study
-    from isthmus.study.words import Words
+    from isthmus.answers.words import Words
+    from isthmus.study.outline import Outline
+    from isthmus.study.results import Results
 
 
 def sentence(planned: Outline) -> str:
@@ -36,9 +36,9 @@ def caution(planned: Outline) -> None:
 
 def swept(planned: Outline) -> str:
     """How the width of the code was chosen, if a sweep chose it."""
+    from isthmus.answers.words import Words
     from isthmus.report.capacity import sentence
     from isthmus.study.capacity import Sweep
-    from isthmus.study.words import Words
 
     found = planned.note.get("sweep")
     return "" if found is None else sentence(Sweep.from_json(found), Words("en"))
@@ -115,10 +115,10 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def answer(study: Study, page: Path, lang: str) -> None:
+def answer(study: Results, page: Path, lang: str) -> None:
     """The answer in plain words, the table behind it, how to use what it says, and where the report lies."""
+    from isthmus.answers.words import Words
     from isthmus.report.page import page as content
-    from isthmus.study.words import Words
 
     words = Words(lang)
     found = content(study, words)
@@ -177,10 +177,10 @@ def _table(found: dict[str, Any], words: Words) -> None:
         print(f"{sign} {words('table.pareto')}")
 
 
-def facts(study: Study, page: Path) -> dict[str, Any]:
+def facts(study: Results, page: Path) -> dict[str, Any]:
     """The same for machines."""
     return {
-        "data": study.design["data"],
+        "data": study.note["data"],
         "complete": study.complete,
         "runs": {
             "total": study.total,
@@ -192,15 +192,15 @@ def facts(study: Study, page: Path) -> dict[str, Any]:
         "purposes": {one.purpose: one.to_json() for one in study.purposes()},
         "proscons": {name: found.to_json() for name, found in study.proscons().items()},
         "copies": study.copies(),
-        "sweep": study.design.get("sweep"),
+        "sweep": study.note.get("sweep"),
         "scores": study.to_frame("pyarrow").to_pylist(),
         "folder": str(study.folder),
         "report": str(page),
-        "command": study.design.get("command", ""),
+        "command": study.note.get("command", ""),
     }
 
 
-def ending(study: Study) -> int:
+def ending(study: Results) -> int:
     """The exit code, after a line for everything that went wrong on the way."""
     for name, reason in study.repaired.items():
         show.warn(f"run {name[:8]} was damaged and has been done again ({reason})")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from isthmus.cli import answer, show
 
 if TYPE_CHECKING:
-    from isthmus.study.compare import Outline
-    from isthmus.study.study import Study
+    from isthmus.study.outline import Outline
+    from isthmus.study.results import Results
 
 
-def attend(planned: Outline, workers: int | None, quiet: bool) -> Study:
+def attend(planned: Outline, workers: int | None, quiet: bool) -> Results:
     """Do what is missing, with a bar; an interruption says what is kept."""
-    from isthmus.study.compare import run
+    from isthmus.study.run import run
 
     kept, total = done(planned)
     show.note(f"{answer.sentence(planned)}\nFolder: {planned.folder}", quiet=quiet)

@@ -128,14 +128,15 @@ def compare(
 
 def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
     """The study of one data set."""
-    from isthmus.study.compare import outline
+    from isthmus.api.study import Study
+    from isthmus.study.outline import outline
 
     jobs, planned = options["jobs"], outline(data, **options)
     answer.caution(planned)
     if dry_run:
         answer.plan(planned, jobs, json)
         return ends.DONE
-    study = attend(planned, jobs, quiet)
+    study = Study.of(attend(planned, jobs, quiet))
     page = study.report(lang=lang)
     if json:
         show.machine(answer.facts(study, page))

@@ -39,9 +39,9 @@ def doctor(
 
     [bold]isthmus doctor model --data rows.csv --label kind[/bold]
     """
+    from isthmus.answers.words import Words
     from isthmus.errors import BadInput
     from isthmus.study.several import LIST
-    from isthmus.study.words import Words
 
     t, place = Words(lang), run.absolute()
     if (place / "study.json").exists():
@@ -68,9 +68,9 @@ def doctor(
 
 def _study(folder: Path, run: str | None, source: str | None, label: str | None, t: Any, as_json: bool) -> int:
     """A whole study, or one of its runs."""
+    from isthmus.api.study import Study
     from isthmus.errors import BadInput
     from isthmus.study.examine import data_of, examine
-    from isthmus.study.study import Study
 
     study = Study(folder)
     rows, reason = data_of(study, source, label)
@@ -98,7 +98,7 @@ def _study(folder: Path, run: str | None, source: str | None, label: str | None,
 
 
 def _groups(found: list[Complaint], t: Any) -> None:
-    """One paragraph for each contestant and defect, with the replicates that have it; one for what the data share."""
+    """One paragraph for each contender and defect, with the replicates that have it; one for what the data share."""
     from isthmus.doctor.words import OF_DATA
 
     groups: dict[tuple[str | None, str], list[Complaint]] = {}

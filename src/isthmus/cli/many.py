@@ -11,12 +11,14 @@ from isthmus.cli.attend import attend
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isthmus.study.several import Plans, Several
+    from isthmus.api.several import Several
+    from isthmus.study.several import Plans
 
 
 def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
     """Run what is missing of all studies and say what the ranks say."""
-    from isthmus.study.several import Several, begin, plans
+    from isthmus.api.several import Several
+    from isthmus.study.several import begin, plans
 
     planned = plans(data, **options)
     for one in planned.studies.values():
@@ -59,8 +61,8 @@ def _plan(planned: Plans, workers: int | None, as_json: bool) -> None:
 
 def _answer(several: Several, page: Path, lang: str) -> None:
     """Sentences, then mean ranks: contenders down, facets across."""
+    from isthmus.answers.words import Words
     from isthmus.report.several import overview
-    from isthmus.study.words import Words
 
     words = Words(lang)
     heads, rows, lines = overview(several, words)

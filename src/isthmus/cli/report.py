@@ -29,9 +29,10 @@ def report(
 
     [bold]isthmus report isthmus-digits --lang zh --out page.html[/bold]
     """
-    from isthmus.study.ablate import Ablation
-    from isthmus.study.several import LIST, Several
-    from isthmus.study.study import Study
+    from isthmus.api.ablation import Ablation
+    from isthmus.api.several import Several
+    from isthmus.api.study import Study
+    from isthmus.study.several import LIST
 
     if (folder / LIST).is_file():
         print(Several(folder).report(out, lang=lang))
@@ -42,7 +43,7 @@ def report(
             f"{folder}: its {study.foreign} runs were measured by another version of isthmus; its page stays as it is, "
             "and the command of the study does them again"
         )
-    if "ablation" in study.design:
+    if "ablation" in study.note:
         print(Ablation(folder).report(out, lang=lang))
         return
     if len(study.records) < study.total:

@@ -31,20 +31,20 @@ def take(
 
     In Python, isthmus.load("model").encode(X) gives the codes of rows in their own units.
     """
+    from isthmus.api.study import Study
     from isthmus.errors import BadInput
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
     from isthmus.study.several import LIST
-    from isthmus.study.study import Study
 
     if (folder / LIST).is_file():
         sets = ", ".join(sorted(str(path) for path in (folder / "sets").iterdir()))
         raise BadInput(f"{folder} holds several studies; give the folder of one: {sets}")
     study = Study(folder)
-    asked = facet or study.plan.facets[0]
+    asked = facet or study.design.facets[0]
     fitted = study.model(family, asked, replicate - 1)
     place = artefact.save(fitted, Path(f"{study.folder.resolve().name}-{family}") if out is None else out)
-    metric = METRICS[study.plan.primary(asked)]
+    metric = METRICS[study.design.primary(asked)]
     score = float(study.scores(asked)[family][replicate - 1])
     if json:
         about = {"family": family, "facet": asked, "replicate": replicate, "recipe": fitted.recipe.to_json()}

@@ -50,7 +50,7 @@ def train(
     from isthmus.doctor.words import numbers
     from isthmus.families import named
     from isthmus.ship import artefact
-    from isthmus.study.compare import slug
+    from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
 
     rows = read(data, label=label)

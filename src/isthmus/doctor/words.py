@@ -70,7 +70,7 @@ EN: dict[str, tuple[str, str]] = {
         "narrow the code or the hidden layers, corrupt the input, or give more rows",
     ),
     "leakage between splits": (
-        "held-out rows are copies of training rows, or stand in two parts at once, so scores flatter every contestant",
+        "held-out rows are copies of training rows, or stand in two parts at once, so scores flatter every contender",
         "take the copies out of the data before it is split",
     ),
     "metric inconsistency": (
@@ -208,7 +208,7 @@ MOST = 60
 MILD = ("stopped too early", "over-capacity")
 """Defects that a model's own scores show already: tables hold them, sentences do not."""
 OF_DATA = ("leakage between splits",)
-"""Defects of the data and their split, which all contestants share."""
+"""Defects of the data and their split, which all contenders share."""
 
 ALL = ("all",)
 REBUILT = ("reconstruction", "compression", "anomaly", "generation", "robustness")

@@ -30,3 +30,8 @@ FACETS: dict[str, Facet] = {
     )
 }
 """Name -> facet, in the order in which reports show them."""
+
+
+def crowns(facet: str) -> bool:
+    """Whether a facet names a winner; one that is not of the table does."""
+    return facet not in FACETS or FACETS[facet].crowns

@@ -123,6 +123,7 @@ COST = Facet(
     title="Cost",
     question="What does it take to train and to use?",
     primary="rows_per_second",
+    crowns=False,
     view="all",
     labels=False,
     sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",

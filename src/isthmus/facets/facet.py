@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from isthmus.train.fitted import Fitted
 
 
+RIVAL_FAMILY = "pca"
+"""The family that is a rival: it stands in every table."""
+
+
 class Rows(NamedTuple):
     """Some rows of the data."""
 
@@ -41,7 +45,7 @@ class Parts(NamedTuple):
     valid: Rows
     test: Rows
     seed: int
-    """For what is drawn while measuring: the same for every contestant."""
+    """For what is drawn while measuring: the same for every contender."""
     latents: int
     """Width of the code, matched over the families."""
 
@@ -183,6 +187,9 @@ class Facet:
     """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
     rivals: Mapping[str, Callable[[Parts], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
+    crowns: bool = True
+    """Whether it names a winner. Neither sparser nor more repeatable is better in itself, and clocks are noisy: such a
+    facet describes."""
     unlabelled: str = ""
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
     pictures_only: frozenset[str] = frozenset()

@@ -159,7 +159,7 @@ def _bounds(subject: Subject, parts: Parts) -> dict[str, float]:
 
 
 def _some(rows: Rows, parts: Parts, most: int) -> Array:
-    """At most so many of them, the same for every contestant."""
+    """At most so many of them, the same for every contender."""
     return some(rows, most, _seed(parts, "rows")).x
 
 

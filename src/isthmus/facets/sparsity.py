@@ -35,6 +35,7 @@ SPARSITY = Facet(
     title="Sparsity",
     question="How few units does the code need for one row?",
     primary="hoyer",
+    crowns=False,
     view="all",
     labels=False,
     sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",

@@ -115,6 +115,7 @@ STABILITY = Facet(
     title="Stability",
     question="What stays when the same recipe is trained again?",
     primary="cka",
+    crowns=False,
     view="all",
     labels=False,
     sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",

@@ -4,18 +4,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+from isthmus.answers.ablation import change, lines, spelled
+from isthmus.answers.words import Words
 from isthmus.report.figures import plain
 from isthmus.report.html import put_page, still
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, direction, number
-from isthmus.study.words import Words
-from isthmus.study.worth import change, spelled
 
 RELATIONS = {"worth it": "leader", "no difference": "equal", "harmful": "worse", "undecided": "undecided"}
 """The colours and signs of the other tables."""
 
 
 def write(ablation: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
-    """Write the page of an :class:`isthmus.study.ablate.Ablation`: one HTML file that opens offline.
+    """Write the page of an :class:`isthmus.study.ablation.Ablation`: one HTML file that opens offline.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def render(ablation: Any, lang: str = "en") -> str:
 
 def page(ablation: Any, t: Words) -> dict[str, Any]:
     """Everything that the template wants, by name."""
-    study, design = ablation.study, ablation.study.design
+    study, design = ablation.study, ablation.study.note
     done, total, copies = len(study.records), study.total, study.copies()
     notices = []
     if done < total:
@@ -53,7 +53,7 @@ def page(ablation: Any, t: Words) -> dict[str, Any]:
         "title": t("ablation.title", family=t.title(ablation.family), data=plain(design["data"]["name"], 60)),
         "facts": t("ablation.facts", parts=len(ablation.parts), **counted),
         "notices": notices,
-        "lines": ablation.answer(t.lang),
+        "lines": lines(ablation, t.lang),
         "signs": [(name, relation, SIGNS[relation]) for name, relation in RELATIONS.items()],
         "table": table(ablation, t),
         "evidence": [_evidence(facet, found, t) for facet, found in worth.items()],

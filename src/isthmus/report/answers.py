@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
+from isthmus.answers import advice
+from isthmus.answers.sentences import sentence
+from isthmus.answers.words import Words, capital
+from isthmus.evidence.purposes import PurposeVerdict
+from isthmus.evidence.verdict import FacetVerdict
 from isthmus.report.contests import Contest
-from isthmus.study import advice
-from isthmus.study.purposes import PurposeVerdict
-from isthmus.study.sentences import sentence
-from isthmus.study.verdict import FacetVerdict
-from isthmus.study.words import Words, capital
 
 
 class Answer(NamedTuple):

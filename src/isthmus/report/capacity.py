@@ -3,11 +3,11 @@
 import math
 from typing import NamedTuple
 
+from isthmus.answers.words import Words
 from isthmus.report import figures
 from isthmus.report.figures import Estimate, Figure
 from isthmus.report.tables import Cell, Grid, Row, decimals, number
 from isthmus.study.capacity import Point, Sweep, mean_and_error
-from isthmus.study.words import Words
 
 
 class Choice(NamedTuple):

@@ -6,22 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.answers.words import Words
 from isthmus.doctor import words as defects
-from isthmus.facets import FACETS
+from isthmus.evidence.stats import comparable, finite, interval
+from isthmus.evidence.verdict import FacetVerdict
+from isthmus.facets import FACETS, crowns
+from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.report.figures import Estimate
-from isthmus.study.design import RIVAL_FAMILY
-from isthmus.study.sentences import DESCRIPTIVE
-from isthmus.study.stats import comparable, finite, interval
-from isthmus.study.study import FLAGS
-from isthmus.study.verdict import FacetVerdict
-from isthmus.study.words import Words
+from isthmus.study.results import FLAGS
 
 Record = Mapping[str, Any]
 
 
 class Standing(NamedTuple):
-    """One contestant in one facet."""
+    """One contender in one facet."""
 
     name: str
     rival: bool
@@ -30,7 +29,7 @@ class Standing(NamedTuple):
     estimate: Estimate | None = None
     """Mean and interval of the primary metric; None if excluded."""
     difference: Estimate | None = None
-    """This contestant minus the leader, in the metric's unit or, where metrics compare by ratio, as a share of the
+    """This contender minus the leader, in the metric's unit or, where metrics compare by ratio, as a share of the
     leader's value; None for the leader and the excluded."""
     p_leader: float | None = None
     """Probability that the leader is better beyond the rope."""
@@ -42,7 +41,7 @@ class Standing(NamedTuple):
 
 
 class Contest(NamedTuple):
-    """All contestants of one facet, best mean first, the excluded last."""
+    """All contenders of one facet, best mean first, the excluded last."""
 
     verdict: FacetVerdict
     higher: bool | None
@@ -56,7 +55,7 @@ class Contest(NamedTuple):
     @property
     def decides(self) -> bool:
         """Whether the facet crowns anybody; some only describe."""
-        return self.verdict.facet not in DESCRIPTIVE
+        return crowns(self.verdict.facet)
 
     @property
     def kind(self) -> str:
@@ -80,11 +79,11 @@ def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:
     """The contests of a study in the order of its facets."""
     verdicts: Mapping[str, FacetVerdict] = study.verdict()
     found = []
-    for facet in study.design["facets"]:
+    for facet in study.note["facets"]:
         if facet in verdicts:
             one = verdicts[facet]
             higher = METRICS[one.metric].higher
-            seen = [r for r in records if r["job"]["view"] == study.plan.view(facet)]
+            seen = [r for r in records if r["job"]["view"] == study.design.view(facet)]
             found.append(Contest(one, higher, _standings(one, study.scores(facet), seen, t)))
     return found
 
@@ -106,7 +105,7 @@ def estimate(values: Any, metric: str, test_fraction: float) -> Estimate | None:
 
 
 def estimates(study: Any, contest: Contest, metrics: Sequence[str]) -> dict[str, dict[str, Estimate]]:
-    """Every metric of every contestant of a facet: ``[contestant][metric]``, where there is a number."""
+    """Every metric of every contender of a facet: ``[contender][metric]``, where there is a number."""
     found: dict[str, dict[str, Estimate]] = {}
     for metric in metrics:
         for name, values in study.scores(contest.verdict.facet, metric).items():
@@ -145,7 +144,7 @@ def _standings(
 
 
 def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Words) -> str:
-    """What went wrong in finished runs of this contestant, in the reader's language; "" if nothing did."""
+    """What went wrong in finished runs of this contender, in the reader's language; "" if nothing did."""
     facet = verdict.facet
     mine = [r for r in records if r["job"]["name"] == name and r["job"]["facet"] in (None, facet)]
     ends = [r["status"] for r in mine]

@@ -8,8 +8,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from isthmus.answers.words import Words
 from isthmus.report import figures, pictures
-from isthmus.study.words import Words
 
 MOST = 600
 """Points that one map draws; of more, every so-many-th is taken."""

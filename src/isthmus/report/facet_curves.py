@@ -1,4 +1,4 @@
-"""What facets measured along an axis: a drawing for each curve, the mean of each contestant, and its numbers."""
+"""What facets measured along an axis: a drawing for each curve, the mean of each contender, and its numbers."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.answers.words import Words
+from isthmus.evidence.stats import finite
+from isthmus.evidence.stats import interval as ends
 from isthmus.facets import FACETS
 from isthmus.report import figures
 from isthmus.report.contests import Contest
 from isthmus.report.figures import Estimate, Figure
 from isthmus.report.tables import BLANK, Cell, Grid, Row, decimals, interval, number
-from isthmus.study.stats import finite
-from isthmus.study.stats import interval as ends
-from isthmus.study.words import Words
 
 COLUMNS = 8
 """A table shows at most so many places of the horizontal axis."""
@@ -26,7 +26,7 @@ class Strand(NamedTuple):
 
     name: str
     who: int
-    """Place of its contestant among all; gives colour and shape, the same in every drawing."""
+    """Place of its contender among all; gives colour and shape, the same in every drawing."""
     rival: bool
     points: tuple[tuple[float, Estimate], ...]
 
@@ -39,7 +39,7 @@ class FacetCurve(NamedTuple):
     drawings: list[tuple[int, list[tuple[str, str, str]]]]
     """Number of the figure, and (name, colour, shape) of each line in it; all but the first unfold."""
     others: int
-    """Contestants that are not in the first."""
+    """Contenders that are not in the first."""
     table: Grid
 
 
@@ -59,9 +59,9 @@ def drawn(
     records : sequence of mapping
         Finished runs.
     order : mapping of str to bool
-        Contestants, the best first, and whether each is a rival. Rivals are drawn first: they are the bar.
+        Contenders, the best first, and whether each is a rival. Rivals are drawn first: they are the bar.
     most : int
-        Contestants in one drawing.
+        Contenders in one drawing.
     """
     places = {name: i for i, name in enumerate(sorted(order, key=lambda name: not order[name]))}
     found = []
@@ -83,7 +83,7 @@ def drawn(
 def average(
     lines: Iterable[Points], log: bool, test_fraction: float, name: str, t: Words
 ) -> list[tuple[str, tuple[tuple[float, Estimate], ...]]]:
-    """One contestant's lines, one for each replicate, as one: the mean with its corrected interval at each place.
+    """One contender's lines, one for each replicate, as one: the mean with its corrected interval at each place.
 
     Where replicates measured at the same places, the values there are averaged. Where they did not (a rate that follows
     from the data), each line is read between its points at the first one's places, and only in the range that all of
@@ -124,7 +124,7 @@ def _read(line: Points, places: Sequence[float], log: bool) -> list[float]:
 
 
 def _lines(records: Sequence[Record], facet: str, curve: str, name: str, log: bool) -> list[Points]:
-    """What each run of a contestant measured, left to right; a logarithmic axis has no place for zero."""
+    """What each run of a contender measured, left to right; a logarithmic axis has no place for zero."""
     found: list[Points] = []
     for record in records:
         line = record["facets"].get(facet, {}).get("curves", {}).get(curve)
@@ -168,5 +168,5 @@ def _table(strands: Sequence[Strand], log: bool, x: str, y: str, t: Words) -> Gr
             one = exact.get(place, Estimate(value, None, None))
             cells.append(Cell(number(one.mean, places), interval(one, places)) if math.isfinite(value) else Cell(BLANK))
         rows.append(Row(strand.name, cells, strand.rival and not any(row.first_rival for row in rows)))
-    heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("table.contender"), [])]
     return Grid(t("curves.facet_table", x=x, y=y), heads + [(number(place), list[str]()) for place in columns], rows)

@@ -164,7 +164,7 @@ def curves(
 def profiles(
     lines: Sequence[tuple[str, bool, Sequence[tuple[float, Estimate]], str, str]], xaxis: str, yaxis: str, *, log: bool
 ) -> Figure:
-    """How one number moves along an axis, a line for each contestant; intervals are faint, rivals are dotted.
+    """How one number moves along an axis, a line for each contender; intervals are faint, rivals are dotted.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def upright(x: float, dash: str) -> Figure:
 def scatter(
     points: Sequence[tuple[str, Estimate, Estimate, bool]], xaxis: str, yaxis: str, *, log: bool = False
 ) -> Figure:
-    """One named point per contestant with the intervals of both coordinates.
+    """One named point per contender with the intervals of both coordinates.
 
     Parameters
     ----------

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from isthmus.answers.findings import Remark
+from isthmus.answers.words import Words
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
-from isthmus.study.remarks import Remark
-from isthmus.study.words import Words
 
 
 def table(found: Sequence[Remark], t: Words, shown: Mapping[str, str]) -> Grid | None:
-    """One row for each contestant and defect; None if there is none."""
+    """One row for each contender and defect; None if there is none."""
     rows = [
         Row(
             t("findings.data") if r.who is None else shown.get(r.who, plain(r.who)),
@@ -21,5 +21,5 @@ def table(found: Sequence[Remark], t: Words, shown: Mapping[str, str]) -> Grid |
         )
         for r in found
     ]
-    heads = [(t("findings." + key), list[str]()) for key in ("contestant", "finding", "runs", "evidence")]
+    heads = [(t("findings." + key), list[str]()) for key in ("contender", "finding", "runs", "evidence")]
     return Grid(t("findings.title"), heads, rows) if rows else None

@@ -18,10 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isthmus import __version__
+from isthmus.answers.words import Words
 from isthmus.durable import whole
 from isthmus.report.page import page
 from isthmus.study.store import environment
-from isthmus.study.words import Words
 
 JINJA = Environment(
     loader=PackageLoader("isthmus.report", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -34,7 +34,7 @@ def write(study: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
     Parameters
     ----------
     study : Study
-        A study folder as :class:`isthmus.study.study.Study` reads it.
+        A study folder as :class:`isthmus.api.study.Study` reads it.
     path : path
         The HTML file to write. It is there whole or not at all.
     lang : {"en", "zh"}

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isthmus.answers.words import Words
 from isthmus.report import tables
 from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
-from isthmus.study.words import Words
 
 Record = Mapping[str, Any]
 FEW = 5

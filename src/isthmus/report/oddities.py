@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.answers.words import Words
 from isthmus.explain import leading
 from isthmus.report import pictures
 from isthmus.report.exhibits import Exhibit, Picture
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row, number
-from isthmus.study.words import Words
 
 KEYS = {"odd", "odd_number", "odd_score", "odd_share"}
 

@@ -4,17 +4,18 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from isthmus.answers import advice, racing
+from isthmus.answers import findings as remarks
+from isthmus.answers.words import Words
+from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.report import answers, capacity, exhibits, facet_curves, figures, findings, method, oddities, tables
 from isthmus.report.contests import FLAGS, Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
-from isthmus.study import advice, remarks
-from isthmus.study.design import RIVAL_FAMILY
-from isthmus.study.words import Words
 
 MOST = 12
-"""Contestants that a section shows openly, the best first; what is there of the others unfolds."""
+"""Contenders that a section shows openly, the best first; what is there of the others unfolds."""
 Record = Mapping[str, Any]
 
 
@@ -32,7 +33,7 @@ class Gallery:
 
 def page(study: Any, t: Words) -> dict[str, Any]:
     """Everything the templates want, by name."""
-    design: Mapping[str, Any] = study.design
+    design: Mapping[str, Any] = study.note
     records = _sorted(map(_plain, study.records), list(design["families"]))
     trained = [r for r in records if r["job"]["kind"] == "family"]
     duels = contests(study, records, t)
@@ -58,7 +59,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "facts": _facts(design, study.replicates, shown, t),
         "notices": _notices(study, records, t) + _ills(ills, t, shown),
         "answers": cards + _skipped(design, classes, t),
-        "together": together + study.race(t.lang),
+        "together": together + racing.lines(study, t.lang),
         "overview": overview,
         "folded": tables.folded(overview, MOST),
         "marks": sorted({row.mark for row in overview.rows} - {""}),
@@ -108,7 +109,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
 
 def _of_anomaly(study: Any, trained: Sequence[Record]) -> list[Record]:
     """The runs of families that answered the facet anomaly."""
-    view = study.plan.view("anomaly")
+    view = study.design.view("anomaly")
     return [r for r in trained if r["job"]["view"] == view and "anomaly" in r["facets"]]
 
 
@@ -128,9 +129,9 @@ def _sorted(records: Iterable[dict[str, Any]], families: Sequence[str]) -> list[
 
 
 def shown_names(study: Any, t: Words) -> dict[str, str]:
-    """What each contestant is called on the page, in the order of the design; names that coincide keep their own."""
-    names = dict.fromkeys(name for facet in study.design["facets"] for name in study.contenders(facet))
-    shown = {name: t.name("contestants", name, plain(name, 40)) for name in names}
+    """What each contender is called on the page, in the order of the design; names that coincide keep their own."""
+    names = dict.fromkeys(name for facet in study.note["facets"] for name in study.contenders(facet))
+    shown = {name: t.name("contenders", name, plain(name, 40)) for name in names}
     twice = {text for text in shown.values() if list(shown.values()).count(text) > 1}
     return {name: f"{text} ({plain(name, 40)})" if text in twice else text for name, text in shown.items()}
 
@@ -145,7 +146,7 @@ def _facts(design: Mapping[str, Any], replicates: int, shown: Mapping[str, str],
         rows=f"{data['rows']:,}",
         shape=t(key, **fill),
         classes=t("page.classes", n=len(classes)) if classes else "",
-        contestants=len(shown),
+        contenders=len(shown),
         replicates=replicates,
         configs=design["configs"],
     )
@@ -183,7 +184,7 @@ def _skipped(design: Mapping[str, Any], classes: Sequence[str], t: Words) -> lis
 
 def _homes(study: Any, purposes: Sequence[Any], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
     """For each choice that is a model of the study: what it is for, and the command behind the study's folder."""
-    found = {(one.take, one.verdicts[0].facet): None for one in purposes if one.take in study.plan.families}
+    found = {(one.take, one.verdicts[0].facet): None for one in purposes if one.take in study.design.families}
     return [
         (t("answer.take_home", name=shown[who], facet=t.name("facets", facet)), f"{who} --for {facet}")
         for who, facet in found
@@ -191,7 +192,7 @@ def _homes(study: Any, purposes: Sequence[Any], t: Words, shown: Mapping[str, st
 
 
 def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:
-    """One line for each contestant and reason, with the facets that it concerns."""
+    """One line for each contender and reason, with the facets that it concerns."""
     found: dict[tuple[str, str], list[str]] = {}
     for duel in duels:
         for s in duel.standings:

@@ -8,15 +8,16 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from isthmus.answers.ranking import lines
+from isthmus.answers.recommendation import recommendation
+from isthmus.answers.words import Words
+from isthmus.evidence.ranking import LEAST_SETS, Ranking, RankPair
 from isthmus.report import diagram
 from isthmus.report.answers import Answer
 from isthmus.report.figures import plain
 from isthmus.report.html import put_page, still
 from isthmus.report.page import shown_names
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, decimals, direction, number
-from isthmus.study.placing import lines
-from isthmus.study.ranking import LEAST_SETS, Ranking, RankPair
-from isthmus.study.words import Words
 
 
 class Ranked(NamedTuple):
@@ -85,7 +86,7 @@ def overview(several: Any, t: Words) -> tuple[list[str], list[list[str]], list[s
     found: Mapping[str, Ranking] = several.rankings()
     names = dict.fromkeys(name for one in found.values() for name in one.ranks)
     shown = _shown(several, t)
-    heads = [t("table.contestant"), *(t.name("facets", facet) for facet in found)]
+    heads = [t("table.contender"), *(t.name("facets", facet) for facet in found)]
     ranks = {name: [one.ranks.get(name) for one in found.values()] for name in names}
     rows = [[shown[name], *(BLANK if r is None else f"{r:.2f}" for r in row)] for name, row in ranks.items()]
     return heads, rows, lines(found.values(), _alike(several), t.lang, shown)
@@ -150,7 +151,7 @@ def _ranked(one: Ranking, t: Words, shown: Mapping[str, str]) -> Ranked:
 
 def _scores(one: Ranking, t: Words, shown: Mapping[str, str]) -> Grid:
     """Contenders down, best mean rank first; data sets across."""
-    heads: list[tuple[str, list[str]]] = [(t("table.contestant"), []), (t("several.rank"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("table.contender"), []), (t("several.rank"), [])]
     heads += [(plain(name, 48), list[str]()) for name in one.sets]
     places = [decimals([v for v in column if v is not None]) for column in zip(*one.scores.values(), strict=True)]
     rows = []
@@ -185,9 +186,9 @@ def _pair(pair: RankPair, t: Words) -> list[Cell]:
 
 
 def _each(name: str, study: Any, place: Path, t: Words, shown: Mapping[str, str]) -> Each:
-    data = study.design["data"]
+    data = study.note["data"]
     size = "×".join(map(str, data["shape"]))
     shape = t("page.shape_table", n=size) if len(data["shape"]) < 2 else t("page.shape_image", shape=size)
     facts = t("several.rows", rows=f"{data['rows']:,}", shape=shape, done=len(study.records), total=study.total)
     link = quote(os.path.relpath((study.folder / "report.html").absolute(), place).replace(os.sep, "/"))
-    return Each(plain(name, 60), facts, link, study.recommendation(t.lang, shown))
+    return Each(plain(name, 60), facts, link, recommendation(study, t.lang, shown))

@@ -5,11 +5,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from isthmus.answers.words import Words
+from isthmus.evidence.purposes import standing
 from isthmus.metrics import METRICS
 from isthmus.report.contests import Contest, Standing
 from isthmus.report.figures import Estimate, plain
-from isthmus.study.advice import standing
-from isthmus.study.words import Words
 
 SIGNS = {"leader": "★", "equal": "≈", "undecided": "?", "worse": "▽", "excluded": "×"}
 """A sign beside each colour, so that meaning does not hang on colour alone."""
@@ -108,8 +108,8 @@ def rope(contest: Contest) -> str:
 
 
 def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> Grid:
-    """Contestants down, facets across: mean, interval and standing of the primary metric."""
-    heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
+    """Contenders down, facets across: mean, interval and standing of the primary metric."""
+    heads: list[tuple[str, list[str]]] = [(t("table.contender"), [])]
     columns: list[dict[str, Cell]] = []
     for contest in contests:
         places = decimals([s.estimate.mean for s in contest.ranked if s.estimate])
@@ -134,7 +134,7 @@ def folded(grid: Grid, most: int) -> tuple[Grid, Grid]:
 
 
 def order(contests: Sequence[Contest]) -> dict[str, bool]:
-    """All contestants: autoencoders by how well they stand on average, PCA, other rivals; the value says: a rival."""
+    """All contenders: autoencoders by how well they stand on average, PCA, other rivals; the value says: a rival."""
     ranks: dict[str, list[float]] = {}
     rival = {}
     for contest in contests:
@@ -156,9 +156,9 @@ def details(
     t: Words,
     shown: Mapping[str, str],
 ) -> Grid:
-    """All metrics of one facet: ``estimates[contestant][metric]``."""
+    """All metrics of one facet: ``estimates[contender][metric]``."""
     metrics = list(dict.fromkeys(metric for row in estimates.values() for metric in row))
-    heads: list[tuple[str, list[str]]] = [(t("table.contestant"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("table.contender"), [])]
     heads += [(t.name("metrics", m), [direction(METRICS[m].higher, t)] if m in METRICS else []) for m in metrics]
     places = {m: decimals([row[m].mean for row in estimates.values() if m in row]) for m in metrics}
     rows: list[Row] = []
@@ -175,7 +175,7 @@ def details(
 def evidence(contest: Contest, t: Words, shown: Mapping[str, str]) -> Grid:
     """Differences to the leader with intervals and probabilities."""
     keys = ("difference", "p_leader", "p_equal", "p_other", "p_value", "verdict")
-    heads: list[tuple[str, list[str]]] = [(t("evidence.contestant"), [])]
+    heads: list[tuple[str, list[str]]] = [(t("evidence.contender"), [])]
     heads += [(t("evidence." + key), [t("evidence.interval")] if key == "difference" else []) for key in keys]
     rows: list[Row] = []
     for s in contest.ranked:

@@ -19,6 +19,7 @@ from scipy.stats import qmc
 from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
+from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
@@ -30,7 +31,6 @@ from isthmus.study.store import FORMAT
 from isthmus.train.plan import Plan
 
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
-RIVAL_FAMILY = "pca"
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
 

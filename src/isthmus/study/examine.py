@@ -27,8 +27,8 @@ from isthmus.facets.facet import row_error
 from isthmus.ship import artefact
 from isthmus.study.perform import Material, prepare
 from isthmus.study.record import Config, JobName, Record
+from isthmus.study.results import Results
 from isthmus.study.store import Store
-from isthmus.study.study import Study
 from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Outcome
 
@@ -47,12 +47,12 @@ class Complaint(NamedTuple):
     finding: Finding
 
 
-def data_of(study: Study, source: str | None = None, label: str | None = None) -> tuple[Dataset | None, str]:
+def data_of(study: Results, source: str | None = None, label: str | None = None) -> tuple[Dataset | None, str]:
     """The data of a study, and why there are none if they cannot be had.
 
     Parameters
     ----------
-    study : Study
+    study : Results
     source, label : str, optional
         A file and its column of labels, if the study's own note of them no longer serves.
 
@@ -61,7 +61,7 @@ def data_of(study: Study, source: str | None = None, label: str | None = None) -
     BadInput
         If ``source`` is given and cannot be read, or holds other data.
     """
-    note = study.design
+    note = study.note
     where = source or str(note["data"]["source"])
     try:
         options: dict[str, Any] = {"label": label or note.get("label"), "anomaly": note["data"]["anomaly"]}
@@ -81,12 +81,12 @@ def data_of(study: Study, source: str | None = None, label: str | None = None) -
     return found, ""
 
 
-def examine(study: Study, data: Dataset | None = None, run: str | None = None) -> Iterator[Complaint]:
+def examine(study: Results, data: Dataset | None = None, run: str | None = None) -> Iterator[Complaint]:
     """Everything that is wrong with the finished runs of a study, in the order of its jobs.
 
     Parameters
     ----------
-    study : Study
+    study : Results
     data : Dataset, optional
         Its rows, as :func:`data_of` gives them. Without them models are not looked at again: their recorded findings
         stand.
@@ -95,7 +95,7 @@ def examine(study: Study, data: Dataset | None = None, run: str | None = None) -
     """
     known = {record.id: record for record in study.records}
     held: dict[tuple[Any, ...], Material] = {}
-    for job in study.plan.jobs(study.rounds):
+    for job in study.design.jobs(study.rounds):
         if job.id not in known or run not in (None, job.id):
             continue
         record, material = known[job.id], None

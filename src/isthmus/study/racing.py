@@ -13,8 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.study.verdict import FacetVerdict
-from isthmus.study.words import Words
+from isthmus.evidence.verdict import FacetVerdict
 
 LOOKS = 5
 """Verdicts of a race: one after the planned replicates, and at most four more."""
@@ -49,7 +48,7 @@ def doubts(verdicts: Iterable[FacetVerdict]) -> dict[str, tuple[str, ...]]:
 
     Examples
     --------
-    >>> from isthmus.study.verdict import judge
+    >>> from isthmus.evidence.verdict import judge
     >>> scores = {"plain": [0.90, 0.94, 0.92], "vae": [0.93, 0.91, 0.92], "pca": [0.1, 0.11, 0.1]}
     >>> v = judge(scores, metric="auroc", higher=True, rope=0.0, rivals={"pca"}, test_fraction=0.3, facet="anomaly")
     >>> doubts([v])
@@ -107,17 +106,3 @@ def survivors(criteria: Sequence[Mapping[str, float | None]]) -> list[int]:
         ranked = sorted(values, key=lambda i: (values[i], i))
         kept |= set(ranked[: math.ceil(len(criteria) / KEPT)])
     return sorted(kept)
-
-
-def told(rounds: Sequence[Round], words: Words) -> list[str]:
-    """What a race did, one line for each round, and what that costs a claim."""
-    lines = [
-        words(
-            "race.round",
-            n=number,
-            last=one.end,
-            facets=words.phrase([words.title(facet).lower() for facet in one.doubts]),
-        )
-        for number, one in enumerate(rounds, 1)
-    ]
-    return [*(lines or [words("race.none")]), words("race.level", looks=LOOKS)]

@@ -1,4 +1,4 @@
-"""``isthmus.compare_many``: the same comparison on several data sets, and who ranks where over all of them.
+"""The same comparison on several data sets: their folders, and who ranks where over all of them.
 
 Each data set has an ordinary study of its own in ``sets/`` of one folder, so everything that holds for a study holds
 here: runs that finished are never lost or done again, and the same call continues. A data set may be added later; one
@@ -8,7 +8,7 @@ that is no longer named keeps its study and is not counted.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -20,17 +20,15 @@ from isthmus.data.read import read
 from isthmus.data.twins import Twins, families, twins
 from isthmus.durable import put, sync
 from isthmus.errors import BadInput, NoSuchClass, NoSuchColumn
-from isthmus.facets import FACETS
-from isthmus.study.compare import Outline, outline, run, slug
-from isthmus.study.design import RIVAL_FAMILY
+from isthmus.evidence.ranking import Ranking, rank
+from isthmus.evidence.verdict import FacetVerdict
+from isthmus.facets import FACETS, crowns
+from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.study.estimate import seconds
-from isthmus.study.placing import lines
-from isthmus.study.ranking import Ranking, rank
+from isthmus.study.outline import Outline, outline, slug
 from isthmus.study.record import Frozen
-from isthmus.study.sentences import DESCRIPTIVE
+from isthmus.study.results import Results
 from isthmus.study.store import environment
-from isthmus.study.study import Study
-from isthmus.study.verdict import FacetVerdict
 
 LIST = "several.json"
 DRAFT = ".several.json.tmp"
@@ -69,18 +67,18 @@ class Plans(NamedTuple):
     command: str
 
 
-class Several:
+class SeveralResults:
     """What a folder of studies over several data sets holds, and what follows from it.
 
     Parameters
     ----------
     folder : path
-        As :func:`compare_many` makes it.
+        As :func:`isthmus.compare_many` makes it.
 
     Attributes
     ----------
     folder : Path
-    studies : dict of str to Study
+    studies : dict of str to Results
         The study of each data set.
     twins : list of Twins
         Pairs of data sets that share rows, by their places in ``studies``. Twins count once in the ranks.
@@ -89,7 +87,7 @@ class Several:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         contents = _contents(self.folder)
-        self.studies = {one.name: Study(self.folder / "sets" / one.folder) for one in contents.sets}
+        self.studies = {one.name: Results(self.folder / "sets" / one.folder) for one in contents.sets}
         self.twins = [Twins(*one) for one in contents.twins]
         self.command = contents.command
 
@@ -108,7 +106,7 @@ class Several:
         groups: dict[str, dict[str, FacetVerdict]] = {}
         for name, study in self.studies.items():
             for facet, found in study.verdict().items():
-                if facet not in DESCRIPTIVE:
+                if crowns(facet):
                     first = next(iter(groups.setdefault(facet, {name: found}).values()))
                     key = facet if first.metric == found.metric else f"{facet} ({found.metric})"
                     groups.setdefault(key, {})[name] = found
@@ -129,102 +127,13 @@ class Several:
             relative=one.relative,
             rivals={RIVAL_FAMILY, *FACETS[one.facet].rivals},
             together=[kept for group in alike if (kept := [places[i] for i in group if i in places])],
-            seed=self.studies[first].plan.seed,
+            seed=self.studies[first].design.seed,
         )
-
-    def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-        """What the ranks say, one line for each facet, and which data sets are not independent."""
-        return lines(self.rankings().values(), self.alike(), lang, titles)
 
     def alike(self) -> list[tuple[str, str, float]]:
         """Twins by name."""
         names = list(self.studies)
         return [(names[one.a], names[one.b], one.share) for one in self.twins]
-
-    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
-        """Write one page for all data sets, and beside it the report of each study.
-
-        Parameters
-        ----------
-        path : path, optional
-            By default ``report.html`` in the folder.
-        lang : {"en", "zh"}, default "en"
-
-        Returns
-        -------
-        Path
-            The file.
-        """
-        from isthmus.report.several import write  # the report stands above the study; this is the one door to it
-
-        for study in self.studies.values():
-            study.report(lang=lang)
-        return write(self, self.folder / "report.html" if path is None else path, lang)
-
-    def __repr__(self) -> str:
-        done = sum(study.complete for study in self.studies.values())
-        head = f"Studies of {len(self.studies)} data sets, {done} complete"
-        return "\n".join([head, *self.recommendation()])
-
-
-def compare_many(
-    sources: Iterable[Any] | Mapping[str, Any],
-    *,
-    labels: Mapping[str, Any] | None = None,
-    label: str | Options | None = None,
-    anomaly: str | Options | None = None,
-    out: str | os.PathLike[str] | None = None,
-    budget: str | float | None = None,
-    progress: Callable[[str], Any] | None = None,
-    jobs: int | None = None,
-    command: str = "",
-    **options: Any,
-) -> Several:
-    """Run the same comparison on several data sets, or what is missing of it, and rank contenders over them.
-
-    Parameters
-    ----------
-    sources : iterable, or mapping of str to source
-        What :func:`isthmus.compare` takes as ``source``, at least two of them; a mapping names its data sets itself.
-    labels : mapping of str to array, optional
-        Name of a data set -> one label for each row.
-    label : str or mapping of str to str, optional
-        The column of the labels, in every data set that has it; or name of a data set -> its column.
-    anomaly : str or mapping of str to str, optional
-        The label whose rows are anomalies, in every data set that has it; or name of a data set -> its label.
-    out : path, optional
-        One folder for all; by default ``isthmus-NAME-and-N-more``.
-    budget : str or float, optional
-        Time on the clock for all data sets together; each gets an equal part.
-    progress : callable, optional
-        Hears the name of each data set before its study runs.
-    jobs : int, optional
-        Worker processes, as in :func:`isthmus.compare`.
-    command : str, optional
-        The command that repeats this, for the report.
-    **options
-        ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``, ``backbone``,
-        ``contamination``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for every data set.
-
-    Returns
-    -------
-    Several
-
-    Raises
-    ------
-    BadInput
-        If there are fewer than two data sets, one cannot be used, or a name in a mapping is none of theirs.
-    BadEnvironment
-        If the folder cannot be written, or another process works in it.
-    """
-    data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
-    planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)
-    begin(planned)
-    for name, one in planned.studies.items():
-        if progress is not None:
-            progress(name)
-        run(one, workers=jobs)
-    return Several(planned.folder)
 
 
 def plans(
@@ -238,7 +147,7 @@ def plans(
     command: str = "",
     **options: Any,
 ) -> Plans:
-    """Read all data and plan all studies; nothing is written. Arguments as in :func:`compare_many`."""
+    """Read all data and plan all studies; nothing is written. Arguments as in :func:`isthmus.compare_many`."""
     if isinstance(sources, str | os.PathLike):
         raise BadInput(f"sources must be several data sets; got the one {str(sources)!r}: use compare for it")
     data = _read(sources, {"labels": labels, "label": label, "anomaly": anomaly})

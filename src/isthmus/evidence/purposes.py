@@ -1,6 +1,6 @@
 """What people want an autoencoder for, which facets speak for it, and what follows where several do.
 
-One facet answers its purpose by its verdict. Several are joined by :func:`isthmus.study.pareto.pareto`: nothing is
+One facet answers its purpose by its verdict. Several are joined by :func:`isthmus.evidence.pareto.pareto`: nothing is
 weighed against anything else and no means are added, so what is claimed follows from the relations of the verdicts.
 """
 
@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from isthmus.facets import FACETS
-from isthmus.study.design import RIVAL_FAMILY
-from isthmus.study.pareto import Pareto, opposed, pareto
-from isthmus.study.sentences import DESCRIPTIVE
-from isthmus.study.verdict import FacetVerdict
+from isthmus.evidence.pareto import Pareto, opposed, pareto
+from isthmus.evidence.verdict import FacetVerdict
+from isthmus.facets import FACETS, crowns
+from isthmus.facets.facet import RIVAL_FAMILY
 
 Kind = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
 PRICES = ("parameters", "train_seconds", "rows_per_second")
@@ -127,7 +126,7 @@ def answered(
     """
     asked = speaking(verdicts)
     alone = {facets[0] for facets in asked.values() if len(facets) == 1}
-    asked |= {facet: (facet,) for facet in verdicts if facet not in alone and facet not in DESCRIPTIVE}
+    asked |= {facet: (facet,) for facet in verdicts if facet not in alone and crowns(facet)}
     found = []
     for purpose, facets in asked.items():
         speaks = tuple(verdicts[facet] for facet in facets)
@@ -135,6 +134,23 @@ def answered(
         chosen = (costs or {}).get(facets[0], ()) if len({FACETS[f].criterion for f in facets}) == 1 else ()
         found.append(replace(one, prices=tuple(_prices(one.take, one.against, chosen))))
     return found
+
+
+def apart(verdicts: Mapping[str, FacetVerdict], purposes: Iterable[PurposeVerdict]) -> list[FacetVerdict]:
+    """Verdicts that only describe and speak for none of the purposes."""
+    spoken = {v.facet for one in purposes for v in one.verdicts}
+    return [v for facet, v in verdicts.items() if facet not in spoken]
+
+
+def deciding(verdicts: Iterable[FacetVerdict]) -> list[FacetVerdict]:
+    """Verdicts that crown somebody and have evidence."""
+    return [v for v in verdicts if crowns(v.facet) and v.kind != "no evidence"]
+
+
+def standing(verdicts: Iterable[FacetVerdict]) -> Pareto:
+    """The Pareto set over all facets that decide; empty if fewer than two do."""
+    asked = deciding(verdicts)
+    return pareto(asked if len(asked) > 1 else [])
 
 
 def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:

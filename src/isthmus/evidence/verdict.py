@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from isthmus.errors import BadInput
-from isthmus.study.stats import (
+from isthmus.evidence.stats import (
     ALPHA,
     TURNED,
     Floats,

@@ -11,7 +11,7 @@ from typing import Any
 from isthmus.errors import BadInput
 
 LANGUAGES = ("en", "zh")
-NAMED = ("facets", "metrics", "contestants")
+NAMED = ("facets", "metrics", "contenders")
 """Sections that say what things are called; no name stands in two of them."""
 MOST = 4
 """More names than this are counted instead."""
@@ -25,7 +25,7 @@ class Words:
     ----------
     lang : {"en", "zh"}
     titles : mapping of str to str, optional
-        Other names for facets, metrics and contestants; they win over ours.
+        Other names for facets, metrics and contenders; they win over ours.
 
     Examples
     --------
@@ -54,11 +54,11 @@ class Words:
         return self._join(pieces)
 
     def name(self, section: str, key: str, otherwise: str | None = None) -> str:
-        """What people call a facet, metric, contestant or status; one that is not ours keeps its own name."""
+        """What people call a facet, metric, contender or status; one that is not ours keeps its own name."""
         return self.texts[section].get(key, key if otherwise is None else otherwise)
 
     def title(self, name: str | None) -> str:
-        """What people call a facet, a metric or a contestant; a name that is not ours is said as it is."""
+        """What people call a facet, a metric or a contender; a name that is not ours is said as it is."""
         return self.titles.get(name or "", name or "")
 
     def some(self, names: Sequence[str]) -> str:
@@ -100,5 +100,5 @@ def capital(text: str) -> str:
 
 @cache
 def _texts(lang: str) -> dict[str, dict[str, Any]]:
-    path = resources.files("isthmus.study").joinpath("texts", f"{lang}.toml")
+    path = resources.files("isthmus.answers").joinpath("texts", f"{lang}.toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from isthmus.answers.sentences import number
+from isthmus.answers.words import Words
 from isthmus.metrics import METRICS
-from isthmus.study.sentences import number
-from isthmus.study.words import Words
 
 if TYPE_CHECKING:
-    from isthmus.study.ablate import Ablation, Part, Worth
+    from isthmus.study.ablation import AblationResults, Part, Worth
 
 ORDER = ("worth it", "harmful", "no difference", "undecided")
 
 
-def lines(ablation: Ablation, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+def lines(ablation: AblationResults, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
     """One line for each facet that decides, then one for each part that could not be taken away."""
     say = Words(lang, titles)
     said = [line for facet, found in ablation.worth().items() if (line := _facet(facet, found, say))]
@@ -61,7 +61,7 @@ def spelled(part: Part) -> str:
 
     Examples
     --------
-    >>> from isthmus.study.ablate import Part
+    >>> from isthmus.study.ablation import Part
     >>> spelled(Part("strength", 0.03, 0.0)), spelled(Part("hidden", [64, 32], []))
     ('strength 0.03 → 0', 'hidden 64,32 → none')
     """

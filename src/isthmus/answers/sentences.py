@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isthmus.study.stats import Pair
-from isthmus.study.verdict import LEAST, UNSCORED, FacetVerdict
-from isthmus.study.words import Words
-
-DESCRIPTIVE = ("sparsity", "stability", "cost")
-"""Facets that describe and crown nobody: neither sparse nor repeatable is good in itself, and clocks are noisy."""
+from isthmus.answers.words import Words
+from isthmus.evidence.stats import Pair
+from isthmus.evidence.verdict import LEAST, UNSCORED, FacetVerdict
+from isthmus.facets import crowns
 
 
 def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] | None = None) -> str:
@@ -24,14 +22,14 @@ def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] 
 
     Examples
     --------
-    >>> from isthmus.study.verdict import judge
+    >>> from isthmus.evidence.verdict import judge
     >>> scores = {"plain": [0.901, 0.905, 0.902], "pca": [0.902, 0.904, 0.902]}
     >>> v = judge(scores, metric="auroc", higher=True, rope=0.01, rivals={"pca"}, test_fraction=1 / 3, facet="anomaly")
     >>> sentence(v).split(" (")[0]
     'Anomaly detection: PCA is enough: plain, the best autoencoder, is practically equal to it'
     """
     say = Words(lang, titles)
-    text = _described(verdict, say) if verdict.facet in DESCRIPTIVE else _decided(verdict, say)
+    text = _described(verdict, say) if not crowns(verdict.facet) else _decided(verdict, say)
     out = [name for name, reason in verdict.excluded.items() if reason != UNSCORED]
     text += say("verdict.left_out", names=say.some(out)) if out else ""
     return say.close("verdict.facet", facet=say.title(verdict.facet or verdict.metric), text=text)

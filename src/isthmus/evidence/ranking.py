@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from isthmus.errors import BadInput
-from isthmus.study.ranks import (
+from isthmus.evidence.ranks import (
     DRAWS,
     Friedman,
     critical_difference,
@@ -26,7 +26,7 @@ from isthmus.study.ranks import (
     signed_rank,
     wilcoxon,
 )
-from isthmus.study.stats import ALPHA, SURE, Floats, Values, comparable, holm
+from isthmus.evidence.stats import ALPHA, SURE, Floats, Values, comparable, holm
 
 LEAST_SETS = 5
 """Data sets from which ranks may claim anything."""
@@ -134,7 +134,7 @@ def rank(
     facet, metric : str
         Their names, for sentences.
     higher, rope, relative
-        As in :func:`isthmus.study.verdict.judge`.
+        As in :func:`isthmus.evidence.verdict.judge`.
     rivals : set of str
         Which contenders are not autoencoders.
     together : sequence of sequences of int, optional

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from isthmus.study.ranking import LEAST_SETS, Ranking
-from isthmus.study.words import Words
+from isthmus.answers.words import Words
+from isthmus.evidence.ranking import LEAST_SETS, Ranking
 
 
 def lines(
@@ -18,7 +18,7 @@ def lines(
 
     Examples
     --------
-    >>> from isthmus.study.ranking import rank
+    >>> from isthmus.evidence.ranking import rank
     >>> scores = {"plain": [0.9, 0.8, 0.9, 0.8, 0.9, 0.8], "pca": [0.5, 0.6, 0.5, 0.6, 0.5, 0.6]}
     >>> about = {"facet": "anomaly", "metric": "auroc", "higher": True, "rope": 0.01, "relative": False}
     >>> lines([rank(scores, list("abcdef"), rivals={"pca"}, **about)])[0].split(";")[0]

@@ -1,11 +1,10 @@
-"""A study as one object, read from its folder: what was done, what follows from it, and how to show it."""
+"""A study read from its folder: what was done, and what follows from it in numbers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,20 +16,19 @@ from numpy.typing import NDArray
 from isthmus.data.wording import meant
 from isthmus.doctor import words as defects
 from isthmus.errors import BadInput, MissingExtra
+from isthmus.evidence.proscons import ProsCons, proscons
+from isthmus.evidence.purposes import PRICES, PurposeVerdict, answered, deciding
+from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
+from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
+from isthmus.metrics.metric import Metric
 from isthmus.ship import artefact
-from isthmus.study.advice import deciding, recommend
 from isthmus.study.capacity import Sweep
-from isthmus.study.design import RIVAL_FAMILY, Design
-from isthmus.study.proscons import ProsCons, proscons
-from isthmus.study.purposes import PRICES, PurposeVerdict, answered
-from isthmus.study.racing import LOOKS, doubts, told
+from isthmus.study.design import Design
+from isthmus.study.racing import LOOKS, doubts
 from isthmus.study.record import Record
-from isthmus.study.remarks import lines, remarks
 from isthmus.study.store import Store
-from isthmus.study.verdict import FacetVerdict, judge
-from isthmus.study.words import Words
 from isthmus.train.fitted import Fitted
 
 FLAGS = {
@@ -43,10 +41,8 @@ FLAGS = {
 FRAME = ("facet", "metric", "contender", "kind", "view", "replicate", "left_out", "config", "value", "status")
 
 
-class Study:
-    """What a study folder holds: finished runs, and what follows from them.
-
-    Half a study answers too; it says so. Nothing here changes the folder, except :meth:`report`.
+class Results:
+    """What a study folder holds: finished runs, and what follows from them. Nothing here changes the folder.
 
     Parameters
     ----------
@@ -56,8 +52,10 @@ class Study:
     Attributes
     ----------
     folder : Path
-    design : mapping
-        What ``study.json`` says.
+    note : mapping
+        What ``study.json`` says: the design, and where the data came from, the budget, the command.
+    design : Design
+        What was planned.
     records : list of Record
         Finished runs, in the order of the jobs.
     damaged : dict of str to str
@@ -76,26 +74,27 @@ class Study:
         self.folder = Path(folder)
         store = Store(self.folder)
         content = store.design()
-        self.design: Mapping[str, Any] = {**content, "data": {**content["data"], "source": content.get("source", "")}}
-        self.plan = Design.from_json(content)
+        self.note: Mapping[str, Any] = {**content, "data": {**content["data"], "source": content.get("source", "")}}
+        self.design = Design.from_json(content)
         found, damaged = store.records()
         self.rounds = store.rounds()
-        jobs = [job.id for job in self.plan.jobs(self.rounds)]
+        jobs = [job.id for job in self.design.jobs(self.rounds)]
         self.records = [found[name] for name in jobs if name in found]
         self.damaged = {name: damaged[name] for name in jobs if name in damaged}
         self.total = len(jobs)
         self.foreign = len(found.keys() - jobs)
         self.repaired: dict[str, str] = {}
+        self._judged: dict[tuple[str, str], FacetVerdict] = {}
 
     @property
     def replicates(self) -> int:
         """Planned ones, and those that a race added."""
-        return self.plan.replicates + sum(len(one.replicates) for one in self.rounds)
+        return self.design.replicates + sum(len(one.replicates) for one in self.rounds)
 
     @property
     def sweep(self) -> Sweep | None:
         """The sweep of code widths that chose the study's, if one did (``latents="auto"``)."""
-        found = self.design.get("sweep")
+        found = self.note.get("sweep")
         return None if found is None else Sweep.from_json(found)
 
     @property
@@ -115,7 +114,7 @@ class Study:
 
     def contenders(self, facet: str) -> list[str]:
         """Who stands in the table of a facet: the families, then its rivals."""
-        return [*self.plan.families, *FACETS[facet].rivals_on(self.plan.data["shape"])]
+        return [*self.design.families, *FACETS[facet].rivals_on(self.design.data["shape"])]
 
     def scores(self, facet: str, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Test scores of every contender of a facet, one for each replicate, NaN where there is none.
@@ -131,9 +130,9 @@ class Study:
         -------
         dict of str to array of shape (replicates,)
         """
-        if facet not in self.plan.facets:
-            raise BadInput(f"this study has no facet {facet!r}; it has {', '.join(self.plan.facets)}")
-        name = metric or self.plan.primary(facet)
+        if facet not in self.design.facets:
+            raise BadInput(f"this study has no facet {facet!r}; it has {', '.join(self.design.facets)}")
+        name = metric or self.design.primary(facet)
         asked = self._asked(facet)
         table = {who: np.full(self.replicates, np.nan) for who in asked}
         for record in self.records:
@@ -145,7 +144,7 @@ class Study:
     def _asked(self, facet: str) -> dict[str, set[int]]:
         """The replicates in which a contender takes part in a facet: up to the end of the last round it was in."""
         ends = {who: one.end for one in self.rounds for who in one.doubts.get(facet, ())}
-        return {who: set(range(ends.get(who, self.plan.replicates))) for who in self.contenders(facet)}
+        return {who: set(range(ends.get(who, self.design.replicates))) for who in self.contenders(facet)}
 
     def verdict(self) -> dict[str, FacetVerdict]:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
@@ -155,7 +154,7 @@ class Study:
         spoils the facet (:data:`isthmus.doctor.words.SPOILS`) is not compared; the verdict says so. Runs that are not
         done count as missing.
         """
-        return {name: self.judged(name) for name in self.plan.facets}
+        return {name: self.judged(name) for name in self.design.facets}
 
     def judged(self, facet: str, metric: str | None = None) -> FacetVerdict:
         """The verdict on one metric of a facet.
@@ -166,7 +165,12 @@ class Study:
         metric : str, optional
             By default the one that decides.
         """
-        found = METRICS[metric or self.plan.primary(facet)]
+        name = metric or self.design.primary(facet)
+        if (facet, name) not in self._judged:
+            self._judged[facet, name] = self._judge(facet, METRICS[name])
+        return self._judged[facet, name]
+
+    def _judge(self, facet: str, found: Metric) -> FacetVerdict:
         asked = self._asked(facet)
         verdict = judge(
             self.scores(facet, found.name),
@@ -175,9 +179,9 @@ class Study:
             rope=found.rope,
             relative=found.relative,
             rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
-            test_fraction=self._test_fraction(self.plan.view(facet)),
+            test_fraction=self._test_fraction(self.design.view(facet)),
             excluded=self._excluded(facet),
-            looks=LOOKS if self.plan.racing else 1,
+            looks=LOOKS if self.design.racing else 1,
             facet=facet,
         )
         gaps = {who: n - self.replicates + len(asked[who]) for who, n in verdict.missing.items()}
@@ -185,28 +189,19 @@ class Study:
 
     def purposes(self) -> list[PurposeVerdict]:
         """What follows for each purpose, and for each deciding facet that is no purpose alone; what choices cost."""
-        costs = {facet: [self.judged(facet, metric) for metric in PRICES] for facet in self.plan.facets}
+        costs = {facet: [self.judged(facet, metric) for metric in PRICES] for facet in self.design.facets}
         return answered(self.verdict(), costs)
 
     def proscons(self) -> dict[str, ProsCons]:
         """What speaks for and against each family on these data."""
-        further = [metric for metric in PRICES if metric != self.plan.primary("cost")]
-        costs = [self.judged("cost", metric) for metric in further] if "cost" in self.plan.facets else []
+        further = [metric for metric in PRICES if metric != self.design.primary("cost")]
+        costs = [self.judged("cost", metric) for metric in further] if "cost" in self.design.facets else []
         found = proscons([*self.verdict().values(), *costs])
-        return {name: found.get(name, ProsCons((), ())) for name in self.plan.families}
+        return {name: found.get(name, ProsCons((), ())) for name in self.design.families}
 
     def open(self) -> dict[str, tuple[str, ...]]:
         """Who is still in doubt, for each facet that decides and is open."""
         return doubts(deciding(self.verdict().values()))
-
-    def race(self, lang: str = "en") -> list[str]:
-        """What a race added, and what that costs a claim; nothing if there was none."""
-        return told(self.rounds, Words(lang)) if self.plan.racing else []
-
-    def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-        """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
-        found = remarks(record.model_dump(include={"job", "findings"}) for record in self.records)
-        return recommend(self.verdict(), self.purposes(), lang, titles) + lines(found, lang, titles) + self.race(lang)
 
     def copies(self) -> tuple[int, int] | None:
         """Held-out rows that also stand in training, and held-out rows, where there are most; None if there are none.
@@ -226,7 +221,7 @@ class Study:
         reasons: dict[str, list[str]] = {}
         asked = self._asked(facet)
         for record in self.records:
-            if record.job.view != self.plan.view(facet) or record.job.facet not in (None, facet):
+            if record.job.view != self.design.view(facet) or record.job.facet not in (None, facet):
                 continue
             if record.job.replicate not in asked[record.job.name]:
                 continue
@@ -291,8 +286,8 @@ class Study:
         BadInput
             If the study has no such family, facet or replicate, or has not got there.
         """
-        facet = facet or self.plan.facets[0]
-        for kind, name, known in (("family", family, self.plan.families), ("facet", facet, self.plan.facets)):
+        facet = facet or self.design.facets[0]
+        for kind, name, known in (("family", family, self.design.families), ("facet", facet, self.design.facets)):
             if name not in known:
                 raise BadInput(f"this study has no {kind} {name!r}{meant(name, known)}; it has {', '.join(known)}")
         if not 0 <= replicate < self.replicates:
@@ -307,46 +302,6 @@ class Study:
             f"no model of {family} for {facet} in replicate {replicate + 1}: not done yet, failed or diverged"
         )
 
-    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
-        """Write the report as one HTML file that opens offline.
-
-        Parameters
-        ----------
-        path : path, optional
-            By default ``report.html`` in the study folder.
-        lang : {"en", "zh"}, default "en"
-
-        Returns
-        -------
-        Path
-            The file.
-        """
-        from isthmus.report import html  # the report stands above the study; this is the one door to it
-
-        return html.write(self, self.folder / "report.html" if path is None else path, lang)
-
-    def __repr__(self) -> str:
-        return "\n".join([self._headline(), *self.recommendation()])
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the recommendation, then a row for each contender with its mean in each facet."""
-        verdicts = self.verdict()
-        heads = "".join(f"<th>{escape(name)}<br><small>{escape(v.metric)}</small></th>" for name, v in verdicts.items())
-        names = dict.fromkeys(name for facet in verdicts for name in self.contenders(facet))
-        cells = {name: "".join(_cell(name, v) for v in verdicts.values()) for name in names}
-        rows = "".join(f"<tr><th>{escape(name)}</th>{row}</tr>" for name, row in cells.items())
-        lines = "".join(f"<li>{escape(line)}</li>" for line in self.recommendation())
-        head = escape(self._headline())
-        return (
-            f"<p>{head}</p><ul>{lines}</ul><table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-        )
-
-    def _headline(self) -> str:
-        name, families, replicates = self.plan.data["name"], len(self.plan.families), self.replicates
-        return (
-            f"Study of {name}: {len(self.records)} of {self.total} runs; {families} families, {replicates} replicates"
-        )
-
 
 def _value(record: Record, facet: str, metric: str) -> float | None:
     """What a run scored in a facet, or what the configuration costs that it chose for the facet."""
@@ -355,13 +310,3 @@ def _value(record: Record, facet: str, metric: str) -> float | None:
         return None
     cost = {} if choice.config is None else record.configs[choice.config].cost
     return {**cost, **choice.metrics}.get(metric)
-
-
-def _cell(name: str, verdict: FacetVerdict) -> str:
-    """A mean; the leader's is bold; who was excluded says why when pointed at."""
-    if name in verdict.excluded:
-        return f'<td title="{escape(verdict.excluded[name])}">excluded</td>'
-    if name not in verdict.means:
-        return "<td></td>"
-    text = f"{verdict.means[name]:.3g}"
-    return f"<td><b>{text}</b></td>" if name == verdict.leader else f"<td>{text}</td>"

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from scipy.optimize import brentq
 
-from isthmus.study.stats import Floats, Masses
+from isthmus.evidence.stats import Floats, Masses
 
 DRAWS = 20_000
 """Of the Dirichlet posterior: a probability of 0.95 is known within 0.003."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from isthmus.study.pareto import Pareto, pareto
-from isthmus.study.proscons import Claim
-from isthmus.study.purposes import PurposeVerdict
-from isthmus.study.sentences import DESCRIPTIVE, number
-from isthmus.study.verdict import FacetVerdict
-from isthmus.study.words import Words
+from isthmus.answers.sentences import number
+from isthmus.answers.words import Words
+from isthmus.evidence.pareto import pareto
+from isthmus.evidence.proscons import Claim
+from isthmus.evidence.purposes import PurposeVerdict, apart, deciding
+from isthmus.evidence.verdict import FacetVerdict
 
 
 def recommend(
@@ -27,20 +27,14 @@ def recommend(
     verdicts : mapping of str to FacetVerdict
         One for each facet.
     purposes : sequence of PurposeVerdict
-        As :func:`isthmus.study.purposes.answered` finds them.
+        As :func:`isthmus.evidence.purposes.answered` finds them.
     lang : {"en", "zh"}, default "en"
     titles : mapping of str to str, optional
-        As in :func:`isthmus.study.sentences.sentence`.
+        As in :func:`isthmus.answers.sentences.sentence`.
     """
     say = Words(lang, titles)
     lines = [for_purpose(one, say) for one in purposes]
     return lines + [for_facet(v, say) for v in apart(verdicts, purposes)] + together(verdicts.values(), say)
-
-
-def apart(verdicts: Mapping[str, FacetVerdict], purposes: Iterable[PurposeVerdict]) -> list[FacetVerdict]:
-    """Verdicts that only describe and speak for none of the purposes."""
-    spoken = {v.facet for one in purposes for v in one.verdicts}
-    return [v for facet, v in verdicts.items() if facet not in spoken]
 
 
 def for_purpose(one: PurposeVerdict, say: Words) -> str:
@@ -75,17 +69,6 @@ def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
     elif left.members:
         lines.append(say.close("advice.open"))
     return lines
-
-
-def deciding(verdicts: Iterable[FacetVerdict]) -> list[FacetVerdict]:
-    """Verdicts that crown somebody and have evidence."""
-    return [v for v in verdicts if v.facet not in DESCRIPTIVE and v.kind != "no evidence"]
-
-
-def standing(verdicts: Iterable[FacetVerdict]) -> Pareto:
-    """The Pareto set over all facets that decide; empty if fewer than two do."""
-    asked = deciding(verdicts)
-    return pareto(asked if len(asked) > 1 else [])
 
 
 def claim(one: Claim, say: Words) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from isthmus.study.verdict import FacetVerdict
+from isthmus.evidence.verdict import FacetVerdict
 
 
 class Pareto(NamedTuple):
@@ -27,7 +27,7 @@ def pareto(verdicts: Sequence[FacetVerdict]) -> Pareto:
 
     Examples
     --------
-    >>> from isthmus.study.verdict import judge
+    >>> from isthmus.evidence.verdict import judge
     >>> usual = {"higher": True, "rope": 0.01, "rivals": {"pca"}, "test_fraction": 1 / 3}
     >>> base = {"vae": [0.7, 0.71, 0.72], "pca": [0.6, 0.61, 0.62]}
     >>> one = judge({"topk": [0.8, 0.81, 0.82], **base}, metric="auroc", **usual)

@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from isthmus.study.sentences import DESCRIPTIVE
-from isthmus.study.verdict import FacetVerdict
+from isthmus.evidence.verdict import FacetVerdict
+from isthmus.facets import crowns
 
 MOST = 3
 """Claims of one kind about one contender; the largest, counted in ropes, those of quality before those of cost."""
@@ -60,7 +60,7 @@ def proscons(verdicts: Iterable[FacetVerdict]) -> dict[str, ProsCons]:
 
     Examples
     --------
-    >>> from isthmus.study.verdict import judge
+    >>> from isthmus.evidence.verdict import judge
     >>> scores = {"plain": [0.90, 0.91, 0.92], "pca": [0.80, 0.81, 0.82]}
     >>> v = judge(scores, metric="auroc", higher=True, rope=0.01, rivals={"pca"}, test_fraction=1 / 3, facet="anomaly")
     >>> found = proscons([v])
@@ -90,7 +90,7 @@ def _claim(name: str, v: FacetVerdict) -> Claim | None:
     side = [other for other in others if (other in v.rivals) != (name in v.rivals)]
     if beaten and not ahead and (2 * len(beaten) >= len(others) or (side and set(side) <= set(beaten))):
         return _told(name, v, beaten, side, good=True, best=beaten == others)
-    passed = name not in v.rivals and v.facet not in DESCRIPTIVE and set(side) & set(ahead)
+    passed = name not in v.rivals and crowns(v.facet) and set(side) & set(ahead)
     if ahead and v.facet not in PRAISED and (2 * len(ahead) >= len(others) or passed):
         return _told(name, v, ahead, side, good=False, best=False)
     return None

@@ -1,4 +1,4 @@
-"""``isthmus.ablate``: what each part of a recipe is worth on these data.
+"""What each part of a recipe is worth on these data.
 
 A part is a field of the recipe that declares the value at which it does nothing (``off`` of
 :func:`isthmus.model.knob`) and that stands at another one; training in stages is a part too, of the plan. Each is taken
@@ -18,20 +18,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.read import read
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
+from isthmus.evidence.stats import Pair, Values, comparable, holm, pairs
+from isthmus.evidence.verdict import UNSCORED, FacetVerdict, relation
+from isthmus.facets import crowns
+from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import named
 from isthmus.families import recipe as from_json
 from isthmus.model import Recipe
-from isthmus.study.compare import Outline, run, slug, split_all
-from isthmus.study.design import RIVAL_FAMILY, Design, capacity, configurations, design, match
-from isthmus.study.jobs import Progress
-from isthmus.study.sentences import DESCRIPTIVE
-from isthmus.study.stats import Pair, Values, comparable, holm, pairs
-from isthmus.study.study import Study
-from isthmus.study.verdict import UNSCORED, FacetVerdict, relation
-from isthmus.study.worth import lines
+from isthmus.study.design import Design, capacity, configurations, design, match
+from isthmus.study.outline import Outline, slug, split_all
+from isthmus.study.results import Results
 from isthmus.train.fitted import likelihood
 from isthmus.train.plan import Plan
 
@@ -144,7 +142,7 @@ def plan_ablation(
     out: str | os.PathLike[str] | None = None,
     command: str = "",
 ) -> Outline:
-    """Plan the study; nothing is written. Arguments as in :func:`ablate`."""
+    """Plan the study; nothing is written. Arguments as in :func:`isthmus.ablate`."""
     plan = plan or Plan()
     if recipe.wants:
         raise BadInput(f"{recipe.family} cannot take part in a study, which gives rows alone: it wants {recipe.wants}")
@@ -179,65 +177,6 @@ def plan_ablation(
     return Outline(data, planned, folder, note)
 
 
-def ablate(
-    recipe: str | Recipe | Mapping[str, Any],
-    source: Any,
-    labels: Any = None,
-    *,
-    label: str | None = None,
-    anomaly: str | None = None,
-    facets: str | Iterable[str] = "all",
-    replicates: int = 5,
-    configs: int = 1,
-    seed: int = 0,
-    jobs: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    plan: Plan | None = None,
-    progress: Progress | None = None,
-    command: str = "",
-) -> Ablation:
-    """What is each part of a recipe worth on these data? Takes each away in turn and compares.
-
-    The same call continues what was interrupted.
-
-    Parameters
-    ----------
-    recipe : str, Recipe or mapping
-        A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, facets, replicates, seed, jobs, plan, progress, command
-        As in :func:`isthmus.compare`.
-    configs : int, default 1
-        Tuning configurations: with 1 the recipe as given; further ones are drawn over the full recipe's space, and are
-        the same for every variant but for its part.
-    out : path, optional
-        The folder; by default ``isthmus-DATA-FAMILY-parts``.
-
-    Returns
-    -------
-    Ablation
-
-    Raises
-    ------
-    BadInput
-        If the recipe has no part that can be taken away, or as :func:`isthmus.compare` does.
-    """
-    data = read(source, labels, label=label, anomaly=anomaly)
-    if isinstance(recipe, Mapping):
-        recipe = from_json(recipe)
-    planned = plan_ablation(
-        at_capacity(recipe, data) if isinstance(recipe, str) else recipe,
-        data,
-        facets=facets,
-        replicates=replicates,
-        configs=configs,
-        seed=seed,
-        plan=plan,
-        out=out,
-        command=command,
-    )
-    return Ablation(run(planned, workers=jobs, progress=progress).folder)
-
-
 def _worth(part: Part, found: FacetVerdict, pair: Pair, table: Mapping[str, Values]) -> Worth:
     """The claim on one part. A recipe that is ill gains nothing: neither its full form nor that without the part."""
     x, y = (comparable(table[name], found.relative) for name in (FULL, part.variant))
@@ -255,13 +194,13 @@ def _worth(part: Part, found: FacetVerdict, pair: Pair, table: Mapping[str, Valu
         full=full,
         without=without,
         pair=pair,
-        claim="described" if found.facet in DESCRIPTIVE else claim,
+        claim=claim if crowns(found.facet) else "described",
         ill="; ".join(f"{name}: {reason}" for name, reason in ill.items()),
     )
 
 
-class Ablation:
-    """What a folder of :func:`ablate` holds, and what follows from it.
+class AblationResults:
+    """What a folder of :func:`isthmus.ablate` holds, and what follows from it.
 
     Parameters
     ----------
@@ -269,7 +208,7 @@ class Ablation:
 
     Attributes
     ----------
-    study : Study
+    study : Results
         The study of the full recipe, the recipes without a part, and the rivals.
     family : str
     parts : list of Part
@@ -278,8 +217,8 @@ class Ablation:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.study = Study(folder)
-        note = self.study.design.get("ablation")
+        self.study = Results(folder)
+        note = self.study.note.get("ablation")
         if note is None:
             raise BadInput(f"{folder} holds a comparison, not an ablation; see it with isthmus report")
         self.family: str = note["family"]
@@ -287,9 +226,9 @@ class Ablation:
         self.refused: dict[str, str] = note["refused"]
 
     @property
-    def plan(self) -> Design:
+    def design(self) -> Design:
         """The design of the study."""
-        return self.study.plan
+        return self.study.design
 
     def worth(self) -> dict[str, list[Worth]]:
         """For each facet, what each part is worth."""
@@ -302,16 +241,3 @@ class Ablation:
         made = [pairs({FULL: table[FULL], name: table[name]}, **rules)[0] for name in names]
         adjusted = [replace(one, p_adjusted=p) for one, p in zip(made, holm([one.p for one in made]), strict=True)]
         return [_worth(part, found, pair, table) for part, pair in zip(self.parts, adjusted, strict=True)]
-
-    def answer(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-        """What is worth it and what is not, one line for each facet that decides."""
-        return lines(self, lang, titles)
-
-    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
-        """Write the table as one HTML file that opens offline; by default ``report.html`` in the folder."""
-        from isthmus.report.ablation import write  # the report stands above the study; this is the one door to it
-
-        return write(self, self.study.folder / "report.html" if path is None else path, lang)
-
-    def __repr__(self) -> str:
-        return "\n".join(self.answer())

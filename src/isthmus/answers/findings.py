@@ -1,4 +1,4 @@
-"""What the doctor found in the chosen models of a study: counted, and one line for each contestant and defect."""
+"""What the doctor found in the chosen models of a study: counted, and one line for each contender and defect."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.answers.words import Words
 from isthmus.doctor import words as defects
-from isthmus.study.words import Words
 
 LINE = {
     "en": "{who}: {name} in {n} of {total} runs ({evidence}).",
@@ -21,7 +21,7 @@ LINE_OF_DATA = {
 
 @dataclass(frozen=True)
 class Remark:
-    """One defect of one contestant over all its runs, or of the data over all splits."""
+    """One defect of one contender over all its runs, or of the data over all splits."""
 
     who: str | None
     """None: the data."""
@@ -29,7 +29,7 @@ class Remark:
     n: int
     """Runs, or splits, that have it."""
     total: int
-    """Runs of this contestant, or splits."""
+    """Runs of this contender, or splits."""
     evidence: dict[str, float | str | None]
     """The numbers of the first of them."""
 
@@ -60,7 +60,7 @@ def remarks(records: Iterable[Mapping[str, Any]]) -> list[Remark]:
 
 
 def lines(found: Iterable[Remark], lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each grave defect; ``titles`` as in :func:`isthmus.study.sentences.sentence`."""
+    """A sentence for each grave defect; ``titles`` as in :func:`isthmus.answers.sentences.sentence`."""
     say = Words(lang, titles)
     return [
         (LINE_OF_DATA if r.who is None else LINE)[lang].format(

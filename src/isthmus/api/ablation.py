@@ -1,0 +1,95 @@
+"""``isthmus.ablate`` and what it returns: an ablation with its words and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from isthmus.answers.ablation import lines
+from isthmus.data.read import read
+from isthmus.families import recipe as from_json
+from isthmus.model import Recipe
+from isthmus.report.ablation import write
+from isthmus.study.ablation import AblationResults, at_capacity, plan_ablation
+from isthmus.study.jobs import Progress
+from isthmus.study.run import run
+from isthmus.train.plan import Plan
+
+
+class Ablation(AblationResults):
+    """What a folder of :func:`ablate` holds, what follows from it, in words, and as a page.
+
+    Its numbers are those of :class:`isthmus.study.ablation.AblationResults`.
+    """
+
+    def answer(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+        """What is worth it and what is not, one line for each facet that decides."""
+        return lines(self, lang, titles)
+
+    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
+        """Write the table as one HTML file that opens offline; by default ``report.html`` in the folder."""
+        return write(self, self.study.folder / "report.html" if path is None else path, lang)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.answer())
+
+
+def ablate(
+    recipe: str | Recipe | Mapping[str, Any],
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: str | None = None,
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 1,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Ablation:
+    """What is each part of a recipe worth on these data? Takes each away in turn and compares.
+
+    The same call continues what was interrupted.
+
+    Parameters
+    ----------
+    recipe : str, Recipe or mapping
+        A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
+    source, labels, label, anomaly, facets, replicates, seed, jobs, plan, progress, command
+        As in :func:`isthmus.compare`.
+    configs : int, default 1
+        Tuning configurations: with 1 the recipe as given; further ones are drawn over the full recipe's space, and are
+        the same for every variant but for its part.
+    out : path, optional
+        The folder; by default ``isthmus-DATA-FAMILY-parts``.
+
+    Returns
+    -------
+    Ablation
+
+    Raises
+    ------
+    BadInput
+        If the recipe has no part that can be taken away, or as :func:`isthmus.compare` does.
+    """
+    data = read(source, labels, label=label, anomaly=anomaly)
+    if isinstance(recipe, Mapping):
+        recipe = from_json(recipe)
+    planned = plan_ablation(
+        at_capacity(recipe, data) if isinstance(recipe, str) else recipe,
+        data,
+        facets=facets,
+        replicates=replicates,
+        configs=configs,
+        seed=seed,
+        plan=plan,
+        out=out,
+        command=command,
+    )
+    return Ablation(run(planned, workers=jobs, progress=progress).folder)

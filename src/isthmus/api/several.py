@@ -1,0 +1,107 @@
+"""``isthmus.compare_many`` and what it returns: studies of several data sets with their words and their pages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from isthmus.answers.ranking import lines
+from isthmus.report import html, several
+from isthmus.study.run import run
+from isthmus.study.several import Options, SeveralResults, begin, plans
+
+
+class Several(SeveralResults):
+    """What a folder of studies over several data sets holds, what follows from it, in words, and as pages.
+
+    Its numbers are those of :class:`isthmus.study.several.SeveralResults`.
+    """
+
+    def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+        """What the ranks say, one line for each facet, and which data sets are not independent."""
+        return lines(self.rankings().values(), self.alike(), lang, titles)
+
+    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
+        """Write one page for all data sets, and beside it the report of each study.
+
+        Parameters
+        ----------
+        path : path, optional
+            By default ``report.html`` in the folder.
+        lang : {"en", "zh"}, default "en"
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        for study in self.studies.values():
+            html.write(study, study.folder / "report.html", lang)
+        return several.write(self, self.folder / "report.html" if path is None else path, lang)
+
+    def __repr__(self) -> str:
+        done = sum(study.complete for study in self.studies.values())
+        head = f"Studies of {len(self.studies)} data sets, {done} complete"
+        return "\n".join([head, *self.recommendation()])
+
+
+def compare_many(
+    sources: Iterable[Any] | Mapping[str, Any],
+    *,
+    labels: Mapping[str, Any] | None = None,
+    label: str | Options | None = None,
+    anomaly: str | Options | None = None,
+    out: str | os.PathLike[str] | None = None,
+    budget: str | float | None = None,
+    progress: Callable[[str], Any] | None = None,
+    jobs: int | None = None,
+    command: str = "",
+    **options: Any,
+) -> Several:
+    """Run the same comparison on several data sets, or what is missing of it, and rank contenders over them.
+
+    Parameters
+    ----------
+    sources : iterable, or mapping of str to source
+        What :func:`isthmus.compare` takes as ``source``, at least two of them; a mapping names its data sets itself.
+    labels : mapping of str to array, optional
+        Name of a data set -> one label for each row.
+    label : str or mapping of str to str, optional
+        The column of the labels, in every data set that has it; or name of a data set -> its column.
+    anomaly : str or mapping of str to str, optional
+        The label whose rows are anomalies, in every data set that has it; or name of a data set -> its label.
+    out : path, optional
+        One folder for all; by default ``isthmus-NAME-and-N-more``.
+    budget : str or float, optional
+        Time on the clock for all data sets together; each gets an equal part.
+    progress : callable, optional
+        Hears the name of each data set before its study runs.
+    jobs : int, optional
+        Worker processes, as in :func:`isthmus.compare`.
+    command : str, optional
+        The command that repeats this, for the report.
+    **options
+        ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``, ``backbone``,
+        ``contamination``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for every data set.
+
+    Returns
+    -------
+    Several
+
+    Raises
+    ------
+    BadInput
+        If there are fewer than two data sets, one cannot be used, or a name in a mapping is none of theirs.
+    BadEnvironment
+        If the folder cannot be written, or another process works in it.
+    """
+    data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
+    planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)
+    begin(planned)
+    for name, one in planned.studies.items():
+        if progress is not None:
+            progress(name)
+        run(one, workers=jobs)
+    return Several(planned.folder)

@@ -1,0 +1,197 @@
+"""``isthmus.compare`` and what it returns: a study with its words and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from isthmus.answers.recommendation import recommendation
+from isthmus.evidence.verdict import FacetVerdict
+from isthmus.model import Recipe
+from isthmus.report import html
+from isthmus.study.jobs import Progress
+from isthmus.study.outline import outline
+from isthmus.study.results import Results
+from isthmus.study.run import run
+from isthmus.train.plan import Plan
+
+
+class Study(Results):
+    """What a study folder holds: finished runs, what follows from them, in words, and as a page.
+
+    Half a study answers too; it says so. Nothing here changes the folder, except :meth:`report`.
+    Its numbers and models are those of :class:`isthmus.study.results.Results`.
+    """
+
+    @classmethod
+    def of(cls, results: Results) -> Self:
+        """The same study, without reading its folder again."""
+        made = cls.__new__(cls)
+        vars(made).update(vars(results))
+        return made
+
+    def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+        """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
+        return recommendation(self, lang, titles)
+
+    def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
+        """Write the report as one HTML file that opens offline.
+
+        Parameters
+        ----------
+        path : path, optional
+            By default ``report.html`` in the study folder.
+        lang : {"en", "zh"}, default "en"
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        return html.write(self, self.folder / "report.html" if path is None else path, lang)
+
+    def __repr__(self) -> str:
+        return "\n".join([self._headline(), *self.recommendation()])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the recommendation, then a row for each contender with its mean in each facet."""
+        verdicts = self.verdict()
+        heads = "".join(f"<th>{escape(name)}<br><small>{escape(v.metric)}</small></th>" for name, v in verdicts.items())
+        names = dict.fromkeys(name for facet in verdicts for name in self.contenders(facet))
+        cells = {name: "".join(_cell(name, v) for v in verdicts.values()) for name in names}
+        rows = "".join(f"<tr><th>{escape(name)}</th>{row}</tr>" for name, row in cells.items())
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self.recommendation())
+        head = escape(self._headline())
+        return (
+            f"<p>{head}</p><ul>{lines}</ul><table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    def _headline(self) -> str:
+        name, families, replicates = self.design.data["name"], len(self.design.families), self.replicates
+        return (
+            f"Study of {name}: {len(self.records)} of {self.total} runs; {families} families, {replicates} replicates"
+        )
+
+
+def compare(
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: str | None = None,
+    factors: Any = None,
+    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 6,
+    steps: int | None = None,
+    budget: str | float | None = None,
+    latents: int | Literal["auto"] | None = None,
+    hidden: Sequence[int] | None = None,
+    backbone: str | None = None,
+    contamination: float = 0.0,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Study:
+    """Which autoencoder, if any, serves these data? Runs the comparison, or what is missing of it.
+
+    The same call continues a study that was interrupted; runs that finished are never done again.
+
+    Parameters
+    ----------
+    source : str, path, array or frame
+        A file, the name of a bundled data set, or rows of shape (N, *D).
+    labels : array of shape (N,), optional
+        One label for each row.
+    label : str, optional
+        The column (or npz member) that holds the labels.
+    anomaly : str, optional
+        The label whose rows are anomalies. Without it, each replicate leaves another class out to play them.
+    factors : optional
+        What made each row, where it is known: names of columns, set aside as the label is, or numbers of shape (N, F).
+    families : optional
+        Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA always takes part.
+    facets : optional
+        Names of questions, by default all that the data can answer.
+    replicates : int, default 5
+        Seeded splits of the data.
+    configs : int, default 6
+        Tuning configurations of each family, the default one included.
+    steps : int, optional
+        Most optimiser steps of a training; replaces the plan's.
+    budget : str or float, optional
+        Time on the clock: seconds, or text like "5m". Steps are cut if the study would not fit; what time is left adds
+        replicates for those in doubt (:mod:`isthmus.study.racing`). A continued study keeps the steps it began with.
+    latents, hidden : optional
+        Code width and hidden layers of every family; by default from the width of a row and the backbone.
+        ``latents="auto"`` tries widths first and takes the smallest that is within one standard error of the best
+        (:mod:`isthmus.study.capacity`); a continued study keeps the width it began with.
+    backbone : str, optional
+        The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
+        ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.
+    contamination : float, default 0
+        Share of anomalies that stay among the training rows of the facet anomaly, as where nobody cleaned them.
+    seed : int, default 0
+        Same seed, same data, same machine: same numbers.
+    jobs : int, optional
+        Worker processes; by default one for each core. With 1 everything runs in this process.
+    out : path, optional
+        The study folder; by default ``isthmus-<name of the data>`` in the working directory.
+    plan : Plan, optional
+        How every model is trained.
+    progress : callable, optional
+        Hears ``progress(job, record, done, total)`` after each run.
+    command : str, optional
+        The command that repeats this study, for the report.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    BadInput
+        If the data, a name or a number is not usable, or ``out`` holds something else.
+    BadEnvironment
+        If the folder cannot be written, or another process works in it.
+    """
+    planned = outline(
+        source,
+        labels,
+        label=label,
+        anomaly=anomaly,
+        factors=factors,
+        families=families,
+        facets=facets,
+        replicates=replicates,
+        configs=configs,
+        steps=steps,
+        budget=budget,
+        latents=latents,
+        hidden=hidden,
+        backbone=backbone,
+        contamination=contamination,
+        seed=seed,
+        jobs=jobs,
+        out=out,
+        plan=plan,
+        command=command,
+    )
+    return Study.of(run(planned, workers=jobs, progress=progress))
+
+
+def _cell(name: str, verdict: FacetVerdict) -> str:
+    """A mean; the leader's is bold; who was excluded says why when pointed at."""
+    if name in verdict.excluded:
+        return f'<td title="{escape(verdict.excluded[name])}">excluded</td>'
+    if name not in verdict.means:
+        return "<td></td>"
+    text = f"{verdict.means[name]:.3g}"
+    return f"<td><b>{text}</b></td>" if name == verdict.leader else f"<td>{text}</td>"

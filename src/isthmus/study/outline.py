@@ -1,0 +1,142 @@
+"""A study that is planned and not begun: data read, design expanded, nothing written."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+from isthmus.facets.facet import RIVAL_FAMILY
+from isthmus.model import Recipe
+from isthmus.study.capacity import Sweep, sweep
+from isthmus.study.design import Design, design
+from isthmus.study.estimate import afford, seconds
+from isthmus.study.perform import rows
+from isthmus.study.store import Store
+from isthmus.train.plan import Plan
+
+
+class Outline(NamedTuple):
+    """A study that is planned and not begun."""
+
+    data: Dataset
+    design: Design
+    folder: Path
+    note: dict[str, Any]
+    """What ``study.json`` keeps besides the design: where the data and their labels came from, the budget, the
+    command."""
+
+
+def outline(
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: str | None = None,
+    factors: Any = None,
+    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
+    facets: str | Iterable[str] = "all",
+    replicates: int = 5,
+    configs: int = 6,
+    steps: int | None = None,
+    budget: str | float | None = None,
+    latents: int | Literal["auto"] | None = None,
+    hidden: Sequence[int] | None = None,
+    backbone: str | None = None,
+    contamination: float = 0.0,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    plan: Plan | None = None,
+    command: str = "",
+) -> Outline:
+    """Read the data and plan the study; nothing is written. Arguments as in :func:`isthmus.compare`."""
+    if steps is not None and budget is not None:
+        raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
+    began = time.perf_counter()
+    check_workers(jobs)
+    if isinstance(source, Dataset) and factors is not None:
+        raise BadInput("factors go with rows that are still to be read, one data set at a time; leave them out here")
+    if isinstance(latents, str) and latents != "auto":
+        raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {latents!r}")
+    plan = plan or Plan()
+    plan = plan if steps is None else replace(plan, steps=steps)
+    data = (
+        source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly, factors=factors)
+    )
+    folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
+    limit = None if budget is None else seconds(budget)
+    note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": command}
+    options: dict[str, Any] = {
+        "families": families,
+        "facets": facets,
+        "replicates": replicates,
+        "configs": configs,
+        "latents": None if latents == "auto" else latents,
+        "hidden": hidden,
+        "backbone": backbone,
+        "contamination": contamination,
+        "racing": limit is not None,
+        "seed": seed,
+    }
+    planned = design(data, plan=plan, **options)
+    split_all(planned, data)
+    if latents == "auto":
+        found = _swept_before(folder) or sweep(
+            data, replicates=replicates, hidden=planned.hidden, backbone=backbone, plan=plan, seed=seed
+        )
+        note["sweep"], options["latents"] = found.to_json(), found.chosen
+        planned = design(data, plan=plan, **options)
+    if limit is not None:
+        left = limit - (time.perf_counter() - began)
+        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, left, workers=jobs))
+        planned = design(data, plan=replace(plan, steps=bought), **options)
+    note["planning"] = time.perf_counter() - began
+    return Outline(data, planned, folder, note)
+
+
+def split_all(planned: Design, data: Dataset) -> None:
+    """Refuse data that cannot be split, before anything is written."""
+    for job in planned.jobs():
+        if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
+            rows(job, data)
+
+
+def check_workers(count: int | None) -> None:
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise BadInput(f"jobs must be a whole number of at least 1; got {count!r}")
+
+
+def _bought_before(folder: Path, budget: float) -> int | None:
+    """The steps that this budget bought when the study in ``folder`` began: timing again would give another design."""
+    if not (folder / "study.json").exists():
+        return None
+    there = Store(folder).design()
+    steps = there.get("plan", {}).get("steps")
+    return int(steps) if there.get("budget") == budget and isinstance(steps, int) else None
+
+
+def _swept_before(folder: Path) -> Sweep | None:
+    """The sweep that chose the width when the study in ``folder`` began."""
+    if not (folder / "study.json").exists():
+        return None
+    found = Store(folder).design().get("sweep")
+    return None if found is None else Sweep.from_json(found)
+
+
+def slug(name: str) -> str:
+    """A short folder name that no file system refuses.
+
+    Examples
+    --------
+    >>> slug("My data (2).csv")
+    'My-data-2-.csv'
+    """
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60].strip("-.") or "data"
