@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.answers.advice import standing
 from isthmus.api.study import Study
 from isthmus.cli import answer, show
 from isthmus.evidence.pareto import Pareto
+from isthmus.evidence.purposes import standing
 
 LEVELS = {"plain": 1.0, "denoising": 1.6, "l1": 1.7, "pca": 2.0}
 
