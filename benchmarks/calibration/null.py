@@ -34,7 +34,7 @@ from isthmus.evidence.stats import ALPHA, comparable, sure
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import normal_view
-from isthmus.facets.facet import Candidate, Parts, Rows, numbers
+from isthmus.facets.facet import FittedContender, Parts, Rows, numbers
 from isthmus.families import named
 from isthmus.metrics import METRICS, disentanglement, probes
 from isthmus.study.racing import LOOKS, doubts, further
@@ -138,7 +138,9 @@ def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) 
     return scores
 
 
-def trained(nets: Mapping[str, Net], split: Parts, scaler: Scaler, stream: np.random.Generator) -> dict[str, Candidate]:
+def trained(
+    nets: Mapping[str, Net], split: Parts, scaler: Scaler, stream: np.random.Generator
+) -> dict[str, FittedContender]:
     """All from one seed, as in a study, but for the one that plays again."""
     one, other = (int(number) for number in stream.integers(2**31, size=2))
     made = fit_many(
@@ -149,7 +151,7 @@ def trained(nets: Mapping[str, Net], split: Parts, scaler: Scaler, stream: np.ra
         scaler=scaler,
         seed=[other if who == AGAIN else one for who in nets],
     )
-    return {who: Candidate(fitted, 1000) for who, fitted in zip(nets, made, strict=True)}
+    return {who: FittedContender(fitted, 1000) for who, fitted in zip(nets, made, strict=True)}
 
 
 def fraction(case: Case) -> float:

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pyarrow
 import pytest
+from contenders import Fixed, digits, pca, split
 from PIL import Image
-from subjects import Fixed, digits, pca, split
 
 from isthmus import codec
 from isthmus.facets import FACETS, compression, pictures
 from isthmus.facets.compression import criterion, stored, told, zstd
-from isthmus.facets.facet import Candidate, Parts, Rows
+from isthmus.facets.facet import FittedContender, Parts, Rows
 from isthmus.families import named
 from isthmus.metrics.rate import TARGET
 from isthmus.train.fitted import fit
@@ -30,19 +30,19 @@ def normal(n, width, seed=0):
 
 
 def test_the_curve_holds_real_bytes_and_real_errors():
-    subject = pca(PARTS.train.x, 8)
-    found = FACET.measure(subject, PARTS)
+    contender = pca(PARTS.train.x, 8)
+    found = FACET.measure(contender, PARTS)
     bits, error = found["rate_distortion"]
     spread = math.sqrt(np.square(PARTS.train.x - PARTS.train.x.mean(axis=0)).mean())
     x = PARTS.test.x
     steps = [3.5 * spread * 2 ** (-k / 4) for k in range(18)]
-    written = [codec.code(subject, x, step=s, bound=s * share) for s in steps for share in (0.5, math.inf)]
+    written = [codec.code(contender, x, step=s, bound=s * share) for s in steps for share in (0.5, math.inf)]
     sizes = [8 * len(one.to_bytes()) / x.size for one in written]
     assert len(bits) > 5
     assert set(bits) <= set(sizes)
     for one_bits, one_error in zip(bits, error, strict=True):
         content = written[sizes.index(one_bits)].to_bytes()
-        back = codec.decode(subject, content).reshape(x.shape)
+        back = codec.decode(contender, content).reshape(x.shape)
         assert one_error == pytest.approx(np.square(back - x).mean() / spread**2, rel=1e-6)
     assert list(bits) == sorted(bits)
     assert list(error) == sorted(error, reverse=True)
@@ -90,10 +90,10 @@ def test_scaling_the_data_changes_no_rate():
 
 
 def test_the_criterion_ranks_as_real_bytes_do():
-    subjects = [pca(PARTS.train.x, width) for width in (1, 4, 16)]
+    contenders = [pca(PARTS.train.x, width) for width in (1, 4, 16)]
     same = PARTS._replace(test=PARTS.valid)
-    promised = [criterion(s, PARTS) for s in subjects]
-    real = [FACET.measure(s, same)["bits_per_element"] for s in subjects]
+    promised = [criterion(s, PARTS) for s in contenders]
+    real = [FACET.measure(s, same)["bits_per_element"] for s in contenders]
     assert np.argsort(promised).tolist() == np.argsort(real).tolist()
     assert np.ptp(np.array(real) - promised) < 0.1 * min(real)
 
@@ -101,7 +101,7 @@ def test_the_criterion_ranks_as_real_bytes_do():
 def trained(family, parts, **fields):
     recipe = named(family).set_params(latents=8, **fields)
     plan = Plan(steps=150, check=50)
-    return Candidate(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
+    return FittedContender(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
 
 
 def test_families_with_a_posterior_say_what_bits_back_would_take_and_others_do_not():
@@ -111,8 +111,8 @@ def test_families_with_a_posterior_say_what_bits_back_would_take_and_others_do_n
 
 
 def test_a_discrete_family_is_coded_by_its_symbols():
-    subject = trained("vq", PARTS, codes=8)
-    found = FACET.measure(subject, PARTS)
+    contender = trained("vq", PARTS, codes=8)
+    found = FACET.measure(contender, PARTS)
     tokens = 2 * 3 * len(PARTS.test.x)  # two positions of at most 3 bits
     assert found["rate_distortion"].x[0] * PARTS.test.x.size < tokens + 1600
 

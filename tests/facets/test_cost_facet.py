@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from subjects import Fixed, digits, pca, split
+from contenders import Fixed, digits, pca, split
 
 from isthmus.facets import FACETS, cost
 from isthmus.facets.cost import encode_bytes, speed, train_bytes, training_step
-from isthmus.facets.facet import Candidate
+from isthmus.facets.facet import FittedContender
 from isthmus.families import FAMILIES, named
 from isthmus.metrics.cost import flops
 from isthmus.model import Loss, Model, Ramp
@@ -26,11 +26,11 @@ def test_what_is_read_off_the_model():
 
 def test_products_are_counted_both_ways_for_one_row():
     down, up = torch.zeros(64, 4), torch.zeros(4, 64)
-    subject = Fixed(
+    contender = Fixed(
         lambda x: (torch.from_numpy(x).flatten(1) @ down).numpy(),
         lambda z: (torch.from_numpy(z) @ up).reshape(-1, 8, 8).numpy(),
     )
-    assert FACET.measure(subject, PARTS)["flops_per_row"] == 2 * 2 * 64 * 4
+    assert FACET.measure(contender, PARTS)["flops_per_row"] == 2 * 2 * 64 * 4
 
 
 def test_speed_is_that_of_encoding_a_whole_batch():
@@ -80,10 +80,10 @@ def test_a_fitted_model_is_a_candidate(status, best_step, trained):
         parameters=7,
         plan=SimpleNamespace(batch=32),
     )
-    candidate = Candidate(fitted, artefact_bytes=99)
-    assert (candidate.trained, candidate.parameters, candidate.train_seconds) == (trained, 7, 1.5)
-    assert (candidate.steps, candidate.batch) == (60, 32)
-    assert (candidate.encode_scaled(1), candidate.decode_scaled(3), candidate.artefact_bytes) == (2, 6, 99)
+    contender = FittedContender(fitted, artefact_bytes=99)
+    assert (contender.trained, contender.parameters, contender.train_seconds) == (trained, 7, 1.5)
+    assert (contender.steps, contender.batch) == (60, 32)
+    assert (contender.encode_scaled(1), contender.decode_scaled(3), contender.artefact_bytes) == (2, 6, 99)
 
 
 B, D, L = 32, 64, 4
@@ -155,11 +155,11 @@ def test_the_weight_of_a_term_at_its_end_is_what_counts():
 
 
 def test_a_training_is_its_step_times_its_steps_and_a_closed_form_has_none():
-    subject = pca(PARTS.train.x, 4)
-    assert not {"step_flops", "train_flops", "train_bytes"} & set(FACET.measure(subject, PARTS))
+    contender = pca(PARTS.train.x, 4)
+    assert not {"step_flops", "train_flops", "train_bytes"} & set(FACET.measure(contender, PARTS))
     network = named("plain").set_params(latents=4).build((8, 8), "gaussian")
     trained = SimpleNamespace(
-        **{name: getattr(subject, name) for name in ("encode_scaled", "decode_scaled", "parameters")},
+        **{name: getattr(contender, name) for name in ("encode_scaled", "decode_scaled", "parameters")},
         train_seconds=1.0,
         artefact_bytes=1,
         model=network,

@@ -1,11 +1,11 @@
-"""Curves travel from a facet to the record; a candidate trains again from another seed."""
+"""Curves travel from a facet to the record; a contender trains again from another seed."""
 
 import json
 
 import numpy as np
-from subjects import digits, split
+from contenders import digits, split
 
-from isthmus.facets.facet import Candidate, Curve
+from isthmus.facets.facet import Curve, FittedContender
 from isthmus.families import named
 from isthmus.study.perform import _choice
 from isthmus.study.record import Choice
@@ -25,7 +25,7 @@ def test_training_again_depends_on_the_seed_alone():
     parts = parts._replace(train=parts.train._replace(x=parts.train.x[:100]))
     recipe = named("plain").set_params(latents=4)
     plan = Plan(steps=20, check=10)
-    one = Candidate(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
+    one = FittedContender(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
     codes = lambda *seeds: [made.encode_scaled(parts.test.x) for made in one.again(parts, *seeds)]  # noqa: E731
     first, other = codes(5, 6)
     same, _ = codes(5, 6)

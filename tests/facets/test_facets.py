@@ -5,13 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
-from subjects import Fixed, digits, pca, split
+from contenders import Fixed, digits, pca, split
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error, some, validation_error
 from isthmus.metrics import METRICS
-from isthmus.study.results import FLAGS
 
 X, Y = digits()
 EVERY = pytest.mark.parametrize("facet", FACETS.values(), ids=FACETS)
@@ -54,7 +53,7 @@ def test_names_agree_and_metrics_are_known(facet):
     }
     for rival in facet.rivals.values():
         assert set(numbers(rival(parts))) <= set(facet.metrics)
-        assert set(numbers(rival(parts))) - set(FLAGS) == set(numbers(found)) - of_codes
+        assert set(numbers(rival(parts))) - set(facet.flags) == set(numbers(found)) - of_codes
 
 
 def test_every_metric_is_declared_by_a_facet_and_so_is_what_chooses():
@@ -66,9 +65,9 @@ def test_every_metric_is_declared_by_a_facet_and_so_is_what_chooses():
 @EVERY
 def test_the_criterion_sees_no_test_row(facet):
     parts = parts_of(facet, X[:300], Y[:300])
-    subject = pca(parts.train.x, 4)
+    contender = pca(parts.train.x, 4)
     blind = parts._replace(test=parts.test.take(slice(0)))
-    assert facet.criterion(subject, blind) == facet.criterion(subject, parts)
+    assert facet.criterion(contender, blind) == facet.criterion(contender, parts)
 
 
 @pytest.mark.parametrize("facet", [one for one in FACETS.values() if not one.factors], ids=lambda one: one.name)
@@ -80,13 +79,13 @@ def test_the_criterion_prefers_the_better_model(facet):
 @EVERY
 def test_labels_are_seen_only_where_it_says_so(facet):
     parts = parts_of(facet, X[:300], Y[:300])
-    subject = pca(parts.train.x, 4)
+    contender = pca(parts.train.x, 4)
     bare = parts._replace(train=parts.train._replace(y=None), valid=parts.valid._replace(y=None))
     if "with their labels" in facet.sees:
         with pytest.raises(BadInput, match="needs a label"):
-            facet.criterion(subject, bare)
+            facet.criterion(contender, bare)
     else:
-        assert facet.criterion(subject, bare) == facet.criterion(subject, parts)
+        assert facet.criterion(contender, bare) == facet.criterion(contender, parts)
 
 
 def ones(width):
@@ -162,8 +161,8 @@ SMALL = {
 @pytest.mark.parametrize("data", SMALL.values(), ids=SMALL)
 def test_small_and_flat_data_are_finite_or_none(facet, data):
     parts = parts_of(facet, *data)
-    subject = pca(parts.train.x, 1)
-    found = [facet.criterion(subject, parts), *numbers(facet.measure(subject, parts)).values()]
+    contender = pca(parts.train.x, 1)
+    found = [facet.criterion(contender, parts), *numbers(facet.measure(contender, parts)).values()]
     for rival in facet.rivals.values():
         found += numbers(rival(parts)).values()
     assert all(math.isfinite(value) or math.isnan(value) for value in found)
@@ -172,17 +171,17 @@ def test_small_and_flat_data_are_finite_or_none(facet, data):
 @EVERY
 def test_the_same_seed_gives_the_same_numbers(facet):
     parts = parts_of(facet, X[:300], Y[:300])
-    subject, clocks = pca(parts.train.x, 4), {"rows_per_second"}
-    first, second = facet.measure(subject, parts), facet.measure(subject, parts)
+    contender, clocks = pca(parts.train.x, 4), {"rows_per_second"}
+    first, second = facet.measure(contender, parts), facet.measure(contender, parts)
     assert {k: v for k, v in first.items() if k not in clocks} == {k: v for k, v in second.items() if k not in clocks}
 
 
 def test_row_errors_average_to_the_error_reported():
     parts = split(X, Y)
-    subject = pca(parts.train.x, 8)
-    errors = row_error(subject, parts.test.x)
+    contender = pca(parts.train.x, 8)
+    errors = row_error(contender, parts.test.x)
     assert errors.shape == (len(parts.test.x),)
-    assert errors.mean() == pytest.approx(FACETS["reconstruction"].measure(subject, parts)["mse"], rel=1e-12)
+    assert errors.mean() == pytest.approx(FACETS["reconstruction"].measure(contender, parts)["mse"], rel=1e-12)
 
 
 def test_infinities_become_none():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from subjects import Fixed, pca
+from contenders import Fixed, pca
 
 from isthmus.data.read import read
 from isthmus.errors import BadInput

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from contenders import Fixed, digits, pca, split
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
-from subjects import Fixed, digits, pca, split
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS, features
@@ -54,25 +54,27 @@ def test_shuffled_labels_are_read_at_chance():
 
 
 def test_the_criterion_is_the_share_of_validation_rows_that_neighbours_miss():
-    subject = pca(PARTS.train.x, 16)
-    train, valid = subject.encode_scaled(PARTS.train.x), subject.encode_scaled(PARTS.valid.x)
+    contender = pca(PARTS.train.x, 16)
+    train, valid = contender.encode_scaled(PARTS.train.x), contender.encode_scaled(PARTS.valid.x)
     theirs = KNeighborsClassifier(5, algorithm="brute").fit(train, PARTS.train.y).score(valid, PARTS.valid.y)
-    assert FACET.criterion(subject, PARTS) == pytest.approx(1 - theirs, abs=0.009)
+    assert FACET.criterion(contender, PARTS) == pytest.approx(1 - theirs, abs=0.009)
 
 
 def test_few_labels_are_drawn_by_the_seed_of_the_split():
-    subject = pca(PARTS.train.x, 8)
-    found, other = FACET.measure(subject, PARTS), FACET.measure(subject, PARTS._replace(seed=1))
+    contender = pca(PARTS.train.x, 8)
+    found, other = FACET.measure(contender, PARTS), FACET.measure(contender, PARTS._replace(seed=1))
     assert found["probe_accuracy"] == other["probe_accuracy"]
     assert found["probe_accuracy_few"] != other["probe_accuracy_few"]
 
 
 def test_more_rows_than_it_looks_at(monkeypatch):
     monkeypatch.setattr(features, "MOST", 200)
-    subject = pca(PARTS.train.x, 16)
-    found = FACET.measure(subject, PARTS)
-    assert found["probe_accuracy"] < FACETS["features"].measure(subject, PARTS._replace(seed=3))["probe_accuracy"] + 0.1
-    assert found == FACET.measure(subject, PARTS)
+    contender = pca(PARTS.train.x, 16)
+    found = FACET.measure(contender, PARTS)
+    assert (
+        found["probe_accuracy"] < FACETS["features"].measure(contender, PARTS._replace(seed=3))["probe_accuracy"] + 0.1
+    )
+    assert found == FACET.measure(contender, PARTS)
     assert (found["knn_accuracy"] * 200) % 1 == pytest.approx(0, abs=1e-9)
 
 

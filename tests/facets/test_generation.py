@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from subjects import Fixed, digits, pca, split
+from contenders import Fixed, digits, pca, split
 
 from isthmus.api.study import compare
 from isthmus.evidence.verdict import judge
 from isthmus.facets import generation
-from isthmus.facets.facet import Candidate
+from isthmus.facets.facet import FittedContender
 from isthmus.facets.generation import GENERATION, compared, criterion, judged, makers, measure
 from isthmus.facets.rivals import WIDEST, gaussian_mixture
 from isthmus.families import named
@@ -30,10 +30,10 @@ def parts():
 
 def whole(**more):
     """Codes are the rows: a mixture of them is as good as it gets."""
-    subject = Fixed(lambda x: x, lambda z: z)
+    contender = Fixed(lambda x: x, lambda z: z)
     for name, value in more.items():
-        setattr(subject, name, value)
-    return subject
+        setattr(contender, name, value)
+    return contender
 
 
 @pytest.fixture(scope="module")
@@ -106,26 +106,26 @@ class Prior:
 def test_the_sampler_is_chosen_on_validation_rows(parts, good):
     """Only the prior's codes, or only the training codes, decode to what rows look like."""
     encode = (lambda x: 3 * x) if good else (lambda x: x)
-    subject = Fixed(encode, lambda z: z)
-    subject.prior = Prior(good)
-    found = measure(subject, parts)
+    contender = Fixed(encode, lambda z: z)
+    contender.prior = Prior(good)
+    found = measure(contender, parts)
     best, other = ("c2st_prior", "c2st_mixture") if good else ("c2st_mixture", "c2st_prior")
     assert found["from_prior"] == good
     assert found["c2st"] == found[best] < found[other] - 0.1
     other_test = parts._replace(test=parts.test._replace(x=3 * parts.test.x))  # which the choice must not see
-    assert measure(subject, other_test)["from_prior"] == good
-    ways = judged(makers(subject, parts), parts)
+    assert measure(contender, other_test)["from_prior"] == good
+    ways = judged(makers(contender, parts), parts)
     assert [way.codes for way in ways if not way.noisy] == (["prior", "mixture"] if good else ["mixture", "prior"])
-    assert criterion(subject, parts) == min(ways.values())
+    assert criterion(contender, parts) == min(ways.values())
 
 
 def test_without_a_judge_there_is_no_number(parts):
     """Validation rows that are all equal have no scale: nothing is chosen, nothing is measured."""
-    subject = whole()
-    subject.prior = Prior(True)
+    contender = whole()
+    contender.prior = Prior(True)
     flat = parts._replace(valid=parts.valid._replace(x=np.ones_like(parts.valid.x)))
-    assert np.isnan(criterion(subject, flat))
-    assert np.isnan(list(measure(subject, flat).values())).all()
+    assert np.isnan(criterion(contender, flat))
+    assert np.isnan(list(measure(contender, flat).values())).all()
 
 
 def test_one_sampler_is_not_reported_twice(right):
@@ -173,8 +173,8 @@ def test_a_family_with_a_posterior_bounds_the_likelihood(family):
     parts = split(x[:600].reshape(600, -1), None, latents=4)
     recipe = named(family).set_params(latents=4)
     fitted = fit(recipe, parts.train.x, valid=parts.valid.x, scale="none", plan=Plan(steps=60))
-    found = measure(Candidate(fitted, 0), parts)
-    assert found == measure(Candidate(fitted, 0), parts)
+    found = measure(FittedContender(fitted, 0), parts)
+    assert found == measure(FittedContender(fitted, 0), parts)
     assert ("elbo" in found) == ("c2st_prior" in found) == (family == "vae")
     assert found.get("elbo", 0) <= found.get("iwae_bound", 0)
 

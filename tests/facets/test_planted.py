@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from subjects import pca, split
+from contenders import pca, split
 
 from isthmus.facets import planted as theme
 from isthmus.facets.anomaly import against, judged, knn_distance
@@ -81,8 +81,8 @@ def test_dependency_keeps_every_column_and_breaks_what_ties_them():
 
 def test_columns_one_by_one_do_not_show_a_broken_dependency_but_a_linear_model_does():
     extreme = against(np.abs(PARTS.test.x).max(axis=1), np.abs(MADE["dependency"]).max(axis=1))["auroc"]
-    subject = pca(PARTS.train.x, 2)
-    seen = against(row_error(subject, PARTS.test.x), row_error(subject, MADE["dependency"]))["auroc"]
+    contender = pca(PARTS.train.x, 2)
+    seen = against(row_error(contender, PARTS.test.x), row_error(contender, MADE["dependency"]))["auroc"]
     assert extreme < 0.75
     assert seen > 0.98
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from contenders import Fixed, digits, pca, split
 from sklearn.decomposition import PCA
-from subjects import Fixed, digits, pca, split
 
 from isthmus.facets import FACETS
 
@@ -31,6 +31,6 @@ def test_everything_kept_explains_everything():
 
 
 def test_the_criterion_is_the_error_on_validation_rows():
-    subject = pca(PARTS.train.x, 8)
-    gap = PARTS.valid.x - subject.decode_scaled(subject.encode_scaled(PARTS.valid.x))
-    assert FACET.criterion(subject, PARTS) == pytest.approx(np.square(gap, dtype=np.float64).mean(), rel=1e-6)
+    contender = pca(PARTS.train.x, 8)
+    gap = PARTS.valid.x - contender.decode_scaled(contender.encode_scaled(PARTS.valid.x))
+    assert FACET.criterion(contender, PARTS) == pytest.approx(np.square(gap, dtype=np.float64).mean(), rel=1e-6)

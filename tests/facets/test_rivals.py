@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from subjects import digits, split
+from contenders import digits, split
 
 from isthmus.facets import FACETS, rivals
 from isthmus.metrics.fidelity import explained_variance

@@ -1,4 +1,4 @@
-"""Robustness: disturbances as declared, and subjects whose numbers follow without a computer."""
+"""Robustness: disturbances as declared, and contenders whose numbers follow without a computer."""
 
 import math
 from functools import partial
@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from contenders import Fixed, Linear, digits, pca, split
 from scipy.stats import binom
-from subjects import Fixed, Linear, digits, pca, split
 
 from isthmus.evidence.verdict import judge
 from isthmus.facets import FACETS, robustness
-from isthmus.facets.facet import Candidate, Curve, Rows, numbers, reconstruct
+from isthmus.facets.facet import Curve, FittedContender, Rows, numbers, reconstruct
 from isthmus.families import FAMILIES, named
 from isthmus.metrics import METRICS
 from isthmus.study.capacity import match
@@ -83,10 +83,10 @@ def test_the_slope_of_a_linear_code_is_its_singular_values():
 
 def test_principal_components_lose_exactly_what_they_keep_of_a_step():
     """The residual is orthogonal to the code, so an attack adds the squared length of the projected step."""
-    subject = pca(TABLE.train.x, 1)
-    found = FACET.measure(subject, TABLE)
-    rows, axis = robustness.sample(TABLE.test, TABLE).x[: robustness.ATTACKED].astype(float), subject.axes[0]
-    gap = rows - subject.mean
+    contender = pca(TABLE.train.x, 1)
+    found = FACET.measure(contender, TABLE)
+    rows, axis = robustness.sample(TABLE.test, TABLE).x[: robustness.ATTACKED].astype(float), contender.axes[0]
+    gap = rows - contender.mean
     lost = np.square(gap - np.outer(gap @ axis, axis)).sum()
     step = robustness.RADIUS * robustness.unit(TABLE) * np.abs(axis).sum()  # the farthest corner of the ball
     total = np.square(rows - TABLE.train.x.mean(axis=0, dtype=float)).sum()
@@ -178,7 +178,7 @@ def test_denoising_rows_makes_a_model_more_robust():
     plan = Plan(steps=600)
     made = {
         name: FACET.measure(
-            Candidate(fit(named(name), IMAGES.train.x, valid=IMAGES.valid.x, plan=plan, images=True), 1), IMAGES
+            FittedContender(fit(named(name), IMAGES.train.x, valid=IMAGES.valid.x, plan=plan, images=True), 1), IMAGES
         )
         for name in ("plain", "denoising")
     }
@@ -191,7 +191,7 @@ def test_denoising_rows_makes_a_model_more_robust():
 def test_every_family_answers(name):
     parts = split(np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32), None, latents=4)
     model = fit(match(name, named(name), 4, ()), parts.train.x, valid=parts.valid.x, plan=Plan(steps=4, batch=16))
-    found = numbers(FACET.measure(Candidate(model, 1), parts))
+    found = numbers(FACET.measure(FittedContender(model, 1), parts))
     smooth = name not in {"vq", "rvq", "fsq", "lfq", "gumbel"}
     assert {k for k, v in found.items() if math.isnan(v)} <= (
         set() if smooth else {"explained_adversarial", "jacobian_norm", "code_movement"}

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from contenders import Fixed, pca, split
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.covariance import EmpiricalCovariance
-from subjects import Fixed, pca, split
 
 from isthmus.facets.anomaly import auroc
 from isthmus.facets.facet import Parts, Rows, row_error
@@ -80,28 +80,28 @@ def test_each_score_finds_its_kind_and_both_find_both():
 
 def test_they_are_what_they_say():
     parts, _ = plane()
-    subject = pca(parts.train.x, 2)
-    found = scores(subject, parts, 0.0)
-    assert found["reconstruction"] == pytest.approx(row_error(subject, parts.test.x))
-    codes = [subject.encode_scaled(p.x) for p in (parts.train, parts.valid, parts.test)]
+    contender = pca(parts.train.x, 2)
+    found = scores(contender, parts, 0.0)
+    assert found["reconstruction"] == pytest.approx(row_error(contender, parts.test.x))
+    codes = [contender.encode_scaled(p.x) for p in (parts.train, parts.valid, parts.test)]
     assert found["density"] == pytest.approx(mahalanobis(codes[0], codes[2]))
-    error, far = row_error(subject, parts.valid.x), mahalanobis(codes[0], codes[1])
+    error, far = row_error(contender, parts.valid.x), mahalanobis(codes[0], codes[1])
     expected = standardised(error, found["reconstruction"]) + standardised(far, found["density"])
     assert found["both"] == pytest.approx(expected)
 
 
 def test_rounding_is_not_blown_up():
     parts, _ = plane()
-    subject = pca(parts.train.x, 3)  # keeps everything: every error is rounding
-    found = scores(subject, parts, 1e-3)
+    contender = pca(parts.train.x, 3)  # keeps everything: every error is rounding
+    found = scores(contender, parts, 1e-3)
     assert np.argsort(found["both"]).tolist() == np.argsort(found["density"]).tolist()
 
 
 def test_the_order_of_test_rows_and_their_company_change_nothing():
     parts, _ = plane()
-    subject = pca(parts.train.x, 2)
+    contender = pca(parts.train.x, 2)
     some = Parts(parts.train, parts.valid, Rows(parts.test.x[::-1][:40], None), parts.seed, parts.latents)
-    whole, part = scores(subject, parts, 0.0), scores(subject, some, 0.0)
+    whole, part = scores(contender, parts, 0.0), scores(contender, some, 0.0)
     assert all(part[name] == pytest.approx(whole[name][::-1][:40], rel=1e-5, abs=1e-6) for name in whole)
 
 

@@ -1,5 +1,5 @@
 import numpy as np
-from subjects import Fixed, digits, pca, split
+from contenders import Fixed, digits, pca, split
 
 from isthmus.facets import FACETS
 

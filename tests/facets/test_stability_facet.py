@@ -1,15 +1,15 @@
-"""Stability: of subjects whose trainings differ in a known way, and of real ones."""
+"""Stability: of contenders whose trainings differ in a known way, and of real ones."""
 
 import dataclasses
 import math
 
 import numpy as np
 import pytest
+from contenders import Fixed, digits, pca, split
 from scipy.stats import ortho_group
-from subjects import Fixed, digits, pca, split
 
 from isthmus.facets import FACETS, stability
-from isthmus.facets.facet import Candidate, numbers
+from isthmus.facets.facet import FittedContender, numbers
 from isthmus.families import named
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -132,7 +132,7 @@ def test_trainings_differ_by_the_seed_and_a_closed_form_does_not():
     plan = Plan(steps=60, check=20)
     found = {
         name: FACET.measure(
-            Candidate(fit(named(name), PARTS.train.x, valid=PARTS.valid.x, plan=plan, images=True), 1), PARTS
+            FittedContender(fit(named(name), PARTS.train.x, valid=PARTS.valid.x, plan=plan, images=True), 1), PARTS
         )
         for name in ("plain", "pca")
     }

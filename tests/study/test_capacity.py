@@ -12,6 +12,7 @@ from isthmus.api.study import Study, compare
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.study import capacity
+from isthmus.study import outline as outlines
 from isthmus.study.capacity import Point, Sweep, mean_and_error, one_standard_error, sweep
 from isthmus.study.design import design
 from isthmus.study.outline import outline
@@ -164,7 +165,7 @@ def test_a_study_with_auto_keeps_its_sweep_and_never_does_it_again(tmp_path, mon
     assert study.sweep is not None
     assert study.design.latents == study.sweep.chosen == study.records[0].configs[0].recipe["latents"]
     assert len(study.sweep.errors[0]) == QUICK["replicates"]
-    monkeypatch.setattr(compare, "sweep", lambda *_, **__: pytest.fail("swept again"))
+    monkeypatch.setattr(outlines, "sweep", lambda *_, **__: pytest.fail("swept again"))
     again = outline(x, latents="auto", out=tmp_path / "s", **QUICK)
     assert again.design == study.design
     number = outline(x, latents=study.sweep.chosen, out=tmp_path / "s", **QUICK)
@@ -180,10 +181,10 @@ def test_what_latents_may_be(tmp_path):
 
 def test_a_budget_pays_for_the_sweep(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(compare, "afford", lambda data, planned, left, workers: seen.append(left) or 50)
+    monkeypatch.setattr(outlines, "afford", lambda data, planned, left, workers: seen.append(left) or 50)
     pair = [[1.0, 1.0]]
     fake = Sweep(chosen=2, widths=[2], errors=pair, linear=pair, nothing=1, ratio=0.3, dimension=None, seconds=30.0)
-    monkeypatch.setattr(compare, "sweep", lambda *_, **__: time.sleep(0.4) or fake)
+    monkeypatch.setattr(outlines, "sweep", lambda *_, **__: time.sleep(0.4) or fake)
     options = {**QUICK, "steps": None, "budget": 90}
     assert outline(linear(1, 4), latents="auto", out=tmp_path / "s", **options).design.latents == 2
     assert 60 < seen[0] < 89.6

@@ -11,7 +11,8 @@ import pytest
 from isthmus.answers import racing as told
 from isthmus.errors import BadInput
 from isthmus.evidence.verdict import judge
-from isthmus.study import run as module
+from isthmus.study import outline as outlines
+from isthmus.study import run as runs
 from isthmus.study.outline import outline
 from isthmus.study.perform import prepare, race
 from isthmus.study.racing import LOOKS, Round, doubts, further, survivors
@@ -94,14 +95,14 @@ def raced(tmp_path_factory):
     """A study with a budget that pays for more replicates, until six are done; only features are open."""
     folder = tmp_path_factory.mktemp("race") / "study"
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "afford", lambda *a, **k: 400)
+    patch.setattr(outlines, "afford", lambda *a, **k: 400)
     asked = []
 
     def open_(self):
         asked.append(self.replicates)
         return {"features": ("plain", "raw")} if self.replicates < 6 else {}
 
-    patch.setattr(module.Results, "open", open_)
+    patch.setattr(runs.Results, "open", open_)
     planned = outline("iris", budget="10m", out=folder, plan=Plan(steps=200, check=10), **SMALL)
     study = run(planned, workers=1)
     patch.undo()
@@ -182,7 +183,7 @@ def test_rounds_survive_the_disk(tmp_path):
 
 def test_a_budget_that_is_spent_adds_nothing(raced):
     _, study, _ = raced
-    assert module._next(study, 1e-6, 1) is None
+    assert runs._next(study, 1e-6, 1) is None
 
 
 def test_configurations_that_lag_after_the_first_lap_stop_there_and_are_never_chosen(raced):

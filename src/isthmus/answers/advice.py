@@ -8,7 +8,7 @@ from isthmus.answers.sentences import number
 from isthmus.answers.words import Words
 from isthmus.evidence.pareto import pareto
 from isthmus.evidence.proscons import Claim
-from isthmus.evidence.purposes import PurposeVerdict, apart, deciding
+from isthmus.evidence.purposes import PRICES, PurposeVerdict, apart, deciding
 from isthmus.evidence.verdict import FacetVerdict
 
 
@@ -39,16 +39,16 @@ def recommend(
 
 def for_purpose(one: PurposeVerdict, say: Words) -> str:
     """What to take for a purpose, how large the effect is, and what it costs."""
-    own = say.name("advice", "for_" + one.purpose, say.title(one.purpose))
-    purpose = say.name("advice", "for_" + one.verdicts[0].metric, say.name("purposes", one.purpose, own))
+    own = say.name("wanted", one.purpose, say.title(one.purpose))
+    purpose = say.name("wanted", one.verdicts[0].metric, say.name("purposes", one.purpose, own))
     return say.close("advice.line", purpose=purpose, text=_taken(one, say))
 
 
 def for_facet(v: FacetVerdict, say: Words) -> str:
     """Who stands out in a facet that only describes."""
     shown = {"leader": say.title(v.leader), "metric": say.title(v.metric)}
-    text = say("advice.take_nothing") if v.kind == "no evidence" else say("advice.take_" + v.facet, **shown)
-    return say.close("advice.line", purpose=say("advice.for_" + v.facet), text=text)
+    text = say("advice.take_nothing") if v.kind == "no evidence" else say("stands_out." + v.facet, **shown)
+    return say.close("advice.line", purpose=say("wanted." + v.facet), text=text)
 
 
 def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
@@ -74,7 +74,7 @@ def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
 def claim(one: Claim, say: Words) -> str:
     """A pro or a con in a few words."""
     kind, other = "good" if one.good else "bad", say.title(one.other)
-    if one.times is not None and one.facet == "cost":
+    if one.times is not None and one.metric in PRICES:
         key = f"proscons.{kind}_{one.metric}"
         return say(key, times=multiple(one.times), other=other)
     shown = {"facet": say.title(one.facet).lower(), "metric": say.title(one.metric)}

@@ -78,7 +78,7 @@ def _described(v: FacetVerdict, say: Words) -> str:
     text = say("verdict.highest" if v.higher else "verdict.lowest", leader=say.title(top[0]), **_value(v, say))
     near = [name for name, mean in others if _gap(top[1], mean, v.relative) <= v.rope]
     text += say("verdict.near", names=say.some(near), rope=size(v.rope, v)) if near else ""
-    return text + say("verdict." + v.facet, rope=size(v.rope, v))
+    return text + say("caveats." + v.facet, rope=size(v.rope, v))
 
 
 def _gap(one: float, two: float, relative: bool) -> float:

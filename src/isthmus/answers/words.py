@@ -1,4 +1,7 @@
-"""What people read in English and Chinese: one text file each under ``texts``, same keys, no fallback."""
+"""What people read in English and Chinese: one text file each under ``texts``, same keys, no fallback.
+
+What facets, metrics and purposes are called stands in their own declarations, and joins the texts here.
+"""
 
 import re
 import tomllib
@@ -9,6 +12,11 @@ from string import Formatter
 from typing import Any
 
 from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.facets.facet import Facet
+from isthmus.facets.purpose import PURPOSES
+from isthmus.metrics import METRICS
+from isthmus.said import Said
 
 LANGUAGES = ("en", "zh")
 NAMED = ("facets", "metrics", "contenders")
@@ -101,4 +109,29 @@ def capital(text: str) -> str:
 @cache
 def _texts(lang: str) -> dict[str, dict[str, Any]]:
     path = resources.files("isthmus.answers").joinpath("texts", f"{lang}.toml")
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomllib.loads(path.read_text(encoding="utf-8")) | _declared(lang)
+
+
+def _declared(lang: str) -> dict[str, dict[str, Any]]:
+    """What facets, metrics and purposes say of themselves, as sections of the texts."""
+    facets = FACETS.values()
+    curves = {name: curve for facet in facets for name, curve in facet.curves.items()}
+    return {
+        "facets": {facet.name: facet.title.of(lang) for facet in facets},
+        "questions": {facet.name: facet.question.of(lang) for facet in facets},
+        "sees": {facet.name: facet.sees.of(lang) for facet in facets},
+        "flags": {flag: why.of(lang) for facet in facets for flag, why in facet.flags.items()},
+        "wanted": {name: said.of(lang) for facet in facets for name, said in _wanted(facet)},
+        "stands_out": {facet.name: facet.stands_out.of(lang) for facet in facets if facet.stands_out},
+        "caveats": {facet.name: facet.caveat.of(lang) for facet in facets if facet.caveat},
+        "facet_curves": {name: curve.title.of(lang) for name, curve in curves.items()}
+        | {f"{name}_x": curve.x.of(lang) for name, curve in curves.items()}
+        | {f"{name}_y": curve.y.of(lang) for name, curve in curves.items()},
+        "metrics": {metric.name: metric.title.of(lang) for metric in METRICS.values()},
+        "purposes": {name: said.of(lang) for name, said in PURPOSES.items()},
+    }
+
+
+def _wanted(facet: Facet) -> list[tuple[str, Said]]:
+    """By the facet's name, and by the metrics that make it another wish."""
+    return [*([(facet.name, facet.wanted)] if facet.wanted else []), *facet.wanted_by.items()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.answers.ablation import lines
+from isthmus.api.study import Study
 from isthmus.data.read import read
 from isthmus.families import recipe as from_json
 from isthmus.model import Recipe
@@ -23,6 +24,12 @@ class Ablation(AblationResults):
 
     Its numbers are those of :class:`isthmus.study.ablation.AblationResults`.
     """
+
+    study: Study
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        super().__init__(folder)
+        self.study = Study.of(self.study)
 
     def answer(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
         """What is worth it and what is not, one line for each facet that decides."""

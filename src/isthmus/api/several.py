@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.answers.ranking import lines
+from isthmus.api.study import Study
 from isthmus.report import html, several
 from isthmus.study.run import run
 from isthmus.study.several import Options, SeveralResults, begin, plans
@@ -18,6 +19,12 @@ class Several(SeveralResults):
 
     Its numbers are those of :class:`isthmus.study.several.SeveralResults`.
     """
+
+    studies: Mapping[str, Study]
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        super().__init__(folder)
+        self.studies = {name: Study.of(one) for name, one in self.studies.items()}
 
     def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
         """What the ranks say, one line for each facet, and which data sets are not independent."""

@@ -146,19 +146,19 @@ def value(text: str, *, listed: bool = False) -> Any:
 def measure(fitted: Fitted, rows: Dataset, parts: Split, seed: int) -> dict[str, float]:
     """Every metric of the facets that look at a model trained on all rows, on the test rows."""
     from isthmus.facets import FACETS
-    from isthmus.facets.facet import Candidate, Parts, Rows, numbers
+    from isthmus.facets.facet import FittedContender, Parts, Rows, numbers
     from isthmus.ship.artefact import artefact_bytes
 
     every = Rows(rows.x, rows.y, rows.factors)
     views = [one._replace(x=fitted.scaler.apply(one.x)) for one in map(every.take, parts)]
     seen = Parts(views[0], views[1], views[2], seed=seed, latents=fitted.recipe.latents)
-    subject = Candidate(fitted, artefact_bytes(fitted))
+    contender = FittedContender(fitted, artefact_bytes(fitted))
     asked = [
         f
         for f in FACETS.values()
         if f.view == "all" and (not f.labels or len(rows.classes) > 1) and (not f.factors or rows.factors is not None)
     ]
-    return {name: number for facet in asked for name, number in numbers(facet.measure(subject, seen)).items()}
+    return {name: number for facet in asked for name, number in numbers(facet.measure(contender, seen)).items()}
 
 
 def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder: Path, held: int) -> None:

@@ -1,4 +1,4 @@
-"""The defects by name: what each means and what to change, in English and Chinese; and which results it spoils."""
+"""The defects by name: what each means and what to change, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -210,25 +210,16 @@ MILD = ("stopped too early", "over-capacity")
 OF_DATA = ("leakage between splits",)
 """Defects of the data and their split, which all contenders share."""
 
-ALL = ("all",)
-REBUILT = ("reconstruction", "compression", "anomaly", "generation", "robustness")
-SPOILS: dict[str, tuple[str, ...]] = {
-    "diverged": ALL,
-    "no training step ran": ALL,
-    "not trained": ALL,
-    "posterior collapse": ALL,
-    "codebook collapse": ALL,
-    "constant code": ALL,
-    "constant output": REBUILT,
-    "identity copying": ("reconstruction", "compression", "anomaly"),
-    "constant scorer": ("anomaly",),
-    "dead units": ("sparsity",),
-}
-"""Name -> the facets in which a model with this defect is not compared, for there it would win by being degenerate.
-
-A model that learned nothing, or whose code holds nothing, is compared nowhere. One that copies rebuilds everything,
-anomalies included. A code whose units are mostly dead is sparse for the wrong reason.
-"""
+HOPELESS = (
+    "diverged",
+    "no training step ran",
+    "not trained",
+    "posterior collapse",
+    "codebook collapse",
+    "constant code",
+)
+"""Defects with which a model is compared nowhere: it learned nothing, or its code holds nothing. What else spoils the
+answer to one question is declared by its facet."""
 
 
 def text(name: str, lang: str = "en") -> Text:
@@ -261,9 +252,3 @@ def numbers(evidence: Mapping[str, float | str | None], lang: str = "en") -> str
         elif value is not None:
             said.append(f"{name} {value:.3g}")
     return ("，" if lang == "zh" else ", ").join(said)
-
-
-def spoils(name: str, facet: str) -> bool:
-    """Whether a model with this defect must not be compared in a facet."""
-    facets = SPOILS.get(name, ())
-    return facets == ALL or facet in facets

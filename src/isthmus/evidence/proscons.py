@@ -12,13 +12,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from isthmus.evidence.purposes import PRICES
 from isthmus.evidence.verdict import FacetVerdict
-from isthmus.facets import crowns
+from isthmus.facets import FACETS, crowns
 
 MOST = 3
 """Claims of one kind about one contender; the largest, counted in ropes, those of quality before those of cost."""
-PRAISED = ("sparsity",)
-"""Facets in which little is no fault: a dense code is not bad in itself."""
 
 
 class Claim(NamedTuple):
@@ -79,7 +78,7 @@ def proscons(verdicts: Iterable[FacetVerdict]) -> dict[str, ProsCons]:
 
 
 def _largest(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    return tuple(sorted(claims, key=lambda claim: (claim.facet == "cost", -claim.ropes))[:MOST])
+    return tuple(sorted(claims, key=lambda claim: (claim.metric in PRICES, -claim.ropes))[:MOST])
 
 
 def _claim(name: str, v: FacetVerdict) -> Claim | None:
@@ -91,7 +90,7 @@ def _claim(name: str, v: FacetVerdict) -> Claim | None:
     if beaten and not ahead and (2 * len(beaten) >= len(others) or (side and set(side) <= set(beaten))):
         return _told(name, v, beaten, side, good=True, best=beaten == others)
     passed = name not in v.rivals and crowns(v.facet) and set(side) & set(ahead)
-    if ahead and v.facet not in PRAISED and (2 * len(ahead) >= len(others) or passed):
+    if ahead and (v.facet not in FACETS or FACETS[v.facet].faults) and (2 * len(ahead) >= len(others) or passed):
         return _told(name, v, ahead, side, good=False, best=False)
     return None
 

@@ -14,33 +14,12 @@ from isthmus.evidence.pareto import Pareto, opposed, pareto
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
+from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES, Role
 
 Kind = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
-PRICES = ("parameters", "train_seconds", "rows_per_second")
-"""Metrics of the facet *cost* that tell what a choice costs."""
-
-
+PRICES = tuple(metric for facet in FACETS.values() for metric in facet.prices)
+"""Metrics that tell what a choice costs."""
 NOBODY = Pareto((), ())
-
-
-class Purpose(NamedTuple):
-    """Which facets speak for it, if all of them were asked."""
-
-    facets: tuple[str, ...]
-    instead: str | None = None
-    """The facet that speaks if they were not."""
-    also: tuple[str, ...] = ()
-    """Facets that speak too where they were asked."""
-
-
-PURPOSES: dict[str, Purpose] = {
-    "compress": Purpose(("compression",), instead="reconstruction"),
-    "classify": Purpose(("features",)),
-    "find_anomalies": Purpose(("anomaly",)),
-    "generate": Purpose(("generation",)),
-    # Codes that are sparse and the same under another seed, of a model that has not lost the data.
-    "interpret": Purpose(("sparsity", "stability", "reconstruction"), also=("factors",)),
-}
 
 
 class Price(NamedTuple):
@@ -102,12 +81,17 @@ def speaking(asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
     {'compress': ('reconstruction',), 'classify': ('features',)}
     """
     there, found = set(asked), {}
-    for name, purpose in PURPOSES.items():
-        if there.issuperset(purpose.facets):
-            found[name] = purpose.facets + tuple(facet for facet in purpose.also if facet in there)
-        elif purpose.instead in there:
-            found[name] = (str(purpose.instead),)
+    for purpose in PURPOSES:
+        needed, instead, also = (_declared(purpose, role) for role in (NEEDED, INSTEAD, ALSO))
+        if there.issuperset(needed):
+            found[purpose] = (*needed, *(facet for facet in also if facet in there))
+        elif there.issuperset(instead) and instead:
+            found[purpose] = instead
     return found
+
+
+def _declared(purpose: str, role: Role) -> tuple[str, ...]:
+    return tuple(name for name, facet in FACETS.items() if facet.purposes.get(purpose) == role)
 
 
 def answered(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from isthmus.facets import cost
 from isthmus.facets.anomaly import ANOMALY
 from isthmus.facets.compression import COMPRESSION
-from isthmus.facets.cost import COST
 from isthmus.facets.facet import Facet
 from isthmus.facets.factors import FACTORS
 from isthmus.facets.features import FEATURES
@@ -26,10 +26,12 @@ FACETS: dict[str, Facet] = {
         GENERATION,
         ROBUSTNESS,
         STABILITY,
-        COST,
+        cost.COST,
     )
 }
 """Name -> facet, in the order in which reports show them."""
+COST = cost.COST.name
+"""The facet that is measured whatever is asked: every choice has a price."""
 
 
 def crowns(facet: str) -> bool:

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Facet, Parts, Subject, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Parts, validation_error
 from isthmus.facets.planted import planted
+from isthmus.facets.purpose import NEEDED
 from isthmus.facets.scores import scores
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import nearest
 from isthmus.metrics.ranking import auroc, average_precision, degenerate, rounding
+from isthmus.said import Said
 
 Scores = NDArray[np.float64]
 Scorer = Callable[[NDArray[np.float32]], Scores]
@@ -59,21 +61,21 @@ def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[s
     return found | ({"constant_scorer": 1.0} if flat else {})
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """Metrics of the model's score; where there are labels, AUROC of scores from its parts as well.
+def measure(contender: Contender, parts: Parts) -> Found:
+    """As :func:`judged` by the model's score; where there are labels, AUROC of scores from its parts as well.
 
     ``untrained_scorer`` is 1 if the model has learned nothing.
     """
     floor, y = rounding(parts.train.x), parts.test.y
-    found = judged(subject.score_scaled, parts, floor)
+    found = dict(judged(contender.score_scaled, parts, floor))
     if y is not None:
         floors = {"reconstruction": floor}
-        for name, score in scores(subject, parts, floor).items():
+        for name, score in scores(contender, parts, floor).items():
             found[f"auroc_{name}"] = grade(y, score, floors.get(name, 0.0))["auroc"]
-    return found | ({} if learned(subject, parts) else {"untrained_scorer": 1.0})
+    return found | ({} if learned(contender, parts) else {"untrained_scorer": 1.0})
 
 
-def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> dict[str, float]:
+def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> Found:
     """Metrics of a scorer: on the labelled anomalies among the test rows, if there are labels, and on made-up ones.
 
     Parameters
@@ -88,11 +90,12 @@ def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> dict[str, float]
     -------
     dict
         Those of :func:`grade` if there are labels; ``auroc_local``, ``auroc_global``, ``auroc_dependency`` and
-        ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean.
+        ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean. Besides these
+        metrics ``anomaly_score`` (n,) of every test row and, if there are labels, ``anomaly_label`` (n,).
     """
     x, y = parts.test.x, parts.test.y
     score = scorer(x)
-    found = {} if y is None else grade(y, score, floor)
+    found: dict[str, float | NDArray[np.generic]] = {} if y is None else {**grade(y, score, floor), "anomaly_label": y}
     normal = np.ones(len(x), bool) if y is None else y == 0
     usual, odd = score[normal], {name: scorer(rows) for name, rows in planted(parts, x[normal]).items()}
     for name, high in odd.items():
@@ -101,7 +104,7 @@ def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> dict[str, float]
     found["auroc_planted"] = whole["auroc"]
     if y is None and "constant_scorer" in whole:
         found["constant_scorer"] = 1.0
-    return found
+    return {**found, "anomaly_score": score}
 
 
 def against(normal: Scores, odd: Scores, floor: float = 0.0) -> dict[str, float]:
@@ -116,15 +119,15 @@ def against(normal: Scores, odd: Scores, floor: float = 0.0) -> dict[str, float]
     return grade(label, np.concatenate([normal, odd]), floor)
 
 
-def learned(subject: Subject, parts: Parts) -> bool:
+def learned(contender: Contender, parts: Parts) -> bool:
     """Whether a step of training was kept, and normal validation rows come back better than as the training mean.
 
     Better means by more than the rope of explained variance, 0.01: a constant near the mean beats it by luck.
     """
     x = parts.valid.x
-    x_hat = subject.decode_scaled(subject.encode_scaled(x))
+    x_hat = contender.decode_scaled(contender.encode_scaled(x))
     gain = explained_variance(x, x_hat, parts.train.x.mean(axis=0, dtype=np.float64))
-    return subject.trained and (math.isnan(gain) or gain > METRICS["explained_variance"].rope)
+    return contender.trained and (math.isnan(gain) or gain > METRICS["explained_variance"].rope)
 
 
 def isolation_forest(parts: Parts) -> Scorer:
@@ -144,7 +147,7 @@ SCORERS: dict[str, Callable[[Parts], Scorer]] = {"isolation forest": isolation_f
 """Rival -> its scorer, fitted on the training rows."""
 
 
-def _rival(fit: Callable[[Parts], Scorer]) -> Callable[[Parts], dict[str, float]]:
+def _rival(fit: Callable[[Parts], Scorer]) -> Callable[[Parts], Found]:
     return lambda parts: judged(fit(parts), parts)
 
 
@@ -234,13 +237,26 @@ def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 ANOMALY = Facet(
     name="anomaly",
-    title="Anomaly detection",
-    question="Does the model notice rows that do not belong?",
+    title=Said("Anomaly detection", "异常检测"),
+    question=Said("Does the model notice rows that do not belong?", "模型能否察觉不属于这里的数据？"),
+    purposes={"find_anomalies": NEEDED},
+    wanted_by={"auroc_planted": Said("To find anomalies like the made-up ones", "用于发现类似人造异常的数据")},
+    flags={
+        "constant_scorer": Said("its scores rank nothing", "得分毫无区分"),
+        "untrained_scorer": Said("the model has learned nothing", "模型什么也没学到"),
+    },
+    spoiled_by=(
+        "constant output",
+        "identity copying",
+        "constant scorer",
+    ),
     primary="auroc",
     view="normal",
     labels=True,
     unlabelled="auroc_planted",
-    sees="normal rows of the validation split, no anomaly and no labels",
+    sees=Said(
+        "normal rows of the validation split, no anomaly and no labels", "验证集中的正常数据，不看异常样本，也不看标签"
+    ),
     criterion=validation_error,
     measure=measure,
     metrics=(

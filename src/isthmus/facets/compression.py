@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from isthmus import codec
 from isthmus.errors import BadInput
 from isthmus.facets import pictures
-from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject, some
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, some
+from isthmus.facets.purpose import NEEDED
 from isthmus.metrics.fidelity import ROUNDING, mse
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
 from isthmus.parts.entropy import FARTHEST, likely_bits, pack
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 CELLS = 1 << 21
@@ -54,15 +56,18 @@ def criterion(coder: Coder, parts: Parts) -> float:
     return rate_at([d for d, _ in points], [b for _, b in points])
 
 
-def measure(subject: Subject, parts: Parts) -> Found:
+def measure(contender: Contender, parts: Parts) -> Found:
     """Bits per element, without and with the model's own bytes, and the curve; bits back where the family has them."""
     x = _some(parts.test, parts)
-    points = _points(subject, parts, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
+    points = _points(contender, parts, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
     if not points:
         return dict.fromkeys(NAMES, math.nan)
-    found = told(points, 8 * subject.artefact_bytes / parts.test.x.size)
-    if hasattr(subject.model, "proposals") and subject.model.head in {"gaussian", "bernoulli"}:
-        found = {**found, "bits_back": bits_back(subject.model, x, math.sqrt(12 * TARGET) * _spread(parts), parts.seed)}
+    found = told(points, 8 * contender.artefact_bytes / parts.test.x.size)
+    if hasattr(contender.model, "proposals") and contender.model.head in {"gaussian", "bernoulli"}:
+        found = {
+            **found,
+            "bits_back": bits_back(contender.model, x, math.sqrt(12 * TARGET) * _spread(parts), parts.seed),
+        }
     return found
 
 
@@ -173,12 +178,18 @@ def _some(rows: Rows, parts: Parts) -> Array:
 
 COMPRESSION = Facet(
     name="compression",
-    title="Compression",
-    question="How few bytes hold the rows, at the same error?",
+    title=Said("Compression", "压缩"),
+    question=Said("How few bytes hold the rows, at the same error?", "误差相同时，最少用多少字节就能存下这些数据？"),
+    purposes={"compress": NEEDED},
+    wanted_by={"bits_per_element": Said("To compress rows into few bytes", "用于把数据压缩成更少的字节")},
+    spoiled_by=(
+        "constant output",
+        "identity copying",
+    ),
     primary="bits_per_element",
     view="all",
     labels=False,
-    sees="rows of the validation split, no labels",
+    sees=Said("rows of the validation split, no labels", "验证集的数据，不看标签"),
     criterion=criterion,
     measure=measure,
     metrics=(*NAMES, "bits_back"),
@@ -191,5 +202,12 @@ COMPRESSION = Facet(
         "webp": partial(drawn, "WEBP"),
     },
     pictures_only=frozenset({"jpeg", "webp"}),
-    curves={"rate_distortion": False},
+    curves={
+        "rate_distortion": CurveTitle(
+            Said("Rate and distortion", "码率与失真"),
+            x=Said("bits per element", "每个元素的比特数"),
+            y=Said("squared error, as a share of the variance", "平方误差占方差的比例"),
+            log=False,
+        ),
+    },
 )

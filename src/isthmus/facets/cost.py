@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Facet, Parts, Subject, reconstruct, validation_error
+from isthmus.facets.facet import Contender, Facet, Parts, reconstruct, validation_error
 from isthmus.metrics.cost import flops, peak_bytes, seconds
+from isthmus.said import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ MOMENTS = 2
 """Numbers that the optimiser (Adam) keeps for each trained parameter."""
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, parts: Parts) -> dict[str, float]:
     """Numbers of the model; the clock runs on encoding a batch of 256 training rows, repeated if there are fewer.
 
     A model in closed form has no training step, and so no numbers of one.
@@ -35,27 +36,27 @@ def measure(subject: Subject, parts: Parts) -> dict[str, float]:
 
     batch = np.resize(parts.train.x, (BATCH, *parts.train.x.shape[1:]))
     return {
-        "rows_per_second": speed(subject, batch),
-        "train_seconds": float(subject.train_seconds),
-        "parameters": float(subject.parameters),
-        "flops_per_row": float(flops(lambda: reconstruct(subject, batch[:1]))),
-        "artefact_bytes": float(subject.artefact_bytes),
-        "encode_bytes": float(encode_bytes(subject.model, torch.from_numpy(batch))),
+        "rows_per_second": speed(contender, batch),
+        "train_seconds": float(contender.train_seconds),
+        "parameters": float(contender.parameters),
+        "flops_per_row": float(flops(lambda: reconstruct(contender, batch[:1]))),
+        "artefact_bytes": float(contender.artefact_bytes),
+        "encode_bytes": float(encode_bytes(contender.model, torch.from_numpy(batch))),
         **(
-            _training(subject, torch.from_numpy(np.resize(batch, (subject.batch, *batch.shape[1:]))))
-            if subject.steps
+            _training(contender, torch.from_numpy(np.resize(batch, (contender.batch, *batch.shape[1:]))))
+            if contender.steps
             else {}
         ),
     }
 
 
-def _training(subject: Subject, batch: Tensor) -> dict[str, float]:
-    step = training_step(subject.model, batch)
+def _training(contender: Contender, batch: Tensor) -> dict[str, float]:
+    step = training_step(contender.model, batch)
     arithmetic = flops(step)
     return {
         "step_flops": float(arithmetic),
-        "train_flops": float(arithmetic * subject.steps),
-        "train_bytes": float(train_bytes(subject.model, batch)),
+        "train_flops": float(arithmetic * contender.steps),
+        "train_bytes": float(train_bytes(contender.model, batch)),
     }
 
 
@@ -105,14 +106,14 @@ def _bytes(tensors: list[Tensor]) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def speed(subject: Subject, batch: NDArray[np.float32]) -> float:
+def speed(contender: Contender, batch: NDArray[np.float32]) -> float:
     """Rows of ``batch`` (n, *D) encoded per second of processor time, on one thread; NaN if the clock stands still."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        took = seconds(lambda: subject.encode_scaled(batch))
+        took = seconds(lambda: contender.encode_scaled(batch))
     finally:
         torch.set_num_threads(before)
     return len(batch) / took if took else math.nan
@@ -120,13 +121,23 @@ def speed(subject: Subject, batch: NDArray[np.float32]) -> float:
 
 COST = Facet(
     name="cost",
-    title="Cost",
-    question="What does it take to train and to use?",
+    title=Said("Cost", "代价"),
+    question=Said("What does it take to train and to use?", "训练和使用需要付出什么？"),
+    wanted=Said("Where speed counts", "若看重速度"),
+    stands_out=Said("{leader} was the best in {metric} on this machine", "在这台机器上，{leader}的{metric}最好"),
+    caveat=Said(
+        "; a clock was read on one machine, so differences within {rope} say nothing and nobody is declared the winner",
+        "；这是在一台机器上的计时，{rope} 以内的差别没有意义，因此不评优胜者",
+    ),
+    prices=("parameters", "train_seconds", "rows_per_second"),
     primary="rows_per_second",
     crowns=False,
     view="all",
     labels=False,
-    sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+    sees=Said(
+        "rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+        "验证集的数据，不看标签：取重构误差最小的参数组",
+    ),
     criterion=validation_error,
     measure=measure,
     metrics=(

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.pictures import drawable
+from isthmus.facets.purpose import Role
 from isthmus.metrics.fidelity import mse, row_errors
+from isthmus.said import Said
 
 if TYPE_CHECKING:
     from isthmus.model import Model
@@ -50,6 +52,16 @@ class Parts(NamedTuple):
     """Width of the code, matched over the families."""
 
 
+class CurveTitle(NamedTuple):
+    """What a curve that a facet measures is called, and what its axes say."""
+
+    title: Said
+    x: Said
+    y: Said
+    log: bool = False
+    """Whether its horizontal axis is logarithmic."""
+
+
 class Curve(NamedTuple):
     """How one number moves along an axis; the report draws it, its texts name the axes."""
 
@@ -57,8 +69,9 @@ class Curve(NamedTuple):
     y: tuple[float, ...]
 
 
-Found = Mapping[str, float | Curve]
-"""What a measurement gives: metrics by name, and curves by name."""
+Found = Mapping[str, float | Curve | NDArray[np.generic]]
+"""What a measurement gives, by name: metrics, curves, and scores of every test row, from which metrics can be computed
+again."""
 
 
 class Coder(Protocol):
@@ -78,13 +91,13 @@ class Coder(Protocol):
         """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
 
 
-class Subject(Coder, Protocol):
+class Contender(Coder, Protocol):
     """What a facet may ask of a fitted model that is to be measured."""
 
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
 
-    def again(self, parts: Parts, *seeds: int) -> Sequence[Subject]:
+    def again(self, parts: Parts, *seeds: int) -> Sequence[Contender]:
         """The same recipe and plan, trained anew on ``parts`` from each of the seeds, side by side."""
 
     @property
@@ -113,8 +126,8 @@ class Subject(Coder, Protocol):
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A fitted model as a subject."""
+class FittedContender:
+    """A fitted model as a contender."""
 
     fitted: Fitted
     artefact_bytes: int
@@ -132,7 +145,7 @@ class Candidate:
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.fitted.score_scaled(x)
 
-    def again(self, parts: Parts, *seeds: int) -> list[Candidate]:
+    def again(self, parts: Parts, *seeds: int) -> list[FittedContender]:
         from isthmus.train.fitted import fit_many
 
         one, rows, count = self.fitted, (parts.train.x, parts.valid.x), len(seeds)
@@ -169,35 +182,55 @@ class Facet:
     """One question asked of a fitted model."""
 
     name: str
-    title: str
-    question: str
+    title: Said
+    question: Said
     primary: str
     """The metric that decides."""
     view: str
     """``all``: trained on everything; ``normal``: trained without the anomalies."""
     labels: bool
     """Whether it needs labels."""
-    sees: str
+    sees: Said
     """What the criterion may see, in words."""
     criterion: Callable[[Coder, Parts], float]
     """Smaller is better; it never looks at ``parts.test``. NaN never wins."""
-    measure: Callable[[Subject, Parts], Found]
+    measure: Callable[[Contender, Parts], Found]
     """Metrics and curves of the chosen model on the test rows; NaN where one has no value."""
     metrics: tuple[str, ...]
     """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
     rivals: Mapping[str, Callable[[Parts], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
+    purposes: Mapping[str, Role] = field(default_factory=dict)
+    """For which purposes of :data:`isthmus.facets.purpose.PURPOSES` it speaks, and how."""
+    wanted: Said | None = None
+    """Who wants this, where it is no purpose of its own: "To rebuild rows"."""
+    wanted_by: Mapping[str, Said] = field(default_factory=dict)
+    """The same where another metric than usual decides."""
     crowns: bool = True
     """Whether it names a winner. Neither sparser nor more repeatable is better in itself, and clocks are noisy: such a
     facet describes."""
+    stands_out: Said | None = None
+    """What is said of the best of a facet that describes, with places for leader and metric."""
+    caveat: Said | None = None
+    """What is added to it: why nobody wins."""
+    faults: bool = True
+    """Whether a bad value speaks against a contender."""
+    flags: Mapping[str, Said] = field(default_factory=dict)
+    """Measurements that say with 1.0 that a score must not compete, and why."""
+    spoiled_by: tuple[str, ...] = ()
+    """Defects with which a model is not compared here, for it would win by being degenerate: one that copies rebuilds
+    everything, anomalies included; a code whose units are mostly dead is sparse for the wrong reason. One that learned
+    nothing is compared nowhere (:data:`isthmus.doctor.words.HOPELESS`)."""
+    prices: tuple[str, ...] = ()
+    """Metrics that tell what a choice costs. Such a facet is always measured."""
     unlabelled: str = ""
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
     factors: bool = False
     """Whether it needs to know what made the rows; data that do not say are not asked."""
-    curves: Mapping[str, bool] = field(default_factory=dict)
-    """Names of the curves that it measures, and whether their horizontal axis is logarithmic."""
+    curves: Mapping[str, CurveTitle] = field(default_factory=dict)
+    """The curves that it measures, by name."""
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
@@ -214,7 +247,7 @@ def numbers(found: Found) -> dict[str, float]:
     >>> numbers({"mse": 0.5, "decay": Curve((1.0, 2.0), (0.5, 0.25))})
     {'mse': 0.5}
     """
-    return {name: value for name, value in found.items() if not isinstance(value, Curve)}
+    return {name: value for name, value in found.items() if not isinstance(value, Curve | np.ndarray)}
 
 
 def some(rows: Rows, most: int, seed: int) -> Rows:

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject, some
+from isthmus.facets.facet import Coder, Contender, Facet, Parts, Rows, some
+from isthmus.facets.purpose import ALSO
 from isthmus.facets.rivals import independent_components
 from isthmus.metrics.disentanglement import importances, mutual_information_gap, separated_attributes
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 MOST = 5000
@@ -26,10 +28,10 @@ def criterion(coder: Coder, parts: Parts) -> float:
     return 1 - mutual_information_gap(coder.encode_scaled(valid.x), _factors(valid))
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, parts: Parts) -> dict[str, float]:
     """MIG, DCI and SAP of the codes of test rows; DCI's forests grow on the codes of training rows."""
     train, test = _sample(parts, "train"), _sample(parts, "test")
-    codes = subject.encode_scaled(train.x), subject.encode_scaled(test.x)
+    codes = contender.encode_scaled(train.x), contender.encode_scaled(test.x)
     return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
 
 
@@ -72,13 +74,15 @@ def _factors(rows: Rows) -> NDArray[np.float64]:
 
 FACTORS = Facet(
     name="factors",
-    title="Factors",
-    question="Does one unit stand for one factor that made the rows?",
+    title=Said("Factors", "因素"),
+    question=Said("Does one unit stand for one factor that made the rows?", "一个单元是否对应一个生成数据的因素？"),
+    purposes={"interpret": ALSO},
+    wanted=Said("Where each unit should stand for one factor", "若希望每个单元对应一个因素"),
     primary="mig",
     view="all",
     labels=False,
     factors=True,
-    sees="rows of the validation split with their factors, no labels",
+    sees=Said("rows of the validation split with their factors, no labels", "验证集数据及其因素，不看标签"),
     criterion=criterion,
     measure=measure,
     metrics=("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"),

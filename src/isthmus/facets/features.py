@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject, some
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, some
+from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import NOISES, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
 from isthmus.metrics.probes import FEW, knn_accuracy, probe_accuracy, with_few
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 # More labelled rows than this hardly move an accuracy, and raw columns would take minutes to probe.
@@ -44,11 +46,11 @@ def _wrong(encode: Callable[[NDArray[np.float32]], NDArray[np.float32]], parts: 
     return 1 - knn_accuracy(encode(train.x), _labels(train), encode(valid.x), _labels(valid))
 
 
-def measure(subject: Subject, parts: Parts) -> Found:
+def measure(contender: Contender, parts: Parts) -> Found:
     """What a linear probe, 5 nearest neighbours and k-means make of the codes, and the dimension of the codes."""
     train, test = _sample(parts, "train"), _sample(parts, "test")
     return told(
-        subject.encode_scaled(train.x), _labels(train), subject.encode_scaled(test.x), _labels(test), parts.seed
+        contender.encode_scaled(train.x), _labels(train), contender.encode_scaled(test.x), _labels(test), parts.seed
     )
 
 
@@ -124,15 +126,23 @@ def _labels(rows: Rows) -> NDArray[np.int64]:
 
 FEATURES = Facet(
     name="features",
-    title="Features",
-    question="How much does the code tell a simple classifier?",
+    title=Said("Features", "特征质量"),
+    question=Said("How much does the code tell a simple classifier?", "编码能为简单的分类器提供多少信息？"),
+    purposes={"classify": NEEDED},
     primary="probe_accuracy",
     view="all",
     labels=True,
-    sees="rows of the training and validation splits with their labels",
+    sees=Said("rows of the training and validation splits with their labels", "训练集和验证集的数据及其标签"),
     criterion=criterion,
     measure=measure,
     metrics=METRICS,
     rivals={"raw": raw, "marginalised denoising": denoised},
-    curves={"few_labels": True},
+    curves={
+        "few_labels": CurveTitle(
+            Said("Few labels", "少量标签"),
+            x=Said("labelled rows per class (the last point: all)", "每类的标注行数（最后一点：全部）"),
+            y=Said("probe accuracy", "探针准确率"),
+            log=True,
+        ),
+    },
 )

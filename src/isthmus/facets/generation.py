@@ -15,13 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Coder, Facet, Parts, Rows, Subject, known, reconstruct, some
+from isthmus.facets.facet import Coder, Contender, Facet, Parts, Rows, known, reconstruct, some
+from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import gaussian_mixture
 from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
 from isthmus.metrics.two_sample import c2st, mmd2
+from isthmus.said import Said
 from isthmus.sampler import density, drawn, noised, residual
 from isthmus.seeds import seed as hashed
 
@@ -89,9 +91,9 @@ def criterion(coder: Coder, parts: Parts) -> float:
     return next(iter(judged(makers(coder, parts), parts).values()), math.nan)
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, parts: Parts) -> dict[str, float]:
     """Numbers of rows made in the way that was best on validation rows, what the other ways would give, and bounds."""
-    ways, test = makers(subject, parts), _some(parts.test, parts, MOST)
+    ways, test = makers(contender, parts), _some(parts.test, parts, MOST)
     order = list(judged(ways, parts))
     if not order:
         return compared(np.full_like(test, np.nan), parts)
@@ -105,7 +107,7 @@ def measure(subject: Subject, parts: Parts) -> dict[str, float]:
     for first in {side[0]: None for side in sides.values() if side and side[0] != best}:
         told[first] = c2st(test, made[first], _seed(parts, "folds"))
     found |= {"c2st_" + name: told[side[0]] for name, side in sides.items() if side}
-    return found | _bounds(subject, parts)
+    return found | _bounds(contender, parts)
 
 
 def compared(made: Array, parts: Parts, decoded: Array | None = None) -> dict[str, float]:
@@ -147,15 +149,15 @@ def shuffled_columns(parts: Parts) -> dict[str, float]:
     return compared(made.reshape(len(made), *train.shape[1:]), parts)
 
 
-def _bounds(subject: Subject, parts: Parts) -> dict[str, float]:
+def _bounds(contender: Contender, parts: Parts) -> dict[str, float]:
     """Bounds on the likelihood of test rows, in nats per row, where the family has them."""
     from isthmus.train.fitted import tensor
 
-    if obstacle(subject.model):
+    if obstacle(contender.model):
         return {}
     x, seed = tensor(_some(parts.test, parts, LIKELY)), _seed(parts, "bounds")
     draws = {"elbo": 1, "iwae_bound": DRAWS}
-    return known({name: float(log_likelihood_bound(subject.model, x, k, seed).mean()) for name, k in draws.items()})
+    return known({name: float(log_likelihood_bound(contender.model, x, k, seed).mean()) for name, k in draws.items()})
 
 
 def _some(rows: Rows, parts: Parts, most: int) -> Array:
@@ -169,12 +171,23 @@ def _seed(parts: Parts, use: str) -> int:
 
 GENERATION = Facet(
     name="generation",
-    title="Generation",
-    question="Do rows that the model makes up pass for rows that it never saw?",
+    title=Said("Generation", "生成"),
+    question=Said(
+        "Do rows that the model makes up pass for rows that it never saw?",
+        "模型生成的数据能否与它从未见过的真实数据相混？",
+    ),
+    purposes={"generate": NEEDED},
+    flags={
+        "ceiling": Said(
+            "it is the training set itself: the ceiling, no generator", "这就是训练集本身：它是上限，不是生成模型"
+        ),
+        "copier": Said("its new rows repeat training rows", "生成的数据是训练数据的复制品"),
+    },
+    spoiled_by=("constant output",),
     primary="c2st",
     view="all",
     labels=False,
-    sees="rows of the training and validation splits, no labels",
+    sees=Said("rows of the training and validation splits, no labels", "训练集和验证集的数据，不看标签"),
     criterion=criterion,
     measure=measure,
     metrics=(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Facet, Parts, Subject, known, reconstruct, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Parts, known, reconstruct, validation_error
+from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.rivals import sparse_coding
-from isthmus.metrics.fidelity import explained_variance, mse
+from isthmus.metrics.fidelity import explained_variance, mse, row_errors
+from isthmus.said import Said
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
-    """``mse`` and ``explained_variance`` on the test rows."""
-    return fidelity(reconstruct(subject, parts.test.x), parts)
+def measure(contender: Contender, parts: Parts) -> Found:
+    """``mse`` and ``explained_variance`` on the test rows, and ``row_error``, the error of each."""
+    x_hat = reconstruct(contender, parts.test.x)
+    return {**fidelity(x_hat, parts), "row_error": row_errors(parts.test.x, x_hat)}
 
 
 def coded(parts: Parts) -> dict[str, float]:
@@ -29,12 +32,18 @@ def fidelity(x_hat: NDArray[np.float32], parts: Parts) -> dict[str, float]:
 
 RECONSTRUCTION = Facet(
     name="reconstruction",
-    title="Reconstruction",
-    question="How much of a row survives the narrow code?",
+    title=Said("Reconstruction", "重构"),
+    question=Said("How much of a row survives the narrow code?", "经过狭窄的编码，一行数据还能保留多少？"),
+    purposes={"compress": INSTEAD, "interpret": NEEDED},
+    wanted=Said("To rebuild rows", "用于重构"),
+    spoiled_by=(
+        "constant output",
+        "identity copying",
+    ),
     primary="explained_variance",
     view="all",
     labels=False,
-    sees="rows of the validation split, no labels",
+    sees=Said("rows of the validation split, no labels", "验证集的数据，不看标签"),
     criterion=validation_error,
     measure=measure,
     metrics=("mse", "explained_variance"),

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.corrupt import corrupt, draw
-from isthmus.facets.facet import Coder, Curve, Facet, Found, Parts, Rows, Subject, known, reconstruct
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, known, reconstruct
 from isthmus.facets.rivals import denoiser
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.robustness import adversarial, movement, spread
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 if TYPE_CHECKING:
@@ -120,13 +121,13 @@ def criterion(coder: Coder, parts: Parts) -> float:
     return 1 - explained(lambda x: reconstruct(coder, x), sample(parts.valid, parts), parts)["explained_disturbed"]
 
 
-def measure(subject: Subject, parts: Parts) -> Found:
+def measure(contender: Contender, parts: Parts) -> Found:
     """Shares of the test rows that survive, the movement of their codes, the encoder's Jacobian, and three curves."""
-    rows, model = sample(parts.test, parts), subject.model
-    codes = subject.encode_scaled(rows.x)
-    moved = subject.encode_scaled(cases(rows, parts)["noise"][0].x)
+    rows, model = sample(parts.test, parts), contender.model
+    codes = contender.encode_scaled(rows.x)
+    moved = contender.encode_scaled(cases(rows, parts)["noise"][0].x)
     return {
-        **survival(lambda x: reconstruct(subject, x), lambda x: model.decode(model.encode(x)), rows, parts),
+        **survival(lambda x: reconstruct(contender, x), lambda x: model.decode(model.encode(x)), rows, parts),
         **known({"code_movement": movement(codes, moved)}),
         **slopes(model.encode, rows.x, codes),
     }
@@ -202,12 +203,14 @@ def _corrupted(kind: str, x: Array, level: float, seed: int) -> Array:
 
 ROBUSTNESS = Facet(
     name="robustness",
-    title="Robustness",
-    question="How much of a row survives when the input is disturbed?",
+    title=Said("Robustness", "稳健性"),
+    question=Said("How much of a row survives when the input is disturbed?", "输入受到干扰时，一行数据还能保留多少？"),
+    wanted=Said("Where inputs are noisy or incomplete", "若输入带噪声或有残缺"),
+    spoiled_by=("constant output",),
     primary="explained_disturbed",
     view="all",
     labels=False,
-    sees="rows of the validation split, disturbed, no labels",
+    sees=Said("rows of the validation split, disturbed, no labels", "受干扰的验证集数据，不看标签"),
     criterion=criterion,
     measure=measure,
     metrics=(
@@ -216,5 +219,30 @@ ROBUSTNESS = Facet(
         "jacobian_norm",
     ),
     rivals={"marginalised denoising": denoised},
-    curves={"decay": False, "contraction": True, "spectrum": False},
+    curves={
+        "decay": CurveTitle(
+            Said("What survives noise", "噪声之下还剩多少"),
+            x=Said("noise, in standard deviations of the data", "噪声（以数据的标准差为单位）"),
+            y=Said("explained variance of the clean rows", "对干净数据的解释方差"),
+            log=False,
+        ),
+        "contraction": CurveTitle(
+            Said("How far codes follow rows", "编码随数据移动多远"),
+            x=Said("how far a row is moved, in spreads of the rows", "数据移动的距离（以数据的离散程度为单位）"),
+            y=Said(
+                "movement of the code, in spreads of the codes, per spread of the rows",
+                "编码移动（以编码的离散程度为单位）与数据移动之比",
+            ),
+            log=True,
+        ),
+        "spectrum": CurveTitle(
+            Said("Singular values of the encoder's slope", "编码器斜率的奇异值"),
+            x=Said("direction, steepest first", "方向（最陡的在前）"),
+            y=Said(
+                "singular value, in spreads of the codes per spread of the rows",
+                "奇异值（编码离散程度与数据离散程度之比）",
+            ),
+            log=False,
+        ),
+    },
 )

@@ -9,14 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Facet, Parts, Subject, validation_error
+from isthmus.facets.facet import Contender, Facet, Parts, validation_error
+from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import sparse_coding
 from isthmus.metrics.sparsity import Activity
+from isthmus.said import Said
 
 
-def measure(subject: Subject, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, parts: Parts) -> dict[str, float]:
     """``hoyer``, ``l0``, ``dead`` and ``always_on`` of the codes of the test rows; exact zero is silent."""
-    return activity(subject.encode_scaled(parts.test.x))
+    return activity(contender.encode_scaled(parts.test.x))
 
 
 def coded(parts: Parts) -> dict[str, float]:
@@ -32,13 +34,27 @@ def activity(codes: NDArray[np.float32]) -> dict[str, float]:
 
 SPARSITY = Facet(
     name="sparsity",
-    title="Sparsity",
-    question="How few units does the code need for one row?",
+    title=Said("Sparsity", "稀疏性"),
+    question=Said("How few units does the code need for one row?", "编码一行数据最少要用多少个单元？"),
+    purposes={"interpret": NEEDED},
+    wanted=Said("For codes of few active units", "若要活跃单元少的编码"),
+    stands_out=Said(
+        "{leader} is the sparsest; see what it pays in reconstruction", "{leader}最稀疏；请留意它在重构上的代价"
+    ),
+    caveat=Said(
+        "; sparser is not better in itself, weigh it against reconstruction",
+        "；更稀疏本身并不等于更好，应与重构误差一并权衡",
+    ),
+    spoiled_by=("dead units",),
+    faults=False,
     primary="hoyer",
     crowns=False,
     view="all",
     labels=False,
-    sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+    sees=Said(
+        "rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+        "验证集的数据，不看标签：取重构误差最小的参数组",
+    ),
     criterion=validation_error,
     measure=measure,
     metrics=("hoyer", "l0", "dead", "always_on", "mse"),

@@ -12,22 +12,25 @@ from numpy.typing import NDArray
 
 from isthmus.facets.facet import (
     Coder,
+    Contender,
     Curve,
+    CurveTitle,
     Facet,
     Found,
     Parts,
     Rows,
-    Subject,
     known,
     reconstruct,
     some,
     validation_error,
 )
+from isthmus.facets.purpose import NEEDED
 from isthmus.facets.robustness import explained, sample
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import knn_accuracy
 from isthmus.metrics.similarity import basis, cka, cosines, matched_atoms, matched_units, overlap, rank_agreement
 from isthmus.metrics.sparsity import hoyer
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -38,14 +41,14 @@ MOST = 2000
 """More rows than this hardly move a correlation."""
 
 
-def measure(subject: Subject, parts: Parts) -> Found:
+def measure(contender: Contender, parts: Parts) -> Found:
     """Likeness of codes, units, atoms and rankings, mean over all pairs of trainings; the spread of their scores.
 
     The trainings differ in initial weights, order of rows and noise, and share rows, recipe and plan. Where one of them
     kept no step, there is nothing to compare, and all is NaN.
     """
     seeds = [hashed(parts.seed, "stability", number) for number in range(AGAIN)]
-    runs = [subject, *subject.again(parts, *seeds)]
+    runs = [contender, *contender.again(parts, *seeds)]
     rows = some(parts.test, MOST, hashed(parts.seed, "stability", "rows"))
     codes = [run.encode_scaled(rows.x) for run in runs]
     spaces = [basis(z) for z in codes]
@@ -112,13 +115,26 @@ def _over_pairs(likeness: Callable[[Any, Any], float], found: Sequence[Any]) -> 
 
 STABILITY = Facet(
     name="stability",
-    title="Stability",
-    question="What stays when the same recipe is trained again?",
+    title=Said("Stability", "可重复性"),
+    question=Said("What stays when the same recipe is trained again?", "同一配方重新训练后，哪些保持不变？"),
+    purposes={"interpret": NEEDED},
+    wanted=Said("Where another seed must give the same codes", "若换个随机种子也要得到同样的编码"),
+    stands_out=Said(
+        "{leader} repeats itself best; see whether it serves the purpose at all",
+        "{leader}的可重复性最好；还请看它是否合乎用途",
+    ),
+    caveat=Said(
+        "; a closed form always gives the same codes; that is not good in itself, weigh it against the purpose",
+        "；闭式解天然可重复，而可重复本身并不等于更好，应与其他用途一并权衡",
+    ),
     primary="cka",
     crowns=False,
     view="all",
     labels=False,
-    sees="rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+    sees=Said(
+        "rows of the validation split, no labels: the configuration with the smallest reconstruction error",
+        "验证集的数据，不看标签：取重构误差最小的参数组",
+    ),
     criterion=validation_error,
     measure=measure,
     metrics=(
@@ -130,6 +146,13 @@ STABILITY = Facet(
         *(f"spread_{score}" for score in ("reconstruction", "sparsity", "features", "robustness")),
         "mse",
     ),
-    curves={"angles": False},
+    curves={
+        "angles": CurveTitle(
+            Said("Directions that training again finds again", "重新训练后再次找到的方向"),
+            x=Said("direction, the best shared first", "方向（重合最好的在前）"),
+            y=Said("squared cosine of the principal angle", "主角余弦的平方"),
+            log=False,
+        ),
+    },
     trains=True,
 )

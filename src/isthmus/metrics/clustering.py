@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
+from isthmus.said import Said
 
 Codes = NDArray[np.floating]
 Labels = NDArray[np.integer]
@@ -66,7 +67,7 @@ TABLE = [
         adjusted_rand,
         True,
         "1 for the classes, 0 for chance",
-        "clusters against classes, adjusted Rand",
+        Said("clusters against classes (ARI)", "聚类与类别的一致性（ARI）"),
         0.02,
         "Hubert and Arabie 1985",
         bounds=(-0.5, 1.0),
@@ -76,7 +77,7 @@ TABLE = [
         mutual_information,
         True,
         "share",
-        "clusters against classes, mutual information",
+        Said("clusters against classes (NMI)", "聚类与类别的一致性（NMI）"),
         0.02,
         "Strehl and Ghosh 2002",
         bounds=SHARE,

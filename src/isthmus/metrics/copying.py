@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.metrics.metric import SHARE, Metric
 from isthmus.metrics.probes import nearest
 from isthmus.metrics.two_sample import Array, finite
+from isthmus.said import Said
 
 NEAR = 1 / 3
 EXCESS = 0.1
@@ -61,7 +62,7 @@ TABLE = [
         copying,
         False,
         "share of rows",
-        "new rows on a training row",
+        Said("new rows on a training row", "落在训练数据上的比例"),
         0.02,
         "Yoon et al. 2023",
         bounds=SHARE,
@@ -71,12 +72,28 @@ TABLE = [
         copying,
         None,
         "1 as held-out rows, 0 copies",
-        "distance to the nearest training row",
+        Said("distance to the nearest training row", "到最近训练数据的距离"),
         0.05,
         "docs/facets/generation.md",
         bounds=(0.0, math.inf),
     ),
-    Metric("copier", None, False, "0 or 1", "generator that repeats training rows", 0.5, "docs/facets/generation.md"),
-    Metric("ceiling", None, False, "0 or 1", "the training set itself", 0.5, "docs/facets/generation.md"),
+    Metric(
+        "copier",
+        None,
+        False,
+        "0 or 1",
+        Said("generator that repeats training rows", "复制训练数据的生成模型"),
+        0.5,
+        "docs/facets/generation.md",
+    ),
+    Metric(
+        "ceiling",
+        None,
+        False,
+        "0 or 1",
+        Said("the training set itself", "训练集本身"),
+        0.5,
+        "docs/facets/generation.md",
+    ),
 ]
 """What the numbers of this file mean."""

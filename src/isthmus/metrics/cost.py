@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from isthmus.metrics.metric import Metric
+from isthmus.said import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,13 +125,13 @@ def _reading(function: Callable[[], object], calls: int, clock: Callable[[], flo
 
 
 TABLE = [
-    Metric("parameters", None, False, "numbers", "parameters", 0.1, "count", relative=True),
+    Metric("parameters", None, False, "numbers", Said("parameters", "参数量"), 0.1, "count", relative=True),
     Metric(
         "flops_per_row",
         flops,
         False,
         "operations",
-        "FLOPs per row, encode and decode",
+        Said("FLOPs per row", "每行 FLOPs"),
         0.1,
         "matrix products, a multiply-add is two",
         relative=True,
@@ -140,7 +141,7 @@ TABLE = [
         peak_bytes,
         False,
         "bytes",
-        "memory to encode 256 rows, in bytes",
+        Said("memory to encode 256 rows, in bytes", "编码 256 行所需内存（字节）"),
         0.1,
         "peak of live tensors",
         relative=True,
@@ -150,33 +151,60 @@ TABLE = [
         flops,
         False,
         "operations",
-        "FLOPs of a training step",
+        Said("FLOPs of a training step", "每个训练步的浮点运算数"),
         0.1,
         "matrix products, a multiply-add is two",
         relative=True,
     ),
-    Metric("train_flops", None, False, "operations", "FLOPs of the training", 0.1, "step times steps", relative=True),
+    Metric(
+        "train_flops",
+        None,
+        False,
+        "operations",
+        Said("FLOPs of the training", "整个训练的浮点运算数"),
+        0.1,
+        "step times steps",
+        relative=True,
+    ),
     Metric(
         "train_bytes",
         peak_bytes,
         False,
         "bytes",
-        "memory to train, in bytes",
+        Said("memory to train, in bytes", "训练所需内存（字节）"),
         0.1,
         "peak of live tensors",
         relative=True,
     ),
-    Metric("train_seconds", None, False, "seconds", "training seconds", 0.25, "wall clock", relative=True),
+    Metric(
+        "train_seconds",
+        None,
+        False,
+        "seconds",
+        Said("training seconds", "训练时间（秒）"),
+        0.25,
+        "wall clock",
+        relative=True,
+    ),
     Metric(
         "rows_per_second",
         None,
         True,
         "rows per second",
-        "rows encoded per second",
+        Said("rows encoded per second", "每秒编码行数"),
         0.25,
         "processor time of one thread",
         relative=True,
     ),
-    Metric("artefact_bytes", None, False, "bytes", "file size in bytes", 0.1, "count", relative=True),
+    Metric(
+        "artefact_bytes",
+        None,
+        False,
+        "bytes",
+        Said("file size in bytes", "文件大小（字节）"),
+        0.1,
+        "count",
+        relative=True,
+    ),
 ]
 """What the numbers of this file mean."""

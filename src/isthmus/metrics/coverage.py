@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
 from isthmus.metrics.two_sample import Array, distances, finite
+from isthmus.said import Said
 
 NEIGHBOURS = 5
 
@@ -67,7 +68,7 @@ TABLE = [
         prdc,
         True,
         "share of rows",
-        "precision of new rows",
+        Said("precision of new rows", "生成数据的精确率"),
         0.02,
         "Kynkäänniemi et al. 2019",
         bounds=SHARE,
@@ -77,7 +78,7 @@ TABLE = [
         prdc,
         True,
         "share of rows",
-        "recall of new rows",
+        Said("recall of new rows", "生成数据的召回率"),
         0.02,
         "Kynkäänniemi et al. 2019",
         bounds=SHARE,
@@ -87,7 +88,7 @@ TABLE = [
         prdc,
         None,
         "1 for equal distributions",
-        "density of new rows",
+        Said("density of new rows", "生成数据的密度"),
         0.05,
         "Naeem et al. 2020",
         bounds=(0.0, math.inf),
@@ -97,7 +98,7 @@ TABLE = [
         prdc,
         True,
         "share of rows",
-        "coverage of new rows",
+        Said("coverage of new rows", "生成数据的覆盖率"),
         0.02,
         "Naeem et al. 2020",
         bounds=SHARE,

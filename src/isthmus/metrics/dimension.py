@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from isthmus.metrics.metric import Metric
 from isthmus.metrics.probes import nearest
+from isthmus.said import Said
 
 Rows = NDArray[np.floating]
 
@@ -67,7 +68,7 @@ TABLE = [
         two_nearest,
         None,
         "dimensions",
-        "intrinsic dimension",
+        Said("intrinsic dimension", "本征维数"),
         0.5,
         "Facco et al. 2017",
         bounds=(0.0, math.inf),

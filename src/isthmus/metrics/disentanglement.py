@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 Codes = NDArray[np.floating]
@@ -206,7 +207,7 @@ TABLE = [
         mutual_information_gap,
         True,
         "share of a factor's entropy",
-        "mutual information gap",
+        Said("mutual information gap (MIG)", "互信息差距（MIG）"),
         0.02,
         "Chen et al. 2018",
         bounds=SHARE,
@@ -216,7 +217,7 @@ TABLE = [
         importances,
         True,
         "1 for one factor to a unit",
-        "DCI disentanglement",
+        Said("DCI disentanglement", "DCI 解缠度"),
         0.02,
         "Eastwood and Williams 2018",
         bounds=SHARE,
@@ -226,7 +227,7 @@ TABLE = [
         importances,
         True,
         "1 for one unit to a factor",
-        "DCI completeness",
+        Said("DCI completeness", "DCI 完整度"),
         0.02,
         "Eastwood and Williams 2018",
         bounds=SHARE,
@@ -236,7 +237,7 @@ TABLE = [
         importances,
         True,
         "share of the factors' variance",
-        "DCI informativeness",
+        Said("DCI informativeness", "DCI 信息量"),
         0.02,
         "Eastwood and Williams 2018",
         bounds=SHARE,
@@ -246,7 +247,7 @@ TABLE = [
         separated_attributes,
         True,
         "share of a factor's variance",
-        "separated attribute predictability",
+        Said("separated attribute predictability (SAP)", "属性可分预测度（SAP）"),
         0.02,
         "Kumar et al. 2018",
         bounds=SHARE,

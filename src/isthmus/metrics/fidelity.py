@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import Metric
+from isthmus.said import Said
 
 Array = NDArray[np.floating]
 
@@ -106,7 +107,7 @@ TABLE = [
         mse,
         False,
         "squared scaled units per element",
-        "mean squared error",
+        Said("mean squared error", "均方误差"),
         0.05,
         "textbook definition",
         bounds=(0.0, math.inf),
@@ -117,7 +118,7 @@ TABLE = [
         explained_variance,
         True,
         "share",
-        "explained variance about the training mean",
+        Said("explained variance", "解释方差"),
         0.01,
         "textbook definition; the mean is the training rows'",
         bounds=(-math.inf, 1.0),

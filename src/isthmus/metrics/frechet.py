@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from isthmus.metrics.metric import Metric
 from isthmus.metrics.moments import Moments
 from isthmus.metrics.two_sample import Array
+from isthmus.said import Said
 
 FEATURES = 16
 
@@ -75,7 +76,7 @@ TABLE = [
         frechet,
         False,
         "squared scaled units",
-        "Fréchet distance",
+        Said("Fréchet distance", "Fréchet 距离"),
         0.1,
         "Dowson and Landau 1982",
         bounds=(0.0, math.inf),

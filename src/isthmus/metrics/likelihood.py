@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import BadInput
 from isthmus.metrics.metric import Metric
+from isthmus.said import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +81,7 @@ TABLE = [
         log_likelihood_bound,
         True,
         "nats per row",
-        "evidence lower bound",
+        Said("evidence lower bound", "证据下界"),
         1.0,
         "Kingma and Welling 2014",
     ),
@@ -89,7 +90,7 @@ TABLE = [
         log_likelihood_bound,
         True,
         "nats per row",
-        "importance-weighted bound",
+        Said("importance-weighted bound", "重要性加权下界"),
         1.0,
         "Burda et al. 2016",
     ),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.said import Said
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -18,7 +20,7 @@ class Metric:
     higher: bool | None
     """Whether higher is better; None where neither is."""
     unit: str
-    title: str
+    title: Said
     rope: float
     """Half-width of practical equivalence: smaller differences are of no use to anybody. In the metric's unit, or,
     if ``relative``, as a share of the value."""

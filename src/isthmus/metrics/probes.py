@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
+from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 Codes = NDArray[np.floating]
@@ -120,7 +121,7 @@ TABLE = [
         probe_accuracy,
         True,
         "share of rows",
-        "probe accuracy",
+        Said("probe accuracy", "线性探针准确率"),
         0.01,
         "Alain and Bengio 2016",
         bounds=SHARE,
@@ -130,7 +131,7 @@ TABLE = [
         with_few,
         True,
         "share of rows",
-        "probe accuracy, few labels",
+        Said("probe accuracy, few labels", "线性探针准确率（少量标签）"),
         0.02,
         "Alain and Bengio 2016",
         bounds=SHARE,
@@ -140,7 +141,7 @@ TABLE = [
         knn_accuracy,
         True,
         "share of rows",
-        "kNN accuracy",
+        Said("kNN accuracy", "kNN 准确率"),
         0.01,
         "Cover and Hart 1967",
         bounds=SHARE,
@@ -150,7 +151,7 @@ TABLE = [
         with_few,
         True,
         "share of rows",
-        "kNN accuracy, few labels",
+        Said("kNN accuracy, few labels", "kNN 准确率（少量标签）"),
         0.02,
         "Cover and Hart 1967",
         bounds=SHARE,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
+from isthmus.said import Said
 
 # Scores of one constant that went through float32 differ by about 1e-7 of their size.
 ROUNDING = 1e-6
@@ -99,37 +100,49 @@ def rounding(rows: NDArray[np.floating]) -> float:
 
 
 TABLE = [
-    Metric("auroc", auroc, True, "0 to 1", "AUROC", 0.01, "Hanley and McNeil 1982", bounds=SHARE),
+    Metric("auroc", auroc, True, "0 to 1", Said("AUROC", "AUROC"), 0.01, "Hanley and McNeil 1982", bounds=SHARE),
     Metric(
         "average_precision",
         average_precision,
         True,
         "0 to 1",
-        "average precision",
+        Said("average precision", "平均精度"),
         0.02,
         "Zhu 2004",
         bounds=SHARE,
     ),
     *(
-        Metric(f"auroc_{name}", auroc, True, "0 to 1", f"AUROC, {title}", 0.01, citation, bounds=SHARE)
+        Metric(f"auroc_{name}", auroc, True, "0 to 1", title, 0.01, citation, bounds=SHARE)
         for name, title, citation in (
-            ("planted", "made-up anomalies", "Han et al. 2022"),
-            ("local", "made-up local anomalies", "Han et al. 2022"),
-            ("global", "made-up global anomalies", "Han et al. 2022"),
-            ("dependency", "made-up dependency anomalies", "Han et al. 2022"),
-            ("cluster", "made-up clustered anomalies", "Han et al. 2022"),
-            ("reconstruction", "score from the reconstruction", "Hawkins et al. 2002"),
-            ("density", "score from the code", "Mahalanobis 1936"),
-            ("both", "score from reconstruction and code", "Denouden et al. 2018"),
+            ("planted", Said("AUROC, made-up anomalies", "AUROC（人造异常）"), "Han et al. 2022"),
+            ("local", Said("AUROC, made-up local anomalies", "AUROC（人造局部异常）"), "Han et al. 2022"),
+            ("global", Said("AUROC, made-up global anomalies", "AUROC（人造全局异常）"), "Han et al. 2022"),
+            ("dependency", Said("AUROC, made-up dependency anomalies", "AUROC（人造依赖异常）"), "Han et al. 2022"),
+            ("cluster", Said("AUROC, made-up clustered anomalies", "AUROC（人造聚集异常）"), "Han et al. 2022"),
+            (
+                "reconstruction",
+                Said("AUROC, score from the reconstruction", "AUROC（按重构误差评分）"),
+                "Hawkins et al. 2002",
+            ),
+            ("density", Said("AUROC, score from the code", "AUROC（按编码密度评分）"), "Mahalanobis 1936"),
+            ("both", Said("AUROC, score from both", "AUROC（两者合并评分）"), "Denouden et al. 2018"),
         )
     ),
-    Metric("constant_scorer", None, False, "0 or 1", "scores that rank nothing", 0.5, "docs/facets/anomaly.md"),
+    Metric(
+        "constant_scorer",
+        None,
+        False,
+        "0 or 1",
+        Said("scores that rank nothing", "得分毫无区分"),
+        0.5,
+        "docs/facets/anomaly.md",
+    ),
     Metric(
         "untrained_scorer",
         None,
         False,
         "0 or 1",
-        "model that learned nothing",
+        Said("model that learned nothing", "模型什么也没学到"),
         0.5,
         "docs/facets/anomaly.md",
     ),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import Metric
+from isthmus.said import Said
 
 TARGET = 0.1
 """The distortion at which rates are compared: a tenth of the variance, a signal 10 dB above the error."""
@@ -166,7 +167,7 @@ TABLE = [
         rate_at,
         False,
         "bits per element",
-        "bits per element at 10 % error",
+        Said("bits per element at 10 % error", "误差 10% 时每个元素的比特数"),
         0.05,
         "bytes of the coded rows",
         version=2,
@@ -178,7 +179,7 @@ TABLE = [
         None,
         False,
         "bits per element",
-        "bits per element, the model's file shared by the test rows",
+        Said("bits per element, model included", "每个元素的比特数（含模型）"),
         0.05,
         "count",
         version=2,
@@ -190,7 +191,7 @@ TABLE = [
         mean_rate,
         False,
         "bits per element",
-        "bits per element, mean from 40 % to 2 % error",
+        Said("bits per element, mean from 40 % to 2 % error", "每个元素的比特数（误差 40% 至 2% 的平均）"),
         0.05,
         "Bjontegaard 2001, on measured points",
         version=2,
@@ -202,7 +203,7 @@ TABLE = [
         bits_back,
         False,
         "bits per element",
-        "bits per element by bits-back coding (ELBO)",
+        Said("bits per element by bits-back coding (ELBO)", "bits-back 编码下每个元素的比特数（ELBO）"),
         0.05,
         "Townsend, Bird and Barber 2019",
         version=2,

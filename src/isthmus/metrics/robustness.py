@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from isthmus.metrics.fidelity import ROUNDING, explained_variance
 from isthmus.metrics.metric import Metric
 from isthmus.metrics.moments import Moments
+from isthmus.said import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,23 +122,38 @@ def gradient(rebuild: Callable[[Tensor], Tensor], x: Tensor, target: Tensor) -> 
         return torch.autograd.grad(error, moving, allow_unused=True, materialize_grads=True)[0]
 
 
-def _explained(name: str, what: str, citation: str) -> Metric:
-    title = f"explained variance, {what}"
+def _explained(name: str, title: Said, citation: str) -> Metric:
     return Metric(name, explained_variance, True, "share", title, 0.01, citation, bounds=(-math.inf, 1.0))
 
 
 TABLE = [
-    _explained("explained_disturbed", "disturbed rows", "mean over the three disturbances, docs/facets/robustness.md"),
-    _explained("explained_noise", "noisy rows", "Vincent et al. 2010"),
-    _explained("explained_mask", "masked rows", "Vincent et al. 2010"),
-    _explained("explained_shift", "shifted rows", "docs/facets/robustness.md"),
-    _explained("explained_adversarial", "adversarial rows", "Madry et al. 2018"),
+    _explained(
+        "explained_disturbed",
+        Said("explained variance, disturbed rows", "解释方差（受干扰的数据）"),
+        "mean over the three disturbances, docs/facets/robustness.md",
+    ),
+    _explained(
+        "explained_noise", Said("explained variance, noisy rows", "解释方差（加噪的数据）"), "Vincent et al. 2010"
+    ),
+    _explained(
+        "explained_mask", Said("explained variance, masked rows", "解释方差（遮挡的数据）"), "Vincent et al. 2010"
+    ),
+    _explained(
+        "explained_shift",
+        Said("explained variance, shifted rows", "解释方差（偏移的数据）"),
+        "docs/facets/robustness.md",
+    ),
+    _explained(
+        "explained_adversarial",
+        Said("explained variance, adversarial rows", "解释方差（对抗扰动的数据）"),
+        "Madry et al. 2018",
+    ),
     Metric(
         "code_movement",
         movement,
         False,
         "share of the codes' spread",
-        "movement of the code under noise",
+        Said("movement of the code under noise", "噪声下编码的移动"),
         0.02,
         "Rifai et al. 2011",
         bounds=(0.0, math.inf),
@@ -147,7 +163,7 @@ TABLE = [
         None,
         None,
         "spreads of codes per spread of rows",
-        "norm of the encoder's Jacobian",
+        Said("norm of the encoder's Jacobian", "编码器雅可比矩阵的范数"),
         0.05,
         "Rifai et al. 2011",
         bounds=(0.0, math.inf),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from isthmus.metrics.metric import SHARE, Metric
 from isthmus.metrics.moments import Moments
 from isthmus.metrics.ranking import degenerate
+from isthmus.said import Said
 
 Array = NDArray[np.floating]
 Wide = NDArray[np.float64]
@@ -226,39 +227,70 @@ def _share(value: float) -> float:
     return min(1.0, value)
 
 
-def _spread(facet: str, what: str, rope: float) -> Metric:
+def _spread(facet: str, title: Said, rope: float) -> Metric:
     """Of a facet's score over the seeds; its rope is that of the score."""
-    title, page = f"spread of {what} over seeds", "docs/facets/stability.md"
+    page = "docs/facets/stability.md"
     return Metric(f"spread_{facet}", None, False, "share", title, rope, page, bounds=(0.0, math.inf))
 
 
 TABLE = [
-    Metric("cka", cka, True, "0 to 1", "likeness of codes (linear CKA)", 0.02, "Kornblith et al. 2019", bounds=SHARE),
+    Metric(
+        "cka",
+        cka,
+        True,
+        "0 to 1",
+        Said("likeness of codes (CKA)", "编码的相似度（CKA）"),
+        0.02,
+        "Kornblith et al. 2019",
+        bounds=SHARE,
+    ),
     Metric(
         "subspace_overlap",
         subspace_overlap,
         True,
         "0 to 1",
-        "overlap of the codes' subspaces",
+        Said("overlap of the codes' subspaces", "编码子空间的重合度"),
         0.02,
         "Björck and Golub 1973",
         bounds=SHARE,
     ),
-    Metric("matched_units", matched_units, True, "0 to 1", "matched units", 0.02, "Li et al. 2016", bounds=SHARE),
-    Metric("matched_atoms", matched_atoms, True, "0 to 1", "matched atoms", 0.02, "Sharkey et al. 2022", bounds=SHARE),
+    Metric(
+        "matched_units",
+        matched_units,
+        True,
+        "0 to 1",
+        Said("matched units", "单元的匹配程度"),
+        0.02,
+        "Li et al. 2016",
+        bounds=SHARE,
+    ),
+    Metric(
+        "matched_atoms",
+        matched_atoms,
+        True,
+        "0 to 1",
+        Said("matched atoms", "字典原子的匹配程度"),
+        0.02,
+        "Sharkey et al. 2022",
+        bounds=SHARE,
+    ),
     Metric(
         "rank_agreement",
         rank_agreement,
         True,
         "-1 to 1",
-        "agreement of anomaly ranks",
+        Said("agreement of anomaly ranks", "异常排序的一致性"),
         0.02,
         "Spearman 1904",
         bounds=(-1.0, 1.0),
     ),
-    _spread("reconstruction", "explained variance", 0.01),
-    _spread("sparsity", "Hoyer sparsity", 0.02),
-    _spread("features", "kNN accuracy", 0.01),
-    _spread("robustness", "explained variance of disturbed rows", 0.01),
+    _spread("reconstruction", Said("spread of explained variance over seeds", "不同种子下解释方差的离散程度"), 0.01),
+    _spread("sparsity", Said("spread of Hoyer sparsity over seeds", "不同种子下 Hoyer 稀疏度的离散程度"), 0.02),
+    _spread("features", Said("spread of kNN accuracy over seeds", "不同种子下 kNN 准确率的离散程度"), 0.01),
+    _spread(
+        "robustness",
+        Said("spread of explained variance of disturbed rows over seeds", "不同种子下受干扰数据解释方差的离散程度"),
+        0.01,
+    ),
 ]
 """What the numbers of this file mean."""

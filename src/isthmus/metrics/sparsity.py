@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import SHARE, Metric
+from isthmus.said import Said
 
 Array = NDArray[np.floating]
 
@@ -112,19 +113,21 @@ TABLE = [
         l0,
         False,
         "elements per row",
-        "active units (L0)",
+        Said("active units (L0)", "活跃单元数（L0）"),
         0.5,
         "Hurley and Rickard 2009",
         bounds=(0.0, math.inf),
     ),
-    Metric("hoyer", hoyer, True, "0 to 1", "Hoyer sparsity", 0.02, "Hoyer 2004", bounds=SHARE),
-    Metric("dead", dead, False, "share of units", "dead units", 0.02, "Gao et al. 2024", bounds=SHARE),
+    Metric("hoyer", hoyer, True, "0 to 1", Said("Hoyer sparsity", "Hoyer 稀疏度"), 0.02, "Hoyer 2004", bounds=SHARE),
+    Metric(
+        "dead", dead, False, "share of units", Said("dead units", "失活单元比例"), 0.02, "Gao et al. 2024", bounds=SHARE
+    ),
     Metric(
         "always_on",
         always_on,
         False,
         "share of units",
-        "always-on units",
+        Said("always-on units", "常开单元比例"),
         0.02,
         "Bricken et al. 2023",
         bounds=SHARE,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.metrics.metric import Metric
+from isthmus.said import Said
 
 Array = NDArray[np.floating]
 
@@ -140,7 +141,7 @@ TABLE = [
         c2st,
         False,
         "share of rows",
-        "classifier two-sample accuracy",
+        Said("classifier two-sample accuracy", "分类器双样本准确率"),
         0.02,
         "Lopez-Paz and Oquab 2017",
         bounds=(0.5, 1.0),
@@ -151,26 +152,40 @@ TABLE = [
             c2st,
             False,
             "share of rows",
-            f"classifier two-sample accuracy, {words}",
+            title,
             0.02,
             "Lopez-Paz and Oquab 2017",
             bounds=(0.5, 1.0),
         )
-        for side, words in (
-            ("smooth", "rows as decoded"),
-            ("noisy", "noise added"),
-            ("mixture", "codes from a mixture"),
-            ("prior", "codes from the prior"),
+        for side, title in (
+            ("smooth", Said("classifier two-sample accuracy, rows as decoded", "分类器双样本准确率（解码后不加噪声）")),
+            ("noisy", Said("classifier two-sample accuracy, noise added", "分类器双样本准确率（加上噪声）")),
+            (
+                "mixture",
+                Said("classifier two-sample accuracy, codes from a mixture", "分类器双样本准确率（编码取自高斯混合）"),
+            ),
+            (
+                "prior",
+                Said("classifier two-sample accuracy, codes from the prior", "分类器双样本准确率（编码取自先验）"),
+            ),
         )
     ),
-    Metric("with_noise", None, None, "0 or 1", "noise added", 0.5, "docs/facets/generation.md"),
-    Metric("from_prior", None, None, "0 or 1", "codes drawn from the prior", 0.5, "docs/facets/generation.md"),
+    Metric("with_noise", None, None, "0 or 1", Said("noise added", "加上噪声"), 0.5, "docs/facets/generation.md"),
+    Metric(
+        "from_prior",
+        None,
+        None,
+        "0 or 1",
+        Said("codes drawn from the prior", "编码取自先验"),
+        0.5,
+        "docs/facets/generation.md",
+    ),
     Metric(
         "mmd2",
         mmd2,
         False,
         "0 to 2",
-        "squared maximum mean discrepancy",
+        Said("squared maximum mean discrepancy", "最大均值差异的平方"),
         0.001,
         "Gretton et al. 2012",
         bounds=(-2.0, 2.0),  # the mean is never below 0, an estimate may be

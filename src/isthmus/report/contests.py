@@ -8,13 +8,13 @@ import numpy as np
 
 from isthmus.answers.words import Words
 from isthmus.doctor import words as defects
+from isthmus.evidence.exclusion import spoils
 from isthmus.evidence.stats import comparable, finite, interval
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.report.figures import Estimate
-from isthmus.study.results import FLAGS
 
 Record = Mapping[str, Any]
 
@@ -150,7 +150,7 @@ def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Word
     ends = [r["status"] for r in mine]
     said = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
     facts = [r["facets"].get(facet, {}).get("metrics", {}) for r in mine if r["status"] == "ok"]
-    said += [t("table.reason_" + flag) for flag in FLAGS if any(fact.get(flag) for fact in facts)]
+    said += [t("flags." + flag) for flag in FACETS[facet].flags if any(fact.get(flag) for fact in facts)]
     said += [t("table.reason_finding", name=defects.text(ill, t.lang).title, n=n) for ill, n in _ills(mine, facet)]
     empty = sum(fact.get(verdict.metric) is None for fact in facts)
     return t("page.stop").join([*said, t("table.reason_missing", n=empty)] if empty else said)
@@ -165,5 +165,5 @@ def _ills(mine: Sequence[Record], facet: str) -> Iterator[tuple[str, int]]:
     ]
     for name in defects.EN:
         count = sum(name in names for names in found)
-        if count and defects.spoils(name, facet):
+        if count and spoils(name, facet):
             yield name, count

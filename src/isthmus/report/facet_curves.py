@@ -67,12 +67,16 @@ def drawn(
     found = []
     for duel in duels:
         facet = FACETS[duel.verdict.facet]
-        for curve, log in facet.curves.items():
+        for curve, log in ((name, curve.log) for name, curve in facet.curves.items()):
             strands = [
                 Strand(called, place, order[name], points)
                 for name, place in places.items()
                 for called, points in average(
-                    _lines(records, facet.name, curve, name, log), log, duel.verdict.test_fraction, shown[name], t
+                    _lines(records, facet.name, curve, name, log),
+                    log,
+                    duel.verdict.test_fraction,
+                    shown[name],
+                    t,
                 )
             ]
             if strands:

@@ -7,10 +7,11 @@ from typing import Any
 from isthmus.answers import advice, racing
 from isthmus.answers import findings as remarks
 from isthmus.answers.words import Words
+from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.report import answers, capacity, exhibits, facet_curves, figures, findings, method, oddities, tables
-from isthmus.report.contests import FLAGS, Contest, contests, estimates
+from isthmus.report.contests import Contest, contests, estimates
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
 
@@ -209,7 +210,7 @@ def _metrics(duel: Contest, records: Sequence[Record]) -> list[str]:
     facet, first = duel.verdict.facet, duel.verdict.metric
     measured = {metric for r in records if facet in r["facets"] for metric in r["facets"][facet]["metrics"]}
     order = [first, *METRICS, *sorted(measured)]
-    return [metric for metric in dict.fromkeys(order) if metric in measured and metric not in FLAGS]
+    return [metric for metric in dict.fromkeys(order) if metric in measured and metric not in FACETS[facet].flags]
 
 
 def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[dict[str, Any]]:

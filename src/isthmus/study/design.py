@@ -18,7 +18,7 @@ from scipy.stats import qmc
 
 from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
-from isthmus.facets import FACETS
+from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
@@ -150,7 +150,7 @@ class Design:
                     if family not in asked:
                         continue
                     body = {**seen, "facets": facets, "plan": self.plan, "configs": configs, "racing": self.racing}
-                    body["metrics"] = versions([*facets, "cost"])  # it is measured whatever is asked
+                    body["metrics"] = versions([*facets, COST])  # it is measured whatever is asked
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
                     names = [n for n in FACETS[facet].rivals_on(self.data["shape"]) if n in contenders.get(facet, ())]

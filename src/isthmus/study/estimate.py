@@ -16,7 +16,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.study.design import Design
 from isthmus.study.jobs import one_thread
-from isthmus.study.perform import Material, candidate, judge, prepare, train
+from isthmus.study.perform import Material, contender, judge, prepare, train
 from isthmus.study.record import Job
 
 PROBE = 100  # steps of the short training that is timed
@@ -82,7 +82,7 @@ def _family(job: Job, data: Dataset, material: Material) -> tuple[float, float]:
         judge(job, one, material.parts)
     for facet in (*job.body["facets"], "cost"):  # the cost of what is chosen is measured whatever is asked
         then = time.perf_counter()
-        FACETS[facet].measure(candidate(fitted[0]), material.parts)
+        FACETS[facet].measure(contender(fitted[0]), material.parts)
         if FACETS[facet].trains:  # as many steps again; their beginning is counted with them, on the safe side
             slope += (time.perf_counter() - then) / PROBE
     return slope, max(0.0, time.perf_counter() - began - slope * PROBE)

@@ -19,9 +19,9 @@ from isthmus.data.scale import Scaler
 from isthmus.data.split import Split, duplicates, split
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage
-from isthmus.facets import FACETS
-from isthmus.facets.anomaly import SCORERS, judged, normal_view
-from isthmus.facets.facet import Candidate, Curve, Found, Parts, Rows, numbers, row_error
+from isthmus.facets import COST, FACETS
+from isthmus.facets.anomaly import normal_view
+from isthmus.facets.facet import Curve, FittedContender, Found, Parts, Rows, numbers
 from isthmus.families import recipe
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
@@ -61,8 +61,7 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
     fitted, stopped = race(job, data, material) if job.body["racing"] else (train(job, data, material), frozenset())
-    found, chosen = _compare(job, fitted, material.parts, stopped)
-    raw = _measured(fitted, chosen, material.parts)
+    found, chosen, raw = _compare(job, fitted, material.parts, stopped)
     found["findings"] = _ills(fitted, chosen, material.parts) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
     return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
@@ -100,9 +99,9 @@ def prepare(job: Job, data: Dataset) -> Material:
     return Material(parts, scaler, numbers, sizes)
 
 
-def candidate(fitted: Fitted) -> Candidate:
+def contender(fitted: Fitted) -> FittedContender:
     """A fitted model as facets want to see it."""
-    return Candidate(fitted, artefact.artefact_bytes(fitted))
+    return FittedContender(fitted, artefact.artefact_bytes(fitted))
 
 
 def choose(criteria: list[dict[str, float | None]], facet: str) -> int | None:
@@ -120,16 +119,13 @@ def choose(criteria: list[dict[str, float | None]], facet: str) -> int | None:
 
 def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
     """What a rival scores, and its raw scores where it gives one for each row."""
-    facet, parts = str(job.name.facet), material.parts
-    if facet != "anomaly":
-        return _choice(FACETS[facet].rivals[job.name.name](parts)), {}
-    scorer = SCORERS[job.name.name](parts)
-    return _choice(judged(scorer, parts)), _raw(scorer(parts.test.x), parts)
+    found = FACETS[str(job.name.facet)].rivals[job.name.name](material.parts)
+    return _choice(found), _raw(found)
 
 
-def _raw(score: NDArray[np.float64], parts: Parts) -> Arrays:
-    """Anomaly scores of the test rows, with their labels if they have any."""
-    return {"anomaly_score": score} | ({} if parts.test.y is None else {"anomaly_label": parts.test.y})
+def _raw(found: Found) -> Arrays:
+    """The scores of every test row, from which its metrics can be computed again."""
+    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
 
 def _choice(found: Found, config: int | None = None) -> Choice:
@@ -186,19 +182,22 @@ def _blind(parts: Parts) -> Parts:
     return parts._replace(test=parts.test.take(slice(0)))
 
 
-def _compare(job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]) -> tuple[dict[str, Any], dict[str, int]]:
+def _compare(
+    job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]
+) -> tuple[dict[str, Any], dict[str, int], Arrays]:
     """Choose for each facet without sight of the test rows; then score what was chosen on them."""
     blind = _blind(parts)
     criteria = [judge(job, one, blind) for one in fitted]
     ran = [dict[str, float | None]() if i in stopped else seen for i, seen in enumerate(criteria)]
     best = {facet: choose(ran, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
-    candidates = {i: candidate(fitted[i]) for i in set(chosen.values())}
-    costs = {i: FACETS["cost"].measure(one, parts) for i, one in candidates.items()}
-    facets = {
-        facet: _choice(costs[i] if facet == "cost" else FACETS[facet].measure(candidates[i], parts), i)
-        for facet, i in chosen.items()
+    contenders = {i: contender(fitted[i]) for i in set(chosen.values())}
+    costs = {i: FACETS[COST].measure(one, parts) for i, one in contenders.items()}
+    measured = {
+        facet: costs[i] if facet == COST else FACETS[facet].measure(contenders[i], parts) for facet, i in chosen.items()
     }
+    facets = {facet: _choice(measured[facet], i) for facet, i in chosen.items()}
+    raw = {name: values for one in measured.values() for name, values in _raw(one).items()}
     configs = [
         Config(
             recipe=one.recipe.to_json(),
@@ -217,7 +216,7 @@ def _compare(job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]) ->
     found: dict[str, Any] = {"facets": facets, "configs": configs}
     if not chosen:
         found |= {"status": "diverged", "message": "no configuration ended with a finite criterion"}
-    return found, chosen
+    return found, chosen, raw
 
 
 def _ills(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> list[Finding]:
@@ -247,16 +246,6 @@ def judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:
     asked = {facet: FACETS[facet].criterion for facet in job.body["facets"]}
     values = {criterion: finite(float(criterion(one, blind))) for criterion in set(asked.values())}
     return {facet: values[criterion] for facet, criterion in asked.items()}
-
-
-def _measured(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> Arrays:
-    """The scores of every test row, from which its metrics can be computed again."""
-    raw = Arrays()
-    if "reconstruction" in chosen:
-        raw["row_error"] = row_error(fitted[chosen["reconstruction"]], parts.test.x)
-    if "anomaly" in chosen:
-        raw |= _raw(fitted[chosen["anomaly"]].score_scaled(parts.test.x), parts)
-    return raw
 
 
 def _leave(

@@ -14,12 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.data.wording import meant
-from isthmus.doctor import words as defects
 from isthmus.errors import BadInput, MissingExtra
+from isthmus.evidence.exclusion import spoils
 from isthmus.evidence.proscons import ProsCons, proscons
 from isthmus.evidence.purposes import PRICES, PurposeVerdict, answered, deciding
 from isthmus.evidence.verdict import FacetVerdict, judge
-from isthmus.facets import FACETS
+from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.metrics.metric import Metric
@@ -31,13 +31,6 @@ from isthmus.study.record import Record
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted
 
-FLAGS = {
-    "constant_scorer": "scores rank nothing",
-    "untrained_scorer": "model learned nothing",
-    "ceiling": "the training set itself, no generator",
-    "copier": "new rows repeat training rows",
-}
-"""Measurements that say with 1.0 that a score must not compete, and why."""
 FRAME = ("facet", "metric", "contender", "kind", "view", "replicate", "left_out", "config", "value", "status")
 
 
@@ -151,8 +144,8 @@ class Results:
 
         PCA counts among the rivals. A contender that diverged in a replicate, whose anomaly scores come from a
         constant or an untrained scorer, whose new rows repeat training rows, or whose chosen model has a defect that
-        spoils the facet (:data:`isthmus.doctor.words.SPOILS`) is not compared; the verdict says so. Runs that are not
-        done count as missing.
+        spoils the facet (:func:`isthmus.evidence.exclusion.spoils`) is not compared; the verdict says so. Runs that
+        are not done count as missing.
         """
         return {name: self.judged(name) for name in self.design.facets}
 
@@ -194,8 +187,8 @@ class Results:
 
     def proscons(self) -> dict[str, ProsCons]:
         """What speaks for and against each family on these data."""
-        further = [metric for metric in PRICES if metric != self.design.primary("cost")]
-        costs = [self.judged("cost", metric) for metric in further] if "cost" in self.design.facets else []
+        further = [metric for metric in PRICES if metric != self.design.primary(COST)]
+        costs = [self.judged(COST, metric) for metric in further] if COST in self.design.facets else []
         found = proscons([*self.verdict().values(), *costs])
         return {name: found.get(name, ProsCons((), ())) for name in self.design.families}
 
@@ -226,9 +219,9 @@ class Results:
             if record.job.replicate not in asked[record.job.name]:
                 continue
             metrics = record.facets[facet].metrics if facet in record.facets else {}
-            ills = [text for flag, text in FLAGS.items() if metrics.get(flag)]
+            ills = [str(why) for flag, why in FACETS[facet].flags.items() if metrics.get(flag)]
             chosen = record.facets[facet].config if facet in record.facets else None
-            ills += [f.name for f in record.findings if f.config == chosen and defects.spoils(f.name, facet)]
+            ills += [f.name for f in record.findings if f.config == chosen and spoils(f.name, facet)]
             if record.status == "diverged" or (record.status == "ok" and not metrics):
                 ills = ["training diverged"]
             if ills:

@@ -87,7 +87,9 @@ class SeveralResults:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         contents = _contents(self.folder)
-        self.studies = {one.name: Results(self.folder / "sets" / one.folder) for one in contents.sets}
+        self.studies: Mapping[str, Results] = {
+            one.name: Results(self.folder / "sets" / one.folder) for one in contents.sets
+        }
         self.twins = [Twins(*one) for one in contents.twins]
         self.command = contents.command
 

@@ -1,4 +1,4 @@
-"""Subjects in closed form, and splits to measure them on."""
+"""Contenders in closed form, and splits to measure them on."""
 
 from dataclasses import dataclass
 
@@ -73,7 +73,7 @@ def pca(x: Array, latents: int) -> Linear:
 
 @dataclass
 class Fixed:
-    """A subject whose codes and reconstructions are given functions of its input."""
+    """A contender whose codes and reconstructions are given functions of its input."""
 
     encoder: object
     decoder: object
