@@ -88,7 +88,7 @@ def main(studies: int) -> None:
         scores = [study(seed, replicates, None) for seed in range(studies)]
         for rope in (0.0, 0.01, 0.05, 0.1):
             kinds = [verdict(s, rope) for s in scores]
-            told = [f"{kinds.count(kind) / studies:.3f}" for kind in ("better", "practically equal")]
+            told = [f"{kinds.count(kind) / studies:.3f}" for kind in ("better", "equal")]
             print(f"| {replicates} | {rope} | {' | '.join(told)} |", flush=True)
 
 

@@ -136,17 +136,17 @@ def test_a_family_gets_the_capacity_of_a_comparison_and_a_recipe_keeps_its_own()
 
 
 def test_planted_parts_are_told_apart(planted):
-    found = {one.part.field: one for one in planted.worth()["reconstruction"]}
-    assert (found["hidden"].claim, found["corruption"].claim) == ("worth it", "no difference")
+    found = {one.part.field: one for one in planted.effects()["reconstruction"]}
+    assert (found["hidden"].claim, found["corruption"].claim) == ("better", "equal")
     assert found["hidden"].full > found["hidden"].without + 0.05
     assert found["corruption"].pair.mean == 0.0
-    assert found["strength"].claim in {"no difference", "undecided"}
+    assert found["strength"].claim in {"equal", "undecided"}
 
 
 def test_who_is_ill_gains_nothing_and_what_makes_ill_is_harmful(tmp_path):
     ill = ablate(clone(PLANTED).set_params(strength=3.0), ARC, out=tmp_path / "out", **QUICK)
-    found = {one.part.field: one for one in ill.worth()["reconstruction"]}
-    assert found["strength"].claim == "harmful"
+    found = {one.part.field: one for one in ill.effects()["reconstruction"]}
+    assert found["strength"].claim == "worse"
     assert found["strength"].ill.startswith("full: constant code")
     assert found["corruption"].claim == "undecided"  # two ill recipes are equal, which tells nothing
     assert found["corruption"].ill.count("constant code") == 2
@@ -155,7 +155,7 @@ def test_who_is_ill_gains_nothing_and_what_makes_ill_is_harmful(tmp_path):
 
 
 def test_numbers_are_those_of_the_study(planted):
-    found = planted.worth()["reconstruction"]
+    found = planted.effects()["reconstruction"]
     table_ = planted.study.scores("reconstruction")
     for one in found:
         full, without = table_[FULL], table_[one.part.variant]
@@ -165,7 +165,7 @@ def test_numbers_are_those_of_the_study(planted):
         assert one.pair.low <= one.pair.mean <= one.pair.high
     adjusted = [one.pair.p_adjusted for one in found]
     assert adjusted == holm([one.pair.p for one in found])  # over the parts, not over all pairs of the table
-    assert {one.claim for one in planted.worth()["cost"]} == {"described"}
+    assert {one.claim for one in planted.effects()["cost"]} == {None}
     assert json.loads(json.dumps(found[0].to_json()))["part"]["field"] == found[0].part.field
 
 

@@ -58,7 +58,7 @@ def test_rounding_noise_is_no_difference():
 
 def test_practical_equality_comes_out(rng):
     v = verdict(scores(rng, plain=0.900, topk=0.901, kl=0.9005, pca=0.7))
-    assert (v.kind, v.outcome) == ("practically equal", "autoencoder")
+    assert (v.kind, v.outcome) == ("equal", "autoencoder")
     assert {v.leader, *v.equal} == {"plain", "topk", "kl"}
     assert v.worse == ("pca",)
 
@@ -171,7 +171,7 @@ def test_a_hole_does_not_shield_the_worse(rng):
 
 def test_a_hole_is_no_equality(rng):
     table = scores(rng, plain=0.9, topk=0.9)
-    assert verdict(table).kind == "practically equal"
+    assert verdict(table).kind == "equal"
     assert verdict({**table, "plain": [None, *table["plain"][1:]]}).kind == "undecided"
 
 
@@ -201,7 +201,7 @@ def test_no_evidence():
 
 def test_identical_scores_are_practically_equal():
     v = verdict({"plain": [0.9, 0.912, 0.887, 0.9], "pca": [0.9, 0.912, 0.887, 0.9]})
-    assert (v.kind, v.outcome) == ("practically equal", "rival enough")
+    assert (v.kind, v.outcome) == ("equal", "rival enough")
 
 
 def test_holm_over_the_whole_table_holds_a_single_claim_back():
@@ -306,7 +306,7 @@ def test_a_headline_is_wrong_in_at_most_five_percent_where_it_is_hardest(truth, 
 
 
 def test_planted_equality_is_called_so():
-    assert simulated.rates([1.0, 0.0, 0.0], 5, 6.0, 200)["practically equal"] >= 0.9
+    assert simulated.rates([1.0, 0.0, 0.0], 5, 6.0, 200)["equal"] >= 0.9
 
 
 def test_planted_rival_is_enough():

@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING
 
 from isthmus.answers.sentences import number
 from isthmus.answers.words import Words
+from isthmus.evidence.outcome import Relation
 from isthmus.metrics import METRICS
 
 if TYPE_CHECKING:
-    from isthmus.study.ablation import AblationResults, Part, Worth
+    from isthmus.study.ablation import AblationResults, Effect, Part
 
-ORDER = ("worth it", "harmful", "no difference", "undecided")
+ORDER: tuple[Relation, ...] = ("better", "worse", "equal", "undecided")
 
 
 def lines(ablation: AblationResults, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
     """One line for each facet that decides, then one for each part that could not be taken away."""
     say = Words(lang, titles)
-    said = [line for facet, found in ablation.worth().items() if (line := _facet(facet, found, say))]
+    said = [line for facet, found in ablation.effects().items() if (line := _facet(facet, found, say))]
     return said + [say("ablation.refused", part=part, reason=why) for part, why in ablation.refused.items()]
 
 
-def _facet(facet: str, found: Sequence[Worth], say: Words) -> str:
+def _facet(facet: str, found: Sequence[Effect], say: Words) -> str:
     """What is worth it, harmful and so on; "" where the facet only describes."""
     groups = {claim: [one for one in found if one.claim == claim] for claim in ORDER}
     texts = [
-        say("ablation.claim", claim=say("ablation." + claim.replace(" ", "_")), parts=_all(ones, claim, say))
+        say("ablation.claim", claim=say("ablation." + claim), parts=_all(ones, claim, say))
         for claim, ones in groups.items()
         if ones
     ]
@@ -38,11 +39,11 @@ def _facet(facet: str, found: Sequence[Worth], say: Words) -> str:
     )
 
 
-def _all(ones: Sequence[Worth], claim: str, say: Words) -> str:
-    return say.phrase([_part(one, say) if claim in {"worth it", "harmful"} else one.part.field for one in ones])
+def _all(ones: Sequence[Effect], claim: str, say: Words) -> str:
+    return say.phrase([_part(one, say) if claim in {"better", "worse"} else one.part.field for one in ones])
 
 
-def _part(one: Worth, say: Words) -> str:
+def _part(one: Effect, say: Words) -> str:
     pair = one.pair
     if pair.mean is None or pair.low is None or pair.high is None:
         return one.part.field
@@ -50,7 +51,7 @@ def _part(one: Worth, say: Words) -> str:
     return say("ablation.size", part=one.part.field, **{name: change(one, value) for name, value in values.items()})
 
 
-def change(one: Worth, value: float) -> str:
+def change(one: Effect, value: float) -> str:
     """A difference, full minus without, with its sign: in the metric's unit, or in per cent where that is a ratio."""
     text = f"{number(100 * value)}%" if METRICS[one.metric].relative else number(value)
     return text if value < 0 else "+" + text

@@ -147,5 +147,5 @@ def facts(ablation: Ablation, page: Path) -> dict[str, object]:
         "family": ablation.family,
         "parts": [part._asdict() for part in ablation.parts],
         "refused": ablation.refused,
-        "worth": {facet: [one.to_json() for one in found] for facet, found in ablation.worth().items()},
+        "effects": {facet: [one.to_json() for one in found] for facet, found in ablation.effects().items()},
     }

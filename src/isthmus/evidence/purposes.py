@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from isthmus.evidence.outcome import Outcome
 from isthmus.evidence.pareto import Pareto, opposed, pareto
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES, Role
 
-Kind = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
 PRICES = tuple(metric for facet in FACETS.values() for metric in facet.prices)
 """Metrics that tell what a choice costs."""
 NOBODY = Pareto((), ())
@@ -39,10 +39,7 @@ class PurposeVerdict:
     """Its name, or that of a facet that stands for itself."""
     verdicts: tuple[FacetVerdict, ...]
     """Those that speak for it."""
-    kind: Kind
-    """autoencoder: one is shown to be ahead of every rival. rival: a rival is better than every autoencoder. rival
-    enough: no autoencoder is shown to add anything. no contest: only one side was compared. undecided: the replicates
-    do not tell. depends: the facets disagree, and each side of the trade is shown. no evidence."""
+    kind: Outcome
     take: str | None = None
     """Whom to take, unless it depends, is undecided or has no evidence."""
     against: str | None = None
@@ -163,7 +160,7 @@ def _several(purpose: str, speaks: tuple[FacetVerdict, ...]) -> PurposeVerdict:
     if first is not None:
         one = replace(one, kind="rival enough", take=first, against=speaks[0].autoencoder)
     elif best and not rivals:
-        kind: Kind = "autoencoder" if any(n in v.rivals for v in speaks for n in there) else "no contest"
+        kind: Outcome = "autoencoder" if any(n in v.rivals for v in speaks for n in there) else "no contest"
         one = replace(one, kind=kind, take=best[0], against=speaks[0].rival)
     elif not best and opposed(left.members, speaks):
         one = replace(one, kind="depends")

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from isthmus.errors import BadInput
+from isthmus.evidence.outcome import Relation
 from isthmus.evidence.ranks import (
     DRAWS,
     Friedman,
@@ -30,7 +31,6 @@ from isthmus.evidence.stats import ALPHA, SURE, Floats, Values, comparable, holm
 
 LEAST_SETS = 5
 """Data sets from which ranks may claim anything."""
-Relation = Literal["better", "equal", "undecided", "worse"]
 
 
 @dataclass(frozen=True, kw_only=True)

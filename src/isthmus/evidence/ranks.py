@@ -12,13 +12,13 @@ A contender without a score on a data set is last there and loses every comparis
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
-from scipy.optimize import brentq
+from scipy.stats import f as f_distribution
+from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from isthmus.evidence.stats import Floats, Masses
 
@@ -59,14 +59,11 @@ def ranks(scores: ArrayLike, higher: bool) -> Floats:
     >>> ranks([[0.9, 0.8], [0.9, 0.7], [0.5, float("nan")]], higher=True).tolist()
     [[1.5, 1.0], [1.5, 2.0], [3.0, 3.0]]
     """
-    x = _worst(scores, higher)
-    above = (x[None] > x[:, None]).sum(axis=1)
-    equal = (x[None] == x[:, None]).sum(axis=1)
-    return above + (equal + 1) / 2
+    return np.asarray(rankdata(-_worst(scores, higher), axis=0))
 
 
 def friedman(placed: ArrayLike) -> Friedman | None:
-    """Friedman's test with Iman and Davenport's correction; None for fewer than 2 contenders or data sets.
+    """Friedman's test with Iman and Davenport's correction; None for fewer than 3 contenders or 2 data sets.
 
     Parameters
     ----------
@@ -84,42 +81,14 @@ def friedman(placed: ArrayLike) -> Friedman | None:
     """
     r = np.asarray(placed, dtype=np.float64)
     k, n = r.shape
-    if k < 2 or n < 2:
+    if k < 3 or n < 2:
         return None
-    spread = float(((r - (k + 1) / 2) ** 2).sum()) / (k - 1)  # n k (k + 1) / 12 without ties
-    if spread == 0:  # everybody is tied everywhere
+    if (r == r[:1]).all():  # everybody is tied everywhere
         return Friedman(0.0, 1.0, 0.0, 1.0)
-    chi2 = float(((r.sum(axis=1) - n * (k + 1) / 2) ** 2).sum()) / spread
+    chi2, p_chi2 = map(float, friedmanchisquare(*r))
     room = n * (k - 1) - chi2
     f = (n - 1) * chi2 / room if room > 1e-12 * n else math.inf
-    p = float(special.fdtrc(k - 1, (k - 1) * (n - 1), f)) if math.isfinite(f) else 0.0
-    return Friedman(chi2, float(special.chdtrc(k - 1, chi2)), f, p)
-
-
-def range_tail(q: float, k: int) -> float:
-    """Probability that the range of k independent standard normal values exceeds ``q``.
-
-    By Gauss-Legendre quadrature of ``k phi(z) (Phi(z) - Phi(z - q))**(k - 1)``, z being the largest value.
-
-    Examples
-    --------
-    >>> round(range_tail(2.7718, 2), 4)
-    0.05
-    """
-    if q <= 0:
-        return 1.0
-    nodes, weights = _quadrature()
-    z = 9.0 * nodes
-    inside = np.maximum(special.ndtr(z) - special.ndtr(z - q), 0.0) ** (k - 1)
-    density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return min(1.0, max(0.0, 1.0 - float(9.0 * weights @ (k * density * inside))))
-
-
-@cache
-def _quadrature() -> tuple[Floats, Floats]:
-    """Nodes and weights on [-1, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    return nodes, weights
+    return Friedman(chi2, p_chi2, f, float(f_distribution.sf(f, k - 1, (k - 1) * (n - 1))))
 
 
 def nemenyi(a: float, b: float, k: int, n: int) -> float:
@@ -130,7 +99,7 @@ def nemenyi(a: float, b: float, k: int, n: int) -> float:
     >>> round(nemenyi(1.0, 1.0 + critical_difference(4, 20), 4, 20), 6)
     0.05
     """
-    return range_tail(abs(a - b) / math.sqrt(k * (k + 1) / (12 * n)), k)
+    return float(studentized_range.sf(abs(a - b) / math.sqrt(k * (k + 1) / (12 * n)), k, math.inf))
 
 
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
@@ -152,15 +121,15 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
     >>> round(critical_difference(4, 14), 2)  # q = 2.569 in Demsar's table
     1.25
     """
-    q = float(brentq(lambda q: range_tail(q, k) - alpha, 1e-3, 20.0, xtol=1e-12))
-    return q * math.sqrt(k * (k + 1) / (12 * n))
+    return float(studentized_range.isf(alpha, k, math.inf)) * math.sqrt(k * (k + 1) / (12 * n))
 
 
 def wilcoxon(differences: ArrayLike) -> float:
     """Exact two-sided p-value of Wilcoxon's signed-rank test that differences are symmetric about 0.
 
     Zeros take part in the ranking and are then left out (Pratt 1959); equal sizes share their mean rank, and the
-    distribution is that of all signs of the ranks at hand, so ties need no approximation. Infinite differences have the
+    distribution is that of all signs of the ranks at hand, so ties need no approximation (scipy's exact one allows
+    neither ties nor zeros). Infinite differences have the
     greatest ranks. Without a difference p is 1.
 
     Parameters

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from isthmus.errors import BadInput
+from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
     TURNED,
@@ -33,8 +34,6 @@ from isthmus.evidence.stats import (
     sure,
 )
 
-Kind = Literal["better", "practically equal", "undecided", "no evidence"]
-Outcome = Literal["autoencoder", "rival", "rival enough", "undecided", "no contest"]
 LEAST = 3
 """Pairs from which anything may be claimed: two differences of a coarse metric can be the same by chance."""
 UNSCORED = "no finite score"
@@ -56,8 +55,6 @@ class FacetVerdict:
     """How often the table may be looked at before it is complete: claims are made at a level this many times stricter,
     so that all looks together are wrong no more often than one (Bonferroni)."""
     kind: Kind
-    """better: the leader beats all others. practically equal: whom it does not beat is practically equal to it.
-    undecided: at least one other may be as good or not. no evidence: fewer than two contenders have a score."""
     leader: str | None
     """The best mean among those with the fewest missing replicates."""
     equal: tuple[str, ...]
@@ -66,8 +63,6 @@ class FacetVerdict:
     """Neither shown worse than the leader nor practically equal to it."""
     worse: tuple[str, ...]
     outcome: Outcome
-    """autoencoder: the best one is better than every rival. rival: the best rival is better than the best autoencoder.
-    rival enough: the best autoencoder is not better beyond the rope. undecided. no contest: one side is missing."""
     autoencoder: str | None
     rival: str | None
     rivals: tuple[str, ...]
@@ -229,7 +224,7 @@ def _ranked(table: Mapping[str, Floats], higher: bool) -> list[str]:
     return sorted(table, key=place)
 
 
-def relation(pair: Pair, x: Floats, y: Floats, looks: int) -> str:
+def relation(pair: Pair, x: Floats, y: Floats, looks: int) -> Relation:
     """What may be claimed of the pair's ``a``. A contender cannot gain by replicates in which it alone has no score."""
     if pair.better is None or pair.equal is None or pair.worse is None or pair.p_adjusted is None:
         return "undecided"
@@ -273,7 +268,7 @@ def _kind(relations: Iterable[str]) -> Kind:
         return "no evidence"
     if seen == {"better"}:
         return "better"
-    return "undecided" if "undecided" in seen else "practically equal"
+    return "undecided" if "undecided" in seen else "equal"
 
 
 def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence[str], looks: int) -> dict[str, Any]:

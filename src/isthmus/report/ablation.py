@@ -10,7 +10,7 @@ from isthmus.report.figures import plain
 from isthmus.report.html import put_page, still
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, direction, number
 
-RELATIONS = {"worth it": "leader", "no difference": "equal", "harmful": "worse", "undecided": "undecided"}
+RELATIONS = {"better": "leader", "equal": "equal", "worse": "worse", "undecided": "undecided"}
 """The colours and signs of the other tables."""
 
 
@@ -48,7 +48,7 @@ def page(ablation: Any, t: Words) -> dict[str, Any]:
     if copies is not None:
         notices.append((t("page.copies_title"), t("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}")))
     counted = {"replicates": design["replicates"], "configs": design["configs"], "done": done, "total": total}
-    worth = ablation.worth()
+    effects = ablation.effects()
     return {
         "title": t("ablation.title", family=t.title(ablation.family), data=plain(design["data"]["name"], 60)),
         "facts": t("ablation.facts", parts=len(ablation.parts), **counted),
@@ -56,25 +56,25 @@ def page(ablation: Any, t: Words) -> dict[str, Any]:
         "lines": lines(ablation, t.lang),
         "signs": [(name, relation, SIGNS[relation]) for name, relation in RELATIONS.items()],
         "table": table(ablation, t),
-        "evidence": [_evidence(facet, found, t) for facet, found in worth.items()],
+        "evidence": [_evidence(facet, found, t) for facet, found in effects.items()],
         "command": plain(design.get("command") or "", 4000),
     }
 
 
 def table(ablation: Any, t: Words) -> Grid:
     """Parts down, facets across: the difference, its interval, and what it says."""
-    worth = ablation.worth()
+    effects = ablation.effects()
     heads: list[tuple[str, list[str]]] = [(t("ablation.part"), [])]
-    for facet, found in worth.items():
+    for facet, found in effects.items():
         better = direction(ablation.study.verdict()[facet].higher, t)
         heads.append((t.title(facet), [t.title(found[0].metric), better] if found else []))
-    columns = [[_worth(one) for one in found] for found in worth.values()]
+    columns = [[_effect(one) for one in found] for found in effects.values()]
     names = [plain(spelled(part), 60) for part in ablation.parts]
     rows = [Row(name, [column[i] for column in columns]) for i, name in enumerate(names)]
     return Grid(t("ablation.caption"), heads, rows)
 
 
-def _worth(one: Any) -> Cell:
+def _effect(one: Any) -> Cell:
     if one.pair.mean is None:
         return Cell(BLANK)
     ends = "" if one.pair.low is None else f"{change(one, one.pair.low)} … {change(one, one.pair.high)}"
@@ -89,8 +89,8 @@ def _evidence(facet: str, found: list[Any], t: Words) -> Grid:
     for one in found:
         pair, relation = one.pair, RELATIONS.get(one.claim, "")
         chances = [pair.better, pair.equal, pair.worse, pair.p_adjusted]
-        claim = t("ablation." + one.claim.replace(" ", "_"))
-        cells = [Cell(number(one.full)), Cell(number(one.without)), _worth(one)._replace(relation="", sign="")]
+        claim = t("ablation." + (one.claim or "described"))
+        cells = [Cell(number(one.full)), Cell(number(one.without)), _effect(one)._replace(relation="", sign="")]
         cells += [
             *(Cell(chance(p)) for p in chances),
             Cell(claim, plain(one.ill, 200), f"{relation} text", SIGNS.get(relation, "")),

@@ -65,7 +65,7 @@ class Contest(NamedTuple):
             return "none"
         if not self.decides:
             return "described"
-        ends = {"better": "best", "practically equal": "equal", "undecided": "undecided"}
+        ends = {"better": "best", "equal": "equal", "undecided": "undecided"}
         if verdict.outcome == "autoencoder" and verdict.kind == "undecided":
             return "which"
         if verdict.outcome in {"autoencoder", "no contest"}:

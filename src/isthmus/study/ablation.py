@@ -13,13 +13,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
+from isthmus.evidence.outcome import Relation
 from isthmus.evidence.stats import Pair, Values, comparable, holm, pairs
 from isthmus.evidence.verdict import UNSCORED, FacetVerdict, relation
 from isthmus.facets import crowns
@@ -36,8 +37,6 @@ from isthmus.train.plan import Plan
 FULL = "full"
 STAGES, TOGETHER = "stages", "together"
 """The part that is the plan's, and what it is without."""
-Claim = Literal["worth it", "no difference", "harmful", "undecided", "described"]
-CLAIMS: dict[str, Claim] = {"better": "worth it", "equal": "no difference", "worse": "harmful"}
 
 
 class Part(NamedTuple):
@@ -56,8 +55,8 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worth:
-    """What a part is worth in one facet."""
+class Effect:
+    """What a part does to one facet."""
 
     part: Part
     facet: str
@@ -67,8 +66,8 @@ class Worth:
     without: float | None
     pair: Pair
     """The full recipe against the one without; Holm's adjustment is over the parts."""
-    claim: Claim
-    """worth it: the full recipe is better beyond the rope. no difference: practically equal. harmful: it is worse."""
+    claim: Relation | None
+    """What may be claimed of the full recipe against the one without; None where the facet only describes."""
     ill: str = ""
     """Which of the two is ill, by the study's own verdict: diverged, collapsed and the like."""
 
@@ -177,24 +176,25 @@ def plan_ablation(
     return Outline(data, planned, folder, note)
 
 
-def _worth(part: Part, found: FacetVerdict, pair: Pair, table: Mapping[str, Values]) -> Worth:
+def _effect(part: Part, found: FacetVerdict, pair: Pair, table: Mapping[str, Values]) -> Effect:
     """The claim on one part. A recipe that is ill gains nothing: neither its full form nor that without the part."""
     x, y = (comparable(table[name], found.relative) for name in (FULL, part.variant))
-    pair = replace(pair, relation=relation(pair, x, y, looks=1))  # nothing races
+    found_relation = relation(pair, x, y, looks=1)  # nothing races
+    pair = replace(pair, relation=found_relation)
     reasons = {name: found.excluded.get(name, UNSCORED) for name in (FULL, part.variant)}
     ill = {name: reason for name, reason in reasons.items() if reason != UNSCORED}
-    gains = {"better": {FULL}, "worse": {part.variant}, "equal": {FULL, part.variant}}.get(pair.relation, set())
-    claim: Claim = "undecided" if gains & ill.keys() else CLAIMS.get(pair.relation, "undecided")
+    gains = {"better": {FULL}, "worse": {part.variant}, "equal": {FULL, part.variant}}.get(found_relation, set())
+    claim: Relation = "undecided" if gains & ill.keys() else found_relation
     means = [float(np.nanmean(v)) if np.isfinite(v).any() else None for v in (x, y)]
     full, without = (None if m is None else float(np.exp(m)) if found.relative else m for m in means)
-    return Worth(
+    return Effect(
         part=part,
         facet=found.facet,
         metric=found.metric,
         full=full,
         without=without,
         pair=pair,
-        claim=claim if crowns(found.facet) else "described",
+        claim=claim if crowns(found.facet) else None,
         ill="; ".join(f"{name}: {reason}" for name, reason in ill.items()),
     )
 
@@ -230,14 +230,14 @@ class AblationResults:
         """The design of the study."""
         return self.study.design
 
-    def worth(self) -> dict[str, list[Worth]]:
-        """For each facet, what each part is worth."""
+    def effects(self) -> dict[str, list[Effect]]:
+        """For each facet, what each part does to it."""
         return {facet: self._facet(found) for facet, found in self.study.verdict().items()}
 
-    def _facet(self, found: FacetVerdict) -> list[Worth]:
+    def _facet(self, found: FacetVerdict) -> list[Effect]:
         table = self.study.scores(found.facet, found.metric)
         rules: dict[str, Any] = {name: getattr(found, name) for name in ("rope", "higher", "test_fraction", "relative")}
         names = [part.variant for part in self.parts]
         made = [pairs({FULL: table[FULL], name: table[name]}, **rules)[0] for name in names]
         adjusted = [replace(one, p_adjusted=p) for one, p in zip(made, holm([one.p for one in made]), strict=True)]
-        return [_worth(part, found, pair, table) for part, pair in zip(self.parts, adjusted, strict=True)]
+        return [_effect(part, found, pair, table) for part, pair in zip(self.parts, adjusted, strict=True)]
