@@ -32,7 +32,8 @@ from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, numbers
 from isthmus.families import DEFAULT
 from isthmus.metrics import METRICS
-from isthmus.study.perform import candidate, prepare
+from isthmus.study.material import prepare
+from isthmus.study.perform import contender
 from isthmus.train.plan import Plan
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
@@ -151,7 +152,7 @@ def held_out(study: Study, data: Dataset, aside: Set) -> dict[str, dict[str, flo
             if name.name not in verdicts[facet].means:
                 continue  # excluded, with its reason
             if name.kind == "family":
-                found = FACETS[facet].measure(candidate(study.model(name.name, facet, name.replicate)), parts)
+                found = FACETS[facet].measure(contender(study.model(name.name, facet, name.replicate)), parts)
             else:
                 found = FACETS[facet].rivals[name.name](parts)
             seen.setdefault((facet, name.name), []).append(numbers(found)[study.design.primary(facet)])

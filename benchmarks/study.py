@@ -22,7 +22,8 @@ from rivals import loop
 
 from isthmus.data.read import read
 from isthmus.study.design import design
-from isthmus.study.perform import prepare, train
+from isthmus.study.material import prepare
+from isthmus.study.perform import train
 from isthmus.train.fitted import tensor
 from isthmus.train.loop import Task, initialise
 

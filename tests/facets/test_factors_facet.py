@@ -12,7 +12,7 @@ from isthmus.facets import FACETS, factors
 from isthmus.facets.facet import Parts, Rows
 from isthmus.facets.rivals import independent_components
 from isthmus.study.design import design
-from isthmus.study.perform import prepare
+from isthmus.study.material import prepare
 
 FACET = FACETS["factors"]
 

@@ -15,8 +15,8 @@ from isthmus.study import capacity
 from isthmus.study import outline as outlines
 from isthmus.study.capacity import Point, Sweep, mean_and_error, one_standard_error, sweep
 from isthmus.study.design import design
+from isthmus.study.material import prepare
 from isthmus.study.outline import outline
-from isthmus.study.perform import prepare
 from isthmus.train.plan import Plan
 
 QUICK = {"families": "plain", "facets": "reconstruction", "replicates": 2, "configs": 1, "steps": 60, "jobs": 1}

@@ -15,8 +15,9 @@ from isthmus.errors import BadEnvironment, BadInput
 from isthmus.facets import FACETS
 from isthmus.study.design import design
 from isthmus.study.estimate import afford, estimate, seconds
+from isthmus.study.material import prepare
 from isthmus.study.outline import outline
-from isthmus.study.perform import choose, perform, prepare
+from isthmus.study.perform import choose, perform
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
 

@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 
 from isthmus.data.read import read
+from isthmus.study import material as materials
 from isthmus.study import perform
 from isthmus.study.design import design
-from isthmus.study.perform import prepare, train
+from isthmus.study.material import prepare
+from isthmus.study.perform import train
 
 
 def drawn(monkeypatch, **options):
     """(name, replicate) -> the test rows and the seeds of trainings, facets and anomalies left in training."""
     trained, spoilt = [], []
-    view = perform.normal_view
+    view = materials.normal_view
+    monkeypatch.setattr(materials, "_kept", materials._Kept())
     monkeypatch.setattr(perform, "fit_many", lambda *_, seed, **__: trained.append(seed) or [])
-    monkeypatch.setattr(perform, "normal_view", lambda *given: spoilt.append(given[-1]) or view(*given))
+    monkeypatch.setattr(materials, "normal_view", lambda *given: spoilt.append(given[-1]) or view(*given))
     data, found = read("iris", anomaly="virginica"), {}
     for job in design(data, families="plain,l1", replicates=3, **options).jobs():
         if job.name.kind == "family":
@@ -47,3 +50,11 @@ def test_copies_of_training_rows_are_counted_in_both_held_out_parts_and_are_leak
     assert material.sizes["duplicates"] == valid + test
     (found,) = perform._doubts(material, {}, {})
     assert (found.name, found.evidence["copies"]) == ("leakage between splits", valid + test)
+
+
+def test_jobs_on_one_split_share_their_rows_and_other_splits_do_not():
+    data = read("iris")
+    first, again, other = (design(data, replicates=2, configs=1).jobs()[i] for i in (0, 1, -1))
+    assert first.name.replicate == again.name.replicate != other.name.replicate
+    assert prepare(first, data).parts.train.x is prepare(again, data).parts.train.x
+    assert prepare(first, data).parts.train.x is not prepare(other, data).parts.train.x

@@ -13,8 +13,9 @@ from isthmus.errors import BadInput
 from isthmus.evidence.verdict import judge
 from isthmus.study import outline as outlines
 from isthmus.study import run as runs
+from isthmus.study.material import prepare
 from isthmus.study.outline import outline
-from isthmus.study.perform import prepare, race
+from isthmus.study.perform import race
 from isthmus.study.racing import LOOKS, Round, doubts, further, survivors
 from isthmus.study.run import run
 from isthmus.study.store import Store

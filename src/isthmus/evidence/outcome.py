@@ -10,7 +10,7 @@ better, equal or worse."""
 
 Kind = Literal["better", "equal", "undecided", "no evidence"]
 """How the leader of a table stands to all others. better: than each of them. equal: whom it does not beat is
-practically equal to it. undecided: at least one may be as good or not. no evidence: fewer than two contenders have a score."""
+practically equal to it. undecided: at least one may be as good or not. no evidence: fewer than two have a score."""
 
 Outcome = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
 """Whether an autoencoder is needed. autoencoder: one is better than every rival. rival: a rival is better than every

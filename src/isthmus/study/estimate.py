@@ -16,7 +16,8 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.study.design import Design
 from isthmus.study.jobs import one_thread
-from isthmus.study.perform import Material, contender, judge, prepare, train
+from isthmus.study.material import Material, prepare
+from isthmus.study.perform import contender, judge, train
 from isthmus.study.record import Job
 
 PROBE = 100  # steps of the short training that is timed

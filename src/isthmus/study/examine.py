@@ -25,7 +25,7 @@ from isthmus.doctor.finding import Finding
 from isthmus.errors import BadInput
 from isthmus.facets.facet import row_error
 from isthmus.ship import artefact
-from isthmus.study.perform import Material, prepare
+from isthmus.study.material import Material, prepare
 from isthmus.study.record import Config, JobName, Record
 from isthmus.study.results import Results
 from isthmus.study.store import Store

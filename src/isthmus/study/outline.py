@@ -18,7 +18,7 @@ from isthmus.model import Recipe
 from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, design
 from isthmus.study.estimate import afford, seconds
-from isthmus.study.perform import rows
+from isthmus.study.material import rows
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
 

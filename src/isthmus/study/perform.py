@@ -8,23 +8,20 @@ from collections.abc import Mapping, Set
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.scale import Scaler
-from isthmus.data.split import Split, duplicates, split
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage
 from isthmus.facets import COST, FACETS
-from isthmus.facets.anomaly import normal_view
-from isthmus.facets.facet import Curve, FittedContender, Found, Parts, Rows, numbers
+from isthmus.facets.facet import Curve, FittedContender, Found, Parts, numbers
 from isthmus.families import recipe
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
+from isthmus.study.material import Material, prepare
 from isthmus.study.racing import KEPT, PART, survivors
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.store import Store
@@ -34,19 +31,6 @@ from isthmus.train.plan import Plan
 
 Arrays = dict[str, Any]
 PACKAGES = ("isthmus", "numpy", "scikit-learn", "torch")
-
-
-class Material(NamedTuple):
-    """What a job works on."""
-
-    parts: Parts
-    """The scaled rows of its split."""
-    scaler: Scaler
-    """Fitted on the training rows only."""
-    rows: Split
-    """Their numbers in the data."""
-    sizes: dict[str, int]
-    """How many there are, how many held-out rows are copies, how many columns are constant."""
 
 
 def perform(job: Job, data: Dataset, store: Store) -> Record:
@@ -65,38 +49,6 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     found["findings"] = _ills(fitted, chosen, material.parts) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
     return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
-
-
-def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
-    """Row numbers of the job's split, and the labels of all rows as its view sees them.
-
-    In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows,
-    all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows.
-
-    Raises
-    ------
-    BadInput
-        If there are too few rows.
-    """
-    found = split(len(data.x), job.seed("split"), y=data.y)
-    if job.name.view == "all" or data.y is None:
-        return found, data.y
-    outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
-    seen = normal_view(found, data.y, outlier, job.body["contamination"], job.seed("contamination"))
-    return Split(*seen[:3]), (data.y == outlier).astype(np.int64)
-
-
-def prepare(job: Job, data: Dataset) -> Material:
-    """The job's rows, scaled by what its training rows say."""
-    numbers, labels = rows(job, data)
-    scaler = Scaler.fit(data.x[numbers.train], images=data.images)
-    every = Rows(data.x, labels, data.factors)
-    train, valid, test = (one._replace(x=scaler.apply(one.x)) for one in map(every.take, numbers))
-    sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
-    copies = sum(duplicates(train.x, held.x) for held in (valid, test))
-    sizes |= {"duplicates": copies, "constant": scaler.constant}
-    parts = Parts(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
-    return Material(parts, scaler, numbers, sizes)
 
 
 def contender(fitted: Fitted) -> FittedContender:

@@ -30,6 +30,7 @@ from isthmus.study.racing import LOOKS, doubts
 from isthmus.study.record import Record
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted
+from isthmus.train.plan import Plan
 
 FRAME = ("facet", "metric", "contender", "kind", "view", "replicate", "left_out", "config", "value", "status")
 
@@ -78,6 +79,11 @@ class Results:
         self.foreign = len(found.keys() - jobs)
         self.repaired: dict[str, str] = {}
         self._judged: dict[tuple[str, str], FacetVerdict] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """How every model was trained."""
+        return Plan.from_json(self.design.plan)
 
     @property
     def replicates(self) -> int:

@@ -1,0 +1,98 @@
+"""The rows of a split, scaled: prepared once, for all jobs that work on it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.scale import Scaler
+from isthmus.data.split import Split, duplicates, split
+from isthmus.facets.anomaly import normal_view
+from isthmus.facets.facet import Parts, Rows
+from isthmus.study.record import Job
+
+MOST_BYTES = 256 * 2**20
+"""Of prepared rows that a process keeps; the split in use is kept whatever its size."""
+
+
+class Material(NamedTuple):
+    """What a job works on."""
+
+    parts: Parts
+    """The scaled rows of its split."""
+    scaler: Scaler
+    """Fitted on the training rows only."""
+    rows: Split
+    """Their numbers in the data."""
+    sizes: dict[str, int]
+    """How many there are, how many held-out rows are copies, how many columns are constant."""
+
+
+def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
+    """Row numbers of the job's split, and the labels of all rows as its view sees them.
+
+    In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows,
+    all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows.
+
+    Raises
+    ------
+    BadInput
+        If there are too few rows.
+    """
+    found = split(len(data.x), job.seed("split"), y=data.y)
+    if job.name.view == "all" or data.y is None:
+        return found, data.y
+    outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
+    seen = normal_view(found, data.y, outlier, job.body["contamination"], job.seed("contamination"))
+    return Split(*seen[:3]), (data.y == outlier).astype(np.int64)
+
+
+def prepare(job: Job, data: Dataset) -> Material:
+    """The job's rows, scaled by what its training rows say. Jobs on the same split share the arrays: write to none."""
+    key = (data.digest, *(job.body.get(name) for name in ("data", "seed", "latents", "contamination")))
+    return _kept.get((*key, job.name.view, job.name.replicate, job.name.left_out), lambda: _prepare(job, data))
+
+
+def _prepare(job: Job, data: Dataset) -> Material:
+    numbers, labels = rows(job, data)
+    scaler = Scaler.fit(data.x[numbers.train], images=data.images)
+    every = Rows(data.x, labels, data.factors)
+    train, valid, test = (one._replace(x=scaler.apply(one.x)) for one in map(every.take, numbers))
+    sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
+    copies = sum(duplicates(train.x, held.x) for held in (valid, test))
+    sizes |= {"duplicates": copies, "constant": scaler.constant}
+    parts = Parts(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
+    return Material(parts, scaler, numbers, sizes)
+
+
+class _Kept:
+    """What was prepared last, as much of it as fits."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.found: OrderedDict[Hashable, Material] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Material]) -> Material:
+        with self.lock:
+            if key in self.found:
+                self.found.move_to_end(key)
+                return self.found[key]
+        made = make()
+        with self.lock:
+            self.found[key] = made
+            while len(self.found) > 1 and sum(map(_bytes, self.found.values())) > MOST_BYTES:
+                self.found.popitem(last=False)
+        return made
+
+
+def _bytes(material: Material) -> int:
+    return sum(part.x.nbytes for part in material.parts[:3])
+
+
+_kept = _Kept()
