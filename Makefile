@@ -1,5 +1,7 @@
 # make compare   set up, and run the main job on the embedded digits data
 # make test      set up, and run all tests
+# make quick     set up, and run the tests that take no time: under two minutes on two cores
+# make isa       set up, and run what hangs on rounding under two other instruction sets
 # make check     lint, format, types, import floors
 # make examples  run every example as it is
 # Another interpreter: make test PYTHON=python3.12
@@ -8,13 +10,23 @@ PYTHON ?= python3
 RUN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: compare test check examples setup
+PYTEST := OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: compare test quick isa check examples setup
 
 compare: setup
 	$(RUN)/isthmus compare digits
 
 test: setup
-	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS)
+	$(PYTEST)
+
+quick: setup
+	$(PYTEST) -m "not slow"
+
+# Products, convolutions and sums each have kernels of their own for each instruction set.
+isa: setup
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE $(PYTEST) -m sensitive
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2 $(PYTEST) -m sensitive
 
 check: setup
 	$(RUN)/ruff check .

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from published.table import BESIDE
 
 import isthmus
 from isthmus.api.study import Study
@@ -36,7 +37,6 @@ from isthmus.study.material import prepare
 from isthmus.study.perform import contender
 from isthmus.train.plan import Plan
 
-BESIDE = Path(__file__).parents[2] / "shared" / "data"
 ASIDE = 0.25
 MOST, MOST_ANOMALIES = 1200, 200
 FACET = {"compress": "compression", "classify": "features", "find_anomalies": "anomaly", "generate": "generation"}

@@ -3,9 +3,41 @@
 No test looks at a clock, hypothesis neither: on a busy machine the first example may wait seconds for an import.
 """
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first, whole, so that no worker begins a long one when the others are done.
+
+    The files keep the order of their tests: what they share is made once.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """Where a file or folder outside the repository lies; a test that asks for one that is not there is skipped.
+
+    The variable ISTHMUS_SHARED names the folder that they lie in, by default ``shared`` beside the checkout.
+    """
+
+    def find(name: str) -> Path:
+        folder = os.environ.get("ISTHMUS_SHARED") or Path(__file__).resolve().parents[2] / "shared"
+        path = Path(folder, name)
+        if not path.exists():
+            pytest.skip(f"{path} is not there; ISTHMUS_SHARED names the folder that holds {name}")
+        return path
+
+    return find

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "adbench"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the ADBench sets are not at {DATA}")
+
+@pytest.fixture(scope="module")
+def data(shared) -> Path:
+    return shared("data/adbench")
 
 
 @pytest.fixture
@@ -17,20 +19,20 @@ def adbench(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("name", ["38_thyroid", "6_cardio", "30_satellite"])  # the last two have an odd normal row
-def test_neighbours_are_as_published(adbench, name):
-    parts, _ = adbench.halves(DATA / f"{name}.npz")
+def test_neighbours_are_as_published(adbench, data, name):
+    parts, _ = adbench.halves(data / f"{name}.npz")
     assert adbench.neighbours(parts) == pytest.approx(adbench.PUBLISHED[name].knn, abs=0.005)
 
 
-def test_the_training_half_holds_no_anomaly_and_no_test_row(adbench):
-    parts, scaler = adbench.halves(DATA / "6_cardio.npz")
+def test_the_training_half_holds_no_anomaly_and_no_test_row(adbench, data):
+    parts, scaler = adbench.halves(data / "6_cardio.npz")
     assert (len(parts.train.x), len(parts.test.x), int(parts.test.y.sum())) == (828, 1003, 176)
     assert parts.train.x.mean(axis=0) == pytest.approx(0, abs=1e-5)
     assert scaler.kind == "standard"
 
 
-def test_the_networks_stand_beside_the_published_ones(adbench, capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["adbench.py", "--sets", "38_thyroid", "--steps", "50"])
+def test_the_networks_stand_beside_the_published_ones(adbench, data, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["adbench.py", "--data", str(data.parent), "--sets", "38_thyroid", "--steps", "50"])
     adbench.main()
     said = capsys.readouterr().out
     assert all(name in said for name in ("kNN", "length of the row", "plain", "vae", "svdd"))

@@ -74,8 +74,3 @@ def test_imports_go_down_the_floors() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     ran = subprocess.run([linter, "--no-cache"], check=False, capture_output=True, text=True, cwd=SOURCE.parents[1])
     assert ran.returncode == 0, ran.stdout
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(SOURCE).as_posix())
-def test_no_file_outgrows_a_reader(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400

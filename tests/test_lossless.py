@@ -8,8 +8,6 @@ import pytest
 
 from isthmus.data.idx import array
 
-FOLDER = Path(__file__).parents[2] / "shared" / "data" / "mnist"
-
 
 @pytest.fixture
 def lossless(monkeypatch: pytest.MonkeyPatch):
@@ -26,9 +24,8 @@ def test_bits_are_counted_per_pixel(lossless):
     assert lossless.bits_per_pixel(bz2.compress, grey) == 8 * len(bz2.compress(bytes([9] * 70))) / 70
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason=f"MNIST is not at {FOLDER}")
-def test_mnist_is_as_published(lossless):
-    images = array(FOLDER / "t10k-images-idx3-ubyte.gz").reshape(10_000, -1)
+def test_mnist_is_as_published(lossless, shared):
+    images = array(shared("data/mnist") / "t10k-images-idx3-ubyte.gz").reshape(10_000, -1)
     assert images.shape == (10_000, 784)
     assert all(row.same for row in lossless.rows(images, {"bz2": 1.42, "gzip": 1.64}, "grey"))
     unpublished = lossless.rows(images, {"zstd": "–"}, "grey")[0]

@@ -1,7 +1,5 @@
 """A linear autoencoder is PCA: 13.87 squared error per MNIST test image at 30 units (Hinton and Salakhutdinov 2006)."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,13 +8,11 @@ from isthmus.families import named
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
-FOLDER = Path(__file__).parents[2] / "shared" / "data" / "mnist"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"MNIST is not at {FOLDER}")
-
 
 @pytest.fixture(scope="module")
-def images():
-    return [read(FOLDER / f"{part}-images-idx3-ubyte.gz").x / np.float32(255) for part in ("train", "t10k")]
+def images(shared):
+    folder = shared("data/mnist")
+    return [read(folder / f"{part}-images-idx3-ubyte.gz").x / np.float32(255) for part in ("train", "t10k")]
 
 
 def per_image(fitted, images):

@@ -10,9 +10,7 @@ import torch
 from sklearn.neural_network import MLPClassifier
 from torch.nn import functional
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "published"
-pytestmark = pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"MNIST is not at {DATA / 'mnist'}")
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +21,10 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def some(script):
+def some(script, shared):
     """The first n images from a place of the training or test set."""
     table = script("table")
-    both = dict(zip(("train", "test"), table.mnist(DATA), strict=True))
+    both = dict(zip(("train", "test"), table.mnist(shared("data/mnist").parent), strict=True))
     return lambda part, n, start=0: table.Digits(*(v[start : start + n] for v in both[part]))
 
 

@@ -1,12 +1,13 @@
 """What the scripts of this folder share: the digits of MNIST, and a table of published against obtained.
 
-The data are looked for in ``../shared/data`` beside the repository; ``--data DIR`` names another folder, which holds
-``mnist/train-images-idx3-ubyte.gz`` and its three companions.
+The data are looked for in ``data`` of the folder that the variable ISTHMUS_SHARED names, by default ``shared`` beside
+the checkout; ``--data DIR`` names another folder, which holds ``mnist/train-images-idx3-ubyte.gz`` and its companions.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.read import read
 
-BESIDE = Path(__file__).parents[3] / "shared" / "data"
+BESIDE = Path(os.environ.get("ISTHMUS_SHARED") or Path(__file__).resolve().parents[3] / "shared") / "data"
 
 
 class Digits(NamedTuple):

@@ -1,7 +1,5 @@
 """Real files, where they lie beside the project: read right, or refused with a line that helps."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,45 +8,47 @@ from isthmus.data.scale import Scaler
 from isthmus.data.split import duplicates, split
 from isthmus.errors import BadInput
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data sets at {DATA}")
+
+@pytest.fixture(scope="module")
+def folder(shared):
+    return shared("data")
 
 
-def test_mnist():
-    data = read(DATA / "mnist" / "train-images-idx3-ubyte.gz")
+def test_mnist(folder):
+    data = read(folder / "mnist" / "train-images-idx3-ubyte.gz")
     assert (data.x.shape, data.images, data.name) == ((60000, 28, 28), True, "train-images")
     assert np.bincount(data.y).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert (data.x.min(), data.x.max(), data.classes) == (0, 255, tuple("0123456789"))
     assert data.x.mean() == pytest.approx(33.3184, abs=1e-3)
-    test = read(DATA / "mnist" / "t10k-images-idx3-ubyte.gz")
+    test = read(folder / "mnist" / "t10k-images-idx3-ubyte.gz")
     assert np.bincount(test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-def test_mnist_labels_are_no_images():
+def test_mnist_labels_are_no_images(folder):
     with pytest.raises(BadInput, match="probably labels; give the file of the images"):
-        read(DATA / "mnist" / "train-labels-idx1-ubyte.gz")
+        read(folder / "mnist" / "train-labels-idx1-ubyte.gz")
 
 
 @pytest.mark.parametrize(
     ("name", "rows", "columns", "anomalies"),
     [("14_glass", 214, 7, 9), ("38_thyroid", 3772, 6, 93), ("10_cover", 286048, 10, 2747), ("6_cardio", 1831, 21, 176)],
 )
-def test_anomaly_benchmarks(name, rows, columns, anomalies):
-    data = read(DATA / "adbench" / f"{name}.npz", anomaly="1")
+def test_anomaly_benchmarks(folder, name, rows, columns, anomalies):
+    data = read(folder / "adbench" / f"{name}.npz", anomaly="1")
     assert data.x.shape == (rows, columns)
     assert (data.classes, data.anomaly) == (("0", "1"), "1")
     assert (data.y == 1).sum() == anomalies
 
 
-def test_duplicates_of_a_set_that_is_known_for_them():
+def test_duplicates_of_a_set_that_is_known_for_them(folder):
     for name, low, high in (("23_mammography", 1000, 3335), ("40_vowels", 0, 4)):
-        x = read(DATA / "adbench" / f"{name}.npz").x
+        x = read(folder / "adbench" / f"{name}.npz").x
         train, *held = (Scaler.fit(x).apply(x[part]) for part in split(len(x), 0))
         assert low <= sum(duplicates(train, part) for part in held) <= high
 
 
-def test_electricity():
-    data = read(DATA / "drift" / "elec.csv.gz", label="target")
+def test_electricity(folder):
+    data = read(folder / "drift" / "elec.csv.gz", label="target")
     assert (data.x.shape, data.classes, data.name) == ((45312, 6), ("0", "1"), "elec")
     assert data.columns == tuple(f"feat_{i}" for i in range(1, 7))
     np.testing.assert_allclose(data.x[1], [0.021277, 0.051699, 0.415055, 0.003467, 0.422915, 0.414912], rtol=1e-6)
@@ -68,13 +68,13 @@ def test_electricity():
         ("mnist/train-images", "(did you mean 'train-images-idx3-ubyte.gz'?)"),
     ],
 )
-def test_files_that_are_refused(name, said):
+def test_files_that_are_refused(folder, name, said):
     with pytest.raises(BadInput) as caught:
-        read(DATA / name)
+        read(folder / name)
     assert said in str(caught.value)
 
 
-def test_a_census_file_under_a_known_name_names_its_text(tmp_path):
-    (tmp_path / "adult.csv.gz").symlink_to(DATA / "adult" / "adult.data.gz")
+def test_a_census_file_under_a_known_name_names_its_text(folder, tmp_path):
+    (tmp_path / "adult.csv.gz").symlink_to(folder / "adult" / "adult.data.gz")
     with pytest.raises(BadInput, match=r"line 2, column 'workclass': 'State-gov' is text.*and so do 'education'"):
         read(tmp_path / "adult.csv.gz", label="classification")

@@ -1,14 +1,11 @@
 """Data sets that share rows are found, whatever order, columns or scale; others are not."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from isthmus.data.read import read
 from isthmus.data.twins import Twins, families, overlap, twins
 
-ADBENCH = Path(__file__).resolve().parents[3] / "shared" / "data" / "adbench"
 RNG = np.random.default_rng(5)
 ROWS = RNG.normal(size=(300, 8)) * RNG.uniform(0.1, 50, 8) + RNG.gamma(1, 1, (300, 8))
 
@@ -48,9 +45,9 @@ def test_twins_are_listed_by_their_places_and_counted_as_one():
     assert families(3, [Twins(1, 2, 1.0), Twins(0, 1, 1.0)]) == [[0, 1, 2]]
 
 
-@pytest.mark.skipif(not ADBENCH.exists(), reason="needs the ADBench files")
-def test_known_twins_among_real_sets_and_no_others():
+def test_known_twins_among_real_sets_and_no_others(shared):
+    folder = shared("data/adbench")
     names = ["30_satellite", "31_satimage-2", "4_breastw", "42_WBC", "2_annthyroid", "38_thyroid", "23_mammography"]
-    found = twins([read(ADBENCH / f"{name}.npz").x for name in names])
+    found = twins([read(folder / f"{name}.npz").x for name in names])
     assert [(one.a, one.b) for one in found] == [(0, 1), (2, 3)]
     assert min(one.share for one in found) > 0.8
