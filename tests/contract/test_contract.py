@@ -27,6 +27,8 @@ from isthmus.testing import (
 )
 
 QUICK = [c for c in CHECKS if c not in (check_fields, check_overfits)]
+ROUNDED = [c for c in QUICK if c is not check_trace]
+"""Light, and what other processors may see otherwise."""
 ALONE = {"pca", "matching", "archetypal", "transcoder", "cvae"}  # fields of their own kind: varied in their own tests
 TRAINED = [name for name in FAMILIES if name not in ALONE]
 VARIANTS = {
@@ -82,24 +84,45 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.sensitive
+@pytest.mark.parametrize("check", ROUNDED, ids=lambda c: c.__name__)
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_family(name, check):
     check(named(name))
 
 
-@pytest.mark.parametrize("variant", list(VARIANTS))
-@pytest.mark.parametrize("name", TRAINED)
-def test_variant(name, variant):
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [c for c in CHECKS if c not in ROUNDED], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_family_at_length(name, check):
+    check(named(name))
+
+
+def varied(name, variant):
+    """The recipe of a family with the fields of a variant, the shape of its rows, and its head."""
     fields, shape, head = VARIANTS[variant]
     recipe = named(name).set_params(**fields)
     if hasattr(recipe, "k"):
         recipe.set_params(k=min(recipe.k, recipe.latents))
-    for check in QUICK:
-        if check is not check_trace or variant in {"gaussian", "deep"}:  # their graphs are those of the others
-            check(recipe, shape, head)
+    return recipe, shape, head
 
 
+@pytest.mark.sensitive
+@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("name", TRAINED)
+def test_variant(name, variant):
+    for check in ROUNDED:
+        check(*varied(name, variant))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_graph_of_a_deep_variant(name):
+    """Graphs of other shapes are like this one; that of the other head is every family's own."""
+    check_trace(*varied(name, "deep"))
+
+
+@pytest.mark.sensitive
 @pytest.mark.parametrize("shape", [(1,), (4, 4), (30,)])
 @pytest.mark.parametrize("latents", [1, 2, 20])
 def test_pca(shape, latents):
@@ -107,11 +130,19 @@ def test_pca(shape, latents):
         check(named("pca").set_params(latents=latents), shape)
 
 
+@pytest.mark.sensitive
 @pytest.mark.parametrize("variant", list(SPECIAL))
 def test_special(variant):
     name, fields = SPECIAL[variant]
-    for check in QUICK:
+    for check in ROUNDED:
         check(named(name).set_params(**fields))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", list(SPECIAL))
+def test_the_graph_of_a_special_one(variant):
+    name, fields = SPECIAL[variant]
+    check_trace(named(name).set_params(**fields))
 
 
 class Broken(Plain):

@@ -79,6 +79,7 @@ def test_curvature_of_one_layer_is_the_change_of_its_jacobian(tied, code):
     torch.testing.assert_close(model(x, x, drawn).terms["contraction"], want)
 
 
+@pytest.mark.slow
 def test_curvature_of_a_deep_encoder_is_estimated_without_bias():
     model = made(ContractiveH(latents=2, hidden=(4,), activation="tanh", samples=1), X, "bernoulli").double()
     x = X[:3].double()
@@ -102,6 +103,7 @@ def test_masked_counts_what_was_hidden():
     torch.testing.assert_close(terms["visible"], (square * (1 - hidden)).mean())
 
 
+@pytest.mark.slow
 def test_masked_fills_holes_better_than_plain():
     x, holes = rows((8,), 300), torch.rand(300, 8, generator=torch.Generator().manual_seed(5)) < 0.4
     errors = []
@@ -114,6 +116,7 @@ def test_masked_fills_holes_better_than_plain():
     assert errors[1] < 0.7 * errors[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outliers", ["l1", "l21"])
 def test_rda_loss_is_the_least_over_all_splits(outliers):
     model = made(RDA(latents=2, strength=0.4, outliers=outliers), X, "gaussian").double()
@@ -137,6 +140,7 @@ def test_rda_loss_is_the_least_over_all_splits(outliers):
     torch.testing.assert_close(cost(out).mean() / 8, model(x, x).terms["reconstruction"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outliers", ["l1", "l21"])
 def test_rda_rebuilds_clean_rows_though_a_tenth_is_spoilt(outliers):
     generator = torch.Generator().manual_seed(2)
@@ -171,6 +175,7 @@ def test_svdd_does_not_see_constant_columns():
     torch.testing.assert_close(model.encode(x), model.encode(x - 5 * torch.eye(9)[8]))
 
 
+@pytest.mark.slow
 def test_svdd_scores_vary_and_find_what_is_far_off():
     generator = np.random.default_rng(0)
     loadings = generator.normal(size=(2, 8))

@@ -89,6 +89,7 @@ def test_contractive_uses_the_closed_form_and_the_exact_norm():
         assert model.draw(X, torch.Generator()) is None
 
 
+@pytest.mark.slow
 def test_contractive_estimate_needs_noise_and_averages_to_the_norm():
     exact, estimate = (
         made(Contractive(latents=3, hidden=(5,), activation="tanh", estimator=e), X, "gaussian")
@@ -101,6 +102,7 @@ def test_contractive_estimate_needs_noise_and_averages_to_the_norm():
     assert Contractive(estimator="jvp").build((6,), "gaussian").draw(X, torch.Generator()) is None
 
 
+@pytest.mark.slow
 def test_contraction_contracts():
     norms = []
     for strength in (0.0, 1.0):
@@ -149,6 +151,7 @@ def test_vae_variance_follows_the_squared_error():
     assert made(VAE(latents=2), flat, "gaussian").variance.item() == pytest.approx(LEAST_VARIANCE)
 
 
+@pytest.mark.slow
 def test_vae_does_not_collapse_on_data_of_small_spread():
     x = 0.4 * X
     left = []

@@ -82,6 +82,7 @@ def test_sae_pays_for_what_it_writes(norm):
     assert held == (norm == "unit")
 
 
+@pytest.mark.slow
 def test_l1_shrinks_by_its_strength():
     """One unit, one column: the best code for x is x - strength (soft threshold), for penalty strength * z."""
     x = torch.full((4, 1), 3.0)
@@ -193,6 +194,7 @@ def test_jumprelu_terms():
     torch.testing.assert_close(model(x, x).terms["sparsity"], torch.tanh(2 * length).sum(1).mean() / 8)
 
 
+@pytest.mark.slow
 def test_jumprelu_strength_raises_thresholds():
     ends = []
     for strength in (0.0, 0.3):
@@ -267,6 +269,7 @@ def test_matryoshka_terms_are_those_of_its_prefixes(choice):
     assert (used.max() <= 4) if choice == "row" else (used.sum() == 4 * len(x))
 
 
+@pytest.mark.slow
 def test_matryoshka_first_units_do_alone():
     errors = []
     for nested in (0.0, 1.0):
@@ -302,6 +305,7 @@ def test_the_clock_counts_rows():
     assert model.idle.tolist() == [96, 48, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 def test_dead_units_come_back_with_the_auxiliary_term_only(kind):
     alive = []
@@ -340,6 +344,7 @@ TUNED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(TUNED))
 def test_planted_dictionary_is_found(name):
     x, atoms = planted()

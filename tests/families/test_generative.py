@@ -40,6 +40,7 @@ def test_unit_and_learned_scale_of_a_gaussian_head():
         torch.testing.assert_close(model(X, X).terms["reconstruction"], want)
 
 
+@pytest.mark.slow
 def test_a_learned_scale_ends_at_the_error():
     model = made(VAE(latents=3, beta=0.0, scale="learned"), X, "gaussian")
     train(model, X, steps=300, rate=0.03)
@@ -64,6 +65,7 @@ def test_free_bits_cost_the_same_below_and_the_divergence_above():
     assert torch.autograd.grad(tight(X, X).terms["kl"], tight.encoder.last.weight)[0].count_nonzero() == 0
 
 
+@pytest.mark.slow
 def test_free_bits_keep_a_code_alive_that_a_large_beta_would_empty():
     spread = []
     for bits in (0.0, 1.0):
@@ -144,6 +146,7 @@ def correlated():
     return factors @ loadings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strong", [BetaTC(latents=2, beta=30.0, gamma=0.3), DIP(latents=2, strength=30.0)])
 def test_what_asks_for_independence_gets_less_correlation(strong):
     x = correlated()
@@ -157,6 +160,7 @@ def test_what_asks_for_independence_gets_less_correlation(strong):
     assert found[1] < 0.5 * found[0]
 
 
+@pytest.mark.slow
 def test_factor_critic_learns_the_density_ratio():
     """On normal codes of correlation r the total correlation is -log(1 - r^2) / 2."""
     torch.manual_seed(0)
@@ -223,6 +227,7 @@ def test_infovae_of_no_preference_is_the_vae():
         InfoVAE(alpha=0.5, strength=0.2).build((4,), "gaussian")
 
 
+@pytest.mark.slow
 def test_wae_draws_codes_to_the_prior():
     x, gaps = rows((8,), 256), []
     for strength in (0.0, 10.0):
@@ -241,6 +246,7 @@ def test_rae_terms():
     assert model.weights == {"reconstruction": 1.0, "code": 0.5, "smoothness": 0.25}
 
 
+@pytest.mark.slow
 def test_rae_gradient_is_the_slope_of_the_decoder_on_average():
     model = made(RAE(latents=2, hidden=(5,), activation="tanh", regulariser="gradient"), X, "bernoulli").double()
     x = X[:4].double()
@@ -250,6 +256,7 @@ def test_rae_gradient_is_the_slope_of_the_decoder_on_average():
     assert sum(draws) / 1500 * 8 == pytest.approx(exact.item(), rel=0.1)
 
 
+@pytest.mark.slow
 def test_rae_spectral_bounds_every_layer():
     loose, tight = (made(RAE(latents=3, hidden=(5,), regulariser=r), X, "gaussian") for r in ("l2", "spectral"))
     assert "smoothness" not in tight.weights

@@ -81,6 +81,7 @@ def conditioned(n=200):
     return torch.cat([x + 0.5 * kind, kind], dim=1)
 
 
+@pytest.mark.slow
 def test_cvae_decodes_what_the_condition_says():
     x = conditioned()
     model = made(CVAE(latents=4, condition=1, hidden=(16,)), x, "bernoulli")
@@ -135,6 +136,7 @@ def test_flows_of_none_are_the_vae_and_flows_add_their_stretch():
     torch.testing.assert_close(model(X, X, drawn).terms["kl"], want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_aae_codes_come_to_pass_for_draws_of_the_prior():
     x, gaps = rows((8,), 256), []
     prior = torch.randn(256, 2, generator=torch.Generator().manual_seed(1))

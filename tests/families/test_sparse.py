@@ -28,6 +28,7 @@ def test_l1_terms():
     assert model.weights == {"reconstruction": 1.0, "l1": 0.25}
 
 
+@pytest.mark.slow
 def test_more_l1_is_more_zeros():
     share = []
     for strength in (0.0, 0.05, 0.5):
@@ -37,6 +38,7 @@ def test_more_l1_is_more_zeros():
     assert share[0] > share[1] > share[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields", [{}, {"code_activation": "relu"}, {"bound": 4.0}, {"code_activation": "relu", "bound": 3.0}]
 )
@@ -136,6 +138,7 @@ def test_topk_starts_centred_and_reads_what_it_writes(latents, hidden):
     torch.testing.assert_close(model.encoder.last.weight, model.decoder.dictionary.t())
 
 
+@pytest.mark.slow
 def test_topk_dead_units_learn_to_fire_by_themselves():
     g = torch.Generator().manual_seed(1)
     centres = torch.nn.functional.normalize(torch.randn(64, 24, generator=g), dim=1)
@@ -148,6 +151,7 @@ def test_topk_dead_units_learn_to_fire_by_themselves():
     assert silent[1] < 0.6 * silent[0]  # as many as without, if dead units are not rectified
 
 
+@pytest.mark.slow
 def test_topk_revives_dead_units():
     x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))  # eight factors: there is work for every unit
     alive = []

@@ -87,6 +87,7 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(lambda *a: TopKCode.apply(*a, 2, False)[0], inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_trace)], ids=lambda c: c.__name__)
 def test_contract(small, check):
     check(TopK(latents=16, k=2))
