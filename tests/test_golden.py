@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.sensitive
+
 GOLDEN = Path(__file__).parent / "golden"
 golden = SimpleNamespace(**runpy.run_path(str(GOLDEN / "make_golden.py")))
 ONE_ROW = 0.02
@@ -44,6 +46,7 @@ def test_a_training_gives_what_it_gave(name):
     same(golden.plain(golden.family(name)), kept(name), name)
 
 
+@pytest.mark.slow
 def test_a_study_says_what_it_said():
     now, before = golden.plain(golden.study()), kept("study")
     for facet in before:

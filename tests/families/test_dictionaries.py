@@ -13,6 +13,8 @@ from isthmus.families.sae import SAE
 from isthmus.families.topk import TopK
 from isthmus.testing import made, train
 
+pytestmark = pytest.mark.sensitive
+
 G = torch.Generator().manual_seed(0)
 X = torch.randn(48, 8, generator=G)
 ALL = [SAE, PAnneal, Gated, JumpReLU, BatchTopK, Matryoshka]

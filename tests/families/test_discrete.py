@@ -10,6 +10,8 @@ from isthmus.families.gumbel import Gumbel
 from isthmus.families.lfq import LFQ
 from isthmus.testing import made, rows, train
 
+pytestmark = pytest.mark.sensitive
+
 X = rows((6,), 40)
 
 

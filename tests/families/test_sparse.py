@@ -8,6 +8,8 @@ from isthmus.families.l1 import L1
 from isthmus.families.topk import TopK
 from isthmus.testing import made, noise, rows, train
 
+pytestmark = pytest.mark.sensitive
+
 X = rows((8,), 64)
 
 

@@ -13,6 +13,8 @@ from isthmus.testing import CHECKS, check_stack, check_trace, made, rows, state,
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
+pytestmark = pytest.mark.sensitive
+
 FIELDS = {"latents": 96, "k": 3, "dead_after": 10}
 
 

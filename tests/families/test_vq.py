@@ -5,6 +5,8 @@ from isthmus.families.rvq import RVQ
 from isthmus.families.vq import VQ
 from isthmus.testing import made, rows, train
 
+pytestmark = pytest.mark.sensitive
+
 X = rows((6,), 40)
 
 

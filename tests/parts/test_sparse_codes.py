@@ -6,6 +6,8 @@ import torch
 from isthmus.parts import sparse
 from isthmus.parts.sparse import dots, fire, gather, largest
 
+pytestmark = pytest.mark.sensitive
+
 
 @pytest.mark.parametrize(("width", "k"), [(64, 1), (64, 2), (640, 20), (4096, 32), (4096, 200), (100, 7), (15, 15)])
 def test_largest_is_topk(width, k):

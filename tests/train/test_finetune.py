@@ -29,6 +29,7 @@ def pretrained():
     return fit(recipe, X[:1300], plan=Plan(steps=600), scale="unit")
 
 
+@pytest.mark.sensitive
 def test_it_ends_where_a_loop_by_hand_ends(pretrained):
     """Cross-entropy on standardised codes, Adam on all that the code depends on."""
     tuned = finetune(pretrained, X[:100], Y[:100], valid=X[100:200], valid_y=Y[100:200], plan=SHORT, seed=3)

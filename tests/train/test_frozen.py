@@ -30,6 +30,7 @@ def state(model):
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
+@pytest.mark.sensitive
 @pytest.mark.parametrize("part", ["encoder", "decoder", "encoder.layers.0"])
 def test_the_engine_ends_where_a_loop_by_hand_ends(part):
     mine = task(part)
@@ -53,6 +54,7 @@ def test_the_engine_ends_where_a_loop_by_hand_ends(part):
         assert torch.equal(value, before[key]) == key.startswith(part)
 
 
+@pytest.mark.sensitive
 @pytest.mark.parametrize("name", ["plain", "topk", "vae"])
 def test_a_stack_ends_where_each_model_ends_alone(name):
     """Each keeps its own frozen weights, also when the stack narrows because a neighbour stopped."""

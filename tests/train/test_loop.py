@@ -60,6 +60,7 @@ def slack(model):
 TRAINED = [name for name in FAMILIES if name != "pca"]
 
 
+@pytest.mark.sensitive
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("change", [{}, {"clip": 0.01, "weight_decay": 0.1}])
 def test_the_engine_ends_where_a_loop_by_hand_ends(name, change):
@@ -76,6 +77,7 @@ def test_the_engine_ends_where_a_loop_by_hand_ends(name, change):
         torch.testing.assert_close(value, reference[key], **close, msg=lambda m, k=key: f"{k}: {m}")
 
 
+@pytest.mark.sensitive
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_stack_ends_where_each_model_ends_alone(name):
     recipes = [clone(FAMILIES[name]) for _ in range(3)]
@@ -104,6 +106,7 @@ def test_the_same_task_twice_is_bit_equal_and_the_global_random_state_is_left_al
         assert torch.equal(value, second.model.state_dict()[key])
 
 
+@pytest.mark.sensitive
 def test_best_weights_are_kept_and_the_history_tells_where():
     plan = Plan(steps=1500, learning_rate=1e-2, check=25)
     mine = task(clone(FAMILIES["plain"]), plan)
@@ -117,6 +120,8 @@ def test_best_weights_are_kept_and_the_history_tells_where():
     assert outcome.history["learning_rate"][-1] == pytest.approx(1e-2 * plan.factor**plan.drops)
 
 
+@pytest.mark.slow
+@pytest.mark.sensitive
 def test_models_of_a_stack_stop_at_their_own_time():
     plans = [Plan(steps=2000, learning_rate=r, check=25) for r in (1e-2, 1e-2, 1e-3)]
     tasks = [task(clone(FAMILIES["plain"]), p, n) for n, p in enumerate(plans)]
@@ -145,6 +150,7 @@ def test_a_hopeless_learning_rate_is_marked_diverged_and_leaves_finite_weights(n
     assert all(torch.isfinite(v).all() for v in mine.model.state_dict().values() if v.is_floating_point())
 
 
+@pytest.mark.sensitive
 def test_one_diverging_model_does_not_disturb_its_neighbours():
     plans = [Plan(**(SHORT.to_json() | {"learning_rate": r})) for r in (1e-3, 1e12)]
     tasks = [task(clone(FAMILIES["plain"]), p, 1) for p in plans]

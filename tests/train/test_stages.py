@@ -15,6 +15,8 @@ from isthmus.train.fitted import fit
 from isthmus.train.loop import Task, initialise
 from isthmus.train.plan import Plan
 
+pytestmark = pytest.mark.sensitive
+
 DIGITS = torch.tensor(load_digits().data[:800] / 16, dtype=torch.float32)
 TRAIN, VALID = DIGITS[:600], DIGITS[600:]
 PLAN = Plan(steps=400, check=20, stages="layerwise")

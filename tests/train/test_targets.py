@@ -23,6 +23,8 @@ from isthmus.train.loop import Task, initialise, train
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 
+pytestmark = pytest.mark.sensitive
+
 DIGITS = torch.tensor(load_digits().data[:600] / 16, dtype=torch.float32)
 TRAIN, VALID = DIGITS[:400], DIGITS[400:]
 SUMS = DIGITS.view(600, 8, 8).mean(1)  # another shape: eight column means of each image
