@@ -31,6 +31,7 @@ def test_the_training_half_holds_no_anomaly_and_no_test_row(adbench, data):
     assert scaler.kind == "standard"
 
 
+@pytest.mark.slow
 def test_the_networks_stand_beside_the_published_ones(adbench, data, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["adbench.py", "--data", str(data.parent), "--sets", "38_thyroid", "--steps", "50"])
     adbench.main()

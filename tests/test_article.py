@@ -19,6 +19,7 @@ def article(monkeypatch: pytest.MonkeyPatch):
     return article
 
 
+@pytest.mark.slow
 def test_the_article_runs_and_its_baselines_are_right(article, capsys: pytest.CaptureFixture[str]) -> None:
     results = article.run()
     # a uniform column has variance 1/12, and the mean of 100 rows misses its own by a hundredth of that

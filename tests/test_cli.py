@@ -168,7 +168,7 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["report", "nowhere"], "nowhere"),
         (["doctor", "nowhere"], "nowhere holds no study"),
         (["compare", "same.csv"], "all rows are the same"),
-        (["compare", "iris", "--budget", "0.001s"], "the budget leaves 0 s for the runs, too small: 50 steps"),
+        (["compare", "iris", *TINY, "--budget", "0.001s"], "the budget leaves 0 s for the runs, too small: 50 steps"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
@@ -253,6 +253,7 @@ def test_a_closed_pipe_is_silent(tmp_path: Path, words: tuple[str, ...]) -> None
     assert ran.wait() == 141
 
 
+@pytest.mark.slow
 def test_closed_streams_end_nothing(tmp_path: Path) -> None:
     shell = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "isthmus"]
     assert subprocess.run([*shell, "list", "datasets"], cwd=tmp_path, check=False).returncode == 0
@@ -285,6 +286,7 @@ def test_a_folder_that_cannot_be_made_is_the_environment(shell: Shell) -> None:
     assert "choose another --out" in one_line(err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "jobs"), [(signal.SIGINT, 130, "2"), (signal.SIGTERM, 143, "1")])
 def test_an_interrupted_study_keeps_its_runs_and_continues(
     shell: Shell, tmp_path: Path, number: signal.Signals, code: int, jobs: str
@@ -331,6 +333,7 @@ def plan(shell: Shell, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -412,6 +415,7 @@ def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     assert asked[0] < 90
 
 
+@pytest.mark.slow
 def test_a_sweep_chooses_the_width(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Sweep(
         chosen=3,
@@ -443,6 +447,7 @@ def test_dry_run_for_people(shell: Shell, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_answer_comes_first_then_the_table_then_the_page(shell: Shell) -> None:
     code, out, err = shell(*QUICK)
     assert (code, err) == (0, "")
@@ -485,6 +490,7 @@ def test_json_is_one_object_and_the_same_answer(shell: Shell) -> None:
     assert Path(found["report"]).exists()
 
 
+@pytest.mark.slow
 def test_answers_and_page_in_chinese(shell: Shell) -> None:
     code, out, _ = shell(*QUICK, "--lang", "zh")
     assert code == 0
@@ -492,6 +498,7 @@ def test_answers_and_page_in_chinese(shell: Shell) -> None:
     assert '<html lang="zh' in Path("isthmus-iris/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     real = runs.perform
 
@@ -511,6 +518,7 @@ def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pyte
     assert (code, err) == (0, "")
 
 
+@pytest.mark.slow
 def test_quiet_in_a_pipe_talkative_on_a_terminal(screen: Callable[..., tuple[int, str]]) -> None:
     code, seen = screen(*QUICK, "--out", "one")
     assert code == 0
@@ -529,6 +537,7 @@ def test_quiet_in_a_pipe_talkative_on_a_terminal(screen: Callable[..., tuple[int
 # --------------------------------------------------------------------------------------------------------------- train
 
 
+@pytest.mark.slow
 def test_train_measures_next_to_pca_and_saves(shell: Shell) -> None:
     code, out, err = shell("train", "pca", "iris", "--json")
     assert (code, err) == (0, "")
@@ -542,6 +551,7 @@ def test_train_measures_next_to_pca_and_saves(shell: Shell) -> None:
     assert set(found["test"]["pca"]) <= set(METRICS)
 
 
+@pytest.mark.slow
 def test_train_for_people(shell: Shell) -> None:
     code, out, err = shell("train", "plain", "iris", "--steps", "100", "--out", "model")
     assert code == 0
@@ -553,6 +563,7 @@ def test_train_for_people(shell: Shell) -> None:
     assert artefact.load("model").outcome.steps == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -581,6 +592,7 @@ def test_capacity_follows_the_data_unless_it_is_set() -> None:
     assert train.configure("plain", (4,), ["steps=70"], None)[1].steps == 70
 
 
+@pytest.mark.slow
 def test_seed_and_label_reach_the_training(shell: Shell) -> None:
     Path("rows.csv").write_text("a,b,kind\n" + "".join(f"{i % 7},{i % 5},{'xy'[i % 2]}\n" for i in range(60)))
     base = ["train", "plain", "rows.csv", "--steps", "10", "--json", "--label", "kind"]
@@ -596,6 +608,7 @@ def test_a_diverged_training_is_not_saved(shell: Shell) -> None:
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_train_is_quiet_if_asked(screen: Callable[..., tuple[int, str]]) -> None:
     code, seen = screen("train", "plain", "iris", "--steps", "300")
     assert code == 0
@@ -633,6 +646,7 @@ def test_list_shows_every_family_and_its_fields(shell: Shell) -> None:
     assert "k                 4        1 to 8" in shell("list", "families", "topk")[1]
 
 
+@pytest.mark.slow
 def test_report_draws_again(shell: Shell) -> None:
     shell(*QUICK)
     Path("isthmus-iris/report.html").unlink()
@@ -649,6 +663,7 @@ def test_report_draws_again(shell: Shell) -> None:
     assert "5 of 6 runs are done" in one_line(err)
 
 
+@pytest.mark.slow
 def test_a_study_of_another_version_keeps_its_page(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell(*QUICK)
     page = Path("isthmus-iris/report.html").read_bytes()
@@ -660,6 +675,7 @@ def test_a_study_of_another_version_keeps_its_page(shell: Shell, monkeypatch: py
     assert Path("isthmus-iris/report.html").read_bytes() == page
 
 
+@pytest.mark.slow
 def test_the_winner_is_taken_home(shell: Shell) -> None:
     shell(*QUICK)
     code, out, err = shell("take", "isthmus-iris", "plain", "--replicate", "2", "--out", "model")
@@ -684,6 +700,7 @@ def test_the_winner_is_taken_home(shell: Shell) -> None:
         assert said in one_line(err)
 
 
+@pytest.mark.slow
 def test_the_answer_says_how_to_take_a_choice_home(shell: Shell) -> None:
     _, out, _ = shell(*QUICK, "--out", "a study")  # so few steps that PCA is better
     line = next(line for line in out.splitlines() if line.startswith("To use"))
@@ -692,6 +709,7 @@ def test_the_answer_says_how_to_take_a_choice_home(shell: Shell) -> None:
     assert "isthmus take DIR pca --for reconstruction --out model" in Path("a study/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_doctor_examines_a_study_a_run_and_a_model(shell: Shell) -> None:
     shell("compare", "iris", *TINY, "--steps", "800")
     code, out, err = shell("doctor", "isthmus-iris")
@@ -714,6 +732,7 @@ def test_the_doctor_examines_a_study_a_run_and_a_model(shell: Shell) -> None:
     assert collapse["what"].startswith("编码")
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_rows_and_labels_again_or_says_that_they_are_gone(shell: Shell) -> None:
     rng = np.random.default_rng(0)
     kinds = np.repeat(["red", "blue"], 40)
@@ -741,6 +760,7 @@ def test_the_doctor_finds_rows_and_labels_again_or_says_that_they_are_gone(shell
     assert "moved.csv no longer holds the rows and labels of the study" in one_line(err)
 
 
+@pytest.mark.slow
 def test_the_doctor_groups_what_is_wrong_and_names_damaged_runs(shell: Shell) -> None:
     shell("compare", "iris", *TINY, "--steps", "20")
     record = next(Path("isthmus-iris/runs").iterdir()) / "record.json"
@@ -773,6 +793,7 @@ def test_help_and_version(shell: Shell) -> None:
         assert f"isthmus {command}" in out.replace("Usage: isthmus", "", 1), "an example"
 
 
+@pytest.mark.slow
 def test_colours_only_where_they_are_wanted(tmp_path: Path) -> None:
     colour = re.compile(r"\x1b\[[0-9;]*3[0-7]")
     assert colour.search(terminal("--help", cwd=tmp_path)[1])
@@ -781,6 +802,7 @@ def test_colours_only_where_they_are_wanted(tmp_path: Path) -> None:
     assert "\x1b" not in process("list", "metrics", cwd=tmp_path).communicate()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: int) -> None:
     code, seen = screen("list", "families", width=width)
@@ -812,6 +834,7 @@ def test_options_are_few_and_each_is_decided(command: Callable[..., Any]) -> Non
     assert [name for name in inspect.signature(command).parameters if name != "context"] == OPTIONS[command].split()
 
 
+@pytest.mark.slow
 def test_train_says_what_the_doctor_found(shell: Shell) -> None:
     arguments = ["train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--out", "ill"]
     code, out, err = shell(*arguments, "--json")
@@ -825,6 +848,7 @@ def test_train_says_what_the_doctor_found(shell: Shell) -> None:
 PCA = ["--families", "pca", "--facets", "reconstruction", "--replicates", "2", "--jobs", "1"]
 
 
+@pytest.mark.slow
 def test_several_data_sets_are_compared_ranked_and_continued(shell: Shell) -> None:
     several = ["compare", "iris", "wine", *PCA, "--out", "both"]
     code, out, err = shell(*several)
@@ -872,6 +896,7 @@ def test_wrong_options_of_several_data_sets(shell: Shell, arguments: list[str], 
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_labels_of_several_data_sets_reach_their_own(shell: Shell) -> None:
     rows = "\n".join(f"{i % 7},{i % 5},{'odd' if i % 4 == 0 else 'fine'}" for i in range(60))
     Path("a.csv").write_text("x,y,kind\n" + rows + "\n")
@@ -883,6 +908,7 @@ def test_labels_of_several_data_sets_reach_their_own(shell: Shell) -> None:
     assert out.count("2 classes") == 2
 
 
+@pytest.mark.slow
 def test_an_interruption_says_how_many_data_sets_are_done(shell: Shell, tmp_path: Path) -> None:
     several = ["compare", "iris", "wine", *TINY, "--replicates", "3", "--steps", "4000", "--out", "both"]
     ran = process(*several, cwd=tmp_path)
@@ -901,6 +927,7 @@ def test_an_interruption_says_how_many_data_sets_are_done(shell: Shell, tmp_path
 ABLATE = ["ablate", "l1", "iris", "--facets", "reconstruction", "--replicates", "2", "--jobs", "1", "--steps", "20"]
 
 
+@pytest.mark.slow
 def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
     code, out, err = shell(*ABLATE, "--set", "corruption=mask", "--set", "corruption_level=0.2")
     folder = Path("isthmus-iris-l1-parts").absolute()
@@ -919,6 +946,7 @@ def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
     assert "without the part" in Path("page.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -952,6 +980,7 @@ def test_options_reach_the_ablation(shell: Shell, arguments: list[str], expected
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_recipe_file_is_taken_as_it_is(shell: Shell) -> None:
     Path("recipe.json").write_text('{"family": "l1", "latents": 3, "hidden": [5], "strength": 0.2}')
     code, out, _ = shell("ablate", "recipe.json", "iris", "--dry-run", "--json", "--set", "norm=layer")

@@ -57,6 +57,7 @@ def digits(tmp_path, monkeypatch):
     return few(return_X_y=True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*before it converged")
 @pytest.mark.parametrize("page", list(PYTHON))
 def test_python_runs(page, digits, monkeypatch):
@@ -69,6 +70,7 @@ def test_python_runs(page, digits, monkeypatch):
         exec(compile(block, page, "exec"), scope)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_commands_run(call, digits, capsys):
     """On files of the names that the pages give their own."""

@@ -31,12 +31,14 @@ SMALL = {"steps": 20, "check": 10, "batch": 16, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
+@pytest.mark.slow
 @parametrize_with_checks([Autoencoder(family, **SMALL) for family in DEFAULT])
 def test_scikit_learn_finds_nothing(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would be skipped
     check(estimator)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([AutoencoderClassifier(Autoencoder(name, **SMALL), steps=40) for name in ("plain", "topk")])
 def test_scikit_learn_finds_nothing_in_the_classifier(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
@@ -316,6 +318,7 @@ def test_frames_in_frames_out() -> None:
     assert isinstance(Autoencoder(**SMALL).set_output(transform="polars").fit_transform(polar), pl.DataFrame)
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_and_a_grid_search() -> None:
     y = load_iris().target
     grid = GridSearchCV(
@@ -328,6 +331,7 @@ def test_in_a_pipeline_and_a_grid_search() -> None:
     assert GridSearchCV(pipe, {"autoencoder__latents": [1, 3]}, cv=2).fit(IRIS, y).best_params_ is not None
 
 
+@pytest.mark.slow
 def test_a_grid_search_in_two_processes_finds_the_same() -> None:
     search = [
         GridSearchCV(Autoencoder("kl", latents=2, **SMALL), {"recipe__target": [0.1, 0.3]}, cv=2, n_jobs=n).fit(IRIS)

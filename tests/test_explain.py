@@ -80,6 +80,7 @@ def test_a_planted_column_is_named_eight_times_as_often_as_by_chance(pca: Fitted
     assert named_columns(pca, x, column) < 0.25
 
 
+@pytest.mark.slow
 def test_a_trained_network_names_it_too() -> None:
     x = rows(600)
     trained = fit(named("plain").set_params(latents=2), x, plan=Plan(steps=400, batch=64, learning_rate=0.01))

@@ -21,6 +21,7 @@ def loaded(code: str) -> set[str]:
     return {name.partition(".")[0] for name in ran.stderr.split()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -70,6 +71,7 @@ def test_nobody_imports_through_the_face_of_the_package(path: Path) -> None:
                 assert {alias.name for alias in node.names} <= submodules
 
 
+@pytest.mark.slow
 def test_imports_go_down_the_floors() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     ran = subprocess.run([linter, "--no-cache"], check=False, capture_output=True, text=True, cwd=SOURCE.parents[1])

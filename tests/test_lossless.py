@@ -24,6 +24,7 @@ def test_bits_are_counted_per_pixel(lossless):
     assert lossless.bits_per_pixel(bz2.compress, grey) == 8 * len(bz2.compress(bytes([9] * 70))) / 70
 
 
+@pytest.mark.slow
 def test_mnist_is_as_published(lossless, shared):
     images = array(shared("data/mnist") / "t10k-images-idx3-ubyte.gz").reshape(10_000, -1)
     assert images.shape == (10_000, 784)

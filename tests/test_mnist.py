@@ -19,6 +19,7 @@ def per_image(fitted, images):
     return fitted.errors(images).mean() * 784
 
 
+@pytest.mark.slow
 def test_pca_and_a_trained_linear_autoencoder_reach_the_published_error(images):
     train, test = images
     pca = fit(named("pca").set_params(latents=30), train, valid=train[:2000], scale="none")

@@ -10,6 +10,8 @@ import torch
 from sklearn.neural_network import MLPClassifier
 from torch.nn import functional
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "published"
 
 

@@ -43,6 +43,7 @@ def test_make_targets_exist() -> None:
     assert {words[1] for words in commands(ENGLISH) if words[0] == "make"} <= targets
 
 
+@pytest.mark.slow
 def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {}
@@ -52,6 +53,7 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert Path("report.html").stat().st_size > 1_000_000
 
 
+@pytest.mark.slow
 def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """As they stand, except that a study is made small."""
     monkeypatch.chdir(tmp_path)

@@ -162,6 +162,7 @@ class Forgotten(Plain):
     unused: float = knob(1.0, "Does nothing.")
 
 
+@pytest.mark.slow
 def test_a_forgotten_field_is_found():
     with pytest.raises(AssertionError, match="field unused is ignored"):
         check_fields(Forgotten())

@@ -32,6 +32,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "calibration" / "doctor.p
 calibration = SimpleNamespace(**runpy.run_path(str(BENCHMARK)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["wine", "factors"])
 def test_healthy_runs_have_no_finding(data):
     """The small version of the benchmark: one family for each idea, as a comparison would train it."""
@@ -40,6 +41,7 @@ def test_healthy_runs_have_no_finding(data):
     assert [(run.family, *map(str, run.alarms)) for run in runs if run.alarms] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vae", "vq", "topk", "l1"])
 def test_a_healthy_run_on_digits_has_no_finding(name):
     assert not found(named(name), "digits", steps=800, check=25, patience=3)
@@ -64,6 +66,7 @@ def test_weights_that_are_not_finite_are_divergence_whatever_the_status():
     assert [finding.name for finding in diagnose(fitted, train, valid)] == ["diverged"]
 
 
+@pytest.mark.slow
 def test_posterior_collapse():
     said = found(VAE(latents=4, beta=1000.0))
     assert set(said) <= {"posterior collapse", "constant output", "constant code", "stopped too early"}
@@ -184,6 +187,7 @@ def ill(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_planted_failures_stand_in_record_report_and_sentences_and_win_nothing(ill):
     by = {}
     for record in ill.records:
@@ -203,6 +207,7 @@ def test_planted_failures_stand_in_record_report_and_sentences_and_win_nothing(i
         assert not re.search(r"\b(nan|inf|None)\b", text)
 
 
+@pytest.mark.slow
 def test_a_study_in_which_nothing_converged_names_it(tmp_path):
     study = compare(
         "iris",
@@ -221,6 +226,7 @@ def test_a_study_in_which_nothing_converged_names_it(tmp_path):
     assert not re.search(r"\b(nan|inf|None)\b", text)
 
 
+@pytest.mark.slow
 def test_records_from_before_the_doctor_still_load(ill):
     old = ill.records[0].model_dump(mode="json")
     del old["findings"]

@@ -145,6 +145,7 @@ def test_one_run_alone_and_a_saved_model(healthy):
     assert examine_model(healthy.folder / "runs" / run.id, "iris") == []
 
 
+@pytest.mark.slow
 def test_copies_in_the_data_are_said_once_in_both_languages(tmp_path):
     x = np.repeat(read("iris").x[::3], 3, axis=0)
     study = compare(x, families={"plain": Plain()}, out=tmp_path / "twice", **OPTIONS | {"facets": "reconstruction"})
@@ -157,6 +158,7 @@ def test_copies_in_the_data_are_said_once_in_both_languages(tmp_path):
     assert "划分间泄漏" in render(study, "zh")
 
 
+@pytest.mark.slow
 def test_a_copying_model_wins_no_reconstruction_and_its_codes_are_still_compared(tmp_path):
     options = OPTIONS | {"facets": "reconstruction,features", "plan": Plan(steps=2500)}
     study = compare("iris", families={"plain": Plain()}, latents=4, out=tmp_path / "study", **options)
@@ -169,6 +171,7 @@ def test_a_copying_model_wins_no_reconstruction_and_its_codes_are_still_compared
         assert word in render(study, lang)
 
 
+@pytest.mark.slow
 def test_a_collapsed_model_is_compared_nowhere(tmp_path):
     study = compare("iris", families={"vae": VAE(beta=1000.0)}, out=tmp_path / "study", **OPTIONS)
     for verdict in study.verdict().values():

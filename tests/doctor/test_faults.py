@@ -140,6 +140,7 @@ def test_a_weight_of_zero_is_a_choice_and_a_resting_revival_is_health(recipe):
     assert "regulariser without effect" not in found(recipe, steps=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [PCA(latents=13), Plain(latents=13)])
 def test_a_code_as_wide_as_the_row_copies(recipe):
     evidence = found(recipe, steps=4000)["identity copying"].evidence
@@ -157,6 +158,7 @@ def test_noise_keeps_the_columns_and_loses_what_they_share():
         assert np.allclose(made.std(axis=0), [1, 2, 3], rtol=0.15)
 
 
+@pytest.mark.slow
 def test_a_narrow_or_denoising_model_does_not_copy():
     assert "identity copying" not in found(PCA(latents=10))
     assert "identity copying" not in found(Plain(latents=13, corruption="mask", corruption_level=0.4), steps=4000)
@@ -183,6 +185,7 @@ def test_a_bernoulli_head_on_standardised_data():
     assert "gaussian" in found(Plain(latents=3, head="bernoulli"))["output out of reach"].remedy
 
 
+@pytest.mark.slow
 def test_outputs_on_the_bounds_of_data_that_end_there_are_in_reach():
     assert "output out of reach" not in found(Plain(latents=16), "digits", scale="unit", steps=800)
     assert "output out of reach" not in found(VAE(latents=4, beta=1000.0))  # the mean, amid the data
@@ -204,12 +207,14 @@ def test_steps_too_small_for_float32_are_no_steps():
     assert diagnose(none, train, valid)[0].name == "no training step ran"
 
 
+@pytest.mark.slow
 def test_a_wide_network_on_few_rows_learns_them_by_heart():
     evidence = found(Plain(latents=6, hidden=(128,)), rows=32, steps=2000)["over-capacity"].evidence
     assert evidence["parameters"] > evidence["training_values"] == 24 * 13
     assert evidence["validation_error"] > 2 * evidence["training_error"]
 
 
+@pytest.mark.slow
 def test_freedom_without_a_gap_and_a_gap_without_freedom_are_no_over_capacity():
     assert "over-capacity" not in found(Plain(latents=13), steps=2000)  # as wide as a row; copies new rows too
     fitted, train, valid = trained(Plain(latents=2))

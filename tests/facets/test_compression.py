@@ -29,6 +29,7 @@ def normal(n, width, seed=0):
     return split(x, None, latents=width)
 
 
+@pytest.mark.slow
 def test_the_curve_holds_real_bytes_and_real_errors():
     contender = pca(PARTS.train.x, 8)
     found = FACET.measure(contender, PARTS)
@@ -48,6 +49,7 @@ def test_the_curve_holds_real_bytes_and_real_errors():
     assert list(error) == sorted(error, reverse=True)
 
 
+@pytest.mark.slow
 def test_independent_columns_cost_what_theory_says_and_no_code_helps():
     parts = normal(10_000, 16)
     floor = 0.5 * math.log2(1 / TARGET)  # Shannon's bound for the test rows
@@ -66,6 +68,7 @@ def test_a_line_in_many_columns_is_worth_a_code():
     assert one["bits_per_element"] < 0.25 * none["bits_per_element"]
 
 
+@pytest.mark.slow
 def test_a_useless_model_never_saves_and_its_own_bytes_count():
     mean = lambda z: np.broadcast_to(PARTS.train.x.mean(axis=0), (len(z), 8, 8))  # noqa: E731
     useless = Fixed(lambda x: np.zeros((len(x), 4), np.float32), mean, artefact_bytes=1000)
@@ -89,6 +92,7 @@ def test_scaling_the_data_changes_no_rate():
     assert found[0] == pytest.approx(found[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_criterion_ranks_as_real_bytes_do():
     contenders = [pca(PARTS.train.x, width) for width in (1, 4, 16)]
     same = PARTS._replace(test=PARTS.valid)

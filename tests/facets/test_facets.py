@@ -30,6 +30,7 @@ def parts_of(facet, x, y, latents=4):
     return Parts(train, valid, Rows(parts.test.x, (parts.test.y == 1).astype(np.int64)), parts.seed, latents)
 
 
+@pytest.mark.slow
 @EVERY
 def test_names_agree_and_metrics_are_known(facet):
     parts = parts_of(facet, X[:300], Y[:300])

@@ -165,6 +165,7 @@ def simulated(seed, latents):
     return judge(table, metric=about.name, higher=True, rope=about.rope, rivals=set(), test_fraction=1 / 3)
 
 
+@pytest.mark.slow
 def test_verdicts_over_simulated_studies():
     """Of one recipe twice, at most 5 % of studies name a winner (binomial bound); a lost axis is found by 70 %."""
     null = sum(simulated(seed, (3, 3)).kind == "better" for seed in range(200))
@@ -174,6 +175,7 @@ def test_verdicts_over_simulated_studies():
     assert not any(v.kind == "better" and v.leader == "two" for v in found)
 
 
+@pytest.mark.slow
 def test_denoising_rows_makes_a_model_more_robust():
     plan = Plan(steps=600)
     made = {

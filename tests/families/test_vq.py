@@ -123,6 +123,7 @@ def test_a_forgotten_entry_returns_among_the_codes(codebook, least):
         torch.testing.assert_close(one.entries[3], torch.full((2,), 1e3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codebook", ["average", "gradient"])
 @pytest.mark.parametrize("estimator", ["straight", "rotation"])
 @pytest.mark.parametrize("first", ["sample", "kmeans"])

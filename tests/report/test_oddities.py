@@ -83,6 +83,7 @@ def test_the_page_shows_them_escaped(study: Study, read: Any, lang: str) -> None
     assert t("oddities.caption", name="Deep SVDD") not in page.text  # its score is no sum over columns
 
 
+@pytest.mark.slow
 def test_the_planted_rows_and_their_column_lead(study: Study) -> None:
     (record,) = [r for r in study.records if r.job.name == "pca" and r.job.replicate == 0]
     arrays = load_file(study.folder / "runs" / record.id / "exhibits.safetensors")

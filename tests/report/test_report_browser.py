@@ -18,6 +18,7 @@ FLAGS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_a_browser_draws_the_page_and_runs_nothing_else(make: Any, tmp_path: Path) -> None:
     canary = "<img src=x onerror=\"document.title='CANARY'\"><script>document.title='CANARY'</script>"

@@ -118,6 +118,7 @@ def test_loading_leaves_the_global_random_state(saved: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_study_is_a_model_too(topk: Fitted, tmp_path: Path) -> None:
     run = tmp_path / "runs" / ("a" * 64)
     run.mkdir(parents=True)
@@ -436,6 +437,7 @@ class Killed(BaseException):
     """As good as SIGKILL: nothing is tidied up afterwards."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("kernel", [True, False])
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -56,6 +56,7 @@ def test_a_part_at_its_off_is_no_part_and_what_is_refused_is_known(name):
     assert refused == ({"strength"} if name == "infovae" else set())
 
 
+@pytest.mark.slow
 def test_pretraining_is_a_part_of_the_plan(tmp_path):
     recipe, plan = (
         named("plain").set_params(latents=2, hidden=(8,), head="gaussian"),
@@ -135,6 +136,7 @@ def test_a_family_gets_the_capacity_of_a_comparison_and_a_recipe_keeps_its_own()
 # ------------------------------------------------------------------------------------------------------------- answers
 
 
+@pytest.mark.slow
 def test_planted_parts_are_told_apart(planted):
     found = {one.part.field: one for one in planted.effects()["reconstruction"]}
     assert (found["hidden"].claim, found["corruption"].claim) == ("better", "equal")
@@ -143,6 +145,7 @@ def test_planted_parts_are_told_apart(planted):
     assert found["strength"].claim in {"equal", "undecided"}
 
 
+@pytest.mark.slow
 def test_who_is_ill_gains_nothing_and_what_makes_ill_is_harmful(tmp_path):
     ill = ablate(clone(PLANTED).set_params(strength=3.0), ARC, out=tmp_path / "out", **QUICK)
     found = {one.part.field: one for one in ill.effects()["reconstruction"]}
@@ -154,6 +157,7 @@ def test_who_is_ill_gains_nothing_and_what_makes_ill_is_harmful(tmp_path):
     assert "harmful: strength (−" in ill.answer()[0]
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_study(planted):
     found = planted.effects()["reconstruction"]
     table_ = planted.study.scores("reconstruction")
@@ -169,6 +173,7 @@ def test_numbers_are_those_of_the_study(planted):
     assert json.loads(json.dumps(found[0].to_json()))["part"]["field"] == found[0].part.field
 
 
+@pytest.mark.slow
 def test_the_answer_has_a_line_for_each_facet_that_decides(planted):
     text = planted.answer()[0]
     assert len(planted.answer()) == 1
@@ -181,6 +186,7 @@ def test_the_answer_has_a_line_for_each_facet_that_decides(planted):
     assert spelled(Part("tied", True, False)) == "tied true → false"
 
 
+@pytest.mark.slow
 def test_a_folder_opens_again_and_the_same_call_does_nothing(planted):
     before = {p: p.read_bytes() for p in planted.study.folder.rglob("record.json")}
     again = ablate(PLANTED, ARC, out=planted.study.folder, **QUICK)
@@ -188,6 +194,7 @@ def test_a_folder_opens_again_and_the_same_call_does_nothing(planted):
     assert [part.field for part in isthmus.Ablation(planted.study.folder).parts] == [p.field for p in again.parts]
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(tmp_path):
     for recipe, expected in (
         ("plain", "no part that can be taken away"),
@@ -206,6 +213,7 @@ def test_bad_input_is_one_line(tmp_path):
 # -------------------------------------------------------------------------------------------------------------- report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_page_holds_the_answer_the_table_and_the_evidence(planted, lang):
     t = Words(lang)
@@ -223,6 +231,7 @@ def test_the_page_holds_the_answer_the_table_and_the_evidence(planted, lang):
     assert len(page(planted, t)["evidence"]) == 2
 
 
+@pytest.mark.slow
 def test_half_an_ablation_says_so(planted, monkeypatch):
     half = Ablation(planted.study.folder)
     half.study.records = half.study.records[:2]

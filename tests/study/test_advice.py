@@ -357,6 +357,7 @@ def test_every_claim_about_cost_has_its_words() -> None:
 # --- nothing under nulls ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_under_the_null_claims_are_rarer_than_the_nominal_rate() -> None:
     """Three facets of ten equal contenders, three of them rivals, noise as large as the rope, 70 studies."""
     pros, taken, three = 0, 0, ("sparsity", "stability", "reconstruction")

@@ -61,6 +61,7 @@ def test_rows_that_are_no_images_are_refused_before_anything_is_written(tmp_path
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_a_study_says_its_network(tmp_path):
     options = {"families": "plain", "facets": "reconstruction", "replicates": 2, "configs": 1, "steps": 5, "jobs": 1}
     study = compare(IMAGES, backbone="conv2d", hidden=(4,), out=tmp_path / "s", **options)

@@ -51,6 +51,7 @@ def test_the_standard_error_knows_that_splits_overlap():
     assert mean_and_error([1.0, None, 2.0], 0.3) == mean_and_error([1.0, math.nan, 2.0], 0.3) == (math.inf, math.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dimension", "columns", "seed"), [(1, 10, 0), (3, 12, 1), (5, 16, 2)])
 def test_a_subspace_with_noise_is_told_within_one(dimension, columns, seed):
     found = swept(linear(dimension, columns, rows=300, seed=seed), seed=seed)
@@ -58,6 +59,7 @@ def test_a_subspace_with_noise_is_told_within_one(dimension, columns, seed):
     assert np.mean(found.linear[found.widths.index(found.chosen)]) < 1.3 * np.min(np.mean(found.linear, axis=1))
 
 
+@pytest.mark.slow
 def test_a_curved_sheet_is_told_within_one_by_a_network_that_can_bend():
     random = np.random.default_rng(0)
     turn, height = 1.5 * math.pi * (1 + 2 * random.random(500)), 21 * random.random(500)
@@ -84,6 +86,7 @@ def test_the_best_of_three_starts_counts_where_there_are_hidden_layers(monkeypat
     assert capacity._network(splits, 2, (8,), None, Plan(steps=40)) == [None, None]
 
 
+@pytest.mark.slow
 def test_a_winding_curve_is_told_within_one():
     """From a single start a code of two units is caught in a poor optimum here, and three are chosen."""
     random = np.random.default_rng(1)
@@ -95,6 +98,7 @@ def test_a_winding_curve_is_told_within_one():
     assert found.chosen <= 2
 
 
+@pytest.mark.slow
 def test_widths_between_are_looked_at_and_no_wider_than_rows():
     found = swept(linear(5, 14, rows=200), steps=300)
     assert found.chosen > 4
@@ -144,6 +148,7 @@ def test_it_looks_at_the_rows_that_the_study_trains_and_validates_on(monkeypatch
     assert (len(few.train), len(few.valid)) == (20, 7)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_sweep_and_another_seed_another():
     x = linear(2, 6, rows=120)
     first = swept(x, steps=60)
@@ -159,6 +164,7 @@ def test_flat_data_need_one_unit():
     assert (found.chosen, found.nothing, found.dimension) == (1, 0.0, None)
 
 
+@pytest.mark.slow
 def test_a_study_with_auto_keeps_its_sweep_and_never_does_it_again(tmp_path, monkeypatch):
     x = linear(2, 6, rows=120)
     study = compare(x, latents="auto", out=tmp_path / "s", **QUICK)
@@ -179,6 +185,7 @@ def test_what_latents_may_be(tmp_path):
         outline(linear(1, 3), latents="best", out=tmp_path / "s", **QUICK)
 
 
+@pytest.mark.slow
 def test_a_budget_pays_for_the_sweep(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(outlines, "afford", lambda data, planned, left, workers: seen.append(left) or 50)

@@ -60,11 +60,13 @@ def test_a_study_is_complete_and_readable(study):
         assert all(np.isfinite(values).all() and values.shape == (2,) for values in table.values())
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_study_to_the_last_bit(study, tmp_path):
     other = compare("iris", out=tmp_path / "study", jobs=2, **SMALL)
     assert essence(other.folder) == essence(study.folder)
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_ends_like_one_that_was_not(study, tmp_path):
     class Stop(Exception):
         pass
@@ -84,6 +86,7 @@ def test_an_interrupted_study_ends_like_one_that_was_not(study, tmp_path):
     assert essence(folder) == essence(study.folder)
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_study(study, tmp_path):
     other = compare("iris", out=tmp_path / "study", jobs=1, seed=1, **SMALL)
     assert essence(other.folder).keys().isdisjoint(essence(study.folder))
@@ -137,6 +140,7 @@ def study_data(study):
     return data
 
 
+@pytest.mark.slow
 def test_every_facet_knows_what_its_own_choice_costs(tmp_path, monkeypatch):
     """Of a narrow and a wide network features choose the narrow one, reconstruction the wide one; cost is not asked."""
 
@@ -167,6 +171,7 @@ def test_every_facet_knows_what_its_own_choice_costs(tmp_path, monkeypatch):
         assert found.scores(facet, "train_seconds")["plain"].tolist() == took
 
 
+@pytest.mark.slow
 def test_cost_is_measured_once_for_each_configuration(tmp_path):
     found = compare("iris", out=tmp_path / "study", jobs=1, **{**SMALL, "facets": "reconstruction,cost"})
     for record in found.records:
@@ -210,6 +215,7 @@ def test_anomalies_are_in_the_test_rows_only(study):
             assert not material.parts.train.y.any()
 
 
+@pytest.mark.slow
 def test_the_choice_never_sees_a_test_row(study, tmp_path, monkeypatch):
     """A facet whose test metric and criterion disagree on purpose: the criterion decides, on rows that are not test."""
     seen = []
@@ -244,6 +250,7 @@ def test_nan_never_wins_and_ties_go_to_the_first():
     assert choose([{}], "f") is None
 
 
+@pytest.mark.slow
 def test_a_diverged_family_is_marked_and_has_no_score(tmp_path):
     study = compare(
         "iris",
@@ -301,6 +308,7 @@ def test_a_scorer_that_is_none_is_excluded_with_the_reason(study, flag, words):
     assert f'<td title="{words} in 1 of 2 replicates">excluded</td>' in doubted._repr_html_()
 
 
+@pytest.mark.slow
 def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_made_up(tmp_path):
     rows = read("iris").x
     found = compare(rows, out=tmp_path / "study", jobs=1, **SMALL)
@@ -317,6 +325,7 @@ def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_ma
     assert "They were made up" in found.report().read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_anomalies_that_stay_in_training_change_the_anomaly_facet_and_are_told(study, tmp_path):
     options = SMALL | {"facets": "anomaly", "families": "plain", "contamination": 0.1}
     dirty = compare("iris", out=tmp_path / "study", jobs=1, **options)
@@ -396,6 +405,7 @@ def test_every_option_reaches_the_design(tmp_path):
     assert outline("iris", plan=Plan(batch=7)).design.plan["batch"] == 7
 
 
+@pytest.mark.slow
 def test_a_budget_buys_equal_steps_and_a_continued_study_keeps_them(tmp_path, monkeypatch):
     options = {**SMALL, "families": "plain", "facets": "reconstruction"}
     del options["steps"]
@@ -415,6 +425,7 @@ def test_a_budget_buys_equal_steps_and_a_continued_study_keeps_them(tmp_path, mo
         compare("iris", budget="5m", steps=3, out=tmp_path / "study", **options)
 
 
+@pytest.mark.slow
 def test_an_estimate_grows_with_the_study_and_a_budget_inverts_it():
     data = read("iris")
     planned = design(data, families="plain", facets="reconstruction", replicates=2, configs=2)
@@ -427,6 +438,7 @@ def test_an_estimate_grows_with_the_study_and_a_budget_inverts_it():
     assert afford(data, planned, 3600.0, workers=1) % planned.plan["check"] == 0
 
 
+@pytest.mark.slow
 def test_a_facet_that_trains_again_takes_the_longer_the_more_steps_there_are(monkeypatch):
     """Two families, two replicates, and measuring that takes a fifth of a second: per step of 100, or once."""
     data = read("iris")
@@ -463,6 +475,7 @@ def test_a_locked_study_is_refused(study):
         compare("iris", out=study.folder, jobs=1, **SMALL)
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_reported_and_repaired(study, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(study.folder, folder)

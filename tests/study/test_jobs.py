@@ -43,6 +43,7 @@ def content(store):
     return {name: record.facets for name, record in store.records()[0].items()}
 
 
+@pytest.mark.slow
 def test_two_workers_leave_what_one_leaves(store, tmp_path):
     other = Store(tmp_path / "other")
     other.create({"format": 1}, {})
@@ -64,6 +65,7 @@ def test_what_is_done_is_not_done_again_and_progress_counts_on(store):
     assert before.items() <= {p.name: p.stat().st_mtime_ns for p in store.runs.iterdir()}.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_costs_its_own_run_only_and_is_tried_again(store, workers):
     wanted = jobs(4)
@@ -75,6 +77,7 @@ def test_an_error_costs_its_own_run_only_and_is_tried_again(store, workers):
     assert {record.status for record in store.records()[0].values()} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_refusing_disk_stops_the_study_with_its_line(store, workers):
     with pytest.raises(BadEnvironment, match="the disk is full"):
@@ -86,6 +89,7 @@ def test_a_refusing_disk_stops_the_study_with_its_line(store, workers):
     assert len(content(store)) == 4
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_worker_is_found_and_named(store):
     wanted = jobs(6)
     drive(store, wanted, ("die", 2), perform, workers=2)

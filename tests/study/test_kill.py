@@ -12,11 +12,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import save
 
 from isthmus.study.jobs import drive
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
+
+pytestmark = pytest.mark.slow
 
 KILLS, JOBS = 40, 600
 DESIGN = {"format": 1, "seed": 0}

@@ -1,12 +1,14 @@
 """Data that a linear code explains wholly: a study says that PCA is enough."""
 
 import numpy as np
+import pytest
 
 from isthmus.answers.sentences import sentence
 from isthmus.api.study import compare
 from isthmus.train.plan import Plan
 
 
+@pytest.mark.slow
 def test_linear_gaussian_data_need_no_autoencoder(tmp_path):
     random = np.random.default_rng(0)
     rows = random.normal(size=(500, 3)) @ random.normal(size=(3, 10)) + 0.3 * random.normal(size=(500, 10))

@@ -19,6 +19,7 @@ def test_every_facet_that_decides_is_asked():
     assert {case.facet for case in null.CASES.values()} == {name for name, facet in FACETS.items() if facet.crowns}
 
 
+@pytest.mark.slow
 def test_small_studies_find_the_better_one_and_nobody_among_equals(monkeypatch):
     monkeypatch.setattr(disentanglement, "TREES", 1)  # most of the time, and no part in what decides
     names = ("factors", "anomaly, digits 5 to 9", "generation")
@@ -57,6 +58,7 @@ def test_expected_power_is_that_of_the_noncentral_t():
     assert null.power(drawn - 2.5, 0.0, 1 / 3, (4,), 1) < 0.025
 
 
+@pytest.mark.slow
 def test_drawn_differences_are_found_as_often_as_expected():
     """The verdicts of the package against a power that uses their levels only; studies differ, as real ones do."""
     random, case = np.random.default_rng(5), null.CASES["anomaly, digits 5 to 9"]

@@ -75,6 +75,7 @@ def test_each_facet_keeps_its_best_third_of_the_configurations():
     assert survivors(criteria) == [0, 1, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("contenders", "most"), [(2, 0.09), (5, 0.09)])
 def test_a_race_among_equals_claims_no_more_than_one_look_may(contenders, most):
     seen = racing.rates([0.0] * contenders, 0.0, 150)
@@ -82,6 +83,7 @@ def test_a_race_among_equals_claims_no_more_than_one_look_may(contenders, most):
     assert seen["spent"] > 15 * contenders  # it did go on looking
 
 
+@pytest.mark.slow
 def test_a_race_finds_what_few_replicates_cannot_and_spends_less_than_many():
     truth = [3.3] + [0.0] * 9
     once, race = racing.rates(truth, 1.0, 40, fixed=5), racing.rates(truth, 1.0, 40)
@@ -110,11 +112,13 @@ def raced(tmp_path_factory):
     return planned, study, asked
 
 
+@pytest.mark.slow
 def test_a_budget_never_buys_more_steps_than_the_plan_has(raced):
     assert raced[0].design.plan["steps"] == 200
     assert raced[0].design.racing
 
 
+@pytest.mark.slow
 def test_only_those_in_doubt_get_more_replicates_and_only_where_they_are(raced):
     _, study, asked = raced
     assert asked == [3, 5, 8]  # half as many more each time
@@ -131,6 +135,7 @@ def test_only_those_in_doubt_get_more_replicates_and_only_where_they_are(raced):
     assert study.replicates == len(features["plain"])
 
 
+@pytest.mark.slow
 def test_who_comes_back_catches_up(raced):
     planned, study, _ = raced
     rounds = [Round((3, 4), {"features": ("plain", "raw")}), Round((5,), {"features": ("plain", "vae")})]
@@ -145,6 +150,7 @@ def test_who_comes_back_catches_up(raced):
     assert asked == {"plain": 6, "vae": 6, "pca": 3, "raw": 5, "marginalised denoising": 3}
 
 
+@pytest.mark.slow
 def test_a_race_says_what_it_did(raced):
     _, study, _ = raced
     lines = told.lines(study)
@@ -159,6 +165,7 @@ def test_a_race_says_what_it_did(raced):
     study.rounds = before
 
 
+@pytest.mark.slow
 def test_a_stopped_race_goes_on_with_the_round_it_was_in(raced, tmp_path):
     planned, study, _ = raced
     store = Store(tmp_path / "study")
@@ -182,11 +189,13 @@ def test_rounds_survive_the_disk(tmp_path):
     assert json.loads((tmp_path / "race.json").read_text())["format"] == 1
 
 
+@pytest.mark.slow
 def test_a_budget_that_is_spent_adds_nothing(raced):
     _, study, _ = raced
     assert runs._next(study, 1e-6, 1) is None
 
 
+@pytest.mark.slow
 def test_configurations_that_lag_after_the_first_lap_stop_there_and_are_never_chosen(raced):
     _, study, _ = raced
     lap = 200 // 4 // 10 * 10
@@ -197,6 +206,7 @@ def test_configurations_that_lag_after_the_first_lap_stop_there_and_are_never_ch
         assert all(choice.config != i for choice in record.facets.values())
 
 
+@pytest.mark.slow
 def test_a_model_that_is_done_after_the_first_lap_would_train_again_with_all_steps(raced):
     planned, _, _ = raced
     job = next(job for job in planned.design.jobs() if job.name.name == "plain")
@@ -206,6 +216,7 @@ def test_a_model_that_is_done_after_the_first_lap_would_train_again_with_all_ste
     assert {(one.outcome.status, one.plan.steps) for one in fitted} == {("converged", 200)}
 
 
+@pytest.mark.slow
 def test_a_survivor_is_the_model_that_it_is_without_a_race(raced, tmp_path):
     planned, study, _ = raced
     calm = replace(planned.design, racing=False)

@@ -167,6 +167,7 @@ def test_a_gap_never_helps():
     assert (found.first, found.ranks["c0"]) == ("c1", 1 + 5 / 8)
 
 
+@pytest.mark.slow
 def test_where_nothing_differs_claims_are_rarer_than_the_nominal_level():
     def claims(k, n, seed):
         x = np.random.default_rng(seed).normal(size=(k, n))
@@ -177,6 +178,7 @@ def test_where_nothing_differs_claims_are_rarer_than_the_nominal_level():
         assert found <= stats.binom.ppf(0.999, 200, 0.05), (k, n)
 
 
+@pytest.mark.slow
 def test_a_planted_best_is_found():
     def named(seed):
         x = np.random.default_rng(seed).normal(size=(4, 15)) + np.array([3.0, 0, 0, 0])[:, None]

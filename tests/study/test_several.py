@@ -27,6 +27,7 @@ def state(folder):
     return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.name == "record.json"}
 
 
+@pytest.mark.slow
 def test_each_data_set_has_an_ordinary_study(several):
     assert list(several.studies) == ["a", "b", "c", "d"]
     assert several.complete
@@ -38,6 +39,7 @@ def test_each_data_set_has_an_ordinary_study(several):
     assert repr(several).startswith("Studies of 4 data sets, 4 complete\nReconstruction: over 3 data sets")
 
 
+@pytest.mark.slow
 def test_twins_are_found_said_and_counted_once(several):
     assert [one[:2] for one in several.alike()] == [("a", "d")]
     found = several.rankings()["reconstruction"]
@@ -47,6 +49,7 @@ def test_twins_are_found_said_and_counted_once(several):
     assert several.recommendation()[-1].startswith("a and d share rows (100%")
 
 
+@pytest.mark.slow
 def test_rankings_are_of_the_facets_that_decide(several):
     assert list(several.rankings()) == ["reconstruction"]
     found = several.rankings()["reconstruction"]
@@ -54,6 +57,7 @@ def test_rankings_are_of_the_facets_that_decide(several):
     assert "pca" in found.rivals
 
 
+@pytest.mark.slow
 def test_the_same_call_does_nothing_again_and_a_set_may_be_added(tmp_path):
     folder, heard = tmp_path / "out", []
     compare_many({"a": ROWS["a"], "b": ROWS["b"]}, out=folder, **TINY)
@@ -66,6 +70,7 @@ def test_the_same_call_does_nothing_again_and_a_set_may_be_added(tmp_path):
     assert (folder / "sets" / "b" / "study.json").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_goes_on_where_it_was(tmp_path):
     def stop(name):
         if name == "b":
@@ -81,6 +86,7 @@ def test_an_interrupted_call_goes_on_where_it_was(tmp_path):
     assert before.items() < state(tmp_path / "out").items()
 
 
+@pytest.mark.slow
 def test_another_design_is_refused(several):
     with pytest.raises(BadInput, match="another design: seed"):
         compare_many(ROWS, out=several.folder, seed=1, **TINY)
@@ -152,6 +158,7 @@ def test_names_are_made_different(tmp_path):
     assert _unique(["a", "a-2", "a"], "-{}") == ["a", "a-2", "a-3"]
 
 
+@pytest.mark.slow
 def test_a_budget_is_shared_and_options_reach_every_study(tmp_path):
     options = {**TINY, "replicates": 3, "seed": 4, "latents": 2, "steps": 70}
     planned = plans(ROWS, out=tmp_path / "out", **options)
@@ -180,6 +187,7 @@ def test_a_damaged_list_is_refused(tmp_path):
         Several(tmp_path)
 
 
+@pytest.mark.slow
 def test_copies_across_splits_are_counted_and_said(tmp_path):
     rows = np.vstack([RNG.normal(size=(40, 3)), np.ones((20, 3))])
     found = compare_many({"clean": ROWS["a"], "copied": rows}, out=tmp_path / "out", **TINY)
@@ -191,6 +199,7 @@ def test_copies_across_splits_are_counted_and_said(tmp_path):
     assert f"Up to {copies} of 24 validation and test rows" in (found.folder / "sets/copied/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_who_is_excluded_on_a_set_is_last_there(several, monkeypatch):
     usual = isthmus.Study.verdict
     found = several.rankings()["reconstruction"]

@@ -275,6 +275,7 @@ def test_estimate_of_replicates_is_for_the_open_question(rng):
 # --- many studies ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicates", [5, 10])
 @pytest.mark.parametrize("contenders", [2, 10])
 def test_null_a_winner_is_claimed_in_at_most_five_percent(contenders, replicates):
@@ -284,6 +285,7 @@ def test_null_a_winner_is_claimed_in_at_most_five_percent(contenders, replicates
     assert s["any pair"] <= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicates", [3, 5])
 def test_null_with_coarse_scores(replicates):
     """Scores in steps as large as the noise agree by chance; nobody may win by that, not even on some pair."""
@@ -292,11 +294,13 @@ def test_null_with_coarse_scores(replicates):
     assert s["any pair"] <= 0.05
 
 
+@pytest.mark.slow
 def test_planted_effects_are_found():
     assert simulated.rates([4.0, 0.0], 5, 1.0, 200)["found"] >= 0.9
     assert simulated.rates([4.0] + [0.0] * 9, 5, 1.0, 100)["found"] >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("truth", "rivals"), [([0.0, 0.0] + [-50.0] * 8, 0), ([0.0] * 5 + [-50.0] * 4 + [0.0], 1)])
 def test_a_headline_is_wrong_in_at_most_five_percent_where_it_is_hardest(truth, rivals):
     """Two level at the top and the others far below; a rival that is level with five autoencoders. No rope."""
@@ -315,12 +319,14 @@ def test_planted_rival_is_enough():
     assert s["outcome autoencoder"] <= 0.05
 
 
+@pytest.mark.slow
 def test_intervals_cover_within_binomial_bounds():
     """400 intervals of level 0.95: 0.917 and 0.983 are three standard errors away."""
     assert 0.917 <= simulated.coverage(5, 400, simulated.RHO, 1 / 3) <= 0.983
     assert simulated.coverage(5, 400, simulated.RHO, 0.0) < 0.917, "without the correction they are too narrow"
 
 
+@pytest.mark.slow
 def test_real_null_and_real_coverage():
     """Small models on really overlapping training sets: the same recipe twice, and intervals of a real difference."""
     kinds = [real.verdict(real.study(seed, 5, None), 0.0) for seed in range(60)]

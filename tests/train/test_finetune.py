@@ -72,6 +72,7 @@ def test_what_is_trained_and_what_is_not(pretrained, frozen):
         assert torch.equal(tuned.model.state_dict()[f"body.{key}"], value) == stays, key
 
 
+@pytest.mark.slow
 def test_frozen_is_logistic_regression_on_the_code(pretrained):
     """Trained to the end, the linear layer is scikit-learn's, without a penalty."""
     plan = Plan(steps=3000, learning_rate=0.05, batch=300, tolerance=1e-5)
@@ -83,6 +84,7 @@ def test_frozen_is_logistic_regression_on_the_code(pretrained):
     assert same.mean() > 0.97
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_the_frozen_code_and_an_untrained_encoder(pretrained):
     """On rows that nothing saw, with 300 labels."""
     blank = fit(pretrained.recipe, X[:1300], plan=Plan(steps=1, check=1), scale="unit")

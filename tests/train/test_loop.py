@@ -141,6 +141,7 @@ def test_every_field_of_the_plan_has_an_effect(field):
     assert (first.steps, first.history["valid"]) != (second.steps, second.history["valid"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_hopeless_learning_rate_is_marked_diverged_and_leaves_finite_weights(name):
     plan = Plan(steps=400, batch=32, check=10, learning_rate=1e6)

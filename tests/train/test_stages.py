@@ -70,6 +70,7 @@ def test_each_stage_trains_what_it_should_within_the_budget(calls):
     assert sorted(set(outcome.history["stage"])) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
@@ -150,6 +151,7 @@ def test_a_layer_is_taken_over_with_its_biases_and_its_codebook(name, depth):
             assert torch.equal(deep.codebook, one.codebook)
 
 
+@pytest.mark.slow
 def test_stages_train_a_deep_sigmoid_network_that_training_together_does_not():
     """Saturating units, three hidden layers, few steps: what layer-wise training was invented for."""
     both = [

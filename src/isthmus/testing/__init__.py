@@ -243,9 +243,10 @@ def check_trace(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") ->
 def check_fields(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """Every field has an effect, alone or beside one other, on results or on what is accepted; or it cannot change."""
     choices = {f.name: alternatives(recipe, f.name, shape) for f in dataclasses.fields(recipe)}
+    helpful = sorted(choices, key=lambda other: other not in {"hidden", "corruption"})  # most others speak beside these
     for name, alone in choices.items():
         values = alone
-        company = [{}, *({other: v} for other, vs in choices.items() if other != name for v in vs[:2])]
+        company = [{}, *({other: v} for other in helpful if other != name for v in choices[other][:2])]
         if not alone:  # refused alone; beside another field (norm, once there are hidden layers) it may be accepted
             asked = proposals(recipe, name)
             values = [v for v in asked if any(changed(recipe, {**e, name: v}, shape) for e in company)]
