@@ -477,6 +477,7 @@ def test_help_says_what_is_compared_by_default(shell: Shell) -> None:
     assert len(DEFAULT) == 9
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_the_same_answer(shell: Shell) -> None:
     code, out, err = shell(*QUICK, "--json")
     assert (code, err) == (0, "")
@@ -870,6 +871,7 @@ def test_several_data_sets_are_compared_ranked_and_continued(shell: Shell) -> No
     assert 'href="both/sets/iris/report.html"' in Path("page.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_plan_of_several_data_sets_writes_nothing(shell: Shell) -> None:
     code, out, _ = shell("compare", "iris", "wine", *PCA, "--dry-run", "--json")
     found = json.loads(out)

@@ -162,6 +162,7 @@ DISCRETE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", DISCRETE)
 def test_symbols_stand_for_the_code_and_are_what_is_written(family):
     x = rows((6,), 400)

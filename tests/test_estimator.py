@@ -246,6 +246,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return X[order], y[order]
 
 
+@pytest.mark.slow
 def test_labels_of_a_few_rows_and_the_shape_of_all() -> None:
     """Fine-tuning beats the same code frozen; rows without a label help the autoencoder and not the labels."""
     X, y = digits()
@@ -281,6 +282,7 @@ def test_every_parameter_of_the_classifier_has_an_effect() -> None:
     np.testing.assert_array_equal(*twice)
 
 
+@pytest.mark.slow
 def test_labels_may_be_words_and_the_classifier_stands_in_pipelines() -> None:
     names = load_iris().target_names[load_iris().target]
     model = AutoencoderClassifier(Autoencoder(latents=4, steps=300, random_state=0), learning_rate=0.02, random_state=0)

@@ -38,6 +38,7 @@ def test_light_things_load_nothing_heavy(code: str) -> None:
     assert loaded(code) & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_public_names_load_on_first_use() -> None:
     assert "torch" in loaded("import isthmus; isthmus.named")
     assert set(isthmus.__all__) <= set(dir(isthmus))

@@ -107,6 +107,7 @@ def varied(name, variant):
     return recipe, shape, head
 
 
+@pytest.mark.slow
 @pytest.mark.sensitive
 @pytest.mark.parametrize("variant", list(VARIANTS))
 @pytest.mark.parametrize("name", TRAINED)
