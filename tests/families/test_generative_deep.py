@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
 from torch.func import jacrev
 
 from isthmus.errors import BadInput
@@ -16,6 +16,8 @@ from isthmus.families.ladder import Ladder, joined
 from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.families.vamp import Vamp
+from isthmus.metrics.likelihood import log_likelihood_bound
+from isthmus.metrics.rate import bits_back
 from isthmus.parts import divergences
 from isthmus.parts.posterior import NARROW
 from isthmus.testing import made, noise, rows, train
@@ -45,6 +47,67 @@ def test_iwae_of_many_draws_is_the_mean_of_their_weights():
     torch.testing.assert_close(model(x, x, drawn).terms["reconstruction"], want)
     more = made(IWAE(latents=3, samples=200), X, "bernoulli").double()
     assert more(x, x, noise(more, x)).terms["reconstruction"] < want
+
+
+def drawn_errors(model, x, drawn):
+    """Importance weights (B, k) at the model's variance, and squared errors per element, with no help of the family."""
+    mean, log_variance = (part.unsqueeze(1) for part in model.posterior(x))
+    z = mean + torch.exp(0.5 * log_variance) * drawn
+    square = (model.decoder(z.flatten(0, 1)).view(*drawn.shape[:2], -1) - x.unsqueeze(1)).square()
+    log_weights = Normal(0.0, 1.0).log_prob(z).sum(2) - Normal(mean, torch.exp(0.5 * log_variance)).log_prob(z).sum(2)
+    return log_weights, square
+
+
+def settle(model, x, drawn):
+    """Give a model the variance at which ``absorb`` leaves it, for weights and draws that are held still."""
+    for _ in range(100):
+        seen = model(x, x, drawn).seen
+        model.variance.copy_(seen["square"] / seen["rows"])
+    before = model.variance.clone()
+    model.absorb(model(x, x, drawn).seen)
+    torch.testing.assert_close(model.variance, before, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("samples", [1, 5, 50])
+def test_iwae_variance_settles_where_the_bound_is_best(samples):
+    """With weights and draws held still, the remembered variance is the best of a fine grid."""
+    model = made(IWAE(latents=3, samples=samples), X, "gaussian").double()
+    x = X.double()
+    with torch.no_grad():
+        model.encoder.last.bias[3:].add_(3.0)  # wide posteriors: draws differ in how well they explain a row
+    drawn = noise(model, x)
+    settle(model, x, drawn)
+    ratio, square = drawn_errors(model, x, drawn)
+    grid = model.variance * torch.linspace(0.8, 1.25, 901).double()
+    each = -0.5 * square.sum(2) / grid.view(-1, 1, 1) - 4 * torch.log(grid).view(-1, 1, 1) + ratio
+    best = grid[torch.logsumexp(each, 2).mean(1).argmax()].item()
+    assert model.variance.item() == pytest.approx(best, rel=2e-3)
+    weights = (ratio - 0.5 * square.sum(2) / model.variance).softmax(1)
+    torch.testing.assert_close(model.variance, (weights * square.mean(2)).sum(1).mean(), rtol=1e-4, atol=0)
+    evenly = square.mean().item()
+    assert (model.variance.item() < 0.95 * evenly) == (samples > 1)
+
+
+def test_iwae_of_linear_normal_rows_learns_their_variance():
+    """With the decoder that made the rows and many draws, the bound is the likelihood, whose best variance is known."""
+    g = torch.Generator().manual_seed(0)
+    weight = torch.randn(6, 2, generator=g).double()
+    x = torch.randn(200, 2, generator=g).double() @ weight.t() + 0.3**0.5 * torch.randn(200, 6, generator=g).double()
+    model = made(IWAE(latents=2, samples=200), x.float(), "gaussian").double()
+    precision = torch.eye(2).double() + weight.t() @ weight / 0.3
+    with torch.no_grad():
+        for layer in (model.encoder.last, model.decoder.layers[0]):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        model.decoder.dictionary.copy_(weight)
+        model.encoder.last.weight[:2] = torch.linalg.solve(precision, weight.t()) / 0.3
+        model.encoder.last.bias[2:] = torch.log(4 * torch.linalg.inv(precision).diagonal())  # twice too wide
+        model.variance.fill_(0.3)
+    settle(model, x, noise(model, x))
+    grid = torch.linspace(0.2, 0.4, 401).double()
+    spread = weight @ weight.t() + grid.view(-1, 1, 1) * torch.eye(6)
+    truth = MultivariateNormal(torch.zeros(6).double(), spread).log_prob(x.unsqueeze(1)).mean(0)
+    assert model.variance.item() == pytest.approx(grid[truth.argmax()].item(), rel=0.02)
 
 
 def test_iwae_beta_stands_inside():
@@ -98,12 +161,62 @@ def test_cvae_decodes_what_the_condition_says():
     assert drawn[:, -1].mean().item() == pytest.approx(0.5, abs=0.1)
 
 
+def given(n, columns=10, conditions=30, variance=0.3, seed=0):
+    """Rows x = A y + W z + noise beside their y, the maps A and W, and log p(x | y) of each row."""
+    fixed, g = torch.Generator().manual_seed(5), torch.Generator().manual_seed(seed)
+    to_y = 0.3 * torch.randn(columns, conditions, generator=fixed).double()
+    to_z = 2 * torch.linalg.qr(torch.randn(columns, 2, generator=fixed).double()).Q  # the posterior is a diagonal one
+    y, z, noise = (torch.randn(n, width, generator=g).double() for width in (conditions, 2, columns))
+    x = y @ to_y.t() + z @ to_z.t() + variance**0.5 * noise
+    density = MultivariateNormal(torch.zeros(columns).double(), to_z @ to_z.t() + variance * torch.eye(columns))
+    return torch.cat([x, y], 1), to_y, to_z, density.log_prob(x - y @ to_y.t())
+
+
+def test_cvae_of_linear_normal_rows_has_their_likelihood_and_their_variance():
+    """The decoder that made the rows, with the exact posterior: what it bounds and what it remembers are known."""
+    rows_, to_y, to_z, truth = given(600)
+    model = made(CVAE(latents=32, condition=30), rows_.float(), "gaussian").double()
+    precision = torch.eye(2).double() + to_z.t() @ to_z / 0.3
+    to_mean = torch.linalg.solve(precision, to_z.t()) / 0.3
+    spread = torch.linalg.inv(precision)
+    with torch.no_grad():
+        for layer in (model.encoder.last, model.decoder.layers[0]):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        model.decoder.dictionary[:10, :2] = to_z
+        model.decoder.dictionary[:10, 2:] = to_y
+        model.encoder.last.weight[:2] = torch.cat([to_mean, -to_mean @ to_y], 1)
+        model.encoder.last.bias[32:34] = torch.log(spread.diagonal())
+        model.variance.fill_(0.3)
+    bounds = [log_likelihood_bound(model, rows_, k).mean().item() for k in (1, 200)]
+    assert bounds[0] < bounds[1] + 1e-6
+    assert bounds[1] == pytest.approx(truth.mean().item(), abs=0.05)
+    assert bits_back(model.float(), rows_.float().numpy(), 0.01) * 10 * math.log(2) == pytest.approx(
+        -bounds[0] - 10 * math.log(0.01), rel=0.02
+    )
+    model.double().variance.fill_(1.0)
+    for i in range(800):
+        model.absorb(model(rows_, rows_, noise(model, rows_, i)).seen)
+    assert model.variance.item() == pytest.approx(0.3, rel=0.06)
+
+
+def test_cvae_that_was_trained_never_bounds_more_than_the_truth():
+    x, (fresh, *_, truth) = given(1500)[0].float(), given(1500, seed=1)
+    model = made(CVAE(latents=32, condition=30), x, "gaussian")
+    assert model.variance.item() == pytest.approx(x[:, :10].var(0, correction=0).mean().item(), rel=1e-4)
+    train(model, x, steps=400, rate=0.02)
+    found = log_likelihood_bound(model, fresh.float(), 50).mean().item()
+    assert truth.mean().item() - 1.5 < found < truth.mean().item()
+
+
 def test_cvae_does_not_pay_for_the_condition():
     x = conditioned(50)
     model = made(CVAE(latents=3, condition=1), x, "gaussian")
-    square = 0.5 * (model.decode(model.encode(x)) - x)[:, :-1].square().sum(1).mean() / 7
+    square = 0.5 * (model.decode(model.encode(x)) - x)[:, :-1].square().mean()
     want = square / model.variance + 0.5 * model.variance.log()
     torch.testing.assert_close(model(x, x).terms["reconstruction"], want)
+    score = (model.reconstruct(x) - x)[:, :-1].square().mean(1)
+    torch.testing.assert_close(model.score(x), score)
     for shape, fields in (((3, 3), {}), ((2,), {"condition": 2, "latents": 4}), ((9,), {"latents": 1})):
         with pytest.raises(BadInput, match="cvae: "):
             CVAE(**fields).build(shape, "gaussian")

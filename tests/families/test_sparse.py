@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from isthmus.families.kl import KL
 from isthmus.families.l1 import L1
 from isthmus.families.topk import TopK
 from isthmus.testing import made, noise, rows, train
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
 
 pytestmark = pytest.mark.sensitive
 
@@ -45,7 +48,7 @@ def test_more_l1_is_more_zeros():
     "fields", [{}, {"code_activation": "relu"}, {"bound": 4.0}, {"code_activation": "relu", "bound": 3.0}]
 )
 def test_kl_reaches_its_target_within_the_bound(fields):
-    recipe = KL(latents=6, target=0.15, strength=10.0, **fields)
+    recipe = KL(latents=6, target=0.15, strength=8.0, **fields)
     model = made(recipe, X, "bernoulli")
     train(model, X, steps=600, rate=0.03)
     z = model.activate(X)
@@ -54,10 +57,25 @@ def test_kl_reaches_its_target_within_the_bound(fields):
     torch.testing.assert_close(z.mean(0) / recipe.bound, torch.full((6,), 0.15), rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("data", [load_digits, load_wine, load_breast_cancer])
+def test_kl_default_holds_its_target_on_rows_of_any_width(data):
+    recipe, x = KL(), data().data
+    mean = fit(recipe, x, plan=Plan(steps=1000)).encode(x).mean()
+    assert mean == pytest.approx(recipe.target, rel=0.2)
+
+
+@pytest.mark.parametrize("corner", [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0)])
+def test_kl_holds_its_target_wherever_tuning_may_look(corner):
+    strength, target = (KL().space()[name].at(u) for name, u in zip(("strength", "target"), corner, strict=True))
+    x = load_wine().data
+    mean = fit(KL(strength=strength, target=target), x, plan=Plan(steps=1500)).encode(x).mean()
+    assert mean == pytest.approx(target, rel=0.2)
+
+
 def test_kl_is_of_the_batch_mean():
     model = made(KL(latents=3, target=0.2), X, "bernoulli")
     share = model.activate(X).mean(0)
-    want = (0.2 * (0.2 / share).log() + 0.8 * (0.8 / (1 - share)).log()).sum() / 8
+    want = (0.2 * (0.2 / share).log() + 0.8 * (0.8 / (1 - share)).log()).mean()
     torch.testing.assert_close(model(X, X).terms["kl"], want, rtol=1e-4, atol=1e-7)
 
 

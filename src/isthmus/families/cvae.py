@@ -2,11 +2,11 @@
 
 Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models, NIPS.
 
-    min  E[ -log p(x | z, y) + beta * KL(q(z | x, y) || N(0, I)) ] / D,   a row is (x, y)
+    min  E[ -log p(x | z, y) + beta * KL(q(z | x, y) || N(0, I)) ] / D,   a row is (x, y), x of D columns
 
 The last ``condition`` columns of a row are the condition y: classes as zeros and ones, say. Encoder and decoder see it,
 so the code need not say it. A code is (z, y), its last elements the condition itself: to draw rows of one kind, set
-them. Where we deviate: the prior does not depend on y; D counts the columns of y too, whose error is always 0.
+them. Where we deviate: the prior does not depend on y.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.families.vae import VAE, VAEModel
 from isthmus.model import knob
-from isthmus.parts import heads
 
 KEPT = 256  # conditions that the prior draws from
 
@@ -56,14 +55,13 @@ class CVAEModel(VAEModel):
     Remembered besides: conditions of training rows, which the prior draws from.
     """
 
-    mask: Tensor
     conditions: Tensor
 
     def __init__(self, recipe: CVAE, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.condition = recipe.condition
+        self.size -= recipe.condition  # a condition is given: it has no likelihood, and no share in any mean
         self.free = recipe.latents - recipe.condition
-        self.register_buffer("mask", (torch.arange(self.size) < self.size - recipe.condition).float(), persistent=False)
         self.register_buffer("conditions", torch.zeros((KEPT, recipe.condition)))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,12 +90,16 @@ class CVAEModel(VAEModel):
         """(rebuilt columns, condition): (B, L) -> (B, D)."""
         return torch.cat([super().decode(z)[:, : -self.condition], z[:, -self.condition :]], dim=1)
 
-    def misfit(self, z: Tensor, target: Tensor) -> Tensor:
-        raw = self.decoder(torch.cat([z, target[:, -self.condition :]], dim=1))
-        return (heads.nll(self.head, raw, target) * self.mask).mean()
+    def score(self, x: Tensor) -> Tensor:
+        """The squared error per element that was rebuilt, (B, D) -> (B,)."""
+        return (self.rebuilt(self.reconstruct(x)) - self.rebuilt(x)).square().mean(1)
 
-    def row_misfit(self, z: Tensor, target: Tensor) -> Tensor:
-        return (heads.nll(self.head, self.decoder(z), target) * self.mask).mean(1)
+    def rebuilt(self, x: Tensor) -> Tensor:
+        """All columns but the condition."""
+        return x[:, : self.size]
+
+    def misfit(self, z: Tensor, target: Tensor) -> Tensor:
+        return self.row_misfit(torch.cat([z, target[:, -self.condition :]], dim=1), target).mean()
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

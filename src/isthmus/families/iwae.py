@@ -6,7 +6,8 @@ Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR.
 
 With beta = 1 a tighter bound on log p(x) than the VAE's, which is its case k = 1: draws that explain a row badly count
 little, so the posterior need not be right everywhere. Where we deviate: ``beta``, which stands inside the bound; the
-variance of a gaussian head (see ``vae``).
+variance of a gaussian head (see ``vae``), which is the mean of the draws' squared errors weighted as the bound weights
+them: where that variance no longer moves, the bound has no slope in it.
 """
 
 from __future__ import annotations
@@ -70,14 +71,14 @@ class IWAEModel(Posterior):
         drawn = torch.zeros((len(x), 1, self.latents), dtype=x.dtype, device=x.device) if noise is None else noise
         log_weights, error = self.log_weights(x, target, drawn)
         bound = torch.logsumexp(log_weights, dim=1) - math.log(drawn.shape[1])
-        return Loss({"reconstruction": -bound.mean() / self.size}, self.facts(error, len(x)))
+        weighted = (log_weights.detach().softmax(1) * error.detach()).sum(1).mean()
+        return Loss({"reconstruction": -bound.mean() / self.size}, self.facts(weighted, len(x)))
 
     def log_weights(self, x: Tensor, target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x | z) + beta (log p(z) - log q(z | x)) of each draw, (B, k), up to a constant of the head; and the
-        mean unit-variance error per element, 0-dim."""
+        """log p(x | z) + beta (log p(z) - log q(z | x)) of each draw, (B, k), up to a constant of the head; and its
+        unit-variance error per element, (B, k)."""
         z, ratio = self.proposals(x, drawn)
         count = drawn.shape[1]
         wide = target.unsqueeze(1).expand(-1, count, *target.shape[1:]).flatten(0, 1)
-        error = self.row_misfit(z.flatten(0, 1), wide)
-        likelihood = -self.scaled(error).view(len(x), count) * self.size
-        return likelihood + self.beta * ratio, error.mean()
+        error = self.row_misfit(z.flatten(0, 1), wide).view(len(x), count)
+        return self.beta * ratio - self.scaled(error) * self.size, error

@@ -3,13 +3,18 @@
 Lee, Ekanadham and Ng (2008), Sparse deep belief net model for visual area V2, NIPS; Ng (2011), Sparse autoencoder,
 CS294A lecture notes.
 
-    min  E[ -log p(x | z) ] / D + strength / D * sum_j KL(target || mean_batch(z_j) / bound),   0 <= z_j <= bound
+    min  E[ -log p(x | z) ] / D + strength / L * sum_j KL(target || mean_batch(z_j) / bound),   0 <= z_j <= bound
 
 The mean of a unit over the batch, as a share of its upper bound, is a probability, and is drawn to the target. A
 sigmoid code is bound * sigmoid(f(x)); a relu code is min(relu(f(x)), bound), for without a bound the share could pass
 1, where the KL divergence is not defined. Where we deviate: the mean is over the batch rather than the whole training
 set; a bound other than 1, the random zeroing of code elements (``drop``) and the mask of small ones (``threshold``)
 are options the notes lack.
+
+The divergence is averaged over units, not summed and divided by D as other penalties are: what pulls a unit away from
+its target is the error that it helps to lower, and its share in that grows with the elements of a row and falls with
+the number of units. So one strength holds the target on rows and codes of any width, and the notes' beta, which
+multiplies sums over both, is ``strength * D / L``.
 """
 
 from __future__ import annotations
@@ -38,11 +43,15 @@ class KL(Recipe):
     target: float = knob(
         0.1,
         "Target for a unit's mean activation, as a share of the bound (rho).",
-        search=Range(0.02, 0.3, log=True),
+        search=Range(0.08, 0.3, log=True),
         stacks=True,
     )
     strength: float = knob(
-        0.1, "Weight of the divergence from the target (beta).", search=Range(0.01, 1.0, log=True), stacks=True, off=0.0
+        5.0,
+        "Weight of the divergence from the target, averaged over units (beta L / D).",
+        search=Range(5.0, 50.0, log=True),
+        stacks=True,
+        off=0.0,
     )
     bound: float = knob(1.0, "Upper bound of an activation.")
     drop: float = knob(
@@ -102,5 +111,5 @@ class KLModel(Mirror):
         z = self.mask(activation)
         if noise is not None:
             z = z * (noise >= self.drop) / (1 - self.drop)
-        divergence = penalties.kl_bernoulli(self.rho, activation.mean(0) / self.bound) / self.size
+        divergence = penalties.kl_bernoulli(self.rho, activation.mean(0) / self.bound) / self.latents
         return Loss({"reconstruction": self.misfit(z, target), "kl": divergence}, {})

@@ -59,7 +59,7 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
         raise BadInput(f"k must be a whole number of at least 1; got {k!r}")
     generator = torch.Generator().manual_seed(seed)
     size = math.prod(x.shape[1:])
-    constant = 0.5 * size * math.log(2 * math.pi) if model.head == "gaussian" else 0.0
+    constant = 0.5 * model.size * math.log(2 * math.pi) if model.head == "gaussian" else 0.0
     with torch.no_grad():
         found = [_weights(model, rows, k, generator) for rows in x.split(max(1, ROWS // (k * size)))]
     return torch.logsumexp(torch.cat(found), dim=1) - math.log(k) - constant
@@ -72,7 +72,7 @@ def _weights(model: Any, rows: Tensor, k: int, generator: Any) -> Tensor:
     z, ratio = model.proposals(rows, torch.randn((len(rows), k, model.noises), generator=generator, dtype=rows.dtype))
     wide = rows.unsqueeze(1).expand(-1, k, *rows.shape[1:]).flatten(0, 1)
     error = model.scaled(model.row_misfit(z.flatten(0, 1), wide)).view(len(rows), k)
-    return -error.double() * math.prod(rows.shape[1:]) + ratio.double()
+    return -error.double() * model.size + ratio.double()
 
 
 TABLE = [

@@ -102,7 +102,7 @@ def bits_back(model: Any, x: NDArray[np.float32], width: float, seed: int = 0) -
     Parameters
     ----------
     model : Model
-        With ``proposals`` and a gaussian or bernoulli head.
+        With ``proposals`` and a gaussian or bernoulli head. Of ``cvae`` it is the rate given the condition.
     x : array (n, *D)
         Scaled rows.
     width : float
@@ -121,8 +121,9 @@ def bits_back(model: Any, x: NDArray[np.float32], width: float, seed: int = 0) -
     cells = np.rint(x.reshape(len(x), -1).astype(np.float64) / width) * width
     edges = cells - width / 2, cells + width / 2
     given = unit_cells(mean, *edges) if model.head == "bernoulli" else normal_cells(mean, spread, *edges)
-    nats = -given.sum(axis=1) - ratio.flatten().double().numpy()
-    return float(nats.mean()) / (mean.shape[1] * math.log(2))
+    coded = model.size  # what follows is a condition, which is given
+    nats = -given[:, :coded].sum(axis=1) - ratio.flatten().double().numpy()
+    return float(nats.mean()) / (coded * math.log(2))
 
 
 def normal_cells(

@@ -142,16 +142,21 @@ class Posterior(Mirror):
         log_variance = torch.log(self.variance) if self.scale == "average" else self.log_variance.clamp(min=LEAST)
         return error * torch.exp(-log_variance) + 0.5 * log_variance
 
+    def rebuilt(self, x: Tensor) -> Tensor:
+        """The part of rows, or of raw output, that the likelihood is of; ``size`` is its number of elements."""
+        return x
+
     def row_misfit(self, z: Tensor, target: Tensor) -> Tensor:
         """The head's unit-variance error of each row per element: (B, L), (B, *D) -> (B,)."""
-        return heads.nll(self.head, self.decoder(z), target).flatten(1).mean(1)
+        return heads.nll(self.head, self.rebuilt(self.decoder(z)), self.rebuilt(target)).flatten(1).mean(1)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """Posteriors start narrow, so that codes are useful before they are dear; the variance is the mean's error."""
         super().start(x)
         self.encoder.last.bias[self.latents : 2 * self.latents].sub_(NARROW)
-        variance = (x - x.mean(0)).square().mean().clamp_min(LEAST_VARIANCE)
+        rebuilt = self.rebuilt(x)
+        variance = (rebuilt - rebuilt.mean(0)).square().mean().clamp_min(LEAST_VARIANCE)
         if self.scale == "average":
             self.variance.copy_(variance)
         elif self.scale == "learned":
