@@ -28,8 +28,11 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
-from isthmus.parts import penalties
+from isthmus.parts import heads, penalties
+from isthmus.parts.dictionary import sampled
 from isthmus.parts.mirror import Mirror
+
+HALVINGS = 40  # of the interval in which the first bias lies: to the last bit of a float32
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -49,7 +52,7 @@ class KL(Recipe):
     strength: float = knob(
         5.0,
         "Weight of the divergence from the target, averaged over units (beta L / D).",
-        search=Range(5.0, 50.0, log=True),
+        search=Range(3.0, 50.0, log=True),
         stacks=True,
         off=0.0,
     )
@@ -91,8 +94,11 @@ class KLModel(Mirror):
 
     def activate(self, x: Tensor) -> Tensor:
         """Activations in [0, bound], before the mask: (B, *D) -> (B, L)."""
-        z = super().encode(x)
-        return z * self.bound if self.code == "sigmoid" else z.clamp(max=self.bound)
+        return self.bounded(self.encoder(x))
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Raw codes, rectified to [0, bound]: same shape."""
+        return torch.sigmoid(raw) * self.bound if self.code == "sigmoid" else torch.relu(raw).clamp(max=self.bound)
 
     def mask(self, z: Tensor) -> Tensor:
         """Small activations to zero."""
@@ -113,3 +119,19 @@ class KLModel(Mirror):
             z = z * (noise >= self.drop) / (1 - self.drop)
         divergence = penalties.kl_bernoulli(self.rho, activation.mean(0) / self.bound) / self.latents
         return Loss({"reconstruction": self.misfit(z, target), "kl": divergence}, {})
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Every unit begins at its target: what is left for training is to stay there, not the way from one half."""
+        super().start(x)
+        some = sampled(x)
+        raw, wanted = self.encoder(some), self.rho * self.bound
+        level = torch.logit(self.rho) if self.code == "sigmoid" else wanted
+        low, high = level - raw.amax(0), level - raw.amin(0)  # all activations below the target, and all above
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            above = self.bounded(raw + middle).mean(0) > wanted
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        self.encoder.last.bias.add_((low + high) / 2)
+        back = self.decoder(self.encode(some)).mean(0)
+        self.decoder.last_bias.add_((heads.link(self.head, x.mean(0)) - back).flatten())
