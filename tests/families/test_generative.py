@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch.func import jacrev
 
 from isthmus.errors import BadInput
@@ -19,6 +20,8 @@ from isthmus.families.wae import WAE
 from isthmus.parts import adversary, divergences, penalties
 from isthmus.parts.posterior import sample
 from isthmus.testing import made, noise, rows, train
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
 
 X = rows((8,), 64)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -173,6 +176,19 @@ def test_factor_critic_learns_the_density_ratio():
         adversary.told_apart(critic, z, adversary.shuffled(z, torch.rand(512, 2))).backward()
         adam.step()
     assert critic(z, still=True).mean().item() == pytest.approx(-0.5 * math.log(1 - 0.81), abs=0.25)
+
+
+def test_factor_lowers_the_total_correlation_wherever_tuning_may_look():
+    x, found = load_digits().data, []
+    where = Factor().space()["gamma"]
+    for gamma in (0.0, Factor().gamma, where.high):
+        fitted = fit(Factor(latents=6, hidden=(64,), gamma=gamma), x, plan=Plan(steps=1000))
+        scaled = torch.from_numpy(fitted.scaled(x))
+        with torch.no_grad():
+            z = sample(*fitted.model.posterior(scaled), torch.randn(len(x), 6, generator=GENERATOR))
+        found.append(-0.5 * torch.logdet(torch.corrcoef(z.double().t())).item())
+    assert found[1] < 0.7 * found[0]
+    assert found[2] < found[0]
 
 
 def test_factor_sides_are_detached():

@@ -3,13 +3,16 @@
 Bussmann, Leask and Nanda (2024), BatchTopK sparse autoencoders, NeurIPS workshop on scientific methods for
 understanding deep learning.
 
-    min  E[ -log p(x | z) + aux * -log p(x | z_dead) ] / D,
+    min  E[ -log p(x | z) + aux * -log p(x | sg(z) + z_dead) ] / D,
     z = relu of the k B largest of all f(x - pre) in a batch of B rows;   when it ships: z_j = f_j * 1[f_j > threshold]
 
 A row may use more or fewer than k units, as it needs; k is the mean. So that the code of a row does not depend on its
 company, a single threshold replaces the choice at inference: the mean, over training, of the smallest code that
-passed. Where we deviate: that mean is a moving average, saved with the model, rather than a pass over data after
-training; it starts on training rows.
+passed. Where we deviate: the border is midway between the smallest code that passed and the next one, for on a code
+itself rounding would decide; its mean is a moving average, saved with the model, rather than a pass over data after
+training. The average weights step t by (RECENT + 1) / (t + RECENT + 1) until that falls to 1 - decay (Shamir and Zhang
+2013, Stochastic gradient descent for non-smooth optimization, ICML, section 4): codes grow fast in the first steps, and a
+fixed decay would ship the border of a network that is long gone.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from isthmus.errors import BadInput
 from isthmus.families.topk import TopK
 from isthmus.model import knob
 from isthmus.parts.dictionary import Dictionary, sampled
-from isthmus.parts.gates import topk
+from isthmus.parts.gates import tied, topk
+
+RECENT = 19  # the average's memory is about a twentieth of the steps taken
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -37,7 +42,9 @@ class BatchTopK(TopK):
     k_aux: int | None = knob(
         None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements."
     )
-    decay: float = knob(0.99, "Decay per step of the threshold's moving average.", stacks=True)
+    decay: float = knob(
+        0.99, "Decay per step of the threshold's moving average, at most; in the first steps it is lower.", stacks=True
+    )
 
     def _check(self) -> None:
         super()._check()
@@ -54,6 +61,7 @@ class BatchTopKModel(Dictionary):
     k: Tensor
     decay: Tensor
     threshold: Tensor
+    age: Tensor
 
     def __init__(self, recipe: BatchTopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
@@ -61,6 +69,7 @@ class BatchTopKModel(Dictionary):
         self.register_buffer("k", torch.tensor(recipe.k), persistent=False)
         self.register_buffer("decay", torch.tensor(float(recipe.decay)), persistent=False)
         self.register_buffer("threshold", torch.zeros(()))
+        self.register_buffer("age", torch.zeros(()), persistent=False)
 
     def gate(self, raw: Tensor) -> Tensor:
         return torch.where(raw > self.threshold, raw, 0.0)
@@ -69,26 +78,34 @@ class BatchTopKModel(Dictionary):
         rows = len(raw)
         return torch.relu(topk(raw.reshape(1, -1), self.k * rows, self.limit * rows)).view_as(raw)
 
-    def facts(self, z: Tensor) -> dict[str, Tensor]:
-        return super().facts(z) | {"least": least(z.detach()), "batches": z.new_ones(())}
+    def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
+        return super().facts(raw, z) | {"border": border(raw.detach(), z.detach()), "batches": z.new_ones(())}
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """The threshold is that of the starting rows."""
+        """The threshold is the border of the starting rows."""
         super().start(x)
-        self.threshold.copy_(least(self.train_gate(self.raw(sampled(x)))))
+        raw = self.raw(sampled(x))
+        self.threshold.copy_(border(raw, self.train_gate(raw)))
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
         super().absorb(seen)
-        self.threshold.mul_(self.decay).add_((1 - self.decay) * seen["least"] / seen["batches"])
+        weight = torch.maximum(1 - self.decay, (RECENT + 1) / (self.age + RECENT + 1))
+        self.threshold.mul_(1 - weight).add_(weight * seen["border"] / seen["batches"])
+        self.age.add_(1)
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         last = self.encoder.last
         return last.weight, last.bias, self.threshold.expand_as(last.bias)
 
 
-def least(z: Tensor) -> Tensor:
-    """The smallest positive element of ``z``; 0 if there is none. 0-dim."""
-    smallest = torch.where(z > 0, z, torch.inf).amin()
-    return torch.where(smallest < torch.inf, smallest, 0.0)
+def border(raw: Tensor, z: Tensor) -> Tensor:
+    """Midway from the smallest raw code that passed to the next one below it, or to 0; 0 if none passed. 0-dim.
+
+    ``z`` (B, L) are the ``raw`` ones (B, L) that passed. On the smallest itself, rounding would decide whether it passes;
+    those that tie with it, in which a choice of exactly so many leaves some out, are no codes below it.
+    """
+    least = torch.where(z > 0, z, torch.inf).amin()
+    below = torch.where((raw < least) & ~tied(raw, least, z.amax()), raw, 0.0).amax().clamp(min=0.0)
+    return torch.where(least < torch.inf, (least + below) / 2, 0.0)

@@ -24,6 +24,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
 from isthmus.parts.codebooks import digits, straight, stretch, words
+from isthmus.parts.gates import SLACK
 from isthmus.parts.mirror import Mirror
 
 LESS = 1e-3
@@ -49,6 +50,11 @@ class FSQ(Recipe):
 
     def _build(self, shape: tuple[int, ...], head: str) -> FSQModel:
         return FSQModel(self, shape, head)
+
+
+def level(bounded: Tensor) -> Tensor:
+    """The nearest whole number; half way between two, and what rounding makes of that, is the upper. Same shape."""
+    return (bounded + SLACK).round()
 
 
 class FSQModel(Mirror):
@@ -82,7 +88,7 @@ class FSQModel(Mirror):
 
     def encode(self, x: Tensor) -> Tensor:
         """The levels, in [-1, 1], (B, L)."""
-        return self.bound(self.encoder(x)).round() / (self.levels // 2)
+        return level(self.bound(self.encoder(x))) / (self.levels // 2)
 
     def tokens(self, x: Tensor) -> Tensor:
         """One symbol for each group of elements, (B, ceil(L / len(levels)))."""
@@ -96,5 +102,5 @@ class FSQModel(Mirror):
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         bounded = self.bound(self.encoder(x))
-        code = straight(bounded, bounded.round()) / (self.levels // 2)
+        code = straight(bounded, level(bounded)) / (self.levels // 2)
         return Loss({"reconstruction": self.misfit(code, target)}, {})

@@ -4,7 +4,7 @@ Rajamanoharan, Conmy, Smith, Lieberum, Varma, Kramar, Shah and Nanda (2024), Imp
 sparse autoencoders, NeurIPS.
 
     min  E[ -log p(x | z) - log p(x | relu(g); frozen decoder) + strength * sum_j relu(g_j) ||d_j||
-            + aux * -log p(x | z_dead) ] / D,
+            + aux * -log p(x | sg(z) + z_dead) ] / D,
     g = W h + b,   z = 1[g > 0] * relu(exp(r) * W h + m),   h = network of x - pre
 
 One path decides whether a unit fires, another how strongly: only the first is penalised, so the second does not shrink.
@@ -27,6 +27,7 @@ from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import sampled
+from isthmus.parts.gates import SLACK
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -59,7 +60,7 @@ class GatedModel(SAEModel):
 
     def gate(self, raw: Tensor) -> Tensor:
         free = raw - self.encoder.last.bias
-        return torch.where(raw > 0, torch.relu(torch.exp(self.stretch) * free + self.offset), 0.0)
+        return torch.where(raw > SLACK, torch.relu(torch.exp(self.stretch) * free + self.offset), 0.0)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
         opened = torch.relu(raw)
@@ -75,7 +76,7 @@ class GatedModel(SAEModel):
         self.level(sampled(x))
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
-        """With shared weights the two paths are one: open where the strength exceeds what it is when g = 0."""
+        """With shared weights the two paths are one: open where the strength exceeds what it is where g opens."""
         stretch, last = torch.exp(self.stretch), self.encoder.last
-        threshold = torch.relu(self.offset - stretch * last.bias)
+        threshold = torch.relu(self.offset + stretch * (SLACK - last.bias))
         return stretch.unsqueeze(1) * last.weight, self.offset, threshold

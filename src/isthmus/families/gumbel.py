@@ -110,7 +110,7 @@ class GumbelModel(Mirror):
 
     def tokens(self, x: Tensor) -> Tensor:
         """The most probable categories, (B, positions)."""
-        return self.logits(x).argmax(1).reshape(len(x), self.positions)
+        return smallest(-self.logits(x).t()).argmax(0).reshape(len(x), self.positions)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The vectors of categories, (B, L)."""

@@ -6,7 +6,7 @@ Templeton, Lindsey, Hosmer and Jermyn (2025), Dictionary learning optimization t
 2025.
 
     min  E[ -log p(x | z) + strength * sum_j s(z_j) + pull * sum_j relu(t_j - f_j) ||d_j||
-            + aux * -log p(x | z_dead) ] / D,
+            + aux * -log p(x | sg(z) + z_dead) ] / D,
     z_j = f_j * 1[f_j > t_j],   f = network of x - pre,   s = 1[f_j > t_j]  or  tanh(steepness * z_j ||d_j||)
 
 The loss is flat in a threshold almost everywhere. Its gradient is estimated through a rectangular window of width
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from isthmus.errors import BadInput
 from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, knob
+from isthmus.parts.gates import cut
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -71,12 +72,12 @@ class JumpReLU(SAE):
 
 def jump(raw: Tensor, threshold: Tensor, bandwidth: Tensor) -> Tensor:
     """``raw`` where it exceeds ``threshold`` (L,), else 0; (B, L). The threshold gets -threshold K / bandwidth."""
-    return torch.where(raw > threshold, raw, 0.0) - threshold.detach() * _felt(raw, threshold, bandwidth)
+    return torch.where(raw > cut(threshold), raw, 0.0) - threshold.detach() * _felt(raw, threshold, bandwidth)
 
 
 def step(raw: Tensor, threshold: Tensor, bandwidth: Tensor) -> Tensor:
     """1 where ``raw`` exceeds ``threshold`` (L,), else 0; (B, L). Only the threshold has a gradient, -K / bandwidth."""
-    return (raw > threshold).to(raw.dtype) - _felt(raw, threshold, bandwidth)
+    return (raw > cut(threshold)).to(raw.dtype) - _felt(raw, threshold, bandwidth)
 
 
 def _felt(raw: Tensor, threshold: Tensor, bandwidth: Tensor) -> Tensor:
@@ -115,4 +116,4 @@ class JumpReLUModel(SAEModel):
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         last = self.encoder.last
-        return last.weight, last.bias, torch.exp(self.log_threshold)
+        return last.weight, last.bias, cut(torch.exp(self.log_threshold))

@@ -30,6 +30,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import heads, penalties
 from isthmus.parts.dictionary import sampled
+from isthmus.parts.gates import SLACK
 from isthmus.parts.mirror import Mirror
 
 HALVINGS = 40  # of the interval in which the first bias lies: to the last bit of a float32
@@ -101,8 +102,8 @@ class KLModel(Mirror):
         return torch.sigmoid(raw) * self.bound if self.code == "sigmoid" else torch.relu(raw).clamp(max=self.bound)
 
     def mask(self, z: Tensor) -> Tensor:
-        """Small activations to zero."""
-        return z * (z >= self.threshold) if self.threshold else z
+        """Small activations to zero; those on the threshold, and what rounding makes of them, stay."""
+        return z * (z >= self.threshold - SLACK) if self.threshold else z
 
     def encode(self, x: Tensor) -> Tensor:
         return self.mask(self.activate(x))

@@ -27,6 +27,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
 from isthmus.parts.codebooks import digits, straight, stretch, words
+from isthmus.parts.gates import SLACK
 from isthmus.parts.mirror import Mirror
 
 WORD = 8  # bits of one symbol
@@ -91,8 +92,8 @@ class LFQModel(Mirror):
 
     @staticmethod
     def bits(raw: Tensor) -> Tensor:
-        """-1 or 1 for each element; 0 counts as -1."""
-        return torch.where(raw > 0, 1.0, -1.0).to(raw.dtype)
+        """-1 or 1 for each element; 0, and what rounding makes of it, counts as -1."""
+        return torch.where(raw > SLACK, 1.0, -1.0).to(raw.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
         """The bits, (B, L)."""

@@ -26,6 +26,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import normalise
+from isthmus.parts.gates import topk
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -61,9 +62,9 @@ class Matching(Recipe):
 def pursue(x: Tensor, entries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Codes (B, L) and what is left (B, D) after ``k`` steps on rows ``x`` (B, D) with unit-norm ``entries`` (L, D)."""
     left, code = x, torch.zeros_like(x @ entries.t())
+    one = torch.ones((), dtype=torch.int64, device=x.device)
     for _ in range(k):
-        best, index = (left @ entries.t()).topk(1, dim=1)
-        step = torch.zeros_like(code).scatter(1, index, torch.relu(best))
+        step = torch.relu(topk(left @ entries.t(), one, 1))
         left, code = left - step @ entries, code + step
     return code, left
 

@@ -3,7 +3,7 @@
 Bussmann, Nabeshima, Karvonen and Nanda (2025), Learning multi-level features with Matryoshka sparse autoencoders,
 ICML.
 
-    min  E[ -log p(x | z) + nested * sum_m -log p(x | z_1 .. z_m) + aux * -log p(x | z_dead) ] / D,
+    min  E[ -log p(x | z) + nested * sum_m -log p(x | z_1 .. z_m) + aux * -log p(x | sg(z) + z_dead) ] / D,
     z = relu of the k B largest of all f(x - pre) in a batch of B rows
 
 The first m units must also do alone, for several prefixes m of one dictionary: general features come to stand in

@@ -3,7 +3,7 @@
 Karvonen, Wright, Rager, Angell, Brinkmann, Smith, Verdun, Bau and Marks (2024), Measuring progress in dictionary
 learning for language model interpretability with board game models, NeurIPS, section 4.
 
-    min  E[ -log p(x | z) + strength * c_t * sum_j (z_j ||d_j||)^p_t + aux * -log p(x | z_dead) ] / D,
+    min  E[ -log p(x | z) + strength * c_t * sum_j (z_j ||d_j||)^p_t + aux * -log p(x | sg(z) + z_dead) ] / D,
     z = relu(f(x - pre)),   p_t: 1 -> p_end,   c_t+1 = c_t * sum z^p_t / sum z^p_t+1
 
 The exponent falls from 1 to ``p_end`` over ``steps`` optimiser steps, and the coefficient c is adapted so that the
@@ -79,9 +79,9 @@ class PAnnealModel(SAEModel):
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {"sparsity": self.coefficient * penalty(self.sized(z), self.p) / self.size}
 
-    def facts(self, z: Tensor) -> dict[str, Tensor]:
+    def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         sized = self.sized(z).detach()
-        return super().facts(z) | {"now": penalty(sized, self.p), "next": penalty(sized, self.p_next)}
+        return super().facts(raw, z) | {"now": penalty(sized, self.p), "next": penalty(sized, self.p_next)}
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Recipe, knob
 from isthmus.parts import heads
+from isthmus.parts.gates import SLACK, first
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -82,6 +83,7 @@ class PCAModel(Model):
         # Directions without variance are arbitrary, and there are at most N - 1 others: they count as zero.
         rank = int((sizes > sizes[0] * max(rows.shape) * torch.finfo(torch.float64).eps).sum())
         axes = axes[: min(rank, self.latents)]
-        largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+        size = axes.abs()
+        largest = first(size >= (1 - SLACK) * size.amax(1, keepdim=True))  # the first among equals, on every processor
         self.mean.copy_(mean)
-        self.components.zero_()[: len(axes)].copy_(axes * largest.sign())
+        self.components.zero_()[: len(axes)].copy_(axes * (axes * largest).sum(1, keepdim=True).sign())

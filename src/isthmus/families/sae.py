@@ -4,7 +4,7 @@ Bricken et al. (2023), Towards monosemanticity: decomposing language models with
 Circuits Thread; the norm-weighted penalty: Conerly, Templeton, Bricken, Marcus and Henighan (2024), Update on how we
 train SAEs, Circuits Updates, April 2024.
 
-    min  E[ -log p(x | z) + strength * sum_j z_j ||d_j|| + aux * -log p(x | z_dead) ] / D,   z = relu(f(x - pre))
+    min  E[ -log p(x | z) + strength * sum_j z_j ||d_j|| + aux * -log p(x | sg(z) + z_dead) ] / D,   z = relu(f(x - pre))
 
 d_j are the columns of the decoder's first layer. With ``dictionary_norm`` "unit" they are put back to unit norm after
 each step; with "weighted" they are free and pay for their length. The penalty grows from 0 over ``warmup`` steps.

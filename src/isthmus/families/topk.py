@@ -3,11 +3,12 @@
 Makhzani and Frey (2014), k-sparse autoencoders, ICLR; Gao et al. (2024), Scaling and evaluating sparse autoencoders
 (auxiliary loss for dead units).
 
-    min  E[ -log p(x | z) + aux * -log p(x | z + z_dead) ] / D,   z = relu(top_k(f(x - pre)))
+    min  E[ -log p(x | z) + aux * -log p(x | sg(z) + z_dead) ] / D,   z = relu(top_k(f(x - pre)))
 
 Exactly the k largest pre-activations pass, then relu: a row may use fewer than k units, never more. A unit is dead
 when it has not fired for ``dead_after`` training rows; z_dead are the rectified pre-activations of at most ``k_aux``
-dead units. The encoder starts as the decoder transposed. Where we deviate: a dead unit that is negative in every row of
+dead units, and sg stops the gradient, so that the second term moves dead units alone. The encoder starts as the decoder
+transposed. Where we deviate: a dead unit that is negative in every row of
 a batch is not rectified there, for it would get no gradient. Gao et al. fit dead units to the residual, with a linear
 decoder; we let them add to the code and ask for the same reconstruction again, which is the same thing for a linear
 decoder with a gaussian head and has a meaning for every other. Where more than k_aux units are dead, they take the
@@ -31,8 +32,8 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
-from isthmus.parts.dictionary import Folded, Revived, folded, offered, sampled, tie
-from isthmus.parts.gates import topk
+from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tie
+from isthmus.parts.gates import chosen, topk
 from isthmus.parts.mirror import BLOCK, Mirror
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 from isthmus.registry import OWN
@@ -136,12 +137,16 @@ class TopKModel(Mirror):
         z = torch.relu(topk(raw, self.k, self.limit))
         dead = self.idle > self.dead_after
         if self.k_aux < self.latents:
-            longest = self.idle.topk(self.k_aux).indices
-            dead = dead & torch.zeros_like(dead).scatter(0, longest, torch.ones_like(dead))
-        revived = torch.where(dead, offered(raw), 0.0)
-        auxiliary = heads.nll(self.head, self.decoder(z + revived), target).mean() * dead.any()
+            dead = dead & self.longest()
+        out = self.decoder(z)
+        better = helped(self.decoder, z, out, torch.where(dead, offered(raw), 0.0))
+        auxiliary = heads.nll(self.head, better, target).mean() * dead.any()
         seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
-        return Loss({"reconstruction": self.misfit(z, target), "auxiliary": auxiliary}, seen)
+        return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)
+
+    def longest(self) -> Tensor:
+        """The ``k_aux`` units that have been silent longest, of those that tie the first: (L,) of bool."""
+        return chosen(self.idle, torch.full((), self.k_aux, device=self.idle.device), self.k_aux)
 
     def _decoded(self, x: Tensor, *, rough: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Raw output (B, *D), values and units (B, k), when the code is wide; ``rough`` as in :func:`fire`."""
@@ -153,13 +158,13 @@ class TopKModel(Mirror):
     def _sparse(self, x: Tensor, target: Tensor) -> Loss:
         """``forward`` for a wide code. What dead units could add is computed only if there are any."""
         out, values, units = self._decoded(x, rough=self.training and quick(x))
-        auxiliary, longest = out.new_zeros(()), self.idle.topk(self.k_aux)
-        dead = longest.indices[longest.values > self.dead_after]
+        auxiliary = out.new_zeros(())
+        dead = (self.longest() & (self.idle > self.dead_after)).nonzero().flatten()
         if len(dead):
             centred, last = (x - self.pre).flatten(1), self.encoder.last
             raw = functional.linear(centred, last.weight[dead], last.bias[dead])
-            helped = out + functional.linear(offered(raw), self.decoder.dictionary[:, dead]).reshape(out.shape)
-            auxiliary = heads.nll(self.head, helped, target).mean()
+            added = functional.linear(offered(raw), self.decoder.dictionary[:, dead]).reshape(out.shape)
+            auxiliary = heads.nll(self.head, out.detach() + added, target).mean()
         fired = torch.zeros_like(self.idle).index_add_(0, units.flatten(), (values > 0).flatten().to(self.idle.dtype))
         seen = {"fired": fired, "rows": out.new_full((), len(out))}
         return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)

@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from isthmus.parts.gates import first, tied
+
 PICKED = 16_384  # codes that k-means looks at: plenty for the codebook of a table, and small beside the training
 LLOYD = 10  # its iterations; most of the gain comes with the first few
 TINY = 1e-6  # a norm below this has no direction
@@ -30,16 +32,16 @@ class Discrete(Protocol):
 
 
 def smallest(values: Tensor) -> Tensor:
-    """Columns that pick their smallest value: 1 there, else 0; shared evenly by exact ties. (K, n) -> (K, n).
+    """Columns that pick their smallest value: 1 there, else 0; of those that tie, the first. (K, n) -> (K, n).
 
     The pick is arithmetic instead of an index: several times faster on a CPU for the few entries of a table's code.
     """
-    picked = 1 - (values - values.amin(0)).sign()
-    return picked / picked.sum(0)
+    least, most = values.amin(0), values.amax(0)
+    return first(tied(values, least, most - least), 0).to(values.dtype)
 
 
 def nearest(codes: Tensor, book: Tensor) -> Tensor:
-    """Columns that pick the nearest entry (Euclidean) for each code: 1 there, else 0; shared evenly by exact ties.
+    """Columns that pick the nearest entry (Euclidean) for each code: 1 there, else 0; of those that tie, the first.
 
     ``codes`` (n, W), ``book`` (K, W) -> (K, n). Distances come from one matrix product; ||codes||^2 is the same for all
     entries and left out. Entries run down the columns, which is faster where they are few and narrow.

@@ -102,25 +102,27 @@ class Dictionary(Mirror):
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         raw = self.raw(x)
         z = self.train_gate(raw) if self.training else self.gate(raw)
-        terms = {"reconstruction": self.misfit(z, target), "auxiliary": self.revival(raw, z, target)}
-        return Loss(terms | self.costs(raw, z, target), self.facts(z))
+        out = self.decoder(z)
+        misfit = heads.nll(self.head, out, target).mean()
+        terms = {"reconstruction": misfit, "auxiliary": self.revival(raw, z, out, target)}
+        return Loss(terms | self.costs(raw, z, target), self.facts(raw, z))
 
     def dead(self) -> Tensor:
         """Which units have not fired for ``dead_after`` training rows, (L,) of bool."""
         return self.idle > self.dead_after
 
-    def revival(self, raw: Tensor, z: Tensor, target: Tensor) -> Tensor:
-        """The reconstruction once more, with the largest ``k_aux`` raw codes of dead units in their places; 0-dim.
+    def revival(self, raw: Tensor, z: Tensor, out: Tensor, target: Tensor) -> Tensor:
+        """What the largest ``k_aux`` raw codes of dead units leave of the error when they are added to ``out``; 0-dim.
 
-        They count as :func:`offered`. Zero if no unit is dead.
+        They count as :func:`offered`, and as :func:`helped`: the term moves dead units only. Zero if no unit is dead.
         """
         dead = self.dead()
         best, index = torch.where(dead, raw, -math.inf).topk(self.k_aux, dim=1)
         values = torch.where(best > -math.inf, offered(raw).gather(1, index), 0.0)
         helping = torch.zeros_like(z).scatter(1, index, values)
-        return heads.nll(self.head, self.decoder(torch.where(dead, helping, z)), target).mean() * dead.any()
+        return heads.nll(self.head, helped(self.decoder, z, out, helping), target).mean() * dead.any()
 
-    def facts(self, z: Tensor) -> dict[str, Tensor]:
+    def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         """What ``absorb`` wants, additive over batches."""
         return {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
 
@@ -278,6 +280,18 @@ def offered(raw: Tensor) -> Tensor:
             [ 0., -1.]])
     """
     return torch.where((raw > 0).any(0), torch.relu(raw), raw)
+
+
+def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor) -> Tensor:
+    """Raw output (B, *D) with ``helping`` (B, L) added to the code, of which alone it has a gradient.
+
+    ``out`` is what ``decoder`` makes of ``z``. It stands still, as the residual does in Gao et al. (2024) and in the two
+    codes that are taken as reference: else the term would also ask live units to leave room for dead ones.
+    """
+    if len(getattr(decoder, "layers", ())) == 1:
+        return out.detach() + (helping @ decoder.dictionary.t()).reshape(out.shape)
+    still = z.detach()
+    return out.detach() + decoder(still + helping) - decoder(still)
 
 
 @torch.no_grad()

@@ -1,11 +1,42 @@
-"""Which code elements pass."""
+"""Which code elements pass, so that rounding decides nothing.
+
+A product of the same row and the same weights differs in its last bits with the number of rows beside it and with the
+processor. Where a code jumps, a value that lies on the jump, or two that tie for the last place, would then come out
+one way in one batch and another way in the next. So jumps stand ``SLACK`` beside the numbers on which values do lie
+(zero, a threshold, half way between two levels), and values that differ by less than ``SLACK`` tie, which the number of
+the unit decides.
+"""
 
 import torch
 from torch import Tensor
 
+SLACK = 3e-6
+"""25 units of a float32's last place: above what rounding makes of a sum of hundreds, far below what matters."""
 
-def topk(values: Tensor, k: Tensor, limit: int) -> Tensor:
-    """Keep the ``k`` largest elements of each row, exactly ``k`` also among ties, and set the others to zero.
+
+def cut(threshold: Tensor) -> Tensor:
+    """What a raw code must exceed to pass ``threshold``: a code on it does not. Same shape."""
+    return threshold + SLACK * (1 + threshold.abs())
+
+
+def tied(values: Tensor, border: Tensor, scale: Tensor) -> Tensor:
+    """Which ``values`` tie with ``border``, for codes as large as ``scale``; shapes broadcast."""
+    return (values - border).abs() <= SLACK * scale.abs()
+
+
+def first(among: Tensor, dim: int = -1) -> Tensor:
+    """The first of those that are true along ``dim``, alone; same shape, of bool.
+
+    Examples
+    --------
+    >>> first(torch.tensor([False, True, True]))
+    tensor([False,  True, False])
+    """
+    return among & (among.cumsum(dim) == 1)
+
+
+def chosen(values: Tensor, k: Tensor, limit: int) -> Tensor:
+    """Which elements are the ``k`` largest of their row, exactly ``k``; of those that tie, the first. (B, L) of bool.
 
     Parameters
     ----------
@@ -17,9 +48,23 @@ def topk(values: Tensor, k: Tensor, limit: int) -> Tensor:
 
     Examples
     --------
-    >>> topk(torch.tensor([[3.0, 1.0, 2.0, 2.0]]), torch.tensor(2), limit=4).count_nonzero()
-    tensor(2)
+    >>> chosen(torch.tensor([[3.0, 1.0, 2.0, 2.0]]), torch.tensor(2), limit=4)
+    tensor([[ True, False,  True, False]])
     """
-    best, index = values.topk(limit, dim=-1)
-    passed = best * (torch.arange(limit, device=values.device) < k)
-    return torch.zeros_like(values).scatter(-1, index, passed)
+    best = values.topk(limit, dim=-1).values
+    border = best.gather(-1, (k - 1).long().expand(*best.shape[:-1], 1))
+    gap, slack = values - border, SLACK * best[..., :1].abs()
+    sure, close = gap > slack, gap.abs() <= slack
+    places = k - sure.to(values.dtype).sum(-1, keepdim=True)
+    return sure | (close & (close.to(values.dtype).cumsum(-1) <= places))
+
+
+def topk(values: Tensor, k: Tensor, limit: int) -> Tensor:
+    """Keep the ``k`` largest elements of each row, as :func:`chosen` finds them, and set the others to zero.
+
+    Examples
+    --------
+    >>> topk(torch.tensor([[3.0, 1.0, 2.0, 2.0]]), torch.tensor(2), limit=4)
+    tensor([[3., 0., 2., 0.]])
+    """
+    return torch.where(chosen(values.detach(), k, limit), values, 0.0)

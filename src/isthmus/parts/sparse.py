@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.parts.gates import chosen, tied
+
 ROWS = 256  # rows whose raw codes exist at once: 16 MiB at 16,384 units in float32
 SPARE = 2  # codes looked at in float32 for each that passes, where the search was in bfloat16
 GROUP = 16  # raw codes that share one maximum in the search for the largest
@@ -39,6 +41,19 @@ def largest(raw: Tensor, k: int) -> tuple[Tensor, Tensor]:
     members = groups.gather(2, chosen.unsqueeze(1).expand(-1, GROUP, -1)).flatten(1)
     values, place = members.topk(k, dim=1)
     return values, place // k * groups.shape[2] + chosen.gather(1, place % k)
+
+
+def settled(raw: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The same; of those that tie for the last place, the first pass, as in :func:`isthmus.parts.gates.chosen`."""
+    if k == raw.shape[1]:
+        return largest(raw, k)
+    values, units = largest(raw, k + 1)
+    open_ = tied(values[:, k], values[:, k - 1], values[:, 0]).nonzero().flatten()
+    values, units = values[:, :k], units[:, :k].clone()
+    if len(open_):
+        units[open_] = chosen(raw[open_], torch.tensor(k), k).nonzero()[:, 1].view(-1, k)
+        values = raw.gather(1, units)
+    return values, units
 
 
 def quick(x: Tensor) -> bool:
@@ -68,7 +83,7 @@ def _searched(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, 
     for rows in x.split(ROWS):
         raw = scratch[: len(rows)]
         torch.addmm(bias, rows, weight.t(), out=raw)
-        parts.append(largest(raw, k))
+        parts.append(settled(raw, k))
     values, units = (torch.cat(part) for part in zip(*parts, strict=True))
     return values, units
 
