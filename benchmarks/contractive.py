@@ -19,8 +19,9 @@ from torch import Tensor
 from isthmus.families import named
 from isthmus.families.contractive import Contractive, ContractiveModel
 from isthmus.model import Loss, Recipe
-from isthmus.train.loop import Task, initialise, train
+from isthmus.train.loop import initialise, train
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 
 class ByJacobian(ContractiveModel):

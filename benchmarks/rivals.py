@@ -10,9 +10,9 @@ from torch import Tensor
 from isthmus.data.corrupt import corrupt, draw
 from isthmus.model import Model, Ramp
 from isthmus.seeds import seed as hashed
-from isthmus.train.loop import Task
 from isthmus.train.optim import fused_update
 from isthmus.train.order import Order
+from isthmus.train.task import Task
 
 
 def loop(task: Task, steps: int | None = None, *, fused: bool = False, checked: bool = False) -> None:

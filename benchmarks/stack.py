@@ -23,8 +23,9 @@ from sklearn.datasets import load_digits
 
 from isthmus.families import named
 from isthmus.train import loop as engine
-from isthmus.train.loop import Task, initialise
+from isthmus.train.loop import initialise
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 WIDTHS = (1, 3, 6, 10, 20)
 SIZES = ((16, (), 8, 32), (64, (), 32, 64), (64, (), 32, 256), (64, (128,), 32, 64), (64, (128,), 32, 256))

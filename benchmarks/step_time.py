@@ -18,8 +18,9 @@ from clock import table, turns
 from rivals import loop
 
 from isthmus.families import FAMILIES, named
-from isthmus.train.loop import Task, initialise, train
+from isthmus.train.loop import initialise, train
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 # data width, hidden layers, code width, batch, steps
 SIZES = ((64, (), 32, 64, 1000), (64, (128,), 32, 128, 600), (784, (256,), 64, 256, 150))

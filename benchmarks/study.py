@@ -25,7 +25,8 @@ from isthmus.study.design import design
 from isthmus.study.material import prepare
 from isthmus.study.perform import train
 from isthmus.train.fitted import tensor
-from isthmus.train.loop import Task, initialise
+from isthmus.train.loop import initialise
+from isthmus.train.task import Task
 
 SAMPLE = 120
 

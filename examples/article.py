@@ -38,8 +38,9 @@ from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Model, Recipe
 from isthmus.parts.mirror import Mirror
 from isthmus.seeds import seed
-from isthmus.train.loop import Task, initialise, train
+from isthmus.train.loop import initialise, train
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 ROWS, COLUMNS, UNITS, REPLICATES = 100, 10, 64, 5
 

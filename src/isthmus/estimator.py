@@ -95,7 +95,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         batch: int = Plan.batch,
         learning_rate: float = Plan.learning_rate,
         schedule: str = Plan.schedule,
-        warmup: int = Plan.warmup,
+        warmup: float = Plan.warmup,
         clip: float | None = Plan.clip,
         weight_decay: float = Plan.weight_decay,
         check: int = Plan.check,

@@ -35,17 +35,24 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Ramp:
-    """A weight that goes linearly from ``start`` to ``end`` over ``steps`` optimiser steps (warm-up, annealing)."""
+    """A weight that goes linearly from ``start`` to ``end`` over a ``share`` of the plan's steps (warm-up, annealing).
+
+    Examples
+    --------
+    >>> Ramp(2.0, share=0.5).at(0.25), Ramp(2.0, share=0.5).at(0.7)
+    (1.0, 2.0)
+    """
 
     end: float
-    steps: int
+    share: float
+    """Above 0, at most 1."""
     start: float = 0.0
 
-    def at(self, step: int) -> float:
-        """The weight at an optimiser step (the first is 0)."""
-        if step >= self.steps:
+    def at(self, done: float) -> float:
+        """The weight when a share ``done`` of the plan's steps, 0 to 1, has been taken."""
+        if done >= self.share:
             return self.end
-        return self.start + (self.end - self.start) * step / self.steps
+        return self.start + (self.end - self.start) * done / self.share
 
 
 Weight = float | Ramp
@@ -74,6 +81,18 @@ class Model(nn.Module):
     anew each time; it is for steps so large that Python costs nothing beside them."""
     resting: tuple[str, ...] = ()
     """Terms that cost nothing while all is well, such as the revival of dead units."""
+    judged: str = "shipped"
+    """The form whose loss on validation rows decides when training stops and which weights are kept: ``shipped``
+    (``training`` off), or ``trained`` where the form that ships has no loss that training lowers: winner-take-all ships
+    without the competition that its decoder learns from."""
+
+    @property
+    def settles(self) -> float:
+        """The share of the plan's steps, 0 to 1, after which nothing of the loss is scheduled any more.
+
+        Patience begins there, and no weights from before it are kept. A :class:`Timed` model adds what it does itself.
+        """
+        return max((w.share for w in self.weights.values() if isinstance(w, Ramp)), default=0.0)
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that ships: deterministic. ``x`` (B, *D) -> (B, L)."""
@@ -111,6 +130,23 @@ class Model(nn.Module):
 
     def project(self) -> None:
         """Put parameters back on their constraint, in place, after a step."""
+
+
+class Timed(Model):
+    """A model whose ``forward`` follows a schedule: a temperature that falls, an exponent, how many units pass.
+
+    Attributes
+    ----------
+    clock : Tensor
+        A 0-dim buffer: the share of the plan's steps that has been taken. The engine sets it before each step, and to 1
+        for validation; a model at rest has its schedules behind it. It is not saved.
+    """
+
+    clock: Tensor
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.register_buffer("clock", torch.ones(()), persistent=False)
 
 
 class Range(NamedTuple):

@@ -14,8 +14,9 @@ from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Loss, knob
 from isthmus.train.cause import standing_out
 from isthmus.train.fitted import fit, fit_many
-from isthmus.train.loop import Task, initialise, train
+from isthmus.train.loop import initialise, train
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 ROWS = np.random.default_rng(0).normal(size=(200, 5))
 PLAN = {"steps": 200, "check": 20}

@@ -9,10 +9,11 @@ from sklearn.datasets import load_digits
 
 from isthmus.families import FAMILIES
 from isthmus.seeds import seed
-from isthmus.train.loop import Task, initialise, train
+from isthmus.train.loop import initialise, train
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack
+from isthmus.train.task import Task
 
 DIGITS = torch.tensor(load_digits().data[:600] / 16, dtype=torch.float32)
 TRAIN, VALID = DIGITS[:400], DIGITS[400:]

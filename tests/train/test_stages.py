@@ -12,8 +12,9 @@ from isthmus.errors import BadInput
 from isthmus.families import FAMILIES, named
 from isthmus.train import loop, stages
 from isthmus.train.fitted import fit
-from isthmus.train.loop import Task, initialise
+from isthmus.train.loop import initialise
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 pytestmark = pytest.mark.sensitive
 

@@ -19,9 +19,10 @@ from isthmus.model import Loss, Model, Recipe
 from isthmus.parts import heads
 from isthmus.seeds import seed
 from isthmus.train.fitted import fit
-from isthmus.train.loop import Task, initialise, train
+from isthmus.train.loop import initialise, train
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 pytestmark = pytest.mark.sensitive
 

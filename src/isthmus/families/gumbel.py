@@ -5,20 +5,20 @@ concrete distribution: a continuous relaxation of discrete random variables, ICL
 Ramesh et al. (2021), Zero-shot text-to-image generation, ICML (its first stage).
 
     min  E[ -log p(x | y E) + beta * sum_i KL(softmax(l_i) || uniform) ] / D,
-    y_i = softmax((l_i + g_i) / tau),   l = f(x),   g_i Gumbel noise,   tau = max(coolest, temperature * e^(-cooling t))
+    y_i = softmax((l_i + g_i) / tau),   l = f(x),   g_i Gumbel noise,
+    tau = temperature * (coolest / temperature)^min(1, t / cooling),   t the share of the plan's steps that is taken
 
 The code is ``latents / width`` positions; each is a category out of ``codes``, described by its row of the matrix E
 (codes, width). In training the category is drawn: by default the largest of ``l + g``, with the gradient of the softmax
 (the straight-through estimator of Jang et al.); ``hard`` false lets the soft mixture pass instead. The temperature
-falls with the steps t. ``encode`` takes the most probable category. Where we deviate: categories are described by
-vectors that all positions share, so that the code has the same width as those of the other families, rather than by
-one-hot vectors.
+falls by the same factor at every step until it is ``coolest``. ``encode`` takes the most probable category. Where we
+deviate: categories are described by vectors that all positions share, so that the code has the same width as those of
+the other families, rather than by one-hot vectors.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import BadInput
-from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.codebooks import smallest, straight
 from isthmus.parts.mirror import Mirror
+from isthmus.parts.schedule import check_share, passed
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,8 +49,8 @@ class Gumbel(Recipe):
         off=0.0,
     )
     temperature: float = knob(1.0, "Temperature of the softmax at the first step (tau).", stacks=True)
-    cooling: float = knob(1e-3, "Rate at which the temperature falls, per step.", stacks=True)
-    coolest: float = knob(0.5, "The temperature stays at this once it has fallen so far.", stacks=True)
+    cooling: float = knob(0.3, "Share of the plan's steps over which the temperature falls.", stacks=True)
+    coolest: float = knob(0.5, "Temperature at the end, at most that of the first step.", stacks=True)
     hard: bool = knob(True, "Whether one category passes in training, with the soft gradient; else the mixture.")
 
     @property
@@ -63,25 +64,26 @@ class Gumbel(Recipe):
             raise BadInput(f"gumbel: codes must be a whole number of at least 2; got {self.codes!r}")
         if self.width is not None and (not isinstance(self.width, int) or self.width < 1 or self.latents % self.width):
             raise BadInput(f"gumbel: width must divide latents = {self.latents}; got {self.width!r}")
-        for field in ("beta", "cooling"):
-            if not 0 <= (value := getattr(self, field)) < math.inf:
-                raise BadInput(f"gumbel: {field} must be at least 0; got {value!r}")
+        if not 0 <= self.beta < math.inf:
+            raise BadInput(f"gumbel: beta must be at least 0; got {self.beta!r}")
+        check_share("gumbel", "cooling", self.cooling)
         for field in ("temperature", "coolest"):
             if not 0.01 <= (value := getattr(self, field)) < math.inf:
                 raise BadInput(f"gumbel: {field} must be at least 0.01; got {value!r}")
+        if self.coolest > self.temperature:
+            raise BadInput(f"gumbel: coolest must be at most temperature = {self.temperature}; got {self.coolest!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> GumbelModel:
         return GumbelModel(self, shape, head)
 
 
-class GumbelModel(Mirror):
-    """Two terms: reconstruction and kl. Noise: (B * positions, K) Gumbel. Remembered: the steps taken."""
+class GumbelModel(Timed, Mirror):
+    """Two terms: reconstruction and kl. Noise: (B * positions, K) Gumbel. The clock says the temperature."""
 
     estimated_gradients: tuple[str, ...]
     first: Tensor
     cooling: Tensor
     coolest: Tensor
-    clock: Tensor
 
     def __init__(self, recipe: Gumbel, shape: tuple[int, ...], head: str) -> None:
         self.positions = recipe.latents // recipe.vector_width
@@ -93,12 +95,15 @@ class GumbelModel(Mirror):
         self.register_buffer("first", torch.tensor(float(recipe.temperature)), persistent=False)
         self.register_buffer("cooling", torch.tensor(float(recipe.cooling)), persistent=False)
         self.register_buffer("coolest", torch.tensor(float(recipe.coolest)), persistent=False)
-        self.register_buffer("clock", torch.zeros(()))
+
+    @property
+    def settles(self) -> float:
+        return float(self.cooling)
 
     @property
     def temperature(self) -> Tensor:
         """The temperature at the current step."""
-        return torch.maximum(self.first * torch.exp(-self.cooling * self.clock), self.coolest)
+        return self.first * (self.coolest / self.first) ** passed(self.clock, self.cooling)
 
     def logits(self, x: Tensor) -> Tensor:
         """Unnormalised log probabilities, (B * positions, K)."""
@@ -131,9 +136,4 @@ class GumbelModel(Mirror):
         code = (choice @ self.vectors).reshape(len(x), self.latents)
         kl = math.log(self.entries) + (log_share.exp() * log_share).sum(1).mean()
         kl = kl * self.positions / self.size
-        return Loss({"reconstruction": self.misfit(code, target), "kl": kl}, {"steps": logits.new_ones(())})
-
-    @torch.no_grad()
-    def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        """One step more."""
-        self.clock.add_(1)
+        return Loss({"reconstruction": self.misfit(code, target), "kl": kl}, {})

@@ -5,15 +5,14 @@ Makhzani and Frey (2014), k-sparse autoencoders, ICLR.
     min  E[ -log p(x | z) ] / D,   z = the k largest elements of f(x), the others 0
 
 A linear code of which only the k largest elements pass; no penalty, no rectifier. With a small k from the start many
-units never win and die, so k falls linearly from ``first`` to its end over ``anneal`` steps. A row may be encoded with
-``alpha`` times as many elements as it was trained with. Where we deviate: k falls with the steps, not with the epochs;
-the decoder is not tied to the encoder by default.
+units never win and die, so k falls linearly from ``first`` to its end over the first ``anneal`` of the plan's steps. A
+row may be encoded with ``alpha`` times as many elements as it was trained with. Where we deviate: k falls with the
+steps, not with the epochs; the decoder is not tied to the encoder by default.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,9 +20,10 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import BadInput
-from isthmus.model import Loss, Range, Recipe, knob
+from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import Mirror
+from isthmus.parts.schedule import check_share, passed
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,7 +40,9 @@ class KSparse(Recipe):
         off=lambda recipe: recipe.latents,
     )
     first: int | None = knob(None, "Code elements that pass at the start; null: the whole code.")
-    anneal: int = knob(500, "Optimiser steps over which the number of elements that pass falls.", stacks=True)
+    anneal: float = knob(
+        0.2, "Share of the plan's steps over which the number of elements that pass falls.", stacks=True
+    )
     alpha: float = knob(1.0, "How many times k elements pass at inference; the paper takes 1 to 3.")
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
 
@@ -60,8 +62,7 @@ class KSparse(Recipe):
                 )
         if self.first is not None and self.first < self.k:
             raise BadInput(f"ksparse: first must be at least k = {self.k}; got {self.first!r}")
-        if not isinstance(self.anneal, int) or self.anneal < 0:
-            raise BadInput(f"ksparse: anneal must be a whole number of at least 0; got {self.anneal!r}")
+        check_share("ksparse", "anneal", self.anneal)
         if not 1 <= self.alpha < math.inf:
             raise BadInput(f"ksparse: alpha must be at least 1; got {self.alpha!r}")
 
@@ -69,10 +70,9 @@ class KSparse(Recipe):
         return KSparseModel(self, shape, head)
 
 
-class KSparseModel(Mirror):
-    """One term: reconstruction. Remembered: the steps taken, which say how many elements pass."""
+class KSparseModel(Timed, Mirror):
+    """One term: reconstruction. The clock says how many elements pass."""
 
-    step: Tensor
     anneal: Tensor
 
     def __init__(self, recipe: KSparse, shape: tuple[int, ...], head: str) -> None:
@@ -80,20 +80,18 @@ class KSparseModel(Mirror):
         self.k, self.first = recipe.k, recipe.first or recipe.latents
         self.shipped = min(recipe.latents, round(recipe.alpha * recipe.k))
         self.register_buffer("anneal", torch.tensor(float(recipe.anneal)), persistent=False)
-        self.register_buffer("step", torch.zeros(()))
+
+    @property
+    def settles(self) -> float:
+        return float(self.anneal)
 
     def passing(self) -> Tensor:
         """How many elements pass at this step of training, 0-dim."""
-        left = 1 - (self.step / self.anneal.clamp(min=1)).clamp(max=1)
-        return torch.where(self.anneal > 0, torch.round(self.k + (self.first - self.k) * left), self.k)
+        return torch.round(self.k + (self.first - self.k) * (1 - passed(self.clock, self.anneal)))
 
     def encode(self, x: Tensor) -> Tensor:
         return topk(self.encoder(x), torch.tensor(self.shipped, device=x.device), self.shipped)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         z = topk(self.encoder(x), self.passing(), self.first) if self.training else self.encode(x)
-        return Loss({"reconstruction": self.misfit(z, target)}, {"batches": x.new_ones(())})
-
-    @torch.no_grad()
-    def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        self.step.add_(seen["batches"])
+        return Loss({"reconstruction": self.misfit(z, target)}, {})

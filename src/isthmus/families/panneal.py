@@ -4,13 +4,13 @@ Karvonen, Wright, Rager, Angell, Brinkmann, Smith, Verdun, Bau and Marks (2024),
 learning for language model interpretability with board game models, NeurIPS, section 4.
 
     min  E[ -log p(x | z) + strength * c_t * sum_j (z_j ||d_j||)^p_t + aux * -log p(x | sg(z) + z_dead) ] / D,
-    z = relu(f(x - pre)),   p_t: 1 -> p_end,   c_t+1 = c_t * sum z^p_t / sum z^p_t+1
+    z = relu(f(x - pre)),   p_t: 1 -> p_end,   c_t = c_t-1 * sum z^p_t-1 / sum z^p_t
 
-The exponent falls from 1 to ``p_end`` over ``steps`` optimiser steps, and the coefficient c is adapted so that the
-penalty is as large after a change of p as it was before. Where we deviate: p moves a little at every step and c is
-adapted on that step's batch, where the paper moves p in a few jumps and averages over the last batches: the product of
-the ratios is the same telescope. Codes below ``SMALL`` are penalised with a bounded slope, (z + SMALL)^p - SMALL^p,
-for z^p has an infinite one at 0.
+The exponent falls from 1 to ``p_end`` over the first ``anneal`` of the plan's steps, and the coefficient c is adapted
+so that the penalty is as large after a change of p as it was before. Where we deviate: p moves a little at every step
+and c is adapted on that step's batch, where the paper moves p in a few jumps and averages over the last batches: the
+product of the ratios is the same telescope. Codes below ``SMALL`` are penalised with a bounded slope,
+(z + SMALL)^p - SMALL^p, for z^p has an infinite one at 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 from isthmus.families.sae import SAE, SAEModel
-from isthmus.model import Range, knob
+from isthmus.model import Range, Timed, knob
+from isthmus.parts.schedule import check_share, passed
 
 SMALL = 1e-3
 
@@ -38,14 +39,13 @@ class PAnneal(SAE):
     p_end: float = knob(
         0.2, "Exponent at the end (p_end), above 0, at most 1.", search=Range(0.1, 0.8), stacks=True, off=1.0
     )
-    steps: int = knob(1000, "Optimiser steps over which the exponent falls from 1.", stacks=True)
+    anneal: float = knob(0.4, "Share of the plan's steps over which the exponent falls from 1.", stacks=True)
 
     def _check(self) -> None:
         super()._check()
         if not 0 < self.p_end <= 1:
             raise BadInput(f"{self.family}: p_end must be above 0 and at most 1; got {self.p_end!r}")
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise BadInput(f"{self.family}: steps must be a whole number of at least 1; got {self.steps!r}")
+        check_share(self.family, "anneal", self.anneal)
 
     def _build(self, shape: tuple[int, ...], head: str) -> PAnnealModel:
         return PAnnealModel(self, shape, head)
@@ -56,37 +56,48 @@ def penalty(z: Tensor, p: Tensor) -> Tensor:
     return ((z + SMALL) ** p - SMALL**p).sum(1).mean()
 
 
-class PAnnealModel(SAEModel):
-    """Terms as for sae. Seen besides: the penalty at this exponent and the next. Remembered: both, and c."""
+def ratio(last: Tensor, now: Tensor) -> Tensor:
+    """``last / now``, what keeps a penalty as large as it was; 1 where no unit fires. 0-dim."""
+    return torch.where(now > 0, last / now.clamp_min(1e-30), 1.0)
+
+
+class PAnnealModel(Timed, SAEModel):
+    """Terms as for sae. Seen besides: the penalty at the last exponent and at this one. Remembered: the exponent, c."""
 
     p: Tensor
     coefficient: Tensor
     end: Tensor
-    fall: Tensor
+    anneal: Tensor
 
     def __init__(self, recipe: PAnneal, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.register_buffer("p", torch.ones(()))
         self.register_buffer("coefficient", torch.ones(()))
         self.register_buffer("end", torch.tensor(float(recipe.p_end)), persistent=False)
-        self.register_buffer("fall", torch.tensor((1 - recipe.p_end) / recipe.steps), persistent=False)
+        self.register_buffer("anneal", torch.tensor(float(recipe.anneal)), persistent=False)
 
     @property
-    def p_next(self) -> Tensor:
-        """The exponent after this step."""
-        return torch.maximum(self.p - self.fall, self.end)
+    def settles(self) -> float:
+        return max(super().settles, float(self.anneal))
+
+    @property
+    def exponent(self) -> Tensor:
+        """The exponent at this step, 0-dim; ``p`` is that of the last step, to which the coefficient belongs."""
+        return 1 - (1 - self.end) * passed(self.clock, self.anneal)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return {"sparsity": self.coefficient * penalty(self.sized(z), self.p) / self.size}
+        sized = self.sized(z)
+        now = penalty(sized, self.exponent)
+        adapted = self.coefficient * ratio(penalty(sized.detach(), self.p), now.detach())
+        return {"sparsity": adapted * now / self.size}
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         sized = self.sized(z).detach()
-        return super().facts(raw, z) | {"now": penalty(sized, self.p), "next": penalty(sized, self.p_next)}
+        return super().facts(raw, z) | {"last": penalty(sized, self.p), "now": penalty(sized, self.exponent)}
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        """Lower the exponent, and adapt the coefficient to it."""
+        """Remember the exponent, and adapt the coefficient to it."""
         super().absorb(seen)
-        ratio = torch.where(seen["next"] > 0, seen["now"] / seen["next"].clamp_min(1e-30), 1.0)
-        self.coefficient.mul_(ratio)
-        self.p.copy_(self.p_next)
+        self.coefficient.mul_(ratio(seen["last"], seen["now"]))
+        self.p.copy_(self.exponent)

@@ -7,10 +7,11 @@ train SAEs, Circuits Updates, April 2024.
     min  E[ -log p(x | z) + strength * sum_j z_j ||d_j|| + aux * -log p(x | sg(z) + z_dead) ] / D,   z = relu(f(x - pre))
 
 d_j are the columns of the decoder's first layer. With ``dictionary_norm`` "unit" they are put back to unit norm after
-each step; with "weighted" they are free and pay for their length. The penalty grows from 0 over ``warmup`` steps.
-Where we deviate: dead units are brought back by the auxiliary term of Gao et al. (2024) instead of resampling, which
-would be an event outside the loss; the pre-bias is not tied to the decoder's bias, because under a bernoulli head the
-two have different units. ``l1`` is the classical model: the same penalty without pre-bias, tied start and revival.
+each step; with "weighted" they are free and pay for their length. The penalty grows from 0 over the first ``warmup`` of
+the steps. Where we deviate: dead units are brought back by the auxiliary term of Gao et al. (2024) instead of
+resampling, which would be an event outside the loss; the pre-bias is not tied to the decoder's bias, because under a
+bernoulli head the two have different units. ``l1`` is the classical model: the same penalty without pre-bias, tied
+start and revival.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Ramp, Range, knob
 from isthmus.parts.dictionary import Dictionary, Revived
+from isthmus.parts.schedule import check_share
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -36,7 +38,9 @@ class SAE(Revived):
     strength: float = knob(
         0.03, "Weight of the sparsity penalty (lambda).", search=Range(0.003, 0.3, log=True), stacks=True, off=0.0
     )
-    warmup: int = knob(0, "Optimiser steps over which the weight of the penalty grows from 0.", stacks=True, off=0)
+    warmup: float = knob(
+        0.0, "Share of the plan's steps over which the weight of the penalty grows from 0.", stacks=True, off=0.0
+    )
     dictionary_norm: str = knob(
         "weighted", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
     )
@@ -46,8 +50,7 @@ class SAE(Revived):
         name = self.family
         if not 0 <= self.strength < math.inf:
             raise BadInput(f"{name}: strength must be at least 0; got {self.strength!r}")
-        if not isinstance(self.warmup, int) or self.warmup < 0:
-            raise BadInput(f"{name}: warmup must be a whole number of at least 0; got {self.warmup!r}")
+        check_share(name, "warmup", self.warmup)
         if self.dictionary_norm not in {"unit", "weighted"}:
             raise BadInput(f"{name}: dictionary_norm must be unit or weighted; got {self.dictionary_norm!r}")
 

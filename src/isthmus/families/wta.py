@@ -5,8 +5,8 @@ Makhzani and Frey (2015), Winner-take-all autoencoders, NIPS; the fully connecte
     min  E[ -log p(x | z) ] / D,   z_j = relu(f_j(x)) in the ``rate`` of a batch's rows where it is largest, else 0
 
 Lifetime sparsity: every unit passes in the same share of rows, so none is always on. The choice is made for each unit
-over the batch in training only; a row is encoded by the rectified code alone. Where we deviate: ties at the border all
-pass; trainings are stopped by what the rectified code makes of validation rows.
+over the batch in training only; a row is encoded by the rectified code alone, which no loss lowers, so trainings are
+stopped by the same competition among all validation rows. Where we deviate: ties at the border all pass.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class WTA(Recipe):
 
 class WTAModel(Mirror):
     """One term: reconstruction."""
+
+    judged: str = "trained"
 
     def __init__(self, recipe: WTA, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head, code="relu")

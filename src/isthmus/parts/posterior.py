@@ -20,6 +20,7 @@ from isthmus.model import Loss, Ramp, Recipe, Weight, knob
 from isthmus.parts import heads
 from isthmus.parts.divergences import log_normal
 from isthmus.parts.mirror import Mirror
+from isthmus.parts.schedule import check_share
 
 DECAY = 0.99
 NARROW = 4.0  # a posterior's standard deviation at the start is e^-2
@@ -33,7 +34,9 @@ SCALES = ("average", "learned", "unit")
 class Variational(Recipe):
     """A recipe with a posterior."""
 
-    warmup: int = knob(0, "Optimiser steps over which the weight of the KL divergence grows from 0.", stacks=True)
+    warmup: float = knob(
+        0.0, "Share of the plan's steps over which the weight of the KL divergence grows from 0.", stacks=True
+    )
     scale: str = knob(
         "average",
         "Variance of a gaussian head: average (of the squared error over recent steps, its optimum), learned (a "
@@ -42,13 +45,12 @@ class Variational(Recipe):
 
     def _check(self) -> None:
         super()._check()
-        if not isinstance(self.warmup, int) or self.warmup < 0:
-            raise BadInput(f"{self.family}: warmup must be a whole number of at least 0; got {self.warmup!r}")
+        check_share(self.family, "warmup", self.warmup)
         if self.scale not in SCALES:
             raise BadInput(f"{self.family}: scale must be average, learned or unit; got {self.scale!r}")
 
     def ramped(self, weight: float) -> Weight:
-        """The weight, growing from 0 over ``warmup`` steps."""
+        """The weight, growing from 0 over the first ``warmup`` of the plan's steps."""
         return Ramp(weight, self.warmup) if self.warmup else weight
 
 

@@ -34,9 +34,10 @@ from isthmus.study.jobs import one_thread
 from isthmus.study.material import prepare
 from isthmus.study.record import Job, JobName
 from isthmus.train.fitted import likelihood, tensor
-from isthmus.train.loop import Task, initialise
+from isthmus.train.loop import initialise
 from isthmus.train.plan import Plan
 from isthmus.train.stages import train
+from isthmus.train.task import Task
 
 USUAL = "mlp"
 WIDEST = 32

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
-from isthmus.model import Loss, Model, Ramp, Recipe
+from isthmus.model import Loss, Model, Ramp, Recipe, Timed
 
 Shape = tuple[int, ...]
 State = dict[str, Tensor]
@@ -32,9 +32,11 @@ def made(recipe: Recipe, x: Tensor, head: str, seed: int = 0) -> Model:
     return model
 
 
-def weights(model: Model, step: int = 0) -> State:
-    """The weight of each term at a step, as tensors."""
-    return {k: torch.tensor(w.at(step) if isinstance(w, Ramp) else float(w)) for k, w in model.weights.items()}
+def weights(model: Model, done: float = 0.0) -> State:
+    """The weight of each term when a share ``done`` of the steps has been taken, as tensors; sets the model's clock."""
+    if isinstance(model, Timed):
+        model.clock.fill_(done)
+    return {k: torch.tensor(w.at(done) if isinstance(w, Ramp) else float(w)) for k, w in model.weights.items()}
 
 
 def noise(model: Model, x: Tensor, seed: int = 0) -> Any:
@@ -96,8 +98,9 @@ def train(
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in params]
     losses = []
     for i in range(steps):
+        scale = weights(model, i / steps)
         loss = model(x if corruption is None else corruption(i), x, noise(model, x, i))
-        total = torch.stack([w * loss.terms[k] for k, w in weights(model, i).items()]).sum()
+        total = torch.stack([w * loss.terms[k] for k, w in scale.items()]).sum()
         losses.append(total.item())
         grads = torch.autograd.grad(total, params) if params else ()
         with torch.no_grad():

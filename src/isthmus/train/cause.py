@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,7 @@ from isthmus.data.corrupt import corrupt
 from isthmus.seeds import seed
 from isthmus.train.order import Order
 from isthmus.train.stack import Stack, free
-
-if TYPE_CHECKING:
-    from isthmus.train.loop import Task
+from isthmus.train.task import Task
 
 FAR = 1e3
 """Scaled values beyond this are what no scaler leaves in its own training rows (sqrt(N) at most), and squared they
@@ -102,7 +100,7 @@ def _again(task: Task, first: Sequence[Tensor], history: Mapping[str, Sequence[f
         rate = history["learning_rate"][after] / share if share else plan.learning_rate
         for numbers in order.take(count * plan.batch).view(count, plan.batch):
             good = stack.snapshot(0)
-            stack.step(numbers, step, [rate * plan.rate(step)])
+            stack.step(numbers, task.done(step), [rate * plan.rate(step)])
             values = dict(zip(stack.terms, stack.means()[0], strict=True))
             column = standing_out(stack.batch[0][0])
             for term, value in values.items():

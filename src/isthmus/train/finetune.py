@@ -26,8 +26,9 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Model
 from isthmus.seeds import seed as hashed
 from isthmus.train.fitted import Fitted, in_chunks, tensor
-from isthmus.train.loop import Outcome, Task, Watch, train
+from isthmus.train.loop import Outcome, Watch, train
 from isthmus.train.plan import Plan
+from isthmus.train.task import Task
 
 
 class Labelled(Model):

@@ -16,9 +16,10 @@ from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed as hashed
-from isthmus.train.loop import Outcome, Task, Watch, initialise
+from isthmus.train.loop import Outcome, Watch, initialise
 from isthmus.train.plan import Plan
 from isthmus.train.stages import train
+from isthmus.train.task import Task
 
 # Rows that are encoded at once: enough to fill the vector units, few enough to stay small beside the data.
 CHUNK = 4096
@@ -195,7 +196,9 @@ def fit_many(
     out = None if target is None else target.shape[1:]
     seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
     models = [initialise(r, shape, head, hashed(s, "weights"), out) for r, s in zip(recipes, seeds, strict=True)]
-    tasks = [Task(r, m, rows, held, p, s, *aims) for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)]
+    tasks = [
+        Task(r, m, rows, held, p, s, aims[0], aims[1]) for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
+    ]
     return [
         Fitted(
             recipe=t.recipe,

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import BadInput
-from isthmus.model import Model, Ramp, Recipe
+from isthmus.model import Model, Ramp, Recipe, Timed
 from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
 from isthmus.train.order import Order
-from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack, free
+from isthmus.train.task import Task
 
 # In parameters x rows of a batch. Stacking gained at every size measured (benchmarks/stack.py); above this the gain is
 # small beside the memory that a stack takes, so large models train one at a time.
@@ -31,34 +31,6 @@ WIDEST = 12
 THREADS_ABOVE = 50_000_000
 # The terms of the training loss are read every so many steps: computing their values is not needed for their gradient.
 TELL = 10
-
-
-class Task(NamedTuple):
-    """One model to be trained."""
-
-    recipe: Recipe
-    model: Model
-    train: Tensor
-    """Scaled training rows (n, *D)."""
-    valid: Tensor
-    """Scaled validation rows (m, *D): early stopping and nothing else looks at them here."""
-    plan: Plan
-    seed: int
-    """Names the order of the rows and all noise; tasks that share it see the same batches and the same noise."""
-    target: Tensor | None = None
-    """What the training rows should become (n, *E), scaled; None: themselves. Only rows are ever corrupted."""
-    valid_target: Tensor | None = None
-    """The same for the validation rows (m, *E)."""
-
-    @property
-    def sets(self) -> tuple[Tensor, ...]:
-        """The training rows, then their targets if these differ."""
-        return (self.train,) if self.target is None else (self.train, self.target)
-
-    @property
-    def key(self) -> tuple[int, ...]:
-        """Names the training rows: tasks of one key read the same ones."""
-        return tuple(map(id, self.sets))
 
 
 @dataclass(frozen=True)
@@ -112,7 +84,7 @@ def initialise(
         return recipe.build(shape, head, out)
 
 
-def train(tasks: Sequence[Task], watch: Watch | None = None, *, fresh: bool = True) -> list[Outcome]:
+def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
     """Train models, several at a time where that is faster. They hold their best weights afterwards.
 
     Parameters
@@ -122,8 +94,6 @@ def train(tasks: Sequence[Task], watch: Watch | None = None, *, fresh: bool = Tr
         that are frozen (``requires_grad`` is False) stay as they are.
     watch : callable, optional
         Hears a :class:`Progress` at every check of every stack.
-    fresh : bool, default True
-        Whether models are initialised from the data first; False goes on with models that were trained before.
 
     Returns
     -------
@@ -136,7 +106,7 @@ def train(tasks: Sequence[Task], watch: Watch | None = None, *, fresh: bool = Tr
     for numbers in _stacks(tasks):
         chosen = [tasks[i] for i in numbers]
         with _threads(chosen):
-            for i, outcome in zip(numbers, _train_stack(chosen, watch, fresh), strict=True):
+            for i, outcome in zip(numbers, _train_stack(chosen, watch), strict=True):
                 outcomes[i] = outcome
     return [outcomes[i] for i in range(len(tasks))]
 
@@ -147,7 +117,7 @@ def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
     for i, task in enumerate(tasks):
         plan = task.plan.to_json() | {"learning_rate": None}
         rows = [(list(rows.shape[1:]), str(rows.dtype)) for rows in task.sets]
-        same = [task.recipe.structure(), plan, rows, sorted(free(task.model))]
+        same = [task.recipe.structure(), plan, rows, sorted(free(task.model)), task.fresh]
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(i)
     for group in groups.values():
         width = WIDEST if _work(first := tasks[group[0]]) < STACK_BELOW and first.model.stacks else 1
@@ -189,10 +159,12 @@ class _Runner:
         return self.plan.learning_rate * self.plan.rate(step) * self.plan.factor**self.drops
 
     def validate(self) -> tuple[float, dict[str, float]]:
-        """The objective at its final weights on clean validation rows, always with the same noise; and its terms."""
+        """The objective at the end of its schedules, on clean validation rows, with the same noise; and its terms."""
         valid, target, model = self.task.valid, self.task.valid_target, self.task.model
-        model.eval()  # what is judged is what ships, where a family trains in another form
+        model.train(model.judged == "trained")  # what is judged is what ships, where a family does not say otherwise
         with torch.no_grad():
+            if isinstance(model, Timed):
+                model.clock.fill_(1.0)
             terms = model(valid, valid if target is None else target, self.noise).terms
         model.train()
         values = {name: float(terms[name]) for name in self.task.model.weights}
@@ -201,7 +173,8 @@ class _Runner:
     def check(self, step: int, means: Sequence[float] = ()) -> bool:
         """Look at the validation rows after ``step`` steps. True if the weights are the best so far.
 
-        ``means`` are the terms on recent training batches; there are none before the first step.
+        ``means`` are the terms on recent training batches; there are none before the first step. Weights from before
+        the end of the schedules only count until there are others.
         """
         valid, terms = self.validate()
         recent = dict(zip(terms, means, strict=True)) if means else dict.fromkeys(terms, math.nan)
@@ -212,16 +185,18 @@ class _Runner:
             self.history.setdefault(name, []).append(value)
         finite = math.isfinite(valid) and (not means or math.isfinite(train))
         self._judge(valid, finite, step)
-        if finite and valid < self.best:
+        if finite and (valid < self.best or self.best_step < self.task.settled <= step):
             self.best, self.best_step = valid, step
             return True
         return False
 
     def _judge(self, valid: float, finite: bool, step: int) -> None:
-        start = self.history["valid"][0]
-        self.rising = self.rising + 1 if valid > start + 9 * abs(start) else 0
+        start, patient = self.history["valid"][0], step >= self.task.patient
+        self.rising = self.rising + 1 if patient and valid > start + 9 * abs(start) else 0
         if not finite or self.rising >= 3:
             self.status = "diverged"
+        elif not patient:
+            pass  # a weight that still grows makes the objective worse, one that still falls makes it better
         elif valid < self.mark - self.plan.tolerance * abs(self.mark) or self.mark == math.inf:
             self.mark, self.waited = valid, 0
         else:
@@ -248,10 +223,11 @@ def begin(task: Task) -> None:
     task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
 
 
-def _train_stack(tasks: Sequence[Task], watch: Watch | None, fresh: bool) -> list[Outcome]:
+def _train_stack(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
     began = time.perf_counter()
-    for task in tasks if fresh else ():
-        begin(task)
+    for task in tasks:
+        if task.fresh:
+            begin(task)
     runners = [_Runner(task) for task in tasks]
     if not free(tasks[0].model):
         for runner in runners:
@@ -264,7 +240,7 @@ def _train_stack(tasks: Sequence[Task], watch: Watch | None, fresh: bool) -> lis
 
 def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[Outcome]:
     """Steps, checks and early stopping, until every model has stopped."""
-    plan = runners[0].plan
+    plan, task = runners[0].plan, runners[0].task
     rows, orders, offsets = _gather(runners)
     generators = {r.task.seed: torch.Generator().manual_seed(seed(r.task.seed, "noise")) for r in runners}
     stack = Stack(
@@ -295,7 +271,7 @@ def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[
         for k in range(count):
             if not moving:
                 rates = [0.0 if r.status else r.rate(step + k) for r in lanes]
-            stack.step(numbers[k], step + k, rates, tell=(count - 1 - k) % TELL == 0)
+            stack.step(numbers[k], task.done(step + k), rates, tell=(count - 1 - k) % TELL == 0)
         step += count
         means = stack.means()
         running = [r for r in lanes if not r.status]

@@ -19,7 +19,8 @@ class Plan:
 
     Every ``check`` steps the objective is measured on the validation rows. Weights are kept from the best check.
     Training has *converged* when ``patience`` checks in a row bring no relative improvement above ``tolerance``; the
-    plateau schedule first multiplies the learning rate by ``factor``, ``drops`` times.
+    plateau schedule first multiplies the learning rate by ``factor``, ``drops`` times. Where something is scheduled (a
+    warm-up, an annealing; always as a share of ``steps``), patience begins at its end, and the best check is one after.
 
     Examples
     --------
@@ -35,8 +36,8 @@ class Plan:
     """Adam's step size."""
     schedule: str = "plateau"
     """plateau (drop when progress stops), constant, or cosine (to zero at the last step)."""
-    warmup: int = 0
-    """Steps over which the learning rate rises linearly from zero."""
+    warmup: float = 0.0
+    """Share of the steps over which the learning rate rises linearly from zero."""
     clip: float | None = None
     """Largest Euclidean norm of a model's gradient; None does not clip."""
     weight_decay: float = 0.0
@@ -59,10 +60,13 @@ class Plan:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise BadInput(f"plan: {name} must be a whole number of at least 1; got {value!r}")
-        for name in ("warmup", "drops"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise BadInput(f"plan: {name} must be a whole number of at least 0; got {value!r}")
+        if not isinstance(self.drops, int) or isinstance(self.drops, bool) or self.drops < 0:
+            raise BadInput(f"plan: drops must be a whole number of at least 0; got {self.drops!r}")
+        if not (_number(self.warmup) and 0 <= self.warmup <= 1):
+            raise BadInput(
+                f"plan: warmup must be a share of the steps, 0 to 1; got {self.warmup!r}: for 250 of 2500 steps "
+                "give 0.1"
+            )
         if self.schedule not in SCHEDULES:
             raise BadInput(f"plan: schedule must be one of {', '.join(SCHEDULES)}; got {self.schedule!r}")
         if self.stages not in STAGES:
@@ -78,7 +82,7 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """The scheduled share of the learning rate at a step (the first is 0); plateau drops come on top."""
-        share = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        share = min(1.0, (step + 1) / (self.warmup * self.steps)) if self.warmup else 1.0
         if self.schedule == "cosine":
             share *= 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
         return share

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 
 from isthmus.data.corrupt import corrupt
 from isthmus.data.corrupt import draw as draw_corruption
-from isthmus.model import Model, Ramp
+from isthmus.model import Model, Ramp, Timed
 from isthmus.train.optim import Adam
 from isthmus.train.tape import Tape, record
 
@@ -74,7 +74,8 @@ class Stack:
         self.terms = list(models[0].weights)
         self.weights = torch.zeros((count, len(self.terms)), dtype=dtype)
         self.ramps = any(isinstance(w, Ramp) for m in models for w in m.weights.values())
-        self.weigh(0)
+        self.weigh(0.0)
+        self.clocks = self.buffers["clock"] if isinstance(models[0], Timed) else None
         self.sums, self.told = torch.zeros_like(self.weights), 0
         self.replays = all(model.replays for model in models)
         self._step: Tape | None = None
@@ -82,9 +83,10 @@ class Stack:
         own = type(models[0])
         self._remembers = own.absorb is not Model.absorb or own.project is not Model.project
 
-    def step(self, numbers: Tensor, step: int, rates: Sequence[float], tell: bool = True) -> None:
+    def step(self, numbers: Tensor, done: float, rates: Sequence[float], tell: bool = True) -> None:
         """One optimiser step on the rows ``numbers`` (R * batch,); models of rate 0 keep their parameters.
 
+        ``done`` is the share of the plan's steps that has been taken: the schedules of the loss follow it.
         With ``tell`` the terms of the loss are added to ``sums``; without it they need not be computed at all, only
         their gradient.
         """
@@ -93,7 +95,9 @@ class Stack:
         if self.noise:
             tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
         if self.ramps:
-            self.weigh(step)
+            self.weigh(done)
+        if self.clocks is not None:
+            self.clocks.fill_(done)
         (gradient, seen), terms = self._stepped(tell)
         if self.clip is not None:
             norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
@@ -160,9 +164,9 @@ class Stack:
         else:
             one(*tree_map(lambda t: t[0], (parameters, buffers, seen)))
 
-    def weigh(self, step: int) -> None:
-        """Set the weights of the terms to those of a step."""
-        values = [[w.at(step) if isinstance(w, Ramp) else w for w in m.weights.values()] for m in self.models]
+    def weigh(self, done: float) -> None:
+        """Set the weights of the terms to those that they have when a share ``done`` of the steps has been taken."""
+        values = [[w.at(done) if isinstance(w, Ramp) else w for w in m.weights.values()] for m in self.models]
         self.weights.copy_(torch.tensor(values, dtype=self.weights.dtype))
 
     def _draw(self, generators: Sequence[torch.Generator]) -> Any:

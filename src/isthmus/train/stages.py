@@ -10,8 +10,9 @@ and Manzagol (2010), Stacked denoising autoencoders, JMLR 11.
 2. The decoder is trained while all else is frozen.
 3. All is trained together.
 
-Half of the plan's steps go to the last stage, the rest in equal parts to those before; each has its own schedule and
-stops early as any training does. Stages 2 and 3 keep the best weights seen, those they began with included, so that the
+Half of the plan's steps go to the last stage, the rest in equal parts to those before; each has its own learning rate
+and stops early as any training does. Schedules of the loss (warm-up, annealing) run in the training of each layer by
+itself and are over in stages 2 and 3, which keep the best weights seen, those they began with included, so that the
 whole never ends worse on the validation rows than it was when its layers were put together. There is no loop here:
 every stage is a call of :func:`isthmus.train.loop.train`, and stacks form in each of them.
 """
@@ -32,9 +33,10 @@ from isthmus.model import Model, Recipe
 from isthmus.seeds import seed
 from isthmus.train import loop
 from isthmus.train.cause import Cause
-from isthmus.train.loop import Outcome, Progress, Task, Watch, begin, initialise
+from isthmus.train.loop import Outcome, Progress, Watch, begin, initialise
 from isthmus.train.plan import Plan
 from isthmus.train.stack import free
+from isthmus.train.task import Task
 
 ROWS = 4096  # rows that go through the layers below at once
 
@@ -114,10 +116,10 @@ def _layerwise(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
         for course, one in zip(courses, alone, strict=True):
             _take_over(course.task.model, one.model, layer)
     with _frozen(tasks):
-        again = [t._replace(plan=plan) for t, plan in zip(tasks, part, strict=True)]
-        _note(courses, loop.train(again, _later(watch, depth * share, steps), fresh=False))
-    again = [t._replace(plan=plan) for t, plan in zip(tasks, rest, strict=True)]
-    _note(courses, loop.train(again, _later(watch, (depth + 1) * share, steps), fresh=False))
+        again = [t._replace(plan=plan, fresh=False) for t, plan in zip(tasks, part, strict=True)]
+        _note(courses, loop.train(again, _later(watch, depth * share, steps)))
+    again = [t._replace(plan=plan, fresh=False) for t, plan in zip(tasks, rest, strict=True)]
+    _note(courses, loop.train(again, _later(watch, (depth + 1) * share, steps)))
     return [_joined(course.outcomes) for course in courses]
 
 

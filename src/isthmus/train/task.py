@@ -1,0 +1,67 @@
+"""One model to be trained: with which rows, by which plan, from which seed, and when its schedules are over."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+from isthmus.model import Model, Recipe
+from isthmus.train.plan import Plan
+
+
+class Task(NamedTuple):
+    """One model to be trained."""
+
+    recipe: Recipe
+    model: Model
+    train: Tensor
+    """Scaled training rows (n, *D)."""
+    valid: Tensor
+    """Scaled validation rows (m, *D): early stopping and nothing else looks at them here."""
+    plan: Plan
+    seed: int
+    """Names the order of the rows and all noise; tasks that share it see the same batches and the same noise."""
+    target: Tensor | None = None
+    """What the training rows should become (n, *E), scaled; None: themselves. Only rows are ever corrupted."""
+    valid_target: Tensor | None = None
+    """The same for the validation rows (m, *E)."""
+    fresh: bool = True
+    """Whether the model is new: initialised from the rows first, and taken through its schedules. False goes on with a
+    model that was trained before, at the end of all its schedules."""
+
+    @property
+    def sets(self) -> tuple[Tensor, ...]:
+        """The training rows, then their targets if these differ."""
+        return (self.train,) if self.target is None else (self.train, self.target)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Names the training rows: tasks of one key read the same ones."""
+        return tuple(map(id, self.sets))
+
+    def done(self, step: int) -> float:
+        """Where the schedules of the loss stand at a step: the share of the plan's steps, 0 to 1."""
+        return step / self.plan.steps if self.fresh else 1.0
+
+    @property
+    def settled(self) -> int:
+        """The step at which the last schedule of the loss ends; no weights from before it are kept."""
+        return whole_steps(self.model.settles, self.plan.steps) if self.fresh else 0
+
+    @property
+    def patient(self) -> int:
+        """The step from which early stopping counts: all schedules have ended, that of the learning rate included."""
+        return max(self.settled, whole_steps(self.plan.warmup, self.plan.steps))
+
+
+def whole_steps(share: float, steps: int) -> int:
+    """How many of ``steps`` it takes until a share of them is done; shares are float32 where a model holds them.
+
+    Examples
+    --------
+    >>> whole_steps(0.2, 300), whole_steps(0.2, 12)
+    (60, 3)
+    """
+    return math.ceil(share * steps * (1 - 1e-6))
