@@ -32,19 +32,19 @@ def loop(task: Task, steps: int | None = None, *, fused: bool = False, checked: 
         x = corrupt(kind, target, draw(kind, target.shape, generator), level) if kind != "none" else target
         loss = model(x, target, model.draw(target, generator))
         optimiser.zero_grad()
-        weighted(model, loss.terms, step).backward()
+        weighted(model, loss.terms, step / plan.steps).backward()
         optimiser.step()
         with torch.no_grad():
             model.project()
             model.absorb(loss.seen)
             if checked and step % plan.check == 0:
-                float(weighted(model, model(task.valid, task.valid, held).terms, step))
+                float(weighted(model, model(task.valid, task.valid, held).terms, 1.0))
                 [t.clone() for t in model.state_dict().values()]
 
 
-def weighted(model: Model, terms: dict[str, Tensor], step: int) -> Tensor:
+def weighted(model: Model, terms: dict[str, Tensor], done: float) -> Tensor:
     """The objective."""
-    return sum((w.at(step) if isinstance(w, Ramp) else w) * terms[k] for k, w in model.weights.items())  # type: ignore[return-value]
+    return sum((w.at(done) if isinstance(w, Ramp) else w) * terms[k] for k, w in model.weights.items())  # type: ignore[return-value]
 
 
 class Stacked:

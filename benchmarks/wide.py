@@ -71,7 +71,7 @@ def isthmus(sizes, steps):
 
     def step(i):
         numbers = torch.arange(i * sizes["rows"], (i + 1) * sizes["rows"])
-        stack.step(numbers, i, [RATE], tell=True)
+        stack.step(numbers, 0.0, [RATE], tell=True)
         return 2 * stack.means()[0][names.index("reconstruction")]
 
     return timed(step, steps)

@@ -28,7 +28,7 @@ def trained(train: Digits, held: Digits, steps: int, seed: int, hidden: tuple[in
         batch=256,
         learning_rate=1e-3,
         schedule="cosine",
-        warmup=min(200, steps // 5),
+        warmup=min(200 / steps, 0.2),
         check=min(500, steps),
     )
     return fit(recipe, train.x, valid=held.x, plan=plan, seed=seed, scale="none")

@@ -122,7 +122,6 @@ def test_frozen_parameters_are_not_missed():
     ("recipe", "term"),
     [
         (IllVAE(latents=3), "kl"),
-        (VAE(latents=3, warmup=10**9), "kl"),
         (VAE(latents=3, free_bits=1e3), "kl"),
         (Contractive(latents=3, strength=1e-9), "contraction"),
         (L1(latents=3, strength=1e-9), "l1"),

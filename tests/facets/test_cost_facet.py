@@ -149,7 +149,7 @@ def test_counting_leaves_the_model_as_it_was():
 
 def test_the_weight_of_a_term_at_its_end_is_what_counts():
     model = OneLayer()
-    model.weights = {"sum": Ramp(2.0, 10)}
+    model.weights = {"sum": Ramp(2.0, 0.1)}
     gradient = training_step(model, ROWS)()[0]
     assert torch.equal(gradient, torch.full((D, L), 2.0 * B))
 

@@ -176,5 +176,5 @@ def test_vae_extreme_posteriors_stay_finite():
 
 
 def test_vae_warm_up():
-    assert VAE(beta=0.5, warmup=10).build((6,), "gaussian").weights["kl"] == Ramp(0.5, 10)
+    assert VAE(beta=0.5, warmup=0.1).build((6,), "gaussian").weights["kl"] == Ramp(0.5, 0.1)
     assert VAE(beta=0.5).build((6,), "gaussian").weights["kl"] == 0.5

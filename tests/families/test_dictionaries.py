@@ -105,16 +105,17 @@ def test_l1_shrinks_by_its_strength():
 
 
 def test_panneal_ends_at_p_end_and_keeps_the_penalty():
-    model = made(PAnneal(latents=12, p_end=0.3, steps=10), X, "gaussian").double()
+    model = made(PAnneal(latents=12, p_end=0.3, anneal=0.5), X, "gaussian").double()
     x = X.double()
     seen = []
-    for i in range(14):
-        seen.append((model.p.item(), model(x, x).terms["sparsity"].item()))
+    for i in range(15):
+        model.clock.fill_(i / 20)
+        seen.append(model(x, x).terms["sparsity"].item())
         model.absorb(model(x, x).seen)
-        assert model.p.item() == pytest.approx(max(0.3, 1 - 0.07 * (i + 1)), abs=1e-6)
-    assert seen[0][0] == 1
+        assert model.p.item() == pytest.approx(max(0.3, 1 - 0.07 * i), abs=1e-6)
     assert model.p.item() == pytest.approx(0.3, abs=1e-7)
-    assert [v for _, v in seen] == pytest.approx([seen[0][1]] * 14)  # same codes: the coefficient makes up for p
+    assert seen == pytest.approx([seen[0]] * 15)  # same codes: the coefficient makes up for p
+    assert model.settles == 0.5
     sized = model.encode(x) * model.decoder.dictionary.norm(dim=0)
     now = ((sized + SMALL) ** model.p - SMALL**model.p).sum(1).mean()
     torch.testing.assert_close(model.coefficient, sized.sum(1).mean() / now)
@@ -387,7 +388,7 @@ def planted(rows=1500, columns=16, atoms=24, active=2):
 
 TUNED = {
     "sae": SAE(strength=0.1),
-    "panneal": PAnneal(strength=0.1, steps=300),
+    "panneal": PAnneal(strength=0.1, anneal=0.6),
     "gated": Gated(strength=0.3),
     "jumprelu": JumpReLU(strength=0.05),
     "jumprelu tanh": JumpReLU(strength=0.1, loss="tanh"),

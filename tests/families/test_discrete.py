@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from isthmus.errors import BadInput
 from isthmus.families.fsq import FSQ
 from isthmus.families.gumbel import Gumbel
 from isthmus.families.lfq import LFQ
@@ -119,6 +120,7 @@ def test_noise_draws_categories_with_their_probability():
 def test_gradient_is_that_of_the_softmax(hard):
     x = X.double()
     model = made(Gumbel(latents=2, width=2, codes=4, hard=hard, temperature=0.7), X, "gaussian").double()
+    model.clock.fill_(0.0)
     noise = model.draw(x, torch.Generator().manual_seed(0))
     (got,) = torch.autograd.grad(model(x, x, noise).terms["reconstruction"], model.encoder.last.bias)
     logits = model.encoder(x).detach().requires_grad_()
@@ -131,19 +133,23 @@ def test_gradient_is_that_of_the_softmax(hard):
 
 
 def test_temperature_falls_and_stays():
-    model = made(Gumbel(temperature=2.0, cooling=0.1, coolest=0.5), X, "gaussian")
+    model = made(Gumbel(temperature=2.0, cooling=0.5, coolest=0.5), X, "gaussian")
+    assert model.temperature == 0.5  # a model at rest has it behind it
+    assert model.settles == 0.5
     seen = []
-    for _ in range(20):
+    for i in range(20):
+        model.clock.fill_(i / 20)
         seen.append(model.temperature.item())
-        model.absorb(model(X, X).seen)
-    want = [max(2.0 * math.exp(-0.1 * t), 0.5) for t in range(20)]
-    assert seen == pytest.approx(want)
+    assert seen == pytest.approx([2.0 * 0.25 ** min(1, i / 10) for i in range(20)])
+    with pytest.raises(BadInput, match=r"coolest must be at most temperature = 0\.3; got 0\.5"):
+        Gumbel(temperature=0.3).build((4,), "gaussian")
 
 
 def test_soft_choice_nears_the_drawn_category_as_it_cools():
     terms = []
     for temperature in (1.0, 0.01):
         model = made(Gumbel(latents=2, codes=4, hard=False, temperature=temperature, coolest=0.01), X, "gaussian")
+        model.clock.fill_(0.0)
         hard = made(Gumbel(latents=2, codes=4, hard=True), X, "gaussian")
         noise = model.draw(X, torch.Generator().manual_seed(0))
         gap = model(X, X, noise).terms["reconstruction"] - hard(X, X, noise).terms["reconstruction"]

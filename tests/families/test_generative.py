@@ -134,10 +134,10 @@ def test_stratified_weights_speak_for_all_rows():
 
 
 def test_betatc_weights_its_parts():
-    model = made(BetaTC(latents=3, alpha=0.5, beta=7.0, gamma=0.2, warmup=10), X, "bernoulli")
+    model = made(BetaTC(latents=3, alpha=0.5, beta=7.0, gamma=0.2, warmup=0.1), X, "bernoulli")
     ends = {name: getattr(w, "end", w) for name, w in model.weights.items()}
     assert ends == {"reconstruction": 1.0, "information": 0.5, "correlation": 7.0, "marginal": 0.2}
-    assert model.weights["correlation"].at(5) == 3.5
+    assert model.weights["correlation"].at(0.05) == 3.5
     assert model.rows == 64
 
 

@@ -54,7 +54,7 @@ class Timed(Plain):
         return Clocked(self, shape, head)
 
 
-@pytest.mark.parametrize("options", [{}, {"warmup": 40}, {"schedule": "cosine"}, {"clip": 1.0}])
+@pytest.mark.parametrize("options", [{}, {"warmup": 0.2}, {"schedule": "cosine"}, {"clip": 1.0}])
 @pytest.mark.parametrize("how", ["value", "gradient"])
 @pytest.mark.parametrize("at", [1, 30])
 def test_the_step_and_the_term_are_named(how, at, options):

@@ -22,6 +22,8 @@ def test_json_round_trip():
         {"patience": -1},
         {"drops": -1},
         {"warmup": -1},
+        {"warmup": 50},
+        {"warmup": True},
         {"schedule": "step"},
         {"stages": "one"},
         {"learning_rate": 0.0},
@@ -38,7 +40,7 @@ def test_a_bad_value_is_named(field):
 
 
 def test_rates():
-    assert [Plan(warmup=4).rate(s) for s in (0, 1, 3, 9)] == [0.25, 0.5, 1.0, 1.0]
+    assert [Plan(steps=10, warmup=0.4).rate(s) for s in (0, 1, 3, 9)] == [0.25, 0.5, 1.0, 1.0]
     cosine = Plan(schedule="cosine", steps=100)
     assert cosine.rate(0) == 1.0
     assert cosine.rate(50) == pytest.approx(0.5)
