@@ -63,16 +63,18 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> i
     164
     """
     from torch import Tensor
-    from torch.utils._pytree import tree_leaves
 
-    known = {tensor.untyped_storage()._cdata for tensor in held}
+    from isthmus.dispatch import storage as memory_of
+    from isthmus.dispatch import tree_leaves
+
+    known = {memory_of(tensor) for tensor in held}
     alive: dict[int, int] = {}
     peak = 0
 
     def count(operation: Any, args: Any, kwargs: Any, out: Any) -> None:
         nonlocal peak
-        for storage in (one.untyped_storage() for one in tree_leaves(out) if isinstance(one, Tensor)):
-            key = storage._cdata
+        for one in (leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)):
+            key, storage = memory_of(one), one.untyped_storage()
             if key not in known and key not in alive:
                 alive[key] = storage.nbytes()
                 weakref.finalize(storage, alive.pop, key).atexit = False
@@ -84,16 +86,14 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> i
 
 def _watched(function: Callable[[], object], see: Callable[[Any, Any, Any, Any], None]) -> None:
     """One call, in which ``see(operation, args, kwargs, out)`` hears of each of torch's operations."""
-    from torch.utils._python_dispatch import TorchDispatchMode
+    from isthmus.dispatch import Mode
 
-    def hear(mode: object, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = operation(*args, **(kwargs or {}))
-        see(operation, args, kwargs or {}, out)
-        return out
+    class Watch(Mode):  # torch's own FlopCounterMode loads the compiler first (two seconds)
+        def see(self, op: Any, args: Any, kwargs: Any) -> Any:
+            out = op(*args, **kwargs)
+            see(op, args, kwargs, out)
+            return out
 
-    # Neither torch's own FlopCounterMode nor a method in the class body: both load the compiler first (two seconds).
-    Watch = type("Watch", (TorchDispatchMode,), {})
-    Watch.__torch_dispatch__ = hear  # type: ignore[attr-defined]
     with Watch():
         function()
 

@@ -25,10 +25,10 @@ from typing import Any, TypeVar, cast
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from isthmus.data.scale import Scaler
+from isthmus.dispatch import drawing, within
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import recipe as recipe_of
@@ -40,6 +40,9 @@ from isthmus.train.plan import Plan
 
 MANIFEST, TENSORS = "model.json", "model.safetensors"
 MOST_MANIFEST = 16 << 20  # bytes; half a million column names
+SPARE, WORK = 1 << 27, 16
+"""Bytes that building a model may take: so many, for tables and for trying a network of one's own, and so many times
+those of its tensors, which are made, drawn and normalised in turn."""
 MOST_HEADER = 1 << 20  # bytes; a thousand times what our largest model needs
 
 PACKAGES = ("isthmus", "numpy", "safetensors", "torch")
@@ -303,9 +306,13 @@ def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
 
 
 def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) -> Model:
-    """The recipe's model with these tensors; built without memory first, so that a lie about a shape costs nothing."""
-    with torch.device("meta"):
-        empty = _attempt(place, build).state_dict()
+    """The recipe's model with these tensors; built in the memory that they can fill, so a lie about a shape costs none.
+
+    It is not laid out on torch's meta device first, whose arithmetic loads torch's compiler.
+    """
+    with drawing(0), within(SPARE + WORK * sum(tensor.nbytes for tensor in tensors.values())):
+        model = _attempt(place, build)
+    empty = model.state_dict()
     if strange := sorted(empty.keys() ^ tensors.keys()):
         kind = "missing" if strange[0] in empty else "unexpected"
         refuse(place / TENSORS, f"{kind} tensor {strange[0]!a}")
@@ -318,8 +325,6 @@ def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) 
                 f"got {got.dtype} of shape {tuple(got.shape)}",
             )
     _finite(str(place / TENSORS), tensors)
-    with torch.random.fork_rng(devices=[]):
-        model = _attempt(place, build)
     model.load_state_dict(tensors, strict=True)
     return model
 

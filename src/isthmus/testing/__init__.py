@@ -24,6 +24,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from isthmus import families
+from isthmus.dispatch import tree_map
 from isthmus.model import Loss, Recipe
 from isthmus.parts.codebooks import Discrete
 from isthmus.testing.bench import Shape, State, after, leaves, made, noise, rows, state, step, train, tree, weights
@@ -202,8 +203,7 @@ def check_stack(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") ->
         drawn = [noise(m, x, i) for m, x in zip(models, xs, strict=True)]
         scale = [weights(m, i) for m in models]
         stacked = {k: torch.stack([s[k] for s in scale]) for k in scale[0]}
-        pile = torch.utils._pytree.tree_map
-        together = None if drawn[0] is None else pile(lambda *same: torch.stack(same), *drawn)
+        together = None if drawn[0] is None else tree_map(lambda *same: torch.stack(same), *drawn)
         axes = (0, 0, 0, 0, 0, None if together is None else 0)
         grads, terms, seen = vmap(step(models[0]), in_dims=axes)(params, buffers, stacked, xs, xs, together)
         params, buffers = vmap(after(models[0]))({k: p - 0.05 * grads[k] for k, p in params.items()}, buffers, seen)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
+from isthmus.dispatch import drawing, tree_leaves, tree_map
 from isthmus.model import Loss, Model, Ramp, Recipe, Timed
 
 Shape = tuple[int, ...]
@@ -25,8 +26,7 @@ def rows(shape: Shape, n: int = 32, seed: int = 0) -> Tensor:
 
 def made(recipe: Recipe, x: Tensor, head: str, seed: int = 0) -> Model:
     """A model for rows ``x``, initialised by ``seed`` and started on ``x``; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing(seed):
         model = recipe.build(tuple(x.shape[1:]), head)
         model.start(x)
     return model
@@ -115,9 +115,9 @@ def train(
 
 def tree(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     """``function`` on every tensor in nested dicts and tuples."""
-    return torch.utils._pytree.tree_map_only(Tensor, function, value)
+    return tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, value)
 
 
 def leaves(value: Any) -> Sequence[Tensor]:
     """The tensors in nested dicts and tuples."""
-    return [t for t in torch.utils._pytree.tree_leaves(value) if isinstance(t, Tensor)]
+    return [t for t in tree_leaves(value) if isinstance(t, Tensor)]

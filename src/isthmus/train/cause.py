@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from isthmus.data.corrupt import corrupt
+from isthmus.dispatch import tree_map
 from isthmus.seeds import seed
 from isthmus.train.order import Order
 from isthmus.train.stack import Stack, free
@@ -115,7 +116,7 @@ def _again(task: Task, first: Sequence[Tensor], history: Mapping[str, Sequence[f
 
 def _steepest(stack: Stack) -> str:
     """The first term whose gradient, for the batch and the noise that the stack holds, is not finite."""
-    model, noise = stack.models[0], torch.utils._pytree.tree_map(lambda t: t[0], stack.noise)
+    model, noise = stack.models[0], tree_map(lambda t: t[0], stack.noise)
     clean, target = stack.batch[0][0], stack.batch[-1][0]
     kind = stack.corruption
     x = corrupt(kind, clean, noise["corruption"], stack.levels[0]) if "corruption" in noise else clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from isthmus.dispatch import drawing
 from isthmus.errors import BadInput
 from isthmus.model import Model, Ramp, Recipe, Timed
 from isthmus.seeds import seed
@@ -29,6 +31,7 @@ WIDEST = 12
 # Multiply-adds of a step. On small products a second thread costs more than it brings (benchmarks/stack.py threads:
 # twice the time at 64-32); where it begins to pay depends on the machine, and this is a cautious guess.
 THREADS_ABOVE = 50_000_000
+LOCK, INSIDE = threading.Lock(), list[int]()
 # The terms of the training loss are read every so many steps: computing their values is not needed for their gradient.
 TELL = 10
 
@@ -65,7 +68,9 @@ Watch = Callable[[Progress], Any]
 def initialise(
     recipe: Recipe, shape: tuple[int, ...], head: str, number: int, out: tuple[int, ...] | None = None
 ) -> Model:
-    """A model with seeded initial weights; the global random state stays as it was.
+    """A model with seeded initial weights; no global random state is read or moved, so threads may do it at once.
+
+    What a registered network of one's own draws with torch follows the seed too; what it draws elsewhere does not.
 
     Parameters
     ----------
@@ -79,8 +84,7 @@ def initialise(
     out : tuple of int, optional
         ``*E``, the shape of a target, if it is not ``*D``.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.random.manual_seed(number)
+    with drawing(number):
         return recipe.build(shape, head, out)
 
 
@@ -132,14 +136,20 @@ def _work(task: Task) -> int:
 
 @contextmanager
 def _threads(tasks: Sequence[Task]) -> Iterator[None]:
-    """One thread for small products, the caller's number for large ones; the caller's setting comes back."""
-    before = torch.get_num_threads()
-    if len(tasks) * _work(tasks[0]) < THREADS_ABOVE:
-        torch.set_num_threads(1)
+    """One thread for small products, the caller's number for large ones; the caller's setting comes back.
+
+    Python threads that train at once see each other's setting: the first to come keeps the caller's for all of them.
+    """
+    with LOCK:
+        INSIDE.append(torch.get_num_threads() if not INSIDE else INSIDE[0])
+        before = INSIDE[0]
+    torch.set_num_threads(1 if len(tasks) * _work(tasks[0]) < THREADS_ABOVE else before)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        with LOCK:
+            INSIDE.pop()
 
 
 class _Runner:

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._pytree import tree_map
 
 from isthmus.data.corrupt import corrupt
 from isthmus.data.corrupt import draw as draw_corruption
+from isthmus.dispatch import tree_map
 from isthmus.model import Model, Ramp, Timed
 from isthmus.train.optim import Adam
 from isthmus.train.tape import Tape, record

@@ -23,9 +23,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-ATEN = torch.ops.aten
+from isthmus import dispatch
+from isthmus.dispatch import ATEN, Mode, storage
+
 # These read the shape of a tensor, not its values.
 SHAPE_ONLY = {ATEN.ones_like.default, ATEN.zeros_like.default, ATEN.full_like.default, ATEN.new_zeros.default}
 
@@ -38,7 +39,7 @@ class Untraceable(TypeError):
 class _Call:
     """One operation as it ran: ``writes`` are the storages it fills, ``reads`` those it looks at."""
 
-    op: torch._ops.OpOverload
+    op: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outs: tuple[Tensor, ...]
@@ -57,9 +58,9 @@ class Tape:
     """
 
     def __init__(self, calls: list[_Call], inputs: Any, result: Any) -> None:
-        self._inside = {_storage(t) for t in _tensors(inputs)}
+        self._inside = {storage(t) for t in _tensors(inputs)}
         self.result = result
-        results = {_storage(t) for t in _tensors(result)}
+        results = {storage(t) for t in _tensors(result)}
         self._calls = _straightened(_needed(calls, self._inside, results), results)
         self._ready = {call: _replayable(call) for call in self._calls}
         _share_memory(self._calls, self._inside | results)
@@ -77,7 +78,7 @@ class Tape:
         wanted = self.result if wanted is None else wanted
         program = self._programs.get(id(wanted))
         if program is None:
-            live = {_storage(t) for t in _tensors(wanted)}
+            live = {storage(t) for t in _tensors(wanted)}
             program = tuple(self._ready[c] for c in _needed(self._calls, self._inside, live))
             self._programs[id(wanted)] = program
         with torch.no_grad():
@@ -107,48 +108,37 @@ def record(step: Callable[..., Any], inputs: Sequence[Any]) -> Tape:
     return Tape(recorder.calls, inputs, result)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(Mode):
     """Keeps every operation that computes something, in order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[_Call] = []
 
-    def _see(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded in func.tags:
-            raise Untraceable(f"{func} draws random numbers inside the step; draw them in Model.draw")
-        if _reads_values(func, args):
-            raise Untraceable(f"{func} reads a value inside the step; write it with torch.where")
-        if _is_identity(func, args):
+    def see(self, op: Any, args: Any, kwargs: Any) -> Any:
+        if dispatch.draws(op):
+            raise Untraceable(f"{op} draws random numbers inside the step; draw them in Model.draw")
+        if _reads_values(op, args):
+            raise Untraceable(f"{op} reads a value inside the step; write it with torch.where")
+        if _is_identity(op, args):
             return ATEN.alias.default(args[0])
-        out = func(*args, **kwargs)
+        out = op(*args, **kwargs)
         args, kwargs = _detached((args, kwargs))  # a tape must not hold the autograd graph
         outs = tuple(t.detach() for t in _tensors((out,)))
-        reads = frozenset() if func in SHAPE_ONLY else frozenset(_storage(t) for t in _tensors((args, kwargs)))
-        written = frozenset(
-            _storage(value)
-            for argument, value in zip(func._schema.arguments, args, strict=False)
-            if argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, Tensor)
-        ) | frozenset(
-            _storage(kwargs[a.name])
-            for a in func._schema.arguments
-            if a.name in kwargs and a.alias_info is not None and a.alias_info.is_write
-        )
-        fresh = frozenset(_storage(t) for t in outs) - reads
+        reads = frozenset() if op in SHAPE_ONLY else frozenset(storage(t) for t in _tensors((args, kwargs)))
+        known = dispatch.arguments(op)
+        given = [*zip(known, args, strict=False), *((a, kwargs[a.name]) for a in known if a.name in kwargs)]
+        written = frozenset(storage(value) for a, value in given if a.written and isinstance(value, Tensor))
+        fresh = frozenset(storage(t) for t in outs) - reads
         if fresh or written:  # the rest are views: they stay valid because replay fills the same memory
-            self.calls.append(_Call(func, args, kwargs, outs, reads, fresh | written, bool(written)))
+            self.calls.append(_Call(op, args, kwargs, outs, reads, fresh | written, bool(written)))
         return out
 
 
-# Given in the class body, the method would be wrapped by torch so that its first call loads the whole compiler (1.4 s).
-_Recorder.__torch_dispatch__ = _Recorder._see  # type: ignore[assignment]
-
-
-def _reads_values(func: Any, args: Any) -> bool:
+def _reads_values(op: Any, args: Any) -> bool:
     """Whether the operation's result, or its shape, depends on values in a way that a replay could not follow."""
-    if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
-        return func is not ATEN.index.Tensor or any(t.dtype == torch.bool for t in _tensors(args[1:]))
+    if dispatch.reads_values(op):
+        return op is not ATEN.index.Tensor or any(t.dtype == torch.bool for t in _tensors(args[1:]))
     return False
 
 
@@ -192,7 +182,7 @@ def _share_memory(calls: Sequence[_Call], fixed: set[int]) -> None:
     users: dict[int, list[Tensor]] = {key: [] for key in born}
     for call in calls:
         for tensor in _tensors((call.args, call.kwargs, call.outs)):
-            if (key := _storage(tensor)) in users:
+            if (key := storage(tensor)) in users:
                 users[key].append(tensor)
     free: list[torch.UntypedStorage] = []
     for i, call in enumerate(calls):
@@ -233,28 +223,26 @@ def _replayable(call: _Call) -> Callable[[], Any]:
     if call.mutates:
         return partial(call.op, *call.args, **call.kwargs)
     variant = _out_variant(call.op)
-    if variant is None or len(call.outs) < len(call.op._schema.returns):  # gradients that nobody asked for are left out
+    if variant is None or len(call.outs) < dispatch.returns(call.op):  # gradients that nobody asked for are left out
         return partial(_copy_into, call.outs, call.op, call.args, call.kwargs)
-    names = [a.name for a in variant._schema.arguments if a.is_out]
-    kwargs = {k: v for k, v in call.kwargs.items() if k in {a.name for a in variant._schema.arguments}}
+    known = dispatch.arguments(variant)
+    names = [a.name for a in known if a.out]
+    kwargs = {k: v for k, v in call.kwargs.items() if k in {a.name for a in known}}
     if len(names) == 1 and not kwargs:
-        quick = getattr(torch, call.op._schema.name.removeprefix("aten::"), None)
+        quick = getattr(torch, dispatch.name(call.op), None)
         if quick is not None and _agrees(quick, call):
             return partial(quick, *call.args, out=call.outs[0])
-    kernel = getattr(variant, "_op", variant)  # without the wrapper that tracing needs
-    return partial(kernel, *call.args, **kwargs, **dict(zip(names, call.outs, strict=True)))
+    return partial(dispatch.kernel(variant), *call.args, **kwargs, **dict(zip(names, call.outs, strict=True)))
 
 
 @cache
-def _out_variant(op: torch._ops.OpOverload) -> torch._ops.OpOverload | None:
+def _out_variant(op: Any) -> Any:
     """The overload that takes the same arguments and writes into given tensors, if the operator has one."""
-    own = [(a.name, str(a.type)) for a in op._schema.arguments]
-    packet = getattr(torch.ops.aten, op._schema.name.removeprefix("aten::"))
-    for name in packet.overloads():
-        other = getattr(packet, name)
-        outs = [a for a in other._schema.arguments if a.is_out]
-        rest = [(a.name, str(a.type)) for a in other._schema.arguments if not a.is_out]
-        if len(outs) == len(op._schema.returns) and outs and rest == own:
+    own = [(a.name, a.type) for a in dispatch.arguments(op)]
+    for other in dispatch.overloads(op):
+        outs = [a for a in dispatch.arguments(other) if a.out]
+        rest = [(a.name, a.type) for a in dispatch.arguments(other) if not a.out]
+        if len(outs) == dispatch.returns(op) and outs and rest == own:
             return other
     return None
 
@@ -273,10 +261,6 @@ def _agrees(quick: Callable[..., Any], call: _Call) -> bool:
 def _copy_into(outs: Sequence[Tensor], op: Callable[..., Any], args: Any, kwargs: Any) -> None:
     for out, new in zip(outs, _tensors((op(*args, **kwargs),)), strict=True):
         out.copy_(new)
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
 
 
 def _detached(tree: Any) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from isthmus.dispatch import drawing
 from isthmus.errors import BadInput
 from isthmus.registry import OWN
 
@@ -88,7 +89,7 @@ def _made(label: str, make: Callable[[], object], takes: tuple[int, ...], gives:
                 "LayerNorm or GroupNorm instead of a batch's statistics, a corruption of the recipe instead of dropout"
             )
     module = copy.deepcopy(found)  # a factory that gives one module twice must not tie two models
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), drawing(0):
         try:
             _try(label, module, torch.randn((3, *takes), generator=torch.Generator().manual_seed(0)), gives)
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError, AssertionError) as error:
@@ -106,8 +107,6 @@ def _try(label: str, module: nn.Module, rows: Tensor, gives: tuple[int, ...]) ->
         raise BadInput(f"{label} must give a tensor of real numbers; got {kind}")
     if tuple(out.shape[1:]) != gives or len(out) != len(rows):
         raise BadInput(f"{label} must give shape {(len(rows), *gives)} for {len(rows)} rows; got {tuple(out.shape)}")
-    if out.is_meta:  # a saved model is first laid out without values: there are only shapes to look at
-        return
     if not torch.equal(out, module(rows)):
         raise BadInput(f"{label} gives another result the second time: it must not draw random numbers")
     if any(not torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items()):
