@@ -19,7 +19,7 @@ from torch import Tensor
 from isthmus.families import named
 from isthmus.families.contractive import Contractive, ContractiveModel
 from isthmus.model import Loss, Recipe
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
 
@@ -45,7 +45,7 @@ def contender(recipe: Recipe, width: int, plan: Plan, run: Callable[[Task], obje
     rows = torch.rand(1024, width, generator=torch.Generator().manual_seed(0))
 
     def ready() -> Callable[[], object]:
-        model = initialise(recipe, (width,), "bernoulli", 0)
+        model = recipe.build((width,), "bernoulli", number=0)
         return lambda: run(Task(recipe, model, rows, rows[:64], plan, 0))
 
     return ready

@@ -23,7 +23,6 @@ from sklearn.datasets import load_digits
 
 from isthmus.families import named
 from isthmus.train import loop as engine
-from isthmus.train.loop import initialise
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
 
@@ -38,7 +37,7 @@ def tasks(width: int, hidden: tuple[int, ...], latents: int, plan: Plan, count: 
     rows = torch.rand(1024, width, generator=torch.Generator().manual_seed(0))
     if width == 64:
         rows = torch.from_numpy(load_digits().data / 16).float()
-    models = [initialise(recipe, (width,), "gaussian", i) for i in range(count)]
+    models = [recipe.build((width,), "gaussian", number=i) for i in range(count)]
     return [Task(recipe, model, rows, rows[:128], plan, i) for i, model in enumerate(models)]
 
 

@@ -18,7 +18,7 @@ from clock import table, turns
 from rivals import loop
 
 from isthmus.families import FAMILIES, named
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
 
@@ -34,7 +34,7 @@ def contender(name: str, size: tuple, run: Callable[[Task], object]) -> Callable
     rows = torch.rand(2048, width, generator=torch.Generator().manual_seed(0))
 
     def ready() -> Callable[[], object]:
-        model = initialise(recipe, (width,), "bernoulli", 0)
+        model = recipe.build((width,), "bernoulli", number=0)
         return lambda: run(Task(recipe, model, rows, rows[:256], plan, 0))
 
     return ready

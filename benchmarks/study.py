@@ -25,7 +25,6 @@ from isthmus.study.design import design
 from isthmus.study.material import prepare
 from isthmus.study.perform import train
 from isthmus.train.fitted import tensor
-from isthmus.train.loop import initialise
 from isthmus.train.task import Task
 
 SAMPLE = 120
@@ -51,7 +50,7 @@ def main(full: bool) -> None:
             sample = steps if full else min(SAMPLE, steps)
             spent = []
             for checked in (True, False):
-                model = initialise(one.recipe, rows.shape[1:], one.head, job.seed("training"))
+                model = one.recipe.build(rows.shape[1:], one.head, number=job.seed("training"))
                 plan = replace(one.plan, steps=sample)
                 task = Task(one.recipe, model, rows, held, plan, job.seed("training"))
                 spent.append(cpu(lambda task=task, checked=checked: loop(task, checked=checked)) * steps / sample)

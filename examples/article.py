@@ -38,7 +38,7 @@ from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Model, Recipe
 from isthmus.parts.mirror import Mirror
 from isthmus.seeds import seed
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
 
@@ -146,7 +146,7 @@ def run() -> dict[str, dict[str, np.ndarray]]:
     found: dict[str, list[dict[str, float]]] = {}
     for name, (recipe, plan) in contenders().items():
         seeds = [seed("article", replicate) for replicate in range(REPLICATES)]
-        models = [initialise(recipe, (COLUMNS,), "bernoulli", number) for number in seeds]
+        models = [recipe.build((COLUMNS,), "bernoulli", number=number) for number in seeds]
         tasks = [Task(recipe, *each) for each in zip(models, seen, valid, [plan] * REPLICATES, seeds, strict=True)]
         outcomes = train(tasks)
         ends = [{"steps": float(o.steps), "cut": float(o.status == "cut")} for o in outcomes]

@@ -41,14 +41,14 @@ def test_its_models_are_the_article_s(article) -> None:
     """Sigmoid output and mean squared error; activations within the bound, small ones masked."""
     rows = article.rows("train", 0, 50)
     for name, (recipe, _) in article.contenders().items():
-        model = article.initialise(recipe, (10,), "bernoulli", 0)
+        model = recipe.build((10,), "bernoulli", number=0)
         out = model.decode(model.encode(rows))
         assert model.latents == (5 if name == "PCA, 5 wide" else 64)
         if "PCA" not in name:
             assert ((out > 0) & (out < 1)).all()
             loss = model(rows, rows, None).terms["reconstruction"]
             assert loss.item() == pytest.approx((out - rows).square().mean().item(), rel=1e-6)
-    sparse = article.initialise(article.contenders()["sparse relu, converged"][0], (10,), "bernoulli", 0)
+    sparse = article.contenders()["sparse relu, converged"][0].build((10,), "bernoulli", number=0)
     codes = sparse.encode(100 * rows)
     assert codes.max().item() == 1.0
     assert codes[codes > 0].min().item() >= 0.01

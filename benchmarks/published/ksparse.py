@@ -23,9 +23,7 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # inverse, of the classifier's penalty; the 
 
 def trained(k: int, train: Digits, held: Digits, steps: int, seed: int, alpha: float = 2.0) -> Fitted:
     """The autoencoder of 1,000 units; from 200 that pass, k are left after half of the steps."""
-    recipe = named("ksparse").set_params(
-        latents=1000, k=k, tied=True, first=max(200, k), anneal=0.5, alpha=alpha
-    )
+    recipe = named("ksparse").set_params(latents=1000, k=k, tied=True, first=max(200, k), anneal=0.5, alpha=alpha)
     plan = Plan(steps=steps, batch=100, learning_rate=1e-3, schedule="cosine", check=steps)
     return fit(recipe, train.x, valid=held.x, plan=plan, seed=seed, scale="none")
 

@@ -157,6 +157,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             columns=getattr(self, "feature_names_in_", ()),
             watch=_say if self.verbose else None,
         )
+        self._precise = _Precise(self.fitted_.model)
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         self.n_iter_ = self.fitted_.outcome.steps
         self._n_features_out = self.fitted_.model.latents
@@ -240,7 +241,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return _in_blocks(self._model(codes.dtype).decode, codes)
 
     def _model(self, dtype: np.dtype[Any]) -> Model:
-        return _precise(self.fitted_.model, dtype)
+        if self._precise.model is not self.fitted_.model:
+            self._precise = _Precise(self.fitted_.model)
+        return self._precise(dtype)
 
 
 class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
@@ -335,6 +338,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
             frozen=self.frozen,
             corrupt=self.corrupt,
         )
+        self._precise = _Precise(self.finetuned_.model)
         outcome = self.finetuned_.outcome
         self.n_iter_ = outcome.steps
         if outcome.status in {"cut", "diverged"}:
@@ -345,7 +349,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         """The probability of each label: (n, n_features) -> (n, K), in the order of ``classes_``."""
         check_is_fitted(self)
         rows = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
-        return _in_blocks(_precise(self.finetuned_.model, rows.dtype).reconstruct, self.autoencoder_._scaled(rows))
+        return _in_blocks(self._precise(rows.dtype).reconstruct, self.autoencoder_._scaled(rows))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable label of each row: (n, n_features) -> (n,)."""
@@ -361,9 +365,28 @@ def _known(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return known if len(np.unique(labels[known])) > 1 else np.ones(len(labels), bool)
 
 
-def _precise(model: Model, dtype: np.dtype[Any]) -> Model:
-    """The model in the precision of the data: in float64 a row's code does not depend on its neighbours."""
-    return copy.deepcopy(model).double() if dtype == np.float64 else model
+class _Precise:
+    """A fitted model in both precisions: in float64 a row's code does not depend on its neighbours.
+
+    The float64 one is made when it is first asked for, and again where the weights were changed in place since; it does
+    not travel in a pickle.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._double: Model | None = None
+        self._made_at: tuple[int, ...] = ()
+
+    def __call__(self, dtype: np.dtype[Any]) -> Model:
+        if dtype != np.float64:
+            return self.model
+        now = tuple(t._version for t in (*self.model.parameters(), *self.model.buffers()))
+        if self._double is None or now != self._made_at:
+            self._double, self._made_at = copy.deepcopy(self.model).double(), now
+        return self._double
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self.model, "_double": None, "_made_at": ()}
 
 
 @torch.no_grad()

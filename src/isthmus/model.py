@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.activations import ACTIVATIONS
+from isthmus.dispatch import drawing
 from isthmus.errors import BadInput
 from isthmus.registry import BACKBONES, OWN
 
@@ -296,8 +297,12 @@ class Recipe:
         fields = {k: list(v) if isinstance(v, tuple) else v for k, v in self.get_params().items()}
         return {"family": self.family, **fields}
 
-    def build(self, shape: tuple[int, ...], head: str, out: tuple[int, ...] | None = None) -> Model:
+    def build(self, shape: tuple[int, ...], head: str, out: tuple[int, ...] | None = None, *, number: int = 0) -> Model:
         """An untrained model for rows of ``shape``.
+
+        Its initial weights come from a generator of their own: no global random state is read or moved, so threads may
+        build at once. What a registered network draws with torch follows ``number`` too; what it draws elsewhere does
+        not.
 
         Parameters
         ----------
@@ -307,6 +312,8 @@ class Recipe:
             The likelihood that ``auto`` stands for on these data; an explicit ``self.head`` wins.
         out : tuple of int, optional
             Shape of a row of the target; by default, and for a family without ``targets`` always, ``shape``.
+        number : int, default 0
+            The seed of the initial weights.
 
         Raises
         ------
@@ -321,7 +328,8 @@ class Recipe:
                 "family whose target may differ (a transcoder), or a target of the same shape"
             )
         other = (out,) if self.targets else ()
-        return self._build(shape, head if self.head == "auto" else self.head, *other)
+        with drawing(number):
+            return self._build(shape, head if self.head == "auto" else self.head, *other)
 
     def _check(self) -> None:
         """Refuse values that no family can use. Families extend it."""

@@ -14,7 +14,7 @@ from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Loss, knob
 from isthmus.train.cause import standing_out
 from isthmus.train.fitted import fit, fit_many
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
 
@@ -85,7 +85,7 @@ def test_a_column_of_the_validation_rows_that_is_not_finite():
 def test_a_column_of_the_training_rows_that_stands_out(value):
     rows = torch.tensor(ROWS, dtype=torch.float32)
     rows[:, 4] = value
-    model = initialise(Plain(latents=2), (5,), "gaussian", 0)
+    model = Plain(latents=2).build((5,), "gaussian", number=0)
     task = Task(Plain(latents=2), model, rows, torch.zeros(4, 5), Plan(**PLAN), 0)
     (outcome,) = train([task])
     assert outcome.status == "diverged"

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from isthmus.families import FAMILIES
 from isthmus.seeds import seed
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack
@@ -22,7 +22,7 @@ PLAN = Plan(steps=40, batch=32, check=20, schedule="constant", weight_decay=0.3,
 
 def task(part="encoder", number=1, plan=PLAN, name="plain"):
     recipe = clone(FAMILIES[name]).set_params(hidden=(12,))
-    model = initialise(recipe, (64,), "bernoulli", number)
+    model = recipe.build((64,), "bernoulli", number=number)
     model.get_submodule(part).requires_grad_(False)
     return Task(recipe, model, TRAIN, VALID, plan, number)
 

@@ -12,7 +12,7 @@ from isthmus.data.corrupt import draw as draw_corruption
 from isthmus.families import FAMILIES
 from isthmus.model import Ramp, Timed
 from isthmus.seeds import seed
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
@@ -23,7 +23,7 @@ SHORT = Plan(steps=40, batch=32, check=20, schedule="constant")
 
 
 def task(recipe, plan=SHORT, number=1, train_rows=TRAIN):
-    return Task(recipe, initialise(recipe, (64,), "bernoulli", number), train_rows, VALID, plan, number)
+    return Task(recipe, recipe.build((64,), "bernoulli", number=number), train_rows, VALID, plan, number)
 
 
 def exact(recipe, plan, number=1):

@@ -12,7 +12,6 @@ from isthmus.errors import BadInput
 from isthmus.families import FAMILIES, named
 from isthmus.train import loop, stages
 from isthmus.train.fitted import fit
-from isthmus.train.loop import initialise
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
 
@@ -26,7 +25,7 @@ DEEP = {"hidden": (32, 24), "latents": 8}
 
 def task(name="plain", plan=PLAN, number=1, **fields):
     recipe = clone(FAMILIES[name]).set_params(**(DEEP | fields))
-    return Task(recipe, initialise(recipe, (64,), "bernoulli", number), TRAIN, VALID, plan, number)
+    return Task(recipe, recipe.build((64,), "bernoulli", number=number), TRAIN, VALID, plan, number)
 
 
 @pytest.fixture
@@ -137,7 +136,7 @@ def test_a_layer_is_taken_over_with_its_biases_and_its_codebook(name, depth):
     deep.start(TRAIN)
     x = TRAIN if depth == 0 else torch.rand(600, (32, 24)[depth - 1])
     recipe = clone(FAMILIES[name]).set_params(latents=(32, 24, 8)[depth])
-    one = initialise(recipe, tuple(x.shape[1:]), "gaussian", 3)
+    one = recipe.build(tuple(x.shape[1:]), "gaussian", number=3)
     one.start(x)
     with torch.no_grad():
         if hasattr(one, "codebook"):
@@ -180,7 +179,7 @@ def test_fit_and_a_mixture_of_plans():
     mixed = [task(), task(plan=Plan(steps=40, check=20))]
     assert ["stage" in o.history for o in stages.train(mixed)] == [True, False]
     pca = clone(FAMILIES["pca"])
-    closed = Task(pca, initialise(pca, (64,), "gaussian", 1), TRAIN, VALID, PLAN, 1)
+    closed = Task(pca, pca.build((64,), "gaussian", number=1), TRAIN, VALID, PLAN, 1)
     assert stages.train([closed])[0].status == "closed form"
 
 

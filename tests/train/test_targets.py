@@ -19,7 +19,7 @@ from isthmus.model import Loss, Model, Recipe
 from isthmus.parts import heads
 from isthmus.seeds import seed
 from isthmus.train.fitted import fit
-from isthmus.train.loop import initialise, train
+from isthmus.train.loop import train
 from isthmus.train.order import Order
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
@@ -71,7 +71,7 @@ class AcrossModel(Model):
 def paired(recipe, goal, number=1, plan=PLAN, kept=None):
     """A task from digits to ``goal``, a function of rows."""
     aims = [goal(TRAIN), goal(VALID)] if kept is None else kept
-    model = initialise(recipe, (64,), "bernoulli", number, tuple(aims[0].shape[1:]))
+    model = recipe.build((64,), "bernoulli", tuple(aims[0].shape[1:]), number=number)
     return Task(recipe, model, TRAIN, VALID, plan, number, *aims)
 
 
@@ -81,7 +81,7 @@ def columns(x):
 
 def by_hand(recipe, goal, number):
     aims = goal(TRAIN)
-    model = initialise(recipe, (64,), "bernoulli", number, tuple(aims.shape[1:]))
+    model = recipe.build((64,), "bernoulli", tuple(aims.shape[1:]), number=number)
     model.start(*([TRAIN, aims] if recipe.targets else [TRAIN]))
     order, noise = Order(len(TRAIN), seed(number, "order")), torch.Generator().manual_seed(seed(number, "noise"))
     optimiser = torch.optim.Adam(model.parameters(), lr=PLAN.learning_rate)
@@ -135,7 +135,7 @@ def test_a_stack_ends_where_each_model_ends_alone(recipe, goal):
 def test_the_rows_as_their_own_target_change_no_bit(name):
     with_target = paired(clone(FAMILIES[name]), torch.clone)
     without = with_target._replace(
-        model=initialise(with_target.recipe, (64,), "bernoulli", 1), target=None, valid_target=None
+        model=with_target.recipe.build((64,), "bernoulli", number=1), target=None, valid_target=None
     )
     histories = [train([t])[0].history["valid"] for t in (with_target, without)]
     assert histories[0] == histories[1]

@@ -28,7 +28,7 @@ import safetensors.torch
 from torch import Tensor
 
 from isthmus.data.scale import Scaler
-from isthmus.dispatch import drawing, within
+from isthmus.dispatch import within
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import recipe as recipe_of
@@ -310,7 +310,7 @@ def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) 
 
     It is not laid out on torch's meta device first, whose arithmetic loads torch's compiler.
     """
-    with drawing(0), within(SPARE + WORK * sum(tensor.nbytes for tensor in tensors.values())):
+    with within(SPARE + WORK * sum(tensor.nbytes for tensor in tensors.values())):
         model = _attempt(place, build)
     empty = model.state_dict()
     if strange := sorted(empty.keys() ^ tensors.keys()):

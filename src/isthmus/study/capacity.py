@@ -34,7 +34,6 @@ from isthmus.study.jobs import one_thread
 from isthmus.study.material import prepare
 from isthmus.study.record import Job, JobName
 from isthmus.train.fitted import likelihood, tensor
-from isthmus.train.loop import initialise
 from isthmus.train.plan import Plan
 from isthmus.train.stages import train
 from isthmus.train.task import Task
@@ -269,9 +268,14 @@ def _network(
     starts = [(split, number) for split in splits for number in range(STARTS if hidden else 1)]
     tasks = [
         Task(
-            recipe, initialise(recipe, shape, s.head, hashed(s.seed, "weights", number)), s.train, s.valid, plan, s.seed
+            recipe,
+            recipe.build(shape, s.head, number=hashed(s.seed, "weights", n)),
+            s.train,
+            s.valid,
+            plan,
+            s.seed,
         )
-        for s, number in starts
+        for s, n in starts
     ]
     train(tasks)
     with torch.no_grad():
@@ -292,7 +296,7 @@ def _components(split: _Split, widths: Sequence[int]) -> list[float]:
     all directions.
     """
     recipe = named("pca").set_params(latents=max(widths))
-    model = cast(PCAModel, initialise(recipe, tuple(split.train.shape[1:]), "gaussian", 0))
+    model = cast(PCAModel, recipe.build(tuple(split.train.shape[1:]), "gaussian", number=0))
     model.start(split.train)
     axes, mean = model.components.double().numpy(), model.mean.double().numpy()
     rows = split.train.flatten(1).double().numpy() - mean

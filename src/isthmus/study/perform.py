@@ -19,6 +19,7 @@ from isthmus.doctor.evidence import inconsistencies, leakage
 from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import Curve, FittedContender, Found, Parts, numbers
 from isthmus.families import recipe
+from isthmus.seeds import undisturbed
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
 from isthmus.study.material import Material, prepare
@@ -33,6 +34,7 @@ Arrays = dict[str, Any]
 PACKAGES = ("isthmus", "numpy", "scikit-learn", "torch")
 
 
+@undisturbed()
 def perform(job: Job, data: Dataset, store: Store) -> Record:
     """Do one job and put its record in place."""
     began = time.perf_counter()
@@ -110,7 +112,8 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
     """Successive halving: all configurations train for part of the steps, the better ones then train to their end.
 
     A survivor is trained from the start with all its steps, so it is the model that it would be without a race; one
-    that converged in the first lap is that model already. Returns the models, and the numbers of those that stopped.
+    that converged in the first lap is that model already, unless its schedules, shares of the steps, were shorter
+    there. Returns the models, and the numbers of those that stopped.
     """
     plan = job.body["plan"]
     lap = plan["steps"] // PART // plan["check"] * plan["check"]
@@ -121,7 +124,7 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
     fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
     blind = _blind(material.parts)
     kept = survivors([judge(job, one, blind) for one in fitted])
-    cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut"]
+    cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut" or one.model.settles or one.plan.warmup]
     again = [i for i in kept if i in cut]
     longer = replace(job, body={**job.body, "configs": [configs[i] for i in again]})
     for i, one in zip(again, train(longer, data, material) if again else (), strict=True):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
-from isthmus.dispatch import drawing, tree_leaves, tree_map
+from isthmus.dispatch import tree_leaves, tree_map
 from isthmus.model import Loss, Model, Ramp, Recipe, Timed
 
 Shape = tuple[int, ...]
@@ -26,9 +26,8 @@ def rows(shape: Shape, n: int = 32, seed: int = 0) -> Tensor:
 
 def made(recipe: Recipe, x: Tensor, head: str, seed: int = 0) -> Model:
     """A model for rows ``x``, initialised by ``seed`` and started on ``x``; the global generator is left as it was."""
-    with drawing(seed):
-        model = recipe.build(tuple(x.shape[1:]), head)
-        model.start(x)
+    model = recipe.build(tuple(x.shape[1:]), head, number=seed)
+    model.start(x)
     return model
 
 

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed as hashed
-from isthmus.train.loop import Outcome, Watch, initialise
+from isthmus.train.loop import Outcome, Watch
 from isthmus.train.plan import Plan
 from isthmus.train.stages import train
 from isthmus.train.task import Task
@@ -195,7 +196,7 @@ def fit_many(
     aims = [None if t is None else tensor(t) for t in (target, valid_target)]
     out = None if target is None else target.shape[1:]
     seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
-    models = [initialise(r, shape, head, hashed(s, "weights"), out) for r, s in zip(recipes, seeds, strict=True)]
+    models = [r.build(shape, head, out, number=hashed(s, "weights")) for r, s in zip(recipes, seeds, strict=True)]
     tasks = [
         Task(r, m, rows, held, p, s, aims[0], aims[1]) for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
@@ -224,7 +225,7 @@ def fit(
     plan: Plan | None = None,
     seed: int = 0,
     scale: str = "auto",
-    images: bool = False,
+    images: bool | None = None,
     columns: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> Fitted:
@@ -248,8 +249,8 @@ def fit(
         Weights, order and noise follow from it.
     scale : {"auto", "standard", "unit", "none"}
         Fitted on the training rows only.
-    images : bool
-        Whether rows are images: ``auto`` then scales all elements alike.
+    images : bool, optional
+        Whether rows are images: ``auto`` then scales all elements alike. By default as a study takes the same array.
 
     Returns
     -------
@@ -276,7 +277,7 @@ def fit(
         order = np.random.default_rng(hashed(seed, "holdout")).permutation(len(sets[0]))
         aside, stay = np.sort(order[: len(order) // 5]), np.sort(order[len(order) // 5 :])
         held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
-    scalers = [Scaler.fit(part, kind=scale, images=images) for part in sets]
+    scalers = [Scaler.fit(part, kind=scale, images=_pictured(part) if images is None else images) for part in sets]
     (rows, *aims), (held_rows, *held_aims) = (
         [scaler.apply(part) for scaler, part in zip(scalers, parts, strict=True)] for parts in (sets, held)
     )
@@ -294,6 +295,11 @@ def fit(
         columns=columns,
         watch=watch,
     )[0]
+
+
+def _pictured(rows: NDArray[Any]) -> bool:
+    """Whether a study would take these rows for images."""
+    return Dataset(name="X", x=rows, y=None, classes=(), columns=()).images
 
 
 def _pair(x: ArrayLike, target: ArrayLike) -> list[NDArray[Any]]:

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from isthmus.dispatch import drawing
 from isthmus.errors import BadInput
-from isthmus.model import Model, Ramp, Recipe, Timed
+from isthmus.model import Model, Ramp, Timed
 from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
 from isthmus.train.order import Order
@@ -63,29 +62,6 @@ class Progress(NamedTuple):
 
 
 Watch = Callable[[Progress], Any]
-
-
-def initialise(
-    recipe: Recipe, shape: tuple[int, ...], head: str, number: int, out: tuple[int, ...] | None = None
-) -> Model:
-    """A model with seeded initial weights; no global random state is read or moved, so threads may do it at once.
-
-    What a registered network of one's own draws with torch follows the seed too; what it draws elsewhere does not.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    shape : tuple of int
-        ``*D``.
-    head : {"gaussian", "bernoulli"}
-        What ``auto`` stands for.
-    number : int
-        The seed.
-    out : tuple of int, optional
-        ``*E``, the shape of a target, if it is not ``*D``.
-    """
-    with drawing(number):
-        return recipe.build(shape, head, out)
 
 
 def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:

@@ -33,7 +33,7 @@ from isthmus.model import Model, Recipe
 from isthmus.seeds import seed
 from isthmus.train import loop
 from isthmus.train.cause import Cause
-from isthmus.train.loop import Outcome, Progress, Watch, begin, initialise
+from isthmus.train.loop import Outcome, Progress, Watch, begin
 from isthmus.train.plan import Plan
 from isthmus.train.stack import free
 from isthmus.train.task import Task
@@ -84,7 +84,7 @@ class _Course:
         own = getattr(self.task.model, "head", "gaussian") if self.task.target is None else "gaussian"
         head = own if layer == 0 else "bernoulli" if recipe.activation == "sigmoid" else "gaussian"
         try:
-            model = initialise(recipe, shape, head, seed(number, "weights"))
+            model = recipe.build(shape, head, number=seed(number, "weights"))
         except BadInput as error:
             raise BadInput(f"stages: layer {layer + 1} of the encoder would be trained by itself: {error}") from error
         code, width = getattr(model, "code", "identity"), _layers(self.task)[layer].out_features
