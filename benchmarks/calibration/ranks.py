@@ -1,7 +1,7 @@
 """Ranks over data sets: how often are they wrong where nothing differs, and how often do they find a planted best?
 
 A contender's score on a data set is ``difficulty + truth + noise``: all contenders of a data set share its difficulty,
-noise is normal with standard deviation 1 and independent, as it is between data sets that are no twins. With ``heavy``
+noise is normal with standard deviation 1 and independent, as it is between sets that do not overlap. With ``heavy``
 the noise has Student's t with 2 degrees of freedom, and with ``step`` scores are rounded, so that there are ties.
 
     python benchmarks/calibration/ranks.py            # 1000 tables of scores per line

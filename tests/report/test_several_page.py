@@ -14,7 +14,7 @@ from isthmus.study.several import LIST, Contents, Listed
 EVIL = '<script>alert(1)</script>"&\u202e'
 
 
-def several(make, folder: Path, names, twins=(), **options) -> Several:
+def several(make, folder: Path, names, overlaps=(), **options) -> Several:
     """A folder of invented studies."""
     (folder / "sets").mkdir(parents=True)
     for i, name in enumerate(names):
@@ -27,7 +27,9 @@ def several(make, folder: Path, names, twins=(), **options) -> Several:
             **options,
         )
     sets = [Listed(name=name, folder=f"s{i}") for i, name in enumerate(names)]
-    (folder / LIST).write_text(Contents(sets=sets, twins=list(twins), command=f"isthmus {EVIL}").model_dump_json())
+    (folder / LIST).write_text(
+        Contents(sets=sets, overlaps=list(overlaps), command=f"isthmus {EVIL}").model_dump_json()
+    )
     return Several(folder)
 
 
@@ -65,7 +67,7 @@ def test_what_must_be_known_first_is_said(make, tmp_path, reading):
     assert t("several.few", least=5) in text
     whole = several(make, tmp_path / "whole", "abcde")
     text = reading(render(whole, tmp_path, "en")).text
-    assert not any(t("several." + key) in text for key in ("twins", "few_title"))
+    assert not any(t("several." + key) in text for key in ("overlap", "few_title"))
 
 
 def test_names_from_outside_stay_text(make, tmp_path, reading):

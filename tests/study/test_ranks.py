@@ -149,7 +149,7 @@ def test_few_data_sets_claim_nothing():
     assert "不下结论" in lines([found], lang="zh")[0]
 
 
-def test_twins_count_once_with_their_mean():
+def test_overlapping_sets_count_once_with_their_mean():
     x = np.array([[0.9, 0.7, 0.5], [0.6, 0.6, 0.6]])
     found = ranked(x, together=[[0, 1], [2]])
     assert found.sets == ("0 + 1", "2")

@@ -40,7 +40,7 @@ def test_each_data_set_has_an_ordinary_study(several):
 
 
 @pytest.mark.slow
-def test_twins_are_found_said_and_counted_once(several):
+def test_overlaps_are_found_said_and_counted_once(several):
     assert [one[:2] for one in several.alike()] == [("a", "d")]
     found = several.rankings()["reconstruction"]
     assert found.sets == ("a + d", "b", "c")
@@ -177,7 +177,12 @@ def test_a_damaged_list_is_refused(tmp_path):
     path = tmp_path / "out" / LIST
     good = json.loads(path.read_text())
     bad = {**good, "sets": [{"name": "a", "folder": "../../etc"}]}
-    for text in ("{", json.dumps(bad), json.dumps({**good, "twins": [[0, 7, 1.0]]}), json.dumps({**good, "format": 2})):
+    for text in (
+        "{",
+        json.dumps(bad),
+        json.dumps({**good, "overlaps": [[0, 7, 1.0]]}),
+        json.dumps({**good, "format": 2}),
+    ):
         path.write_text(text)
         with pytest.raises(BadInput, match="damaged"):
             Several(tmp_path / "out")

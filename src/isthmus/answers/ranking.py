@@ -1,4 +1,4 @@
-"""Rankings over data sets in plain English and Chinese: one line for each facet, one for each pair of twins."""
+"""Rankings over data sets in plain English and Chinese: one line for each facet, one for each pair that shares rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def lines(
     lang: str = "en",
     titles: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """One line for each facet, then one for each pair of twins ``(name, name, share of rows)``.
+    """One line for each facet, then one for each pair that shares rows ``(name, name, share of rows)``.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def lines(
     """
     say = Words(lang, titles)
     said = [say.close("verdict.facet", facet=say.title(one.facet), text=_placed(one, say)) for one in rankings]
-    return said + [say("placing.twins", a=a, b=b, share=f"{100 * share:.0f}") for a, b, share in alike]
+    return said + [say("placing.overlap", a=a, b=b, share=f"{100 * share:.0f}") for a, b, share in alike]
 
 
 def _placed(one: Ranking, say: Words) -> str:

@@ -79,7 +79,7 @@ def facts(several: Several, page: Path) -> dict[str, Any]:
     return {
         "complete": several.complete,
         "rankings": {facet: found.to_json() for facet, found in several.rankings().items()},
-        "twins": [{"a": a, "b": b, "share": share} for a, b, share in several.alike()],
+        "overlaps": [{"a": a, "b": b, "share": share} for a, b, share in several.alike()],
         "sets": {name: answer.facts(study, study.folder / "report.html") for name, study in studies.items()},
         "folder": str(several.folder),
         "report": str(page),

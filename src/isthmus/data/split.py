@@ -105,7 +105,7 @@ def duplicates(train: NDArray[np.float32], held: NDArray[np.float32]) -> int:
     train, held : arrays (N, *D) and (M, *D)
         Scaled rows: their elements count alike.
     """
-    from isthmus.data.twins import gaps
+    from isthmus.data.overlaps import gaps
 
     known, asked = (x.reshape(len(x), -1) for x in (train, held))
     nearest, usual = gaps(asked, known, [1, min(OTHERS, len(known))]).T

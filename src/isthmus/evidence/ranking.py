@@ -66,7 +66,7 @@ class Ranking:
     rope: float
     relative: bool
     sets: tuple[str, ...]
-    """Data sets, or families of twins that count as one."""
+    """Data sets, or groups of overlapping ones that count as one."""
     scores: dict[str, tuple[float | None, ...]]
     """One for each data set, best mean rank first; None where a contender has none, and so is last."""
     ranks: dict[str, float]

@@ -98,7 +98,7 @@ def _shown(several: Any, t: Words) -> dict[str, str]:
 
 
 def _alike(several: Any) -> list[tuple[str, str, float]]:
-    """Twins, by names that are harmless to layout."""
+    """Pairs that share rows, by names that are harmless to layout."""
     return [(plain(a, 40), plain(b, 40), share) for a, b, share in several.alike()]
 
 
@@ -109,7 +109,7 @@ def _notices(several: Any, alike: list[str], t: Words) -> list[tuple[str, str]]:
     if undone:
         found.append((t("page.half_title"), t("several.undone", sets=t.phrase([plain(name, 40) for name in undone]))))
     if alike:
-        found.append((t("several.twins"), t("page.gap").join(alike)))
+        found.append((t("several.overlap"), t("page.gap").join(alike)))
     copied = {name: copies for name, study in several.studies.items() if (copies := study.copies()) is not None}
     for name, (n, total) in copied.items():
         text = t("page.copies_text", n=f"{n:,}", total=f"{total:,}")

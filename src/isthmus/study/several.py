@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.overlaps import Overlap, groups, overlaps
 from isthmus.data.read import read
-from isthmus.data.twins import Twins, families, twins
 from isthmus.durable import put, sync
 from isthmus.errors import BadInput, NoSuchClass, NoSuchColumn
 from isthmus.evidence.ranking import Ranking, rank
@@ -48,13 +48,13 @@ class Contents(Frozen):
 
     format: Literal[1] = 1
     sets: list[Listed]
-    twins: list[tuple[int, int, float]]
+    overlaps: list[tuple[int, int, float]]
     command: str = ""
 
     @model_validator(mode="after")
     def _places(self) -> Self:
-        if any(not 0 <= place < len(self.sets) for one in self.twins for place in one[:2]):
-            raise ValueError("twins name data sets by their places")
+        if any(not 0 <= place < len(self.sets) for one in self.overlaps for place in one[:2]):
+            raise ValueError("overlaps name data sets by their places")
         return self
 
 
@@ -62,7 +62,7 @@ class Plans(NamedTuple):
     """Studies that are planned and not begun, by the name of their data set."""
 
     studies: dict[str, Outline]
-    twins: list[Twins]
+    overlaps: list[Overlap]
     folder: Path
     command: str
 
@@ -80,8 +80,8 @@ class SeveralResults:
     folder : Path
     studies : dict of str to Results
         The study of each data set.
-    twins : list of Twins
-        Pairs of data sets that share rows, by their places in ``studies``. Twins count once in the ranks.
+    overlaps : list of Overlap
+        Pairs of data sets that share rows, by their places in ``studies``. Such sets count once in the ranks.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -90,7 +90,7 @@ class SeveralResults:
         self.studies: Mapping[str, Results] = {
             one.name: Results(self.folder / "sets" / one.folder) for one in contents.sets
         }
-        self.twins = [Twins(*one) for one in contents.twins]
+        self.overlaps = [Overlap(*one) for one in contents.overlaps]
         self.command = contents.command
 
     @property
@@ -118,7 +118,7 @@ class SeveralResults:
         """Of data sets whose verdicts are about the same metric."""
         first, one = next(iter(known.items()))
         places = {i: list(known).index(name) for i, name in enumerate(self.studies) if name in known}
-        alike = families(len(self.studies), self.twins)
+        alike = groups(len(self.studies), self.overlaps)
         return rank(
             {who: [v.means.get(who) for v in known.values()] for who in self.studies[first].contenders(one.facet)},
             list(known),
@@ -133,9 +133,9 @@ class SeveralResults:
         )
 
     def alike(self) -> list[tuple[str, str, float]]:
-        """Twins by name."""
+        """Pairs that share rows, by name."""
         names = list(self.studies)
-        return [(names[one.a], names[one.b], one.share) for one in self.twins]
+        return [(names[one.a], names[one.b], one.share) for one in self.overlaps]
 
 
 def plans(
@@ -162,7 +162,7 @@ def plans(
         name: outline(replace(one, name=name), out=folder / "sets" / place, budget=part, command=command, **options)
         for (name, one), place in zip(data.items(), places, strict=True)
     }
-    return Plans(studies, twins([one.x for one in data.values()]), folder, command)
+    return Plans(studies, overlaps([one.x for one in data.values()]), folder, command)
 
 
 def begin(planned: Plans) -> None:
@@ -176,7 +176,9 @@ def begin(planned: Plans) -> None:
             f"{folder} holds something else than {LIST} and its studies ({strange[0]}): choose another --out"
         )
     sets = [Listed(name=name, folder=one.folder.name) for name, one in planned.studies.items()]
-    content = Contents(sets=sets, twins=[(one.a, one.b, one.share) for one in planned.twins], command=planned.command)
+    content = Contents(
+        sets=sets, overlaps=[(one.a, one.b, one.share) for one in planned.overlaps], command=planned.command
+    )
     with environment(folder):
         folder.mkdir(parents=True, exist_ok=True)
         put(folder / DRAFT, content.model_dump_json(indent=1).encode())

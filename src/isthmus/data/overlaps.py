@@ -12,8 +12,8 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 ALIKE = 0.2
-"""Share of the smaller set's rows, beyond chance, from which two sets are twins. Real ones were found at 1, unrelated
-ones at 0."""
+"""Share of the smaller set's rows, beyond chance, from which two sets count as one. Real ones were found at 1,
+unrelated ones at 0."""
 ASKED = 2000
 """Rows of the smaller set that are looked for; their share is then known within 0.02."""
 NEAR = 1e-4
@@ -22,7 +22,7 @@ LEVELS = np.linspace(0, 1, 17)
 BLOCK = 4096
 
 
-class Twins(NamedTuple):
+class Overlap(NamedTuple):
     """Two data sets, by their places in the list, and the share of the smaller one's rows that the other has."""
 
     a: int
@@ -30,26 +30,26 @@ class Twins(NamedTuple):
     share: float
 
 
-def twins(sets: Sequence[NDArray[np.float32]]) -> list[Twins]:
+def overlaps(sets: Sequence[NDArray[np.float32]]) -> list[Overlap]:
     """Every pair of data sets that share many rows.
 
     Parameters
     ----------
     sets : sequence of arrays (N, *D)
-        Only sets whose rows have the same number of elements can be twins.
+        Only sets whose rows have the same number of elements can overlap.
     """
     flat = [x.reshape(len(x), -1) for x in sets]
     pairs = [(i, j) for j in range(len(flat)) for i in range(j) if flat[i].shape[1] == flat[j].shape[1]]
-    found = [Twins(i, j, overlap(flat[i], flat[j])) for i, j in pairs]
+    found = [Overlap(i, j, shared(flat[i], flat[j])) for i, j in pairs]
     return [one for one in found if one.share >= ALIKE]
 
 
-def families(count: int, found: Sequence[Twins]) -> list[list[int]]:
-    """Places of sets that count as one, each family in order; a set without a twin is a family of its own.
+def groups(count: int, found: Sequence[Overlap]) -> list[list[int]]:
+    """Places of sets that count as one, each group in order; a set that overlaps none is a group of its own.
 
     Examples
     --------
-    >>> families(4, [Twins(0, 2, 1.0), Twins(2, 3, 0.5)])
+    >>> groups(4, [Overlap(0, 2, 1.0), Overlap(2, 3, 0.5)])
     [[0, 2, 3], [1]]
     """
     head = list(range(count))
@@ -59,7 +59,7 @@ def families(count: int, found: Sequence[Twins]) -> list[list[int]]:
     return [[i for i in range(count) if head[i] == h] for h in dict.fromkeys(head)]
 
 
-def overlap(a: ArrayLike, b: ArrayLike) -> float:
+def shared(a: ArrayLike, b: ArrayLike) -> float:
     """Share of the rows of the smaller set that stand in the other one too, beyond what chance gives; 0 to 1.
 
     Three views are taken and the greatest share counts: rows as they are; with columns rearranged; with columns
@@ -75,7 +75,7 @@ def overlap(a: ArrayLike, b: ArrayLike) -> float:
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(100, 3))
-    >>> overlap(x, x[::-1]), overlap(x, 5 * x[:, [2, 0, 1]] - 1), overlap(x, x + 1), overlap(x, x**3)
+    >>> shared(x, x[::-1]), shared(x, 5 * x[:, [2, 0, 1]] - 1), shared(x, x + 1), shared(x, x**3)
     (1.0, 1.0, 1.0, 0.0)
     """
     small, large = sorted((np.asarray(x, dtype=np.float64) for x in (a, b)), key=len)
