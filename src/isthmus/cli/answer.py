@@ -27,11 +27,9 @@ def sentence(planned: Outline) -> str:
 
 
 def caution(planned: Outline) -> None:
-    """What is learnt from and says nothing: a number for each row, as files often have."""
-    for name in planned.data.counters:
-        show.warn(
-            f"{planned.data.name}: column {name!r} only counts the rows, and is learnt from; drop it if it is an id"
-        )
+    """What was inferred to read the data, and what in them is odd, a line each."""
+    for said in planned.data.cautions:
+        show.warn(f"{planned.data.name}: {said}")
 
 
 def swept(planned: Outline) -> str:

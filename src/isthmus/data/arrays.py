@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,19 +17,27 @@ from numpy.typing import NDArray
 
 from isthmus.data.dataset import element_names
 from isthmus.data.files import fits, honest, parsing
+from isthmus.data.numbers import WHOLE, too_fine
 from isthmus.data.raw import Raw, array_words, enough
 from isthmus.data.wording import brief, meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchColumn
 
 ROWS = ("X", "x", "data", "images")
 LABELS = ("y", "labels", "target")
+TRAINING = re.compile(r"(train|training)[_-]?|[_-]?(train|training)", re.IGNORECASE)
+"""What names of members begin or end with in archives of training and test rows: ``x_train``, ``train_images``."""
+LOWER_ROWS = {name.lower() for name in ROWS}
 FACTORS = "factors"
+LONGEST_HEADER = 1 << 16
+"""Bytes in which numpy's format tells type and shape."""
 
 
 def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
     """Rows in memory: anything that numpy takes for an array of at least two axes."""
     if hasattr(source, "toarray"):
         raise BadInput(f"{where}: a sparse matrix; give X.toarray()")
+    if hasattr(source, "detach") and hasattr(source, "layout"):
+        source = _tensor(where, source)
     if np.ma.is_masked(source):
         raise BadInput(f"{where}: a masked array with masked cells; fill them in with X.filled(...) or drop these rows")
     try:
@@ -38,6 +48,7 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
         ) from None
     if x.dtype == object:
         x = _objects(where, x)
+    x = _short(x)
     real(where, x.dtype)
     if x.ndim < 2:
         remedy = "for one column give X.reshape(-1, 1), for a single row X.reshape(1, -1)"
@@ -47,6 +58,22 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
     fits(where, 4 * x.size)
     columns = element_names(shape)
     return Raw(where, x, y, columns, array_words(shape, columns, "X"))
+
+
+def _tensor(where: str, source: Any) -> Any:
+    """A torch tensor as numpy takes it: off its device and its graph, in a type that numpy has."""
+    if "strided" not in str(source.layout):
+        raise BadInput(f"{where}: a sparse tensor; give X.to_dense()")
+    if source.is_quantized:
+        raise BadInput(f"{where}: a quantised tensor; give X.dequantize()")
+    plain = source.detach().cpu()
+    known = ("float16", "float32", "float64")
+    return plain.float() if plain.is_floating_point() and str(plain.dtype).split(".")[-1] not in known else plain
+
+
+def _short(x: NDArray[Any]) -> NDArray[Any]:
+    """Floats of other libraries, such as bfloat16 of JAX, as numpy's own; they all are 32-bit floats without loss."""
+    return x.astype(np.float32) if x.dtype.kind in "Vf" and re.match(r"bfloat16|float[4-8]_", x.dtype.name) else x
 
 
 def real(where: str, dtype: np.dtype[Any]) -> None:
@@ -62,6 +89,11 @@ def real(where: str, dtype: np.dtype[Any]) -> None:
         "S": ("text", "drop or encode it"),
         "T": ("text", "drop or encode it"),
     }.get(dtype.kind, (f"records of type {dtype}", "give one array of numbers"))
+    if dtype.str == "|V2":
+        what, remedy = (
+            "values of 2 bytes of a type that numpy does not know",
+            "if they are bfloat16, save X.astype('f4')",
+        )
     raise BadInput(f"{where}: holds {what}, not real numbers; {remedy}")
 
 
@@ -75,7 +107,12 @@ def _objects(where: str, x: NDArray[Any]) -> NDArray[np.float64]:
                 "drop or encode such columns"
             )
     try:
-        return x.astype(np.float64)
+        found: NDArray[np.float64] = x.astype(np.float64)
+        flat, given = found.reshape(len(x), -1), x.reshape(len(x), -1)
+        for j in np.flatnonzero((np.abs(flat) >= WHOLE).all(axis=0) & (flat == flat[:1]).all(axis=0)):
+            if (low := min(given[:, j])) != (high := max(given[:, j])):
+                raise BadInput(too_fine(where, f"x{j}", low, high))
+        return found
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"{where}: can't be read as numbers ({brief(error)}); give X.astype(float)") from None
 
@@ -105,44 +142,78 @@ def npz_rows(path: Path) -> tuple[NDArray[Any], int, list[Member]]:
     """The rows of a ``.npz`` file, which member they are, and all members; the content of the rows' one is left out."""
     where = place(path)
     with parsing(where, "a .npz file"), zipfile.ZipFile(path) as archive:
+        members = _members(where, path, archive)
+        rows, _, _ = _chosen(where, members, None)
         infos = archive.infolist()
-        members = {info.filename.removesuffix(".npy"): info for info in infos}
-        rows = _choose(where, members, ROWS, "rows", None)
-        if rows is None:
-            raise BadInput(f"{where}: no member named X, x, data or images; it holds {some(members) or 'nothing'}")
-        for info in infos:
-            fits(where, info.file_size)
-            honest(where, info.compress_size, info.file_size, "save it with numpy.savez")
+        whole = sum(info.file_size for info in infos)
+        fits(where, whole)
+        honest(where, path.stat().st_size, whole, "save it with numpy.savez")
         at = infos.index(members[rows])
         found = [
-            Member(info.filename, info.compress_type != zipfile.ZIP_STORED, b"" if i == at else archive.read(info))
+            Member(info.filename, info.compress_type != zipfile.ZIP_STORED, b"" if i == at else _bytes(archive, info))
             for i, info in enumerate(infos)
         ]
-        return _member(where, archive, members[rows], text=False), at, found
+        return _member(where, archive, members[rows], path, text=False), at, found
+
+
+def _bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member as long as it is said to be, and no longer: what unpacks to more is not unpacked."""
+    with archive.open(info) as stream:
+        return stream.read(info.file_size + 1)
 
 
 def npz_file(path: Path, label: str | None) -> Raw:
     """A ``.npz`` file: rows in member X, x, data or images; labels in ``label``, or in y, labels or target.
 
-    Known factors are read from member factors, if there is one.
+    Where there are none, those of training rows are taken: ``X_train`` and ``y_train``, ``train_images`` and
+    ``train_labels`` and the like. Known factors are read from member factors, if there is one.
     """
     where = place(path)
     with parsing(where, "a .npz file"), zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        rows = _choose(where, members, ROWS, "rows", label)
-        if rows is None:
-            raise BadInput(
-                f"{where}: no member named X, x, data or images; it holds {some(members) or 'nothing'}; "
-                "save the rows with numpy.savez(file, X=...)"
-            )
+        members = _members(where, path, archive)
         if label is not None and label not in members:
             raise NoSuchColumn(f"{where}: no member {shown(label)}{meant(label, members)}; it holds {some(members)}")
-        labels = label if label is not None else _choose(where, members, LABELS, "labels", None)
-        x = _member(where, archive, members[rows], text=False)
-        y = None if labels is None else _member(where, archive, members[labels], text=True)
+        rows, labels, told = _chosen(where, members, label)
+        x = _member(where, archive, members[rows], path, text=False)
+        y = None if labels is None else _member(where, archive, members[labels], path, text=True)
         known = FACTORS in members and FACTORS not in (rows, labels)
-        factors = _member(where, archive, members[FACTORS], text=False) if known else None
-    return memory(x, where, y)._replace(factors=factors)
+        factors = _member(where, archive, members[FACTORS], path, text=False) if known else None
+    images = True if "images" in rows.lower() and x.ndim in (3, 4) else None
+    return memory(x, where, y)._replace(factors=factors, told=told, images=images)
+
+
+def _members(where: str, path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """All members by name, packed as numpy packs them: what other methods unpack to can't be bounded."""
+    for info in archive.infolist():
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadInput(
+                f"{where}, member {shown(info.filename)}: packed in a way that numpy does not write; save the arrays "
+                "again with numpy.savez_compressed"
+            )
+    return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+
+def _chosen(where: str, members: Mapping[str, Any], label: str | None) -> tuple[str, str | None, tuple[str, ...]]:
+    """Which members are rows and labels, and what was inferred."""
+    rows, labels = _choose(where, members, ROWS, "rows", label), label
+    if rows is not None:
+        return rows, labels or _choose(where, members, LABELS, "labels", None), ()
+    training = {name: TRAINING.sub("", name) for name in members if TRAINING.search(name)}
+    found = [name for name, plain in training.items() if plain.lower() in LOWER_ROWS and name != label]
+    if len(found) > 1:
+        raise BadInput(f"{where}: rows could be any of {some(found)}; save a file with one of them")
+    if not found:
+        raise BadInput(
+            f"{where}: no member named X, x, data or images (or X_train and the like); it holds "
+            f"{some(members) or 'nothing'}; save the rows with numpy.savez(file, X=...)"
+        )
+    beside = [name for name, plain in training.items() if plain.lower() in LABELS]
+    if label is None and len(beside) > 1:
+        raise BadInput(f"{where}: labels could be any of {some(beside)}; name the labels (--label)")
+    labels = label if label is not None else beside[0] if beside else None
+    left = [name for name in members if name not in (found[0], labels)]
+    told = f"rows are member {shown(found[0])}" + (f"; {some(left, 3)} left out" if left else "")
+    return found[0], labels, (told,)
 
 
 def _choose(where: str, members: Mapping[str, Any], names: tuple[str, ...], what: str, taken: str | None) -> str | None:
@@ -153,10 +224,11 @@ def _choose(where: str, members: Mapping[str, Any], names: tuple[str, ...], what
     return found[0] if found else None
 
 
-def _member(where: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, *, text: bool) -> NDArray[Any]:
+def _member(where: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, *, text: bool) -> NDArray[Any]:
     where = f"{where}, member {shown(info.filename.removesuffix('.npy'))}"
+    packed = min(info.compress_size, path.stat().st_size)
     with parsing(where, "an array"), archive.open(info) as stream:
-        return _load(where, stream, info.file_size, info.compress_size, text=text)
+        return _load(where, stream, info.file_size, packed, text=text)
 
 
 def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) -> NDArray[Any]:
@@ -164,13 +236,18 @@ def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about headers written by Python 2, which are read all the same
         version = npy.read_magic(stream)
+        width = 2 if version == (1, 0) else 4
+        count = stream.read(width)
+        if (length := int.from_bytes(count, "little")) > LONGEST_HEADER:
+            raise BadInput(f"{where}: declares a header of {length:,} bytes; fetch the file again")
+        about = io.BytesIO(count + stream.read(length))
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = header(stream)
+        shape, fortran, dtype = header(about)
     if not (text and dtype.kind in "US"):
         real(where, dtype)
     if any(length < 0 for length in shape):
         raise BadInput(f"{where}: declares the shape {shape}; save the array again")
-    declared, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    declared, held = math.prod(shape) * dtype.itemsize, size - npy.MAGIC_LEN - width - length
     fits(where, max(declared, 4 * math.prod(shape)))
     honest(where, packed, declared, "save it with numpy.save")
     if declared != held:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+
+from isthmus.data.axes import doubts, pictures
+from isthmus.data.cautions import sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,24 +47,27 @@ class Dataset:
     """What made each row, where it is known: numbers (N, F), or None. Nothing is trained on them."""
     factor_names: tuple[str, ...] = ()
     """F names."""
+    told: tuple[str, ...] = ()
+    """What was inferred to read the data, a sentence each."""
+    said: bool | None = None
+    """Whether rows are images, where the user or the format says so."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """``*D``, the shape of one row."""
         return tuple(self.x.shape[1:])
 
-    @property
+    @cached_property
     def images(self) -> bool:
-        """Whether rows are images: height x width, or height x width x channels."""
-        return len(self.shape) in (2, 3)
+        """Whether rows are images, height x width or height x width x channels: as said, else if it is plausible."""
+        return pictures(self.x) if self.said is None else self.said
 
-    @property
-    def counters(self) -> tuple[str, ...]:
-        """Columns of a table that only count the rows: each value is the one above it plus 1."""
-        if self.images:
-            return ()
-        steps = (self.x[1:] == self.x[:-1] + 1).all(axis=0)
-        return tuple(name for name, counts in zip(self.columns, steps, strict=True) if counts)
+    @cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What a person should know about how these data were read and what is odd about them, a sentence each."""
+        axes = None if self.said else doubts(self.x, self.images)
+        odd = sentences(self.x, self.columns) if len(self.shape) == 1 else []
+        return (*self.told, *([] if axes is None else [axes]), *odd)
 
     @cached_property
     def digest(self) -> str:
@@ -85,5 +91,4 @@ def element_names(shape: tuple[int, ...]) -> tuple[str, ...]:
     >>> element_names((3,)), element_names((1, 2))
     (('x0', 'x1', 'x2'), ('x0_0', 'x0_1'))
     """
-    grid = np.indices(shape).reshape(len(shape), math.prod(shape)).T.tolist()
-    return tuple("x" + "_".join(map(str, index)) for index in grid)
+    return tuple("x" + "_".join(index) for index in product(*([str(k) for k in range(n)] for n in shape)))

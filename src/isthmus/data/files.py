@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import math
 import stat
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from isthmus.data.wording import brief, place
@@ -20,6 +22,15 @@ SUSPECT = 64 << 20
 PACKED = 200
 """Bytes out of one byte of a compressed file, above ``SUSPECT``."""
 PIECE = 1 << 20
+SIGNS = (
+    (b"\x93NUMPY", ".npy", "a .npy file"),
+    (b"PK\x03\x04", ".npz", "a .npz file"),
+    (b"PAR1", ".parquet", "a Parquet file"),
+    (b"\0\0\x08\x03", ".idx", "an IDX file"),
+)
+"""First bytes of a file, the end of the name it should have, and what it is."""
+LINES = 20
+"""Lines that are looked at to tell a text table."""
 
 
 def check(path: Path) -> None:
@@ -42,11 +53,33 @@ def check(path: Path) -> None:
 
 
 def fits(where: str, size: int) -> None:
-    """Refuse data that would take more than ``LARGEST`` bytes, before anything is allocated."""
+    """Refuse data that would take more than ``LARGEST`` bytes or the free memory, before anything is allocated."""
     if size > LARGEST:
         raise BadInput(
             f"{where}: would take {size / 2**30:,.1f} GiB of memory; the limit is {LARGEST >> 30} GiB; give fewer rows"
         )
+    if size > SUSPECT and size > (left := free()):
+        raise BadInput(
+            f"{where}: would take {size / 2**30:,.1f} GiB of memory, and {left / 2**30:,.1f} GiB are free; "
+            "give fewer rows, or free some"
+        )
+
+
+def free() -> float:
+    """Bytes of memory that this process may still take, as far as the system tells; infinity where it does not."""
+    left = math.inf
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                left = float(line.split()[1]) * 1024
+    with suppress(ImportError, OSError, ValueError, IndexError):
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if most != resource.RLIM_INFINITY:
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            left = min(left, max(0, most - taken))
+    return left
 
 
 def honest(where: str, packed: int, unpacked: int, remedy: str) -> None:
@@ -80,6 +113,27 @@ def parsing(where: str, kind: str) -> Iterator[None]:
             f"{where}: can't be read as {kind} ({brief(error)}); "
             "the file may be damaged, cut short or of another format"
         ) from None
+
+
+def guess(path: Path) -> tuple[str, str]:
+    """What a file is by its first bytes: the end that its name should have, and words; empty if they say nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(PIECE)
+    packed = head.startswith(b"\x1f\x8b")
+    if packed:
+        with suppress(zlib.error):
+            head = zlib.decompressobj(wbits=31).decompress(head, PIECE)
+    gz = ".gz" if packed else ""
+    for start, end, what in SIGNS:
+        if head.startswith(start):
+            return (f"{end}{gz}", what) if not packed or end == ".idx" else ("", "")
+    with suppress(UnicodeDecodeError):
+        lines = [line for line in head[: head.rfind(b"\n") + 1].decode().splitlines() if line.strip()][:LINES]
+        for mark in ",;\t|":
+            if lines and (count := lines[0].count(mark)) and all(line.count(mark) == count for line in lines):
+                end = ".tsv" if mark == "\t" else ".csv"
+                return f"{end}{gz}", f"a text table, cells parted by {mark!r} (its first line should name the columns)"
+    return "", ""
 
 
 def content(path: Path, largest: int) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import narwhals as nw
@@ -11,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isthmus.data.numbers import spelled
-from isthmus.data.raw import Raw
+from isthmus.data.raw import LONGEST_NAME, Raw
 from isthmus.data.wording import brief, shown, some
 from isthmus.errors import BadInput
 
@@ -24,7 +26,7 @@ def classes(raw: Raw, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     raw : Raw
         The rows that the labels belong to.
     labels : array-like (N,)
-        Texts, whole numbers (of any type) or booleans.
+        Texts, whole numbers (of any type) or booleans. Texts are told apart as they are written: ``007`` is not ``7``.
 
     Raises
     ------
@@ -36,20 +38,26 @@ def classes(raw: Raw, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     cells = _arrow(raw.place, labels)
     if len(cells) != len(raw.x):
         raise BadInput(f"{raw.place}: {len(cells)} labels for {len(raw.x)} rows; give one label for each row")
-    if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
-        cells = pc.utf8_trim_whitespace(cells)
-        cells = pc.if_else(pc.is_in(cells, pa.array(["", "nan", "NaN"], cells.type)), None, cells)
-    elif pa.types.is_floating(cells.type):
-        cells = pc.if_else(pc.is_finite(cells), cells, None)
-    if cells.null_count:
-        where = raw.where(int(np.flatnonzero(cells.is_null().to_numpy(zero_copy_only=False))[0]), None)
+    # Only the distinct labels are ever looked at: a file may hold few of them, very long and very often.
+    coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
+    distinct = coded.dictionary
+    if pa.types.is_string(distinct.type) or pa.types.is_large_string(distinct.type):
+        distinct = pc.utf8_trim_whitespace(distinct)
+        distinct = pc.if_else(pc.is_in(distinct, pa.array(["", "nan", "NaN"], distinct.type)), None, distinct)
+    elif pa.types.is_floating(distinct.type):
+        distinct = pc.if_else(pc.is_finite(distinct), distinct, None)
+    codes = coded.indices.cast(pa.int64())
+    present = pc.fill_null(distinct.is_valid().take(codes), False)
+    missing = len(cells) - (pc.sum(present).as_py() or 0)
+    if missing:
+        where = raw.where(pc.index(present, pa.scalar(False)).as_py(), None)
         raise BadInput(
-            f"{raw.place}: {where}: the label is missing; {cells.null_count} of {len(cells)} rows have none; "
+            f"{raw.place}: {where}: the label is missing; {missing} of {len(cells)} rows have none; "
             "fill them in or drop these rows"
         )
-    coded = cells.dictionary_encode()
-    names = _names(raw.place, coded.dictionary.to_pylist())
-    order = sorted(set(names), key=int if all(map(_is_whole, names)) else str)
+    used = pc.unique(codes).to_pylist()
+    names = _names(raw.place, distinct.take(pa.array(used, pa.int64())))
+    order = sorted(set(names), key=_place if all(spelled(name) is not None for name in names) else str)
     if len(order) == 1:
         raise BadInput(
             f"{raw.place}: all {len(cells)} rows have the label {shown(order[0])}; one class tells nothing: "
@@ -61,7 +69,48 @@ def classes(raw: Raw, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
             "identifier or a measured number, not like classes; give another label, or none"
         )
     position = {name: code for code, name in enumerate(order)}
-    return np.array([position[name] for name in names], np.int64)[coded.indices.to_numpy()], tuple(order)
+    lookup = np.zeros(len(distinct), np.int64)
+    lookup[used] = [position[name] for name in names]
+    return lookup[codes.to_numpy()], tuple(order)
+
+
+def alike(names: Sequence[str]) -> str | None:
+    """A sentence about classes that are one number, written in two ways; None if there are none.
+
+    Examples
+    --------
+    >>> alike(["007", "7", "8"])
+    "classes '007' and '7' are the same number and are kept apart; if they are one class, write it one way"
+    """
+    known: dict[Decimal, str] = {}
+    for name in names:
+        if spelled(name) is not None and (first := known.setdefault(Decimal(name), name)) != name:
+            return (
+                f"classes {shown(first)} and {shown(name)} are the same number and are kept apart; if they are one "
+                "class, write it one way"
+            )
+    return None
+
+
+def aligned(source: Any, other: Any, what: str) -> tuple[Any, str | None]:
+    """Labels or factors of a pandas frame in the order of its rows, and a sentence if they stood in another order.
+
+    Raises
+    ------
+    BadInput
+        If both have an index of their own, and rows cannot be told from each other by it.
+    """
+    rows: Any = getattr(source, "index", None)
+    own: Any = getattr(other, "index", None)
+    if not (hasattr(rows, "get_indexer") and hasattr(own, "get_indexer")) or rows.equals(own):
+        return other, None
+    found = own.get_indexer(rows) if own.is_unique and rows.is_unique else np.array([-1])
+    if len(found) != len(rows) or (found < 0).any():
+        raise BadInput(
+            f"X: the {what} have another index than the rows; give them with the index of the rows, or as "
+            f"{what}.to_numpy() if they stand in the order of the rows"
+        )
+    return other.iloc[found], f"the {what} were put in the order of the rows, by their index"
 
 
 def _arrow(place: str, labels: Any) -> pa.Array:
@@ -72,6 +121,7 @@ def _arrow(place: str, labels: Any) -> pa.Array:
         elif isinstance(series := nw.from_native(labels, series_only=True, pass_through=True), nw.Series):
             cells = series.to_arrow()
         else:
+            _one_type(place, labels)
             array = np.ma.asarray(labels) if isinstance(labels, np.ma.MaskedArray) else np.asarray(labels)
             if array.ndim == 2 and array.shape[1] == 1:
                 array = array[:, 0]
@@ -86,31 +136,49 @@ def _arrow(place: str, labels: Any) -> pa.Array:
         ) from None
     if isinstance(cells, pa.ChunkedArray):
         cells = cells.combine_chunks()
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    kind = cells.type
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
     if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return cells
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return cells
     if pa.types.is_string_view(kind):
-        return cells.cast(pa.large_string())
+        return (cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells).cast(pa.large_string())
     raise BadInput(f"{place}: labels of type {kind} are not classes; give texts, whole numbers or booleans")
 
 
-def _names(place: str, values: list[Any]) -> list[str]:
-    """Class names: whole numbers without a decimal point, all else as written."""
-    numbers = [number for value in values if (number := spelled(value)) is not None]
-    if len(numbers) < len(values):
-        return [str(value) for value in values]
-    for value, number in zip(values, numbers, strict=True):
-        if number != int(number):
+def _one_type(place: str, labels: Any) -> None:
+    """Refuse a list in which numpy would turn numbers into texts, or booleans into numbers, and merge what differs."""
+    if not isinstance(labels, list | tuple):
+        return
+    kinds = {
+        "text" if isinstance(v, str) else "boolean" if isinstance(v, bool | np.bool_) else "number"
+        for v in labels
+        if isinstance(v, str | bool | np.bool_ | int | float | np.number)
+    }
+    if len(kinds) > 1:
+        raise BadInput(f"{place}: the labels are of several types ({', '.join(sorted(kinds))}); give all as texts")
+
+
+def _names(place: str, values: pa.Array) -> list[str]:
+    """Class names: texts as they are written, numbers as Python writes them, whole ones without a decimal point."""
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        longest = values.filter(pc.greater(pc.utf8_length(values), LONGEST_NAME))
+        if len(longest):
+            length, text = len(longest[0].as_py()), shown(longest[0].as_py()[:100])
+            raise BadInput(
+                f"{place}: a label has {length:,} characters ({text}); give labels of at most {LONGEST_NAME:,}"
+            )
+    found = values.to_pylist()
+    numbers = [number for value in found if (number := spelled(value)) is not None]
+    for value, number in zip(found, numbers, strict=False):
+        if len(numbers) == len(found) and number != int(number):
             raise BadInput(
                 f"{place}: the label holds fractions such as {shown(value)}: a measured number, not a class; "
                 "leave the label out, or put the numbers into classes first"
             )
-    return [str(v) if type(v) is int else str(int(number)) for v, number in zip(values, numbers, strict=True)]
+    return [str(int(value)) if type(value) is float else str(value) for value in found]
 
 
-def _is_whole(name: str) -> bool:
-    return name.removeprefix("-").isdecimal()
+def _place(name: str) -> tuple[Decimal, str]:
+    """Numbers in numeric order, and one number written in two ways as texts."""
+    return Decimal(name), name

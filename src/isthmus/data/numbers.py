@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,8 +12,13 @@ from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 
 BLOCK = 1 << 20
+WHOLE = 2.0**53
+"""Whole numbers beyond this are not all 64-bit floats."""
 COARSE = 0.01
 """Largest rounding error that float32 may make, as a share of a column's range."""
+
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def numbers(raw: Raw) -> NDArray[np.float32]:
@@ -45,15 +52,23 @@ def numbers(raw: Raw) -> NDArray[np.float32]:
             np.maximum(error, np.abs(wide - cast).max(axis=0), out=error)
     if bad:
         raise BadInput(_not_finite(raw, rows, bad[0], count))
+    for j in [] if exact else np.flatnonzero((low == high) & (np.abs(low) >= WHOLE)):
+        if rows[:, j].min() != rows[:, j].max():
+            raise BadInput(too_fine(raw.place, raw.columns[j], rows[:, j].min(), rows[:, j].max()))
     fine = np.flatnonzero((low < high) & (error / COARSE > high - low))
     if len(fine):
         j = int(fine[0])
-        raise BadInput(
-            f"{raw.place}: column {shown(raw.columns[j])} runs from {low[j]:.12g} to {high[j]:.12g}, steps too fine "
-            "for 32-bit floats; subtract its minimum or give it another unit"
-        )
+        raise BadInput(too_fine(raw.place, raw.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}"))
     out += 0.0  # one zero: -0 and 0 are equal numbers and should be equal bytes
     return out.reshape(raw.x.shape)
+
+
+def too_fine(place: str, column: str, low: object, high: object) -> str:
+    """Why a column is refused whose values would fall together."""
+    return (
+        f"{place}: column {shown(column)} runs from {low!s:.24} to {high!s:.24}, steps too fine for 32-bit floats; "
+        "subtract its minimum or give it another unit"
+    )
 
 
 def _not_finite(raw: Raw, rows: NDArray[np.generic], first: tuple[int, int], count: int) -> str:
@@ -70,12 +85,15 @@ def _not_finite(raw: Raw, rows: NDArray[np.generic], first: tuple[int, int], cou
 def spelled(value: object) -> float | None:
     """The number that a label or a cell is or spells; None for text, booleans, NaN and infinity.
 
+    A text is a number in the digits 0 to 9 only: what Python takes for one besides (``1_1``, digits of other scripts)
+    is text to all who write tables.
+
     Examples
     --------
-    >>> spelled(" 1.5"), spelled("one"), spelled(True)
-    (1.5, None, None)
+    >>> spelled(" 1.5"), spelled("one"), spelled("1_1"), spelled(True)
+    (1.5, None, None, None)
     """
-    if isinstance(value, bool | bytes):
+    if isinstance(value, bool | bytes) or (isinstance(value, str) and not NUMBER.fullmatch(value.strip())):
         return None
     try:
         number = float(value)  # type: ignore[arg-type]

@@ -14,6 +14,11 @@ from isthmus.errors import BadInput
 LEAST_ROWS = 10
 """Fewer rows can't be split into training, validation and test rows."""
 
+LONGEST_NAME = 1000
+"""Most characters of the name of a column or a class."""
+WIDEST = 1_000_000
+"""Most numbers in a row: each has a name of its own, and no network here takes more."""
+
 
 class Raw(NamedTuple):
     """Rows as they stand in the source."""
@@ -34,12 +39,20 @@ class Raw(NamedTuple):
     """What made each row, numbers (N, F), or None."""
     factor_names: tuple[str, ...] = ()
     """F names, where the source brings them."""
+    told: tuple[str, ...] = ()
+    """What was inferred to read the source, a sentence each."""
+    images: bool | None = None
+    """Whether rows are images, where the source says so."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:
-    """Refuse data without rows or columns."""
+    """Refuse data without rows or columns, and rows so wide that nothing is learnt from them here."""
     if elements < 1:
         raise BadInput(f"{place}: no columns to learn from (besides the label); at least 1 is needed")
+    if elements > WIDEST:
+        raise BadInput(
+            f"{place}: {elements:,} numbers in a row; the limit is {WIDEST:,}; give fewer columns, or smaller pictures"
+        )
     if rows < LEAST_ROWS:
         count = {0: "no rows", 1: "only 1 row"}.get(rows, f"only {rows} rows")
         raise BadInput(

@@ -10,13 +10,14 @@ from typing import Any
 import narwhals as nw
 
 from isthmus.data.arrays import memory, npy_file, npz_file
+from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
 from isthmus.data.factors import aside
-from isthmus.data.files import check
+from isthmus.data.files import check, guess
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
-from isthmus.data.labels import classes
+from isthmus.data.labels import aligned, alike, classes
 from isthmus.data.numbers import numbers
 from isthmus.data.raw import LEAST_ROWS, Raw
 from isthmus.data.table import frame, named, parquet
@@ -40,7 +41,13 @@ FORMATS: dict[str, Callable[[Path, str | None], Raw]] = {
 
 
 def read(
-    source: Any, labels: Any = None, *, label: str | None = None, anomaly: Any = None, factors: Any = None
+    source: Any,
+    labels: Any = None,
+    *,
+    label: str | None = None,
+    anomaly: Any = None,
+    factors: Any = None,
+    images: bool | None = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -59,6 +66,9 @@ def read(
         What made each row, where it is known: columns of a table (names, or one text with commas), which are then set
         aside as the label is, or the numbers themselves. By default what the source brings: the member ``factors`` of a
         ``.npz`` file.
+    images : bool, optional
+        Whether rows with two axes, or with three and channels last, are pictures, whose elements share one scale. By
+        default they are if the format says so or the numbers make it plausible (:func:`isthmus.data.axes.pictures`).
 
     Returns
     -------
@@ -84,14 +94,22 @@ def read(
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     name, raw = _open(source, label)
+    if images and raw.x.ndim not in (3, 4):
+        raise BadInput(f"{raw.place}: rows of shape {raw.x.shape[1:]} are no pictures; give (N, H, W) or (N, H, W, C)")
+    labels, moved = aligned(source, labels, "labels")
+    factors, shifted = aligned(source, factors, "factors")
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
     x = numbers(raw)
-    told = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
+    outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
+    told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     made, made_by = apart or (None, ())
-    return Dataset(name, x, codes, known, raw.columns, told, described, label, made, made_by)
+    pictured = raw.images if images is None else images
+    if pictured is None and pictures(raw.x):
+        pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
+    return Dataset(name, x, codes, known, raw.columns, outlier, described, label, made, made_by, tuple(told), pictured)
 
 
 def _open(source: Any, label: str | None) -> tuple[str, Raw]:
@@ -141,9 +159,12 @@ def form(path: Path) -> str:
     bare = (".idx.gz" if lower.endswith(".gz") else ".idx") if IDX_NAME.search(lower) else ""
     suffix = next((s for s in FORMATS if lower.endswith(s)), bare)
     if not suffix:
+        end, what = guess(path)
+        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        rename = f"it looks like {what}: rename it to {stem}{end}" if end else "rename or convert the file"
         raise BadInput(
             f"{place(path)}: the format is not known by this name; expected a name that ends in "
-            f"{', '.join(FORMATS)} or -ubyte(.gz); rename or convert the file"
+            f"{', '.join(FORMATS)} or -ubyte(.gz); {rename}"
         )
     return suffix
 

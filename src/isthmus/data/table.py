@@ -10,16 +10,21 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from isthmus.data.files import fits, honest, parsing
-from isthmus.data.numbers import spelled
-from isthmus.data.raw import Raw, enough, row_words
+from isthmus.data import pages
+from isthmus.data.files import SUSPECT, fits, honest, parsing
+from isthmus.data.numbers import WHOLE, spelled, too_fine
+from isthmus.data.raw import LONGEST_NAME, Raw, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
+from isthmus.data.written import advice, seen
 from isthmus.errors import BadInput, NoSuchColumn
 
 INDEX = "__index_level_0__"
+BATCH = 1 << 16
+"""Most rows that are read at a time."""
 Cells = Any
 """An Arrow array, chunked or not."""
 Row = Callable[[int], str]
@@ -41,6 +46,9 @@ def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, la
         Name of the label column.
     """
     label_at = named(where, names, label)
+    names, cells, told = _unpacked(where, names, cells, label_at)
+    if told:
+        label_at = named(where, names, label)
     kept = [i for i in range(len(names)) if i != label_at]
     columns = tuple(names[i] for i in kept)
     rows = len(cells[0]) if cells else 0
@@ -52,7 +60,59 @@ def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, la
     x = np.empty((rows, len(kept)), np.float64)
     for j, i in enumerate(kept):
         x[:, j] = _numbers(where, columns[j], cells[i])
-    return Raw(where, x, None if label_at is None else cells[label_at], columns, words)
+    return Raw(where, x, None if label_at is None else cells[label_at], columns, words, told=told)
+
+
+def _unpacked(
+    where: str, names: Sequence[str], cells: Sequence[Cells], label_at: int | None
+) -> tuple[list[str], list[Cells], tuple[str, ...]]:
+    """The table with each column of lists of equal length as so many columns, and what was done, in words."""
+    found: list[str] = []
+    parts: list[Cells] = []
+    told = []
+    for i, (name, column) in enumerate(zip(names, cells, strict=True)):
+        if i == label_at or not _is_list(column.type):
+            found.append(name)
+            parts.append(column)
+            continue
+        elements, width = _elements(where, name, column)
+        enough(where, len(column), width)
+        fits(where, 8 * len(elements))
+        found += [f"{name}_{k}" for k in range(width)]
+        parts += [elements.take(pa.array(np.arange(k, len(elements), width))) for k in range(width)]
+        told.append(f"column {shown(name)} holds lists of {width} numbers and is read as {width} columns")
+    return found, parts, tuple(told)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
+def _elements(where: str, name: str, column: Cells) -> tuple[Cells, int]:
+    """All elements of a column of lists, row by row, and how many a row has."""
+    width = 1
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    while _is_list(column.type):
+        if isinstance(column.type, pa.BaseExtensionType):
+            column = column.storage
+        lengths = pc.list_value_length(column)
+        least, most = pc.min_max(lengths).as_py().values()
+        if column.null_count or least != most or not most:
+            if column.null_count:
+                i = pc.index(column.is_null(), pa.scalar(True)).as_py()
+                raise BadInput(
+                    f"{where}: row {i // width + 1}, column {shown(name)}: the value is missing; drop the row"
+                )
+            raise BadInput(
+                f"{where}: column {shown(name)} holds lists of {least} to {most} values, not numbers; only lists of "
+                "equal length can be read as columns: drop or unpack it"
+            )
+        width *= most
+        column = column.flatten()
+    return column, width
 
 
 def named(where: str, names: Sequence[str], label: str | None) -> int | None:
@@ -61,6 +121,11 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
         raise BadInput(
             f"{where}: column {list(names).index('') + 1} of {len(names)} has no name; "
             "name it, or leave it out if it only counts the rows (pandas: index=False)"
+        )
+    if (length := max(map(len, names), default=0)) > LONGEST_NAME:
+        name = next(name for name in names if len(name) == length)
+        raise BadInput(
+            f"{where}: a column name has {length:,} characters ({shown(name)}); give names of at most {LONGEST_NAME:,}"
         )
     if INDEX in names:
         raise BadInput(f"{where}: column {shown(INDEX)} is the row index of a pandas frame; save it with index=False")
@@ -83,7 +148,7 @@ def frame(source: nw.DataFrame[Any], label: str | None) -> Raw:
     cells = []
     for name, series in zip(names, source.iter_columns(), strict=True):
         try:
-            cells.append(series.to_arrow())
+            cells.append(_dense(series).to_arrow())
         except Exception:  # a column of Python objects that no one type holds: the first that is no number is named
             strays = ((i, v) for i, v in enumerate(series.to_list()) if not isinstance(v, int | float | None))
             i, value = next(strays, (0, None))
@@ -91,6 +156,13 @@ def frame(source: nw.DataFrame[Any], label: str | None) -> Raw:
                 f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} is not a number; drop or encode this column"
             ) from None
     return table("X", names, cells, _frame_row, label)
+
+
+def _dense(series: nw.Series[Any]) -> nw.Series[Any]:
+    """A sparse column of pandas with all its values."""
+    native = series.to_native()
+    sparse = hasattr(getattr(native, "dtype", None), "fill_value") and hasattr(native, "sparse")
+    return nw.from_native(native.sparse.to_dense(), series_only=True) if sparse else series
 
 
 def _frame_row(i: int) -> str:
@@ -104,7 +176,7 @@ def parquet(path: Path, label: str | None) -> Raw:
 
 
 def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) -> pa.Table:
-    """All columns of a Parquet file; its declared size is checked before memory is taken.
+    """All columns of a Parquet file; what its pages unpack to is checked before memory is taken.
 
     Parameters
     ----------
@@ -112,18 +184,63 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) 
     label : str, optional
         A column that must be there.
     coded : bool, default False
-        Whether texts come as codes into a dictionary, which spares memory, or as they are.
+        Whether the table is only to be learnt from: texts then come as codes into a dictionary, and columns that hold
+        neither numbers nor texts are refused.
     """
-    where = place(path)
+    where, packed = place(path), path.stat().st_size
     with parsing(where, "a Parquet file"), pq.ParquetFile(path) as file:
-        rows, names = file.metadata.num_rows, list(file.schema_arrow.names)
-        fits(where, 8 * rows * len(names))
-        honest(where, path.stat().st_size, 8 * rows * len(names), "save it as .npy")
+        schema, footer = file.schema_arrow, file.metadata
+        rows, names = footer.num_rows, list(schema.names)
         named(where, names, label)
-        texts = [field.name for field in file.schema_arrow if coded and _is_text(field.type)]
-    with parsing(where, "a Parquet file"), pq.ParquetFile(path, read_dictionary=texts) as file:
-        content = file.read()
+        if coded:
+            _learnable(where, schema)
+        found = pages.columns(path, footer)
+        size = max(8 * rows * len(names), 8 * sum(c.values for c in found), sum(c.unpacked for c in found))
+        fits(where, size)
+        honest(where, packed, size, "save it as .npy")
+        texts = [field.name for field in schema if _is_text(field.type)]
+        shared = max((column.shared for column in found), default=0)
+    with (
+        parsing(where, "a Parquet file"),
+        pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file,
+    ):
+        content = _batches(where, packed, file, max(1, SUSPECT // shared)) if shared else file.read()
         content.validate(full=True)
+        return content if coded else _decoded(where, packed, content, schema)
+
+
+def _learnable(where: str, schema: pa.Schema) -> None:
+    """Refuse, before it is read, a column that could not be learnt from."""
+    for field in schema:
+        kind = field.type
+        while _is_list(kind):
+            kind = (kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind).value_type
+        if not (_is_number(kind) or pa.types.is_temporal(kind) or (kind == field.type and _is_text(kind))):
+            raise BadInput(
+                f"{where}: column {shown(field.name)} holds values of type {field.type}, not numbers; drop or unpack it"
+            )
+
+
+def _batches(where: str, packed: int, file: pq.ParquetFile, rows: int) -> pa.Table:
+    """A file, read a bounded number of rows at a time: texts that share their beginnings unpack to more than pages."""
+    read, size = [], 0
+    for batch in file.iter_batches(batch_size=min(rows, BATCH)):
+        read.append(batch)
+        size += batch.nbytes
+        fits(where, size)
+        honest(where, packed, size, "save it as .npy")
+    return pa.Table.from_batches(read, schema=read[0].schema if read else file.schema_arrow)
+
+
+def _decoded(where: str, packed: int, content: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Texts as they are instead of as codes, if there is room."""
+    for i, field in enumerate(schema):
+        cells = content.column(i)
+        if pa.types.is_dictionary(cells.type) and cells.type != field.type:
+            whole = sum(pc.sum(pc.binary_length(c.dictionary).take(c.indices)).as_py() or 0 for c in cells.chunks)
+            fits(where, whole)
+            honest(where, packed, whole, "save it without this column")
+            content = content.set_column(i, field.name, cells.cast(field.type))
     return content
 
 
@@ -145,27 +262,21 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], words: Any, label: str | None) -> str:
-    """What the first text column is: text, or numbers with a stray cell."""
+    """What the first text column is: text, or numbers with a stray cell. Only distinct texts are looked at."""
+    if (column := seen(cells)) is not None:
+        return f"column {shown(columns[texts[0]])} holds numbers written as text; {advice(column, columns[texts[0]])}"
     filled = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
     first, value = next(filled, (0, ""))
     head = [cell for cell in cells[:1000].to_pylist() if cell is not None]
     if sum(spelled(cell) is not None for cell in head) * 2 > len(head):
         strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and spelled(cell.as_py()) is None)
         first, value = next(strays, (0, None))
-        if value is None:
-            return (
-                f"column {shown(columns[texts[0]])} holds numbers written as text; turn them into numbers first "
-                "(pandas: astype(float))"
-            )
-        remedy = "write decimals with a point" if _decimal_comma(value) else "mend it, or drop the row or the column"
-        return f"{words(first, texts[0])}: {shown(value)} is not a number; {remedy}"
+        return f"{words(first, texts[0])}: {shown(value)} is not a number; mend it, or drop the row or the column"
     if isinstance(value, bytes):
         strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and not _is_utf8(cell.as_py()))
         first, value = next(strays, (first, value))
         readable = shown(value.decode("utf-8", errors="replace"))
         return f"{words(first, texts[0])}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
-    if head and all(_decimal_comma(cell) for cell in head):
-        return f"{words(first, texts[0])}: {shown(value)} has a decimal comma; write decimals with a point"
     others = [columns[j] for j in texts[1:]]
     also = f" (and so do {some(others, 3)})" if others else ""
     return (
@@ -182,10 +293,6 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _decimal_comma(value: object) -> bool:
-    return isinstance(value, str) and value.count(",") == 1 and spelled(value.replace(",", ".")) is not None
-
-
 def _numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
     """One column as float64, missing cells as NaN."""
     if isinstance(cells, pa.ChunkedArray):
@@ -198,10 +305,18 @@ def _numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
             f"{where}: column {shown(name)} holds dates or times ({kind}); drop it, or turn it into a number, "
             "such as the hour or the days since the first row"
         )
-    numeric = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
-    if not any(test(kind) for test in numeric):
+    if not _is_number(kind):
         raise BadInput(f"{where}: column {shown(name)} holds values of type {kind}, not numbers; drop or unpack it")
     if pa.types.is_boolean(kind):
         cells = cells.cast(pa.uint8())
     found: NDArray[np.float64] = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    if not pa.types.is_floating(kind) and abs(found[0]) >= WHOLE and (found == found[0]).all():
+        low, high = pc.min_max(cells).as_py().values()
+        if low != high:
+            raise BadInput(too_fine(where, name, low, high))
     return found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    return any(test(kind) for test in tests)

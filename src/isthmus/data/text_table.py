@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from isthmus.data.files import LARGEST_TEXT, content, parsing
-from isthmus.data.numbers import spelled
+from isthmus.data.files import LARGEST_TEXT, content, fits, parsing
+from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.raw import Raw
 from isthmus.data.table import named, table
 from isthmus.data.wording import place, shown
+from isthmus.data.written import MISSING, decimal, numbers, seen, units
 from isthmus.errors import BadInput
 
 SEPARATORS = ",;\t|"
@@ -25,65 +30,226 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1 << 22
 """Bytes that are parsed at a time: several times faster than all at once; a line has to fit, however wide."""
 MOST_COLUMNS = 100_000
-MISSING = ["", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None"]
-"""What stands for a missing number."""
+MARKS = {b"\xff\xfe\0\0": "utf-32-le", b"\0\0\xfe\xff": "utf-32-be", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+"""Byte order marks and what they mean; the longer ones first, which begin like shorter ones."""
+BREAK = re.compile(rb"[\r\n]+")
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\w\s]|\t|\\t)"?[,;\t]*', re.IGNORECASE)
+"""What Excel writes and reads above the names."""
+LONGEST_HEADER = 1 << 26
+"""Bytes in which the line of names ends."""
+SAMPLE, LINES = 1 << 16, 50
+"""Bytes and lines of rows that are looked at to understand the line of names."""
+
+
+class Opened(NamedTuple):
+    """A text table whose first lines are understood."""
+
+    where: str
+    """Head of every message."""
+    data: bytes
+    """The whole text, in UTF-8."""
+    names: list[str]
+    separator: str
+    start: int
+    """Where the names begin."""
+    head: int
+    """Where the line of names ends and the rows begin."""
+    comments: int = 0
+    """Lines above the names that only comment."""
 
 
 def text_table(path: Path, label: str | None) -> Raw:
-    """A table in UTF-8 whose first line names the columns; the separator is what parts most of these names."""
-    where, data, names, separator, head = _opened(path, label)
-    cells = _parse(where, data, head, names, separator, [] if label is None else [label])
-    return table(where, names, cells, _Lines(data, separator), label)
+    """A table of text whose first line names the columns; what parts most of these names is the separator."""
+    found = _opened(path, label)
+    names, words = found.names, _Lines(found)
+    texts = [] if label is None else [label]
+    cells, comments = _parse(found, texts)
+    told, cells = _people(found, cells, label, words)
+    _apart_from_float64(found, cells)
+    if comments:
+        told = (f"{comments} line{'s' * (comments > 1)} of comment (#) left out", *told)
+    return table(found.where, names, cells, words, label)._replace(
+        told=(f"read with {'; '.join(told)}",) if told else (),
+    )
 
 
 def spelled_table(path: Path) -> tuple[pa.Table, str]:
     """The same table with every cell as it is spelled, and its separator."""
-    where, data, names, separator, head = _opened(path, None)
-    return pa.table(_parse(where, data, head, names, separator, names), names=names), separator
+    found = _opened(path, None)
+    return pa.table(_parse(found, found.names)[0], names=found.names), found.separator
 
 
-def _opened(path: Path, label: str | None) -> tuple[str, bytes, list[str], str, int]:
-    """Words for the place, the text, names of the columns, the separator, and where the body begins."""
+def _people(
+    found: Opened, cells: list[pa.ChunkedArray], label: str | None, words: _Lines
+) -> tuple[tuple[str, ...], list[pa.ChunkedArray]]:
+    """The columns, with those read that only people can read (:mod:`isthmus.data.written`), and what was inferred."""
+    names = found.names
+    texts = {name: seen(cells[j]) for j, name in enumerate(names) if name != label and _textual(cells[j])}
+    odd = {name: column for name, column in texts.items() if column is not None}
+    if not odd:
+        return (), cells
+    spelled_too = [name for j, name in enumerate(names) if pa.types.is_floating(cells[j].type)]
+    again = dict(zip(names, _parse(found, [*spelled_too, *([label] if label else [])])[0], strict=True))
+    plain = {name: column for name in spelled_too if (column := seen(again[name])) is not None}
+    mark, told = decimal(odd | plain, lambda spot: f"{found.where}: {words(spot.row)}, column {shown(spot.column)}")
+    read = {name: numbers(column, mark) for name, column in (odd | (plain if mark == "," else {})).items()}
+    changed = [
+        cells[j] if read.get(name) is None else pa.chunked_array([pa.array(read[name], from_pandas=True)])
+        for j, name in enumerate(names)
+    ]
+    return (*told, *units(odd)), changed
+
+
+def _textual(cells: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_string(cells.type))
+
+
+def _apart_from_float64(found: Opened, cells: list[pa.ChunkedArray]) -> None:
+    """Refuse a column of whole numbers that differ, and are one number in 64-bit floats."""
+    wide = []
+    for name, column in zip(found.names, cells, strict=True):
+        if pa.types.is_floating(column.type):
+            low, high = pc.min_max(column).as_py().values()
+            wide += [name] * (low is not None and low == high and WHOLE <= abs(low) < math.inf)
+    if not wide:
+        return
+    again = dict(zip(found.names, _parse(found, wide)[0], strict=True))
+    for name in wide:
+        values = [Decimal(text) for text in pc.unique(again[name]).to_pylist() if spelled(text) is not None]
+        if values and min(values) != max(values):
+            raise BadInput(too_fine(found.where, name, min(values), max(values)))
+
+
+def _opened(path: Path, label: str | None) -> Opened:
+    """The text, and what its first lines say."""
     where = place(path)
-    data = content(path, LARGEST_TEXT)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise BadInput(f"{where}: the text is UTF-16; save the file as UTF-8")
-    names, separator, head = _header(where, path, data)
-    named(where, names, label)
-    if len(names) > MOST_COLUMNS:
-        raise BadInput(f"{where}: {len(names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
-    if not re.compile(rb"\S").search(data, head):
+    data = _utf8(where, content(path, LARGEST_TEXT))
+    found = _header(where, path, data)
+    named(where, found.names, label)
+    if len(found.names) > MOST_COLUMNS:
+        raise BadInput(f"{where}: {len(found.names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
+    if not re.compile(rb"\S").search(data, found.head):
         raise BadInput(f"{where}: no rows below the line of column names; give a file with rows")
-    return where, data, names, separator, head
+    fits(where, 8 * (data.count(found.separator.encode()) + data.count(b"\n")))
+    return found
 
 
-def _header(where: str, path: Path, data: bytes) -> tuple[list[str], str, int]:
+def _utf8(where: str, data: bytes) -> bytes:
+    """The text in UTF-8, from whatever its byte order mark says it is in."""
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            try:
+                return data[len(mark) :].decode(encoding).encode()
+            except UnicodeDecodeError:
+                raise BadInput(
+                    f"{where}: begins as {encoding[:6].upper()} text and holds what is none; save the file as UTF-8"
+                ) from None
+    first = data[:400]
+    if len(first) >= 8 and any(first[i::2].count(0) > 0.9 * len(first[i::2]) for i in (0, 1)):
+        raise BadInput(f"{where}: looks like UTF-16 without a byte order mark; save the file as UTF-8")
+    return data
+
+
+def _header(where: str, path: Path, data: bytes) -> Opened:
     """Names of the columns, the separator, and where the body begins."""
-    line_break = re.compile(rb"[\r\n]+")  # searched in place: the file may be large
-    start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
-    blank = line_break.match(data, start)
-    start = blank.end() if blank else start
-    end = found.start() if (found := line_break.search(data, start)) else len(data)
-    try:
-        line = data[start:end].decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadInput(f"{where}: the line of column names is not UTF-8; save the file as UTF-8") from None
-    if "\0" in line:
-        raise BadInput(f"{where}: holds binary data, not text; check what the file is")
-    if not line.strip():
-        raise BadInput(f"{where}: no text in the file; check where it came from")
-    outside = re.sub(r'"[^"]*"', "", line)
+    given, comments, at = "", 0, len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
     tsv = path.name.lower().removesuffix(".gz").endswith(".tsv")
-    separator = "\t" if tsv else max(SEPARATORS, key=outside.count)
-    if '"' in outside:
-        raise BadInput(f"{where}: a quote opens in the line of column names and does not close there; close it")
-    names = [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
-    if _is_data(names):
+    while True:
+        blank = BREAK.match(data, at)
+        start = blank.end() if blank else at
+        end, closed = _line_end(data, start)
+        try:
+            line = data[start:end].decode("utf-8")
+        except UnicodeDecodeError:
+            raise _foreign(where, data, Opened(where, data, [], given or ",", start, end)) from None
+        if "\0" in line:
+            raise BadInput(f"{where}: holds binary data, not text; check what the file is")
+        if not line.strip():
+            raise BadInput(f"{where}: no text in the file; check where it came from")
+        if said := SEPARATOR_LINE.fullmatch(line):
+            given, at = said[1].replace("\\t", "\t"), end
+            continue
+        following = _sample(data, end)
+        separator = given or ("\t" if tsv else _separator(line, following))
+        if line.startswith("#") and not (following and _names_rows(line, following[0], separator)):
+            comments, at = comments + 1, end
+            continue
+        break
+    if not closed:
+        raise BadInput(f"{where}: a quote opens in the line of column names and does not close; close it")
+    try:
+        names = [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error:
+        raise BadInput(f"{where}: a column name has more than 131,072 characters; give short names") from None
+    if _is_data(names) or _recurs(names, following, separator):
         raise BadInput(
-            f"{where}: the first line holds numbers ({', '.join(names[:3])}, …) where the names of the columns should "
-            "stand; put a line of names above it"
+            f"{where}: the first line holds numbers ({shown(', '.join(names[:3]))[1:-1]}, …) where the names of the "
+            "columns should stand; put a line of names above it"
         )
-    return names, separator, end
+    return Opened(where, data, names, separator, start, end, comments)
+
+
+def _line_end(data: bytes, start: int) -> tuple[int, bool]:
+    """Where the line ends that begins at ``start``, line breaks in quotes apart; and whether all quotes close."""
+    first = BREAK.search(data, start)
+    plain = first.start() if first else len(data)
+    quoted = False
+    for found in re.compile(rb'["\r\n]').finditer(data, start, start + LONGEST_HEADER):
+        if found.group() == b'"':
+            quoted = not quoted
+        elif not quoted:
+            return found.start(), True
+    if quoted or len(data) > start + LONGEST_HEADER:
+        return plain, not quoted
+    return len(data), True
+
+
+def _sample(data: bytes, start: int) -> list[str]:
+    """The first lines below the names, those that only comment apart."""
+    text = data[start : start + SAMPLE].decode("utf-8", errors="replace")
+    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip() and not line.startswith("#")]
+    return lines[: -1 if len(data) > start + SAMPLE and len(lines) > 1 else None][:LINES]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _separator(line: str, following: Sequence[str]) -> str:
+    """What parts the names, and the rows into as many cells; else what parts most names."""
+    outside = re.sub(r'"[^"]*"', "", line)
+    order = sorted(SEPARATORS, key=outside.count, reverse=True)
+    for separator in order:
+        count = len(_cells(line, separator))
+        alike = sum(len(_cells(row, separator)) == count for row in following)
+        if count > 1 and 2 * alike > len(following):
+            return separator
+    return order[0]
+
+
+def _names_rows(line: str, row: str, separator: str) -> bool:
+    """Whether a line that begins with # names the columns of the row below it, rather than comments on them."""
+    cells = _cells(row, separator)
+    return len(cells) == len(_cells(line, separator)) > 1 and any(spelled(cell) is not None for cell in cells)
+
+
+def _recurs(names: list[str], following: Sequence[str], separator: str) -> bool:
+    """Whether a first line with some numbers is a row: its words stand in the rows below it too."""
+    values = [value for name in names if (value := spelled(name)) is not None]
+    rising = len(values) > 1 and all(b > a for a, b in pairwise(values))
+    if not values or rising or len(values) == len(names):
+        return False
+    rows = [[cell.strip() for cell in _cells(line, separator)] for line in following]
+    return any(
+        name == row[j]
+        for row in rows
+        if len(row) == len(names)
+        for j, name in enumerate(names)
+        if spelled(name) is None
+    )
 
 
 def _is_data(names: list[str]) -> bool:
@@ -96,26 +262,54 @@ def _is_data(names: list[str]) -> bool:
     return not (counted or rising)
 
 
-def _parse(
-    where: str, data: bytes, head: int, names: list[str], separator: str, texts: list[str]
-) -> list[pa.ChunkedArray]:
+def _parse(found: Opened, texts: Sequence[str]) -> tuple[list[pa.ChunkedArray], int]:
+    """The columns, those in ``texts`` as they are spelled, and how many lines only comment."""
     # Columns go by position here: their true names may be anything.
-    columns = [str(i) for i in range(len(names))]
-    types = {str(names.index(name)): pa.string() for name in texts}
+    where, position = found.where, {name: str(i) for i, name in enumerate(found.names)}
+    comments: list[int] = []
+
+    def stray(row: pacsv.InvalidRow) -> str:
+        if not row.text.startswith("#"):
+            return "error"
+        comments.append(1)
+        return "skip"
+
     try:
-        found = pacsv.read_csv(
-            pa.BufferReader(_apart(data, head)),
-            read_options=pacsv.ReadOptions(column_names=columns, block_size=min(max(BLOCK, 64 * head), 2**31 - 1)),
-            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in data),
-            convert_options=pacsv.ConvertOptions(column_types=types, null_values=MISSING),
+        read = pacsv.read_csv(
+            pa.BufferReader(_apart(found.data, found.head)),
+            read_options=pacsv.ReadOptions(
+                column_names=list(position.values()),
+                block_size=min(max(BLOCK, 64 * (found.head - found.start)), 2**31 - 1),
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=found.separator,
+                newlines_in_values=b'"' in found.data,
+                invalid_row_handler=stray if _commented(found) else None,
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types={position[name]: pa.string() for name in texts}, null_values=list(MISSING)
+            ),
         )
     except Exception as error:
         ragged = re.search(r"Expected \d+ columns, got \d+", str(error))
         if ragged:
-            raise _ragged(where, data, separator, len(names), ragged.group()) from None
+            raise _ragged(found, ragged.group()) from None
+        if "UTF8" in str(error):
+            raise _foreign(where, found.data, found) from None
         with parsing(where, "a text table"):
             raise
-    return list(found.columns)
+    return list(read.columns), found.comments + len(comments)
+
+
+def _commented(found: Opened) -> bool:
+    """Whether lines among the rows begin with #. (Rows that are not UTF-8 can't be handed to who would skip them.)"""
+    if not re.compile(rb"[\r\n]#").search(found.data, found.head):
+        return False
+    try:
+        found.data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _apart(data: bytes, head: int) -> pa.Buffer:
@@ -126,28 +320,31 @@ def _apart(data: bytes, head: int) -> pa.Buffer:
     return body
 
 
-def _records(data: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(found: Opened) -> Iterator[tuple[int, list[str]]]:
     """The rows below the header, each with the number of the line it begins on; slow, for messages only."""
-    text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", errors="replace")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    seen, line = 0, 1
+    above = found.data[: found.start].decode("utf-8", errors="replace")
+    text = found.data[found.start :].decode("utf-8", errors="replace")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=found.separator)
+    first = 1 + len(re.findall(r"\r\n|\r|\n", above))
+    seen, line = 0, first
     for record in reader:
         if record:
             seen += 1
-            if seen > 1:
+            comment = record[0].startswith("#") and len(record) != len(found.names)
+            if seen > 1 and not comment:
                 yield line, record
-        line = reader.line_num + 1
+        line = reader.line_num + first
 
 
 class _Lines:
     """The line on which row i stands, as an editor counts: found only when a message needs it."""
 
-    def __init__(self, data: bytes, separator: str) -> None:
-        self.data, self.separator = data, separator
+    def __init__(self, found: Opened) -> None:
+        self.found = found
 
     def __call__(self, i: int) -> str:
         try:
-            for k, (line, _) in enumerate(_records(self.data, self.separator)):
+            for k, (line, _) in enumerate(_records(self.found)):
                 if k == i:
                     return f"line {line}"
         except csv.Error:  # cells longer than the csv module takes
@@ -155,14 +352,35 @@ class _Lines:
         return f"row {i + 1}"
 
 
-def _ragged(where: str, data: bytes, separator: str, expected: int, said: str) -> BadInput:
+def _ragged(found: Opened, said: str) -> BadInput:
+    mend = f"mend the line (separator {shown(found.separator)})"
     try:
-        for line, record in _records(data, separator):
-            if len(record) != expected:
+        for line, record in _records(found):
+            if len(record) != len(found.names):
                 return BadInput(
-                    f"{where}: line {line}: expected {expected} values as in the first line, got {len(record)}; "
-                    f"mend the line (separator {shown(separator)})"
+                    f"{found.where}: line {line}: expected {len(found.names)} values as in the first line, got "
+                    f"{len(record)}; {mend}"
                 )
     except csv.Error:
         pass
-    return BadInput(f"{where}: {said.lower()} in some line; mend it (separator {shown(separator)})")
+    return BadInput(f"{found.where}: {said.lower()} in some line; {mend}")
+
+
+def _foreign(where: str, data: bytes, found: Opened) -> BadInput:
+    """Which cell is not UTF-8."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = error.start
+    else:
+        return BadInput(f"{where}: holds what is not UTF-8 text; save the file as UTF-8")
+    before, after = re.split(rb"\r\n|\r|\n", data[:at]), BREAK.search(data, at)
+    line = data[at - len(before[-1]) : after.start() if after else len(data)].decode("utf-8", errors="replace")
+    cells = _cells(line, found.separator)
+    j = next((j for j, cell in enumerate(cells) if "\ufffd" in cell), 0)
+    column = f", column {shown(found.names[j])}" if len(cells) == len(found.names) else ""
+    text = shown(cells[j] if cells else line)
+    return BadInput(
+        f"{where}: line {len(before)}{column}: {text} is not UTF-8 text, but perhaps Latin-1 or Windows-1252; "
+        "save the file as UTF-8"
+    )

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 from collections.abc import Iterable
+
+WEIGHED = 200
+"""Choices among which a name is looked for, letter by letter."""
+LONGEST = 200
+"""Characters of a name that are compared."""
 
 
 def shown(value: object, width: int = 40) -> str:
@@ -39,9 +45,23 @@ def some(names: Iterable[object], limit: int = 6) -> str:
 
 
 def meant(name: str, choices: Iterable[str]) -> str:
-    """`` (did you mean 'digits'?)``, or nothing if no choice is close."""
-    close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.6)
+    """`` (did you mean 'digits'?)``, or nothing if no choice is close.
+
+    Of very many choices only those are weighed that begin and end most alike.
+    """
+    choices, name = list(choices), name[:LONGEST]
+    if len(choices) > WEIGHED:
+        choices = heapq.nlargest(WEIGHED, choices, key=lambda other: _ends(name, other))
+    close = difflib.get_close_matches(name, [other[:LONGEST] for other in choices], n=3, cutoff=0.6)
     return f" (did you mean {' or '.join(map(shown, close))}?)" if close else ""
+
+
+def _ends(a: str, b: str) -> int:
+    """How many characters two names share at their beginnings and ends."""
+    return sum(
+        next((i for i, (p, q) in enumerate(zip(*pair, strict=False)) if p != q), min(len(a), len(b)))
+        for pair in ((a, b), (a[::-1], b[::-1]))
+    )
 
 
 def brief(error: BaseException) -> str:

@@ -1,0 +1,111 @@
+"""What stands in the numbers of a table and is no measurement: numbers of the rows, and numbers that mean "missing"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.wording import shown, some
+
+CHANCE = 7
+"""A column of whole numbers numbers the rows if all are distinct where chance would make so many pairs equal: chance
+leaves no pair equal in one of exp(7), about a thousand, columns."""
+OFTEN = 0.005
+"""Least share of the rows in which a sentinel stands."""
+LEAST, LEVELS = 3, 6
+"""Least number of rows with a sentinel, and of different values besides it."""
+BLOCK = 1 << 22
+
+
+def identifiers(x: NDArray[Any], columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a table (N, D) that number its rows: in order, shuffled, in equal steps, or with some rows left out.
+
+    Examples
+    --------
+    >>> rows = np.column_stack([np.random.default_rng(0).permutation(40), np.arange(40) % 7])
+    >>> identifiers(rows, ["id", "day"])
+    ('id',)
+    """
+    return tuple(name for j, name in enumerate(columns) if _numbers_rows(x[:, j]))
+
+
+def _numbers_rows(column: NDArray[Any]) -> bool:
+    n = len(column)
+    steps = np.diff(column[:2].astype(np.float64))
+    if n < 3 or not steps[0] or not np.array_equal(column[:1000], np.rint(column[:1000])):
+        return False
+    values = np.sort(column.astype(np.float64))
+    gaps = np.diff(values)
+    if gaps.min() <= 0 or not np.array_equal(values, np.rint(values)) or values[-1] - values[0] >= 2**53:
+        return False
+    unit = int(np.gcd.reduce(gaps.astype(np.int64)))
+    room = (values[-1] - values[0]) / unit + 1
+    return bool(room == n or n * n / (2 * room) > CHANCE)
+
+
+def sentinels(x: NDArray[Any], columns: Sequence[str]) -> dict[float, list[str]]:
+    """Values that may stand for a missing one, with the columns of a table (N, D) in which they do.
+
+    Such a value is a whole number other than 0, the least or the greatest of a column and its commonest one, and lies
+    further from all others than they lie from each other. Where it does so in one column, it is looked for in the
+    others: there it need only be the commonest, and outside.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(50, 2))
+    >>> rows[:5, 1] = -200
+    >>> sentinels(rows, ["a", "b"])
+    {-200.0: ['b']}
+    """
+    found: dict[float, list[str]] = {}
+    outside = {j: _outside(x[:, j]) for j in np.flatnonzero(_repeated_ends(x)).tolist()}
+    for value in sorted({value for ends in outside.values() for value, far in ends.items() if far}):
+        found[value] = [columns[j] for j, ends in outside.items() if value in ends]
+    return found
+
+
+def sentences(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
+    """The same in words, a line each."""
+    told = [
+        f"column {shown(name)} only numbers the rows, and is learnt from; drop it if it is an id"
+        for name in identifiers(x, columns)
+    ]
+    for value, names in sentinels(x, columns).items():
+        many = f"{len(names)} columns ({some(names, 5)})" if len(names) > 1 else f"column {shown(names[0])}"
+        told.append(
+            f"{value:.9g} is the commonest value of {many} and far from the rest; if it stands for a missing value, "
+            "fill these cells in, or drop the rows or the columns"
+        )
+    return told
+
+
+def _repeated_ends(x: NDArray[Any]) -> NDArray[np.bool_]:
+    """Columns whose least or greatest value stands in enough rows."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    counts = np.zeros((2, x.shape[1]), np.int64)
+    step = max(1, BLOCK // x.shape[1])
+    for start in range(0, len(x), step):
+        block = x[start : start + step]
+        counts += (block == low).sum(axis=0), (block == high).sum(axis=0)
+    enough: NDArray[np.bool_] = (counts.max(axis=0) >= max(LEAST, OFTEN * len(x))) & (low < high)
+    return enough
+
+
+def _outside(column: NDArray[Any]) -> dict[float, bool]:
+    """Ends of a column that are its commonest values and lie apart, and whether further than all others lie apart."""
+    values, counts = np.unique(column.astype(np.float64), return_counts=True)
+    often = counts >= max(LEAST, OFTEN * len(column))
+    first, last = int(often[0]), len(values) - int(often[-1])
+    rest = values[first:last]
+    if len(rest) < LEVELS:
+        return {}
+    width, most = rest[-1] - rest[0], counts[first:last].max()
+    gaps = {0: rest[0] - values[0], len(values) - 1: values[-1] - rest[-1]}
+    return {
+        float(values[k]): bool(gap > width)
+        for k, gap in gaps.items()
+        if often[k] and values[k] != 0 and values[k] == np.rint(values[k]) and counts[k] > most and 10 * gap > width
+    }

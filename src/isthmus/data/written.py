@@ -1,0 +1,228 @@
+"""Numbers as people write them: decimal commas, marks between thousands, currency and percent signs.
+
+Which mark does what is a habit of who wrote the file, so the whole file is asked, and one cell that can be meant in one
+way only (``0,5``; ``1.234,5``) decides for those that could be meant in two (``1,279``). What stays open is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from isthmus.data.wording import shown, some
+from isthmus.errors import BadInput
+
+Texts = Any
+"""An Arrow array of strings."""
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None")
+"""What stands for a missing number."""
+BLANKS = " '\u2019\u00a0\u2009\u202f"
+"""Blanks and apostrophes that part thousands and are never a decimal mark."""
+UNIT = r"[\p{Sc}%\x{2030}]"
+EXPONENT = r"([eE][+-]?\d+)?"
+EITHER = {mark: rf"^[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}$" for mark in ",."}
+"""``1,279``: thousands or thousandths."""
+
+
+def _kinds(mark: str, other: str) -> dict[str, str]:
+    """Patterns of cells in which ``mark`` can be meant in one way only."""
+    m, o = re.escape(mark), re.escape(other)
+    return {
+        "decimal": rf"^[+-]?(\d*{m}\d*|\d{{1,3}}({o}\d{{3}})+{m}\d*|\d{{1,3}}([{BLANKS}]\d{{3}})+{m}\d*){EXPONENT}$",
+        "thousands": rf"^[+-]?\d{{1,3}}(({m}\d{{2,3}})+{m}\d{{3}}|({m}\d{{2,3}})*{m}\d{{3}}{o}\d*)$",
+    }
+
+
+KINDS = {",": _kinds(",", "."), ".": _kinds(".", ",")}
+
+
+def _valid(decimal: str, other: str) -> str:
+    """The pattern of a number, once it is known which mark is the decimal one."""
+    d, m = re.escape(decimal), re.escape(other)
+    whole = rf"(\d+|\d{{1,3}}({m}\d{{2,3}})*{m}\d{{3}}|\d{{1,3}}([{BLANKS}]\d{{3}})+)"
+    return rf"^[+-]?({whole}({d}\d*)?|{d}\d+){EXPONENT}$"
+
+
+VALID = {",": _valid(",", "."), ".": _valid(".", ",")}
+OTHER = {",": ".", ".": ","}
+
+
+BOTH = "is a decimal mark in one and parts thousands in the other; write decimals with a point, thousands without marks"
+CLASHES = {
+    ((",", "decimal"), (".", "decimal")): "some decimals have a comma, others a point; write all with a point",
+    ((",", "thousands"), (".", "thousands")): "thousands are parted by commas and by points; write them without",
+    ((",", "decimal"), (",", "thousands")): f"the comma {BOTH}",
+    ((".", "decimal"), (".", "thousands")): f"the point {BOTH}",
+}
+"""What two cells of one file cannot both be."""
+
+
+class Spot(NamedTuple):
+    """A cell that proves something."""
+
+    column: str
+    row: int
+    text: str
+
+
+class Column(NamedTuple):
+    """A column of text, looked at."""
+
+    core: Texts
+    """Cells without blanks around them and without their unit; null where the number is missing."""
+    unit: str
+    """The sign that every cell carries, such as ``%``; empty if none does."""
+
+
+def seen(cells: Any) -> Column | None:
+    """A column of text whose filled cells all look like numbers; None if some do not, or if all are missing."""
+    text = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    if pa.types.is_dictionary(text.type):
+        text = text.dictionary_decode()
+    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)) or not _all(_core(text[:1000])):
+        return None
+    core = _core(text)
+    if not _all(core) or core.null_count == len(core):
+        return None
+    filled = text.filter(core.is_valid())
+    units = pc.unique(pc.replace_substring_regex(filled, rf"[^{UNIT[1:]}", "")).to_pylist()
+    return Column(core, units[0]) if len(units) == 1 and len(units[0]) <= 1 else None
+
+
+def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tuple[str, tuple[str, ...]]:
+    """The decimal mark of a file, and what was inferred, in words.
+
+    Parameters
+    ----------
+    columns : mapping of names to columns
+        All columns of numbers, spelled as in the file.
+    where : callable
+        Words for a cell, to begin a message with.
+
+    Raises
+    ------
+    BadInput
+        If cells contradict each other, or could all be meant in two ways.
+    """
+    proofs = {(m, use): _first(columns, kind, EITHER[m]) for m, uses in KINDS.items() for use, kind in uses.items()}
+    for (this, that), said in CLASHES.items():
+        a, b = proofs[this], proofs[that]
+        if a is not None and b is not None:
+            raise BadInput(f"{where(a)}: {shown(a.text)} stands beside {shown(b.text)}: {said}")
+    comma, point, either = proofs[",", "decimal"], proofs[".", "decimal"], _first(columns, EITHER[","])
+    # A bare 1.234 is a number to every reader, so that its point is in doubt only beside a sign such as that of money.
+    doubt = _first({name: column for name, column in columns.items() if column.unit}, EITHER["."])
+    if either is not None and not _thousands(columns):
+        doubt = either
+    if comma or proofs[".", "thousands"]:
+        mark = ","
+    elif point or proofs[",", "thousands"] or doubt is None:
+        mark = "."
+    else:
+        raise BadInput(f"{where(doubt)}: {_open(doubt.text)}")
+    other = OTHER[mark]
+    parting = _first(columns, rf"^[+-]?\d{{1,3}}(\{other}\d{{2,3}})*\{other}\d{{3}}(\{mark}\d*)?$")
+    blank = _first(columns, rf"^[+-]?\d{{1,3}}([{BLANKS}]\d{{3}})+(\{mark}\d*)?$")
+    told: dict[Spot, list[str]] = {}
+    for what, spot in (
+        ("decimal commas", (comma or either) if mark == "," else None),
+        (f"{'commas' if other == ',' else 'points'} between thousands", parting),
+        ("blanks between thousands", blank),
+    ):
+        if spot is not None:
+            told.setdefault(spot, []).append(what)
+    return mark, tuple(_as(" and ".join(what), spot, mark) for spot, what in told.items())
+
+
+def numbers(column: Column, mark: str) -> NDArray[np.float64] | None:
+    """The numbers of a column, missing ones as NaN; None if a cell is no number under this decimal mark."""
+    if not pc.all(pc.match_substring_regex(column.core, VALID[mark])).as_py():
+        return None
+    bare = pc.replace_substring_regex(column.core, rf"[{OTHER[mark]}{BLANKS}]", "")
+    found: NDArray[np.float64] = (
+        pc.replace_substring(bare, ",", ".").cast(pa.float64()).to_numpy(zero_copy_only=False).copy()
+    )
+    return found
+
+
+def advice(column: Column, name: str) -> str:
+    """What to do about a column of a frame whose numbers are text."""
+    try:
+        mark, told = decimal({name: column}, lambda spot: "")
+    except BadInput as error:
+        return str(error).removeprefix(": ")
+    also = (
+        f"; it is written with {', '.join(told)}" if told else f" ({column.unit} is no number)" if column.unit else ""
+    )
+    change = [f".str.replace({gone!r}, '')" for gone in (*(",." if told else ""), column.unit) if gone and gone != mark]
+    change += [".str.replace(',', '.')"] * (mark == ",")
+    return f"turn them into numbers first (pandas: x{''.join(change)}.astype(float)){also}"
+
+
+def units(columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """In words, which signs were taken off."""
+    found: dict[str, list[str]] = {}
+    for name, column in columns.items():
+        if column.unit:
+            found.setdefault(column.unit, []).append(name)
+    return tuple(f"{unit} taken off in {some(names, 3)}" for unit, names in found.items())
+
+
+def _core(text: Any) -> Texts:
+    core = pc.utf8_trim_whitespace(text)
+    core = pc.if_else(pc.is_in(core, pa.array(MISSING, core.type)), None, core)
+    core = pc.replace_substring(core, "\u2212", "-")
+    core = pc.replace_substring_regex(core, r"^([+-]?)\s*\p{Sc}\s*", r"\1")
+    return pc.replace_substring_regex(core, rf"[\s\x{{a0}}\x{{202f}}]*{UNIT}$", "")
+
+
+def _all(core: Texts) -> bool:
+    """Whether all filled cells are numbers, under one decimal mark or the other."""
+    fits = pc.or_(*(pc.match_substring_regex(core, pattern) for pattern in VALID.values()))
+    return pc.all(fits).as_py() is not False
+
+
+def _first(columns: Mapping[str, Column], pattern: str, but: str = "^$") -> Spot | None:
+    """The first cell of a pattern, and not of another one."""
+    for name, (core, _) in columns.items():
+        fits = pc.and_not(pc.match_substring_regex(core, pattern), pc.match_substring_regex(core, but))
+        row = pc.index(fits, pa.scalar(True)).as_py()
+        if row >= 0:
+            return Spot(name, row, core[row].as_py())
+    return None
+
+
+def _open(text: str) -> str:
+    mark, name = (",", "comma") if "," in text else (".", "point")
+    small, large = text.replace(",", "."), text.replace(mark, "")
+    return (
+        f"{shown(text)} may be {small} or {large}; write {large} if its {name} parts thousands, "
+        f"{small} if it is a decimal {name}, and all others so"
+    )
+
+
+def _thousands(columns: Mapping[str, Column]) -> bool:
+    """Whether ``1,279`` beside whole numbers below 1000 is 1279: if numbers lie closer together so than as 1.279."""
+    votes = []
+    for core, _ in columns.values():
+        open_ = core.filter(pc.fill_null(pc.match_substring_regex(core, EITHER[","]), False))
+        plain = core.filter(pc.fill_null(pc.match_substring_regex(core, r"^[+-]?\d+$"), False))
+        if len(open_) == 0 or len(plain) == 0:
+            continue
+        small = np.abs(plain.cast(pa.float64()).to_numpy())
+        large = np.abs(pc.replace_substring(open_, ",", "").cast(pa.float64()).to_numpy())
+        spreads = [np.log(np.concatenate([small[small > 0], large / part])).std() for part in (1, 1000)]
+        votes.append(bool(small.max() < 1000 and spreads[0] < spreads[1]))
+    return bool(votes) and all(votes)
+
+
+def _as(what: str, spot: Spot, mark: str) -> str:
+    """``decimal commas ('8,3' is 8.3)``."""
+    bare = re.sub(rf"[{OTHER[mark]}{BLANKS}]", "", spot.text).replace(",", ".")
+    return f"{what} ({shown(spot.text)} is {bare})"
