@@ -26,6 +26,8 @@ DEEPEST = 8
 class Column(NamedTuple):
     """The pages of one column."""
 
+    name: str
+    """Of the column of the table that it belongs to."""
     values: int
     """Values, of a list all its elements."""
     unpacked: int
@@ -55,7 +57,8 @@ def columns(path: Path, footer: pq.FileMetaData) -> list[Column]:
             pages = [_pages(path, file, footer.row_group(g).column(j)) for g in range(footer.num_row_groups)]
             every = [page for group in pages for page in group]
             shared = max((page.size for page in every if page.encoding == DELTA_BYTE_ARRAY), default=0)
-            found.append(Column(sum(page.values for page in every), sum(page.size for page in every), shared))
+            name = footer.schema.column(j).path.split(".")[0]
+            found.append(Column(name, sum(page.values for page in every), sum(page.size for page in every), shared))
     return found
 
 

@@ -198,13 +198,13 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) 
         size = max(8 * rows * len(names), 8 * sum(c.values for c in found), sum(c.unpacked for c in found))
         fits(where, size)
         honest(where, packed, size, "save it as .npy")
-        texts = [field.name for field in schema if _is_text(field.type)]
-        shared = max((column.shared for column in found), default=0)
+        shared = {column.name: column.shared for column in found if column.shared}
+        texts = [field.name for field in schema if _is_text(field.type) and field.name not in shared]
     with (
         parsing(where, "a Parquet file"),
         pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file,
     ):
-        content = _batches(where, packed, file, max(1, SUSPECT // shared)) if shared else file.read()
+        content = _batches(where, packed, file, shared) if shared else file.read()
         content.validate(full=True)
         return content if coded else _decoded(where, packed, content, schema)
 
@@ -221,10 +221,10 @@ def _learnable(where: str, schema: pa.Schema) -> None:
             )
 
 
-def _batches(where: str, packed: int, file: pq.ParquetFile, rows: int) -> pa.Table:
-    """A file, read a bounded number of rows at a time: texts that share their beginnings unpack to more than pages."""
+def _batches(where: str, packed: int, file: pq.ParquetFile, shared: dict[str, int]) -> pa.Table:
+    """A file whose texts share their beginnings and so unpack to more than its pages do: few rows at a time."""
     read, size = [], 0
-    for batch in file.iter_batches(batch_size=min(rows, BATCH)):
+    for batch in file.iter_batches(batch_size=min(BATCH, max(1, SUSPECT // max(shared.values())))):
         read.append(batch)
         size += batch.nbytes
         fits(where, size)
