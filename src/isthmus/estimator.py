@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import numbers
 import warnings
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from isthmus.data.axes import pictures
 from isthmus.data.scale import FARTHEST
 from isthmus.errors import BadInput
 from isthmus.families import named
@@ -53,6 +55,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         How to train: the fields of :class:`isthmus.train.plan.Plan`, with its defaults.
     scale : {"auto", "standard", "unit", "none"}, default "auto"
         Scaling of the columns, fitted on the training rows and undone by ``inverse_transform``.
+    shape : tuple of int, optional
+        What the columns of a row are put in the shape of, such as ``(28, 28)`` for a convolutional network behind a
+        scaler that wants flat rows. Rows (n, *shape) may be given as they are, and come back so from
+        ``inverse_transform``; to the rest of scikit-learn they are their columns.
     validation : float, default 0.2
         Share of the rows that early stopping looks at and training does not.
     random_state : int, RandomState or None, default None
@@ -105,6 +111,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         drops: int = Plan.drops,
         stages: str = Plan.stages,
         scale: str = "auto",
+        shape: tuple[int, ...] | None = None,
         validation: float = 0.2,
         random_state: Any = None,
         verbose: int = 0,
@@ -125,6 +132,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.drops = drops
         self.stages = stages
         self.scale = scale
+        self.shape = shape
         self.validation = validation
         self.random_state = random_state
         self.verbose = verbose
@@ -144,7 +152,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         BadInput
             A ``ValueError``: if a parameter makes no sense, or ``X`` cannot be used as given.
         """
-        X = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2))
+        given = _axes(X)
+        X = np.asarray(validate_data(self, flat(X), dtype=[np.float64, np.float32], ensure_min_samples=2))
+        self._axes, self._shape = given, self._wanted(given, X.shape[1])
+        X = X.reshape(-1, *self._shape)
         train, valid, number = self._split(len(X))
         plan = Plan(**{name: _plain(getattr(self, name)) for name in PLAN})
         self.fitted_: Fitted = fit(
@@ -154,11 +165,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             plan=plan,
             seed=number,
             scale=self.scale,
+            images=pictures(X),
             columns=getattr(self, "feature_names_in_", ()),
             watch=_say if self.verbose else None,
         )
         self._precise = _Precise(self.fitted_.model)
-        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        self.mean_ = X.mean(axis=0, dtype=np.float64).ravel()
         self.n_iter_ = self.fitted_.outcome.steps
         self._n_features_out = self.fitted_.model.latents
         if self.fitted_.outcome.status in {"cut", "diverged"}:
@@ -177,7 +189,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if Z.shape[1] != self._n_features_out:
             raise BadInput(f"X has {Z.shape[1]} columns, but the code of this autoencoder has {self._n_features_out}")
         scaler, most = self.fitted_.scaler, np.finfo(Z.dtype).max
-        return np.clip(self._decode(Z) * scaler.scale + scaler.shift, -most, most).astype(Z.dtype)
+        rows = self._decode(Z)
+        rows = np.clip(flat(rows) * scaler.scale + scaler.shift, -most, most).astype(Z.dtype)
+        return rows.reshape(-1, *self._axes)
 
     def score_samples(self, X: ArrayLike) -> NDArray[Any]:
         """How like the training rows each row is, (n,): minus its squared error per element, in scaled units, or minus
@@ -197,7 +211,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         scaled = self._scaled(self._rows(X))
         error = float(self._squares(scaled).sum())
-        spread = float(np.square(scaled - self._scaled(self.mean_[None])).sum())
+        spread = float(np.square(scaled - self._standard(self.mean_[None])).sum())
         if spread == 0:
             return float(error == 0)
         return 1 - error / spread
@@ -223,13 +237,31 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         aside = min(rows - 1, max(1, round(self.validation * rows)))
         return np.sort(order[aside:]), np.sort(order[:aside]), int(random.randint(2**31 - 1))
 
+    def _wanted(self, given: tuple[int, ...], columns: int) -> tuple[int, ...]:
+        """The shape of a row as the network sees it."""
+        if self.shape is None:
+            return given if len(given) > 1 else (columns,)
+        shape = tuple(int(side) for side in self.shape)
+        if math.prod(shape) != columns or (len(given) > 1 and given != shape):
+            raise BadInput(f"shape={shape} does not fit rows of shape {given}; give the shape of one row")
+        return shape
+
     def _rows(self, X: ArrayLike) -> NDArray[Any]:
-        return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        if len(axes := _axes(X)) > 1 and axes != self._shape:
+            raise BadInput(f"rows must have shape {self._shape}, as in fit; got {axes}")
+        return np.asarray(validate_data(self, flat(X), dtype=[np.float64, np.float32], reset=False))
 
     def _scaled(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Flat rows as the network takes them; a warning if they hardly are in the unit of the training rows."""
+        if (doubt := self.fitted_.scaler.astray(X, self.fitted_.head == "bernoulli")) is not None:
+            warnings.warn(doubt, stacklevel=3)
+        return self._standard(X)
+
+    def _standard(self, X: NDArray[Any]) -> NDArray[Any]:
         """As the scaler does it, but in the dtype of ``X`` rather than in float32."""
         scaler = self.fitted_.scaler
-        return np.clip((X - scaler.shift) / scaler.scale, -FARTHEST, FARTHEST).astype(X.dtype)
+        scaled = np.clip((X - scaler.shift) / scaler.scale, -FARTHEST, FARTHEST).astype(X.dtype)
+        return scaled.reshape(-1, *self._shape)
 
     def _squares(self, scaled: NDArray[Any]) -> NDArray[Any]:
         return np.square(self._decode(self._encode(scaled)) - scaled)
@@ -316,7 +348,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         BadInput
             A ``ValueError``: if a parameter makes no sense, or no row has a label.
         """
-        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        rows, labels = validate_data(self, flat(X), y, dtype=[np.float64, np.float32], ensure_min_samples=2)
         check_classification_targets(labels)
         known = _known(labels)
         random = check_random_state(self.random_state)
@@ -330,7 +362,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         rate, steps = _plain(self.learning_rate), _plain(self.steps)
         self.finetuned_: Finetuned = finetune(
             fitted,
-            rows[known],
+            rows[known].reshape(-1, *fitted.shape),
             found,
             classes=len(self.classes_),
             plan=dataclasses.replace(fitted.plan, steps=steps, learning_rate=rate, stages="together"),
@@ -348,13 +380,23 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """The probability of each label: (n, n_features) -> (n, K), in the order of ``classes_``."""
         check_is_fitted(self)
-        rows = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        rows = np.asarray(validate_data(self, flat(X), dtype=[np.float64, np.float32], reset=False))
         return _in_blocks(self._precise(rows.dtype).reconstruct, self.autoencoder_._scaled(rows))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable label of each row: (n, n_features) -> (n,)."""
         numbers = self.predict_proba(X).argmax(1)
         return self.classes_[numbers]
+
+
+def _axes(X: Any) -> tuple[int, ...]:
+    """The shape of one row, as far as ``X`` tells."""
+    return tuple(getattr(X, "shape", ()))[1:] if getattr(X, "ndim", 0) > 1 else ()
+
+
+def flat(X: Any) -> Any:
+    """Rows (n, *D) as (n, columns); what has two axes, or none that it tells, as it is."""
+    return X.reshape(len(X), -1) if len(_axes(X)) > 1 else X
 
 
 def _known(labels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -143,7 +143,7 @@ GOOD = {"kind": "standard", "shift": [0.0, 1.0], "scale": [1.0, 2.0], "constant"
         ({"kind": "robust"}, "kind must be"),
         ({"kind": ["standard"]}, "kind must be"),
         ({"shift": [0.0]}, "do not fit: 1 and 2"),
-        ({"kind": "unit"}, "do not fit"),
+        ({"kind": "none"}, "do not fit"),
         ({"scale": [1.0, 0.0]}, "positive"),
         ({"scale": [1.0, -1.0]}, "positive"),
         ({"scale": [1.0, float("nan")]}, "finite"),
@@ -190,3 +190,37 @@ def test_apply_refuses_other_columns_and_takes_no_rows():
     with pytest.raises(BadInput, match="fitted on 4 columns; got 3"):
         scaler.apply(np.zeros((2, 3)))
     assert scaler.apply(np.zeros((0, 4))).shape == (0, 4)
+
+
+def test_channels_of_very_different_width_have_a_scale_each():
+    x = RNG.normal(size=(50, 6, 6, 2)) * [1, 300] + [0, 1000]
+    scaler = Scaler.fit(x, images=True)
+    z = scaler.apply(x)
+    for channel in (0, 1):
+        assert (z[..., channel].min(), z[..., channel].max()) == (0, 1)
+    np.testing.assert_allclose(scaler.invert(z), x, rtol=1e-4, atol=1e-4)
+    again = Scaler.from_json(json.loads(json.dumps(scaler.to_json())))
+    np.testing.assert_array_equal(again.apply(x), z)
+    colours = RNG.uniform(size=(50, 6, 6, 3)) * [255, 200, 120]
+    assert Scaler.fit(colours, images=True).shift.shape == (1,)
+
+
+@pytest.mark.parametrize("factor", [1 / 255, 1 / 20, 255])
+@pytest.mark.parametrize("images", [True, False])
+def test_rows_in_another_unit_are_told(factor, images):
+    x = RNG.integers(0, 256, (60, 8, 8)).astype(float)
+    scaler = Scaler.fit(x, images=images)
+    assert scaler.astray(x) is None
+    assert scaler.astray(x[:1]) is None
+    if images or factor != 1 / 20:  # columns of a table may be small for a while
+        assert "in another unit" in scaler.astray(factor * x)
+    assert "in another unit" in Scaler.fit(x / 255).astray(x, bounded=True)
+    assert Scaler.fit(x, kind="none").astray(factor * x) is None  # nothing is known of the training rows
+
+
+def test_one_strange_row_is_no_other_unit():
+    x = RNG.normal(size=(100, 5))
+    rows = x.copy()
+    rows[3] = 1e6
+    assert Scaler.fit(x).astray(rows) is None
+    assert "standard deviations outside" in Scaler.fit(x).astray(x + 1000)

@@ -83,6 +83,7 @@ def compare(
     label: str | None = None,
     anomaly: str | None = None,
     factors: Any = None,
+    images: bool | None = None,
     families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
     facets: str | Iterable[str] = "all",
     replicates: int = 5,
@@ -116,6 +117,8 @@ def compare(
         The label whose rows are anomalies. Without it, each replicate leaves another class out to play them.
     factors : optional
         What made each row, where it is known: names of columns, set aside as the label is, or numbers of shape (N, F).
+    images : bool, optional
+        Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA always takes part.
     facets : optional
@@ -168,6 +171,7 @@ def compare(
         label=label,
         anomaly=anomaly,
         factors=factors,
+        images=images,
         families=families,
         facets=facets,
         replicates=replicates,

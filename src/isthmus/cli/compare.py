@@ -40,6 +40,14 @@ def compare(
         str | None,
         typer.Option("--factors", metavar="A,B", help="Columns that made the rows; they are not learnt from."),
     ] = None,
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images",
+            help="Whether rows of two or three axes are pictures.",
+            show_default="as the numbers make plausible",
+        ),
+    ] = None,
     families: Annotated[
         str | None,
         typer.Option(
@@ -106,6 +114,7 @@ def compare(
         "label": choice("--label", label, data),
         "anomaly": choice("--anomaly", anomaly, data),
         "factors": factors,
+        "images": images,
         "families": families if families is not None else "default",
         "facets": facets if facets is not None else "all",
         "replicates": replicates,

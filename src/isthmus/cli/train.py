@@ -22,6 +22,14 @@ def train(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="See: isthmus list families.", show_default=False)],
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a bundled name.", show_default=False)],
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images",
+            help="Whether rows of two or three axes are pictures.",
+            show_default="as the numbers make plausible",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="isthmus-DATA-FAMILY")
     ] = None,
@@ -53,7 +61,9 @@ def train(
     from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
 
-    rows = read(data, label=label)
+    rows = read(data, label=label, images=images)
+    for said in rows.cautions:
+        show.warn(f"{rows.name}: {said}")
     recipe, plan = configure(family, rows.shape, settings or [], steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it

@@ -19,7 +19,7 @@ HEADER = 1 << 16
 """Bytes in which a page header ends, statistics included."""
 ENCODING = {5: 2, 8: 4}
 """Fields of a page header that tell of data pages, of version 1 and 2, and in these the one that tells the encoding."""
-DELTA_BYTE_ARRAY = 7
+DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY = 6, 7
 DEEPEST = 8
 
 
@@ -35,6 +35,8 @@ class Column(NamedTuple):
     shared: int
     """Bytes of the largest one in which a text may be the one before it and a little more, so that it unpacks to more
     than its bytes; 0 if there is none."""
+    delta: bool
+    """Whether texts are stored by their differences, which cannot be read as codes."""
 
 
 class Page(NamedTuple):
@@ -56,9 +58,16 @@ def columns(path: Path, footer: pq.FileMetaData) -> list[Column]:
         for j in range(footer.num_columns):
             pages = [_pages(path, file, footer.row_group(g).column(j)) for g in range(footer.num_row_groups)]
             every = [page for group in pages for page in group]
-            shared = max((page.size for page in every if page.encoding == DELTA_BYTE_ARRAY), default=0)
-            name = footer.schema.column(j).path.split(".")[0]
-            found.append(Column(name, sum(page.values for page in every), sum(page.size for page in every), shared))
+            encodings = {page.encoding for page in every}
+            found.append(
+                Column(
+                    name=footer.schema.column(j).path.split(".")[0],
+                    values=sum(page.values for page in every),
+                    unpacked=sum(page.size for page in every),
+                    shared=max((page.size for page in every if page.encoding == DELTA_BYTE_ARRAY), default=0),
+                    delta=bool(encodings & {DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY}),
+                )
+            )
     return found
 
 

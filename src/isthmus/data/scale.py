@@ -16,6 +16,15 @@ FARTHEST = 1e9
 """Scaled values are cut to this distance from 0, so that squared errors stay finite. Standardised training rows
 never come near: N rows lie within sqrt(N) of their mean."""
 BLOCK = 1 << 22
+OWN = 0.25
+"""A channel that spans a smaller share of what all channels span has a scale of its own."""
+LOOKED_AT, ENOUGH, ELEMENTS = 1000, 10, 64
+"""Most rows that are looked at for their unit, and fewest rows, and elements, whose spread says something."""
+FAR = 10.0
+"""Rows all of which lie so many standard deviations, or widths of the range, outside the training rows are in another
+unit."""
+NARROW = {"standard": 0.02, "unit": 0.1, "none": 0.1}
+"""So are rows that spread less than this share of what training rows do. A few rows of a table may be much alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +39,9 @@ class Scaler:
 
     kind: str
     """``standard``: mean 0 and standard deviation 1 for each column; ``unit``: one minimum and one maximum over all
-    elements go to 0 and 1; ``none``: left as is."""
+    elements, or over those of each channel, go to 0 and 1; ``none``: left as is."""
     shift: NDArray[np.float64]
-    """(D,) for ``standard``, else (1,); in the units of the data."""
+    """(D,) for ``standard`` and for channels on scales of their own, else (1,); in the units of the data."""
     scale: NDArray[np.float64]
     """Like ``shift``; positive."""
     constant: int = 0
@@ -49,7 +58,8 @@ class Scaler:
         kind : {"auto", "standard", "unit", "none"}
             ``auto`` is ``none`` if all values lie in [0, 1], else ``unit`` for images, else ``standard``.
         images : bool, default False
-            Whether rows are images, whose elements share one scale.
+            Whether rows are images, whose elements share one scale. Channels (last) share it too, unless one of them
+            spans less than a quarter of what all together span: beside the others it would hardly count.
 
         Raises
         ------
@@ -70,8 +80,10 @@ class Scaler:
         if kind == "none":
             return cls(kind, np.zeros(1), np.ones(1), constant)
         if kind == "unit":
-            width = high.max() / 2 - low.min() / 2  # halves: the width of float64 data may exceed float64
-            return cls(kind, low.min(keepdims=True), np.array([_positive(width) * 2 if width else 1.0]), constant)
+            least, most = _channels(low, high, np.shape(x) if images else ())
+            width = most / 2 - least / 2  # halves: the width of float64 data may exceed float64
+            scale = np.where(width > 0, np.maximum(width, np.finfo(np.float64).tiny) * 2, 1.0)
+            return cls(kind, least, scale, constant)
         shift, scale = _moments(rows, low, high)
         return cls(kind, shift, scale, constant)
 
@@ -83,6 +95,48 @@ class Scaler:
         """Back to the units of the data: float32, cut at the largest finite float32."""
         most = float(np.finfo(np.float32).max)
         return self._blockwise(x, lambda rows: np.clip(rows * self.scale + self.shift, -most, most))
+
+    def astray(self, x: ArrayLike, bounded: bool = False) -> str | None:
+        """A sentence about rows that hardly are in the unit of the rows that the scaler was fitted on, or None.
+
+        Parameters
+        ----------
+        x : array (n, *D)
+            New rows, in their own unit.
+        bounded : bool, default False
+            Whether the training rows lay in [0, 1], which a scaler of kind ``none`` does not know.
+
+        Examples
+        --------
+        >>> pixels = np.arange(256.0).reshape(4, 8, 8)
+        >>> Scaler.fit(pixels, images=True).astray(pixels / 255)[:63]
+        'these rows span 0.39% of the range of the training rows; if they'
+        >>> Scaler.fit(pixels, images=True).astray(pixels) is None
+        True
+        """
+        rows = _flat(x)
+        if not rows.size or (self.kind == "none" and not bounded) or len(self.shift) not in (1, rows.shape[1]):
+            return None
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int)].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (some - self.shift) / self.scale
+            if self.kind == "standard":
+                far = float(np.median(np.abs(scaled), axis=1).min())
+                wide = float(np.median(scaled.std(axis=0))) if len(scaled) >= ENOUGH else 1.0
+            else:
+                far = float(np.abs(scaled - 0.5).max(axis=1).min()) - 0.5
+                wide = float(scaled.max() - scaled.min())
+        if far > FAR:
+            unit = "standard deviations" if self.kind == "standard" else "times its width"
+            how = f"lie {far:.3g} {unit} outside"
+        elif 0 < wide < NARROW[self.kind] and scaled.size >= ELEMENTS:
+            how = f"span {100 * wide:.2g}% of"
+        else:
+            return None
+        return (
+            f"these rows {how} the range of the training rows; if they are in another unit, such as 0 to 1 for 0 to "
+            "255, give them in that of the training"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats survive exactly."""
@@ -108,7 +162,7 @@ class Scaler:
         if kind not in KINDS:
             raise BadInput(f"scaler: kind must be standard, unit or none; got {kind!r:.60}")
         shift, scale = _floats("shift", data["shift"]), _floats("scale", data["scale"])
-        if len(shift) != len(scale) or (kind != "standard" and len(shift) != 1):
+        if len(shift) != len(scale) or (kind == "none" and len(shift) != 1):
             raise BadInput(f"scaler: shift and scale of kind {kind} do not fit: {len(shift)} and {len(scale)} numbers")
         if not (scale > 0).all():
             raise BadInput("scaler: every scale must be positive")
@@ -135,9 +189,17 @@ def _flat(x: ArrayLike) -> NDArray[Any]:
     return rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
 
 
-def _positive(value: float) -> float:
-    """A scale that can divide: at least the smallest normal float64."""
-    return max(float(value), float(np.finfo(np.float64).tiny))
+def _channels(
+    low: NDArray[np.float64], high: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What goes to 0 and what goes to 1: of all elements, or of each element's channel where channels differ widely."""
+    if len(shape) == 4 and shape[3] > 1:
+        least, most = low.reshape(-1, shape[3]).min(axis=0), high.reshape(-1, shape[3]).max(axis=0)
+        widths, whole = most / 2 - least / 2, most.max() / 2 - least.min() / 2
+        if (widths[widths > 0] < OWN * whole).any():
+            pixels = shape[1] * shape[2]
+            return np.tile(least, pixels), np.tile(most, pixels)
+    return low.min(keepdims=True), high.max(keepdims=True)
 
 
 def _moments(

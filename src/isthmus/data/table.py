@@ -199,7 +199,8 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) 
         fits(where, size)
         honest(where, packed, size, "save it as .npy")
         shared = {column.name: column.shared for column in found if column.shared}
-        texts = [field.name for field in schema if _is_text(field.type) and field.name not in shared]
+        delta = {column.name for column in found if column.delta}
+        texts = [field.name for field in schema if _is_text(field.type) and field.name not in delta]
     with (
         parsing(where, "a Parquet file"),
         pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file,
@@ -263,11 +264,16 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], words: Any, label: str | None) -> str:
     """What the first text column is: text, or numbers with a stray cell. Only distinct texts are looked at."""
-    if (column := seen(cells)) is not None:
+    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    coded = pa.types.is_dictionary(cells.type)
+    if (column := seen(_short(cells.dictionary) if coded else cells)) is not None:
         return f"column {shown(columns[texts[0]])} holds numbers written as text; {advice(column, columns[texts[0]])}"
     filled = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
     first, value = next(filled, (0, ""))
-    head = [cell for cell in cells[:1000].to_pylist() if cell is not None]
+    some = cells[:1000]
+    distinct = _short(some.dictionary if coded else some).to_pylist()
+    head = [distinct[i] for i in some.indices.to_pylist() if i is not None] if coded else distinct
+    head = [cell for cell in head if cell is not None]
     if sum(spelled(cell) is not None for cell in head) * 2 > len(head):
         strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and spelled(cell.as_py()) is None)
         first, value = next(strays, (0, None))
@@ -283,6 +289,12 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
         f"{words(first, texts[0])}: {shown(value.strip())} is text, and only numbers can be learnt from; "
         f"drop or encode this column{also}{', or name it as the label (--label)' if label is None else ''}"
     )
+
+
+def _short(texts: Any) -> Any:
+    """Texts of which no more is kept than tells whether they are numbers."""
+    whole = pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)
+    return pc.utf8_slice_codeunits(texts, 0, 100) if whole else texts
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -238,9 +238,7 @@ def _names_rows(line: str, row: str, separator: str) -> bool:
 
 def _recurs(names: list[str], following: Sequence[str], separator: str) -> bool:
     """Whether a first line with some numbers is a row: its words stand in the rows below it too."""
-    values = [value for name in names if (value := spelled(name)) is not None]
-    rising = len(values) > 1 and all(b > a for a, b in pairwise(values))
-    if not values or rising or len(values) == len(names):
+    if not any(spelled(name) is not None for name in names):
         return False
     rows = [[cell.strip() for cell in _cells(line, separator)] for line in following]
     return any(

@@ -64,7 +64,11 @@ def data_of(study: Results, source: str | None = None, label: str | None = None)
     note = study.note
     where = source or str(note["data"]["source"])
     try:
-        options: dict[str, Any] = {"label": label or note.get("label"), "anomaly": note["data"]["anomaly"]}
+        options: dict[str, Any] = {
+            "label": label or note.get("label"),
+            "anomaly": note["data"]["anomaly"],
+            "images": note["data"]["images"],
+        }
         found = read(where, **options)
         named = list(note["data"].get("factors", []))
         if named != list(found.factor_names):  # columns that were named, rather than a file's own factors

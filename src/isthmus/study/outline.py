@@ -41,6 +41,7 @@ def outline(
     label: str | None = None,
     anomaly: str | None = None,
     factors: Any = None,
+    images: bool | None = None,
     families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
     facets: str | Iterable[str] = "all",
     replicates: int = 5,
@@ -68,9 +69,10 @@ def outline(
         raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {latents!r}")
     plan = plan or Plan()
     plan = plan if steps is None else replace(plan, steps=steps)
-    data = (
-        source if isinstance(source, Dataset) else read(source, labels, label=label, anomaly=anomaly, factors=factors)
-    )
+    if isinstance(source, Dataset):
+        data = source if images is None else replace(source, said=images)
+    else:
+        data = read(source, labels, label=label, anomaly=anomaly, factors=factors, images=images)
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
     limit = None if budget is None else seconds(budget)
     note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": command}

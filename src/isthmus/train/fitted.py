@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -133,6 +134,8 @@ class Fitted:
         if not (good := np.isfinite(rows)).all():
             i = int(np.argmin(good.reshape(len(good), -1).all(axis=1)))
             raise BadInput(f"row {i + 1} (position {i}): a value is missing or infinite; fill it in or drop the row")
+        if (doubt := self.scaler.astray(rows, self.head == "bernoulli")) is not None:
+            warnings.warn(doubt, stacklevel=3)
         return self.scaler.apply(rows)
 
     def __repr__(self) -> str:

@@ -27,7 +27,10 @@ def grid(name: str, shape: Sequence[int], axes: int) -> tuple[int, int, int]:
     """Height, width and channels of rows of ``shape`` with one (series) or two (images) axes before the channels."""
     if len(shape) not in (axes, axes + 1):
         kind = "series (T,) or (T, C)" if axes == 1 else "images (H, W) or (H, W, C)"
-        raise BadInput(f"backbone {name} takes {kind}; these rows have shape {tuple(shape)}: take backbone mlp")
+        raise BadInput(
+            f"backbone {name} takes {kind}; these rows have shape {tuple(shape)}: take backbone mlp, or give rows in "
+            "their shape (Autoencoder: shape=)"
+        )
     height, width = (shape[0], 1) if axes == 1 else (shape[0], shape[1])
     return height, width, shape[axes] if len(shape) > axes else 1
 

@@ -1,0 +1,129 @@
+"""What is odd about data that can be read: numbers of rows, numbers for missing ones, axes that are not as meant."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from isthmus.data.cautions import identifiers, sentinels
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.arange(200),
+        np.arange(200)[::-1],
+        1000 + RNG.permutation(200),
+        np.sort(RNG.permutation(230)[:200]),
+        RNG.permutation(230)[:200],
+        10 * RNG.permutation(200),
+        np.sort(RNG.permutation(2000)[:200]),
+    ],
+)
+def test_columns_that_number_the_rows(column):
+    x = np.column_stack([RNG.normal(size=200), column])
+    assert identifiers(x, ["a", "id"]) == ("id",)
+    assert "column 'id' only numbers the rows" in read(pd.DataFrame(x, columns=["a", "id"])).cautions[0]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        RNG.normal(size=200),
+        RNG.integers(0, 400, 200),
+        RNG.integers(0, 10_000, 200),
+        RNG.permutation(1_000_000)[:200],
+        np.arange(200) / 7,
+        np.ones(200),
+        np.arange(200) % 7,
+    ],
+)
+def test_columns_that_measure(column):
+    assert identifiers(column[:, None], ["a"]) == ()
+
+
+@pytest.mark.parametrize("value", [-200, 999, -999, 9999, 99, -1e20])
+def test_a_value_that_stands_for_a_missing_one(value):
+    x = RNG.gamma(4, 2, size=(400, 4))
+    x[RNG.random((400, 4)) < [0, 0.05, 0.3, 0.9]] = value
+    assert sentinels(x, list("abcd")) == {float(value): ["b", "c", "d"]}
+    said = read(x).cautions[0]
+    assert said.startswith(f"{float(np.float32(value)):.9g} is the commonest value of 3 columns ('x1', 'x2', 'x3')")
+
+
+def test_in_other_columns_the_same_value_need_only_be_outside():
+    x = RNG.gamma(4, [2, 300], size=(400, 2))
+    x[:40] = -200
+    assert sentinels(x, ["a", "b"]) == {-200.0: ["a", "b"]}
+    assert sentinels(x[:, 1:], ["b"]) == {}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.where(RNG.random(400) < 0.3, 0.0, RNG.gamma(4, 2, 400) + 50),  # zero is a number
+        RNG.integers(0, 2, 400) * 100.0,
+        np.where(RNG.random(400) < 0.1, 9.5, RNG.random(400)),
+        np.minimum(RNG.gamma(4, 2, 400), 9),
+        np.append(RNG.normal(size=399), 1000.0),
+        RNG.normal(size=400),
+    ],
+)
+def test_values_that_are_meant(column):
+    assert sentinels(column[:, None], ["a"]) == {}
+
+
+def smooth(*shape):
+    return sum(np.cumsum(RNG.normal(size=shape), axis=axis) for axis in (1, 2))
+
+
+def test_pictures_are_told_from_series_by_their_numbers():
+    assert read(RNG.integers(0, 256, (20, 8, 8), dtype=np.uint8)).images
+    assert read(RNG.random((20, 8, 8)) > 0.5).images
+    assert read(smooth(20, 9, 9)).images
+    assert read(smooth(20, 9, 9, 3)).images
+    two = np.stack([RNG.normal(size=(50, 24)), 1000 + 300 * RNG.normal(size=(50, 24))], axis=2)
+    for series in (two, smooth(20, 40, 6), RNG.normal(size=(20, 16, 16)), smooth(20, 16, 16, 9)):
+        data = read(series)
+        assert not data.images
+        assert "are not taken for pictures" in data.cautions[0]
+        assert read(series, images=False).images is False
+    assert read(two, images=True).images
+    assert read(two, images=True).cautions == ()
+    with pytest.raises(BadInput, match="no pictures"):
+        read(two.reshape(50, -1), images=True)
+
+
+@pytest.mark.parametrize("shape", [(20, 3, 12, 12), (20, 1, 9, 9), (20, 12, 32, 32)])
+def test_channels_first_are_asked_of_the_shape(shape):
+    x = RNG.integers(0, 256, shape, dtype=np.uint8)
+    assert "looks like channels first, and channels are read last; give X.transpose(0, 2, 3, 1)" in read(x).cautions[0]
+    if shape[1] != 12:
+        assert read(x.transpose(0, 2, 3, 1)).cautions == ()
+
+
+def test_channels_before_time_are_asked_of_the_numbers():
+    x = np.cumsum(RNG.normal(size=(50, 4, 60)), axis=2) * [[1], [50], [3], [200]]
+    assert "give X.transpose(0, 2, 1)" in read(x).cautions[0]
+    assert "transpose" not in read(x.transpose(0, 2, 1)).cautions[0]
+
+
+def test_labels_and_factors_with_an_index_of_their_own_follow_the_rows():
+    frame = pd.DataFrame(RNG.normal(size=(30, 2)), columns=["a", "b"], index=RNG.permutation(30))
+    kinds = pd.Series(np.arange(30) % 3, index=range(30))
+    data = read(frame, kinds, factors=pd.DataFrame({"f": np.arange(30.0)}))
+    assert data.y.tolist() == [i % 3 for i in frame.index]
+    assert data.factors[:, 0].tolist() == frame.index.tolist()
+    assert data.cautions[:2] == (
+        "the labels were put in the order of the rows, by their index",
+        "the factors were put in the order of the rows, by their index",
+    )
+    assert read(frame, kinds.to_numpy()).y.tolist() == [i % 3 for i in range(30)]
+    assert read(frame[:20], kinds).y.tolist() == [i % 3 for i in frame.index[:20]]
+    assert read(frame, pd.Series(np.arange(30) % 3, index=frame.index)).cautions == ()
+    for other in (range(100, 130), [0] * 30):
+        with pytest.raises(BadInput, match=r"another index than the rows; .* labels.to_numpy\(\)"):
+            read(frame, pd.Series(np.arange(30) % 3, index=other))
