@@ -260,17 +260,6 @@ def test_closed_streams_end_nothing(tmp_path: Path) -> None:
     assert subprocess.run([*shell, "list", "families", "plian"], cwd=tmp_path, check=False).returncode == ends.INPUT
 
 
-@pytest.mark.parametrize(("begin", "said"), [("pass", True), ("isthmus.cli.main(['--version'])", False)])
-def test_a_folder_that_stopped_workers_left_is_no_word(tmp_path: Path, begin: str, said: bool) -> None:
-    """The tracker outlives the program and would have the last word."""
-    lines = ["import os, isthmus.cli", begin, "from joblib.externals.loky.backend import resource_tracker"]
-    lines += [f"resource_tracker.register({str(tmp_path / 'gone')!r}, 'folder')", "os._exit(0)"]
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}  # main may have run here too
-    program = [sys.executable, "-c", "\n".join(lines)]
-    ran = subprocess.run(program, capture_output=True, text=True, check=True, env=clean)
-    assert ("resource_tracker" in ran.stderr) is said
-
-
 def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         ran = process("--version", cwd=tmp_path, stdout=full)

@@ -15,7 +15,8 @@ from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.report.html import render
 from isthmus.study.examine import data_of, examine, examine_model
-from isthmus.study.jobs import drive
+from isthmus.study.jobs import Work, drive
+from isthmus.study.launch.local import Local
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round
 from isthmus.study.store import Store
@@ -132,7 +133,8 @@ def test_other_scores_rows_and_labels_are_inconsistencies(copied):
 def test_replicates_that_a_race_added_are_examined_too(copied):
     store, data = Store(copied), read("iris")
     store.add_round(Round((2,), {"reconstruction": ("plain", "pca")}))
-    drive(store, Study(copied).plan.jobs(store.rounds()), data, perform, workers=1)
+    with Local(Work(store, data, perform), store.folder, 1) as launch:
+        drive(store, Study(copied).design.jobs(store.rounds()), launch)
     late = next(one for one in Study(copied).records if (one.job.name, one.job.replicate) == ("plain", 2))
     place = copied / "runs" / late.id / "scores.safetensors"
     save_file({k: v + 1 for k, v in load_file(place).items()}, place)

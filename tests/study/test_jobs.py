@@ -8,7 +8,9 @@ import torch
 from threadpoolctl import threadpool_info
 
 from isthmus.errors import BadEnvironment
-from isthmus.study.jobs import _longest_first, drive
+from isthmus.study import jobs as doing
+from isthmus.study.jobs import Work, _longest_first
+from isthmus.study.launch.local import Local
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
@@ -30,6 +32,11 @@ def perform(job, bad, store):
             os.kill(os.getpid(), signal.SIGKILL)
     choice = Choice(config=None, metrics={"mse": float(job.seed("x") % 97)})
     return store.commit(Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice}))
+
+
+def drive(store, wanted, data, perform, workers, progress=None):
+    with Local(Work(store, data, perform), store.folder, workers) as launch:
+        return doing.drive(store, wanted, launch, progress=progress)
 
 
 @pytest.fixture

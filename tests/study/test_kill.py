@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch  # noqa: F401  # once, before drivers are forked: each of them would else import it anew
 from safetensors.numpy import save
 
-from isthmus.study.jobs import drive
+from isthmus.study import jobs as doing
+from isthmus.study.jobs import Work
+from isthmus.study.launch.local import Local
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
@@ -50,6 +53,11 @@ def perform(job, log, store):
     record = store.commit(Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice}), fill)
     say(log, f"ended {job.id}")
     return record
+
+
+def drive(store, wanted, log, perform, workers):
+    with Local(Work(store, log, perform), store.folder, workers) as launch:
+        doing.drive(store, wanted, launch)
 
 
 def serve(folder, log, count, workers):

@@ -5,13 +5,13 @@ Results go to stdout, messages and progress to stderr; how the program ends is i
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from isthmus.cli import ends
-
-TRACKER = "ignore::UserWarning:joblib.externals.loky.backend.resource_tracker"
+from isthmus.errors import BadInput
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,29 +28,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     _open_what_is_closed()
-    _quiet_the_tracker()
+    _write_what_can_be_written()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
     def run() -> int:
         from isthmus.cli import app  # inside, so that Ctrl-C during the import is heard
 
+        _check_text(given)
         return app.run(given)
 
     return ends.guard(run, debug="--debug" in given)
 
 
-def _quiet_the_tracker() -> None:
-    """Joblib's tracker of temporary folders may find, where workers were stopped, a folder gone, and say so last.
-
-    It is a process of its own, which hears of no other filter.
-    """
-    own = os.environ.get("PYTHONWARNINGS", "")
-    if TRACKER not in own:
-        os.environ["PYTHONWARNINGS"] = f"{own},{TRACKER}".lstrip(",")
-
-
 def _open_what_is_closed() -> None:
-    """A program started with a stream closed (``>&-``) has none; what it says there goes nowhere, and ends nothing."""
+    """A program started with a stream closed (``>&-``) has none; what it says there goes nowhere, and ends nothing.
+
+    Processes that it starts have the stream too.
+    """
     for name in ("stdin", "stdout", "stderr"):  # in this order each takes its own descriptor
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
+            handle = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(handle, True)
+            setattr(sys, name, os.fdopen(handle, "r" if name == "stdin" else "w"))
+
+
+def _write_what_can_be_written() -> None:
+    """A stream of few letters (Latin-1, ASCII) shows a question mark for any other, rather than end the program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse what is no text, before any work: it could not stand in a study, on a page or in an answer."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise BadInput(
+                f"{argument}: holds bytes that are no text in the encoding of this system; rename it"
+            ) from None

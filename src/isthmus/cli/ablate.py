@@ -129,11 +129,11 @@ def _answer(ablation: Ablation, page: Path, lang: str) -> None:
     for line in ablation.answer(lang):
         show.say(line, indent=2)
     grid = table(ablation, Words(lang))
-    print()
+    show.line()
     show.table(
         [head for head, _ in grid.heads], [[r.name, *(f"{c.mean} {c.sign or ' '}" for c in r.cells)] for r in grid.rows]
     )
-    print(f"\n{page}")
+    show.line(page, apart=True)
 
 
 def facts(ablation: Ablation, page: Path) -> dict[str, object]:

@@ -90,10 +90,10 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         f"{'worker' if facts['workers'] == 1 else 'workers'}; trainings that converge earlier save time",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
     }
-    print(sentence(planned))
+    show.line(sentence(planned))
     width = max(map(len, lines))
     for name, text in lines.items():
-        print(f"  {name:<{width}}  {text}")
+        show.line(f"  {name:<{width}}  {text}")
 
 
 def clock(seconds: float) -> str:
@@ -126,25 +126,26 @@ def answer(study: Results, page: Path, lang: str) -> None:
         for line in one.evidence:
             show.say(f"  {line}", indent=2)
     for line in found["together"]:
-        show.say(f"\n{line}")
+        show.say(line, apart=True)
     if found["capacity"]:
-        show.say(f"\n{found['capacity'].sentence}")
+        show.say(found["capacity"].sentence, apart=True)
     for name, pros, cons in found["proscons"]:
         if name in found["taken"] and (pros or cons):
-            show.say(f"\n{name}", strong=True)
+            show.say(name, strong=True, apart=True)
             for sign, said in (("+", pros), ("−", cons)):
                 for line in said:
                     show.say(f"  {sign} {line}", indent=4)
     if (copies := study.copies()) is not None:
-        show.say(f"\n{words('page.copies_text', n=f'{copies[0]:,}', total=f'{copies[1]:,}')}")
+        show.say(words("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}"), apart=True)
     _table(found, words)
     if found["excluded"]:
-        show.say(f"\n{words('table.excluded_title')}", strong=True)
+        show.say(words("table.excluded_title"), strong=True, apart=True)
         for line in found["excluded"]:
             show.say(f"  {line}", indent=4)
     for number, (line, command) in enumerate(found["homes"]):
-        print("\n" * (not number) + f"{line} isthmus take {_near(study.folder)} {command}")
-    print(f"\n{page}")
+        if not number:
+            show.line(f"{line} isthmus take {_near(study.folder)} {command}", apart=True)
+    show.line(page, apart=True)
 
 
 def _near(folder: Path) -> str:
@@ -156,7 +157,7 @@ def _near(folder: Path) -> str:
 def _table(found: dict[str, Any], words: Words) -> None:
     """Everybody's means, and what the signs mean."""
     grid = found["overview"]
-    print()
+    show.line()
     signed = [any(cell.sign for cell in column) for column in zip(*(row.cells for row in grid.rows), strict=True)]
     rows = [
         [
@@ -166,13 +167,13 @@ def _table(found: dict[str, Any], words: Words) -> None:
         for row in grid.rows
     ]
     show.table([title for title, _ in grid.heads], rows)
-    print()
+    show.line()
     used = {cell.sign for row in grid.rows for cell in row.cells}
     for name, sign in found["signs"]:
         if sign in used:
-            print(f"{sign} {words('table.' + name)}")
+            show.line(f"{sign} {words('table.' + name)}")
     for sign in found["marks"]:
-        print(f"{sign} {words('table.pareto')}")
+        show.line(f"{sign} {words('table.pareto')}")
 
 
 def facts(study: Results, page: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli import ends
+from isthmus.cli import ends, show
 from isthmus.cli.ablate import ablate
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
@@ -29,7 +29,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from isthmus import __version__
 
-        print(f"isthmus {__version__}")
+        show.line(f"isthmus {__version__}")
         raise typer.Exit
 
 

@@ -16,7 +16,8 @@ def attend(planned: Outline, workers: int | None, quiet: bool) -> Results:
     from isthmus.study.run import run
 
     kept, total = done(planned)
-    show.note(f"{answer.sentence(planned)}\nFolder: {planned.folder}", quiet=quiet)
+    show.note(answer.sentence(planned), quiet=quiet)
+    show.note(f"Folder: {planned.folder}", quiet=quiet)
     if kept:
         show.note(f"{kept} of {total} runs are kept from before.", quiet=quiet)
     try:

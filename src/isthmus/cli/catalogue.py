@@ -56,9 +56,9 @@ def _details(row: dict[str, Any]) -> None:
     """Everything about one: its plain entries, then its fields as a table."""
     plain = {key: value for key, value in row.items() if key != "fields" and value not in (None, "", [])}
     for key, value in plain.items():
-        print(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+        show.line(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if fields := row.get("fields"):
-        print()
+        show.line()
         lines = [[f["name"], _spell(f["default"]), f["search"] or "", f["about"]] for f in fields]
         show.table(["field", "default", "tuned within", "meaning"], lines, words=4)
 

@@ -60,7 +60,7 @@ def doctor(
     if json:
         show.machine({"folder": str(place), "data": data, "findings": [_plain(one, lang) for one in findings]})
     else:
-        print(f"{t('doctor.model', rows=data)}{_ending(findings, t)}")
+        show.line(f"{t('doctor.model', rows=data)}{_ending(findings, t)}")
         for one in findings:
             _say(one, "", t)
     return ends.PARTLY if findings else ends.DONE
@@ -91,8 +91,8 @@ def _study(folder: Path, run: str | None, source: str | None, label: str | None,
         show.machine({**facts, "without_rows": reason, "findings": [_entry(one, t.lang) for one in found]})
     else:
         if rows is None:
-            print(t("doctor.no_rows", reason=reason))
-        print(f"{t('doctor.examined', n=len(seen))}{_ending(found, t)}")
+            show.line(t("doctor.no_rows", reason=reason))
+        show.line(f"{t('doctor.examined', n=len(seen))}{_ending(found, t)}")
         _groups(found, t)
     return ends.PARTLY if found or damaged or failed else ends.DONE
 
@@ -116,8 +116,7 @@ def _say(finding: Finding, where: str, t: Any) -> None:
     from isthmus.doctor.words import numbers, text
 
     told, colon = text(finding.name, t.lang), "：" if t.lang == "zh" else ": "
-    print()
-    show.say(f"{where}{colon}{told.title}" if where else told.title, strong=True)
+    show.say(f"{where}{colon}{told.title}" if where else told.title, strong=True, apart=True)
     show.say(f"  {t('doctor.means', text=told.what)}", indent=4)
     if finding.evidence:
         show.say(f"  {t('doctor.shows', text=numbers(finding.evidence, t.lang))}", indent=4)

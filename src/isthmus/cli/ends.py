@@ -6,12 +6,14 @@ import errno
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from isthmus.cli.show import plain
 from isthmus.errors import BadEnvironment, BadInput
 
 DONE, PARTLY, INPUT, ENVIRONMENT, MEMORY, FAULT = 0, 1, 2, 3, 4, 70
@@ -33,7 +35,11 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Turn signals into :class:`Stopped`; a second one ends the process at once. What was ignored stays ignored."""
+    """Turn signals into :class:`Stopped`; a second one ends the process at once. What was ignored stays ignored.
+
+    Where Python cannot pass it on (a signal that comes while a finalizer runs), it is raised again a moment later,
+    instead of a traceback and a program that goes on.
+    """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     heard = [number for number in SIGNALS if before[number] not in {signal.SIG_IGN, None}]
 
@@ -42,11 +48,21 @@ def listening() -> Iterator[None]:
             signal.signal(one, signal.SIG_DFL)
         raise Stopped(number)
 
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, Stopped):
+            hook(lost)
+            return
+        for one in heard:
+            signal.signal(one, stop)
+        threading.Timer(0.01, os.kill, (os.getpid(), lost.exc_value.number)).start()
+
     for number in heard:
         signal.signal(number, stop)
+    hook, sys.unraisablehook = sys.unraisablehook, again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number in heard:
             signal.signal(number, before[number])
 
@@ -134,6 +150,6 @@ def _closed_pipe() -> int:
 
 def _say(line: str) -> None:
     try:
-        print(f"isthmus: {line}", file=sys.stderr, flush=True)
+        print(f"isthmus: {plain(line)}", file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -51,12 +51,13 @@ def _plan(planned: Plans, workers: int | None, as_json: bool) -> None:
         show.machine({"sets": found, "folder": str(planned.folder)})
         return
     for one, about in zip(planned.studies.values(), found.values(), strict=True):
-        print(answer.sentence(one))
-        print(
+        show.line(answer.sentence(one))
+        show.line(
             f"  {about['runs']} runs, {about['runs_done']} of them done; at most about {answer.clock(about['seconds'])}"
         )
     whole = answer.clock(sum(about["seconds"] for about in found.values()))
-    print(f"All: at most about {whole}\nFolder: {planned.folder} (nothing is written by --dry-run)")
+    show.line(f"All: at most about {whole}")
+    show.line(f"Folder: {planned.folder} (nothing is written by --dry-run)")
 
 
 def _answer(several: Several, page: Path, lang: str) -> None:
@@ -68,9 +69,9 @@ def _answer(several: Several, page: Path, lang: str) -> None:
     heads, rows, lines = overview(several, words)
     for line in lines:
         show.say(line, indent=2)
-    print(f"\n{words('several.ranks')}")
+    show.line(words("several.ranks"), apart=True)
     show.table(heads, rows)
-    print(f"\n{page}")
+    show.line(page, apart=True)
 
 
 def facts(several: Several, page: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def compress(
         "xz_bytes": done.xz,
         "container": str(target),
         "container_bytes": done.bytes,
-        "kept_bytes": done.husk_bytes,
+        "kept_bytes": done.kept_bytes,
         "model_bytes": model_bytes,
         "bits_per_element": 8 * done.bytes / done.elements,
         "bound": bound,
@@ -67,13 +67,13 @@ def compress(
         show.machine(facts)
         return ends.DONE
     share = 100 * done.bytes / done.before
-    print(f"{file}: {done.before:,} bytes; {target}: {done.bytes:,} bytes ({share:.3g} %)")
-    print(f"Without a model and without loss, xz takes {done.xz:,} bytes.")
+    show.line(f"{file}: {done.before:,} bytes; {target}: {done.bytes:,} bytes ({share:.3g} %)")
+    show.line(f"Without a model and without loss, xz takes {done.xz:,} bytes.")
     rate = f"{facts['bits_per_element']:.3g} bits for each number"
-    print(f"{rate}; of the bytes {done.husk_bytes:,} hold what the model does not code, without loss")
-    print(f"The model, which decompressing needs, takes {model_bytes:,} bytes more.")
+    show.line(f"{rate}; of the bytes {done.kept_bytes:,} hold what the model does not code, without loss")
+    show.line(f"The model, which decompressing needs, takes {model_bytes:,} bytes more.")
     kept = "no bound was asked for" if bound is None else f"the bound is {bound:g}"
-    print(f"Largest error {done.worst:.3g}, root mean square {done.mse**0.5:.3g} ({unit(fitted)}); {kept}.")
+    show.line(f"Largest error {done.worst:.3g}, root mean square {done.mse**0.5:.3g} ({unit(fitted)}); {kept}.")
     return ends.DONE
 
 
@@ -92,7 +92,7 @@ def decompress(
     """
     from isthmus.ship import artefact, container
 
-    print(container.decompress(file, artefact.load(model), out)[0])
+    show.line(container.decompress(file, artefact.load(model), out)[0])
     return ends.DONE
 
 

@@ -35,7 +35,7 @@ def report(
     from isthmus.study.several import LIST
 
     if (folder / LIST).is_file():
-        print(Several(folder).report(out, lang=lang))
+        show.line(Several(folder).report(out, lang=lang))
         return
     study = Study(folder)
     if study.foreign and not study.records:
@@ -44,8 +44,8 @@ def report(
             "and the command of the study does them again"
         )
     if "ablation" in study.note:
-        print(Ablation(folder).report(out, lang=lang))
+        show.line(Ablation(folder).report(out, lang=lang))
         return
     if len(study.records) < study.total:
         show.warn(f"{len(study.records)} of {study.total} runs are done; this is the report of that part")
-    print(study.report(out, lang=lang))
+    show.line(study.report(out, lang=lang))

@@ -1,9 +1,15 @@
-"""What a person sees: results on stdout, messages and progress on stderr; nothing moves unless it is a terminal."""
+"""What a person sees: results on stdout, messages and progress on stderr; nothing moves unless it is a terminal.
+
+Names of files, columns, classes and the like come from anywhere, so every line goes through :func:`plain`, and nothing
+in a line is taken for markup. Nothing is printed elsewhere in this package.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -12,6 +18,28 @@ BLANK = "–"
 """A cell without a value."""
 PIPE = 100
 """Columns of a pipe, which has no width of its own."""
+
+
+def plain(text: object) -> str:
+    r"""Text on one line that no terminal obeys: what is not a visible character is spelled out.
+
+    Escape sequences, other control characters, line breaks, marks that turn the direction of writing, and bytes of
+    file names that are no text are spelled out; the joiners that some scripts need are left.
+
+    Examples
+    --------
+    >>> plain("a\x1b[31mred\n.csv")
+    'a\\x1b[31mred\\n.csv'
+    """
+    return "".join(_spelled(sign) if _obeyed(sign) else sign for sign in str(text))
+
+
+def _obeyed(sign: str) -> bool:
+    return unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and sign not in "\u200c\u200d"
+
+
+def _spelled(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()
 
 
 class Step(Protocol):
@@ -23,22 +51,32 @@ class Step(Protocol):
 def note(text: str, *, quiet: bool = False) -> None:
     """A message for a person who watches: only on a terminal."""
     if not quiet and sys.stderr.isatty():
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """A message that must not be missed, one line."""
-    print(f"isthmus: {text}", file=sys.stderr, flush=True)
+    print(f"isthmus: {plain(text)}", file=sys.stderr, flush=True)
+
+
+def line(text: object = "", *, apart: bool = False) -> None:
+    """One line on stdout; ``apart`` puts an empty one before it."""
+    print("\n" * apart + plain(text))
 
 
 def machine(content: Any) -> None:
-    """One JSON object on stdout."""
+    """One JSON object on stdout: in the letters of its texts, where the stream can write them."""
     from isthmus.study.record import finite
 
-    print(json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=1))
+    text = json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=1)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(finite(content), allow_nan=False, indent=1)
+    print(re.sub(r"[^\n -~]", lambda one: json.dumps(one[0])[1:-1] if _obeyed(one[0]) else one[0], text))
 
 
-def say(text: str, *, indent: int = 0, strong: bool = False) -> None:
+def say(text: str, *, indent: int = 0, strong: bool = False, apart: bool = False) -> None:
     """A sentence on stdout: one line in a pipe; on a terminal wrapped between words, further lines indented.
 
     Parameters
@@ -48,7 +86,12 @@ def say(text: str, *, indent: int = 0, strong: bool = False) -> None:
         Blanks before the second and further lines.
     strong : bool
         Bold, where there are colours.
+    apart : bool
+        An empty line before it.
     """
+    text = plain(text)
+    if apart:
+        print()
     if not sys.stdout.isatty():
         print(text)
         return
@@ -72,6 +115,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
     from rich.cells import cell_len
     from rich.console import Console
 
+    heads, rows = [plain(head) for head in heads], [[plain(cell) for cell in row] for row in rows]
     console, terminal = Console(highlight=False, markup=False, emoji=False), sys.stdout.isatty()
     widths = [max(cell_len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     groups = _grouped(widths, words, console.width if terminal else PIPE)
@@ -83,7 +127,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
                     say(f"  {head}: {value.strip()}", indent=4)
         return
 
-    def line(cells: Sequence[str], group: Sequence[int]) -> str:
+    def side_by_side(cells: Sequence[str], group: Sequence[int]) -> str:
         padded = []
         for i in group:
             gap = " " * (widths[i] - cell_len(cells[i]))
@@ -94,12 +138,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
         if number:
             print()
         if terminal:
-            console.print(line(heads, group), style="bold", soft_wrap=True)
+            console.print(side_by_side(heads, group), style="bold", soft_wrap=True)
         else:
-            print(line(heads, group))
+            print(side_by_side(heads, group))
         for row in rows:
             if not number or any(row[i].strip() not in {"", BLANK} for i in group[words:]):
-                print(line(row, group))
+                print(side_by_side(row, group))
 
 
 def _grouped(widths: Sequence[int], words: int, room: int) -> list[list[int]]:
@@ -143,9 +187,12 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
 
     console = Console(stderr=True)
     count = f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"
-    wide: list[Any] = [TextColumn("[dim]{task.fields[about]}")] if console.width >= 100 else []
-    columns = [TextColumn(title), BarColumn(None if console.width < 60 else 30), TextColumn(count)]
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), *wide, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=total, about="")
+    wide: list[Any] = []
+    if console.width >= 100:
+        wide = [TextColumn("{task.fields[about]}", style="dim", markup=False)]
+    columns: list[Any] = [TextColumn("{task.description}", markup=False), BarColumn(None if console.width < 60 else 30)]
+    columns += [TextColumn(count), TimeElapsedColumn(), TimeRemainingColumn(), *wide]
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(plain(title), total=total, about="")
         bar.update(task, completed=done)
-        yield lambda done, about="", total=None: bar.update(task, completed=done, about=about, total=total)
+        yield lambda done, about="", total=None: bar.update(task, completed=done, about=plain(about), total=total)

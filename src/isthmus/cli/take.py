@@ -50,7 +50,9 @@ def take(
         about = {"family": family, "facet": asked, "replicate": replicate, "recipe": fitted.recipe.to_json()}
         show.machine({**about, "metric": metric.name, "test": score, "model": str(place)})
         return ends.DONE
-    print(f"{family} as chosen for {asked} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw.")
-    print(f'In Python: isthmus.load("{place.name if out is None else out}").encode(X)')
-    print(f"\nModel: {place}")
+    show.line(
+        f"{family} as chosen for {asked} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw."
+    )
+    show.line(f'In Python: isthmus.load("{place.name if out is None else out}").encode(X)')
+    show.line(f"Model: {place}", apart=True)
     return ends.DONE

@@ -175,14 +175,15 @@ def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder:
     from isthmus.metrics import METRICS
 
     names = list(scores)
-    print(f"{names[0]} on {rows.name}: {end}. Measured on {held} rows that training did not see:\n")
+    show.line(f"{names[0]} on {rows.name}: {end}. Measured on {held} rows that training did not see:")
+    show.line()
     better = {True: "higher", False: "lower", None: "neither"}
     lines = [
         [METRICS[metric].title, better[METRICS[metric].higher], *(number(scores[name].get(metric)) for name in names)]
         for metric in dict.fromkeys(metric for name in names for metric in scores[name])
     ]
     show.table(["metric", "better", *names], lines, words=2)
-    print(f"\nModel: {folder}")
+    show.line(f"Model: {folder}", apart=True)
 
 
 def number(value: float | None) -> str:

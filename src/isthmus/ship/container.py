@@ -1,9 +1,9 @@
 """A data file in few bytes: what a trained model and the codec make of it, in one file that vouches for every byte.
 
-    ISTHMUS + format | head | husk | rows | SHA-256 of all before it
+    ISTHMUS + format | head | remainder | rows | SHA-256 of all before it
 
-each part with its length before it. The head is JSON: the model's fingerprint, the bound, and the husk's description;
-the husk (:mod:`isthmus.ship.husk`) is packed by xz, without loss; the rows are those of :mod:`isthmus.codec`. Nothing
+each part with its length before it. The head is JSON: the model's fingerprint, the bound, and what the remainder is of;
+the remainder (:mod:`isthmus.ship.remainder`) is packed by xz; the rows are those of :mod:`isthmus.codec`. Nothing
 beside the model is needed to decode them. The checksum proves damage, not origin, so lengths and sizes are checked
 before memory is taken, and whatever still makes no sense is refused in one line.
 """
@@ -30,7 +30,7 @@ from isthmus.data.wording import place
 from isthmus.durable import whole
 from isthmus.errors import BadInput
 from isthmus.parts.entropy import likely_bits
-from isthmus.ship import artefact, husk
+from isthmus.ship import artefact, remainder
 from isthmus.train.fitted import Fitted
 
 MAGIC = b"ISTHMUS\x01"
@@ -55,7 +55,7 @@ class Written:
     """Of the file."""
     xz: int
     """Of the file as xz packs it, unzipped first, without loss: what the container should beat."""
-    husk_bytes: int
+    kept_bytes: int
     """Of all that is kept without loss."""
     elements: int
     """Numbers that the model codes."""
@@ -103,12 +103,12 @@ def compress(
         raise BadInput("this model predicts something else than its rows, so it cannot bring them back; train another")
     path, target = Path(source), Path(out)
     _apart(path, target)
-    taken = husk.take(path, fitted.columns, fitted.shape)
+    taken = remainder.take(path, fitted.columns, fitted.shape)
     units = _units(fitted, taken.grid)
     x = fitted.scaler.apply(taken.rows.reshape(-1, *fitted.shape))
     best = _coded(fitted, x, taken.rows, units, bound)
-    head = {"model": fingerprint(fitted), "bound": bound, "grid": _runs(taken.grid), "husk": taken.husk.about}
-    kept = lzma.compress(taken.husk.kept, preset=9)
+    head = {"model": fingerprint(fitted), "bound": bound, "grid": _runs(taken.grid), "remainder": taken.remainder.about}
+    kept = lzma.compress(taken.remainder.kept, preset=9)
     content = _sealed([json.dumps(head, separators=(",", ":")).encode(), kept, best.to_bytes()])
     again = codec.decode(fitted, _opened("the container", content)[2], units=units)
     gap = np.abs(again - taken.rows) / units.scale
@@ -117,7 +117,7 @@ def compress(
         bytes=len(content),
         before=path.stat().st_size,
         xz=len(lzma.compress(unzipped(path, LARGEST))),
-        husk_bytes=len(kept),
+        kept_bytes=len(kept),
         elements=taken.rows.size,
         worst=float(gap.max(initial=0)),
         mse=float(np.square(gap).mean()),
@@ -155,11 +155,11 @@ def decompress(
     head, kept, coded = _opened(place(path), path.read_bytes())
     try:
         about = json.loads(head)
-        model, bound, kind = about["model"], about["bound"], about["husk"]["kind"]
+        model, bound, kind = about["model"], about["bound"], about["remainder"]["kind"]
         grid = np.repeat(*np.array(about["grid"], np.int64).reshape(-1, 2).T).astype(np.int8)
     except (ValueError, KeyError, TypeError):
         raise BadInput(f"{place(path)}: damaged: its head makes no sense") from None
-    if kind not in husk.FILLERS:
+    if kind not in remainder.FILLERS:
         raise BadInput(f"{place(path)}: holds a file of an unknown kind; upgrade isthmus")
     if model != fingerprint(fitted):
         raise BadInput(f"{place(path)}: made by another model; give the one that compressed it")
@@ -170,7 +170,7 @@ def decompress(
     _apart(path, target)
     try:
         rows = codec.decode(fitted, coded, units=_units(fitted, grid))
-        content = husk.fill(husk.Husk(about["husk"], _unpacked(kept)), rows)
+        content = remainder.fill(remainder.Remainder(about["remainder"], _unpacked(kept)), rows)
     except BadInput as error:
         raise BadInput(f"{place(path)}: {error}") from None
     whole(target, content)

@@ -30,7 +30,7 @@ from isthmus.families.pca import PCAModel
 from isthmus.metrics.dimension import two_nearest
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed as hashed
-from isthmus.study.jobs import one_thread
+from isthmus.study.launch.local import one_thread
 from isthmus.study.material import prepare
 from isthmus.study.record import Job, JobName
 from isthmus.train.fitted import likelihood, tensor

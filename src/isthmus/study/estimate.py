@@ -15,7 +15,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.study.design import Design
-from isthmus.study.jobs import one_thread
+from isthmus.study.launch.local import one_thread
 from isthmus.study.material import Material, prepare
 from isthmus.study.perform import contender, judge, train
 from isthmus.study.record import Job

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from statistics import mean
 
-from joblib import cpu_count
-
-from isthmus.study.jobs import Progress, drive, kind
+from isthmus.study.jobs import Progress, Work, drive, kind
+from isthmus.study.launch.local import Local
 from isthmus.study.outline import Outline, check_workers
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round, further
@@ -20,16 +19,16 @@ def run(planned: Outline, *, workers: int | None = None, progress: Progress | No
     store = Store(planned.folder)
     store.create(planned.design.to_json(), planned.note)
     repaired: dict[str, str] = {}
-    while True:
-        jobs = planned.design.jobs(store.rounds())
-        repaired |= drive(store, jobs, planned.data, perform, workers=workers, progress=progress)
-        study = Results(planned.folder)
-        study.repaired = repaired
-        one = _next(study, planned.note["budget"], workers or cpu_count()) if planned.design.racing else None
-        if one is None:
-            return study
-        with store.locked():
-            store.add_round(one)
+    with Local(Work(store, planned.data, perform), planned.folder, workers) as launch:
+        while True:
+            repaired |= drive(store, planned.design.jobs(store.rounds()), launch, progress=progress)
+            study = Results(planned.folder)
+            study.repaired = repaired
+            one = _next(study, planned.note["budget"], launch.workers) if planned.design.racing else None
+            if one is None:
+                return study
+            with store.locked():
+                store.add_round(one)
 
 
 def _next(study: Results, budget: float, workers: int) -> Round | None:

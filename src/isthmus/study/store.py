@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
+from isthmus.study.launch import local
 from isthmus.study.racing import Round
 from isthmus.study.record import Record, difference, digest, finite
 
@@ -258,6 +259,7 @@ class Store:
             for path in self.runs.iterdir():
                 if TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
+            local.sweep(self.folder)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ FINEST = 9
 """Decimals behind the point up to which a column of text counts as a grid."""
 
 
-class Husk(NamedTuple):
+class Remainder(NamedTuple):
     """A file without its rows; plain data and bytes."""
 
     about: dict[str, Any]
@@ -55,7 +55,7 @@ class Taken(NamedTuple):
     """(n, D)."""
     grid: NDArray[np.int8]
     """Which numbers the columns can hold, (D,), as in :class:`isthmus.codec.Units`."""
-    husk: Husk
+    remainder: Remainder
 
 
 def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
@@ -71,7 +71,7 @@ def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
         found = _take_table(path, kind, columns)
     else:
         found = _take_arrays(path, kind)
-        if (got := tuple(found.husk.about["shape"][1:])) != tuple(shape):
+        if (got := tuple(found.remainder.about["shape"][1:])) != tuple(shape):
             raise BadInput(f"{place(path)}: rows of shape {got}, the model's have {tuple(shape)}; give its own data")
     if not len(found.rows):
         raise BadInput(f"{place(path)}: no rows; give a file with rows")
@@ -84,17 +84,17 @@ def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
     return found
 
 
-def fill(husk: Husk, rows: Wide) -> bytes:
+def fill(remainder: Remainder, rows: Wide) -> bytes:
     """The file again, with these rows (n, D).
 
     Raises
     ------
     BadInput
-        If rows and husk do not belong together.
+        If rows and remainder do not belong together.
     """
-    about = husk.about
+    about = remainder.about
     try:
-        return FILLERS[about["kind"]](about, husk.kept, rows)
+        return FILLERS[about["kind"]](about, remainder.kept, rows)
     except (KeyError, ValueError, TypeError, IndexError, OSError, zipfile.BadZipFile) as error:
         raise BadInput(f"damaged: its description of the file makes no sense ({type(error).__name__})") from None
 
@@ -137,7 +137,7 @@ def _take_arrays(path: Path, kind: str) -> Taken:
         raise BadInput(f"{place(path)}: numbers of {8 * raw.dtype.itemsize} bits; save them as float64")
     about |= {"dtype": raw.dtype.str, "shape": list(raw.shape), "fortran": bool(np.isfortran(raw))}
     rows = raw.reshape(len(raw), math.prod(raw.shape[1:])).astype(np.float64)
-    return Taken(rows, np.full(rows.shape[1], grid_of(raw.dtype), np.int8), Husk(about, kept))
+    return Taken(rows, np.full(rows.shape[1], grid_of(raw.dtype), np.int8), Remainder(about, kept))
 
 
 def _array(about: dict[str, Any], rows: Wide) -> NDArray[Any]:
@@ -191,7 +191,7 @@ def _take_table(path: Path, kind: str, columns: Sequence[str]) -> Taken:
     about["columns"] = [[name, said] for name, (_, _, said) in zip(columns, found, strict=True)]
     kept = (_parquet if kind == ".parquet" else _spelling)(whole.drop_columns(list(columns)))
     rows = np.stack([values for values, _, _ in found], axis=1)
-    return Taken(rows, np.array([grid for _, grid, _ in found], np.int8), Husk(about, kept))
+    return Taken(rows, np.array([grid for _, grid, _ in found], np.int8), Remainder(about, kept))
 
 
 def _measured(where: str, name: str, cells: Any) -> tuple[Wide, int, str]:

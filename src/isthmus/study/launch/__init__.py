@@ -1,0 +1,40 @@
+"""Places where jobs are run, one file each: here only what a study asks of any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from isthmus.study.record import Job, Record
+
+
+class Died(Exception):
+    """A process that did jobs was ended from outside (out of memory?); what it had in hand is not done."""
+
+
+class Launch(Protocol):
+    """A place where jobs are run. What a job does, and what it leaves, the place does not know."""
+
+    workers: int
+    """Jobs that are done at the same time."""
+
+    def __call__(self, jobs: Iterator[Job]) -> Iterator[Record]:
+        """Do jobs, and give their records as they end.
+
+        Jobs are taken as workers come free, so their order may depend on what ended before.
+
+        Raises
+        ------
+        Died
+            If a process was ended from outside; jobs that gave no record have to be done again.
+        """
+
+    def alone(self, job: Job) -> Record:
+        """Do one job in a process where nothing else is done.
+
+        Raises
+        ------
+        Died
+            If that process was ended from outside.
+        """
