@@ -65,5 +65,5 @@ def _check_text(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise BadInput(
-                f"{argument}: holds bytes that are no text in the encoding of this system; rename it"
+                f"{argument}: holds bytes that are no text on this system; rename it"
             ) from None

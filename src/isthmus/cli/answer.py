@@ -143,8 +143,7 @@ def answer(study: Results, page: Path, lang: str) -> None:
         for line in found["excluded"]:
             show.say(f"  {line}", indent=4)
     for number, (line, command) in enumerate(found["homes"]):
-        if not number:
-            show.line(f"{line} isthmus take {_near(study.folder)} {command}", apart=True)
+        show.line(f"{line} isthmus take {_near(study.folder)} {command}", apart=not number)
     show.line(page, apart=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Launch(Protocol):
     workers: int
     """Jobs that are done at the same time."""
 
-    def __call__(self, jobs: Iterator[Job]) -> Iterator[Record]:
+    def __call__(self, jobs: Iterator[Job]) -> Generator[Record, None, None]:
         """Do jobs, and give their records as they end.
 
         Jobs are taken as workers come free, so their order may depend on what ended before.

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -87,7 +87,7 @@ class Local:
         self._size = 0
         self._lent: Lent | None = None
 
-    def __call__(self, jobs: Iterator[Job]) -> Iterator[Record]:
+    def __call__(self, jobs: Iterator[Job]) -> Generator[Record, None, None]:
         """Do jobs, and give their records as they end; see :class:`isthmus.study.launch.Launch`."""
         first = list(islice(jobs, 2))
         waiting = chain(first, jobs)
