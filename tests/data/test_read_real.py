@@ -80,7 +80,7 @@ def test_a_census_file_under_a_known_name_names_its_text(folder, tmp_path):
         read(tmp_path / "adult.csv.gz", label="classification")
 
 
-def test_cifar_names_its_training_rows():
-    data = read(DATA / "cifar10_subset" / "cifar10_subset.npz")
+def test_cifar_names_its_training_rows(folder):
+    data = read(folder / "cifar10_subset" / "cifar10_subset.npz")
     assert data.images
     assert data.told == ("rows are member 'X_train'; 'X_test', 'y_test' left out",)

@@ -73,7 +73,8 @@ def test_kl_holds_its_target_wherever_tuning_may_look(corner):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"target": 0.3, "bound": 4.0}, {"code_activation": "relu"}, {"code_activation": "relu", "bound": 3.0}]
+    "fields",
+    [{}, {"target": 0.3, "bound": 4.0}, {"code_activation": "relu"}, {"code_activation": "relu", "bound": 3.0}],
 )
 def test_kl_begins_at_its_target(fields):
     recipe = KL(latents=6, **fields)

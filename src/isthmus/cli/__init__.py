@@ -64,6 +64,4 @@ def _check_text(arguments: Sequence[str]) -> None:
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise BadInput(
-                f"{argument}: holds bytes that are no text on this system; rename it"
-            ) from None
+            raise BadInput(f"{argument}: holds bytes that are no text on this system; rename it") from None

@@ -12,7 +12,10 @@ Kind = Literal["better", "equal", "undecided", "no evidence"]
 """How the leader of a table stands to all others. better: than each of them. equal: whom it does not beat is
 practically equal to it. undecided: at least one may be as good or not. no evidence: fewer than two have a score."""
 
-Outcome = Literal["autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "no evidence"]
+Outcome = Literal[
+    "autoencoder", "rival", "rival enough", "no contest", "undecided", "depends", "useless", "no evidence"
+]
 """Whether an autoencoder is needed. autoencoder: one is better than every rival. rival: a rival is better than every
 autoencoder. rival enough: no autoencoder is better beyond the rope. no contest: only one side was compared. undecided:
-the replicates do not tell. depends: several facets speak and disagree. no evidence: there is nothing to compare."""
+the replicates do not tell. depends: several facets speak and disagree. useless: nobody is shown to beat the
+trivial floor of a facet. no evidence: there is nothing to compare."""

@@ -50,7 +50,7 @@ class ProsCons(NamedTuple):
 
 
 def proscons(verdicts: Iterable[FacetVerdict]) -> dict[str, ProsCons]:
-    """Pros and cons of every contender that was compared anywhere.
+    """Pros and cons of every contender that was compared anywhere. Where nobody beats the floor, nobody is strong.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def proscons(verdicts: Iterable[FacetVerdict]) -> dict[str, ProsCons]:
     """
     found: dict[str, list[Claim]] = {}
     for v in verdicts:
-        for name in v.means:
+        for name in () if v.useless else v.means:
             claim = _claim(name, v)
             found.setdefault(name, []).extend([claim] if claim else [])
     return {

@@ -130,7 +130,7 @@ def deciding(verdicts: Iterable[FacetVerdict]) -> list[FacetVerdict]:
 
 def standing(verdicts: Iterable[FacetVerdict]) -> Pareto:
     """The Pareto set over all facets that decide; empty if fewer than two do."""
-    asked = deciding(verdicts)
+    asked = [v for v in deciding(verdicts) if not v.useless]
     return pareto(asked if len(asked) > 1 else [])
 
 
@@ -139,6 +139,8 @@ def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
     if v.kind == "no evidence":
         return PurposeVerdict(purpose, (v,), "no evidence")
     one = PurposeVerdict(purpose, (v,), v.outcome, pareto=pareto([v]))
+    if v.useless:
+        return replace(one, kind="useless")
     if v.outcome == "undecided":
         return replace(one, against=v.rival, open=(v.autoencoder or "",), replicates_needed=v.replicates_needed)
     if v.outcome in {"rival", "rival enough"}:
@@ -149,6 +151,8 @@ def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
 def _several(purpose: str, speaks: tuple[FacetVerdict, ...]) -> PurposeVerdict:
     """The facets agree on somebody, or each side of a trade is shown, or the data are too few."""
     left = NOBODY if any(v.kind == "no evidence" for v in speaks) else pareto(speaks)
+    if left.members and any(v.useless for v in speaks):
+        return PurposeVerdict(purpose, speaks, "useless", pareto=left)
     one = PurposeVerdict(purpose, speaks, "undecided", pareto=left, open=left.members)
     if not left.members:
         return replace(one, kind="no evidence")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.errors import BadInput
+from isthmus.evidence import floor as ground
 from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
@@ -71,12 +72,21 @@ class FacetVerdict:
     """If the outcome is undecided: about how many replicates would decide it; None if 100 would not."""
     means: dict[str, float] = field(default_factory=dict)
     """Mean of each contender, best first; the geometric mean where ``relative``."""
+    floor: float | None = None
+    """Mean of the trivial floor: what the metric comes to without learning anything; None where nobody knows one."""
+    above: tuple[str, ...] | None = None
+    """Who is shown to beat the floor; None where that cannot be told."""
     missing: dict[str, int] = field(default_factory=dict)
     """Contenders with replicates that have no finite score, and how many."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Who was not compared, and why."""
     pairs: tuple[Pair, ...] = ()
     """Every pair of the table; of two, the one with the better mean is ``a``."""
+
+    @property
+    def useless(self) -> bool:
+        """Whether nobody is shown to beat the floor, with replicates enough to show it."""
+        return self.above == ()
 
     def pair(self, a: str | None, b: str | None) -> Pair:
         """The evidence on ``a`` against ``b``, in that order."""
@@ -110,7 +120,8 @@ class FacetVerdict:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FacetVerdict:
         """The inverse of :meth:`to_json`."""
-        lists = {key: tuple(content[key]) for key in ("equal", "undecided", "worse", "rivals")}
+        lists: dict[str, Any] = {key: tuple(content[key]) for key in ("equal", "undecided", "worse", "rivals")}
+        lists["above"] = None if content.get("above") is None else tuple(content["above"])
         return cls(**{**content, **lists, "pairs": tuple(Pair(**one) for one in content["pairs"])})
 
 
@@ -126,6 +137,7 @@ def judge(
     relative: bool = False,
     looks: int = 1,
     facet: str = "",
+    floor: Values | None = None,
 ) -> FacetVerdict:
     """The verdict on one facet.
 
@@ -152,6 +164,8 @@ def judge(
         How often it is looked at in all, if replicates are added while a verdict is open.
     facet : str, default ""
         Its name, for sentences.
+    floor : sequence of R floats, optional
+        What the metric comes to in each replicate without learning anything; None or NaN where that is not known.
 
     Raises
     ------
@@ -178,6 +192,14 @@ def judge(
     made = tuple(replace(one, relation=relation(one, table[one.a], table[one.b], looks)) for one in made)
     leader = next(iter(table), None)
     standing = {one.b: one.relation for one in made if one.a == leader}
+    rules: dict[str, Any] = {
+        "rope": rope,
+        "higher": higher,
+        "test_fraction": test_fraction,
+        "relative": relative,
+        "looks": looks,
+    }
+    level = None if floor is None else comparable(floor, relative)
     contest = _contest(made, [n for n in table if n not in rivals], [n for n in table if n in rivals], looks)
     return FacetVerdict(
         facet=facet,
@@ -196,6 +218,8 @@ def judge(
         **contest,
         replicates_needed=_needed(contest, made, table, higher, rope, relative, test_fraction, looks),
         means={n: average(x, relative) for n, x in table.items()},
+        floor=None if level is None else ground.mean(level, relative),
+        above=None if level is None else ground.above(table, level, **rules),
         missing={n: int(np.isnan(x).sum()) for n, x in table.items() if np.isnan(x).any()},
         excluded=gone,
         pairs=made,

@@ -268,5 +268,6 @@ ANOMALY = Facet(
         "untrained_scorer",
         "mse",
     ),
+    floor=0.5,
     rivals={name: _rival(fit) for name, fit in SCORERS.items()},
 )

@@ -42,6 +42,9 @@ Bits = Callable[[codec.Coded], float]
 ZSTD_LEVEL = 19
 """The highest whose window every decoder grants: 8 MiB (RFC 8878)."""
 TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64)
+INDEPENDENT = 1.984
+"""Bits per element that Gaussian columns without relation and of one variance take, rounded to the step that gives the
+target error (1.095 standard deviations): the entropy of the whole numbers. Who needs as many has found nothing."""
 NAMES = ("bits_per_element", "bits_with_model", "bits_mean")
 
 
@@ -193,6 +196,8 @@ COMPRESSION = Facet(
     criterion=criterion,
     measure=measure,
     metrics=(*NAMES, "bits_back"),
+    floor=INDEPENDENT,
+    simplest="rounding",
     rivals={
         "rounding": partial(rounded, partial(pack, measured=True)),
         "zstd": partial(rounded, stored(zstd)),

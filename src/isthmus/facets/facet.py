@@ -206,6 +206,11 @@ class Facet:
     """Who wants this, where it is no purpose of its own: "To rebuild rows"."""
     wanted_by: Mapping[str, Said] = field(default_factory=dict)
     """The same where another metric than usual decides."""
+    simplest: str = RIVAL_FAMILY
+    """The rival that takes least: what a choice gains is told against it."""
+    floor: float | str | None = None
+    """What the metric that decides comes to without learning anything: a value, the name of another of ``metrics`` that
+    measures it, or that of a rival. Whoever does not beat it is of no use; None where there is no such thing."""
     crowns: bool = True
     """Whether it names a winner. Neither sparser nor more repeatable is better in itself, and clocks are noisy: such a
     facet describes."""

@@ -17,7 +17,7 @@ from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import NOISES, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
-from isthmus.metrics.probes import FEW, knn_accuracy, probe_accuracy, with_few
+from isthmus.metrics.probes import FEW, commonest_class, knn_accuracy, probe_accuracy, with_few
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
@@ -33,6 +33,7 @@ METRICS = (
     "cluster_ari",
     "cluster_nmi",
     "intrinsic_dimension",
+    "commonest_class",
 )
 
 
@@ -90,6 +91,7 @@ def told(
         "cluster_ari": adjusted_rand(test_y, groups),
         "cluster_nmi": mutual_information(test_y, groups),
         "intrinsic_dimension": two_nearest(test),
+        "commonest_class": commonest_class(train_y, test_y),
         "few_labels": Curve(tuple(shown), tuple(shown.values())),
     }
 
@@ -136,6 +138,8 @@ FEATURES = Facet(
     criterion=criterion,
     measure=measure,
     metrics=METRICS,
+    floor="commonest_class",
+    simplest="raw",
     rivals={"raw": raw, "marginalised denoising": denoised},
     curves={
         "few_labels": CurveTitle(

@@ -208,6 +208,8 @@ GENERATION = Facet(
         "iwae_bound",
         "ceiling",
     ),
+    floor="shuffled columns",
+    simplest="shuffled columns",
     rivals={
         "gaussian mixture": mixture_of_rows,
         "shuffled columns": shuffled_columns,

@@ -47,5 +47,6 @@ RECONSTRUCTION = Facet(
     criterion=validation_error,
     measure=measure,
     metrics=("mse", "explained_variance"),
+    floor=0.0,
     rivals={"sparse coding": coded},
 )

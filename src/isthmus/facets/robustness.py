@@ -218,6 +218,7 @@ ROBUSTNESS = Facet(
         "code_movement",
         "jacobian_norm",
     ),
+    floor=0.0,
     rivals={"marginalised denoising": denoised},
     curves={
         "decay": CurveTitle(

@@ -79,6 +79,22 @@ def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -
     return float(np.mean(model.predict(asked) == test_y))
 
 
+def commonest_class(train_y: Labels, test_y: Labels) -> float:
+    """Share of test rows that are of the commonest class among the training rows: what naming it always gets right.
+
+    Labels (n,) and (m,) -> share, or NaN if there are none. Of classes equally common the lowest counts.
+
+    Examples
+    --------
+    >>> commonest_class(np.array([0, 1, 1]), np.array([1, 1, 0, 1]))
+    0.75
+    """
+    if not (len(train_y) and len(test_y)):
+        return math.nan
+    classes, counts = np.unique(train_y, return_counts=True)
+    return float(np.mean(test_y == classes[counts.argmax()]))
+
+
 def with_few(
     accuracy: Accuracy, train: Codes, train_y: Labels, test: Codes, test_y: Labels, *, seed: int, rows: int = FEW
 ) -> float:
@@ -154,6 +170,16 @@ TABLE = [
         Said("kNN accuracy, few labels", "kNN 准确率（少量标签）"),
         0.02,
         "Cover and Hart 1967",
+        bounds=SHARE,
+    ),
+    Metric(
+        "commonest_class",
+        commonest_class,
+        None,
+        "share of rows",
+        Said("accuracy of naming the commonest class", "总猜最多的一类的准确率"),
+        0.01,
+        "Witten and Frank 2005, the rule ZeroR",
         bounds=SHARE,
     ),
 ]

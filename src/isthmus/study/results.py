@@ -140,6 +140,21 @@ class Results:
                 table[record.job.name][record.job.replicate] = value
         return table
 
+    def floor(self, facet: str) -> NDArray[np.float64] | None:
+        """What the metric that decides comes to without learning anything, one value for each replicate.
+
+        None where the facet knows no such floor; NaN in replicates that have not measured it.
+        """
+        known = FACETS[facet].floor
+        if known is None:
+            return None
+        if not isinstance(known, str):
+            return np.full(self.replicates, float(known))
+        if known in FACETS[facet].rivals:
+            return self.scores(facet)[known]
+        table = np.array(list(self.scores(facet, known).values()))
+        return np.array([column[np.isfinite(column)].max(initial=-np.inf) for column in table.T])
+
     def _asked(self, facet: str) -> dict[str, set[int]]:
         """The replicates in which a contender takes part in a facet: up to the end of the last round it was in."""
         ends = {who: one.end for one in self.rounds for who in one.doubts.get(facet, ())}
@@ -182,6 +197,7 @@ class Results:
             excluded=self._excluded(facet),
             looks=LOOKS if self.design.racing else 1,
             facet=facet,
+            floor=self.floor(facet) if found.name == self.design.primary(facet) else None,
         )
         gaps = {who: n - self.replicates + len(asked[who]) for who, n in verdict.missing.items()}
         return replace(verdict, missing={who: n for who, n in gaps.items() if n})
