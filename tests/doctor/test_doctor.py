@@ -47,6 +47,7 @@ def test_a_healthy_run_on_digits_has_no_finding(name):
     assert not found(named(name), "digits", steps=800, check=25, patience=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learning_rate", [1e6, 1e30])
 @pytest.mark.parametrize("name", ["plain", "vae", "vq", "topk"])
 def test_a_wild_learning_rate_diverges(name, learning_rate):

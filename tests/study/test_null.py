@@ -73,6 +73,7 @@ def test_drawn_differences_are_found_as_often_as_expected():
         assert "low" not in named
 
 
+@pytest.mark.slow
 def test_the_table_tells_who_was_named_and_states_power_on_other_studies():
     random, name = np.random.default_rng(6), "features"
     better, worse = "6 units, 100 steps", "2 units, 100 steps"

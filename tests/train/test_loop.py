@@ -74,7 +74,7 @@ TRAINED = [name for name in FAMILIES if name != "pca"]
 
 @pytest.mark.sensitive
 @pytest.mark.parametrize("name", TRAINED)
-@pytest.mark.parametrize("change", [{}, {"clip": 0.01, "weight_decay": 0.1}])
+@pytest.mark.parametrize("change", [{}, pytest.param({"clip": 0.01, "weight_decay": 0.1}, marks=pytest.mark.slow)])
 def test_the_engine_ends_where_a_loop_by_hand_ends(name, change):
     plan = Plan(**(SHORT.to_json() | {"check": 40} | change))
     recipe = clone(FAMILIES[name])
@@ -86,6 +86,7 @@ def test_the_engine_ends_where_a_loop_by_hand_ends(name, change):
         torch.testing.assert_close(value, reference[key], **CLOSE, msg=lambda m, k=key: f"{k}: {m}")
 
 
+@pytest.mark.slow
 @pytest.mark.sensitive
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_stack_ends_where_each_model_ends_alone(name):
