@@ -22,12 +22,12 @@ from isthmus.testing import (
     check_shapes,
     check_stack,
     check_symbols,
+    check_tape,
     check_terms,
-    check_trace,
 )
 
 QUICK = [c for c in CHECKS if c not in (check_fields, check_overfits)]
-ROUNDED = [c for c in QUICK if c is not check_trace]
+ROUNDED = [c for c in QUICK if c is not check_tape]
 """Light, and what other processors may see otherwise."""
 ALONE = {"pca", "matching", "archetypal", "transcoder", "cvae"}  # fields of their own kind: varied in their own tests
 TRAINED = [name for name in FAMILIES if name not in ALONE]
@@ -120,7 +120,7 @@ def test_variant(name, variant):
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_graph_of_a_deep_variant(name):
     """Graphs of other shapes are like this one; that of the other head is every family's own."""
-    check_trace(*varied(name, "deep"))
+    check_tape(*varied(name, "deep"))
 
 
 @pytest.mark.sensitive
@@ -143,7 +143,7 @@ def test_special(variant):
 @pytest.mark.parametrize("variant", list(SPECIAL))
 def test_the_graph_of_a_special_one(variant):
     name, fields = SPECIAL[variant]
-    check_trace(named(name).set_params(**fields))
+    check_tape(named(name).set_params(**fields))
 
 
 class Broken(Plain):
@@ -265,7 +265,7 @@ BREAKS = {
     "counting": (Counting, check_pure),
     "detached": (Detached, check_gradcheck),
     "branching": (Branching, check_stack),
-    "freezing": (Freezing, check_trace),
+    "freezing": (Freezing, check_tape),
     "forgetful": (Forgetful, check_saved),
     "flat": (Flat, check_shapes),
     "lazy": (Lazy, check_overfits),

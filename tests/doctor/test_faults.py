@@ -17,8 +17,10 @@ from isthmus.families.contractive import Contractive
 from isthmus.families.l1 import L1
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain, PlainModel
+from isthmus.families.sae import SAE
 from isthmus.families.topk import TopK
 from isthmus.families.vae import VAE, VAEModel
+from isthmus.families.wta import WTA, WTAModel
 from isthmus.model import Loss, knob
 from isthmus.train.fitted import fit
 from isthmus.train.optim import Adam
@@ -132,6 +134,39 @@ def test_a_regulariser_that_pulls_at_nothing(recipe, term):
     assert evidence["term"] == term
     assert evidence["share"] < 1e-6 or evidence["weight"] < 0.01
     assert evidence["weight"] > 0
+
+
+class Misjudged(WTAModel):
+    """Winner-take-all that is judged by the form that ships, in which its decoder never learnt."""
+
+    judged = "shipped"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class IllWTA(WTA):
+    family: ClassVar[str] = "ill wta"
+
+    def _build(self, shape, head):
+        return Misjudged(self, shape, head)
+
+
+def test_progress_that_validation_does_not_see_is_told_from_a_step_that_is_too_large():
+    named = found(IllWTA(latents=24, rate=0.05), steps=100)
+    assert named["progress unseen"].evidence["training_fell"] > 0.1
+    assert "judged = 'trained'" in named["progress unseen"].remedy
+    assert "not trained" not in named
+    assert not {"progress unseen", "not trained"} & set(found(WTA(latents=24, rate=0.05), steps=100))
+
+
+def test_a_schedule_that_leaves_no_time_for_training_is_told():
+    evidence = found(SAE(latents=6, warmup=0.95), steps=100)["schedule too long"].evidence
+    assert evidence == {"steps": 100, "best_step": 100, "schedule_ends": 95}
+    assert "schedule too long" not in found(SAE(latents=6, warmup=0.5), steps=100)
+    fitted, train, valid = trained(SAE(latents=6, warmup=0.5), steps=100)
+    early = dataclasses.replace(fitted, outcome=dataclasses.replace(fitted.outcome, best_step=40, status="converged"))
+    named = {one.name: one for one in diagnose(early, train, valid)}
+    assert named["schedule too long"].evidence == {"steps": 100, "best_step": 40, "schedule_ends": 50}
+    assert "warmup, anneal or cooling" in named["schedule too long"].remedy
 
 
 @pytest.mark.parametrize("recipe", [VAE(latents=3, beta=0.0), L1(latents=3, strength=0.0), TopK(latents=6, k=3)])

@@ -9,7 +9,7 @@ from isthmus.families.topk import TopK
 from isthmus.parts import sparse
 from isthmus.parts.sparse import TopKCode
 from isthmus.ship.artefact import load, save
-from isthmus.testing import CHECKS, check_stack, check_trace, made, rows, state, step, weights
+from isthmus.testing import CHECKS, check_stack, check_tape, made, rows, state, step, weights
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -90,7 +90,7 @@ def test_gradcheck():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_trace)], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_tape)], ids=lambda c: c.__name__)
 def test_contract(small, check):
     check(TopK(latents=16, k=2))
 

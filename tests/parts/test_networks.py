@@ -16,7 +16,7 @@ from isthmus.parts.backbones import Decoder, Encoder, TiedDecoder
 from isthmus.parts.backbones.conv import ConvDecoder, ConvEncoder, sizes
 from isthmus.parts.backbones.vit import Block, Patches, VitEncoder
 from isthmus.registry import BACKBONES
-from isthmus.testing import CHECKS, check_fields, check_gradcheck, check_overfits, check_stack, check_trace, rows
+from isthmus.testing import CHECKS, check_fields, check_gradcheck, check_overfits, check_stack, check_tape, rows
 
 QUICK = [c for c in CHECKS if c not in (check_fields, check_overfits)]
 NETWORKS = {
@@ -37,7 +37,7 @@ def test_contract(network):
     shape, fields = NETWORKS[network]
     for check in QUICK:
         check(Plain(latents=3, **fields), shape)
-    check_trace(VAE(latents=2, **{k: v for k, v in fields.items() if k != "tied"}), shape, "gaussian")
+    check_tape(VAE(latents=2, **{k: v for k, v in fields.items() if k != "tied"}), shape, "gaussian")
 
 
 @pytest.mark.parametrize("network", ["conv2d", "vit", "norm and skips"])
@@ -55,7 +55,7 @@ def test_no_field_is_ignored(network):
 @pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in {"relu", "sigmoid", "tanh"}])
 def test_every_activation_stacks_and_replays(name):
     recipe = Plain(latents=2, hidden=(4,), activation=name)
-    for check in (check_stack, check_trace, check_gradcheck):
+    for check in (check_stack, check_tape, check_gradcheck):
         check(recipe)
 
 

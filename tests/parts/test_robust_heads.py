@@ -9,7 +9,7 @@ from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.parts import heads
 from isthmus.parts.heads import FREEDOM, SCALE
-from isthmus.testing import check_gradcheck, check_overfits, check_stack, check_trace
+from isthmus.testing import check_gradcheck, check_overfits, check_stack, check_tape
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -63,7 +63,7 @@ def test_huge_residuals_stay_finite(head):
 
 @pytest.mark.parametrize("head", ROBUST)
 def test_contract(head):
-    for check in (check_gradcheck, check_stack, check_trace, check_overfits):
+    for check in (check_gradcheck, check_stack, check_tape, check_overfits):
         check(Plain(latents=4, hidden=(6,), activation="tanh", head=head))
         check(VAE(latents=4, head=head)) if check is not check_overfits else None
 

@@ -6,6 +6,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from isthmus.data.read import read
+from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.train.fitted import fit
@@ -38,6 +40,17 @@ def test_values_that_are_no_finite_numbers_are_refused():
             MODEL.encode(rows)
     with pytest.raises(BadInput, match="rows must be numbers; got dtype object"):
         MODEL.encode(FRAME.assign(b="Oslo"))
+
+
+@pytest.mark.parametrize("shape", [(60, 5), (60, 8, 8), (60, 9, 7, 3), (60, 50, 2), (60, 3, 2, 2, 2)])
+def test_an_array_is_scaled_alike_by_a_fit_and_by_a_study(shape):
+    """Bytes of pictures, of series and of tables: whatever a study takes them for, a fit does too."""
+    x = np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
+    mine, data = fit(named("pca").set_params(latents=2), x, valid=x[:5]), read(x)
+    theirs = Scaler.fit(data.x, images=data.images)
+    assert mine.scaler.to_json() == theirs.to_json()
+    other = fit(named("pca").set_params(latents=2), x, valid=x[:5], images=not data.images)
+    assert other.scaler.kind != mine.scaler.kind
 
 
 def test_a_name_is_no_recipe():

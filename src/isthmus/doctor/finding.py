@@ -99,7 +99,7 @@ class Seen:
 
     @cached_property
     def pulls(self) -> dict[str, dict[str, Tensor]]:
-        """The gradient of each term, times its weight at the last step: term -> parameter -> tensor.
+        """The gradient of each term, times its weight at the end: term -> parameter -> tensor.
 
         Of a batch of training rows, corrupted and with noise as in training; both are drawn from a fixed seed.
         """
@@ -113,8 +113,7 @@ class Seen:
             found = pulls(model, seen, x, model.draw(x, generator))
         finally:
             model.train(before)
-        steps = fitted.outcome.steps
-        scale = {k: w.at(steps) if isinstance(w, Ramp) else w for k, w in model.weights.items()}
+        scale = {k: w.end if isinstance(w, Ramp) else w for k, w in model.weights.items()}
         return {term: {p: scale[term] * g for p, g in pull.items()} for term, pull in found.items()}
 
     @property

@@ -11,18 +11,20 @@ import numpy as np
 from isthmus.data.dataset import element_names
 from isthmus.data.scale import FARTHEST
 from isthmus.doctor.finding import Evidence, Rows, Seen
-from isthmus.model import Ramp, Weight
+from isthmus.model import Ramp
 from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Outcome
 from isthmus.train.stack import free
+from isthmus.train.task import whole_steps
 
 LATE, STILL_FALLING = 0.8, 0.05
 """A run was cut too early if more than 5 % of its whole improvement came in the last fifth of its steps."""
+UNSEEN = 0.1
+"""Share of the training loss that must have gone while no look at the validation rows saw progress: rounding and the
+noise of batches lose less."""
 NIL = 1e-6
 """Share of all gradients below which a term moves nothing: it is lost in the rounding of those that it is added to. A
 term that matters has a large share: where training has converged, its pull is as strong as the pull against it."""
-RISEN = 0.01
-"""Share of its end that a growing weight must have reached by the last step: less, and it never came to bear."""
 
 
 def unlearnt(fitted: Fitted) -> Iterator[tuple[str, Evidence]]:
@@ -34,8 +36,29 @@ def unlearnt(fitted: Fitted) -> Iterator[tuple[str, Evidence]]:
         return
     if unmoved(outcome) and free(fitted.model):
         yield "no training step ran", {"steps": outcome.steps}
+    elif outcome.best_step == 0 and outcome.status != "diverged" and (share := fallen(outcome)) > UNSEEN:
+        yield "progress unseen", {"steps": outcome.steps, "training_fell": share}
     elif outcome.best_step == 0:
         yield "not trained", {"steps": outcome.steps, "best_step": 0}
+    if not unmoved(outcome) and (evidence := unsettled(fitted)) is not None:
+        yield "schedule too long", evidence
+
+
+def fallen(outcome: Outcome) -> float:
+    """How far the training loss fell from the first check to the last, as a share of its size at the first."""
+    seen = [v for v in outcome.history.get("train", []) if math.isfinite(v)]
+    return (seen[0] - seen[-1]) / abs(seen[0]) if len(seen) > 1 and seen[0] else 0.0
+
+
+def unsettled(fitted: Fitted) -> Evidence | None:
+    """Weights from before the end of the schedules of their loss, or a training that was cut soon after it."""
+    plan, outcome, settles = fitted.plan, fitted.outcome, fitted.model.settles
+    if plan.stages != "together" or not settles or outcome.status in {"diverged", "closed form"}:
+        return None
+    end = whole_steps(settles, plan.steps)
+    if outcome.best_step >= end and not (outcome.status == "cut" and settles > LATE):
+        return None
+    return {"steps": outcome.steps, "best_step": outcome.best_step, "schedule_ends": end}
 
 
 def sound(fitted: Fitted) -> bool:
@@ -85,7 +108,7 @@ def without_gradient(seen: Seen) -> Evidence | None:
 
 
 def idle_regulariser(seen: Seen) -> Evidence | None:
-    """A term, besides the reconstruction, whose weighted gradient is nil beside the others, or that never grew."""
+    """A term, besides the reconstruction, whose weighted gradient is nil beside the others."""
     if not seen.differentiable:
         return None
     model: Any = seen.fitted.model
@@ -94,24 +117,19 @@ def idle_regulariser(seen: Seen) -> Evidence | None:
     asked = [t for t in size if t != "reconstruction" and t not in model.resting and weights[t] != 0]
     share = {term: size[term] / whole for term in asked if whole > 0}
     for term in sorted(share, key=lambda term: share[term]):
-        weight, end = reached(weights[term], seen.fitted.outcome.steps)
-        if share[term] < NIL or abs(weight) < RISEN * abs(end):
-            return {"term": term, "weight": weight, "share": share[term]}
+        if share[term] < NIL:
+            weight = weights[term]
+            return {"term": term, "weight": weight.end if isinstance(weight, Ramp) else weight, "share": share[term]}
     return None
 
 
-def reached(weight: Weight, steps: int) -> tuple[float, float]:
-    """A weight at the last step, and where it was going."""
-    return (weight.at(steps), weight.end) if isinstance(weight, Ramp) else (weight, weight)
-
-
 def stopped_early(seen: Seen) -> Evidence | None:
-    """Only a run that was cut can have stopped too early."""
+    """Only a run that was cut can have stopped too early; one whose schedules took its steps is told that."""
     outcome = seen.fitted.outcome
     steps, valid = outcome.history.get("step", []), outcome.history.get("valid", [])
     looks = [(step, v) for step, v in zip(steps, valid, strict=True) if math.isfinite(v)]  # a layer alone has none
     early = [v for step, v in looks if step <= LATE * outcome.steps]
-    if outcome.status != "cut" or len(looks) < 2 or not early:
+    if outcome.status != "cut" or len(looks) < 2 or not early or unsettled(seen.fitted):
         return None
     first, before, end = looks[0][1], min(early), min(v for _, v in looks)
     share = (before - end) / (first - end) if first > end else 0.0

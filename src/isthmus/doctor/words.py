@@ -27,14 +27,23 @@ EN: dict[str, tuple[str, str]] = {
         "the weights are those from before the training: no step was made, or none moved anything",
         "give steps, and a learning rate that float32 can see beside the weights",
     ),
+    "progress unseen": (
+        "the training loss fell, but on the validation rows no step was better than the first weights, which were kept",
+        "give more rows, corrupt the input or narrow the code; a family of your own that trains in another form than "
+        "it ships says judged = 'trained'",
+    ),
     "not trained": ("no step was better than the first weights", "lower the learning rate"),
+    "schedule too long": (
+        "the weights come from before the end of the loss's schedules, or the steps ran out soon after it",
+        "shorten the schedule (warmup, anneal or cooling, a share of the steps), then give more steps",
+    ),
     "parameters without gradient": (
         "some parameters get no gradient from any term of the loss, so they stay as they were drawn",
         "look for a detached tensor or a layer that nothing reads; take it out or let the loss reach it",
     ),
     "regulariser without effect": (
         "a term of the loss has a weight and no pull on any parameter",
-        "raise its weight, shorten its warmup, or look for what keeps the term constant (a clamp, free bits)",
+        "raise its weight, or look for what keeps the term constant (a clamp, free bits)",
     ),
     "posterior collapse": (
         "the code says next to nothing about a row and the decoder ignores it",
@@ -97,7 +106,17 @@ ZH: dict[str, tuple[str, str, str]] = {
         "权重与训练前相同：没有执行任何一步，或没有一步产生改变",
         "给出训练步数，并使用 float32 能分辨的学习率",
     ),
+    "progress unseen": (
+        "进步未被察觉",
+        "训练损失下降了，但在验证样本上没有一步优于初始权重，因此保留了初始权重",
+        "提供更多样本、扰动输入或收窄编码；若自定义的模型训练形式与使用形式不同，请声明 judged = 'trained'",
+    ),
     "not trained": ("没有学到东西", "没有一步优于初始权重", "降低学习率"),
+    "schedule too long": (
+        "渐变过程过长",
+        "权重来自损失的渐变过程结束之前，或渐变刚结束步数就已用尽",
+        "缩短渐变过程（warmup、anneal 或 cooling，占总步数的比例），再增加训练步数",
+    ),
     "parameters without gradient": (
         "参数无梯度",
         "部分参数得不到任何损失项的梯度，始终停留在初始值",
@@ -106,7 +125,7 @@ ZH: dict[str, tuple[str, str, str]] = {
     "regulariser without effect": (
         "正则项无效",
         "某个损失项有权重，却对任何参数都没有作用",
-        "提高其权重、缩短 warmup，或查明是什么使该项恒定（截断、free bits）",
+        "提高其权重，或查明是什么使该项恒定（截断、free bits）",
     ),
     "posterior collapse": (
         "后验坍缩",
@@ -187,12 +206,14 @@ KEYS_ZH = {
     "recorded": "记录值",
     "rows": "样本",
     "shared": "重叠",
+    "schedule ends": "渐变结束",
     "share": "占比",
     "shuffled": "打乱列",
     "step": "步",
     "steps": "步数",
     "term": "损失项",
     "training error": "训练误差",
+    "training fell": "训练损失降幅",
     "training values": "训练数值",
     "units": "单元",
     "usage": "使用率",
@@ -213,6 +234,7 @@ OF_DATA = ("leakage between splits",)
 HOPELESS = (
     "diverged",
     "no training step ran",
+    "progress unseen",
     "not trained",
     "posterior collapse",
     "codebook collapse",

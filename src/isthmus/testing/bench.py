@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, grad_and_value
 
-from isthmus.dispatch import tree_leaves, tree_map
+from isthmus.dispatch import tree_leaves
 from isthmus.model import Loss, Model, Ramp, Recipe, Timed
+from isthmus.train.optim import plain_update
+from isthmus.train.stack import Stack
 
 Shape = tuple[int, ...]
 State = dict[str, Tensor]
@@ -65,28 +67,36 @@ def step(model: Model) -> Callable[..., tuple[State, State, State]]:
     return run
 
 
-class _After(nn.Module):
-    """``absorb`` and ``project`` as a forward, for ``functional_call``."""
+def engine(models: Sequence[Model], batches: Sequence[Sequence[Tensor]], rate: float) -> None:
+    """The engine's own steps of a stack, in place: ``batches[i][k]`` (B, *D) is what model i reads at step k."""
+    count, steps, size = len(models), len(batches[0]), len(batches[0][0])
+    stack = Stack(
+        models,
+        corruption="none",
+        levels=[0.0] * count,
+        generators=[torch.Generator().manual_seed(i) for i in range(count)],
+        rows=(torch.cat([batch for own in batches for batch in own]),),
+        batch=size,
+    )
+    for k in range(steps):
+        numbers = torch.cat([(i * steps + k) * size + torch.arange(size) for i in range(count)])
+        stack.step(numbers, k / steps, [rate] * count)
 
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
 
-    def forward(self, seen: State) -> tuple[State, State]:
-        self.model.absorb(seen)
-        self.model.project()
-        return state(self.model)
-
-
-def after(model: Model) -> Callable[[State, State, State], tuple[State, State]]:
-    """What follows a step, pure: (params, buffers, seen) -> (params, buffers)."""
-    call = _After(model)
-
-    def run(params: State, buffers: State, seen: State) -> tuple[State, State]:
-        values = {f"model.{k}": v.clone() for k, v in (params | buffers).items()}
-        return functional_call(call, values, (seen,))
-
-    return run
+def by_hand(model: Model, batches: Sequence[Tensor], rate: float, seed: int) -> None:
+    """The same steps of one model, in plain PyTorch."""
+    generator = torch.Generator().manual_seed(seed)
+    free: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+    means, squares = ([torch.zeros_like(p) for p in free] for _ in range(2))
+    for k, x in enumerate(batches):
+        scale = weights(model, k / len(batches))
+        loss = model(x, x, model.draw(x, generator))
+        total = torch.stack([scale[name] * term for name, term in loss.terms.items()]).sum()
+        gradients = torch.autograd.grad(total, free, materialize_grads=True)
+        with torch.no_grad():
+            plain_update(free, list(gradients), means, squares, torch.tensor(k + 1.0), rate, 0.0)
+            model.project()
+            model.absorb(loss.seen)
 
 
 def train(
@@ -110,11 +120,6 @@ def train(
         model.project()
         model.absorb(loss.seen)
     return losses
-
-
-def tree(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """``function`` on every tensor in nested dicts and tuples."""
-    return tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, value)
 
 
 def leaves(value: Any) -> Sequence[Tensor]:
