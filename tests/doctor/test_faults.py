@@ -20,7 +20,6 @@ from isthmus.families.plain import Plain, PlainModel
 from isthmus.families.sae import SAE
 from isthmus.families.topk import TopK
 from isthmus.families.vae import VAE, VAEModel
-from isthmus.families.wta import WTA, WTAModel
 from isthmus.model import Loss, knob
 from isthmus.train.fitted import fit
 from isthmus.train.optim import Adam
@@ -136,26 +135,32 @@ def test_a_regulariser_that_pulls_at_nothing(recipe, term):
     assert evidence["weight"] > 0
 
 
-class Misjudged(WTAModel):
-    """Winner-take-all that is judged by the form that ships, in which its decoder never learnt."""
+class Misjudged(PlainModel):
+    """The form that ships has the sign of the code turned, so training makes it worse."""
 
-    judged = "shipped"
+    def __init__(self, recipe, shape, head):
+        super().__init__(recipe, shape, head)
+        self.judged = recipe.judged
+
+    def forward(self, x, target, noise=None):
+        return Loss({"reconstruction": self.misfit(self.encode(x) * (1 if self.training else -1), target)}, {})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class IllWTA(WTA):
-    family: ClassVar[str] = "ill wta"
+class TwoForms(Plain):
+    family: ClassVar[str] = "two forms"
+    judged: str = knob("shipped", "By what it is judged.")
 
     def _build(self, shape, head):
         return Misjudged(self, shape, head)
 
 
 def test_progress_that_validation_does_not_see_is_told_from_a_step_that_is_too_large():
-    named = found(IllWTA(latents=24, rate=0.05), steps=100)
+    named = found(TwoForms(latents=3), steps=100)
     assert named["progress unseen"].evidence["training_fell"] > 0.1
     assert "judged = 'trained'" in named["progress unseen"].remedy
     assert "not trained" not in named
-    assert not {"progress unseen", "not trained"} & set(found(WTA(latents=24, rate=0.05), steps=100))
+    assert not {"progress unseen", "not trained"} & set(found(TwoForms(latents=3, judged="trained"), steps=100))
 
 
 def test_a_schedule_that_leaves_no_time_for_training_is_told():
