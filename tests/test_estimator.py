@@ -360,3 +360,48 @@ def test_it_shows_itself() -> None:
     model = Autoencoder(named("l1").set_params(strength=0.5), latents=3)
     assert repr(model) == "Autoencoder(latents=3, recipe=L1(strength=0.5))"
     assert "strength" in model._repr_html_()
+
+
+def convolutional():
+    return named("plain").set_params(backbone="conv2d", hidden=(2, 4), latents=3)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rows_with_axes_of_their_own_keep_them():
+    X = load_digits().images[:200]
+    model = Autoencoder(convolutional(), steps=5, random_state=0).fit(X)
+    codes = model.transform(X)
+    assert codes.shape == (200, 3)
+    assert model.inverse_transform(codes).shape == X.shape
+    assert (model.n_features_in_, model.fitted_.shape, model.fitted_.scaler.kind) == (64, (8, 8), "unit")
+    np.testing.assert_array_equal(model.transform(X.reshape(200, 64)), codes)
+    assert model.score_samples(X).shape == (200,)
+    assert np.isfinite(model.score(X))
+    with pytest.raises(ValueError, match=r"rows must have shape \(8, 8\)"):
+        model.transform(X.reshape(200, 4, 16))
+    labels = AutoencoderClassifier(Autoencoder(convolutional(), steps=5), steps=5, random_state=0)
+    assert labels.fit(X, load_digits().target[:200]).predict(X).shape == (200,)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_flat_rows_are_given_their_shape_in_a_pipeline():
+    X = load_digits().data[:200]
+    line = make_pipeline(StandardScaler(), Autoencoder(convolutional(), steps=5, shape=(8, 8), random_state=0)).fit(X)
+    assert line[-1].fitted_.shape == (8, 8)
+    assert line.inverse_transform(line.transform(X)).shape == X.shape
+    with pytest.raises(ValueError, match=r"takes images .*\(64,\): .* in their shape \(Autoencoder: shape=\)"):
+        Autoencoder(convolutional(), steps=5).fit(X)
+    with pytest.raises(ValueError, match=r"shape=\(8, 9\) does not fit rows of shape \(64,\)"):
+        Autoencoder(convolutional(), steps=5, shape=(8, 9)).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rows_in_another_unit_are_told_once_where_models_meet_them():
+    import isthmus
+
+    X = load_digits().images[:200] / 16 * 255
+    model = Autoencoder(steps=5, random_state=0).fit(X)
+    for call in (model.transform, model.score_samples, isthmus.fit(named("pca"), X).encode):
+        call(X)
+        with pytest.warns(UserWarning, match="in another unit, such as 0 to 1 for 0 to 255"):
+            call(X / 255)

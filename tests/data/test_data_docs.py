@@ -43,6 +43,8 @@ CASES = {
     "mend the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
     "holds numbers": lines("4.9,3.0", head="5.1,3.5"),
     "same name": lines("1,2", head="age,age"),
+    "may be": lines("1;1,279", "2;2", head="row;age"),
+    "UTF-8": lines("1,tea", "2,caf\xe9", head="age,kind").encode("latin-1"),
     "only 1 row": "age\n1\n",
     "beyond": lines("1", "2").replace("\n2\n", "\n1e39\n", 1),
     "too fine": "time\n" + "".join(f"{1_700_000_000 + i}\n" for i in range(12)),
@@ -54,7 +56,7 @@ CASES = {
 @pytest.mark.parametrize(("said", "content"), CASES.items(), ids=CASES)
 def test_messages_of_the_page_are_the_true_ones(tmp_path, monkeypatch, said, content):
     monkeypatch.chdir(tmp_path)
-    Path("t.csv").write_text(content)
+    Path("t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(BadInput) as caught:
         read("tt.csv" if said == "no such file" else "t.csv", label="knd" if "label" in said else None)
     assert said in str(caught.value)
@@ -67,7 +69,8 @@ def test_names_formats_and_limits_of_the_page_are_those_of_the_code():
     assert len(CASES) == len(re.findall(r"^\| .* \| `t+\.csv: .*` \|$", PAGE, re.MULTILINE))
     assert (files.LARGEST, files.LARGEST_TEXT + 1, text_table.MOST_COLUMNS) == (8 * 2**30, 2 * 2**30, 100_000)
     assert (files.SUSPECT, files.PACKED, raw.LEAST_ROWS) == (64 * 2**20, 200, 10)
-    assert (scale.FARTHEST, numbers.COARSE) == (1e9, 0.01)
+    assert (scale.FARTHEST, numbers.COARSE, scale.OWN) == (1e9, 0.01, 0.25)
+    assert (raw.WIDEST, raw.LONGEST_NAME) == (1_000_000, 1000)
 
 
 @pytest.mark.parametrize("limit", ["LARGEST", "SUSPECT"])

@@ -421,6 +421,44 @@ def test_arrays_in_files_that_are_refused(put, name, content, options, said):
     assert said in refusal(put(name, content), **options)
 
 
+@pytest.mark.parametrize(
+    ("rows", "labels"),
+    [("X_train", "y_train"), ("x_train", "y_train"), ("train_images", "train_labels"), ("train_data", "train_labels")],
+)
+def test_npz_of_training_and_test_rows(put, rows, labels):
+    name = put("t.npz", npz(**{rows: X, labels: Y, "X_test": X[:12], "y_test": Y[:12]}))
+    data = read(name)
+    np.testing.assert_array_equal(data.x, X.astype(np.float32))
+    assert data.y.tolist() == Y.tolist()
+    assert data.cautions[0] == f"rows are member '{rows}'; 'X_test', 'y_test' left out"
+    assert "12 labels for 30 rows" in refusal(name, label="y_test")
+    assert read(put("t.npz", npz(train_images=PIXELS, train_labels=Y))).images
+    assert "rows could be any of 'X_train', 'train_data'" in refusal(put("t.npz", npz(X_train=X, train_data=X)))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            gzip.compress(table().encode()),
+            "columns): rename it to odd.csv.gz",
+        ),
+        (
+            table((",", ";")).encode(),
+            "cells parted by ';' (its first line should name the columns): rename it",
+        ),
+        (table((",", "\t")).encode(), "rename it to odd.tsv"),
+        (npy(X), "it looks like a .npy file: rename it to odd.npy"),
+        (npz(X=X), "rename it to odd.npz"),
+        (parquet(a=X[:, 0]), "rename it to odd.parquet"),
+        (gzip.compress(idx(PIXELS)), "rename it to odd.idx.gz"),
+        (b"some words\nand more\n", "rename or convert the file"),
+    ],
+)
+def test_a_file_of_an_odd_name_is_refused_with_a_better_one(put, content, said):
+    assert said in refusal(put("odd.data", content))
+
+
 # IDX
 
 

@@ -393,3 +393,43 @@ def test_the_digest_follows_the_content():
     ]
     assert len({base, *(data(**change).digest for change in changes)}) == 1 + len(changes)
     assert read(np.zeros((10, 1))).digest == read(np.full((10, 1), -0.0)).digest
+
+
+def test_tensors_of_every_float_are_read():
+    for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
+        x = torch.tensor(X, dtype=dtype, requires_grad=True)
+        np.testing.assert_array_equal(read(x).x, x.detach().float().numpy())
+    np.testing.assert_array_equal(read(X.astype(np.float16)).x, X.astype(np.float16).astype(np.float32))
+
+
+def test_sparse_columns_and_columns_of_lists_are_read():
+    sparse = FRAME.assign(s=pd.arrays.SparseArray([0, 1] * 15), t=pd.arrays.SparseArray([0.5, 0.0, 2.0] * 10))
+    np.testing.assert_array_equal(
+        read(sparse, label="kind").x[:, 4:], np.float32([[i % 2, [0.5, 0, 2][i % 3]] for i in range(30)])
+    )
+    for frame in (
+        FRAME.assign(e=list(X)),
+        pl.from_pandas(FRAME).with_columns(e=pl.Series(X.tolist())),
+        pl.from_pandas(FRAME).with_columns(e=pl.Series(X.tolist(), dtype=pl.Array(pl.Float64, 4))),
+        pa.Table.from_pandas(FRAME).append_column("e", pa.FixedSizeListArray.from_arrays(X.ravel(), 4)),
+        pa.Table.from_pandas(FRAME).append_column(
+            "e", pa.FixedShapeTensorArray.from_numpy_ndarray(X.reshape(30, 2, 2))
+        ),
+    ):
+        data = read(frame, label="kind")
+        assert data.columns == ("a", "b", "c", "d", "e_0", "e_1", "e_2", "e_3")
+        np.testing.assert_array_equal(data.x[:, 4:], X.astype(np.float32))
+        assert data.told == ("column 'e' holds lists of 4 numbers and is read as 4 columns",)
+
+
+def test_labels_of_64_bits_are_told_apart():
+    ids = np.where(Y == 0, 2**53, 2**53 + 1)
+    for labels in (
+        ids,
+        pd.Series(ids),
+        pa.array(ids),
+        ids.astype(np.uint64),
+        ids.astype(str),
+        pd.Series(ids.astype(str)),
+    ):
+        assert read(X, labels).classes == (str(2**53), str(2**53 + 1))

@@ -109,7 +109,7 @@ class Scaler:
         Examples
         --------
         >>> pixels = np.arange(256.0).reshape(4, 8, 8)
-        >>> Scaler.fit(pixels, images=True).astray(pixels / 255)[:63]
+        >>> Scaler.fit(pixels, images=True).astray(pixels / 255)[:64]
         'these rows span 0.39% of the range of the training rows; if they'
         >>> Scaler.fit(pixels, images=True).astray(pixels) is None
         True

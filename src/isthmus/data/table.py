@@ -270,9 +270,9 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
         return f"column {shown(columns[texts[0]])} holds numbers written as text; {advice(column, columns[texts[0]])}"
     filled = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
     first, value = next(filled, (0, ""))
-    some = cells[:1000]
-    distinct = _short(some.dictionary if coded else some).to_pylist()
-    head = [distinct[i] for i in some.indices.to_pylist() if i is not None] if coded else distinct
+    start = cells[:1000]
+    distinct = _short(start.dictionary if coded else start).to_pylist()
+    head = [distinct[i] for i in start.indices.to_pylist() if i is not None] if coded else distinct
     head = [cell for cell in head if cell is not None]
     if sum(spelled(cell) is not None for cell in head) * 2 > len(head):
         strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and spelled(cell.as_py()) is None)
