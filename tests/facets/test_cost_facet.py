@@ -182,5 +182,5 @@ def test_every_family_is_counted_and_twice_the_same(family):
     rows = torch.tensor(PARTS.train.x[:B])
     took, again = train_bytes(model, rows), train_bytes(model, rows)
     moments = 2 * 4 * sum(p.numel() for p in model.parameters())
-    assert took == again > encode_bytes(model, rows) + moments
+    assert took == again >= encode_bytes(model, rows) + moments
     assert flops(training_step(model, rows)) > 2 * flops(lambda: model.encode(rows))

@@ -214,7 +214,9 @@ def test_in_a_study_the_ceiling_is_shown_and_excluded(tmp_path):
         "iris", families="pca", facets="generation", replicates=2, configs=1, out=tmp_path / "study", jobs=1
     )
     verdict = study.verdict()["generation"]
-    assert verdict.excluded == {"training rows": "the training set itself, no generator in 2 of 2 replicates"}
+    assert verdict.excluded == {
+        "training rows": "it is the training set itself: the ceiling, no generator in 2 of 2 replicates"
+    }
     assert set(verdict.means) == {"pca", "gaussian mixture", "shuffled columns"}
     assert (study.scores("generation", "copied")["training rows"] == 1).all()
     page = study.report().read_text(encoding="utf-8")

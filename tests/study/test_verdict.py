@@ -387,7 +387,7 @@ def test_stability_crowns_nobody_and_says_what_a_closed_form_does(rng):
     table = {"plain": [0.9, 0.91, 0.92], "topk": [0.5, 0.6, 0.5], "pca": [1.0] * 3}
     v = verdict(table, facet="stability", metric="cka", rope=0.02)
     assert "PCA has the highest likeness of codes (CKA) on average, 1; " in sentence(v)
-    assert "a closed form repeats itself by construction" in sentence(v)
+    assert "a closed form always gives the same codes" in sentence(v)
     assert not re.search("is enough|needed|is better than", sentence(v))
     assert for_facet(v, Words("en")).startswith("Where another seed must give the same codes: PCA repeats itself best")
 

@@ -88,7 +88,9 @@ def speaking(asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _declared(purpose: str, role: Role) -> tuple[str, ...]:
-    return tuple(name for name, facet in FACETS.items() if facet.purposes.get(purpose) == role)
+    """Those that describe first: the purpose is about them. One that crowns sees to it that the rest is not lost."""
+    found = [name for name, facet in FACETS.items() if facet.purposes.get(purpose) == role]
+    return tuple(sorted(found, key=crowns))
 
 
 def answered(
