@@ -1,5 +1,6 @@
 """The scikit-learn face: its own checks for every family, and what they do not ask."""
 
+import copy
 import inspect
 import pickle
 import warnings
@@ -362,6 +363,7 @@ def test_it_shows_itself() -> None:
     assert "strength" in model._repr_html_()
 
 
+<<<<<<< HEAD
 def convolutional():
     return named("plain").set_params(backbone="conv2d", hidden=(2, 4), latents=3)
 
@@ -405,3 +407,21 @@ def test_rows_in_another_unit_are_told_once_where_models_meet_them():
         call(X)
         with pytest.warns(UserWarning, match="in another unit, such as 0 to 1 for 0 to 255"):
             call(X / 255)
+=======
+def test_a_model_is_copied_to_float64_once_and_again_when_its_weights_change(monkeypatch):
+    made, real = [], copy.deepcopy
+    x = load_iris().data
+    model = Autoencoder("plain", latents=2, steps=40, random_state=0).fit(x)
+    monkeypatch.setattr("isthmus.estimator.copy.deepcopy", lambda one: made.append(one) or real(one))
+    first = model.transform(x)
+    model.score(x)
+    model.score_samples(x)
+    model.inverse_transform(first)
+    assert len(made) == 1
+    with torch.no_grad():
+        model.fitted_.model.encoder.last.bias.add_(1.0)
+    assert not np.allclose(model.transform(x), first)
+    assert len(made) == 2
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.transform(x), model.transform(x))
+>>>>>>> 1e55a05 (Pages, changelog and the twin of an estimator in float64)

@@ -251,14 +251,18 @@ def test_flows_of_none_are_the_vae_and_flows_add_their_stretch():
 
 @pytest.mark.slow
 def test_aae_codes_come_to_pass_for_draws_of_the_prior():
-    x, gaps = rows((8,), 256), []
+    """Two sides that chase each other end elsewhere for each seed and processor: the middle one of three is held."""
+    x, shares = rows((8,), 256), []
     prior = torch.randn(256, 2, generator=torch.Generator().manual_seed(1))
-    for recipe in (Plain(latents=2), AAE(latents=2)):
-        model = made(recipe, x, "bernoulli")
-        losses = train(model, x, steps=500, rate=0.01)
-        assert all(math.isfinite(loss) for loss in losses)
-        gaps.append(divergences.mmd(model.encode(x), prior, "imq").item())
-    assert gaps[1] < 0.2 * gaps[0]
+    for seed in range(3):
+        gaps = []
+        for recipe in (Plain(latents=2), AAE(latents=2)):
+            model = made(recipe, x, "bernoulli", seed)
+            losses = train(model, x, steps=500, rate=0.01)
+            assert all(math.isfinite(loss) for loss in losses)
+            gaps.append(divergences.mmd(model.encode(x), prior, "imq").item())
+        shares.append(gaps[1] / gaps[0])
+    assert sorted(shares)[1] < 0.3  # 0.10 to 0.20 for five seeds
 
 
 def test_two_normal_opinions_are_joined_as_their_densities_multiply():
