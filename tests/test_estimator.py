@@ -363,7 +363,6 @@ def test_it_shows_itself() -> None:
     assert "strength" in model._repr_html_()
 
 
-<<<<<<< HEAD
 def convolutional():
     return named("plain").set_params(backbone="conv2d", hidden=(2, 4), latents=3)
 
@@ -407,7 +406,8 @@ def test_rows_in_another_unit_are_told_once_where_models_meet_them():
         call(X)
         with pytest.warns(UserWarning, match="in another unit, such as 0 to 1 for 0 to 255"):
             call(X / 255)
-=======
+
+
 def test_a_model_is_copied_to_float64_once_and_again_when_its_weights_change(monkeypatch):
     made, real = [], copy.deepcopy
     x = load_iris().data
@@ -424,4 +424,3 @@ def test_a_model_is_copied_to_float64_once_and_again_when_its_weights_change(mon
     assert len(made) == 2
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.transform(x), model.transform(x))
->>>>>>> 1e55a05 (Pages, changelog and the twin of an estimator in float64)
