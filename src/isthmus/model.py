@@ -11,10 +11,12 @@ terms is the paper's, and a weight means the same on narrow and on wide data.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from types import NoneType, UnionType
+from typing import Any, ClassVar, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -173,12 +175,84 @@ class Range(NamedTuple):
         return min(int(value), int(self.high)) if self.whole else float(f"{value:.6g}")
 
 
+HEADS = ("auto", "gaussian", "bernoulli", "huber", "student")
+
 KEPT = dataclasses.MISSING
 """What ``off`` is where a field is no part that could be taken away."""
 
 
-def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool = False, off: Any = KEPT) -> Any:
-    """A recipe field with its help text.
+class Bounds(NamedTuple):
+    """What a field, or each item of a tuple, may be: a finite number within bounds, or one of a few values."""
+
+    low: float | None = None
+    """The least value."""
+    high: float | None = None
+    """The largest value."""
+    above: float | None = None
+    """What the value must exceed."""
+    below: float | None = None
+    """What the value must stay under."""
+    choices: Sequence[Any] | Callable[[], Sequence[Any]] = ()
+    """The only values, or a function that gives them where they may grow; none: any."""
+
+    @property
+    def among(self) -> tuple[Any, ...]:
+        """The choices as they are now."""
+        return tuple(self.choices() if callable(self.choices) else self.choices)
+
+    @property
+    def words(self) -> str:
+        """What may be given, to stand after "a number".
+
+        Examples
+        --------
+        >>> Bounds(low=0.0, below=1.0).words
+        'of at least 0 and below 1'
+        """
+        if self.choices:
+            return f"one of {', '.join(map(str, self.among))}"
+        named = {"of at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+        return " and ".join(f"{word} {value:g}" for word, value in named.items() if value is not None)
+
+    def hold(self, value: Any) -> bool:
+        """Whether a value of the right type is within the bounds."""
+        if self.choices:
+            return value in self.among
+        if isinstance(value, bool | str):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+
+class Only(NamedTuple):
+    """When a field has an effect."""
+
+    words: str
+    """The condition, to stand after "unless"."""
+    holds: Callable[[Any], bool]
+    """Whether a recipe meets it."""
+
+
+def knob(
+    default: Any,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Sequence[Any] | Callable[[], Sequence[Any]] = (),
+    only: tuple[str, Callable[[Any], bool]] | None = None,
+    search: Range | None = None,
+    stacks: bool = False,
+    off: Any = KEPT,
+) -> Any:
+    """A recipe field with its help text, and with what it may be: checks, help and the JSON schema follow from it.
 
     Parameters
     ----------
@@ -186,6 +260,15 @@ def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool =
         Its default; plain data that JSON can carry (tuples come back as tuples).
     text : str
         One sentence: what it does, its unit, its paper's symbol. Help, docs and the command line come from it.
+    low, high, above, below : float, optional
+        Bounds, with and without the bound itself, of the number or of each item of a tuple. The type is the
+        annotation's; NaN and infinity are never taken.
+    choices : sequence, or function that gives one
+        The only values.
+    only : (str, function of the recipe), optional
+        When the field has an effect, in words that go on "does nothing unless", and as a test. Another value than the
+        default is refused where it has none. A weight of 0 is no such case: it is the end of a scale, and a sweep may
+        pass through it with all other fields as they are.
     search : Range, optional
         Where tuning looks; without it the field is not tuned.
     stacks : bool, default False
@@ -195,7 +278,51 @@ def knob(default: Any, text: str, *, search: Range | None = None, stacks: bool =
         The value at which the field does nothing, or a function of the recipe that gives it: a field with one is a part
         that can be taken away. Without it the field is no part of its own (a level, a width, a choice among equals).
     """
-    return dataclasses.field(default=default, metadata={"text": text, "search": search, "stacks": stacks, "off": off})
+    bounds = Bounds(low, high, above, below, choices)
+    about = {"text": text, "search": search, "stacks": stacks, "off": off, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=about | {"only": only and Only(*only)})
+
+
+def types_of(kind: type[Recipe]) -> dict[str, Any]:
+    """The type of each field of a recipe."""
+    return _types(kind)  # type: ignore[arg-type]  # a class is hashable
+
+
+@functools.cache
+def _types(kind: type[Recipe]) -> dict[str, Any]:  # reading the annotations takes longer than all else about them
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
+
+
+def _plain(kind: Any) -> tuple[Any, bool, bool]:
+    """An annotation as (type of the value or of an item, whether a tuple of them, whether null may stand for it)."""
+    options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    (kind,) = (option for option in options if option is not NoneType)
+    many = get_origin(kind) is tuple
+    return get_args(kind)[0] if many else kind, many, len(options) > 1
+
+
+NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+SCHEMA = {int: "integer", float: "number", bool: "boolean", str: "string"}
+
+
+def _allowed(kind: Any, bounds: Bounds) -> str:
+    """What a field takes, in words."""
+    item, many, null = _plain(kind)
+    name = "whole numbers" if many and item is int else "numbers" if many and item is float else NAMES[item]
+    words = bounds.words if bounds.choices else f"{name} {bounds.words}".strip()
+    return words + (", or null" if null else "")
+
+
+def _fits(kind: Any, bounds: Bounds, value: Any) -> bool:
+    """Whether a field may have this value."""
+    item, many, null = _plain(kind)
+    if value is None:
+        return null
+    if many:
+        return isinstance(value, list | tuple) and all(_fits(item, bounds, part) for part in value)
+    right = (int, float) if item is float else item
+    return isinstance(value, right) and isinstance(value, bool) == (item is bool) and bounds.hold(value)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -217,18 +344,28 @@ class Recipe:
     """Whether what comes out may have another shape than a row: then ``_build(shape, head, out)`` is called with the
     shape of the target, and ``Model.start(x, target)`` with training targets (None where they are the rows)."""
 
-    latents: int = knob(16, "Width L of the code.")
+    latents: int = knob(16, "Width L of the code.", low=1)
     backbone: str = knob(
-        "mlp", "Network between data and code: linear, mlp, conv1d, conv2d, vit, or a name you registered."
+        "mlp",
+        "Network between data and code: linear, mlp, conv1d, conv2d, vit, or a name you registered.",
+        choices=lambda: (*BACKBONES, *OWN),
     )
     hidden: tuple[int, ...] = knob(
         (),
         "Widths of the encoder's hidden layers (channels of conv1d and conv2d, blocks of vit), mirrored in the "
         "decoder; () is one layer each way.",
+        low=1,
         off=(),
     )
-    activation: str = knob("relu", f"Activation of the hidden layers: {', '.join(ACTIVATIONS)}.")
-    norm: str = knob("none", "Normalisation in each hidden layer, before its activation: none, layer.", off="none")
+    activation: str = knob(
+        "relu", f"Activation of the hidden layers: {', '.join(ACTIVATIONS)}.", choices=tuple(ACTIVATIONS)
+    )
+    norm: str = knob(
+        "none",
+        "Normalisation in each hidden layer, before its activation: none, layer.",
+        choices=("none", "layer"),
+        off="none",
+    )
     residual: bool = knob(
         False,
         "Whether a hidden layer of the mlp gets a skip where it is as wide as the hidden layer before it.",
@@ -238,14 +375,20 @@ class Recipe:
         "auto",
         "Likelihood of the output: gaussian, bernoulli, huber or student (both robust), or auto: bernoulli if the data "
         "lie in [0, 1], else gaussian.",
+        choices=HEADS,
         off="gaussian",
     )
     corruption: str = knob(
-        "none", "Corruption of the training input; the target stays clean: none, gaussian, mask, salt.", off="none"
+        "none",
+        "Corruption of the training input; the target stays clean: none, gaussian, mask, salt.",
+        choices=("none", "gaussian", "mask", "salt"),
+        off="none",
     )
     corruption_level: float = knob(
         0.0,
         "Standard deviation of gaussian corruption, or share of elements that mask or salt replace.",
+        low=0.0,
+        only=("there is a corruption", lambda recipe: recipe.corruption != "none"),
         search=Range(0.05, 0.5),
         stacks=True,
     )
@@ -269,11 +412,9 @@ class Recipe:
         return f"{type(self).__name__}({', '.join(own)})"
 
     def space(self) -> dict[str, Range]:
-        """The fields that tuning draws, each with its range."""
+        """The fields that tuning draws, each with its range: those that have an effect beside the others."""
         ranges = {f.name: f.metadata["search"] for f in dataclasses.fields(self) if f.metadata["search"] is not None}
-        if self.corruption == "none":
-            del ranges["corruption_level"]
-        return ranges
+        return {name: where for name, where in ranges.items() if name not in self.idle()}
 
     def parts(self) -> dict[str, Any]:
         """The parts that can be taken away: each with the value at which it does nothing, and not at it already.
@@ -286,6 +427,55 @@ class Recipe:
         declared = {f.name: f.metadata["off"] for f in dataclasses.fields(self)}
         values = {name: off(self) if callable(off) else off for name, off in declared.items() if off is not KEPT}
         return {name: off for name, off in values.items() if getattr(self, name) != off}
+
+    def without(self, part: str, off: Any) -> Self:
+        """A copy with a part at the value at which it does nothing, and at their default what then does nothing either.
+
+        Examples
+        --------
+        >>> Recipe(corruption="mask", corruption_level=0.2).without("corruption", "none")
+        Recipe()
+        """
+        bare = dataclasses.replace(self).set_params(**{part: off})
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        return bare.set_params(**{name: defaults[name] for name in bare.idle()})
+
+    def idle(self) -> dict[str, str]:
+        """The fields that have no effect beside the others, each with what it needs to have one.
+
+        Examples
+        --------
+        >>> Recipe().idle()
+        {'corruption_level': 'there is a corruption'}
+        """
+        needs = {f.name: f.metadata["only"] for f in dataclasses.fields(self)}
+        return {name: need.words for name, need in needs.items() if need is not None and not need.holds(self)}
+
+    @property
+    def deep(self) -> bool:
+        """Whether there is more than one affine layer each way, as far as the recipe says."""
+        return bool(self.hidden) or self.backbone not in {"linear", "mlp"}
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """A JSON schema (draft 2020-12) of what :func:`isthmus.families.recipe` takes for this family.
+
+        Types, bounds, choices, defaults and help are there; rules between fields are not.
+
+        Examples
+        --------
+        >>> Recipe.schema()["properties"]["latents"]
+        {'description': 'Width L of the code.', 'default': 16, 'type': 'integer', 'minimum': 1}
+        """
+        fields = {f.name: _described(f, types_of(cls)[f.name]) for f in dataclasses.fields(cls)}
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": cls.family,
+            "type": "object",
+            "properties": {"family": {"const": cls.family}, **fields},
+            "required": ["family"],
+            "additionalProperties": False,
+        }
 
     def structure(self) -> dict[str, Any]:
         """What fixes the graph: two recipes of equal structure can be trained in one stack."""
@@ -332,37 +522,57 @@ class Recipe:
             return self._build(shape, head if self.head == "auto" else self.head, *other)
 
     def _check(self) -> None:
-        """Refuse values that no family can use. Families extend it."""
-        name = self.family
-        if not isinstance(self.latents, int) or self.latents < 1:
-            raise BadInput(f"{name}: latents must be a whole number of at least 1; got {self.latents!r}")
-        if self.backbone not in {*BACKBONES, *OWN}:
-            raise BadInput(
-                f"{name}: backbone must be one of {', '.join([*BACKBONES, *OWN])}; got {self.backbone!r}: if it is a "
-                "network of your own, register it first (isthmus.register_backbone)"
-            )
+        """Refuse what a field does not take, and what would be ignored. Families add rules between fields."""
+        name, kinds = self.family, types_of(type(self))
+        for f in dataclasses.fields(self):
+            value, bounds = getattr(self, f.name), f.metadata["bounds"]
+            if not _fits(kinds[f.name], bounds, value):
+                hint = " Register a network of your own first (isthmus.register_backbone)."
+                raise BadInput(
+                    f"{name}: {f.name} must be {_allowed(kinds[f.name], bounds)}; got {value!r}: {f.metadata['text']}"
+                    + hint * (f.name == "backbone")
+                )
         if self.backbone == "linear" and self.hidden:
             raise BadInput(
                 f"{name}: backbone linear has no hidden layers; got hidden={self.hidden!r}; use backbone mlp"
             )
-        if any(not isinstance(width, int) or width < 1 for width in self.hidden):
-            raise BadInput(f"{name}: hidden must be whole numbers of at least 1; got {self.hidden!r}")
-        if self.activation not in ACTIVATIONS:
-            raise BadInput(f"{name}: activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}")
-        if self.norm not in {"none", "layer"}:
-            raise BadInput(f"{name}: norm must be none or layer; got {self.norm!r}")
-        if not isinstance(self.residual, bool):
-            raise BadInput(f"{name}: residual must be true or false; got {self.residual!r}")
-        if self.head not in {"auto", "gaussian", "bernoulli", "huber", "student"}:
-            raise BadInput(f"{name}: head must be auto, gaussian, bernoulli, huber or student; got {self.head!r}")
-        if self.corruption not in {"none", "gaussian", "mask", "salt"}:
-            raise BadInput(f"{name}: corruption must be none, gaussian, mask or salt; got {self.corruption!r}")
-        if not 0 <= self.corruption_level < math.inf or (
-            self.corruption in {"mask", "salt"} and self.corruption_level > 1
-        ):
+        if self.corruption in {"mask", "salt"} and self.corruption_level > 1:
             raise BadInput(
-                f"{name}: corruption_level must be at least 0 (at most 1 for mask, salt); got {self.corruption_level!r}"
+                f"{name}: corruption_level must be at most 1, a share, for {self.corruption}; "
+                f"got {self.corruption_level!r}"
             )
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        for field, need in self.idle().items():
+            if (value := getattr(self, field)) != defaults[field]:
+                raise BadInput(
+                    f"{name}: {field} does nothing unless {need}; got {field}={value!r}: leave it at "
+                    f"{defaults[field]!r}, or see to it that {need}"
+                )
 
     def _build(self, shape: tuple[int, ...], head: str) -> Model:
         raise TypeError(f"{type(self).__name__} has no _build: a family must define it")
+
+
+def takes(recipe: Recipe, field: Any) -> str:
+    """What a field of a recipe may be, in words."""
+    return _allowed(types_of(type(recipe))[field.name], field.metadata["bounds"])
+
+
+def _described(field: Any, kind: Any) -> dict[str, Any]:
+    """The JSON schema of one field."""
+    item, many, null = _plain(kind)
+    bounds: Bounds = field.metadata["bounds"]
+    limits = {
+        "minimum": bounds.low,
+        "maximum": bounds.high,
+        "exclusiveMinimum": bounds.above,
+        "exclusiveMaximum": bounds.below,
+    }
+    value: dict[str, Any] = {"type": SCHEMA[item]} | {k: v for k, v in limits.items() if v is not None}
+    if bounds.choices:
+        value = {"enum": list(bounds.among)}
+    if many:
+        value = {"type": "array", "items": value}
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    about = {"description": field.metadata["text"], "default": default}
+    return about | ({"anyOf": [value, {"type": "null"}]} if null else value)

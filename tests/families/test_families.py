@@ -95,7 +95,10 @@ def test_every_field_has_help(name):
         ({"family": "contractive", "strength": -1.0}, "strength must"),
         ({"family": "vae", "beta": -1.0}, "beta must"),
         ({"family": "vae", "warmup": -1}, "warmup must"),
-        ({"family": "sae", "warmup": 2000}, "sae: warmup must be a share of the plan's steps, 0 to 1; got 2000"),
+        (
+            {"family": "sae", "warmup": 2000},
+            "warmup must be a number of at least 0 and at most 1; got 2000.0: Share of the plan's steps",
+        ),
         ({"family": "ksparse", "anneal": 500}, "ksparse: anneal must be a share"),
         ({"family": "panneal", "anneal": 1.5}, "panneal: anneal must be a share"),
         ({"family": "gumbel", "cooling": -0.1}, "gumbel: cooling must be a share"),

@@ -59,8 +59,8 @@ def _details(row: dict[str, Any]) -> None:
         show.line(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if fields := row.get("fields"):
         show.line()
-        lines = [[f["name"], _spell(f["default"]), f["search"] or "", f["about"]] for f in fields]
-        show.table(["field", "default", "tuned within", "meaning"], lines, words=4)
+        lines = [[f["name"], _spell(f["default"]), f["takes"], f["search"] or "", f["about"]] for f in fields]
+        show.table(["field", "default", "takes", "tuned within", "meaning"], lines, words=5)
 
 
 def _spell(value: Any) -> str:
@@ -87,10 +87,14 @@ def _families() -> Rows:
 
 
 def _field(recipe: Any, field: Any) -> dict[str, Any]:
+    from isthmus.model import takes
+
     span = recipe.space().get(field.name)
     search = None if span is None else f"{span.low:g} to {span.high:g}{', log' if span.log else ''}"
     default = recipe.to_json()[field.name]
-    return {"name": field.name, "default": default, "search": search, "about": field.metadata["text"]}
+    need = field.metadata["only"]
+    about = field.metadata["text"] + (f" Only where {need.words}." if need else "")
+    return {"name": field.name, "default": default, "takes": takes(recipe, field), "search": search, "about": about}
 
 
 def _facets() -> Rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -50,7 +49,7 @@ from isthmus.families.vamp import Vamp
 from isthmus.families.vq import VQ
 from isthmus.families.wae import WAE
 from isthmus.families.wta import WTA
-from isthmus.model import Recipe
+from isthmus.model import Recipe, types_of
 
 FAMILIES: dict[str, Recipe] = {
     "plain": Plain(),
@@ -170,16 +169,9 @@ def recipe(json: Mapping[str, Any]) -> Recipe:
     return read(_look(_CLASSES, json["family"]), json)
 
 
-@functools.cache
-def _types(kind: type[Recipe]) -> dict[str, Any]:
-    """The type of each field; reading the annotations takes longer than all else here."""
-    kinds = typing.get_type_hints(kind)
-    return {f.name: kinds[f.name] for f in dataclasses.fields(kind)}
-
-
 def read(kind: type[Recipe], json: Mapping[str, Any]) -> Recipe:
     """The same as :func:`recipe` for a known class, which need not stand in the table."""
-    fields = _types(kind)  # type: ignore[arg-type]  # a class is hashable
+    fields = types_of(kind)
     unknown = [name for name in json if name != "family" and name not in fields]
     if unknown:
         close = difflib.get_close_matches(str(unknown[0]), fields, n=1)

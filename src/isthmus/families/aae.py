@@ -12,7 +12,6 @@ optimiser moves both sides, at the plan's rate, where the paper alternates two.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import adversary
 from isthmus.parts.mirror import Mirror
@@ -34,16 +32,14 @@ class AAE(Recipe):
     camp: ClassVar[str] = "generative"
 
     strength: float = knob(
-        0.2, "Weight of passing for a draw of the prior.", search=Range(0.03, 0.5, log=True), stacks=True, off=0.0
+        0.2,
+        "Weight of passing for a draw of the prior.",
+        search=Range(0.03, 0.5, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
-    critic: int = knob(64, "Width of the critic's two hidden layers.")
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"aae: strength must be at least 0; got {self.strength!r}")
-        if not isinstance(self.critic, int) or self.critic < 1:
-            raise BadInput(f"aae: critic must be a whole number of at least 1; got {self.critic!r}")
+    critic: int = knob(64, "Width of the critic's two hidden layers.", low=1)
 
     def _build(self, shape: tuple[int, ...], head: str) -> AAEModel:
         return AAEModel(self, shape, head)

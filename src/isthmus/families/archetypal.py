@@ -23,7 +23,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import BadInput
 from isthmus.families.matching import Matching
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
@@ -36,17 +35,13 @@ class Archetypal(Matching):
 
     family: ClassVar[str] = "archetypal"
 
-    candidates: int = knob(256, "Training rows that entries are mixtures of, at least 1.")
+    candidates: int = knob(256, "Training rows that entries are mixtures of, at least 1.", low=1)
     delta: float = knob(
-        0.5, "How far an entry may lie from its mixture, in scaled units (delta).", search=Range(0.05, 2.0, log=True)
+        0.5,
+        "How far an entry may lie from its mixture, in scaled units (delta).",
+        search=Range(0.05, 2.0, log=True),
+        low=0.0,
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if not isinstance(self.candidates, int) or self.candidates < 1:
-            raise BadInput(f"archetypal: candidates must be a whole number of at least 1; got {self.candidates!r}")
-        if not 0 <= self.delta < math.inf:
-            raise BadInput(f"archetypal: delta must be at least 0; got {self.delta!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> Model:
         return ArchetypalModel(self, shape)

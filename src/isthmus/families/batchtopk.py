@@ -11,8 +11,8 @@ company, a single threshold replaces the choice at inference: the mean, over tra
 passed. Where we deviate: the border is midway between the smallest code that passed and the next one, for on a code
 itself rounding would decide; its mean is a moving average, saved with the model, rather than a pass over data after
 training. The average weights step t by (RECENT + 1) / (t + RECENT + 1) until that falls to 1 - decay (Shamir and Zhang
-2013, Stochastic gradient descent for non-smooth optimization, ICML, section 4): codes grow fast in the first steps, and a
-fixed decay would ship the border of a network that is long gone.
+2013, Stochastic gradient descent for non-smooth optimization, ICML, section 4): codes grow fast in the first steps, and
+a fixed decay would ship the border of a network that is long gone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.families.topk import TopK
 from isthmus.model import knob
 from isthmus.parts.dictionary import Dictionary, sampled
@@ -40,16 +39,15 @@ class BatchTopK(TopK):
     family: ClassVar[str] = "batchtopk"
 
     k_aux: int | None = knob(
-        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements."
+        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements.", low=1
     )
     decay: float = knob(
-        0.99, "Decay per step of the threshold's moving average, at most; in the first steps it is lower.", stacks=True
+        0.99,
+        "Decay per step of the threshold's moving average, at most; in the first steps it is lower.",
+        stacks=True,
+        low=0.0,
+        below=1.0,
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.decay < 1:
-            raise BadInput(f"{self.family}: decay must be at least 0 and below 1; got {self.decay!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> BatchTopKModel:
         return BatchTopKModel(self, shape, head)
@@ -103,8 +101,8 @@ class BatchTopKModel(Dictionary):
 def border(raw: Tensor, z: Tensor) -> Tensor:
     """Midway from the smallest raw code that passed to the next one below it, or to 0; 0 if none passed. 0-dim.
 
-    ``z`` (B, L) are the ``raw`` ones (B, L) that passed. On the smallest itself, rounding would decide whether it passes;
-    those that tie with it, in which a choice of exactly so many leaves some out, are no codes below it.
+    ``z`` (B, L) are the ``raw`` ones (B, L) that passed. On the smallest itself, rounding would decide whether it
+    passes; those that tie with it, of which a choice of exactly so many leaves some out, are no codes below it.
     """
     least = torch.where(z > 0, z, torch.inf).amin()
     below = torch.where((raw < least) & ~tied(raw, least, z.amax()), raw, 0.0).amax().clamp(min=0.0)

@@ -12,14 +12,12 @@ columns.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Range, knob
 from isthmus.parts import divergences
 from isthmus.parts.posterior import Posterior, Variational
@@ -34,13 +32,14 @@ class BetaTC(Variational):
     family: ClassVar[str] = "betatc"
     camp: ClassVar[str] = "generative"
 
-    alpha: float = knob(1.0, "Weight of the mutual information of row and code.", stacks=True, off=0.0)
+    alpha: float = knob(1.0, "Weight of the mutual information of row and code.", stacks=True, off=0.0, low=0.0)
     beta: float = knob(
         4.0,
         "Weight of the total correlation of the code's elements.",
         search=Range(1.0, 20.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     gamma: float = knob(
         0.3,
@@ -48,18 +47,13 @@ class BetaTC(Variational):
         search=Range(0.02, 1.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     estimator: str = knob(
-        "stratified", "How a batch speaks for all rows: stratified (sampling), weighted (equal weights, biased)."
+        "stratified",
+        "How a batch speaks for all rows: stratified (sampling), weighted (equal weights, biased).",
+        choices=tuple(ESTIMATORS),
     )
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("alpha", "beta", "gamma"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"betatc: {name} must be at least 0; got {getattr(self, name)!r}")
-        if self.estimator not in ESTIMATORS:
-            raise BadInput(f"betatc: estimator must be stratified or weighted; got {self.estimator!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> BetaTCModel:
         return BetaTCModel(self, shape, head)

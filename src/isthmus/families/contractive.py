@@ -14,14 +14,12 @@ from data to code, not each layer; the norm is taken at the input the encoder se
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
 from isthmus.parts.mirror import Mirror
@@ -34,7 +32,7 @@ class Contractive(Recipe):
     family: ClassVar[str] = "contractive"
     camp: ClassVar[str] = "classical"
 
-    code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.")
+    code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.", choices=("sigmoid", "tanh"))
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
     strength: float = knob(
         0.03,
@@ -42,19 +40,14 @@ class Contractive(Recipe):
         search=Range(0.003, 1.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     estimator: str = knob(
-        "jvp", "Jacobian norm of an encoder with hidden layers: jvp (one random direction for each row), or exact."
+        "jvp",
+        "Jacobian norm of an encoder with hidden layers: jvp (one random direction for each row), or exact.",
+        choices=("jvp", "exact"),
+        only=("the encoder has hidden layers", lambda r: r.deep),
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if self.code_activation not in {"sigmoid", "tanh"}:
-            raise BadInput(f"contractive: code_activation must be sigmoid or tanh; got {self.code_activation!r}")
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"contractive: strength must be at least 0; got {self.strength!r}")
-        if self.estimator not in {"exact", "jvp"}:
-            raise BadInput(f"contractive: estimator must be exact or jvp; got {self.estimator!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> ContractiveModel:
         return ContractiveModel(self, shape, head)

@@ -13,7 +13,6 @@ not tied by default, as for ``contractive``.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -38,17 +37,13 @@ class ContractiveH(Contractive):
         search=Range(0.003, 1.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    spread: float = knob(0.3, "Standard deviation of the distance to rows nearby (sigma).", stacks=True)
-    samples: int = knob(2, "Rows nearby that each row is compared with.")
+    spread: float = knob(0.3, "Standard deviation of the distance to rows nearby (sigma).", stacks=True, low=0.0)
+    samples: int = knob(2, "Rows nearby that each row is compared with.", low=1)
 
     def _check(self) -> None:
         super()._check()
-        for name in ("curvature", "spread"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"contractive_h: {name} must be at least 0; got {getattr(self, name)!r}")
-        if not isinstance(self.samples, int) or self.samples < 1:
-            raise BadInput(f"contractive_h: samples must be a whole number of at least 1; got {self.samples!r}")
         if self.estimator == "exact" and self.hidden:
             raise BadInput(
                 "contractive_h: a deeper encoder's change of slope is estimated along one direction: set estimator to "

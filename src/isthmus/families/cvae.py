@@ -31,7 +31,7 @@ class CVAE(VAE):
     family: ClassVar[str] = "cvae"
     wants: ClassVar[str] = "a condition among the columns of each row"
 
-    condition: int = knob(1, "Columns at the end of a row that are the condition; code elements likewise.")
+    condition: int = knob(1, "Columns at the end of a row that are the condition; code elements likewise.", low=1)
 
     def _check(self) -> None:
         super()._check()

@@ -13,14 +13,12 @@ pays for a spread of 0.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Range, knob
 from isthmus.parts import penalties
 from isthmus.parts.posterior import Posterior, Variational
@@ -33,26 +31,23 @@ class DIP(Variational):
     family: ClassVar[str] = "dip"
     camp: ClassVar[str] = "generative"
 
-    beta: float = knob(0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True, off=0.0)
+    beta: float = knob(
+        0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True, off=0.0, low=0.0
+    )
     strength: float = knob(
         1.0,
         "Weight of the squared covariances between code elements (lambda_od).",
         search=Range(0.1, 20.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     diagonal: float = knob(
-        1.0, "Weight of the squared distances of the variances from 1 (lambda_d).", stacks=True, off=0.0
+        1.0, "Weight of the squared distances of the variances from 1 (lambda_d).", stacks=True, off=0.0, low=0.0
     )
-    version: int = knob(1, "Covariance of the posterior's means (1), or of the codes drawn from it (2).")
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("beta", "strength", "diagonal"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"dip: {name} must be at least 0; got {getattr(self, name)!r}")
-        if self.version not in {1, 2}:
-            raise BadInput(f"dip: version must be 1 or 2; got {self.version!r}")
+    version: int = knob(
+        1, "Covariance of the posterior's means (1), or of the codes drawn from it (2).", choices=(1, 2)
+    )
 
     def _build(self, shape: tuple[int, ...], head: str) -> DIPModel:
         return DIPModel(self, shape, head)

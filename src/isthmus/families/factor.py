@@ -9,20 +9,18 @@ The best critic is log q(z) / prod_j q(z_j), whose mean is the total correlation
 either term sees the other side detached. Where we deviate: shuffled codes come from the same batch as the codes they
 are compared with; an estimate below -1, where no total correlation is, gains nothing more, so that a critic gone astray
 is no success; the critic has two hidden layers and Adam's rates are the plan's. The paper trains for 300,000 steps of
-1e-4, with gamma up to 100. In a few thousand steps of 5e-3 a critic cannot follow a code that is pushed so hard, and the
-correlation grows with gamma again: so gamma is 1, and is not tuned beyond 4 (docs/families/factor.md has the numbers).
+1e-4, with gamma up to 100. In a few thousand steps of 5e-3 a critic cannot follow a code that is pushed so hard, and
+the correlation grows with gamma again: so gamma is 1, and is not tuned beyond 4 (docs/families/factor.md has numbers).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, knob
 from isthmus.parts import adversary, penalties
 from isthmus.parts.posterior import Posterior, Variational, sample
@@ -37,23 +35,18 @@ class Factor(Variational):
     family: ClassVar[str] = "factor"
     camp: ClassVar[str] = "generative"
 
-    beta: float = knob(0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True, off=0.0)
+    beta: float = knob(
+        0.3, "Weight of the KL divergence.", search=Range(0.02, 1.0, log=True), stacks=True, off=0.0, low=0.0
+    )
     gamma: float = knob(
         1.0,
         "Weight of the total correlation as the critic sees it; above 4 codes move faster than the critic learns.",
         search=Range(0.3, 4.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    critic: int = knob(64, "Width of the critic's two hidden layers.")
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("beta", "gamma"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"factor: {name} must be at least 0; got {getattr(self, name)!r}")
-        if not isinstance(self.critic, int) or self.critic < 1:
-            raise BadInput(f"factor: critic must be a whole number of at least 1; got {self.critic!r}")
+    critic: int = knob(64, "Width of the critic's two hidden layers.", low=1)
 
     def _build(self, shape: tuple[int, ...], head: str) -> FactorModel:
         return FactorModel(self, shape, head)

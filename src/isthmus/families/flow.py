@@ -12,7 +12,6 @@ the flows make of the posterior's mean, not a mean of what they make of its draw
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, knob
 from isthmus.parts.divergences import log_normal
 from isthmus.parts.posterior import LOG_VARIANCE, Posterior, Variational, sample
@@ -34,16 +32,14 @@ class Flow(Variational):
     camp: ClassVar[str] = "generative"
 
     beta: float = knob(
-        1.0, "Weight of the divergence from the prior.", search=Range(0.02, 2.0, log=True), stacks=True, off=0.0
+        1.0,
+        "Weight of the divergence from the prior.",
+        search=Range(0.02, 2.0, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
-    flows: int = knob(4, "Planar flows, one after the other (K); 0 is the VAE.", off=0)
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.beta < math.inf:
-            raise BadInput(f"flow: beta must be at least 0; got {self.beta!r}")
-        if not isinstance(self.flows, int) or self.flows < 0:
-            raise BadInput(f"flow: flows must be a whole number of at least 0; got {self.flows!r}")
+    flows: int = knob(4, "Planar flows, one after the other (K); 0 is the VAE.", off=0, low=0)
 
     def _build(self, shape: tuple[int, ...], head: str) -> FlowModel:
         return FlowModel(self, shape, head)

@@ -38,15 +38,13 @@ class FSQ(Recipe):
     camp: ClassVar[str] = "discrete"
 
     levels: tuple[int, ...] = knob(
-        (8, 5, 5, 5), "Levels of the elements of one symbol, each at least 3; they repeat along the code."
+        (8, 5, 5, 5), "Levels of the elements of one symbol, each at least 3; they repeat along the code.", low=3
     )
 
     def _check(self) -> None:
         super()._check()
-        if not self.levels or any(not isinstance(n, int) or n < 3 for n in self.levels):
-            raise BadInput(f"fsq: levels must be whole numbers of at least 3; got {self.levels!r}")
-        if math.prod(self.levels) >= 2**63:
-            raise BadInput(f"fsq: levels must multiply to less than 2^63 symbols; got {self.levels!r}")
+        if not self.levels or math.prod(self.levels) >= 2**63:
+            raise BadInput(f"fsq: levels must be some, and multiply to less than 2^63 symbols; got {self.levels!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> FSQModel:
         return FSQModel(self, shape, head)

@@ -37,10 +37,17 @@ class Gated(SAE):
     family: ClassVar[str] = "gated"
 
     strength: float = knob(
-        0.1, "Weight of the sparsity penalty (lambda).", search=Range(0.01, 1.0, log=True), stacks=True, off=0.0
+        0.1,
+        "Weight of the sparsity penalty (lambda).",
+        search=Range(0.01, 1.0, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
     dictionary_norm: str = knob(
-        "unit", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
+        "unit",
+        "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm).",
+        choices=("unit", "weighted"),
     )
 
     def _build(self, shape: tuple[int, ...], head: str) -> GatedModel:

@@ -29,7 +29,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.codebooks import smallest, straight
 from isthmus.parts.mirror import Mirror
-from isthmus.parts.schedule import check_share, passed
+from isthmus.parts.schedule import passed
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -39,18 +39,23 @@ class Gumbel(Recipe):
     family: ClassVar[str] = "gumbel"
     camp: ClassVar[str] = "discrete"
 
-    codes: int = knob(32, "Categories of a position (K).")
-    width: int | None = knob(None, "Width of a category's vector, a divisor of latents; null: the greatest one with 4.")
+    codes: int = knob(32, "Categories of a position (K).", low=2)
+    width: int | None = knob(
+        None, "Width of a category's vector, a divisor of latents; null: the greatest one with 4.", low=1
+    )
     beta: float = knob(
         0.1,
         "Weight of the KL divergence from equal probabilities; 1 is the evidence bound.",
         search=Range(0.01, 1.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    temperature: float = knob(1.0, "Temperature of the softmax at the first step (tau).", stacks=True)
-    cooling: float = knob(0.3, "Share of the plan's steps over which the temperature falls.", stacks=True)
-    coolest: float = knob(0.5, "Temperature at the end, at most that of the first step.", stacks=True)
+    temperature: float = knob(1.0, "Temperature of the softmax at the first step (tau).", stacks=True, low=0.01)
+    cooling: float = knob(
+        0.3, "Share of the plan's steps over which the temperature falls.", stacks=True, low=0.0, high=1.0
+    )
+    coolest: float = knob(0.5, "Temperature at the end, at most that of the first step.", stacks=True, low=0.01)
     hard: bool = knob(True, "Whether one category passes in training, with the soft gradient; else the mixture.")
 
     @property
@@ -60,16 +65,8 @@ class Gumbel(Recipe):
 
     def _check(self) -> None:
         super()._check()
-        if not isinstance(self.codes, int) or self.codes < 2:
-            raise BadInput(f"gumbel: codes must be a whole number of at least 2; got {self.codes!r}")
-        if self.width is not None and (not isinstance(self.width, int) or self.width < 1 or self.latents % self.width):
+        if self.latents % self.vector_width:
             raise BadInput(f"gumbel: width must divide latents = {self.latents}; got {self.width!r}")
-        if not 0 <= self.beta < math.inf:
-            raise BadInput(f"gumbel: beta must be at least 0; got {self.beta!r}")
-        check_share("gumbel", "cooling", self.cooling)
-        for field in ("temperature", "coolest"):
-            if not 0.01 <= (value := getattr(self, field)) < math.inf:
-                raise BadInput(f"gumbel: {field} must be at least 0.01; got {value!r}")
         if self.coolest > self.temperature:
             raise BadInput(f"gumbel: coolest must be at most temperature = {self.temperature}; got {self.coolest!r}")
 

@@ -11,7 +11,6 @@ deviate: a sum of kernels of several widths rather than one.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +36,8 @@ class InfoVAE(Variational):
         search=Range(0.5, 1.0),
         stacks=True,
         off=0.0,
+        low=0.0,
+        high=1.0,
     )
     strength: float = knob(
         10.0,
@@ -44,20 +45,19 @@ class InfoVAE(Variational):
         search=Range(1.0, 100.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    kernel: str = knob("imq", "Kernel of the discrepancy: imq (inverse multiquadratic), rbf.")
+    kernel: str = knob(
+        "imq", "Kernel of the discrepancy: imq (inverse multiquadratic), rbf.", choices=divergences.KERNELS
+    )
 
     def _check(self) -> None:
         super()._check()
-        if not 0 <= self.alpha <= 1:
-            raise BadInput(f"infovae: alpha must be 0 to 1; got {self.alpha!r}")
-        if not 1 - self.alpha <= self.strength < math.inf:
+        if self.strength < 1 - self.alpha:
             raise BadInput(
                 f"infovae: strength must be at least 1 - alpha = {1 - self.alpha:g}, or the discrepancy would be "
                 f"sought; got {self.strength!r}"
             )
-        if self.kernel not in divergences.KERNELS:
-            raise BadInput(f"infovae: kernel must be imq or rbf; got {self.kernel!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> InfoVAEModel:
         return InfoVAEModel(self, shape, head)

@@ -36,15 +36,12 @@ class IWAE(Variational):
         "Power of the prior over the posterior in a draw's weight; 1 is the evidence bound.",
         search=Range(0.02, 2.0, log=True),
         stacks=True,
+        low=0.0,
     )
-    samples: int = knob(5, "Draws for each row (k); 1 is the VAE.", off=1)
+    samples: int = knob(5, "Draws for each row (k); 1 is the VAE.", off=1, low=1)
 
     def _check(self) -> None:
         super()._check()
-        if not isinstance(self.samples, int) or self.samples < 1:
-            raise BadInput(f"iwae: samples must be a whole number of at least 1; got {self.samples!r}")
-        if not 0 <= self.beta < math.inf:
-            raise BadInput(f"iwae: beta must be at least 0; got {self.beta!r}")
         if self.warmup:
             raise BadInput("iwae: the bound has no divergence of its own whose weight could grow: leave warmup at 0")
 

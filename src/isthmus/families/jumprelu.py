@@ -25,7 +25,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import BadInput
 from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, knob
 from isthmus.parts.gates import cut
@@ -38,33 +37,45 @@ class JumpReLU(SAE):
     family: ClassVar[str] = "jumprelu"
 
     strength: float = knob(
-        0.1, "Weight of the sparsity penalty (lambda).", search=Range(0.01, 1.0, log=True), stacks=True, off=0.0
+        0.1,
+        "Weight of the sparsity penalty (lambda).",
+        search=Range(0.01, 1.0, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
-    loss: str = knob("step", "What is penalised: step (units that fire) or tanh (a bounded function of their size).")
-    threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True)
+    loss: str = knob(
+        "step",
+        "What is penalised: step (units that fire) or tanh (a bounded function of their size).",
+        choices=("step", "tanh"),
+    )
+    threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True, above=0.0)
     bandwidth: float = knob(
-        0.2, "Width of the window that a threshold sees (epsilon).", search=Range(0.05, 1.0, log=True), stacks=True
+        0.2,
+        "Width of the window that a threshold sees (epsilon).",
+        search=Range(0.05, 1.0, log=True),
+        stacks=True,
+        above=0.0,
     )
-    steepness: float = knob(4.0, "How fast the tanh penalty saturates (c).", stacks=True)
+    steepness: float = knob(
+        4.0,
+        "How fast the tanh penalty saturates (c).",
+        stacks=True,
+        above=0.0,
+        only=("loss is tanh", lambda r: r.loss == "tanh"),
+    )
     pull: float = knob(
         3e-6,
         "Weight of the distance of silent units to their threshold (lambda_P); 0 in the paper of 2024.",
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     dictionary_norm: str = knob(
-        "unit", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
+        "unit",
+        "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm).",
+        choices=("unit", "weighted"),
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if self.loss not in {"step", "tanh"}:
-            raise BadInput(f"{self.family}: loss must be step or tanh; got {self.loss!r}")
-        for name in ("threshold", "bandwidth", "steepness"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadInput(f"{self.family}: {name} must be above 0; got {getattr(self, name)!r}")
-        if not 0 <= self.pull < math.inf:
-            raise BadInput(f"{self.family}: pull must be at least 0; got {self.pull!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> JumpReLUModel:
         return JumpReLUModel(self, shape, head)

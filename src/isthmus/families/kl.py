@@ -19,7 +19,6 @@ multiplies sums over both, is ``strength * D / L``.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,12 +42,18 @@ class KL(Recipe):
     family: ClassVar[str] = "kl"
     camp: ClassVar[str] = "classical"
 
-    code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, relu; both scaled or cut to the bound.")
+    code_activation: str = knob(
+        "sigmoid",
+        "Activation of the code: sigmoid, relu; both scaled or cut to the bound.",
+        choices=("sigmoid", "relu"),
+    )
     target: float = knob(
         0.1,
         "Target for a unit's mean activation, as a share of the bound (rho).",
         search=Range(0.08, 0.3, log=True),
         stacks=True,
+        above=0.0,
+        below=1.0,
     )
     strength: float = knob(
         5.0,
@@ -56,27 +61,24 @@ class KL(Recipe):
         search=Range(3.0, 50.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    bound: float = knob(1.0, "Upper bound of an activation.")
+    bound: float = knob(1.0, "Upper bound of an activation.", above=0.0)
     drop: float = knob(
-        0.0, "Share of code elements set to zero at random in training; the others grow by 1/(1-drop).", off=0.0
+        0.0,
+        "Share of code elements set to zero at random in training; the others grow by 1/(1-drop).",
+        off=0.0,
+        low=0.0,
+        below=1.0,
     )
-    threshold: float = knob(0.0, "Code elements below this are masked to zero, in training and at inference.", off=0.0)
+    threshold: float = knob(
+        0.0, "Code elements below this are masked to zero, in training and at inference.", off=0.0, low=0.0
+    )
 
     def _check(self) -> None:
         super()._check()
-        if self.code_activation not in {"sigmoid", "relu"}:
-            raise BadInput(f"kl: code_activation must be sigmoid or relu; got {self.code_activation!r}")
-        if not 0 < self.target < 1:
-            raise BadInput(f"kl: target must lie between 0 and 1, both excluded; got {self.target!r}")
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"kl: strength must be at least 0; got {self.strength!r}")
-        if not 0 < self.bound < math.inf:
-            raise BadInput(f"kl: bound must be positive; got {self.bound!r}")
-        if not 0 <= self.drop < 1:
-            raise BadInput(f"kl: drop must be at least 0 and below 1; got {self.drop!r}")
-        if not 0 <= self.threshold < self.bound:
-            raise BadInput(f"kl: threshold must be at least 0 and below bound = {self.bound}; got {self.threshold!r}")
+        if self.threshold >= self.bound:
+            raise BadInput(f"kl: threshold must be below bound = {self.bound}; got {self.threshold!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> KLModel:
         return KLModel(self, shape, head)

@@ -12,7 +12,6 @@ steps, not with the epochs; the decoder is not tied to the encoder by default.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.gates import topk
 from isthmus.parts.mirror import Mirror
-from isthmus.parts.schedule import check_share, passed
+from isthmus.parts.schedule import passed
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -38,12 +37,17 @@ class KSparse(Recipe):
         "Code elements that pass at the end of training, 1 to latents.",
         search=Range(1, 8, whole=True),
         off=lambda recipe: recipe.latents,
+        low=1,
     )
-    first: int | None = knob(None, "Code elements that pass at the start; null: the whole code.")
+    first: int | None = knob(None, "Code elements that pass at the start; null: the whole code.", low=1)
     anneal: float = knob(
-        0.2, "Share of the plan's steps over which the number of elements that pass falls.", stacks=True
+        0.2,
+        "Share of the plan's steps over which the number of elements that pass falls.",
+        stacks=True,
+        low=0.0,
+        high=1.0,
     )
-    alpha: float = knob(1.0, "How many times k elements pass at inference; the paper takes 1 to 3.")
+    alpha: float = knob(1.0, "How many times k elements pass at inference; the paper takes 1 to 3.", low=1.0)
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
 
     def space(self) -> dict[str, Range]:
@@ -53,18 +57,12 @@ class KSparse(Recipe):
     def _check(self) -> None:
         super()._check()
         for name in ("k", "first"):
-            value = getattr(self, name)
-            if name == "first" and value is None:
-                continue
-            if not isinstance(value, int) or not 1 <= value <= self.latents:
+            if (value := getattr(self, name)) is not None and value > self.latents:
                 raise BadInput(
                     f"ksparse: {name} must be a whole number from 1 to latents = {self.latents}; got {value!r}"
                 )
         if self.first is not None and self.first < self.k:
             raise BadInput(f"ksparse: first must be at least k = {self.k}; got {self.first!r}")
-        check_share("ksparse", "anneal", self.anneal)
-        if not 1 <= self.alpha < math.inf:
-            raise BadInput(f"ksparse: alpha must be at least 1; got {self.alpha!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> KSparseModel:
         return KSparseModel(self, shape, head)

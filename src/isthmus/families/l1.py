@@ -13,14 +13,12 @@ is parallel to d_j is not removed beforehand (Adam's moments see it, the project
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
 from isthmus.parts.mirror import Mirror
@@ -34,13 +32,13 @@ class L1(Recipe):
     camp: ClassVar[str] = "classical"
 
     strength: float = knob(
-        0.03, "Weight of the L1 norm of the code (lambda).", search=Range(0.003, 0.3, log=True), stacks=True, off=0.0
+        0.03,
+        "Weight of the L1 norm of the code (lambda).",
+        search=Range(0.003, 0.3, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"l1: strength must be at least 0; got {self.strength!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> L1Model:
         return L1Model(self, shape, head)

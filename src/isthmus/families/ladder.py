@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from isthmus.activations import ACTIVATIONS
-from isthmus.errors import BadInput
 from isthmus.families.vae import VAE
 from isthmus.model import Loss, knob
 from isthmus.parts import penalties
@@ -34,15 +33,8 @@ class Ladder(VAE):
 
     family: ClassVar[str] = "ladder"
 
-    upper: int = knob(4, "Width of the layer above the code (t).")
-    between: int = knob(32, "Units between the two layers, on the way up and on the way down.")
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("upper", "between"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise BadInput(f"ladder: {name} must be a whole number of at least 1; got {value!r}")
+    upper: int = knob(4, "Width of the layer above the code (t).", low=1)
+    between: int = knob(32, "Units between the two layers, on the way up and on the way down.", low=1)
 
     def _build(self, shape: tuple[int, ...], head: str) -> LadderModel:
         return LadderModel(self, shape, head)

@@ -15,7 +15,6 @@ paper gives both entropies one weight (``balance`` = 1).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +22,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
 from isthmus.parts.codebooks import digits, straight, stretch, words
@@ -40,26 +38,21 @@ class LFQ(Recipe):
     family: ClassVar[str] = "lfq"
     camp: ClassVar[str] = "discrete"
 
-    commitment: float = knob(0.25, "Weight that holds the encoder close to its bits (beta).", stacks=True, off=0.0)
+    commitment: float = knob(
+        0.25, "Weight that holds the encoder close to its bits (beta).", stacks=True, off=0.0, low=0.0
+    )
     entropy: float = knob(
         0.1,
         "Weight of both entropies: of each row, and of all.",
         search=Range(0.01, 1.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     balance: float = knob(
-        1.0, "Weight of the balance of a bit over the batch, relative to entropy.", stacks=True, off=0.0
+        1.0, "Weight of the balance of a bit over the batch, relative to entropy.", stacks=True, off=0.0, low=0.0
     )
-    temperature: float = knob(1.0, "Softness of the choice whose entropies count.", stacks=True)
-
-    def _check(self) -> None:
-        super()._check()
-        for field in ("commitment", "entropy", "balance"):
-            if not 0 <= (value := getattr(self, field)) < math.inf:
-                raise BadInput(f"lfq: {field} must be at least 0; got {value!r}")
-        if not 0 < self.temperature < math.inf:
-            raise BadInput(f"lfq: temperature must be positive; got {self.temperature!r}")
+    temperature: float = knob(1.0, "Softness of the choice whose entropies count.", stacks=True, above=0.0)
 
     def _build(self, shape: tuple[int, ...], head: str) -> LFQModel:
         return LFQModel(self, shape, head)

@@ -18,7 +18,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.mirror import Mirror
@@ -32,16 +31,17 @@ class Masked(Recipe):
     camp: ClassVar[str] = "classical"
 
     share: float = knob(
-        0.3, "Share of the elements of a row that are hidden.", search=Range(0.1, 0.8), stacks=True, off=0.0
+        0.3,
+        "Share of the elements of a row that are hidden.",
+        search=Range(0.1, 0.8),
+        stacks=True,
+        off=0.0,
+        low=0.0,
+        below=1.0,
     )
-    visible: float = knob(0.3, "Weight of the errors of elements that were not hidden; 0 counts none.", stacks=True)
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.share < 1:
-            raise BadInput(f"masked: share must be at least 0 and below 1; got {self.share!r}")
-        if not 0 <= self.visible <= 1:
-            raise BadInput(f"masked: visible must be 0 to 1; got {self.visible!r}")
+    visible: float = knob(
+        0.3, "Weight of the errors of elements that were not hidden; 0 counts none.", stacks=True, low=0.0, high=1.0
+    )
 
     def _build(self, shape: tuple[int, ...], head: str) -> MaskedModel:
         return MaskedModel(self, shape, head)

@@ -38,7 +38,7 @@ class Matching(Recipe):
 
     backbone: str = knob("linear", "Network between data and code: a dictionary is linear.")
     head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")
-    k: int = knob(4, "Entries that a row takes, at least 1 and at most latents.", search=Range(1, 8, whole=True))
+    k: int = knob(4, "Entries that a row takes, at least 1 and at most latents.", search=Range(1, 8, whole=True), low=1)
 
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""

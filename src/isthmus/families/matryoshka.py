@@ -36,12 +36,26 @@ class Matryoshka(BatchTopK):
     family: ClassVar[str] = "matryoshka"
 
     prefixes: tuple[int, ...] = knob(
-        (), "Widths m of the nested codes, growing, below latents; (): a sixteenth, an eighth, a quarter and a half."
+        (),
+        "Widths m of the nested codes, growing, below latents; (): a sixteenth, an eighth, a quarter and a half.",
+        low=1,
     )
     nested: float = knob(
-        1.0, "Weight of the reconstructions from prefixes, added up; 1 in the paper.", stacks=True, off=0.0
+        1.0, "Weight of the reconstructions from prefixes, added up; 1 in the paper.", stacks=True, off=0.0, low=0.0
     )
-    choice: str = knob("batch", "Among which elements the largest pass: batch (of k rows on average) or row (k each).")
+    decay: float = knob(
+        0.99,
+        "Decay per step of the threshold's moving average, at most; in the first steps it is lower.",
+        low=0.0,
+        below=1.0,
+        only=("choice is batch", lambda r: r.choice == "batch"),
+        stacks=True,
+    )
+    choice: str = knob(
+        "batch",
+        "Among which elements the largest pass: batch (of k rows on average) or row (k each).",
+        choices=("batch", "row"),
+    )
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -51,15 +65,10 @@ class Matryoshka(BatchTopK):
 
     def _check(self) -> None:
         super()._check()
-        name, widths = self.family, (0, *self.prefixes, self.latents)
-        if any(not isinstance(m, int) for m in widths) or any(a >= b for a, b in pairwise(widths)):
+        if any(a >= b for a, b in pairwise((*self.prefixes, self.latents))):
             raise BadInput(
-                f"{name}: prefixes must be growing whole numbers below {self.latents}; got {self.prefixes!r}"
+                f"{self.family}: prefixes must be growing whole numbers below {self.latents}; got {self.prefixes!r}"
             )
-        if not 0 <= self.nested < float("inf"):
-            raise BadInput(f"{name}: nested must be at least 0; got {self.nested!r}")
-        if self.choice not in {"batch", "row"}:
-            raise BadInput(f"{name}: choice must be batch or row; got {self.choice!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> MatryoshkaModel:
         return MatryoshkaModel(self, shape, head)

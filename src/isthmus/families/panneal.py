@@ -22,10 +22,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, Timed, knob
-from isthmus.parts.schedule import check_share, passed
+from isthmus.parts.schedule import passed
 
 SMALL = 1e-3
 
@@ -37,15 +36,17 @@ class PAnneal(SAE):
     family: ClassVar[str] = "panneal"
 
     p_end: float = knob(
-        0.2, "Exponent at the end (p_end), above 0, at most 1.", search=Range(0.1, 0.8), stacks=True, off=1.0
+        0.2,
+        "Exponent at the end (p_end), above 0, at most 1.",
+        search=Range(0.1, 0.8),
+        stacks=True,
+        off=1.0,
+        above=0.0,
+        high=1.0,
     )
-    anneal: float = knob(0.4, "Share of the plan's steps over which the exponent falls from 1.", stacks=True)
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 < self.p_end <= 1:
-            raise BadInput(f"{self.family}: p_end must be above 0 and at most 1; got {self.p_end!r}")
-        check_share(self.family, "anneal", self.anneal)
+    anneal: float = knob(
+        0.4, "Share of the plan's steps over which the exponent falls from 1.", stacks=True, low=0.0, high=1.0
+    )
 
     def _build(self, shape: tuple[int, ...], head: str) -> PAnnealModel:
         return PAnnealModel(self, shape, head)

@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
 from isthmus.parts.mirror import Mirror
 
@@ -30,13 +29,10 @@ class Plain(Recipe):
     family: ClassVar[str] = "plain"
     camp: ClassVar[str] = "classical"
 
-    code_activation: str = knob("identity", "Activation of the code: identity, relu, sigmoid, tanh.", off="identity")
+    code_activation: str = knob(
+        "identity", "Activation of the code: identity, relu, sigmoid, tanh.", off="identity", choices=CODES
+    )
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
-
-    def _check(self) -> None:
-        super()._check()
-        if self.code_activation not in CODES:
-            raise BadInput(f"plain: code_activation must be one of {', '.join(CODES)}; got {self.code_activation!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> PlainModel:
         return PlainModel(self, shape, head, code=self.code_activation, tied=self.tied)

@@ -13,7 +13,6 @@ after each step of training (Miyato et al. 2018).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,7 +20,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
 from isthmus.parts.mirror import Mirror
@@ -42,6 +40,7 @@ class RAE(Recipe):
         search=Range(1e-3, 0.3, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     smoothness: float = knob(
         1e-3,
@@ -49,23 +48,12 @@ class RAE(Recipe):
         search=Range(1e-5, 0.1, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
+        only=("regulariser is l2 or gradient", lambda r: r.regulariser != "spectral"),
     )
-    regulariser: str = knob("l2", "What keeps the decoder smooth: l2 (its weights), gradient (its slope), spectral.")
-
-    def space(self) -> dict[str, Range]:
-        """A spectral norm has no weight to tune."""
-        ranges = super().space()
-        if self.regulariser == "spectral":
-            del ranges["smoothness"]
-        return ranges
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("strength", "smoothness"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"rae: {name} must be at least 0; got {getattr(self, name)!r}")
-        if self.regulariser not in REGULARISERS:
-            raise BadInput(f"rae: regulariser must be l2, gradient or spectral; got {self.regulariser!r}")
+    regulariser: str = knob(
+        "l2", "What keeps the decoder smooth: l2 (its weights), gradient (its slope), spectral.", choices=REGULARISERS
+    )
 
     def _build(self, shape: tuple[int, ...], head: str) -> RAEModel:
         return RAEModel(self, shape, head)

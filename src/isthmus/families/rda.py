@@ -38,17 +38,14 @@ class RDA(Recipe):
         "What an outlier costs for its size (lambda): errors beyond it, in scaled units, pull no harder.",
         search=Range(0.03, 1.0, log=True),
         stacks=True,
+        above=0.0,
     )
-    outliers: str = knob("l1", "What an outlier is: l1 (single elements), l21 (whole rows).")
+    outliers: str = knob("l1", "What an outlier is: l1 (single elements), l21 (whole rows).", choices=("l1", "l21"))
 
     def _check(self) -> None:
         super()._check()
         if self.head not in {"auto", "gaussian"}:
             raise BadInput(f"rda: head must be gaussian (it splits squared errors); got {self.head!r}")
-        if not 0 < self.strength < float("inf"):
-            raise BadInput(f"rda: strength must be positive; got {self.strength!r}")
-        if self.outliers not in {"l1", "l21"}:
-            raise BadInput(f"rda: outliers must be l1 or l21; got {self.outliers!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> RDAModel:
         return RDAModel(self, shape, "gaussian")

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isthmus.errors import BadInput
 from isthmus.families.vq import VQ, VQModel
 from isthmus.model import knob
+from isthmus.parts.codebooks import STARTS
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -27,14 +27,13 @@ class RVQ(VQ):
 
     family: ClassVar[str] = "rvq"
 
-    codes: int = knob(16, "Entries of each codebook (K).")
-    first: str = knob("kmeans", "Where the first entries come from, among codes of training rows: sample or kmeans.")
-    depth: int = knob(3, "Codebooks, one after another, for each position.", off=1)
-
-    def _check(self) -> None:
-        super()._check()
-        if not isinstance(self.depth, int) or self.depth < 1:
-            raise BadInput(f"{self.family}: depth must be a whole number of at least 1; got {self.depth!r}")
+    codes: int = knob(16, "Entries of each codebook (K).", low=2)
+    first: str = knob(
+        "kmeans",
+        "Where the first entries come from, among codes of training rows: sample or kmeans.",
+        choices=tuple(STARTS),
+    )
+    depth: int = knob(3, "Codebooks, one after another, for each position.", off=1, low=1)
 
     def _build(self, shape: tuple[int, ...], head: str) -> VQModel:
         return VQModel(self, shape, head, self.depth)

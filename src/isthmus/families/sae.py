@@ -4,7 +4,8 @@ Bricken et al. (2023), Towards monosemanticity: decomposing language models with
 Circuits Thread; the norm-weighted penalty: Conerly, Templeton, Bricken, Marcus and Henighan (2024), Update on how we
 train SAEs, Circuits Updates, April 2024.
 
-    min  E[ -log p(x | z) + strength * sum_j z_j ||d_j|| + aux * -log p(x | sg(z) + z_dead) ] / D,   z = relu(f(x - pre))
+    min  E[ -log p(x | z) + strength * sum_j z_j ||d_j|| + aux * -log p(x | sg(z) + z_dead) ] / D,
+    z = relu(f(x - pre))
 
 d_j are the columns of the decoder's first layer. With ``dictionary_norm`` "unit" they are put back to unit norm after
 each step; with "weighted" they are free and pay for their length. The penalty grows from 0 over the first ``warmup`` of
@@ -16,16 +17,13 @@ start and revival.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Ramp, Range, knob
 from isthmus.parts.dictionary import Dictionary, Revived
-from isthmus.parts.schedule import check_share
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -36,23 +34,26 @@ class SAE(Revived):
     camp: ClassVar[str] = "sparse dictionary"
 
     strength: float = knob(
-        0.03, "Weight of the sparsity penalty (lambda).", search=Range(0.003, 0.3, log=True), stacks=True, off=0.0
+        0.03,
+        "Weight of the sparsity penalty (lambda).",
+        search=Range(0.003, 0.3, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
     warmup: float = knob(
-        0.0, "Share of the plan's steps over which the weight of the penalty grows from 0.", stacks=True, off=0.0
+        0.0,
+        "Share of the plan's steps over which the weight of the penalty grows from 0.",
+        stacks=True,
+        off=0.0,
+        low=0.0,
+        high=1.0,
     )
     dictionary_norm: str = knob(
-        "weighted", "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm)."
+        "weighted",
+        "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm).",
+        choices=("unit", "weighted"),
     )
-
-    def _check(self) -> None:
-        super()._check()
-        name = self.family
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"{name}: strength must be at least 0; got {self.strength!r}")
-        check_share(name, "warmup", self.warmup)
-        if self.dictionary_norm not in {"unit", "weighted"}:
-            raise BadInput(f"{name}: dictionary_norm must be unit or weighted; got {self.dictionary_norm!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> SAEModel:
         return SAEModel(self, shape, head)

@@ -37,9 +37,15 @@ class SVDD(Recipe):
     family: ClassVar[str] = "svdd"
     camp: ClassVar[str] = "robust"
 
-    activation: str = knob("leaky_relu", "Activation of the hidden layers: leaky_relu, relu, gelu, silu, elu, mish.")
+    activation: str = knob(
+        "leaky_relu", "Activation of the hidden layers: leaky_relu, relu, gelu, silu, elu, mish.", choices=UNBOUNDED
+    )
     rebuild: float = knob(
-        1.0, "Weight of the error of rows rebuilt from their codes.", search=Range(0.1, 10.0, log=True), stacks=True
+        1.0,
+        "Weight of the error of rows rebuilt from their codes.",
+        search=Range(0.1, 10.0, log=True),
+        stacks=True,
+        above=0.0,
     )
 
     def _check(self) -> None:
@@ -49,10 +55,6 @@ class SVDD(Recipe):
                 "svdd: its encoder has hidden layers and no biases: backbone must be mlp, without norm; got "
                 f"backbone={self.backbone!r}, norm={self.norm!r}"
             )
-        if self.activation not in UNBOUNDED:
-            raise BadInput(f"svdd: activation must be unbounded, {', '.join(UNBOUNDED)}; got {self.activation!r}")
-        if not 0 < self.rebuild < float("inf"):
-            raise BadInput(f"svdd: rebuild must be positive; got {self.rebuild!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> SVDDModel:
         return SVDDModel(self, shape, head)

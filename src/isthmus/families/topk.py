@@ -55,10 +55,12 @@ class TopK(Revived):
         search=Range(1, 8, whole=True),
         stacks=True,
         off=lambda recipe: recipe.latents,
+        low=1,
     )
     k_aux: int | None = knob(
         None,
         "Dead units that may help, the longest silent first (k_aux); null: half as many as a row has elements.",
+        low=1,
     )
 
     def space(self) -> dict[str, Range]:
@@ -78,7 +80,7 @@ class TopK(Revived):
 
     def _check(self) -> None:
         super()._check()
-        if not isinstance(self.k, int) or not 1 <= self.k <= self.latents:
+        if self.k > self.latents:
             raise BadInput(
                 f"{self.family}: k must be a whole number from 1 to latents = {self.latents}; got {self.k!r}"
             )

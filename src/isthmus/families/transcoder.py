@@ -40,34 +40,43 @@ class Transcoder(Recipe):
     wants: ClassVar[str] = "a target for each row (fit(..., target=...))"
     targets: ClassVar[bool] = True
 
-    gate: str = knob("topk", "What makes the code sparse: topk (the k largest pass) or relu (with a penalty).")
-    k: int = knob(4, "Code elements that pass the gate topk, the skip's not counted.", search=Range(1, 8, whole=True))
+    gate: str = knob(
+        "topk",
+        "What makes the code sparse: topk (the k largest pass) or relu (with a penalty).",
+        choices=("topk", "relu"),
+    )
+    k: int = knob(
+        4,
+        "Code elements that pass the gate topk, the skip's not counted.",
+        search=Range(1, 8, whole=True),
+        low=1,
+        only=("gate is topk", lambda r: r.gate == "topk"),
+    )
     strength: float = knob(
         0.03,
         "Weight of the sparsity penalty of the gate relu.",
         search=Range(0.003, 0.3, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
+        only=("gate is relu", lambda r: r.gate == "relu"),
     )
-    skip: int = knob(0, "Rank of the linear skip; its values are the last elements of the code. 0 is no skip.", off=0)
+    skip: int = knob(
+        0, "Rank of the linear skip; its values are the last elements of the code. 0 is no skip.", off=0, low=0
+    )
 
     def _check(self) -> None:
         super()._check()
-        if self.gate not in {"topk", "relu"}:
-            raise BadInput(f"transcoder: gate must be topk or relu; got {self.gate!r}")
-        if not isinstance(self.skip, int) or not 0 <= self.skip < self.latents:
+        if self.skip >= self.latents:
             raise BadInput(f"transcoder: skip must be from 0 to below latents = {self.latents}; got {self.skip!r}")
         units = self.latents - self.skip
-        if not isinstance(self.k, int) or not 1 <= self.k <= units:
+        if self.gate == "topk" and self.k > units:
             raise BadInput(f"transcoder: k must be from 1 to latents - skip = {units}; got {self.k!r}")
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"transcoder: strength must be at least 0; got {self.strength!r}")
 
     def space(self) -> dict[str, Range]:
-        """The gate's own field; ``k`` is drawn from 1 to half the units."""
-        own = {"k": Range(1, max(1, (self.latents - self.skip) // 2), whole=True)} if self.gate == "topk" else {}
-        unused = "strength" if self.gate == "topk" else "k"
-        return {name: r for name, r in super().space().items() if name != unused} | own
+        """``k`` is drawn from 1 to half the units, where it has an effect."""
+        found = super().space()
+        return found | ({"k": Range(1, max(1, (self.latents - self.skip) // 2), whole=True)} if "k" in found else {})
 
     def _build(self, shape: tuple[int, ...], head: str, out: tuple[int, ...] | None = None) -> Model:
         return TranscoderModel(self, shape, head, out or shape)

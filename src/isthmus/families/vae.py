@@ -14,13 +14,11 @@ common choice all the same.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Range, knob
 from isthmus.parts import penalties
 from isthmus.parts.posterior import Posterior, Variational
@@ -39,18 +37,14 @@ class VAE(Variational):
         search=Range(0.02, 2.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
     free_bits: float = knob(
         0.0,
         "Nats of divergence that each code element may have, on average over a batch, at no more cost (lambda).",
         off=0.0,
+        low=0.0,
     )
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("beta", "free_bits"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"{self.family}: {name} must be at least 0; got {getattr(self, name)!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> Posterior:
         return VAEModel(self, shape, head)

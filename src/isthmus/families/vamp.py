@@ -18,7 +18,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import BadInput
 from isthmus.model import Range, knob
 from isthmus.parts.divergences import log_normal
 from isthmus.parts.posterior import Posterior, Variational, sample
@@ -32,16 +31,14 @@ class Vamp(Variational):
     camp: ClassVar[str] = "generative"
 
     beta: float = knob(
-        1.0, "Weight of the divergence from the prior.", search=Range(0.02, 2.0, log=True), stacks=True, off=0.0
+        1.0,
+        "Weight of the divergence from the prior.",
+        search=Range(0.02, 2.0, log=True),
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
-    components: int = knob(20, "Pseudo-rows, one for each component of the prior (K).")
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.beta < math.inf:
-            raise BadInput(f"vamp: beta must be at least 0; got {self.beta!r}")
-        if not isinstance(self.components, int) or self.components < 1:
-            raise BadInput(f"vamp: components must be a whole number of at least 1; got {self.components!r}")
+    components: int = knob(20, "Pseudo-rows, one for each component of the prior (K).", low=1)
 
     def _build(self, shape: tuple[int, ...], head: str) -> VampModel:
         return VampModel(self, shape, head)

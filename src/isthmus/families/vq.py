@@ -37,22 +37,42 @@ class VQ(Recipe):
     family: ClassVar[str] = "vq"
     camp: ClassVar[str] = "discrete"
 
-    codes: int = knob(64, "Entries of the codebook (K).")
-    width: int | None = knob(None, "Width of one entry, a divisor of latents; null: the greatest common one with 4.")
+    codes: int = knob(64, "Entries of the codebook (K).", low=2)
+    width: int | None = knob(
+        None, "Width of one entry, a divisor of latents; null: the greatest common one with 4.", low=1
+    )
     commitment: float = knob(
         0.25,
         "Weight that holds the encoder close to its entries (beta).",
         search=Range(0.05, 2.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    codebook: str = knob("average", "How entries learn: average (of the codes nearest to them) or gradient.")
-    decay: float = knob(0.99, "Decay of the moving averages per step (gamma).", stacks=True)
-    first: str = knob("sample", "Where the first entries come from, among codes of training rows: sample or kmeans.")
+    codebook: str = knob(
+        "average",
+        "How entries learn: average (of the codes nearest to them) or gradient.",
+        choices=("average", "gradient"),
+    )
+    decay: float = knob(0.99, "Decay of the moving averages per step (gamma).", stacks=True, low=0.0, below=1.0)
+    first: str = knob(
+        "sample",
+        "Where the first entries come from, among codes of training rows: sample or kmeans.",
+        choices=tuple(STARTS),
+    )
     least: float = knob(
-        0.01, "Share of a fair count below which an entry is put back among the codes; 0: never.", stacks=True, off=0.0
+        0.01,
+        "Share of a fair count below which an entry is put back among the codes; 0: never.",
+        stacks=True,
+        off=0.0,
+        low=0.0,
+        below=1.0,
     )
-    estimator: str = knob("straight", "Gradient past the choice: straight (through) or rotation (the rotation trick).")
+    estimator: str = knob(
+        "straight",
+        "Gradient past the choice: straight (through) or rotation (the rotation trick).",
+        choices=tuple(ESTIMATORS),
+    )
 
     @property
     def entry_width(self) -> int:
@@ -61,19 +81,8 @@ class VQ(Recipe):
 
     def _check(self) -> None:
         super()._check()
-        name = self.family
-        if not isinstance(self.codes, int) or self.codes < 2:
-            raise BadInput(f"{name}: codes must be a whole number of at least 2; got {self.codes!r}")
-        if self.width is not None and (not isinstance(self.width, int) or self.width < 1 or self.latents % self.width):
-            raise BadInput(f"{name}: width must divide latents = {self.latents}; got {self.width!r}")
-        if not 0 <= self.commitment < math.inf:
-            raise BadInput(f"{name}: commitment must be at least 0; got {self.commitment!r}")
-        for field, among in (("codebook", ("average", "gradient")), ("first", STARTS), ("estimator", ESTIMATORS)):
-            if (value := getattr(self, field)) not in among:
-                raise BadInput(f"{name}: {field} must be {' or '.join(among)}; got {value!r}")
-        for field in ("decay", "least"):
-            if not 0 <= (value := getattr(self, field)) < 1:
-                raise BadInput(f"{name}: {field} must be at least 0 and below 1; got {value!r}")
+        if self.latents % self.entry_width:
+            raise BadInput(f"{self.family}: width must divide latents = {self.latents}; got {self.width!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> VQModel:
         return VQModel(self, shape, head)

@@ -11,14 +11,12 @@ Wasserstein distance's cost. Where we deviate: nothing, but that other heads tha
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import divergences
 from isthmus.parts.mirror import Mirror
@@ -37,15 +35,11 @@ class WAE(Recipe):
         search=Range(0.1, 30.0, log=True),
         stacks=True,
         off=0.0,
+        low=0.0,
     )
-    kernel: str = knob("imq", "Kernel of the discrepancy: imq (inverse multiquadratic), rbf.")
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.strength < math.inf:
-            raise BadInput(f"wae: strength must be at least 0; got {self.strength!r}")
-        if self.kernel not in divergences.KERNELS:
-            raise BadInput(f"wae: kernel must be imq or rbf; got {self.kernel!r}")
+    kernel: str = knob(
+        "imq", "Kernel of the discrepancy: imq (inverse multiquadratic), rbf.", choices=divergences.KERNELS
+    )
 
     def _build(self, shape: tuple[int, ...], head: str) -> WAEModel:
         return WAEModel(self, shape, head)

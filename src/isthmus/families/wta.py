@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts.mirror import Mirror
 
@@ -29,13 +28,13 @@ class WTA(Recipe):
     camp: ClassVar[str] = "classical"
 
     rate: float = knob(
-        0.2, "Share of a batch's rows in which a unit passes; at least one row.", search=Range(0.05, 0.6), off=1.0
+        0.2,
+        "Share of a batch's rows in which a unit passes; at least one row.",
+        search=Range(0.05, 0.6),
+        off=1.0,
+        above=0.0,
+        high=1.0,
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 < self.rate <= 1:
-            raise BadInput(f"wta: rate must be above 0 and at most 1; got {self.rate!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> WTAModel:
         return WTAModel(self, shape, head)

@@ -31,21 +31,15 @@ class Revived(Recipe):
     """A recipe whose dead units are brought back by an auxiliary term (Gao et al. 2024, appendix A.2)."""
 
     aux: float = knob(
-        0.03125, "Weight of the reconstruction helped by dead units (alpha, 1/32 in Gao et al. 2024).", stacks=True
+        0.03125,
+        "Weight of the reconstruction helped by dead units (alpha, 1/32 in Gao et al. 2024).",
+        stacks=True,
+        low=0.0,
     )
     k_aux: int | None = knob(
-        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements."
+        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements.", low=1
     )
-    dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True)
-
-    def _check(self) -> None:
-        super()._check()
-        if not 0 <= self.aux < math.inf:
-            raise BadInput(f"{self.family}: aux must be at least 0; got {self.aux!r}")
-        if self.k_aux is not None and (not isinstance(self.k_aux, int) or self.k_aux < 1):
-            raise BadInput(f"{self.family}: k_aux must be a whole number of at least 1, or null; got {self.k_aux!r}")
-        if not isinstance(self.dead_after, int) or self.dead_after < 1:
-            raise BadInput(f"{self.family}: dead_after must be a whole number of at least 1; got {self.dead_after!r}")
+    dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True, low=1)
 
 
 class Dictionary(Mirror):
@@ -285,8 +279,8 @@ def offered(raw: Tensor) -> Tensor:
 def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor) -> Tensor:
     """Raw output (B, *D) with ``helping`` (B, L) added to the code, of which alone it has a gradient.
 
-    ``out`` is what ``decoder`` makes of ``z``. It stands still, as the residual does in Gao et al. (2024) and in the two
-    codes that are taken as reference: else the term would also ask live units to leave room for dead ones.
+    ``out`` is what ``decoder`` makes of ``z``. It stands still, as the residual does in Gao et al. (2024) and in the
+    two codes that are taken as reference: else the term would also ask live units to leave room for dead ones.
     """
     if len(getattr(decoder, "layers", ())) == 1:
         return out.detach() + (helping @ decoder.dictionary.t()).reshape(out.shape)

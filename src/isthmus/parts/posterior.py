@@ -20,7 +20,6 @@ from isthmus.model import Loss, Ramp, Recipe, Weight, knob
 from isthmus.parts import heads
 from isthmus.parts.divergences import log_normal
 from isthmus.parts.mirror import Mirror
-from isthmus.parts.schedule import check_share
 
 DECAY = 0.99
 NARROW = 4.0  # a posterior's standard deviation at the start is e^-2
@@ -35,19 +34,18 @@ class Variational(Recipe):
     """A recipe with a posterior."""
 
     warmup: float = knob(
-        0.0, "Share of the plan's steps over which the weight of the KL divergence grows from 0.", stacks=True
+        0.0,
+        "Share of the plan's steps over which the weight of the KL divergence grows from 0.",
+        stacks=True,
+        low=0.0,
+        high=1.0,
     )
     scale: str = knob(
         "average",
         "Variance of a gaussian head: average (of the squared error over recent steps, its optimum), learned (a "
         "parameter), unit (1, so that half the squared error counts as it is).",
+        choices=SCALES,
     )
-
-    def _check(self) -> None:
-        super()._check()
-        check_share(self.family, "warmup", self.warmup)
-        if self.scale not in SCALES:
-            raise BadInput(f"{self.family}: scale must be average, learned or unit; got {self.scale!r}")
 
     def ramped(self, weight: float) -> Weight:
         """The weight, growing from 0 over the first ``warmup`` of the plan's steps."""

@@ -88,7 +88,7 @@ def parts(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[list
         if value == "auto" and _head(data) == off:
             continue
         try:
-            replace(recipe).set_params(**{field: off}).build(data.shape, _head(data))
+            recipe.without(field, off).build(data.shape, _head(data))
         except BadInput as error:
             refused[field] = str(error)
         else:
@@ -120,7 +120,7 @@ def _without(part: Part, one: dict[str, Any]) -> dict[str, Any]:
     if part.field == STAGES:
         return {**one, STAGES: part.off}
     bare = {STAGES: TOGETHER} if part.field == "hidden" else {}
-    return {**one, **bare, "recipe": from_json({**one["recipe"], part.field: part.off}).to_json()}
+    return {**one, **bare, "recipe": from_json(one["recipe"]).without(part.field, part.off).to_json()}
 
 
 def at_capacity(family: str, data: Dataset) -> Recipe:
