@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from isthmus.data.wording import brief, place
@@ -52,6 +54,37 @@ def check(path: Path) -> None:
         raise BadInput(f"{place(path)}: the file is empty; check where it came from")
 
 
+def opened(path: Path, most: int) -> BufferedReader:
+    """A plain file of at most ``most`` bytes, open to be read: no link, device or pipe is followed.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or may not be read.
+    BadInput
+        If it is something else, or larger.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        raise
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{place(path)}: not a plain file ({brief(error)})") from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        os.close(handle)
+        plain = stat.S_ISREG(found.st_mode)
+        raise BadInput(f"{place(path)}: {f'larger than the {most} bytes it may have' if plain else 'not a plain file'}")
+    return os.fdopen(handle, "rb")
+
+
+def bounded(path: Path, most: int) -> bytes:
+    """The bytes of a plain file; as :func:`opened`. Memory is taken for what is there, whatever ``most`` says."""
+    with opened(path, most) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
 def fits(where: str, size: int) -> None:
     """Refuse data that would take more than ``LARGEST`` bytes or the free memory, before anything is allocated."""
     if size > LARGEST:
@@ -82,7 +115,7 @@ def free() -> float:
     return left
 
 
-def honest(where: str, packed: int, unpacked: int, remedy: str) -> None:
+def honest(where: str, packed: int, unpacked: int, remedy: str, times: int = PACKED) -> None:
     """Refuse what unpacks to far more than honest data do: a file made to fill the memory.
 
     Parameters
@@ -93,10 +126,12 @@ def honest(where: str, packed: int, unpacked: int, remedy: str) -> None:
         Bytes in the file, and bytes that they stand for.
     remedy : str
         What to do if the data are honest all the same.
+    times : int
+        Bytes out of one byte that are still believed, above ``SUSPECT``.
     """
-    if unpacked > SUSPECT and unpacked > PACKED * packed:
+    if unpacked > SUSPECT and unpacked > times * packed:
         raise BadInput(
-            f"{where}: {packed:,} bytes would unpack to {unpacked:,} or more, over {PACKED} times as many; "
+            f"{where}: {packed:,} bytes would unpack to {unpacked:,} or more, over {times} times as many; "
             f"if you trust the file, {remedy}"
         )
 

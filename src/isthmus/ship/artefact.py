@@ -15,7 +15,6 @@ import math
 import os
 import secrets
 import shutil
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from isthmus.data.files import bounded
 from isthmus.data.scale import Scaler
 from isthmus.dispatch import within
 from isthmus.durable import put, sync
@@ -44,6 +44,9 @@ SPARE, WORK = 1 << 27, 16
 """Bytes that building a model may take: so many, for tables and for trying a network of one's own, and so many times
 those of its tensors, which are made, drawn and normalised in turn."""
 MOST_HEADER = 1 << 20  # bytes; a thousand times what our largest model needs
+
+MOST_WEIGHT = 1e18
+"""Squares of larger weights are no 32-bit numbers."""
 
 PACKAGES = ("isthmus", "numpy", "safetensors", "torch")
 
@@ -63,7 +66,7 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     """
     if type(recipe_of(fitted.recipe.to_json())) is not type(fitted.recipe):
         raise BadInput(f"only families of the table can be saved; got {type(fitted.recipe).__name__}")
-    _finite("the model cannot be saved", fitted.model.state_dict())
+    _sound("the model cannot be saved", fitted.model.state_dict())
     members = _members(fitted)
     size = len(members[MANIFEST])
     if size > MOST_MANIFEST:
@@ -278,22 +281,16 @@ def _manifest(place: Path) -> Manifest:
 
 def _member(path: Path, *, most: int) -> bytes:
     """The bytes of a plain file: no link, device or pipe is followed, and no more than ``most`` bytes are read."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        handle = os.open(path, flags)
+        return bounded(path, most)
     except FileNotFoundError:
         refuse(path, "missing")
     except PermissionError:
         raise BadEnvironment(f"no permission to read {path}") from None
+    except BadInput as error:
+        refuse("", str(error))
     except OSError as error:
         refuse(path, f"not a plain file ({error.strerror})")
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
-        os.close(handle)
-        plain = stat.S_ISREG(found.st_mode)
-        refuse(path, f"larger than the {most} bytes it may have" if plain else "not a plain file")
-    with os.fdopen(handle, "rb") as file:
-        return file.read(most + 1)
 
 
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
@@ -310,6 +307,7 @@ def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) 
 
     It is not laid out on torch's meta device first, whose arithmetic loads torch's compiler.
     """
+    _sound(str(place / TENSORS), tensors)
     with within(SPARE + WORK * sum(tensor.nbytes for tensor in tensors.values())):
         model = _attempt(place, build)
     empty = model.state_dict()
@@ -324,20 +322,21 @@ def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) 
                 f"tensor {name} must be {expected.dtype} of shape {tuple(expected.shape)}; "
                 f"got {got.dtype} of shape {tuple(got.shape)}",
             )
-    _finite(str(place / TENSORS), tensors)
     model.load_state_dict(tensors, strict=True)
     return model
 
 
-def _finite(what: str, tensors: Mapping[str, Tensor]) -> None:
+def _sound(what: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that no training ends with: what is not finite, and what has no square in 32 bits."""
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            refuse(what, f"tensor {name} is not finite (the training diverged): train again, with a smaller step")
+        if tensor.is_floating_point() and not bool((tensor.abs() < MOST_WEIGHT).all()):
+            fault = f"is not finite, or beyond {MOST_WEIGHT:.0e}"
+            refuse(what, f"tensor {name} {fault} (the training diverged): train again, with a smaller step")
 
 
 def _attempt(place: Path, make: Callable[[], T]) -> T:
     """What ``make`` makes from the manifest; whatever it chokes on is the manifest's fault."""
     try:
         return make()
-    except (ValueError, TypeError, KeyError, RuntimeError, OverflowError, MemoryError, RecursionError) as error:
+    except (ArithmeticError, LookupError, ValueError, TypeError, RuntimeError, MemoryError, RecursionError) as error:
         refuse(place / MANIFEST, str(error))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -16,6 +16,7 @@ FORMAT: Final = 2  # the newest; 2 is 1 with a target, so that a model without o
 KIND: Final = "isthmus model"
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
+Shape = Annotated[list[Annotated[int, Field(ge=1, lt=1 << 40)]], Field(min_length=1, max_length=8)]
 
 
 class _Strict(BaseModel):
@@ -43,7 +44,7 @@ class Summary(_Strict):
 class Target(_Strict):
     """What the model predicts, if that is not its own rows."""
 
-    shape: list[int] = Field(min_length=1, max_length=8)
+    shape: Shape
     scaler: dict[str, JsonValue]
 
 
@@ -53,7 +54,7 @@ class Manifest(_Strict):
     kind: Literal["isthmus model"]
     format: Literal[1, 2]
     recipe: dict[str, JsonValue]
-    shape: list[int] = Field(min_length=1, max_length=8)
+    shape: Shape
     head: Head
     scaler: dict[str, JsonValue]
     target: Target | None = None
@@ -119,6 +120,6 @@ def _constant(name: str) -> NoReturn:
 
 def refuse(path: Path | str, why: str) -> NoReturn:
     """One line of at most a few hundred printable characters, whatever the file says."""
-    line = " ".join(f"{path}: {why}".split())
+    line = " ".join((f"{path}: {why}" if path else why).split())
     line = line.encode("ascii", "backslashreplace").decode() if not line.isprintable() else line
     raise BadInput(line if len(line) <= 600 else f"{line[:600]} ...")

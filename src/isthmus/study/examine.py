@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.data.dataset import Dataset
@@ -32,6 +33,9 @@ from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Outcome
 
+SCORES = "scores.safetensors"
+RAW = {"test_rows": "", "row_error": "reconstruction", "anomaly_score": "anomaly", "anomaly_label": "anomaly"}
+"""Name of raw scores -> the facet that they are of."""
 DOUBTS = ("leakage between splits", "metric inconsistency")
 """Findings that do not concern a model, and that are always looked for anew."""
 
@@ -107,9 +111,26 @@ def examine(study: Results, data: Dataset | None = None, run: str | None = None)
             split = (job.name.view, job.name.replicate)
             material = held[split] = held.get(split) or prepare(job, data)
         place = Store(study.folder).runs / job.id
-        raw = load_file(place / "scores.safetensors") if "scores.safetensors" in record.files else {}
+        raw = _scores(place, record)
         for config, finding in (*_models(place, record, material), *_numbers(place, record, raw, material)):
             yield Complaint(job.id, job.name, config, finding)
+
+
+def _scores(place: Path, record: Record) -> dict[str, NDArray[Any]]:
+    """The raw scores of a run: one number for each test row under each name."""
+    if SCORES not in record.files:
+        return {}
+    try:
+        found = load_file(place / SCORES)
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise BadInput(f"{place / SCORES}: not readable ({type(error).__name__}); do that run again") from None
+    rows = (record.sizes.get("test"),)
+    sound = all(one.shape == rows and one.dtype.kind in "iuf" for one in found.values())
+    if not (
+        sound and {"test_rows"} <= found.keys() <= RAW.keys() and {RAW[name] for name in found} <= {"", *record.facets}
+    ):
+        raise BadInput(f"{place / SCORES}: not the scores of its test rows; do that run again")
+    return found
 
 
 def _models(place: Path, record: Record, material: Material | None) -> Iterator[tuple[int | None, Finding]]:

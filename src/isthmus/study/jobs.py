@@ -86,7 +86,7 @@ def drive(store: Store, jobs: Sequence[Job], launch: Launch, *, progress: Progre
         Runs that were set aside because they were damaged, and what was wrong. They are done again.
     """
     with store.locked():
-        done, damaged = store.records(members=True)
+        done, damaged = store.records(members=True, jobs=jobs)
         again = [name for name, record in done.items() if record.status == "failed"]
         for name in [*damaged, *again]:
             store.set_aside(name)

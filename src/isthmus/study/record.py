@@ -8,11 +8,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from isthmus.metrics import METRICS
 from isthmus.seeds import seed
+
+SIZES = {"train", "valid", "test", "duplicates", "constant"}
+
+
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Member = Annotated[str, Field(pattern=r"^([a-z0-9-]+/)?[a-z][a-z0-9_-]*\.[a-z]+$")]
+"""A file beside a record, or in one folder beside it; never one elsewhere."""
 
 
 class Frozen(BaseModel):
@@ -28,7 +37,7 @@ class JobName(Frozen):
     name: str
     facet: str | None = None
     view: Literal["all", "normal"]
-    replicate: int
+    replicate: Annotated[int, Field(ge=0, lt=1 << 20)]
     left_out: str | None = None
 
 
@@ -38,11 +47,17 @@ class Line(Frozen):
     x: list[float | None]
     y: list[float | None]
 
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"a curve of {len(self.x)} and {len(self.y)} numbers")
+        return self
+
 
 class Choice(Frozen):
     """What one facet chose on validation rows (None: nothing to choose), and what that scored on test rows."""
 
-    config: int | None = None
+    config: Count | None = None
     metrics: dict[str, float | None]
     curves: dict[str, Line] = {}
 
@@ -56,8 +71,8 @@ class Config(Frozen):
     recipe: dict[str, Any]
     learning_rate: float | None
     status: str
-    steps: int
-    best_step: int
+    steps: Count
+    best_step: Count
     seconds: float
     valid: float | None
     criteria: dict[str, float | None]
@@ -68,7 +83,7 @@ class Config(Frozen):
 class Finding(Frozen):
     """What the doctor found in one configuration: the name of the defect, and the numbers and names that show it."""
 
-    config: int
+    config: Count
     name: str
     evidence: dict[str, float | str | None]
 
@@ -77,7 +92,7 @@ class Record(Frozen):
     """What one finished run left. ``id`` is the hash of its job, ``files`` the hashes of what lies beside it."""
 
     format: Literal[1] = 1
-    id: str
+    id: Hash
     job: JobName
     status: Literal["ok", "diverged", "failed"]
     message: str = ""
@@ -85,9 +100,9 @@ class Record(Frozen):
     configs: list[Config] = []
     findings: list[Finding] = []
     seconds: float = 0.0
-    sizes: dict[str, int] = {}
+    sizes: dict[str, Count] = {}
     versions: dict[str, str] = {}
-    files: dict[str, str] = {}
+    files: dict[Member, Hash] = {}
 
 
 def finite(value: Any) -> Any:
@@ -153,3 +168,30 @@ class Job:
     def seed(self, *purpose: str) -> int:
         """A seed of the replicate this job belongs to: the same for every family and rival, so that they pair."""
         return seed(self.body["seed"], self.body["data"], self.name.replicate, *purpose)
+
+
+def strange(job: Job, record: Record) -> str:
+    """What shows that a record, however well sealed, is not what its job leaves; "" if nothing does."""
+    if record.job != job.name:
+        return "it is of another job"
+    if record.status == "failed":
+        return ""
+    facets, configs = set(job.body.get("facets", record.facets)), job.body.get("configs")
+    if job.name.kind == "rival":
+        facets, configs = {str(job.name.facet)}, []
+    if not record.facets.keys() <= facets:
+        return f"its facet {min(record.facets.keys() - facets)!r:.60} was not asked"
+    if unknown := {name for choice in record.facets.values() for name in choice.metrics} - METRICS.keys():
+        return f"its metric {min(unknown)!r:.60} is unknown"
+    if record.sizes and not (record.sizes.keys() >= SIZES and record.sizes["train"] and record.sizes["test"]):
+        return "its sizes are not those of a split"
+    if configs is None:
+        return ""
+    if [one.recipe for one in record.configs] != [one["recipe"] for one in configs]:
+        return "its configurations are not those of its job"
+    chosen = [choice.config for choice in record.facets.values()] + [one.config for one in record.findings]
+    if any(number is not None and number >= max(1, len(configs)) for number in chosen):
+        return "it chose a configuration that is not there"
+    if configs and any(choice.config is None for choice in record.facets.values()):
+        return "it chose no configuration"
+    return ""

@@ -24,6 +24,7 @@ from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.metrics.metric import Metric
 from isthmus.ship import artefact
+from isthmus.study import document
 from isthmus.study.capacity import Sweep
 from isthmus.study.design import Design
 from isthmus.study.racing import LOOKS, doubts
@@ -68,11 +69,13 @@ class Results:
         self.folder = Path(folder)
         store = Store(self.folder)
         content = store.design()
+        document.check(self.folder / "study.json", content)
         self.note: Mapping[str, Any] = {**content, "data": {**content["data"], "source": content.get("source", "")}}
         self.design = Design.from_json(content)
-        found, damaged = store.records()
         self.rounds = store.rounds()
-        jobs = [job.id for job in self.design.jobs(self.rounds)]
+        planned = self.design.jobs(self.rounds)
+        found, damaged = store.records(members=True, jobs=planned)
+        jobs = [job.id for job in planned]
         self.records = [found[name] for name in jobs if name in found]
         self.damaged = {name: damaged[name] for name in jobs if name in damaged}
         self.total = len(jobs)

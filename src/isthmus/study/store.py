@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from isthmus.data.files import bounded, opened
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
+from isthmus.study import document
 from isthmus.study.launch import local
 from isthmus.study.racing import Round
-from isthmus.study.record import Record, difference, digest, finite
+from isthmus.study.record import Job, Record, difference, digest, finite, strange
 
 FORMAT = 1
 NAME = re.compile(r"[0-9a-f]{64}")
@@ -35,6 +37,10 @@ TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{64}")
 DRAFT = ".study.json.tmp"
 RACE = "race.json"
 OURS = {"study.json", RACE, "runs", "aside", "report.html", ".lock", ".busy", DRAFT}
+MOST = 256 << 20
+"""Bytes of a text of ours: study.json, race.json, record.json."""
+MOST_MEMBER = 1 << 36
+"""Bytes of any other file of a run."""
 PATIENCE = 30.0  # seconds that workers of a killed study may take to notice that they are orphans
 
 
@@ -81,45 +87,78 @@ class Store:
                 with _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=PATIENCE):
                     if not (self.folder / "study.json").exists():
                         self.runs.mkdir(exist_ok=True)
-                        text = json.dumps(finite({**design, **note}), indent=1, ensure_ascii=False, allow_nan=False)
-                        put(self.folder / DRAFT, text.encode())
-                        os.replace(self.folder / DRAFT, self.folder / "study.json")
-                        sync(self.folder)
-        there = self.design()
+                        self._write({**design, **note})
+        there, seal = self._content()
         found = difference({k: there.get(k) for k in design}, finite(design))
         if found:
             raise BadInput(
                 f"{self.folder} holds a study of another design: {found}; choose another --out, or delete that folder"
             )
+        if seal is None:  # an older version wrote it, and it is of this very design
+            with environment(self.folder), _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=PATIENCE):
+                self._write({**design, **note})
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        plain = finite(content)
+        try:
+            sealed = {**plain, "seal": digest(plain)}
+            text = json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError:
+            raise BadInput("a name in this study holds bytes that are no text; rename the file or column") from None
+        put(self.folder / DRAFT, text)
+        os.replace(self.folder / DRAFT, self.folder / "study.json")
+        sync(self.folder)
 
     def design(self) -> dict[str, Any]:
-        """What ``study.json`` says."""
+        """What ``study.json`` says.
+
+        Raises
+        ------
+        BadInput
+            If there is none, or it was changed after it was written.
+        """
+        content, seal = self._content()
+        if seal is None:
+            raise BadInput(
+                f"{self.folder / 'study.json'} has no seal (an older version wrote it, or it was edited); the command "
+                "that made the study seals it if nothing was changed"
+            )
+        return content
+
+    def _content(self) -> tuple[dict[str, Any], str | None]:
+        """What ``study.json`` says, and its seal, which fits if there is one."""
         path = self.folder / "study.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = plain(bounded(path, MOST))
         except FileNotFoundError:
             raise BadInput(f"{self.folder} holds no study (no study.json); give the folder of a study") from None
         except OSError as error:
             raise BadEnvironment(f"cannot read {path}: {error.strerror}") from None
-        except ValueError:
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, BadInput):
+                raise
             raise BadInput(f"{path} is damaged (not JSON); restore it, or choose another --out") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             got = content.get("format") if isinstance(content, dict) else type(content).__name__
-            raise BadInput(f"{path} has format {got!r}, this version reads format {FORMAT}; choose another --out")
-        return content
+            raise BadInput(f"{path} has format {got!r:.60}, this version reads format {FORMAT}; choose another --out")
+        seal = content.pop("seal", None)
+        if seal is not None and _sealed(content) != seal:
+            raise BadInput(
+                f"{path} is damaged or was edited (its seal does not fit); restore it, or choose another --out"
+            )
+        return content, seal
 
     def rounds(self) -> list[Round]:
         """What a race added to the design, in the order in which it did."""
         path = self.folder / RACE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = document.Race.model_validate(plain(bounded(path, MOST)))
             return [
-                Round(tuple(map(int, one["replicates"])), {f: tuple(who) for f, who in one["doubts"].items()})
-                for one in content["rounds"]
+                Round(tuple(one.replicates), {f: tuple(who) for f, who in one.doubts.items()}) for one in content.rounds
             ]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, RecursionError):
             raise BadInput(f"{path} is damaged; delete it, and the same command races anew") from None
 
     def add_round(self, one: Round) -> None:
@@ -204,9 +243,9 @@ class Store:
         """
         place = self.runs / name
         try:
-            content = json.loads((place / "record.json").read_bytes())
+            content = plain(bounded(place / "record.json", MOST))
             seal = content.pop("seal", None) if isinstance(content, dict) else None
-            if seal is None or digest(content) != seal:
+            if seal is None or _sealed(content) != seal:
                 raise BadInput(f"{place}: damaged record (its seal does not fit)")
             record = Record.model_validate(content)
             if record.id != name:
@@ -214,14 +253,15 @@ class Store:
             for member, expected in record.files.items() if members else ():
                 if _hash(place / member) != expected:
                     raise BadInput(f"{place}: damaged member {member}")
-        except (OSError, ValidationError, ValueError, RecursionError) as error:
+        except (OSError, ValidationError, ValueError, TypeError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(f"{place}: damaged record ({type(error).__name__})") from None
         return record
 
-    def records(self, *, members: bool = False) -> tuple[dict[str, Record], dict[str, str]]:
-        """All finished runs by their hash, and what is wrong with those that cannot be read."""
+    def records(self, *, members: bool = False, jobs: Iterable[Job] = ()) -> tuple[dict[str, Record], dict[str, str]]:
+        """All finished runs by their hash, and what is wrong with those that cannot be read, or cannot be of ``jobs``."""
+        known = {job.id: job for job in jobs}
         good: dict[str, Record] = {}
         damaged: dict[str, str] = {}
         with environment(self.folder):
@@ -230,6 +270,9 @@ class Store:
             if NAME.fullmatch(name):
                 try:
                     good[name] = self.read(name, members=members)
+                    if name in known and (why := strange(known[name], good[name])):
+                        del good[name]
+                        raise BadInput(f"{self.runs / name}: damaged record ({why})")
                 except BadInput as error:
                     damaged[name] = str(error)
         return good, damaged
@@ -303,6 +346,23 @@ def _flock(path: Path, kind: int, *, patience: float) -> Iterator[None]:
         os.close(handle)
 
 
+def plain(text: bytes) -> Any:
+    """JSON as we write it: UTF-8, with numbers only where numbers stand."""
+
+    def refused(name: str) -> None:
+        raise ValueError(f"{name} is no number")
+
+    return json.loads(text.decode(), parse_constant=refused)
+
+
+def _sealed(content: Mapping[str, Any]) -> str:
+    """The seal that fits, or none at all for what cannot be sealed."""
+    try:
+        return digest(content)
+    except (ValueError, RecursionError):
+        return ""
+
+
 def _hash(path: Path) -> str:
-    with path.open("rb") as file:
+    with opened(path, MOST_MEMBER) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
