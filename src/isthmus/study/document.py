@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
 
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import recipe
+from isthmus.model import BACKBONES
 from isthmus.study.racing import LOOKS
 from isthmus.train.plan import Plan
 
@@ -79,7 +81,12 @@ class Tuned(_Sealed):
 
     @model_validator(mode="after")
     def _builds(self) -> Self:
-        recipe(self.recipe)  # its own check of every field
+        fields: dict[str, Any] = dict(self.recipe)
+        if (
+            isinstance(own := fields.get("backbone"), str) and own not in BACKBONES
+        ):  # who reads need not know the network
+            fields["backbone"] = "mlp"
+        recipe(fields)  # its own check of every field
         return self
 
 
@@ -106,11 +113,8 @@ class Swept(_Sealed):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         tables = [*self.errors, *self.linear]
-        if (
-            not len(self.widths) == len(self.errors) == len(self.linear)
-            or len(set(map(len, tables))) != 1
-            or not tables[0]
-        ):
+        sizes = {len(one) for one in tables}
+        if not (len(self.widths) == len(self.errors) == len(self.linear) and len(sizes) == 1 and tables[0]):
             raise ValueError("errors do not fit the widths")
         if self.chosen not in self.widths:
             raise ValueError("the chosen width was not tried")
@@ -157,9 +161,8 @@ class Document(_Sealed):
             wanted = {"full", *(f"without {field}" for field, _, _ in self.ablation.parts)}
             if not wanted <= self.families.keys():
                 raise ValueError(f"ablation: there is no contender {min(wanted - self.families.keys())!r:.60}")
-        if any(
-            FACETS[facet].labels and not FACETS[facet].unlabelled and not self.data.classes for facet in self.facets
-        ):
+        unlabelled = [facet for facet in self.facets if not FACETS[facet].labels or FACETS[facet].unlabelled]
+        if not self.data.classes and len(unlabelled) < len(self.facets):
             raise ValueError("a facet needs labels, and there are none")
         return self
 
@@ -187,7 +190,7 @@ class Race(_Sealed):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         ends = [(one.replicates[0], one.replicates[-1] + 1) for one in self.rounds]
-        if any(end != start for (_, end), (start, _) in zip(ends, ends[1:], strict=False)):
+        if any(end != start for (_, end), (start, _) in pairwise(ends)):
             raise ValueError("rounds do not follow each other")
         return self
 
