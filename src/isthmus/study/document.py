@@ -112,7 +112,7 @@ class Swept(_Sealed):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        tables = [*self.errors, *self.linear]
+        tables: list[list[Any]] = [*self.errors, *self.linear]
         sizes = {len(one) for one in tables}
         if not (len(self.widths) == len(self.errors) == len(self.linear) and len(sizes) == 1 and tables[0]):
             raise ValueError("errors do not fit the widths")

@@ -126,9 +126,8 @@ def _scores(place: Path, record: Record) -> dict[str, NDArray[Any]]:
         raise BadInput(f"{place / SCORES}: not readable ({type(error).__name__}); do that run again") from None
     rows = (record.sizes.get("test"),)
     sound = all(one.shape == rows and one.dtype.kind in "iuf" for one in found.values())
-    if not (
-        sound and {"test_rows"} <= found.keys() <= RAW.keys() and {RAW[name] for name in found} <= {"", *record.facets}
-    ):
+    known = {"test_rows"} <= found.keys() <= RAW.keys() and {RAW[name] for name in found} <= {"", *record.facets}
+    if not (sound and known):
         raise BadInput(f"{place / SCORES}: not the scores of its test rows; do that run again")
     return found
 
@@ -143,6 +142,8 @@ def _models(place: Path, record: Record, material: Material | None) -> Iterator[
     for number in sorted(config for config in kept if config is not None):
         if material is not None:
             fitted = fitted_of(place, record, number)
+            if fitted.shape != material.parts.train.x.shape[1:]:
+                raise BadInput(f"{place}: its model is of rows of another shape; do that run again")
             for finding in diagnose(fitted, material.parts.train.x, material.parts.valid.x):
                 yield number, finding
 

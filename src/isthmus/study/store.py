@@ -260,7 +260,7 @@ class Store:
         return record
 
     def records(self, *, members: bool = False, jobs: Iterable[Job] = ()) -> tuple[dict[str, Record], dict[str, str]]:
-        """All finished runs by their hash, and what is wrong with those that cannot be read, or cannot be of ``jobs``."""
+        """All finished runs by their hash, and what is wrong with those that cannot be read or are not of ``jobs``."""
         known = {job.id: job for job in jobs}
         good: dict[str, Record] = {}
         damaged: dict[str, str] = {}
