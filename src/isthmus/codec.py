@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from isthmus.data.files import fits
+from isthmus.data.files import fits, honest
 from isthmus.errors import BadInput
 from isthmus.parts.codebooks import Discrete
 from isthmus.parts.entropy import FARTHEST, MOST_SYMBOLS, pack, unpack
@@ -43,6 +43,8 @@ CELLS = 1 << 20
 TURN = 4
 """Steps of code elements are powers of the fourth root of two."""
 UNUSED = -128
+PACKED = 4096
+"""Bytes of rows that one byte of coded rows may stand for, once they are many: a number in a 64th of a bit."""
 DOUBLE, SINGLE, HALF = -1, -2, -3
 """Numbers of 64, 32 and 16 bits, as a grid; 0 and more are decimals behind the point."""
 
@@ -184,22 +186,35 @@ def decode(way: Way, content: bytes, *, units: Units | None = None) -> Wide:
     rest = content[HEAD.size :]
     if zlib.crc32(HEAD.pack(rows, elements, positions, kept, step, bound, 0) + rest) != told:
         raise BadInput("damaged: its coded rows do not match their checksum")
-    fits("its coded rows", 8 * rows * max(elements, positions))
+    size = 8 * rows * max(elements, positions)
+    fits("its coded rows", size)
+    honest("its coded rows", len(content), size, "compress fewer rows at a time", PACKED)
+    if not (0 < step < math.inf and bound > 0 and kept <= rows * elements):
+        raise BadInput("damaged: its coded rows have steps that are never written")
     units = Units.scaled(elements) if units is None else units
     try:
-        parts = _split(rest)
-        guess = _guess(way, unpack(parts[0], rows, positions), parts[1] or None, step, units)
-        if bound == math.inf:
-            return units.settle(guess)
-        made = units.settle(guess + unpack(parts[2], rows, elements) * units.steps(bound))
-        if kept:
-            wrong = np.frombuffer(_inflated(parts[3], 8 * kept), "<i8").cumsum()
-            made.ravel()[wrong] = np.frombuffer(_inflated(parts[4], 8 * kept), "<f8")
-        return made
-    except (ValueError, IndexError, RuntimeError, struct.error, zlib.error) as error:
+        with np.errstate(all="ignore"):
+            return _decoded(way, rest, (rows, elements, positions, kept), step, bound, units)
+    except (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput("damaged, or of another model: its coded rows do not fit together") from None
+    except (struct.error, zlib.error):
+        pass
+    raise BadInput("damaged, or of another model: its coded rows do not fit together")
+
+
+def _decoded(way: Way, rest: bytes, sizes: tuple[int, int, int, int], step: float, bound: float, units: Units) -> Wide:
+    """What :func:`decode` makes of the parts behind the head."""
+    rows, elements, positions, kept = sizes
+    parts = _split(rest)
+    guess = _guess(way, unpack(parts[0], rows, positions), parts[1] or None, step, units)
+    if bound == math.inf:
+        return units.settle(guess)
+    made = units.settle(guess + unpack(parts[2], rows, elements) * units.steps(bound))
+    if kept:
+        wrong = np.frombuffer(_inflated(parts[3], 8 * kept), "<i8").cumsum()
+        made.ravel()[wrong] = np.frombuffer(_inflated(parts[4], 8 * kept), "<f8")
+    return made
 
 
 def _split(rest: bytes) -> list[bytes]:

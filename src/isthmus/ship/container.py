@@ -19,12 +19,14 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from isthmus import codec
-from isthmus.data.files import LARGEST, check
+from isthmus.data.files import LARGEST, SUSPECT, check, honest
 from isthmus.data.files import content as unzipped
 from isthmus.data.wording import place
 from isthmus.durable import whole
@@ -43,6 +45,11 @@ SPARED = 0.01
 """Without a bound, rounding codes adds about this share to the model's own squared error."""
 
 LEAST_STEP = 1e-6
+PACKED_KEPT = 1000
+"""Bytes that one byte of what is kept may stand for, above :data:`isthmus.data.files.SUSPECT`."""
+MEMORY = 256 << 20
+"""Bytes that unpacking by xz may take itself."""
+FEWER = "compress fewer rows at a time"
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,7 @@ def compress(
     best = _coded(fitted, x, taken.rows, units, bound)
     head = {"model": fingerprint(fitted), "bound": bound, "grid": _runs(taken.grid), "remainder": taken.remainder.about}
     kept = lzma.compress(taken.remainder.kept, preset=9)
+    honest(f"{place(path)}: what the model does not code", len(kept), len(taken.remainder.kept), FEWER, PACKED_KEPT)
     content = _sealed([json.dumps(head, separators=(",", ":")).encode(), kept, best.to_bytes()])
     again = codec.decode(fitted, _opened("the container", content)[2], units=units)
     gap = np.abs(again - taken.rows) / units.scale
@@ -153,15 +161,8 @@ def decompress(
     if path.stat().st_size > LARGEST:
         raise BadInput(f"{place(path)}: larger than the {LARGEST:,} bytes that a container may have")
     head, kept, coded = _opened(place(path), path.read_bytes())
-    try:
-        about = json.loads(head)
-        model, bound, kind = about["model"], about["bound"], about["remainder"]["kind"]
-        grid = np.repeat(*np.array(about["grid"], np.int64).reshape(-1, 2).T).astype(np.int8)
-    except (ValueError, KeyError, TypeError):
-        raise BadInput(f"{place(path)}: damaged: its head makes no sense") from None
-    if kind not in remainder.FILLERS:
-        raise BadInput(f"{place(path)}: holds a file of an unknown kind; upgrade isthmus")
-    if model != fingerprint(fitted):
+    about, kind, grid = _head(place(path), head, math.prod(fitted.shape))
+    if about.model != fingerprint(fitted):
         raise BadInput(f"{place(path)}: made by another model; give the one that compressed it")
     bare = path.name.removesuffix(SUFFIX)
     target = path.with_name(bare if bare.lower().endswith(kind) else bare + kind) if out is None else Path(out)
@@ -170,17 +171,46 @@ def decompress(
     _apart(path, target)
     try:
         rows = codec.decode(fitted, coded, units=_units(fitted, grid))
-        content = remainder.fill(remainder.Remainder(about["remainder"], _unpacked(kept)), rows)
+        content = remainder.fill(remainder.Remainder(about.remainder, _unpacked(kept)), rows)
     except BadInput as error:
         raise BadInput(f"{place(path)}: {error}") from None
     whole(target, content)
-    return target, bound
+    return target, about.bound
 
 
 def _apart(source: Path, target: Path) -> None:
     """Refuse to write over what is being read."""
     if target.exists() and target.samefile(source):
         raise BadInput(f"{place(target)} is the file that is read; name another one to write (--out)")
+
+
+class Head(BaseModel):
+    """What the head of a container says, as far as it is read here."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    model: str
+    bound: Annotated[float, Field(gt=0)] | None
+    grid: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
+    """Which numbers the columns can hold: a kind, and how many columns in a row have it."""
+    remainder: dict[str, JsonValue]
+
+
+def _head(where: str, text: bytes, columns: int) -> tuple[Head, str, NDArray[np.int8]]:
+    """The head, the end of the file's name, and the grid of the columns, before any of them takes memory."""
+    try:
+        head = Head.model_validate_json(text)
+        kind = head.remainder["kind"]
+        known = all(codec.HALF <= value <= remainder.FINEST and count > 0 for value, count in head.grid)
+        if not known or sum(count for _, count in head.grid) != columns:
+            raise ValueError
+        if not isinstance(kind, str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadInput(f"{where}: damaged: its head makes no sense, or it is of another model") from None
+    if kind not in remainder.FILLERS:
+        raise BadInput(f"{where}: holds a file of an unknown kind; upgrade isthmus")
+    return head, kind, np.repeat(*np.array(head.grid, np.int64).T).astype(np.int8)
 
 
 def _units(fitted: Fitted, grid: NDArray[np.int8]) -> codec.Units:
@@ -229,13 +259,14 @@ def _opened(where: str, content: bytes) -> list[bytes]:
 
 def _unpacked(kept: bytes) -> bytes:
     """What xz packed, unless it is far larger than honest files are."""
+    most = min(LARGEST, max(SUSPECT, PACKED_KEPT * len(kept)))
     try:
-        unpacker = lzma.LZMADecompressor()
-        found = unpacker.decompress(kept, max_length=LARGEST)
+        unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
+        found = unpacker.decompress(kept, max_length=most)
     except lzma.LZMAError:
         raise BadInput("damaged: what was kept of the file cannot be unpacked") from None
     if not unpacker.eof:
-        raise BadInput(f"damaged: what was kept of the file unpacks to more than {LARGEST:,} bytes")
+        raise BadInput(f"damaged: what was kept of the file unpacks to more than {most:,} bytes")
     return found
 
 
