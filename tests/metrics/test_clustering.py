@@ -80,3 +80,12 @@ def test_the_best_of_ten_starts_counts_and_the_seed_draws_them():
     assert np.mean([adjusted_rand(y, clusters(grid, grid, 25, seed=s)) for s in range(6)]) > 0.92  # of one start: 0.89
     even = rng.uniform(size=(300, 2))
     assert clusters(even, even, 9, seed=0).tolist() != clusters(even, even, 9, seed=1).tolist()
+
+
+def test_a_label_for_nearly_every_row_is_no_word_of_scikit_learn():
+    """Warnings are errors here: rows of which most have a class of their own are measured in silence."""
+    truth = np.array([*range(25), 0, 1, 2, 3, 4])
+    assert adjusted_rand(truth, truth) == 1.0
+    assert mutual_information(truth, truth) == pytest.approx(1.0)
+    codes = truth[:, None].astype(np.float32)
+    assert probe_accuracy(codes, truth, codes, truth) > 0

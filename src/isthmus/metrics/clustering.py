@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.metrics.classes import many_classes
 from isthmus.metrics.metric import SHARE, Metric
 from isthmus.said import Said
 
@@ -43,7 +44,8 @@ def adjusted_rand(truth: Labels, found: Labels) -> float:
     """
     from sklearn.metrics import adjusted_rand_score
 
-    return float(adjusted_rand_score(truth, found)) if len(truth) else math.nan
+    with many_classes():
+        return float(adjusted_rand_score(truth, found)) if len(truth) else math.nan
 
 
 def mutual_information(truth: Labels, found: Labels) -> float:
@@ -58,7 +60,8 @@ def mutual_information(truth: Labels, found: Labels) -> float:
     """
     from sklearn.metrics import normalized_mutual_info_score
 
-    return float(normalized_mutual_info_score(truth, found)) if len(truth) else math.nan
+    with many_classes():
+        return float(normalized_mutual_info_score(truth, found)) if len(truth) else math.nan
 
 
 TABLE = [

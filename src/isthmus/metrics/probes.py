@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.metrics.classes import many_classes
 from isthmus.metrics.metric import SHARE, Metric
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
@@ -75,7 +76,8 @@ def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -
     moving = spread > 1e-6 * spread.max()
     scale = np.where(moving, spread, 1.0)
     seen, asked = ((z - centre) * moving / scale for z in (wide, _wide(test)))
-    model = LogisticRegression(C=STRENGTH, max_iter=10_000).fit(seen, train_y)
+    with many_classes():
+        model = LogisticRegression(C=STRENGTH, max_iter=10_000).fit(seen, train_y)
     return float(np.mean(model.predict(asked) == test_y))
 
 
