@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
+from isthmus.metrics.probes import probe_accuracy
 
 PARTITIONS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30).map(
     lambda pairs: np.array(pairs).T

@@ -1,4 +1,4 @@
-"""Files of a study and of models, edited and sealed again: every command ends with a code and a line, never a traceback.
+"""Files of studies and models, edited and sealed again: every command ends with a code and a line, no traceback.
 
 Each edit replaces, removes or adds one value of a JSON file, or one byte of a member, and seals what vouches for it.
 """
@@ -124,9 +124,8 @@ def sealed(content):
 
 def looks(capsys, folder, dice):
     """What reads a study: its page, its doctor, and the models in it."""
-    command = dice.choice(
-        [("report", folder), ("doctor", folder), ("take", folder, "plain", "--out", folder.parent / "m")]
-    )
+    take = ("take", folder, "plain", "--out", folder.parent / "m")
+    command = dice.choice([("report", folder), ("doctor", folder), take])
     shutil.rmtree(folder.parent / "m", ignore_errors=True)
     return ends(capsys, *command)
 
