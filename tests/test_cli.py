@@ -24,12 +24,17 @@ from isthmus import __version__
 from isthmus.api.study import Study
 from isthmus.cli import ablate, catalogue, compare, doctor, ends, main, report, take, train
 from isthmus.data.read import read
-from isthmus.families import ABOUT, DEFAULT, FAMILIES
+from isthmus.data.split import split
+from isthmus.facets import FACETS
+from isthmus.families import ABOUT, DEFAULT, FAMILIES, named
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
 from isthmus.study import outline as outlines
 from isthmus.study import run as runs
 from isthmus.study.capacity import Sweep, capacity
+from isthmus.study.estimate import Estimate, Reading
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
 
 TINY = ["--families", "plain", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
 QUICK = ["compare", "iris", *TINY, "--steps", "20"]
@@ -168,7 +173,8 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["report", "nowhere"], "nowhere"),
         (["doctor", "nowhere"], "nowhere holds no study"),
         (["compare", "same.csv"], "all rows are the same"),
-        (["compare", "iris", *TINY, "--budget", "0.001s"], "the budget leaves 0 s for the runs, too small: 50 steps"),
+        (["compare", "iris", *TINY, "--budget", "soon"], "budget must be a time like 90s"),
+        (["train", "plain", "iris", "--measure", "soon"], "measure must be a time like 90s"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
@@ -391,20 +397,29 @@ def test_factors_are_set_aside(shell: Shell, tmp_path: Path) -> None:
     assert "one data set at a time" in one_line(err)
 
 
-def test_a_budget_buys_steps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_is_met_and_what_it_costs_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Estimate({"pca": Reading(0.0), "plain": Reading(0.0, 0.01)}, {}, {}, {}, 0.0, 1)
     asked = []
 
-    def afford(data: Any, design: Any, budget: float, *, workers: int | None) -> int:
-        asked.append(budget)
-        return 450
+    def probed(data: Any, design: Any, *, workers: int | None, limit: float, tell: Any) -> Estimate:
+        asked.append(limit)
+        return found
 
-    monkeypatch.setattr(outlines, "afford", afford)
-    assert plan(shell, "--budget", "1.5m")["steps"] == 450
-    assert asked == [pytest.approx(90.0, abs=30)]  # less what reading and planning took
-    assert asked[0] < 90
+    monkeypatch.setattr(outlines, "estimate", probed)
+    told = plan(shell, "--budget", "1.5m", "--families", "plain")
+    assert told["given_up"] == {"steps": [2500, told["steps"]], "configs": [6, told["configs"]]}
+    assert asked == [4.5]
 
 
-@pytest.mark.slow
+def test_rivals_reach_the_plan_and_a_slip_is_told(shell: Shell) -> None:
+    assert plan(shell)["rivals"] == ["sparse coding"]
+    assert plan(shell, "--rivals", "none")["rivals"] == []
+    assert "pca" not in plan(shell, "--rivals", "none", "--families", "plain")["families"]
+    code, _, err = shell(*PLAN, "--rivals", "spares coding")
+    assert code == ends.INPUT
+    assert "unknown rival 'spares coding' (did you mean 'sparse coding'?)" in one_line(err)
+
+
 def test_a_sweep_chooses_the_width(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Sweep(
         chosen=3,
@@ -589,6 +604,56 @@ def test_seed_and_label_reach_the_training(shell: Shell) -> None:
     first, same, other = (json.loads(shell(*base, *more)[1])["test"] for more in ([], [], ["--seed", "1"]))
     assert first["plain"]["mse"] == same["plain"]["mse"] != other["plain"]["mse"]
     assert "probe_accuracy" in first["plain"]
+
+
+def test_a_training_is_saved_before_it_is_measured(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any) -> None:
+        assert artefact.load("model").outcome.steps == 20
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_measured", stopped)
+    code, _, err = shell("train", "plain", "iris", "--steps", "20", "--out", "model")
+    assert code == 130
+    assert "the model is kept in" in err
+
+
+def test_measuring_ends_in_time_and_names_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every facet takes 4 s of a clock that only facets turn, and stability as long as two trainings more."""
+    rows = read("iris")
+    parts = split(len(rows.x), 0, y=rows.y)
+    fitted = fit(named("plain").set_params(latents=2), rows.x[parts.train], plan=Plan(steps=20))
+    clock = [0.0]
+
+    def slow(facet: Any) -> Any:
+        def measure(contender: Any, seen: Any) -> dict[str, float]:
+            clock[0] += 4.0
+            return {facet.metrics[0]: 1.0}
+
+        return dataclasses.replace(facet, measure=measure)
+
+    for name, facet in FACETS.items():
+        monkeypatch.setitem(FACETS, name, slow(facet))
+    scores, missed = train.measure({"plain": fitted}, rows, parts, 0, 9.0, clock=lambda: clock[0])
+    asked = [f.name for f in FACETS.values() if f.view == "all" and not f.factors]
+    assert missed == asked[3:]
+    assert set(scores["plain"]) == {FACETS[name].metrics[0] for name in asked[:3]}
+    assert train.measure({"plain": fitted}, rows, parts, 0, 1e6, clock=lambda: clock[0])[1] == []
+
+
+def test_measure_and_dry_run_reach_the_training(shell: Shell) -> None:
+    base = ["train", "plain", "iris", "--steps", "20", "--json"]
+    nothing = json.loads(shell(*base, "--measure", "none", "--out", "one")[1])
+    assert nothing["test"] == {"plain": {}}
+    told = json.loads(shell(*base, "--dry-run", "--measure", "5m", "--out", "two")[1])
+    assert told["measuring"] == 300.0
+    assert told["seconds"] == told["training"] + 300.0
+    assert not Path("two").exists()
+
+
+def test_pca_has_no_more_components_than_columns(shell: Shell) -> None:
+    found = json.loads(shell("train", "plain", "iris", "--steps", "20", "--set", "latents=64", "--json")[1])
+    assert found["test"]["pca"]["explained_variance"] == pytest.approx(1.0)
+    assert found["test"]["pca"]["parameters"] == 4 * 4 + 4
 
 
 def test_a_diverged_training_is_not_saved(shell: Shell) -> None:
@@ -805,13 +870,13 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 OPTIONS = {
     compare.compare: (
         "data label anomaly factors families facets replicates configs steps budget latents hidden backbone "
-        "contamination seed jobs out json lang dry_run quiet debug"
+        "contamination rivals seed jobs out json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data label anomaly settings facets replicates configs steps seed jobs out json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out json debug",
-    train.train: "family data label out settings steps seed json quiet debug",
+    train.train: "family data label out settings steps measured seed json dry_run quiet debug",
     catalogue.catalogue: "kind name json debug",
     report.report: "folder lang out debug",
     doctor.doctor: "run data label json lang debug",

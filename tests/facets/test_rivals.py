@@ -60,6 +60,36 @@ def test_features_are_of_the_training_rows_alone():
     assert np.isfinite(rivals.marginalised_denoising(np.zeros_like(x), 0.5)(x)).all()
 
 
+@pytest.mark.parametrize("rows", [100, 1800, 50_000])
+@pytest.mark.parametrize("units", [2, 32, 256, 4096])
+def test_no_rival_works_longer_than_its_bound(rows, units):
+    """Counted, not timed: whatever the rows and the units, and no clock decides what is cut."""
+    one = rivals.sparse_bound(rows, rows // 3, rows // 3, units)
+    visits = 3 * (8 * one.rows + min(rows // 3, one.rows)) + rows // 3
+    assert one.rounds * one.units**2 * visits <= rivals.WORK * 1.01
+    assert rivals.LEAST_SWEEPS <= one.rounds <= rivals.SWEEPS
+    assert 1 <= one.units <= units
+    assert 1 <= one.rows <= rows
+    other = rivals.components_bound(rows, units)
+    assert other.rounds * (2 * rows * other.units**2 + 10 * other.units**3) <= rivals.WORK_OF_PRODUCTS * 1.01
+    assert 1 <= other.units <= units
+
+
+def test_a_bounded_rival_says_so_and_is_bounded(parts, monkeypatch):
+    assert rivals.bounded("sparse coding", parts) == ""
+    assert rivals.bounded("knn", parts) == ""
+    monkeypatch.setattr(rivals, "WORK", 5e6)
+    bound = rivals.sparse_bound(*(len(rows.x) for rows in parts[:3]), 8)
+    assert bound.rows < len(parts.train.x)
+    found = rivals.sparse_coding(parts)
+    assert found.codes.shape == (len(parts.test.x), bound.units)
+    assert f"{bound.rows:,} of {len(parts.train.x):,} rows" in rivals.bounded("sparse coding", parts)
+    monkeypatch.setattr(rivals, "WORK_OF_PRODUCTS", 1e5)
+    assert "of 8 units" in rivals.bounded("independent components", parts)
+    fewer = rivals.components_bound(len(parts.train.x), 8).units
+    assert rivals.independent_components(parts)[0].shape[1] == fewer < 8
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_penalty_is_that_which_rebuilds_validation_rows_best(parts, monkeypatch, order):
     """As families are tuned: by validation rows, and not by the test rows."""

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from isthmus.study import capacity
 from isthmus.study import outline as outlines
 from isthmus.study.capacity import Point, Sweep, mean_and_error, one_standard_error, sweep
 from isthmus.study.design import design
+from isthmus.study.estimate import Estimate, Reading
 from isthmus.study.material import prepare
 from isthmus.study.outline import outline
 from isthmus.train.plan import Plan
@@ -188,7 +190,9 @@ def test_what_latents_may_be(tmp_path):
 @pytest.mark.slow
 def test_a_budget_pays_for_the_sweep(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(outlines, "afford", lambda data, planned, left, workers: seen.append(left) or 50)
+    free = Estimate(defaultdict(lambda: Reading(0.0)), {}, {}, {}, 0.0, 1)
+    monkeypatch.setattr(outlines, "estimate", lambda *_, **__: free)
+    monkeypatch.setattr(outlines, "afford", lambda planned, found, left: seen.append(left) or planned)
     pair = [[1.0, 1.0]]
     fake = Sweep(chosen=2, widths=[2], errors=pair, linear=pair, nothing=1, ratio=0.3, dimension=None, seconds=30.0)
     monkeypatch.setattr(outlines, "sweep", lambda *_, **__: time.sleep(0.4) or fake)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from isthmus.errors import BadInput
 from isthmus.evidence.verdict import judge
 from isthmus.study import outline as outlines
 from isthmus.study import run as runs
+from isthmus.study.estimate import Estimate, Reading
 from isthmus.study.material import prepare
 from isthmus.study.outline import outline
 from isthmus.study.perform import race
@@ -98,7 +100,8 @@ def raced(tmp_path_factory):
     """A study with a budget that pays for more replicates, until six are done; only features are open."""
     folder = tmp_path_factory.mktemp("race") / "study"
     patch = pytest.MonkeyPatch()
-    patch.setattr(outlines, "afford", lambda *a, **k: 400)
+    free = Estimate(defaultdict(lambda: Reading(0.0)), {}, {}, {}, 0.0, 1)
+    patch.setattr(outlines, "estimate", lambda *a, **k: free)
     asked = []
 
     def open_(self):
@@ -161,7 +164,10 @@ def test_a_race_says_what_it_did(raced):
     assert page.count(lines[-1]) == 1
     assert f"{study.replicates} replicates; tuning configurations of each: 5." in page
     study.rounds, before = [], study.rounds
-    assert told.lines(study)[0].startswith("The race added no replicates")
+    none = told.lines(study)
+    assert none[0].startswith("The race added no replicates")
+    assert not any("were added" in line for line in none)
+    assert told.lines(study, "zh")
     study.rounds = before
 
 
@@ -192,7 +198,7 @@ def test_rounds_survive_the_disk(tmp_path):
 @pytest.mark.slow
 def test_a_budget_that_is_spent_adds_nothing(raced):
     _, study, _ = raced
-    assert runs._next(study, 1e-6, 1) is None
+    assert runs._next(study, 1e-6) is None
 
 
 @pytest.mark.slow

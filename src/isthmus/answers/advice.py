@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from isthmus.answers import cut
 from isthmus.answers.sentences import number
 from isthmus.answers.words import Words
 from isthmus.evidence.pareto import pareto
@@ -102,6 +103,7 @@ def _taken(one: PurposeVerdict, say: Words) -> str:
     if one.kind == "no evidence":
         return say("advice.take_nothing")
     needed = say("advice.needed", needed=one.replicates_needed) if one.replicates_needed else ""
+    needed += next((cut.held(v, say) for v in one.verdicts if v.halted), "")
     if one.kind == "undecided":
         if len(one.verdicts) > 1:
             return say("advice.several", names=say.some(one.open)) + needed

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from isthmus.answers.words import Words
+from isthmus.evidence.verdict import LEAST
 from isthmus.study.racing import LOOKS
 from isthmus.study.results import Results
 
+NUMBERS, NAMES = ("steps", "configs", "replicates"), ("facets", "families")
+"""What a study may give up for its budget."""
+
 
 def lines(study: Results, lang: str = "en") -> list[str]:
-    """What a race did, one line for each round, and what that costs a claim; nothing if there was none."""
+    """What a study with a budget gave up and did not begin, what its race did, and what that costs a claim."""
     if not study.design.racing:
         return []
     words, rounds = Words(lang), study.rounds
@@ -21,4 +27,27 @@ def lines(study: Results, lang: str = "en") -> list[str]:
         )
         for number, one in enumerate(rounds, 1)
     ]
-    return [*(said or [words("race.none")]), words("race.level", looks=LOOKS)]
+    said = [*said, words("race.level", looks=LOOKS)] if said else [words("race.none", looks=LOOKS)]
+    return [*_kept(study, words), *said]
+
+
+def _kept(study: Results, words: Words) -> list[str]:
+    """How the time that was asked for was kept."""
+    gone: dict[str, Any] = dict(study.note.get("given_up") or {})
+    said = [
+        words(f"budget.{name}", asked=f"{a:,}", kept=f"{b:,}")
+        for name in NUMBERS
+        if name in gone
+        for a, b in [gone[name]]
+    ]
+    said += [
+        words(f"budget.{name}", names=words.phrase(list(map(words.title, gone[name]))))
+        for name in NAMES
+        if name in gone
+    ]
+    found = [words("budget.given_up", what=words("page.stop").join(said))] if said else []
+    if missing := study.total - len(study.records):
+        found.append(words("budget.ended", missing=missing, total=study.total))
+    if study.whole < LEAST:
+        found.append(words("budget.few", n=study.whole, least=LEAST))
+    return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isthmus.answers import findings, racing
+from isthmus.answers import cut, findings, racing
 from isthmus.answers.advice import recommend
+from isthmus.answers.words import Words
 from isthmus.study.results import Results
 
 
 def recommendation(study: Results, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-    """What to take for each purpose, one plain line each, whether the facets agree, and who is ill.
+    """That trainings were cut too early, what to take for each purpose, whether the facets agree, and who is ill.
 
     Parameters
     ----------
@@ -20,5 +21,6 @@ def recommendation(study: Results, lang: str = "en", titles: Mapping[str, str] |
         Other names for facets, metrics and contenders.
     """
     ills = findings.remarks(record.model_dump(include={"job", "findings"}) for record in study.records)
-    said = recommend(study.verdict(), study.purposes(), lang, titles)
+    early = cut.notice(study.verdict().values(), Words(lang, titles))
+    said = [early] * bool(early) + recommend(study.verdict(), study.purposes(), lang, titles)
     return said + findings.lines(ills, lang, titles) + racing.lines(study, lang)

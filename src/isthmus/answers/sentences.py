@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from isthmus.answers import cut
 from isthmus.answers.words import Words
 from isthmus.evidence.stats import Pair
 from isthmus.evidence.verdict import LEAST, UNSCORED, FacetVerdict
@@ -51,6 +52,7 @@ def _decided(v: FacetVerdict, say: Words) -> str:
     text = say("verdict." + key, **names)
     text += say("verdict.equal", names=say.some(v.equal)) if v.equal else ""
     text += say("verdict.open", names=say.some(v.undecided)) if v.undecided else ""
+    text += cut.held(v, say) if v.cut else ""
     return text + _evidence(v, v.leader, second, say)
 
 
@@ -58,7 +60,10 @@ def _undecided(v: FacetVerdict, say: Words) -> str:
     """Of the best autoencoder and the best rival that it is not shown to beat."""
     rival = next(r for r in v.rivals if v.pair(v.autoencoder, r).relation != "better")
     pair = v.pair(v.autoencoder, rival)
-    text = say("verdict.undecided", autoencoder=say.title(v.autoencoder), rival=say.title(rival))
+    shown = {"autoencoder": say.title(v.autoencoder), "rival": say.title(rival)}
+    if v.halted:
+        return say("cut.undecided", **shown) + cut.held(v, say) + _evidence(v, v.autoencoder, rival, say)
+    text = say("verdict.undecided", **shown)
     text += _evidence(v, v.autoencoder, rival, say)
     if pair.n < LEAST or pair.dropped:
         return text

@@ -94,6 +94,7 @@ def compare(
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
     contamination: float = 0.0,
+    rivals: str | Iterable[str] = "all",
     seed: int = 0,
     jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -120,7 +121,8 @@ def compare(
     images : bool, optional
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     families : optional
-        Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA always takes part.
+        Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA takes part, unless
+        ``rivals`` leave it out.
     facets : optional
         Names of questions, by default all that the data can answer.
     replicates : int, default 5
@@ -130,8 +132,9 @@ def compare(
     steps : int, optional
         Most optimiser steps of a training; replaces the plan's.
     budget : str or float, optional
-        Time on the clock: seconds, or text like "5m". Steps are cut if the study would not fit; what time is left adds
-        replicates for those in doubt (:mod:`isthmus.study.racing`). A continued study keeps the steps it began with.
+        Time on the clock: seconds, or text like "5m". A study that would not fit gives something up
+        (:mod:`isthmus.study.budget`); what no longer fits is not begun; what time is left adds replicates for those in
+        doubt (:mod:`isthmus.study.racing`). A continued study keeps the plan it began with.
     latents, hidden : optional
         Code width and hidden layers of every family; by default from the width of a row and the backbone.
         ``latents="auto"`` tries widths first and takes the smallest that is within one standard error of the best
@@ -139,6 +142,8 @@ def compare(
     backbone : str, optional
         The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
         ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.
+    rivals : str or iterable of str, default "all"
+        Names (with commas) of the rivals that take part, ``pca`` among them, or ``"none"``.
     contamination : float, default 0
         Share of anomalies that stay among the training rows of the facet anomaly, as where nobody cleaned them.
     seed : int, default 0
@@ -182,6 +187,7 @@ def compare(
         hidden=hidden,
         backbone=backbone,
         contamination=contamination,
+        rivals=rivals,
         seed=seed,
         jobs=jobs,
         out=out,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +44,30 @@ def swept(planned: Outline) -> str:
     return "" if found is None else sentence(Sweep.from_json(found), Words("en"))
 
 
-def planned_facts(planned: Outline, workers: int | None) -> dict[str, Any]:
-    """A study that is not begun: its size, and its time as measured on a short piece of everything."""
-    from isthmus.study.estimate import estimate
+@contextmanager
+def probing(
+    budget: str | float | None, *, quiet: bool, always: bool = False
+) -> Iterator[Callable[[float], None] | None]:
+    """A bar while pieces of a study are timed: where there is a budget, or ``always``."""
+    from isthmus.study.budget import seconds
+    from isthmus.study.estimate import SHARE, USUAL
 
-    design, jobs = planned.design, planned.design.jobs()
-    found = estimate(planned.data, design, workers=workers)
+    if budget is None and not always:
+        yield None
+        return
+    limit = USUAL if budget is None else SHARE * seconds(budget)
+    with show.progress("measuring how long it will take", limit, unit="s", quiet=quiet) as tell:
+        yield lambda over: tell(min(over, limit))
+
+
+def planned_facts(planned: Outline, workers: int | None, *, quiet: bool = False) -> dict[str, Any]:
+    """A study that is not begun: its size, and its time, extrapolated from pieces of it."""
+    from isthmus.study.estimate import SHARE, USUAL, estimate
+
+    design, jobs, budget = planned.design, planned.design.jobs(), planned.note.get("budget")
+    limit = USUAL if budget is None else SHARE * budget
+    with probing(budget, quiet=quiet, always=True) as tell:
+        found = estimate(planned.data, design, workers=workers, limit=limit, tell=tell)
     steps = int(design.plan["steps"])
     return {
         "families": list(design.families),
@@ -60,26 +80,30 @@ def planned_facts(planned: Outline, workers: int | None) -> dict[str, Any]:
         "hidden": design.hidden,
         "backbone": design.backbone,
         "contamination": design.contamination,
+        "rivals": sorted({name for facet in design.facets for name in design.rivals_of(facet)}),
+        "given_up": planned.note.get("given_up") or {},
         "steps": steps,
         "seed": design.seed,
         "runs": len(jobs),
         "runs_done": sum((planned.folder / "runs" / job.id).exists() for job in jobs),
         "trainings": sum(len(job.body.get("configs", ())) for job in jobs),
         "workers": found.workers,
-        "seconds": found.seconds(steps),
+        "seconds": found.seconds(design),
+        "probed": found.took,
         "folder": str(planned.folder),
     }
 
 
-def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
+def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = False) -> None:
     """The same, told."""
-    design, facts = planned.design, planned_facts(planned, workers)
+    design, facts = planned.design, planned_facts(planned, workers, quiet=quiet)
     if as_json:
         show.machine({"data": design.data, **facts})
         return
     hidden = ",".join(map(str, design.hidden)) or "none"
     lines = {
         "families": ", ".join(design.families),
+        "rivals": ", ".join(facts["rivals"]) or "none" + " besides pca" * ("pca" in design.families),
         "facets": ", ".join(design.facets),
         **{f"not {name}": reason for name, reason in design.skipped.items()},
         "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}",
@@ -87,7 +111,8 @@ def plan(planned: Outline, workers: int | None, as_json: bool) -> None:
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
         f"at most {facts['steps']} steps each",
         "time": f"at most about {clock(facts['seconds'])} on {facts['workers']} "
-        f"{'worker' if facts['workers'] == 1 else 'workers'}; trainings that converge earlier save time",
+        f"{'worker' if facts['workers'] == 1 else 'workers'}; trainings that converge earlier save time "
+        f"(extrapolated from {clock(facts['probed'])} of measuring)",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
     }
     show.line(sentence(planned))
@@ -120,10 +145,11 @@ def answer(study: Results, page: Path, lang: str) -> None:
 
     words = Words(lang)
     found = content(study, words)
-    for one in found["answers"]:
-        show.say(one.title, strong=True)
-        show.say(f"  {one.sentence}", indent=2)
-        for line in one.evidence:
+    told: list[tuple[str, str, list[str]]] = [(title, text, []) for title, text in found["early"]]
+    for title, text, evidence in told + [(one.title, one.sentence, list(one.evidence)) for one in found["answers"]]:
+        show.say(title, strong=True)
+        show.say(f"  {text}", indent=2)
+        for line in evidence:
             show.say(f"  {line}", indent=2)
     for line in found["together"]:
         show.say(line, apart=True)

@@ -85,6 +85,12 @@ def compare(
     contamination: Annotated[
         float, typer.Option("--contamination", metavar="SHARE", help="Anomalies left in training: 0.05 is 5 %.")
     ] = 0.0,
+    rivals: Annotated[
+        str,
+        typer.Option(
+            "--rivals", metavar="A,B|none", help="What autoencoders must beat: names, pca among them, or none."
+        ),
+    ] = "all",
     seed: Annotated[int, typer.Option("--seed", help="Same seed, data and machine: same numbers.")] = 0,
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
@@ -125,6 +131,7 @@ def compare(
         "hidden": None if hidden is None else widths(hidden),
         "backbone": backbone,
         "contamination": contamination,
+        "rivals": rivals,
         "seed": seed,
         "jobs": jobs,
         "out": out,
@@ -140,10 +147,12 @@ def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: 
     from isthmus.api.study import Study
     from isthmus.study.outline import outline
 
-    jobs, planned = options["jobs"], outline(data, **options)
+    jobs = options["jobs"]
+    with answer.probing(options["budget"], quiet=quiet) as tell:
+        planned = outline(data, **options, tell=tell)
     answer.caution(planned)
     if dry_run:
-        answer.plan(planned, jobs, json)
+        answer.plan(planned, jobs, json, quiet=quiet)
         return ends.DONE
     study = Study.of(attend(planned, jobs, quiet))
     page = study.report(lang=lang)

@@ -20,7 +20,8 @@ def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: b
     from isthmus.api.several import Several
     from isthmus.study.several import begin, plans
 
-    planned = plans(data, **options)
+    with answer.probing(options["budget"], quiet=quiet) as tell:
+        planned = plans(data, **options, tell=tell)
     for one in planned.studies.values():
         answer.caution(one)
     if dry_run:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli import ends, show
+from isthmus.cli.answer import clock
 from isthmus.cli.report import Debug
 
 if TYPE_CHECKING:
     from isthmus.data.dataset import Dataset
     from isthmus.data.split import Split
+    from isthmus.facets.facet import Facet
     from isthmus.model import Recipe
     from isthmus.train.fitted import Fitted
     from isthmus.train.plan import Plan
@@ -38,12 +44,19 @@ def train(
         typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan; repeatable."),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps.")] = None,
+    measured: Annotated[
+        str,
+        typer.Option(
+            "--measure", metavar="TIME", help="Time for measuring the saved model: 90s, 5m; none measures nothing."
+        ),
+    ] = "1m",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, data and machine: same numbers.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Train one model until it converges, measure it on held-out rows next to PCA, and save it.
+    """Train one model until it converges, save it, and measure it on held-out rows next to PCA.
 
     [bold]isthmus train topk digits --set k=8[/bold]
 
@@ -56,14 +69,15 @@ def train(
     from isthmus.doctor import diagnose
     from isthmus.doctor.training import cause
     from isthmus.doctor.words import numbers
-    from isthmus.families import named
     from isthmus.ship import artefact
+    from isthmus.study.budget import seconds
     from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
 
     rows = read(data, label=label, images=images)
     for said in rows.cautions:
         show.warn(f"{rows.name}: {said}")
+    limit = 0.0 if measured == "none" else seconds(measured, "measure")
     recipe, plan = configure(family, rows.shape, settings or [], steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
@@ -75,6 +89,9 @@ def train(
         "images": rows.images,
         "columns": rows.columns,
     }
+    if dry_run:
+        _plan(family, recipe, plan, rows, parts, usual, limit, json)
+        return ends.DONE
     with show.progress(f"{family} on {rows.name}", plan.steps, unit="steps", quiet=quiet) as tell:
         fitted = fit(recipe, rows.x[parts.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
     outcome = fitted.outcome
@@ -82,25 +99,79 @@ def train(
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
         show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
+    folder = artefact.save(fitted, place)
+    show.note(f"Model: {folder}", quiet=quiet)
     if outcome.status == "cut":
         show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
     ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in parts[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
             show.warn(str(finding))
-    pca = fit(named("pca").set_params(latents=recipe.latents), rows.x[parts.train], **usual)
-    scores = {name: measure(one, rows, parts, seed) for name, one in {family: fitted, "pca": pca}.items()}
-    folder = artefact.save(fitted, place)
+    try:
+        scores, missed = _measured(family, fitted, rows, parts, usual, limit, quiet)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"the model is kept in {folder}; it was not measured")
+        raise
+    if missed and limit:
+        show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
     if json:
         run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
         sizes = {name: len(part) for name, part in parts._asdict().items()}
         content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
         content["findings"] = {finding.name: finding.evidence for finding in ills}
-        show.machine({**content, "outcome": run, "test": scores, "model": str(folder)})
+        show.machine({**content, "outcome": run, "test": scores, "left_out": missed, "model": str(folder)})
         return ends.DONE
     end = outcome.status if outcome.status == "closed form" else f"{outcome.status} after {outcome.steps} steps"
     _print(rows, scores, end, folder, len(parts.test))
     return ends.DONE
+
+
+def _measured(
+    family: str, fitted: Fitted, rows: Dataset, parts: Split, usual: dict[str, Any], limit: float, quiet: bool
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """The scores of the model and of PCA, which has no more components than rows have columns, and what is left out."""
+    from isthmus.families import named
+    from isthmus.study.launch.local import one_thread
+    from isthmus.train.fitted import fit
+
+    if not limit:
+        return {family: {}}, []
+    most = min(fitted.recipe.latents, math.prod(rows.shape), len(parts.train))
+    with show.progress(f"measuring {family}", limit, unit="s", quiet=quiet) as tell, one_thread():
+        began = time.perf_counter()
+        pca = fit(named("pca").set_params(latents=most), rows.x[parts.train], **usual)
+        left = limit - (time.perf_counter() - began)
+        return measure({family: fitted, "pca": pca}, rows, parts, usual["seed"], left, lambda s: tell(min(s, limit)))
+
+
+def _plan(
+    family: str,
+    recipe: Recipe,
+    plan: Plan,
+    rows: Dataset,
+    parts: Split,
+    usual: dict[str, Any],
+    limit: float,
+    as_json: bool,
+) -> None:
+    """What training will take, from a few steps of it, and measuring at most."""
+    from isthmus.study.estimate import CHECKS, EACH, pace
+    from isthmus.train.fitted import fit
+
+    marks, began = list[tuple[int, float]](), time.perf_counter()
+    short = replace(plan, steps=CHECKS * EACH, check=EACH, patience=CHECKS + 1, warmup=0)
+    held = max(1, len(parts.valid) * EACH // plan.check)
+    few: dict[str, Any] = {**usual, "plan": short, "valid": usual["valid"][:held]}
+    fit(recipe, rows.x[parts.train], watch=lambda p: marks.append((p.step, time.perf_counter())), **few)
+    step = pace(marks)
+    start = max(0.0, time.perf_counter() - began - CHECKS * EACH * step)
+    whole = start + plan.steps * step
+    if as_json:
+        found = {"seconds": whole + limit, "training": whole, "measuring": limit}
+        show.machine({"data": rows.name, "recipe": recipe.to_json(), "plan": plan.to_json(), **found})
+        return
+    show.line(f"{family} on {rows.name}: {recipe}")
+    show.line(f"  time  at most about {clock(whole)} for {plan.steps} steps, then at most {clock(limit)} of measuring")
 
 
 def configure(
@@ -153,22 +224,52 @@ def value(text: str, *, listed: bool = False) -> Any:
         return text
 
 
-def measure(fitted: Fitted, rows: Dataset, parts: Split, seed: int) -> dict[str, float]:
-    """Every metric of the facets that look at a model trained on all rows, on the test rows."""
-    from isthmus.facets import FACETS
-    from isthmus.facets.facet import FittedContender, Parts, Rows, numbers
-    from isthmus.ship.artefact import artefact_bytes
+def measure(
+    models: dict[str, Fitted],
+    rows: Dataset,
+    parts: Split,
+    seed: int,
+    limit: float,
+    tell: Callable[[float], object] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Metrics of facets that look at a model trained on all rows, on the test rows; and facets that time left out.
 
-    every = Rows(rows.x, rows.y, rows.factors)
-    views = [one._replace(x=fitted.scaler.apply(one.x)) for one in map(every.take, parts)]
-    seen = Parts(views[0], views[1], views[2], seed=seed, latents=fitted.recipe.latents)
-    contender = FittedContender(fitted, artefact_bytes(fitted))
+    A facet is first asked on a share of the rows, where there are many: what then promises to take longer than what is
+    left of ``limit`` seconds is left out. The first facet is always measured.
+    """
+    from isthmus.facets import FACETS
+    from isthmus.facets.facet import Parts, Rows, numbers
+    from isthmus.study.estimate import Piece, probe, shares_of, shrunk
+    from isthmus.study.perform import contender
+
+    every, first = Rows(rows.x, rows.y, rows.factors), next(iter(models.values()))
+    views = [one._replace(x=first.scaler.apply(one.x)) for one in map(every.take, parts)]
+    seen = Parts(views[0], views[1], views[2], seed=seed, latents=first.recipe.latents)
     asked = [
         f
         for f in FACETS.values()
         if f.view == "all" and (not f.labels or len(rows.classes) > 1) and (not f.factors or rows.factors is not None)
     ]
-    return {name: number for facet in asked for name, number in numbers(facet.measure(contender, seen)).items()}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+
+    def piece(facet: Facet, name: str) -> Piece:
+        def do(share: float) -> None:
+            one = models[name]
+            if share < 1.0:
+                one = replace(one, plan=replace(one.plan, steps=1, check=1))
+            told = numbers(facet.measure(contender(one), shrunk(seen, share)))
+            if share == 1.0:
+                found[facet.name, name] = told
+
+        again = 2 * models[name].outcome.seconds if facet.trains else 0.0
+        return Piece(facet.name, 1.0, do, extra=again)
+
+    pieces = [piece(facet, name) for facet in asked for name in models]
+    probe(pieces, limit, clock, tell, shares_of(len(rows.x)))
+    whole = [f.name for f in asked if all((f.name, name) in found for name in models)]
+    scores = {name: {k: v for f in whole for k, v in found[f, name].items()} for name in models}
+    return scores, [f.name for f in asked if f.name not in whole]
 
 
 def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder: Path, held: int) -> None:
@@ -194,8 +295,6 @@ def number(value: float | None) -> str:
     >>> number(0.012345), number(1234567.0), number(float("nan"))
     ('0.0123', '1,234,567', '–')
     """
-    import math
-
     if value is None or not math.isfinite(value):
         return show.BLANK
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

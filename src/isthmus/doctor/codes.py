@@ -7,11 +7,11 @@ import math
 import numpy as np
 import torch
 
-from isthmus.doctor.finding import Evidence, Seen
+from isthmus.doctor.finding import Evidence, Seen, sample
 from isthmus.doctor.outputs import LEAST_GAIN
 from isthmus.metrics.symbols import perplexity, usage
 from isthmus.parts.codebooks import Discrete
-from isthmus.train.fitted import tensor
+from isthmus.train.fitted import CHUNK, tensor
 
 STILL = 1e-6
 """A code whose standard deviation over rows is below this, relative to its size, is float32 rounding."""
@@ -22,6 +22,8 @@ FEW_ACTIVE = 0.1
 inactive ones are healthy."""
 MOST = 0.5
 """Share of silent units from which most of a code is dead."""
+RARE, MISSED = 0.1, 0.05
+"""A unit that fires at a tenth of the rate of all is rare, not dead: one in twenty of those may be taken for dead."""
 LEAST_BITS = 0.1
 """Share of the bits of a symbol that must be used: perplexity 1.5 out of 64 entries, 1.07 out of 2."""
 
@@ -48,9 +50,29 @@ def dead_units(seen: Seen) -> Evidence | None:
     """Only a sparse code holds exact zeros; of a symbol's vector zero is a value like any other."""
     if isinstance(seen.fitted.model, Discrete) or not len(seen.train):
         return None
-    rows, units = seen.z.shape
-    silent = units - int(np.count_nonzero(np.count_nonzero(seen.z, axis=0)))
-    return {"dead_units": silent, "units": units, "rows": rows} if silent > MOST * units else None
+    fires, units = np.count_nonzero(seen.z, axis=0) > 0, seen.z.shape[1]
+    needed = rows_to_tell(np.count_nonzero(seen.z) / seen.z.size)
+    looked, more = len(seen.z), sample(seen.every, needed)
+    if np.mean(~fires) > MOST and len(more) > looked:
+        looked = len(more)
+        for start in range(0, len(more), CHUNK):
+            fires |= np.count_nonzero(seen.fitted.encode_scaled(more[start : start + CHUNK]), axis=0) > 0
+    silent = units - int(fires.sum())
+    return {"dead_units": silent, "units": units, "rows": looked} if silent > MOST * units else None
+
+
+def rows_to_tell(rate: float) -> int:
+    """Rows on which a unit that fires at a tenth of the usual rate is silent with probability below ``MISSED``.
+
+    With n rows a unit that fires on a share p of them is missed with probability (1 - p)^n.
+
+    Examples
+    --------
+    >>> rows_to_tell(0.1), rows_to_tell(32 / 4096)
+    (299, 3833)
+    """
+    rare = RARE * rate
+    return math.ceil(math.log(MISSED) / math.log1p(-rare)) if 0 < rare < 1 else 0
 
 
 def codebook_collapse(seen: Seen) -> Evidence | None:

@@ -65,11 +65,13 @@ class Seen:
     train: Rows
     """At most ``SAMPLE`` of them."""
     valid: Rows
+    every: Rows
+    """All training rows, for what a sample cannot tell."""
 
     @classmethod
     def of(cls, fitted: Fitted, train: Rows, valid: Rows) -> Seen:
         """Take evenly spaced samples of the rows."""
-        return cls(fitted, train.mean(axis=0, dtype=np.float64), len(train), sample(train), sample(valid))
+        return cls(fitted, train.mean(axis=0, dtype=np.float64), len(train), sample(train), sample(valid), train)
 
     @property
     def own(self) -> bool:

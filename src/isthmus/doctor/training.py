@@ -12,13 +12,14 @@ from isthmus.data.dataset import element_names
 from isthmus.data.scale import FARTHEST
 from isthmus.doctor.finding import Evidence, Rows, Seen
 from isthmus.model import Ramp
+from isthmus.train.cut import outlook
 from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Outcome
 from isthmus.train.stack import free
 from isthmus.train.task import whole_steps
 
-LATE, STILL_FALLING = 0.8, 0.05
-"""A run was cut too early if more than 5 % of its whole improvement came in the last fifth of its steps."""
+LATE = 0.8
+"""Share of the steps from which a schedule that is still on leaves a cut run too few."""
 UNSEEN = 0.1
 """Share of the training loss that must have gone while no look at the validation rows saw progress: rounding and the
 noise of batches lose less."""
@@ -126,11 +127,11 @@ def idle_regulariser(seen: Seen) -> Evidence | None:
 def stopped_early(seen: Seen) -> Evidence | None:
     """Only a run that was cut can have stopped too early; one whose schedules took its steps is told that."""
     outcome = seen.fitted.outcome
-    steps, valid = outcome.history.get("step", []), outcome.history.get("valid", [])
-    looks = [(step, v) for step, v in zip(steps, valid, strict=True) if math.isfinite(v)]  # a layer alone has none
-    early = [v for step, v in looks if step <= LATE * outcome.steps]
-    if outcome.status != "cut" or len(looks) < 2 or not early or unsettled(seen.fitted):
+    if outcome.status != "cut" or unsettled(seen.fitted):
         return None
-    first, before, end = looks[0][1], min(early), min(v for _, v in looks)
-    share = (before - end) / (first - end) if first > end else 0.0
-    return {"steps": outcome.steps, "late_share": share} if share > STILL_FALLING else None
+    promised = outlook(outcome.history)
+    return (
+        {"steps": outcome.steps, "promised_gain": promised.gain, "steps_needed": promised.steps}
+        if promised.open
+        else None
+    )

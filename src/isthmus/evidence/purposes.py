@@ -163,7 +163,7 @@ def _several(purpose: str, speaks: tuple[FacetVerdict, ...]) -> PurposeVerdict:
     tops = set.intersection(*(_top(v, there) for v in speaks)) & set(left.members)
     best = [name for name in left.members if name in tops or len(left.members) == 1]
     first = next((name for name in rivals if name in best), None)
-    if first is not None:
+    if first is not None and not any(v.halted for v in speaks):
         one = replace(one, kind="rival enough", take=first, against=speaks[0].autoencoder)
     elif best and not rivals:
         kind: Outcome = "autoencoder" if any(n in v.rivals for v in speaks for n in there) else "no contest"

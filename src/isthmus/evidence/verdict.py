@@ -20,6 +20,7 @@ import numpy as np
 
 from isthmus.errors import BadInput
 from isthmus.evidence import floor as ground
+from isthmus.evidence.cut import Cut, lost
 from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
@@ -80,6 +81,11 @@ class FacetVerdict:
     """Contenders with replicates that have no finite score, and how many."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Who was not compared, and why."""
+    cut: dict[str, int] = field(default_factory=dict)
+    """Contenders whose trainings were cut while they were still getting better, where a claim would have rested on
+    that, and after how many steps: the claim is not made (:mod:`isthmus.evidence.cut`)."""
+    steps_needed: int | None = None
+    """Steps that would do for all of them, as their loss curves promise."""
     pairs: tuple[Pair, ...] = ()
     """Every pair of the table; of two, the one with the better mean is ``a``."""
 
@@ -87,6 +93,11 @@ class FacetVerdict:
     def useless(self) -> bool:
         """Whether nobody is shown to beat the floor, with replicates enough to show it."""
         return self.above == ()
+
+    @property
+    def halted(self) -> bool:
+        """Whether more steps may tell if an autoencoder is needed: some were cut, and nothing else decides."""
+        return self.outcome == "undecided" and bool(self.cut)
 
     def pair(self, a: str | None, b: str | None) -> Pair:
         """The evidence on ``a`` against ``b``, in that order."""
@@ -134,6 +145,7 @@ def judge(
     rivals: Set[str],
     test_fraction: float,
     excluded: Mapping[str, str] | None = None,
+    cut: Mapping[str, Cut] | None = None,
     relative: bool = False,
     looks: int = 1,
     facet: str = "",
@@ -158,6 +170,9 @@ def judge(
         Test rows per training row, ``n_test / n_train``.
     excluded : mapping of str to str, optional
         Contender -> reason; these are not compared.
+    cut : mapping of str to Cut, optional
+        Contenders whose trainings were cut while they were still getting better: what more steps may change is not
+        claimed (:mod:`isthmus.evidence.cut`).
     relative : bool, default False
         Compare ratios instead of differences.
     looks : int, default 1
@@ -190,8 +205,6 @@ def judge(
     )
     made = _with_headlines(made, table, rivals, looks)
     made = tuple(replace(one, relation=relation(one, table[one.a], table[one.b], looks)) for one in made)
-    leader = next(iter(table), None)
-    standing = {one.b: one.relation for one in made if one.a == leader}
     rules: dict[str, Any] = {
         "rope": rope,
         "higher": higher,
@@ -200,7 +213,21 @@ def judge(
         "looks": looks,
     }
     level = None if floor is None else comparable(floor, relative)
-    contest = _contest(made, [n for n in table if n not in rivals], [n for n in table if n in rivals], looks)
+    sides = [n for n in table if n not in rivals], [n for n in table if n in rivals]
+    contest, early = _contest(made, *sides, looks), {n: one for n, one in (cut or {}).items() if n in table}
+    claimed = contest["outcome"] in {"rival", "rival enough"}
+    kept = tuple(replace(one, relation=standing(one.relation, one.a in early, one.b in early)) for one in made)
+    held = {
+        name
+        for one in made
+        for name, fell in zip((one.a, one.b), lost(one.relation, one.a in early, one.b in early), strict=True)
+        if fell
+    }
+    lagging = _lagging(early, contest, made, table, higher)
+    if lagging and (claimed or (contest["outcome"] == "undecided" and contest["autoencoder"] in lagging)):
+        contest, held = {**contest, "outcome": "undecided"}, held | lagging
+    made, leader = kept, next(iter(table), None)
+    against = {one.b: one.relation for one in made if one.a == leader}
     return FacetVerdict(
         facet=facet,
         metric=metric,
@@ -210,18 +237,22 @@ def judge(
         test_fraction=test_fraction,
         replicates=max((len(x) for x in table.values()), default=0),
         looks=looks,
-        kind=_kind(standing.values()),
+        kind=_kind(against.values()),
         leader=leader,
-        equal=tuple(n for n, r in standing.items() if r == "equal"),
-        undecided=tuple(n for n, r in standing.items() if r == "undecided"),
-        worse=tuple(n for n, r in standing.items() if r == "better"),
+        equal=tuple(n for n, r in against.items() if r == "equal"),
+        undecided=tuple(n for n, r in against.items() if r == "undecided"),
+        worse=tuple(n for n, r in against.items() if r == "better"),
         **contest,
-        replicates_needed=_needed(contest, made, table, higher, rope, relative, test_fraction, looks),
+        replicates_needed=None
+        if (claimed and lagging) or contest["autoencoder"] in held
+        else _needed(contest, made, table, higher, rope, relative, test_fraction, looks),
         means={n: average(x, relative) for n, x in table.items()},
         floor=None if level is None else ground.mean(level, relative),
         above=None if level is None else ground.above(table, level, **rules),
         missing={n: int(np.isnan(x).sum()) for n, x in table.items() if np.isnan(x).any()},
         excluded=gone,
+        cut={n: early[n].steps for n in table if n in held},
+        steps_needed=max((early[n].needed for n in held), default=None),
         pairs=made,
     )
 
@@ -312,6 +343,24 @@ def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence
         else:
             outcome = "undecided"
     return {"autoencoder": best, "rival": rival, "rivals": tuple(rivals), "outcome": outcome}
+
+
+def _lagging(
+    early: Mapping[str, Cut],
+    contest: Mapping[str, Any],
+    made: Sequence[Pair],
+    table: Mapping[str, Floats],
+    higher: bool,
+) -> set[str]:
+    """Autoencoders that were cut, and might be better than the rivals by now."""
+    best, rival, found = contest["autoencoder"], contest["rival"], set[str]()
+    for name, one in early.items():
+        if name in contest["rivals"] or rival is None:
+            continue
+        behind = name != best and _told(made, best, name).relation == "better"
+        if not behind or one.reaches(float(np.nanmean(table[name])), float(np.nanmean(table[rival])), higher):
+            found.add(name)
+    return found
 
 
 def _told(made: Sequence[Pair], a: str, b: str) -> Pair:

@@ -1,4 +1,8 @@
-"""Rivals that need more than a line: what serves an autoencoder's purpose in closed or convex form."""
+"""Rivals that need more than a line: what serves an autoencoder's purpose in closed or convex form.
+
+No rival may take longer than all else. What iterates is bounded by its work, counted in multiplications and never by a
+clock, so that the same rows give the same numbers everywhere: :data:`WORK`. Whoever was bounded says so.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,106 @@ WIDEST = 64
 """Columns up to which the mixture has full covariances; wider rows keep this many principal axes, and a noise."""
 
 
+WORK = 2e10
+"""Multiplications that sparse coding may take: tens of seconds of one core. First it gets fewer sweeps for each row,
+then fewer training rows, then fewer atoms."""
+WORK_OF_PRODUCTS = 2e11
+"""The same of independent components, whose multiplications are matrix products: first fewer rounds, then fewer
+components."""
+SWEEPS, LEAST_SWEEPS = 1000, 50
+"""Passes over all atoms, at most, by which the code of a row is found."""
+EPOCHS, LEAST_ROWS = 8, 256
+"""Passes over the training rows of a dictionary, and how few of these there may be."""
+ROUNDS, LEAST_ROUNDS = 200, 50
+"""Of independent components."""
+
+
+class Bound(NamedTuple):
+    """How large a rival may be."""
+
+    units: int
+    """Atoms or components."""
+    rounds: int
+    """Sweeps for each row, or rounds over all rows."""
+    rows: int
+    """Training rows."""
+
+
+def sparse_bound(train: int, valid: int, test: int, units: int) -> Bound:
+    """What sparse coding may take of so many rows and atoms; a sweep of a row multiplies each atom with each.
+
+    Examples
+    --------
+    >>> sparse_bound(1000, 300, 300, 16)
+    Bound(units=16, rounds=1000, rows=1000)
+    >>> sparse_bound(12000, 4000, 4000, 4096)
+    Bound(units=197, rounds=50, rows=256)
+    """
+
+    def visits(rows: int) -> int:
+        return len(PENALTIES) * (EPOCHS * rows + min(valid, rows)) + test
+
+    rounds = int(np.clip(WORK / (visits(train) * units**2), LEAST_SWEEPS, SWEEPS))
+    left = WORK / (rounds * units**2) - test - len(PENALTIES) * min(valid, train)
+    rows = int(np.clip(left / (len(PENALTIES) * EPOCHS), min(train, LEAST_ROWS), train))
+    return Bound(min(units, max(1, int((WORK / (rounds * visits(rows))) ** 0.5))), rounds, rows)
+
+
+def components_bound(rows: int, units: int) -> Bound:
+    """The same of independent components; a round multiplies all rows with all of them, and makes them orthogonal.
+
+    Examples
+    --------
+    >>> components_bound(5000, 16), components_bound(5000, 4096).units
+    (Bound(units=16, rounds=200, rows=5000), 456)
+    """
+
+    def work(count: int) -> float:
+        return 2 * rows * count**2 + 10 * count**3
+
+    rounds = int(np.clip(WORK_OF_PRODUCTS / work(units), LEAST_ROUNDS, ROUNDS))
+    count = units
+    while count > 1 and rounds * work(count) > WORK_OF_PRODUCTS:
+        count -= 1
+    return Bound(count, rounds, rows)
+
+
+def work(name: str, train: int, valid: int, test: int, width: int, units: int) -> float | None:
+    """Seconds that a rival takes at most, from its bound; None of those that have none and are soon done.
+
+    Taken as a thousand million multiplications a second one by one, and ten times as many in matrix products.
+
+    Examples
+    --------
+    >>> work("sparse coding", 12000, 4000, 4000, 784, 4096) <= WORK / 1e9
+    True
+    >>> work("knn", 100, 30, 30, 8, 4) is None
+    True
+    """
+    if name == "sparse coding":
+        one = sparse_bound(train, valid, test, units)
+        visits = len(PENALTIES) * (EPOCHS * one.rows + min(valid, one.rows)) + test
+        return one.rounds * one.units**2 * visits / 1e9
+    if name == "independent components":
+        one = components_bound(train, min(units, train, width))
+        return one.rounds * (2 * train * one.units**2 + 10 * one.units**3) / 1e10
+    return None
+
+
+def bounded(name: str, parts: Parts) -> str:
+    """How a rival was bounded on these rows, in a few words; "" if it was not, or never is."""
+    train, valid, test = (len(rows.x) for rows in (parts.train, parts.valid, parts.test))
+    if name == "sparse coding":
+        bound, full = sparse_bound(train, valid, test, parts.latents), Bound(parts.latents, SWEEPS, train)
+    elif name == "independent components":
+        units = min(parts.latents, train, int(np.prod(parts.train.x.shape[1:])))
+        bound, full = components_bound(train, units), Bound(units, ROUNDS, train)
+    else:
+        return ""
+    cut = [f"{a:,} of {b:,} {what}" for a, b, what in zip(bound, full, Bound._fields, strict=True) if a < b]
+    return f"bounded to {', '.join(cut)}" if cut else ""
+
+
 class Sparse(NamedTuple):
     """Sparse coding of the test rows."""
 
@@ -44,7 +148,8 @@ def sparse_coding(parts: Parts) -> Sparse:
     """A dictionary with as many atoms as codes have elements, learnt on the training rows; test rows in its terms.
 
     No encoder: the code of a row is the minimum of half the squared error plus a penalty times its L1 norm (Olshausen
-    and Field 1997), found anew for each row. Learning is scikit-learn's (Mairal, Bach, Ponce and Sapiro 2009).
+    and Field 1997), found anew for each row. Learning is scikit-learn's (Mairal, Bach, Ponce and Sapiro 2009), within
+    :func:`sparse_bound`; validation rows are then no more than training rows.
     """
     from sklearn.decomposition import MiniBatchDictionaryLearning
     from sklearn.exceptions import ConvergenceWarning
@@ -52,15 +157,20 @@ def sparse_coding(parts: Parts) -> Sparse:
     sides = (parts.train, parts.valid, parts.test)
     train, valid, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in sides)
     mean = train.mean(axis=0)
+    bound = sparse_bound(len(train), len(valid), len(test), parts.latents)
+    order = np.random.default_rng(hashed(parts.seed, "sparse coding")).permutation(len(train))
+    train = train[np.sort(order[: bound.rows])]
+    valid = valid[: len(train)]
     found: list[tuple[float, float, Any]] = []
     with warnings.catch_warnings():  # coordinates that have all but settled are settled enough
         warnings.simplefilter("ignore", ConvergenceWarning)
         for penalty in PENALTIES:
             learner = MiniBatchDictionaryLearning(
-                n_components=parts.latents,
+                n_components=bound.units,
                 alpha=penalty,
                 batch_size=min(256, len(train)),
-                max_iter=8,
+                max_iter=EPOCHS,
+                transform_max_iter=bound.rounds,
                 fit_algorithm="cd",
                 transform_algorithm="lasso_cd",
                 transform_alpha=penalty,
@@ -98,7 +208,7 @@ def gaussian_mixture(parts: Parts, n: int) -> Array:
 def independent_components(parts: Parts) -> tuple[Array, Array]:
     """Codes of the training and test rows: FastICA (Hyvarinen and Oja 2000), as many components as codes have elements.
 
-    Fewer where the training rows have fewer directions. Fitted on the training rows.
+    Fewer where the training rows have fewer directions, or as :func:`components_bound` says. Fitted on training rows.
     """
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
@@ -109,8 +219,10 @@ def independent_components(parts: Parts) -> tuple[Array, Array]:
     count = min(parts.latents, int((sizes > max(train.shape) * np.finfo(np.float32).eps * sizes[0]).sum()))
     if not count:
         return np.zeros((len(train), 1), np.float32), np.zeros((len(test), 1), np.float32)
+    bound = components_bound(len(train), count)
+    count = bound.units
     white = axes[:count].T / sizes[:count] * np.sqrt(len(train))
-    learner = FastICA(whiten=False, max_iter=200, random_state=parts.seed % 2**32)
+    learner = FastICA(whiten=False, max_iter=bound.rounds, random_state=parts.seed % 2**32)
     with warnings.catch_warnings():  # components that turn on are as good as any
         warnings.simplefilter("ignore", ConvergenceWarning)
         learner.fit((train - mean) @ white)

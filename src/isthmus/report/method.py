@@ -50,7 +50,7 @@ def method(
             batch=plan["batch"],
         ),
         "purposes": _purposes(duels, t),
-        "warnings": _warnings(design, records, damaged, t) or [t("method.warning_none")],
+        "warnings": _warnings(design, records, damaged, t, shown) or [t("method.warning_none")],
         "failures": _failures(records, t, shown),
         "plan": [(plain(k), plain(_value(v))) for k, v in plan.items()],
         "recipes": [(shown[name], _recipe(configs)) for name, configs in design["families"].items()],
@@ -78,9 +78,18 @@ def _data(design: Mapping[str, Any], t: Words) -> list[tuple[str, str]]:
         (t("method.digest"), plain(data["digest"], 80)),
         (t("method.latents"), str(design["latents"])),
         *([(t("method.backbone"), plain(network))] if (network := design.get("backbone", "mlp")) != "mlp" else []),
+        *([(t("method.rivals"), names)] if (names := _rivals(design, t)) else []),
         (t("method.seed"), str(design["seed"])),
     ]
     return rows
+
+
+def _rivals(design: Mapping[str, Any], t: Words) -> str:
+    """Which rivals took part, if not all did."""
+    asked = design.get("rivals")
+    if asked is None:
+        return ""
+    return t("page.comma").join(t.title(plain(name, 40)) for name in asked) or t("page.none")
 
 
 def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
@@ -97,7 +106,9 @@ def _purposes(duels: Sequence[Contest], t: Words) -> Grid:
     return Grid(t("method.purposes"), heads, rows)
 
 
-def _warnings(design: Mapping[str, Any], records: Sequence[Record], damaged: int, t: Words) -> list[str]:
+def _warnings(
+    design: Mapping[str, Any], records: Sequence[Record], damaged: int, t: Words, shown: Mapping[str, str]
+) -> list[str]:
     found = [t("method.damaged", n=damaged)] if damaged else []
     most = max((r["sizes"].get("constant", 0) for r in records), default=0)
     if most:
@@ -109,6 +120,10 @@ def _warnings(design: Mapping[str, Any], records: Sequence[Record], damaged: int
         found.append(t("method.made_up"))
     if share := design.get("contamination"):
         found.append(t("method.contaminated", share=f"{share:.3g}"))
+    rivals = [r for r in records if r["job"]["kind"] == "rival" and r["status"] == "ok"]
+    bound = dict.fromkeys(r["job"]["name"] for r in rivals if r["message"])
+    if bound:
+        found.append(t("method.bounded", names=t("page.comma").join(shown[name] for name in bound)))
     ends = [config["status"] for r in records if (config := chosen(r)) is not None]
     if "cut" in ends:
         found.append(t("method.cut", n=ends.count("cut"), total=len(ends)))

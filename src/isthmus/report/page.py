@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from isthmus.answers import advice, racing
+from isthmus.answers import advice, cut, racing
 from isthmus.answers import findings as remarks
 from isthmus.answers.words import Words
 from isthmus.facets import FACETS
@@ -55,10 +55,12 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     cards, together = answers.answers(duels, purposes, t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     overview = tables.overview(asked, t, shown)
+    early = _cut(duels, t, shown)
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, study.replicates, shown, t),
-        "notices": _notices(study, records, t) + _ills(ills, t, shown),
+        "early": early,
+        "notices": early + _notices(study, records, t) + _ills(ills, t, shown),
         "answers": cards + _skipped(design, classes, t),
         "together": together + racing.lines(study, t.lang),
         "overview": overview,
@@ -159,6 +161,8 @@ def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str,
     done, total = len(records), study.total
     if not records:
         found.append((t("page.half_title"), t("page.half_empty")))
+    elif done < total and study.design.racing:
+        found.append((t("budget.title"), t("budget.ended", missing=total - done, total=total)))
     elif done < total:
         text = t("page.half_text", done=done, total=total, missing=total - done)
         found.append((t("page.half_title"), text))
@@ -170,6 +174,12 @@ def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str,
         text = t("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}")
         found.append((t("page.copies_title"), text))
     return found
+
+
+def _cut(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
+    """That trainings were cut while they were still getting better."""
+    text = cut.notice([duel.verdict for duel in duels], Words(t.lang, shown))
+    return [(t("cut.title"), text)] if text else []
 
 
 def _ills(ills: Sequence[remarks.Remark], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:

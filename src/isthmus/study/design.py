@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
@@ -65,6 +66,8 @@ class Design:
         Share of anomalies among the training rows of view ``normal``.
     racing : bool
         Whether time goes where the verdict is open, see :mod:`isthmus.study.racing`.
+    rivals : list of str, optional
+        Which rivals take part, PCA among them; None: all that the facets bring.
     """
 
     data: dict[str, Any]
@@ -80,6 +83,7 @@ class Design:
     backbone: str = USUAL
     contamination: float = 0.0
     racing: bool = False
+    rivals: list[str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What ``study.json`` keeps."""
@@ -116,12 +120,17 @@ class Design:
         order = np.random.default_rng(hashed(self.seed, self.data["digest"], "left out")).permutation(len(classes))
         return str(classes[order[replicate % len(classes)]])
 
+    def rivals_of(self, facet: str) -> list[str]:
+        """Names of the rivals of a facet that take part, besides the family ``pca``."""
+        there = FACETS[facet].rivals_on(self.data["shape"])
+        return there if self.rivals is None else [name for name in there if name in self.rivals]
+
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:
         """All jobs: families before rivals, a replicate of every view before the next one; then those of each round.
 
         Who comes back into a race catches up on the replicates that it missed.
         """
-        facets = {f: (*self.families, *FACETS[f].rivals_on(self.data["shape"])) for f in self.facets}
+        facets = {f: (*self.families, *self.rivals_of(f)) for f in self.facets}
         jobs = self.part(range(self.replicates), facets)
         for one in rounds:
             jobs += self.part(range(one.end), one.doubts)
@@ -153,7 +162,7 @@ class Design:
                     body["metrics"] = versions([*facets, COST])  # it is measured whatever is asked
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
-                    names = [n for n in FACETS[facet].rivals_on(self.data["shape"]) if n in contenders.get(facet, ())]
+                    names = [n for n in self.rivals_of(facet) if n in contenders.get(facet, ())]
                     body = seen | {"metrics": versions([facet])}
                     rivals += [Job(JobName(kind="rival", name=name, facet=facet, **where), body) for name in names]
         return families + rivals
@@ -172,6 +181,7 @@ def design(
     backbone: str | None = None,
     contamination: float = 0.0,
     racing: bool = False,
+    rivals: str | Iterable[str] = "all",
     seed: int = 0,
 ) -> Design:
     """Expand what was asked into a design.
@@ -183,7 +193,7 @@ def design(
     families : str, Recipe, iterable of these, or mapping, default "default"
         Names (also as one string with commas) or recipes; a mapping names its recipes itself. ``"default"`` is one
         family for each idea (:data:`isthmus.families.DEFAULT`), ``"all"`` every family that wants nothing but rows.
-        PCA always takes part.
+        PCA takes part unless ``rivals`` leave it out.
     facets : str or iterable of str, default "all"
         Questions to ask; those that the data cannot answer are listed with the reason in ``skipped``. ``"all"``
             asks about known factors only where there are some.
@@ -201,6 +211,8 @@ def design(
         Share of anomalies that stay among the training rows of the facet anomaly, below one half.
     racing : bool, default False
         Whether configurations and contenders race, see :mod:`isthmus.study.racing`.
+    rivals : str or iterable of str, default "all"
+        Names of the rivals that take part (also as one string with commas), of PCA too; ``"all"``, or ``"none"``.
     seed : int, default 0
         What every other seed is hashed from.
 
@@ -219,8 +231,12 @@ def design(
     latents = usual[0] if latents is None else latents
     hidden = usual[1] if hidden is None else tuple(hidden)
     asked, skipped = _facets(facets, data)
+    against = _rivals(rivals)
     _polluted(contamination, asked, data)
-    matched = {name: match(name, r, latents, hidden, backbone) for name, r in _families(families).items()}
+    chosen = _families(families)
+    if RIVAL_FAMILY not in chosen and (against is None or RIVAL_FAMILY in against):
+        chosen[RIVAL_FAMILY] = named(RIVAL_FAMILY)
+    matched = {name: match(name, r, latents, hidden, backbone) for name, r in chosen.items()}
     return Design(
         data={
             "name": data.name,
@@ -248,6 +264,7 @@ def design(
         backbone=backbone or USUAL,
         contamination=float(contamination),
         racing=racing,
+        rivals=against,
     )
 
 
@@ -286,7 +303,7 @@ def configurations(
 
 
 def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe]) -> dict[str, Recipe]:
-    """The contenders by name; PCA is always among them."""
+    """The families by name."""
     if isinstance(asked, Mapping):
         chosen = {str(name): r for name, r in asked.items()}
     else:
@@ -305,7 +322,20 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
             raise BadInput(f"family {name!r} must be a name or a recipe; got {type(r).__name__}")
         if r.wants:
             raise BadInput(f"family {name!r} cannot take part in a study, which gives rows alone: it wants {r.wants}")
-    return chosen if RIVAL_FAMILY in chosen else {**chosen, RIVAL_FAMILY: named(RIVAL_FAMILY)}
+    return chosen
+
+
+def _rivals(asked: str | Iterable[str]) -> list[str] | None:
+    """The rivals that were asked for by name; None: all."""
+    if asked in ("all", "none"):
+        return None if asked == "all" else []
+    wanted = _names(asked) if isinstance(asked, str) else list(asked)
+    known = [RIVAL_FAMILY, *dict.fromkeys(name for facet in FACETS.values() for name in facet.rivals)]
+    for name in wanted:
+        if name not in known:
+            hint = meant(str(name), known) or f"; choose all, none or some of {', '.join(known)}"
+            raise BadInput(f"unknown rival {name!r}{hint}")
+    return [name for name in known if name in wanted]
 
 
 def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[str, str]]:

@@ -1,51 +1,249 @@
-"""How long a study will take, measured on these data on this machine; and how many steps a time budget buys."""
+"""How long a study will take: small pieces of it are timed on these data, on this machine, within a stated time.
+
+Every family trains a few steps, of its first configuration; every facet and every rival looks at some of the rows.
+While there is time all of them do four times as much, until a piece is done whole; what was not done whole is
+extrapolated, in proportion to rows, and what was never begun from others of its kind, in proportion to its size.
+"""
 
 from __future__ import annotations
 
-import re
+import math
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from joblib import cpu_count
 
 from isthmus.data.dataset import Dataset
-from isthmus.errors import BadInput
 from isthmus.facets import FACETS
+from isthmus.facets.facet import RIVAL_FAMILY, Parts, Rows
+from isthmus.facets.rivals import work
+from isthmus.families import recipe
+from isthmus.model import Recipe
+from isthmus.seeds import seed as hashed
 from isthmus.study.design import Design
 from isthmus.study.launch.local import one_thread
 from isthmus.study.material import Material, prepare
-from isthmus.study.perform import contender, judge, train
+from isthmus.study.perform import contender, train
 from isthmus.study.record import Job
+from isthmus.train.fitted import Fitted
+from isthmus.train.loop import Progress
+from isthmus.train.plan import Plan
 
-PROBE = 100  # steps of the short training that is timed
-WORKER_START = 4.0  # seconds until a fresh worker has imported what it needs
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Clock = Callable[[], float]
+Tell = Callable[[float], Any]
+"""Hears how many seconds of the probing are over."""
+
+USUAL = 10.0
+"""Seconds that probing may take where there is no budget."""
+SHARE = 0.05
+"""Share of a budget that it may take."""
+SHARES = (1 / 64, 1 / 16, 1 / 4, 1.0)
+"""How much of a piece is done, in turn."""
+CHECKS, EACH = 6, 1
+"""Looks at the clock while a family trains, and the steps between them; the first look includes the recording."""
+LONG = 0.5
+"""Seconds after which a family is not watched any longer, once the pace of its steps is known."""
+PARTS = (0.6, 0.2, 0.2)
+"""Shares of the rows that train, validate and test."""
+LEAST = (160, 60, 60)
+"""Training, validation and test rows of the smallest piece: what every facet can be asked of."""
+WORKER_START = 4.0
+"""Seconds until a fresh worker has imported what it needs."""
 
 
-class Estimate(NamedTuple):
-    """Working time of one core, in seconds, and what it means on the clock."""
+class Done(NamedTuple):
+    """What was done of a piece, beside the time that the clock shows."""
 
-    steps: float
-    """One optimiser step of every training of the study."""
+    step: float = 0.0
+    """Seconds of one optimiser step of one configuration."""
+    steps: int = 0
+    """How many were made."""
+    configs: int = 1
+    """How many configurations took part in each."""
+
+
+class Reading(NamedTuple):
+    """What one piece of a study takes, in seconds."""
+
     rest: float
-    """Everything else: starting, tuning criteria, facets, rivals."""
+    step: float = 0.0
+    """For each optimiser step of the study."""
+
+
+@dataclass
+class Piece:
+    """Something that a study does, and that can be done in part."""
+
+    kind: str
+    """family, facet, rival or split."""
+    size: float
+    """How much there is to do next to others of its kind, in any unit."""
+    do: Callable[[float], Done | None]
+    """Does a share of it."""
+    configs: int = 1
+    """Configurations that take part once the whole of it is done."""
+    divisible: bool = True
+    """Whether a share of it can be done; else it is done whole at once."""
+    extra: float = 0.0
+    """Seconds that the whole takes besides, which no share shows."""
+    seen: list[tuple[float, float, float]] = field(default_factory=list)
+    """Share, seconds without steps, seconds of a step; of one configuration."""
+    failed: bool = False
+    """It raised something on a small share; the run itself will say what."""
+
+    def reading(self) -> Reading | None:
+        """The whole of it: a fixed part and one in proportion to rows; None if it was never done."""
+        if not self.seen:
+            return None
+        share, took, step = self.seen[-1]
+        before = self.seen[-2] if len(self.seen) > 1 else (0.0, 0.0, 0.0)
+        slope = max(0.0, (took - before[1]) / (share - before[0]))
+        return Reading(took + slope * (1 - share), step)
+
+
+def probe(
+    pieces: Sequence[Piece],
+    limit: float,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+    shares: Sequence[float] = SHARES,
+) -> None:
+    """Do the pieces in ever larger shares while the time lasts; the first piece always, the others if they fit.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        In the order of their worth; what was seen is added to them.
+    limit : float
+        Seconds for all of them.
+    clock : callable, optional
+    tell : callable, optional
+        Hears how many seconds are over after each piece.
+    shares : sequence of float, optional
+        How much of each is done, in turn.
+    """
+    began = clock()
+    for share in shares:
+        for piece in pieces:
+            if piece.failed or (piece.seen and piece.seen[-1][0] >= share):
+                continue
+            left = limit - (clock() - began)
+            begun = piece is not pieces[0] or bool(piece.seen)
+            if begun and (left <= 0 or _expected(piece, share, pieces) > left):
+                continue
+            then = clock()
+            try:
+                done = piece.do(share) or Done()
+            except Exception:  # on so few rows, or at all: what it is worth knowing, its own run will say
+                piece.failed = True
+                continue
+            took = (clock() - then) / done.configs - done.steps * done.step
+            piece.seen.append((share if piece.divisible else 1.0, max(0.0, took), done.step))
+            if tell is not None:
+                tell(clock() - began)
+
+
+def shares_of(rows: int) -> list[float]:
+    """The shares that are worth doing of so many rows: those that differ from all, and are no fewer than facets need.
+
+    Examples
+    --------
+    >>> shares_of(150), shares_of(20000)
+    ([1.0], [0.015625, 0.0625, 0.25, 1.0])
+    """
+    return [share for share in SHARES if share == 1.0 or share * rows >= sum(LEAST)]
+
+
+def _expected(piece: Piece, share: float, pieces: Iterable[Piece]) -> float:
+    """Seconds that a share of a piece will take, on the safe side: in proportion, or as others of its kind took."""
+    if piece.seen:
+        last, took, step = piece.seen[-1]
+        once = took * share / last + CHECKS * EACH * step
+        return once * piece.configs + piece.extra if share == 1.0 else once
+    alike = [p for p in pieces if p.kind == piece.kind and p.seen]
+    pace = [(p.seen[0][1] + CHECKS * EACH * p.seen[0][2]) / max(1.0, p.size / piece.size) for p in alike]
+    return max(pace, default=0.0)
+
+
+def readings(pieces: Sequence[Piece]) -> list[Reading]:
+    """What each piece takes; what was never done, from the others of its kind in proportion to their sizes."""
+    known = {id(piece): found for piece in pieces if (found := piece.reading()) is not None}
+    whole = []
+    for piece in pieces:
+        alike = [(p.size, known[id(p)]) for p in pieces if p.kind == piece.kind and id(p) in known]
+        if id(piece) in known or not alike:
+            whole.append(known.get(id(piece), Reading(0.0)))
+            continue
+        total = sum(size for size, _ in alike)
+        share = piece.size / total
+        whole.append(Reading(share * sum(r.rest for _, r in alike), share * sum(r.step for _, r in alike)))
+    return whole
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Working time of one core, in seconds, of all that a study is made of; what it means on the clock."""
+
+    families: Mapping[str, Reading]
+    """One configuration of each family: its beginning, and one step."""
+    criteria: Mapping[str, float]
+    """What choosing by a facet takes, for one configuration."""
+    facets: Mapping[str, float]
+    """What measuring takes, without trainings."""
+    rivals: Mapping[tuple[str, str], float]
+    """Of each facet, by their names."""
+    split: float
+    """Splitting and scaling the rows."""
     workers: int
+    took: float = 0.0
+    """What finding out took on the clock."""
 
-    def seconds(self, steps: int) -> float:
+    def job(self, job: Job) -> float:
+        """Seconds of one job, if every training uses all its steps."""
+        return self.split + self._fixed(job) + job.body.get("plan", {}).get("steps", 0) * self._step(job)
+
+    def _fixed(self, job: Job) -> float:
+        if job.name.kind == "rival":
+            return self.rivals.get((str(job.name.facet), job.name.name), 0.0)
+        asked, count = job.body["facets"], len(job.body["configs"])
+        chosen = sum(self.facets.get(f, 0.0) for f in asked)
+        chosen += self.facets.get("cost", 0.0) * (min(count, len(asked)) - ("cost" in asked))
+        each = self.families[job.name.name].rest + sum(self.criteria.get(f, 0.0) for f in asked)
+        return count * each + chosen
+
+    def _step(self, job: Job) -> float:
+        if job.name.kind == "rival":
+            return 0.0
+        again = sum(FACETS[f].trains for f in job.body["facets"]) * 2
+        return (len(job.body["configs"]) + again) * self.families[job.name.name].step
+
+    def line(self, jobs: Sequence[Job]) -> tuple[float, float]:
+        """Seconds on the clock without any step, and of each step, of some jobs."""
+        workers = min(self.workers, len(jobs)) or 1
+        start = WORKER_START if workers > 1 else 0.0
+        fixed = sum(self.split + self._fixed(job) for job in jobs)
+        return start + fixed / workers, sum(map(self._step, jobs)) / workers
+
+    def seconds(self, design: Design) -> float:
         """Time on the clock if every training uses all its steps; those that converge earlier save time."""
-        return (self.rest + steps * self.steps) / self.workers + (WORKER_START if self.workers > 1 else 0.0)
-
-    def affordable(self, seconds: float) -> int:
-        """The steps that fit into a time on the clock."""
-        start = WORKER_START if self.workers > 1 else 0.0
-        return int(((seconds - start) * self.workers - self.rest) / max(self.steps, 1e-9))
+        fixed, step = self.line(design.jobs())
+        return fixed + step * float(design.plan["steps"])
 
 
-def estimate(data: Dataset, design: Design, *, workers: int | None = None) -> Estimate:
-    """Measure a short piece of every family, every facet and every rival, once, and multiply.
+def estimate(
+    data: Dataset,
+    design: Design,
+    *,
+    workers: int | None = None,
+    limit: float = USUAL,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+) -> Estimate:
+    """Time pieces of a study, within ``limit`` seconds, and extrapolate.
 
     Parameters
     ----------
@@ -53,48 +251,176 @@ def estimate(data: Dataset, design: Design, *, workers: int | None = None) -> Es
     design : Design
     workers : int, optional
         Processes; by default one for each core.
+    limit : float, default 10
+        Seconds that it may take.
+    clock : callable, optional
+    tell : callable, optional
+        Hears how many seconds are over.
     """
-    jobs = [job for job in design.jobs() if job.name.replicate == 0]
-    materials: dict[str, Material] = {}
-    steps = rest = 0.0
+    began = clock()
     with one_thread():
-        for job in jobs:
-            began = time.perf_counter()
-            material = materials.setdefault(job.name.view, prepare(job, data))
+        pieces = _Pieces(data, design, clock)
+        probe(pieces.all, limit, clock, tell, shares_of(len(data.x)))
+        found = dict(zip(pieces.names, readings(pieces.all), strict=True))
+    part = {kind: {n: r for (k, n), r in found.items() if k == kind} for kind in ("family", "criterion", "facet")}
+    return Estimate(
+        families={str(name): one for name, one in part["family"].items()},
+        criteria={str(name): one.rest for name, one in part["criterion"].items()},
+        facets={str(name): one.rest for name, one in part["facet"].items()},
+        rivals={(n[0], n[1]): one.rest for (kind, n), one in found.items() if kind == "rival"},
+        split=found["split", ""].rest,
+        workers=min(workers or cpu_count(), len(design.jobs())),
+        took=clock() - began,
+    )
+
+
+class _Pieces:
+    """The pieces of a study by name: one split, each family, each facet asked of one family, each rival."""
+
+    def __init__(self, data: Dataset, design: Design, clock: Clock) -> None:
+        self.data, self.clock = data, clock
+        self.jobs = [job for job in design.jobs() if job.name.replicate == 0]
+        self.materials: dict[str, Material] = {}
+        self.shown: Fitted | None = None
+        """The model that facets are asked of: of the first family that has one."""
+        views = {job.name.view: job for job in self.jobs}
+        rows, width = len(data.x), math.prod(data.shape)
+        made: dict[tuple[str, Any], Piece] = {
+            ("split", ""): Piece("split", 1.0, lambda share: self._split(views), divisible=False)
+        }
+        families = {job.name.name: job for job in reversed(self.jobs) if job.name.kind == "family"}
+        for name in sorted(families, key=lambda name: (name == RIVAL_FAMILY, list(design.families).index(name))):
+            made["family", name] = self._family(families[name], data)
+        asked = dict.fromkeys(f for j in self.jobs if j.name.kind == "family" for f in (*j.body["facets"], "cost"))
+        for facet in asked:
+            view = design.view(facet) if facet in design.facets else next(iter(views))
+            size = float(rows * (width + design.latents))
+            made["criterion", facet] = Piece("criterion", size, self._of_model(FACETS[facet].criterion, view))
+            made["facet", facet] = Piece("facet", size, self._of_candidate(facet, view))
+        for job in self.jobs:
             if job.name.kind == "rival":
-                FACETS[str(job.name.facet)].rivals[job.name.name](material.parts)
-                rest += time.perf_counter() - began
-            else:
-                slope, other = _family(job, data, material)
-                steps, rest = steps + slope, rest + other
-    count = design.replicates
-    busy = min(workers or cpu_count(), len(design.jobs()))
-    return Estimate(steps * count, rest * count, busy)
+                ask = FACETS[str(job.name.facet)].rivals[job.name.name]
+                piece = Piece("rival", float(rows * width), self._of_rows(ask, job.name.view))
+                train, valid, test = (round(part * rows) for part in PARTS)
+                if (most := work(job.name.name, train, valid, test, width, design.latents)) is not None:
+                    piece.seen.append((1.0, most, 0.0))  # bounded by its work, which its rows do not tell
+                made["rival", (str(job.name.facet), job.name.name)] = piece
+        self.names, self.all = list(made), list(made.values())
+
+    def _split(self, views: Mapping[Any, Job]) -> None:
+        for view, job in list(views.items())[:1]:
+            self.materials[view] = prepare(job, self.data)
+
+    def _material(self, view: str) -> Material:
+        if view not in self.materials:
+            job = next(job for job in self.jobs if job.name.view == view)
+            self.materials[view] = prepare(job, self.data)
+        return self.materials[view]
+
+    def _parts(self, view: str, share: float) -> Parts:
+        parts = self._material(view).parts
+        return shrunk(parts, share)
+
+    def _family(self, job: Job, data: Dataset) -> Piece:
+        first = recipe(job.body["configs"][0]["recipe"])
+        count = len(job.body["configs"])
+
+        def do(share: float) -> Done:
+            configs = count if share == 1.0 else 1
+            fitted, step, steps = paced(job, data, self._material(job.name.view), share, configs, self.clock)
+            if fitted is not None and (self.shown is None or self.shown.outcome.status == "closed form"):
+                self.shown = fitted
+            return Done(step / configs, steps, configs)
+
+        return Piece("family", float(trained(first, data.shape)), do, count)
+
+    def _model(self) -> Fitted:
+        if self.shown is None:
+            raise RuntimeError("no model to ask")
+        return self.shown
+
+    def _of_model(self, criterion: Callable[[Any, Parts], float], view: str) -> Callable[[float], None]:
+        def do(share: float) -> None:
+            criterion(self._model(), self._parts(view, share))
+
+        return do
+
+    def _of_candidate(self, facet: str, view: str) -> Callable[[float], None]:
+        def do(share: float) -> None:
+            short = replace(self._model(), plan=replace(self._model().plan, steps=1, check=1))
+            FACETS[facet].measure(contender(short), self._parts(view, share))
+
+        return do
+
+    def _of_rows(self, ask: Callable[[Parts], Any], view: str) -> Callable[[float], None]:
+        def do(share: float) -> None:
+            ask(self._parts(view, share))
+
+        return do
 
 
-def _family(job: Job, data: Dataset, material: Material) -> tuple[float, float]:
-    """Seconds of one step of a family's job, and of all the rest of the job."""
-    began, marks = time.perf_counter(), list[tuple[int, float]]()
-    plan = {**job.body["plan"], "steps": PROBE, "check": PROBE // 5, "patience": PROBE, "warmup": 0}
-    short = replace(job, body={**job.body, "plan": plan})
-    fitted = train(short, data, material, watch=lambda heard: marks.append((heard.step, time.perf_counter())))
-    slope = _slope(marks)
-    for one in fitted:
-        judge(job, one, material.parts)
-    for facet in (*job.body["facets"], "cost"):  # the cost of what is chosen is measured whatever is asked
-        then = time.perf_counter()
-        FACETS[facet].measure(contender(fitted[0]), material.parts)
-        if FACETS[facet].trains:  # as many steps again; their beginning is counted with them, on the safe side
-            slope += (time.perf_counter() - then) / PROBE
-    return slope, max(0.0, time.perf_counter() - began - slope * PROBE)
+def shrunk(parts: Parts, share: float) -> Parts:
+    """A seeded draw of a share of the rows of each part, and no fewer than every facet can be asked of."""
+
+    def some(rows: Rows, least: int) -> Rows:
+        count = min(len(rows.x), max(least, math.ceil(share * len(rows.x))))
+        order = _order(hashed(parts.seed, "probe"), len(rows.x))
+        return rows if count == len(rows.x) else rows.take(order[:count])
+
+    train, valid, test = map(some, parts[:3], LEAST)
+    return parts._replace(train=train, valid=valid, test=test)
 
 
-def _slope(marks: list[tuple[int, float]]) -> float:
+def _order(number: int, count: int) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(number).permutation(count)
+
+
+def trained(one: Recipe, shape: Sequence[int]) -> int:
+    """Numbers that a recipe trains on rows of this shape, one at least."""
+    return max(1, sum(p.numel() for p in one.build(tuple(shape), "gaussian").parameters()))
+
+
+def paced(
+    job: Job, data: Dataset, material: Material, share: float, configs: int, clock: Clock
+) -> tuple[Fitted | None, float, int]:
+    """The first of some configurations after some steps, the seconds of a step of all (0 in closed form), and how many.
+
+    Validation rows are as many, next to the steps, as in the training itself. Whose steps take long is not watched to
+    the end, and no model comes of it.
+    """
+    plan = Plan.from_json(job.body["plan"])
+    parts, marks = shrunk(material.parts, share), list[tuple[int, float]]()
+    held = max(1, len(material.parts.valid.x) * EACH // plan.check)
+    short = {**job.body["plan"], "steps": CHECKS * EACH, "check": EACH, "patience": CHECKS + 1, "warmup": 0}
+    few = parts._replace(valid=parts.valid.take(slice(0, held)))
+    rows = material.rows._replace(train=material.rows.train[: len(few.train.x)])
+    one = replace(job, body={**job.body, "plan": short, "configs": job.body["configs"][:configs]})
+    began = clock()
+
+    def watch(heard: Progress) -> None:
+        marks.append((heard.step, clock()))
+        if heard.step > 1 and configs == 1 and clock() - began > LONG:
+            raise _Enough
+
+    try:
+        fitted = train(one, data, material._replace(parts=few, rows=rows), watch=watch)[0]
+    except _Enough:
+        return None, pace(marks), marks[-1][0]
+    return fitted, pace(marks), fitted.outcome.steps
+
+
+class _Enough(Exception):
+    """The pace of a training is known."""
+
+
+def pace(marks: Sequence[tuple[int, float]]) -> float:
     """Seconds per step from the times of checks: the median of each stack, summed over stacks trained in turn.
 
     Examples
     --------
-    >>> _slope([(20, 1.0), (40, 3.0), (60, 5.0), (20, 9.0), (40, 11.0)])
+    >>> pace([(20, 1.0), (40, 3.0), (60, 5.0), (20, 9.0), (40, 11.0)])
     0.2
     """
     paces: list[list[float]] = []
@@ -103,38 +429,4 @@ def _slope(marks: list[tuple[int, float]]) -> float:
             paces.append([])  # a stack begins; its first check includes the recording of the step
         else:
             paces[-1].append((now - then) / (step - before))
-    return sum(median(pace) for pace in paces if pace)
-
-
-def seconds(text: str | float) -> float:
-    """A time budget in seconds, from a number or from text like 90, 90s, 5m or 1.5h.
-
-    Examples
-    --------
-    >>> seconds("5m"), seconds(90)
-    (300.0, 90.0)
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", str(text))
-    value = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
-    if not 0 < value < 1e9:
-        raise BadInput(f"budget must be a time like 90s, 5m or 1.5h; got {text!r}")
-    return value
-
-
-def afford(data: Dataset, design: Design, budget: float, *, workers: int | None = None) -> int:
-    """The steps of every training, equal for all families, that keep a study within ``budget`` seconds.
-
-    Raises
-    ------
-    BadInput
-        If not even one check's worth of steps fits; the message says what is needed.
-    """
-    found, check = estimate(data, design, workers=workers), design.plan["check"]
-    steps = found.affordable(budget) // check * check
-    if steps < check:
-        least = found.seconds(check)
-        raise BadInput(
-            f"the budget leaves {max(budget, 0):.0f} s for the runs, too small: {check} steps of every training need "
-            f"about {least:.0f} s; give more, or fewer families, facets, replicates or configs"
-        )
-    return steps
+    return sum(median(found) for found in paces if found)

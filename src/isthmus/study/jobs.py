@@ -20,6 +20,10 @@ from isthmus.study.store import Store
 
 Kind = tuple[str, str, str, str | None]
 Perform = Callable[[Job, Any, Store], Record]
+Lasted = Mapping[Kind, float]
+"""How many seconds the last job of each kind took."""
+Choose = Callable[[Sequence[Job], Lasted], Job | None]
+"""Says which of the waiting jobs begins next; None: no more do."""
 
 
 class Progress(Protocol):
@@ -66,7 +70,14 @@ class Work:
                 )
 
 
-def drive(store: Store, jobs: Sequence[Job], launch: Launch, *, progress: Progress | None = None) -> dict[str, str]:
+def drive(
+    store: Store,
+    jobs: Sequence[Job],
+    launch: Launch,
+    *,
+    progress: Progress | None = None,
+    choose: Choose | None = None,
+) -> dict[str, str]:
     """Do every job that has no record yet. The same call continues after any kind of end.
 
     Parameters
@@ -79,6 +90,8 @@ def drive(store: Store, jobs: Sequence[Job], launch: Launch, *, progress: Progre
         Where jobs are run; it does the :class:`Work` of this store.
     progress : callable, optional
         Hears of every job as it ends; jobs that were done before are not told.
+    choose : callable, optional
+        Says which job begins next, and when no more do; by default all do.
 
     Returns
     -------
@@ -91,7 +104,7 @@ def drive(store: Store, jobs: Sequence[Job], launch: Launch, *, progress: Progre
         for name in [*damaged, *again]:
             store.set_aside(name)
         heard = len({job.id for job in jobs} & done.keys()) - len({job.id for job in jobs} & set(again))
-        for job, record in _all(store, jobs, launch):
+        for job, record in _all(store, jobs, launch, choose):
             heard += 1
             if progress is not None:
                 progress(job, record, heard, len(jobs))
@@ -102,12 +115,13 @@ def _missing(store: Store, jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not (store.runs / job.id).exists()]
 
 
-def _all(store: Store, jobs: Sequence[Job], launch: Launch) -> Iterator[tuple[Job, Record]]:
+def _all(store: Store, jobs: Sequence[Job], launch: Launch, choose: Choose | None) -> Iterator[tuple[Job, Record]]:
     """Every missing job, as it ends. If a worker dies, the rest is done one by one, to know who killed it."""
     missing, lasted = _missing(store, jobs), dict[Kind, float]()
     open_ = {job.id: job for job in missing}
     try:
-        with closing(launch(_longest_first(missing, lasted) if launch.workers > 1 else iter(missing))) as ended:
+        chosen = choose or (_longest if launch.workers > 1 else _next)
+        with closing(launch(_one_by_one(missing, lasted, chosen))) as ended:
             for record in ended:
                 lasted[kind(record.job)] = record.seconds
                 yield open_.pop(record.id), record
@@ -127,16 +141,24 @@ def _suspect(store: Store, job: Job, launch: Launch) -> Record:
         return store.commit(Record(id=job.id, job=job.name, status="failed", message=message))
 
 
-def _longest_first(jobs: Sequence[Job], lasted: Mapping[Kind, float]) -> Iterator[Job]:
-    """Jobs of a kind that was never timed, then those whose kind took longest: workers then finish together.
+def _one_by_one(jobs: Sequence[Job], lasted: Lasted, choose: Choose) -> Iterator[Job]:
+    """Jobs in the order in which they are chosen, one after the other while ``lasted`` fills.
 
-    The order has no bearing on what a job gives. It is asked for job by job, while ``lasted`` fills.
+    The order has no bearing on what a job gives.
     """
     waiting = list(jobs)
-    while waiting:
-        longest = max(waiting, key=lambda job: lasted.get(kind(job.name), math.inf))
-        waiting.remove(longest)
-        yield longest
+    while waiting and (job := choose(waiting, lasted)) is not None:
+        waiting.remove(job)
+        yield job
+
+
+def _next(waiting: Sequence[Job], lasted: Lasted) -> Job:
+    return waiting[0]
+
+
+def _longest(waiting: Sequence[Job], lasted: Lasted) -> Job:
+    """One of a kind that was never timed, else of the kind that took longest: workers then finish together."""
+    return max(waiting, key=lambda job: lasted.get(kind(job.name), math.inf))
 
 
 def kind(name: JobName) -> Kind:

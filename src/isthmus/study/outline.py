@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.errors import BadInput
-from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.model import Recipe
+from isthmus.study.budget import afford, as_before, called, given_up, seconds
 from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, design
-from isthmus.study.estimate import afford, seconds
+from isthmus.study.estimate import SHARE, Tell, estimate
 from isthmus.study.material import rows
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
@@ -52,13 +52,18 @@ def outline(
     hidden: Sequence[int] | None = None,
     backbone: str | None = None,
     contamination: float = 0.0,
+    rivals: str | Iterable[str] = "all",
     seed: int = 0,
     jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
     plan: Plan | None = None,
     command: str = "",
+    tell: Tell | None = None,
 ) -> Outline:
-    """Read the data and plan the study; nothing is written. Arguments as in :func:`isthmus.compare`."""
+    """Read the data and plan the study; nothing is written. Arguments as in :func:`isthmus.compare`.
+
+    ``tell`` hears how many seconds went into finding out how long the study will take, if there is a budget.
+    """
     if steps is not None and budget is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
     began = time.perf_counter()
@@ -85,6 +90,7 @@ def outline(
         "hidden": hidden,
         "backbone": backbone,
         "contamination": contamination,
+        "rivals": rivals,
         "racing": limit is not None,
         "seed": seed,
     }
@@ -96,18 +102,22 @@ def outline(
         )
         note["sweep"], options["latents"] = found.to_json(), found.chosen
         planned = design(data, plan=plan, **options)
-    if limit is not None:
-        left = limit - (time.perf_counter() - began)
-        bought = _bought_before(folder, limit) or min(plan.steps, afford(data, planned, left, workers=jobs))
-        planned = design(data, plan=replace(plan, steps=bought), **options)
+    if limit is not None and (there := _before(folder, limit)) is not None:
+        planned = as_before(planned, there)
+    elif limit is not None:
+        asked, prices = planned, estimate(data, planned, workers=jobs, limit=SHARE * limit, tell=tell)
+        planned = afford(asked, prices, limit - (time.perf_counter() - began))
+        note["given_up"] = given_up(asked, planned)
+        note["expected"] = {called(job): round(prices.job(job), 3) for job in planned.jobs()}
     note["planning"] = time.perf_counter() - began
     return Outline(data, planned, folder, note)
 
 
 def split_all(planned: Design, data: Dataset) -> None:
     """Refuse data that cannot be split, before anything is written."""
+    one = next(iter(planned.families))
     for job in planned.jobs():
-        if job.name.kind == "family" and job.name.name == RIVAL_FAMILY:
+        if job.name.kind == "family" and job.name.name == one:
             rows(job, data)
 
 
@@ -116,13 +126,12 @@ def check_workers(count: int | None) -> None:
         raise BadInput(f"jobs must be a whole number of at least 1; got {count!r}")
 
 
-def _bought_before(folder: Path, budget: float) -> int | None:
-    """The steps that this budget bought when the study in ``folder`` began: timing again would give another design."""
+def _before(folder: Path, budget: float) -> Mapping[str, Any] | None:
+    """What ``study.json`` says where a study with this budget began."""
     if not (folder / "study.json").exists():
         return None
     there = Store(folder).design()
-    steps = there.get("plan", {}).get("steps")
-    return int(steps) if there.get("budget") == budget and isinstance(steps, int) else None
+    return there if there.get("budget") == budget else None
 
 
 def _swept_before(folder: Path) -> Sweep | None:

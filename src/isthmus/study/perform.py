@@ -18,6 +18,7 @@ from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage
 from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import Curve, FittedContender, Found, Parts, numbers
+from isthmus.facets.rivals import bounded
 from isthmus.families import recipe
 from isthmus.seeds import undisturbed
 from isthmus.ship import artefact
@@ -44,6 +45,7 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     if job.name.kind == "rival":
         choice, raw = _rival(job, material)
         found: dict[str, Any] = {"facets": {str(job.name.facet): choice}}
+        found["message"] = bounded(job.name.name, material.parts)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
     fitted, stopped = race(job, data, material) if job.body["racing"] else (train(job, data, material), frozenset())

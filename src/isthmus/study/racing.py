@@ -43,7 +43,8 @@ def doubts(verdicts: Iterable[FacetVerdict]) -> dict[str, tuple[str, ...]]:
     """Who must be measured more often, for each facet that is still open; best first.
 
     A facet is open if somebody may be as good as its leader, or if it is not known whether an autoencoder is needed.
-    A contest that a hundred replicates would not decide is left as it is. Where a facet is open, only those leave that
+    A contest that a hundred replicates would not decide is left as it is, and so is what only more steps can tell:
+    whose trainings were cut is in no doubt that replicates would settle. Where a facet is open, only those leave that
     were shown to be worse.
 
     Examples
@@ -56,7 +57,8 @@ def doubts(verdicts: Iterable[FacetVerdict]) -> dict[str, tuple[str, ...]]:
     """
     found = {}
     for v in verdicts:
-        open_ = {v.leader, *v.undecided} if v.undecided else set()
+        unsure = [name for name in v.undecided if not {name, v.leader} & v.cut.keys()]
+        open_ = {v.leader, *unsure} if unsure else set()
         if v.outcome == "undecided" and v.replicates_needed is not None:
             open_ |= {v.autoencoder, *(r for r in v.rivals if v.pair(v.autoencoder, r).relation != "better")}
         if len(open_) > 1:

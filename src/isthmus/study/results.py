@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.wording import meant
 from isthmus.errors import BadInput, MissingExtra
+from isthmus.evidence.cut import Cut, cut_short
 from isthmus.evidence.exclusion import spoils
 from isthmus.evidence.proscons import ProsCons, proscons
 from isthmus.evidence.purposes import PRICES, PurposeVerdict, answered, deciding
@@ -116,7 +117,7 @@ class Results:
 
     def contenders(self, facet: str) -> list[str]:
         """Who stands in the table of a facet: the families, then its rivals."""
-        return [*self.design.families, *FACETS[facet].rivals_on(self.design.data["shape"])]
+        return [*self.design.families, *self.design.rivals_of(facet)]
 
     def scores(self, facet: str, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Test scores of every contender of a facet, one for each replicate, NaN where there is none.
@@ -161,7 +162,19 @@ class Results:
     def _asked(self, facet: str) -> dict[str, set[int]]:
         """The replicates in which a contender takes part in a facet: up to the end of the last round it was in."""
         ends = {who: one.end for one in self.rounds for who in one.doubts.get(facet, ())}
-        return {who: set(range(ends.get(who, self.design.replicates))) for who in self.contenders(facet)}
+        return {who: set(range(ends.get(who, self.whole))) for who in self.contenders(facet)}
+
+    @property
+    def whole(self) -> int:
+        """Planned replicates that count: of a study with a budget those whose runs are all there, one at least.
+
+        When time runs out in the midst of a replicate, who had a turn in it is not compared with who had none.
+        """
+        if not self.design.racing:
+            return self.design.replicates
+        there = {record.id for record in self.records}
+        gaps = {job.name.replicate for job in self.design.jobs() if job.id not in there}
+        return max(1, min(gaps, default=self.design.replicates))
 
     def verdict(self) -> dict[str, FacetVerdict]:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
@@ -198,6 +211,7 @@ class Results:
             rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
             test_fraction=self._test_fraction(self.design.view(facet)),
             excluded=self._excluded(facet),
+            cut=self._cut(facet) if facet != "cost" and found.name in FACETS[facet].metrics else {},
             looks=LOOKS if self.design.racing else 1,
             facet=facet,
             floor=self.floor(facet) if found.name == self.design.primary(facet) else None,
@@ -252,6 +266,18 @@ class Results:
             if ills:
                 reasons.setdefault(record.job.name, []).append(ills[0])
         return {who: f"{ills[0]} in {len(ills)} of {len(asked[who])} replicates" for who, ills in reasons.items()}
+
+    def _cut(self, facet: str) -> dict[str, Cut]:
+        """Contenders whose chosen trainings were cut while they were still getting better."""
+        trainings: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        asked = self._asked(facet)
+        for record in self.records:
+            choice = record.facets.get(facet)
+            if choice is not None and choice.config is not None and record.job.replicate in asked[record.job.name]:
+                config = record.configs[choice.config]
+                trainings.setdefault(record.job.name, []).append((config.status, config.history))
+        found = {who: cut_short(ends) for who, ends in trainings.items()}
+        return {who: one for who, one in found.items() if one is not None}
 
     def to_frame(self, kind: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
         """Every test score, one row each.

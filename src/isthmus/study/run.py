@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from statistics import mean
+from typing import Any
 
+from isthmus.study.budget import Watch, called, first
 from isthmus.study.jobs import Progress, Work, drive, kind
 from isthmus.study.launch.local import Local
 from isthmus.study.outline import Outline, check_workers
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round, further
+from isthmus.study.record import Job
 from isthmus.study.results import Results
 from isthmus.study.store import Store
 
 
-def run(planned: Outline, *, workers: int | None = None, progress: Progress | None = None) -> Results:
-    """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time."""
+def run(
+    planned: Outline,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Results:
+    """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time.
+
+    What no longer fits into the budget is not begun, and counts as not run.
+    """
     check_workers(workers)
-    store = Store(planned.folder)
+    began, store = clock(), Store(planned.folder)
     store.create(planned.design.to_json(), planned.note)
+    watch: Watch | None = None
     repaired: dict[str, str] = {}
     with Local(Work(store, planned.data, perform), planned.folder, workers) as launch:
+        if planned.design.racing:
+            there = Results(planned.folder)
+            spent = there.note["planning"] + sum(record.seconds for record in there.records) / launch.workers
+            watch = watching(planned, there.note, began + planned.note["budget"] - spent, launch.workers, clock)
         while True:
-            repaired |= drive(store, planned.design.jobs(store.rounds()), launch, progress=progress)
+            repaired |= drive(store, planned.design.jobs(store.rounds()), launch, progress=progress, choose=watch)
             study = Results(planned.folder)
             study.repaired = repaired
-            one = _next(study, planned.note["budget"], launch.workers) if planned.design.racing else None
+            left = 0.0 if watch is None else (watch.deadline - clock()) * launch.workers
+            one = _next(study, left) if watch is not None and study.complete else None
             if one is None:
                 return study
             with store.locked():
                 store.add_round(one)
 
 
-def _next(study: Results, budget: float, workers: int) -> Round | None:
-    """The next round that the rest of the budget pays for, by what runs of each kind took so far."""
+def watching(
+    planned: Outline, note: Mapping[str, Any], deadline: float, workers: int, clock: Callable[[], float]
+) -> Watch:
+    """What looks at the clock while a study runs. What a job takes whose like has not ended is what was probed."""
+    known: Mapping[str, float] = note.get("expected") or {}
+
+    def expected(job: Job) -> float:
+        return known.get(called(job), max(known.values(), default=0.0))
+
+    return Watch(deadline, workers, expected, first(planned.design), clock)
+
+
+def _next(study: Results, left: float) -> Round | None:
+    """The next round that the working seconds that are left pay for, by what runs of each kind took so far."""
     open_ = study.open()
     if not open_:
         return None
@@ -40,5 +72,4 @@ def _next(study: Results, budget: float, workers: int) -> Round | None:
     for record in study.records:
         took.setdefault(kind(record.job), []).append(record.seconds)
     price = sum(mean(took[kind(job.name)]) for job in study.design.part((0,), open_))
-    left = (budget - study.note["planning"]) * workers - sum(record.seconds for record in study.records)
     return further(open_, study.rounds, study.replicates, max(left, 0.0) / price)

@@ -24,7 +24,7 @@ from isthmus.evidence.ranking import Ranking, rank
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
-from isthmus.study.estimate import seconds
+from isthmus.study.budget import seconds
 from isthmus.study.outline import Outline, outline, slug
 from isthmus.study.record import Frozen
 from isthmus.study.results import Results

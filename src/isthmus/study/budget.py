@@ -1,0 +1,192 @@
+"""A time that is asked for is kept: what a study gives up so that it fits, and what is not begun when time runs out.
+
+What is given up, in this order, until the rest fits: steps beyond ten checks of each training, configurations,
+replicates beyond the three that a claim needs, facets (those that only describe first), families (the last named
+first), the third replicate, and steps down to one check. Less than that there is not: PCA, one family and the rivals,
+in one replicate, are run in any time.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from isthmus.errors import BadInput
+from isthmus.evidence.verdict import LEAST
+from isthmus.facets import FACETS
+from isthmus.facets.facet import RIVAL_FAMILY
+from isthmus.study.design import Design
+from isthmus.study.estimate import Estimate
+from isthmus.study.jobs import Lasted, kind
+from isthmus.study.record import Job
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+KEPT_BACK = 0.1
+"""Share of a budget that is kept for what no estimate foresees, and for the report."""
+ENOUGH = 10
+"""Checks of a training below which a study gives up other things before steps."""
+LEFT_OUT = "left out for the time that was asked for"
+"""Why a facet is skipped that a budget has no time for."""
+
+
+def seconds(text: str | float, name: str = "budget") -> float:
+    """A time in seconds, from a number or from text like 90, 90s, 5m or 1.5h.
+
+    Examples
+    --------
+    >>> seconds("5m"), seconds(90)
+    (300.0, 90.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", str(text))
+    value = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
+    if not 0 < value < 1e9:
+        raise BadInput(f"{name} must be a time like 90s, 5m or 1.5h; got {text!r}")
+    return value
+
+
+def afford(design: Design, found: Estimate, left: float) -> Design:
+    """The largest study, in the order of what is given up, that fits into ``left`` seconds on the clock.
+
+    Parameters
+    ----------
+    design : Design
+        What was asked for.
+    found : Estimate
+    left : float
+        Seconds, without those that planning took.
+
+    Returns
+    -------
+    Design
+        The same if it fits, with the smallest study at worst: that is run in any time.
+    """
+    check, most = design.plan["check"], design.plan["steps"]
+    time_, smallest = left * (1 - KEPT_BACK), design
+    for least, one in _smaller(design, found):
+        fixed, step = found.line(one.jobs())
+        steps = min(most, int((time_ - fixed) / max(step, 1e-12)) // check * check)
+        if steps >= min(most, least * check):
+            return _with_steps(one, steps)
+        smallest = one
+    return _with_steps(smallest, min(most, check))
+
+
+def _with_steps(design: Design, steps: int) -> Design:
+    return replace(design, plan={**design.plan, "steps": steps})
+
+
+def _smaller(design: Design, found: Estimate) -> Iterator[tuple[int, Design]]:
+    """Ever smaller studies, and how many checks each training must have at least."""
+    yield ENOUGH, design
+    for count in _halves(design.configs):
+        design = replace(design, configs=count, families={n: c[:count] for n, c in design.families.items()})
+        yield ENOUGH, design
+    while design.replicates > LEAST:
+        design = replace(design, replicates=design.replicates - 1)
+        yield ENOUGH, design
+    price = {
+        f: found.facets.get(f, 0.0) + sum(v for (g, _), v in found.rivals.items() if g == f) for f in design.facets
+    }
+    for facet in sorted(design.facets, key=lambda f: (FACETS[f].crowns, -price[f]))[:-1]:
+        kept = [f for f in design.facets if f != facet]
+        design = replace(design, facets=kept, skipped={**design.skipped, facet: LEFT_OUT})
+        yield ENOUGH, design
+    for name in [n for n in reversed(design.families) if n != RIVAL_FAMILY][:-1]:
+        design = replace(design, families={n: c for n, c in design.families.items() if n != name})
+        yield ENOUGH, design
+    design = replace(design, replicates=min(design.replicates, 2))
+    yield ENOUGH, design
+    yield 1, design
+
+
+def _halves(count: int) -> Iterator[int]:
+    while count > 1:
+        count //= 2
+        yield count
+
+
+def given_up(asked: Design, kept: Design) -> dict[str, Any]:
+    """What a study gave up: ``[asked, kept]`` for each number, names for facets and families."""
+    found: dict[str, Any] = {
+        name: [a, b]
+        for name, a, b in (
+            ("steps", asked.plan["steps"], kept.plan["steps"]),
+            ("configs", asked.configs, kept.configs),
+            ("replicates", asked.replicates, kept.replicates),
+        )
+        if a != b
+    }
+    for name, before, after in (("facets", asked.facets, kept.facets), ("families", asked.families, kept.families)):
+        if gone := [one for one in before if one not in after]:
+            found[name] = gone
+    return found
+
+
+def as_before(design: Design, there: Mapping[str, Any]) -> Design:
+    """The same study after giving up what ``study.json`` says was given up: timing again would give another one."""
+    gone = there.get("given_up") or {}
+    facets = [f for f in design.facets if f not in gone.get("facets", ())]
+    skipped = {**design.skipped, **{f: LEFT_OUT for f in gone.get("facets", ()) if f in design.facets}}
+    count = gone.get("configs", [0, design.configs])[1]
+    families = {n: c[:count] for n, c in design.families.items() if n not in gone.get("families", ())}
+    steps = gone.get("steps", [0, design.plan["steps"]])[1]
+    smaller = replace(design, facets=facets, skipped=skipped, configs=count, families=families)
+    smaller = replace(smaller, replicates=gone.get("replicates", [0, design.replicates])[1])
+    return _with_steps(smaller, steps)
+
+
+def called(job: Job) -> str:
+    """What jobs that take about as long as each other are called in ``study.json``."""
+    return " ".join(part for part in kind(job.name) if part)
+
+
+def first(design: Design) -> str:
+    """The family that a study tells nothing without: the first that is no rival."""
+    return next((name for name in design.families if name != RIVAL_FAMILY), RIVAL_FAMILY)
+
+
+@dataclass
+class Watch:
+    """Which job is begun next while a clock runs, and whether any: whatever no longer fits is not begun.
+
+    Replicate by replicate; of each, first PCA, the first family and the rivals, which the first replicate gets in any
+    time, then whoever takes longest. A further replicate is begun if all of it fits, for half of one tells nothing.
+    """
+
+    deadline: float
+    """On the clock."""
+    workers: int
+    expected: Callable[[Job], float]
+    """Seconds of a job whose like has not ended yet."""
+    first: str
+    """The family that comes first."""
+    clock: Callable[[], float] = time.perf_counter
+    begun: set[int] = field(default_factory=set)
+
+    def __call__(self, waiting: Sequence[Job], lasted: Lasted) -> Job | None:
+        """The next job, or None if there is no time for any."""
+
+        def takes(job: Job) -> float:
+            known = lasted.get(kind(job.name))
+            return self.expected(job) if known is None else known
+
+        left = self.deadline - self.clock()
+        for replicate in sorted({job.name.replicate for job in waiting}):
+            mine = [job for job in waiting if job.name.replicate == replicate]
+            if replicate and replicate not in self.begun:
+                longest = max(map(takes, mine))
+                if max(longest, sum(map(takes, mine)) / self.workers) > left:
+                    return None
+            self.begun.add(replicate)
+            mine.sort(key=lambda job: (not self.worth(job), -takes(job)))
+            for job in mine:
+                if takes(job) <= left or (replicate == 0 and self.worth(job)):
+                    return job
+        return None
+
+    def worth(self, job: Job) -> bool:
+        """Whether a study tells nothing without it: PCA, one family, the rivals."""
+        return job.name.kind == "rival" or job.name.name in {RIVAL_FAMILY, self.first}

@@ -1,0 +1,268 @@
+"""Time that is asked for is kept: with a clock that the tests turn themselves."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from isthmus.answers import racing as told
+from isthmus.api.study import Study, compare
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.study.budget import Watch, afford, as_before, called, given_up
+from isthmus.study.design import design
+from isthmus.study.estimate import LEAST, SHARES, Done, Estimate, Piece, Reading, estimate, probe, readings, shares_of
+from isthmus.study.outline import Outline
+from isthmus.study.run import run
+
+
+class Clock:
+    """Stands still unless it is turned."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def piece(clock, cost, *, kind="facet", size=1.0, **more):
+    """One whose share takes ``cost(share)`` seconds."""
+
+    def do(share):
+        clock.now += cost(share)
+
+    return Piece(kind, size, do, **more)
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 30.0, 1e4])
+def test_probing_ends_in_time_however_large_the_study_is(size):
+    clock = Clock()
+    pieces = [piece(clock, lambda share, i=i: 0.01 + size * (i + 1) * share) for i in range(40)]
+    probe(pieces, 10.0, clock)
+    first = 0.01 + size / 64
+    assert clock.now <= max(10.0 * 1.05 + 0.01, first)
+    assert all(found.rest > 0 for found in readings(pieces))
+
+
+def test_what_fits_is_known_exactly_and_what_does_not_in_proportion():
+    clock = Clock()
+    small, large = piece(clock, lambda share: 0.1 + share), piece(clock, lambda share: 0.2 + 100 * share)
+    never = piece(clock, lambda share: 1e6, size=7.0, kind="rival")
+    known = piece(clock, lambda share: 0.5, size=1.0, kind="rival")
+    probe([small, large, known], 20.0, clock)
+    never.seen.clear()
+    found = readings([small, large, known, never])
+    assert small.seen[-1][0] == 1.0
+    assert large.seen[-1][0] < 1.0
+    assert [one.rest for one in found[:3]] == pytest.approx([1.1, 100.2, 0.5])
+    assert found[3].rest == pytest.approx(7 * 0.5)
+
+
+def test_steps_are_no_rest_and_configurations_share_them():
+    clock = Clock()
+
+    def do(share):
+        clock.now += 6.0
+        return Done(step=0.1, steps=8, configs=4)
+
+    one = Piece("family", 1.0, do, configs=4)
+    probe([one], 100.0, clock, shares=(1.0,))
+    assert one.reading() == pytest.approx(Reading(6.0 / 4 - 0.8, 0.1))
+
+
+def test_a_piece_that_cannot_be_done_on_few_rows_is_left():
+    clock = Clock()
+
+    def fails(share):
+        raise ValueError("too few")
+
+    pieces = [piece(clock, lambda share: 1.0), Piece("facet", 3.0, fails)]
+    probe(pieces, 10.0, clock)
+    assert readings(pieces) == [Reading(1.0), Reading(3.0)]
+
+
+def test_the_first_piece_is_done_in_any_time():
+    clock = Clock()
+    pieces = [piece(clock, lambda share: 5.0), piece(clock, lambda share: 5.0)]
+    probe(pieces, 1e-9, clock)
+    assert [len(one.seen) for one in pieces] == [1, 0]
+
+
+def test_few_rows_are_not_probed_twice():
+    assert shares_of(150) == [1.0]
+    assert shares_of(10**6) == list(SHARES)
+    assert all(share * 1797 >= sum(LEAST) for share in shares_of(1797))
+
+
+@pytest.fixture(scope="module")
+def planned():
+    return design(read("iris"), families="plain,vae,topk", replicates=5, configs=6, racing=True)
+
+
+def costs(step=1e-3, facet=0.1, rival=0.1, workers=1):
+    """An estimate of any study."""
+    everybody = ("plain", "vae", "topk", "pca")
+    return Estimate(
+        {name: Reading(0.01, 0.0 if name == "pca" else step) for name in everybody},
+        dict.fromkeys(FACETS, facet / 10),
+        dict.fromkeys(FACETS, facet),
+        {(f, r): rival for f in FACETS for r in FACETS[f].rivals},
+        0.01,
+        workers,
+    )
+
+
+def test_what_fits_is_left_as_it_is(planned):
+    assert afford(planned, costs(), 1e6) == planned
+    assert given_up(planned, planned) == {}
+
+
+@pytest.mark.parametrize("left", [1e5, 3000.0, 1000.0, 300.0, 100.0, 30.0])
+def test_a_study_shrinks_until_it_fits_in_the_order_that_is_said(planned, left):
+    found = costs()
+    kept = afford(planned, found, left)
+    gone = given_up(planned, kept)
+    assert found.seconds(kept) <= left or kept.plan["steps"] == kept.plan["check"]
+    assert kept.plan["steps"] % kept.plan["check"] == 0
+    if "replicates" in gone:
+        assert kept.configs == 1
+    if "facets" in gone:
+        assert kept.replicates <= 3
+        describing = [f for f in planned.facets if not FACETS[f].crowns]
+        assert gone["facets"] == [f for f in planned.facets if f in gone["facets"]]
+        assert len(set(gone["facets"]) & set(describing)) == min(len(describing), len(gone["facets"]))
+    if "families" in gone:
+        assert len(kept.facets) == 1
+    assert as_before(planned, {"given_up": gone}) == kept
+
+
+def test_with_no_time_at_all_the_smallest_study_is_left(planned):
+    kept = afford(planned, costs(), 0.0)
+    assert list(kept.families) == ["plain", "pca"]
+    assert (len(kept.facets), kept.replicates, kept.configs, kept.plan["steps"]) == (1, 2, 1, 50)
+    assert FACETS[kept.facets[0]].crowns
+
+
+def test_the_clock_is_that_of_all_workers(planned):
+    assert afford(planned, costs(workers=1), 1000.0).configs <= afford(planned, costs(workers=4), 1000.0).configs
+    assert costs(workers=4).seconds(planned) < costs().seconds(planned) / 3
+
+
+def test_trainings_are_counted_by_what_depends_on_them(planned):
+    """Steps, configurations, replicates, rivals, and the two further trainings of stability."""
+    found = costs(step=1.0, facet=0.0, rival=0.0)
+    whole = found.seconds(planned)
+    assert whole == pytest.approx(found.seconds(dataclasses.replace(planned, replicates=10)) / 2, rel=0.01)
+    stable = dataclasses.replace(
+        planned, facets=["stability"], configs=1, families={"plain": planned.families["plain"][:1]}
+    )
+    assert found.seconds(stable) == pytest.approx(5 * 3 * 2500, rel=0.01)
+    with_rivals = costs(step=0.0, facet=0.0, rival=10.0)
+    assert with_rivals.seconds(dataclasses.replace(planned, rivals=[])) < with_rivals.seconds(planned) / 50
+
+
+def test_an_estimate_of_real_data_knows_every_job():
+    data = read("iris")
+    small = design(data, families="plain", facets="reconstruction,anomaly,stability", replicates=2, configs=2)
+    heard = []
+    found = estimate(data, small, workers=1, tell=heard.append)
+    assert all(found.job(job) > 0 for job in small.jobs())
+    assert heard == sorted(heard)
+    longer = dataclasses.replace(small, plan={**small.plan, "steps": 5000})
+    assert found.seconds(longer) > found.seconds(small)
+
+
+# --------------------------------------------------------------------------------------------------------- the watch
+
+
+def order(jobs, watch, clock, seconds):
+    """Whom a single worker does, one after the other."""
+    waiting, done = list(jobs), []
+    while waiting and (job := watch(waiting, {})) is not None:
+        waiting.remove(job)
+        done.append(job)
+        clock.now += seconds(job)
+    return done
+
+
+def test_what_no_longer_fits_is_not_begun(planned):
+    clock, jobs = Clock(), planned.jobs()
+    one = [job for job in jobs if job.name.replicate == 0]
+    watch = Watch(2.5 * len(one), 1, lambda job: 1.0, "plain", clock)
+    done = order(jobs, watch, clock, lambda job: 1.0)
+    assert {job.name.replicate for job in done} == {0, 1}
+    assert len(done) == 2 * len(one)  # of the third nothing: it does not fit whole
+    assert clock.now <= watch.deadline
+
+
+def test_the_first_replicate_gives_the_rivals_and_one_family_in_any_time(planned):
+    clock = Clock()
+    done = order(planned.jobs(), Watch(0.0, 1, lambda job: 1.0, "plain", clock), clock, lambda job: 1.0)
+    assert {job.name.replicate for job in done} == {0}
+    assert {job.name.name for job in done if job.name.kind == "family"} == {"pca", "plain"}
+    assert {(j.name.facet, j.name.name) for j in done if j.name.kind == "rival"} == {
+        (f, r) for f in planned.facets for r in planned.rivals_of(f)
+    }
+
+
+def test_what_runs_really_took_counts_more_than_what_was_probed(planned):
+    clock, jobs = Clock(), planned.jobs()
+    second = [job for job in jobs if job.name.replicate == 1]
+    watch = Watch(1.0, 1, lambda job: 1e-6, "plain", clock)
+    slow = {(n.kind, n.name, n.view, n.facet): 100.0 for n in (job.name for job in jobs)}
+    assert watch(second, slow) is None
+    assert watch(second, {}) is not None
+
+
+def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
+    """Every run takes 30 s of a clock that only runs turn: 80 s hold the first replicate of three, no more."""
+    clock, data = Clock(), read("iris")
+    small = design(data, families="plain", facets="reconstruction", replicates=4, configs=1, racing=True)
+    small = dataclasses.replace(small, plan={**small.plan, "steps": 50})
+    note = {"source": "iris", "budget": 80.0, "planning": 0.0, "given_up": {"configs": [6, 1]}}
+    note["expected"] = {called(job): 30.0 for job in small.jobs()}
+    asked = SimpleNamespace(count=0)
+
+    def heard(job, record, done, total):
+        asked.count += 1
+        clock.now += 30.0
+
+    found = run(Outline(data, small, tmp_path / "study", note), workers=1, progress=heard, clock=clock)
+    study = Study.of(found)
+    assert asked.count == 3
+    assert (study.whole, study.total, len(study.records)) == (1, 12, 3)
+    assert not study.rounds
+    assert study.verdict()["reconstruction"].kind == "undecided"
+    lines = told.lines(study)
+    assert lines[0] == (
+        "To keep the time that was asked for, the study has 1 configurations of each family instead of 6."
+    )
+    assert "9 of 12 runs" in lines[1]
+    assert "Nothing can be claimed from 1 whole replicates" in lines[2]
+    assert "9 of 12 runs" in study.report().read_text(encoding="utf-8")
+    assert len(told.lines(study, "zh")) == len(lines)
+
+
+# ---------------------------------------------------------------------------------------------------------- rivals
+
+
+def test_rivals_are_chosen_by_name(tmp_path):
+    data = read("iris")
+    options = {"families": "plain", "facets": "reconstruction,anomaly", "replicates": 2, "configs": 1}
+    there = {
+        asked: {job.name.name for job in design(data, rivals=asked, **options).jobs()} - {"plain"}
+        for asked in ("all", "none", "knn", "pca,sparse coding")
+    }
+    assert there["all"] == {"pca", "sparse coding", "isolation forest", "knn"}
+    assert there["none"] == set()
+    assert there["knn"] == {"knn"}
+    assert there["pca,sparse coding"] == {"pca", "sparse coding"}
+    with pytest.raises(BadInput, match=r"unknown rival 'spares coding' \(did you mean 'sparse coding'"):
+        design(data, rivals=["spares coding"], **options)
+    alone = compare("iris", rivals="none", out=tmp_path / "alone", jobs=1, steps=50, **options)
+    assert {v.outcome for v in alone.verdict().values()} <= {"no contest", "no evidence"}
+    assert alone.complete
+    page = alone.report().read_text(encoding="utf-8")
+    assert "Rivals that took part" in page
