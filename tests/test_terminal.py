@@ -1,0 +1,154 @@
+"""A real terminal, and streams that are closed or narrow: names are shown and never obeyed, and nothing is lost."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.cli import ends, show
+from isthmus.cli.show import plain
+
+EVIL = [
+    "{}",
+    "{task.x}",
+    "[bold]",
+    "[/]",
+    ":smile:",
+    "\x1b[31m",
+    "\x1b]0;owned\x07",
+    "a\nb",
+    "a\rb",
+    "\u202eevil",
+    "\x9b2J",
+]
+NAME = "r{}[bold]\x1b[31m\n\u202e"
+TINY = ["--families", "pca", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
+CODES = r"\x1b\[[0-9;?]*[A-Za-z]"
+
+
+def terminal(*arguments: str, cwd: Path, width: int = 120) -> tuple[int, str]:
+    """Exit code, and all that is shown on a terminal."""
+    child, screen = pty.fork()
+    if child == 0:
+        os.chdir(cwd)
+        os.environ.update({"COLUMNS": str(width), "TERM": "xterm"})
+        os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
+    seen = b""
+    while select.select([screen], [], [], 300)[0]:
+        try:
+            seen += os.read(screen, 65536)
+        except OSError:  # the other side has gone
+            break
+    os.close(screen)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
+
+
+def harmless(shown: str) -> None:
+    """No colour that we do not use, no title, no turned writing; names are there as they are spelled out."""
+    assert "\x1b[31m" not in shown
+    assert "\x1b]" not in shown
+    assert "\u202e" not in shown
+    assert "\x9b" not in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("text", EVIL)
+def test_nothing_in_a_line_is_obeyed(text, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    show.line(text)
+    show.say(text)
+    show.table([text, "n"], [[text, "1"]])
+    show.warn(text)
+    show.note(text)
+    with show.progress(text, 2.0, unit="runs") as tell:
+        tell(1.0, text, 2.0)
+    show.machine({text: text})
+    said = capsys.readouterr()
+    whole = re.sub(CODES, "", said.err) + said.out
+    harmless(said.out)
+    assert "\u202e" not in whole
+    assert "\x1b]" not in whole
+    assert plain(text) in whole
+    assert not set(plain(text)) & {"\n", "\r", "\x1b", "\x9b", "\u202e"}
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Rows under a name, in columns and with labels that a terminal might obey."""
+    x = np.random.default_rng(0).normal(size=(60, 3)).round(3)
+    kinds = ["k\x1b[31m", "k[bold]{}"]
+    head = "a\x1b[31m,b[bold],c{},\x1b[31mkind\n"
+    path = tmp_path / f"{NAME}.csv"
+    path.write_text(head + "".join(f"{a},{b},{c},{kinds[i % 2]}\n" for i, (a, b, c) in enumerate(x)))
+    return path
+
+
+@pytest.mark.slow
+def test_no_command_lets_a_name_reach_the_terminal_as_it_is(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text(rows.read_text())
+    label = ["--label", "\x1b[31mkind"]
+    study, model, packed = f"s{NAME}", f"m{NAME}", f"c{NAME}.isthmus"
+    steps = [
+        ["compare", rows.name, *label, *TINY, "--dry-run"],
+        ["compare", rows.name, *label, *TINY, "--out", study],
+        ["report", study],
+        ["doctor", study],
+        ["take", study, "pca", "--out", model],
+        ["compress", model, rows.name, "--out", packed],
+        ["decompress", packed, model, "--out", f"again{NAME}.csv"],
+        ["train", "pca", rows.name, *label, "--out", f"t{NAME}"],
+        ["compare", rows.name, "other.csv", *label, *TINY, "--out", f"v{NAME}"],
+        ["ablate", "contractive", rows.name, *label, "--replicates", "2", "--steps", "20", "--jobs", "1", "--dry-run"],
+        ["compare", f"missing{NAME}"],
+    ]
+    for arguments in steps:
+        code, shown = terminal(*arguments, cwd=tmp_path)
+        harmless(shown)
+        assert code in ({ends.INPUT} if "missing" in arguments[1] else {ends.DONE, ends.PARTLY}), (arguments, shown)
+
+
+CLOSED = {"stderr": "2>&-", "output": ">&- 2>&-", "all": "<&- >&- 2>&-"}
+
+
+@pytest.mark.parametrize("closed", CLOSED.values(), ids=CLOSED)
+def test_workers_live_with_closed_streams(tmp_path: Path, closed: str) -> None:
+    shell = ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "isthmus"]
+    study = ["compare", "iris", *TINY[:-1], "2", "--out", "study"]
+    assert subprocess.run([*shell, *study], cwd=tmp_path, check=False, capture_output=True).returncode == ends.DONE
+    assert len(list((tmp_path / "study" / "runs").iterdir())) > 0
+    assert "killed" not in "".join(path.read_text() for path in tmp_path.glob("study/runs/*/record.json"))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_narrow_stream_shows_what_it_can_and_ends_nothing(tmp_path: Path, encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    run = [sys.executable, "-m", "isthmus", "compare", "iris", *TINY, "--out", "数据", "--lang", "zh"]
+    for more in ([], ["--json"]):
+        ran = subprocess.run([*run, *more], cwd=tmp_path, env=environment, capture_output=True, check=False)
+        assert (ran.returncode, ran.stderr) == (ends.DONE, b"")
+    assert json.loads(ran.stdout.decode(encoding))["folder"].endswith("数据")
+
+
+def test_bytes_that_are_no_text_are_refused_before_any_work(tmp_path: Path) -> None:
+    out = os.fsencode("study") + b"\xff"
+    run = [sys.executable, "-m", "isthmus", "compare", "iris", *TINY, "--out", out]
+    ran = subprocess.run(run, cwd=tmp_path, capture_output=True, check=False, text=True)
+    assert ran.returncode == ends.INPUT
+    assert "no text" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_whose_name_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
+    place = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(place)
+    run = [sys.executable, "-m", "isthmus", "compare", "iris", *TINY]
+    ran = subprocess.run(run, cwd=place, capture_output=True, check=False)
+    assert (ran.returncode, ran.stderr) == (ends.DONE, b"")
