@@ -142,5 +142,6 @@ def test_a_process_that_has_workers_ends(tmp_path):
 if __name__ == "__main__":
     from isthmus.cli import ends
 
-    sys.stderr = open(os.devnull, "w")  # its own line; what workers say still comes through the descriptor
-    sys.exit(ends.guard(lambda: len(study(sys.argv[1]))))
+    with open(os.devnull, "w") as sys.stderr:  # its own line; what workers say still comes through the descriptor
+        code = ends.guard(lambda: len(study(sys.argv[1])))
+    sys.exit(code)

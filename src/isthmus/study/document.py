@@ -151,6 +151,8 @@ class Document(_Sealed):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         plan = Plan.from_json(dict(self.plan))
+        if self.plan.keys() != plan.to_json().keys():
+            raise ValueError("plan: a field is missing")
         if max(plan.steps, plan.check, plan.batch) >= LARGEST:
             raise ValueError("plan: larger than any training")
         if len(set(self.facets)) < len(self.facets):

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from isthmus.metrics import METRICS
 from isthmus.seeds import seed
 
+MOST = 1e150
+"""Squares of larger numbers are none; no metric comes near."""
 SIZES = {"train", "valid", "test", "duplicates", "constant"}
 
 
@@ -183,6 +185,9 @@ def strange(job: Job, record: Record) -> str:
         return f"its facet {min(record.facets.keys() - facets)!r:.60} was not asked"
     if unknown := {name for choice in record.facets.values() for name in choice.metrics} - METRICS.keys():
         return f"its metric {min(unknown)!r:.60} is unknown"
+    values = [value for choice in record.facets.values() for value in choice.metrics.values() if value is not None]
+    if any(abs(value) > MOST for value in values):
+        return "it has a metric that nothing measures"
     if record.sizes and not (record.sizes.keys() >= SIZES and record.sizes["train"] and record.sizes["test"]):
         return "its sizes are not those of a split"
     if configs is None:

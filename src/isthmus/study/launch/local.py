@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from itertools import chain, islice
-from multiprocessing import current_process
+from multiprocessing import current_process, resource_tracker
 from pathlib import Path
 from tempfile import mkstemp
 from types import TracebackType
@@ -132,6 +132,7 @@ class Local:
                 size, initializer=_begin, initargs=(os.getpid(), self._lent), env=ONE_THREAD
             )
             self._size = size
+            resource_tracker.ensure_running()  # now: on its way it would let signals through again
         with _interrupts_wait():
             return self._pool.submit(_do, job)
 
