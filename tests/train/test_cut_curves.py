@@ -33,7 +33,7 @@ def test_what_has_settled_promises_nothing():
 
 
 def test_a_fall_that_is_lost_in_noise_promises_nothing():
-    """Over many draws: noise about a settled curve is hardly ever taken for a fall, and a clear fall is never missed."""
+    """Over many draws noise about a settled curve is hardly ever taken for a fall, and a clear fall is never missed."""
     rng = np.random.default_rng(0)
     flat = [outlook(curve(lambda step: 1 + np.exp(-step / 40) + 0.02 * rng.normal())).open for _ in range(200)]
     falling = [outlook(curve(lambda step: 2 - step / 800 + 0.02 * rng.normal())).open for _ in range(200)]

@@ -20,7 +20,7 @@ import numpy as np
 
 from isthmus.errors import BadInput
 from isthmus.evidence import floor as ground
-from isthmus.evidence.cut import Cut, lost
+from isthmus.evidence.cut import Cut, lost, standing
 from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
