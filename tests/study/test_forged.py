@@ -22,7 +22,8 @@ from isthmus.study.record import digest
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
-EDITS = 300
+EDITS = 100  # of each; 300 take minutes
+pytestmark = pytest.mark.slow
 VALUES = [
     None,
     True,
