@@ -15,6 +15,7 @@ from isthmus.report import html
 from isthmus.study.design import Design
 from isthmus.study.record import Choice, Config, JobName, Line, Record
 from isthmus.study.store import Store
+from isthmus.train.plan import Plan
 
 FAMILIES = ("plain", "denoising", "l1", "kl", "contractive", "topk", "vae", "vq", "pca")
 FACETS = ("reconstruction", "sparsity", "features", "anomaly", "cost")
@@ -66,6 +67,7 @@ def make(
         for family in families
     }
     data = {"name": name, "digest": "ab" * 32, "rows": 1797, "shape": list(shape), "images": len(shape) > 1}
+    data |= {"columns": [], "factors": []}
     design = Design(
         data=data | {"classes": list(classes), "class_rows": [100] * len(classes), "anomaly": None},
         families=configs,
@@ -73,7 +75,7 @@ def make(
         skipped=dict(skipped or {}),
         replicates=replicates,
         configs=3,
-        plan={"steps": 2000, "batch": 128, "learning_rate": 0.001, "schedule": "plateau", "clip": None},
+        plan=Plan(steps=2000, batch=128, learning_rate=0.001, schedule="plateau").to_json(),
         latents=16,
         hidden=[64],
         seed=seed,

@@ -10,6 +10,7 @@ from isthmus.answers.words import LANGUAGES, Words
 from isthmus.api.study import Study
 from isthmus.report import capacity
 from isthmus.study.capacity import Sweep
+from isthmus.study.record import digest
 
 FOUND = Sweep(
     chosen=2,
@@ -24,8 +25,9 @@ FOUND = Sweep(
 
 
 def with_sweep(folder: Path) -> Path:
-    content = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    (folder / "study.json").write_text(json.dumps(content | {"sweep": FOUND.to_json()}), encoding="utf-8")
+    content = json.loads((folder / "study.json").read_text(encoding="utf-8")) | {"sweep": FOUND.to_json()}
+    del content["seal"]
+    (folder / "study.json").write_text(json.dumps(content | {"seal": digest(content)}), encoding="utf-8")
     return folder
 
 
