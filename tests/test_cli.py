@@ -869,14 +869,14 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly factors families facets replicates configs steps budget latents hidden backbone "
+        "data label anomaly factors images families facets replicates configs steps budget latents hidden backbone "
         "contamination rivals seed jobs out json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data label anomaly settings facets replicates configs steps seed jobs out json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out json debug",
-    train.train: "family data label out settings steps measured seed json dry_run quiet debug",
+    train.train: "family data label images out settings steps measured seed json dry_run quiet debug",
     catalogue.catalogue: "kind name json debug",
     report.report: "folder lang out debug",
     doctor.doctor: "run data label json lang debug",
