@@ -285,10 +285,8 @@ def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("constant_scorer", "scores rank nothing"),
-        ("untrained_scorer", "model learned nothing"),
-        ("copier", "new rows repeat training rows"),
-        ("ceiling", "the training set itself, no generator"),
+        ("constant_scorer", "its scores rank nothing"),
+        ("untrained_scorer", "the model has learned nothing"),
     ],
 )
 def test_a_scorer_that_is_none_is_excluded_with_the_reason(study, flag, words):
