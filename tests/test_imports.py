@@ -10,7 +10,7 @@ import pytest
 import isthmus
 
 SOURCE = Path(isthmus.__file__).parent
-HEAVY = {"joblib", "narwhals", "numpy", "pandas", "plotly", "polars", "pyarrow", "scipy", "sklearn", "torch"}
+HEAVY = {"joblib", "narwhals", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "torch"}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

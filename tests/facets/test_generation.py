@@ -220,7 +220,7 @@ def test_in_a_study_the_ceiling_is_shown_and_excluded(tmp_path):
     assert set(verdict.means) == {"pca", "gaussian mixture", "shuffled columns"}
     assert (study.scores("generation", "copied")["training rows"] == 1).all()
     page = study.report().read_text(encoding="utf-8")
-    assert "it is the training set itself: the ceiling, no generator" in page
+    assert "it is the training set itself: an upper bound, not a generator" in page
     assert "distance to the nearest training row" in page
 
 

@@ -220,6 +220,7 @@ CASES = {
     "probe_accuracy_few": few(probe_accuracy),
     "knn_accuracy": accuracy(knn_accuracy),
     "knn_accuracy_few": few(knn_accuracy),
+    "commonest_class": Case(partitions, APART),
     **dict.fromkeys(
         ("cluster_ari", "cluster_nmi"),
         Case(partitions, TOGETHER | {"names": every(on(names, 0), on(names, 1)), "swap": swap}),

@@ -9,7 +9,7 @@ from isthmus.metrics import METRICS
 PAGE = Path(__file__).parents[2] / "docs" / "facets" / "README.md"
 
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
-knn_accuracy_few cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
+knn_accuracy_few commonest_class cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
 dci_informativeness sap
 auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
 auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer

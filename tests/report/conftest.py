@@ -1,6 +1,6 @@
 """Study folders of invented numbers in the format of the store, with every kind of end; and the page as parsed."""
 
-import json
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -257,18 +257,35 @@ class Reading(HTMLParser):
 
     @property
     def skeleton(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Elements with the names of their attributes: what injection would change."""
-        return [(tag, tuple(attributes)) for tag, attributes in self.elements]
+        """Elements with the names of their attributes: what injection would change.
+
+        Without the texts in drawings: a longer name is wrapped into more of them.
+        """
+        return [(tag, tuple(attributes)) for tag, attributes in self.elements if tag != "text"]
 
     @property
-    def figures(self) -> list[dict[str, Any]]:
-        """The drawings."""
-        found: list[dict[str, Any]] = json.loads(self.scripts[0])
-        return found
+    def drawings(self) -> list[dict[str, str | None]]:
+        """What the drawings are called, in their order."""
+        return [a for tag, a in self.elements if tag == "svg" and a.get("class") == "drawing"]
 
     def ids(self) -> set[str]:
         """All ids."""
         return {str(a["id"]) for _, a in self.elements if "id" in a}
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Every figure that is drawn while a test runs, by what it is called."""
+    found: dict[str, Any] = {}
+    for name in ("capacity", "exhibits", "facet_curves", "page"):
+        module = importlib.import_module(f"isthmus.report.{name}")
+
+        def keep(figure: Any, alt: str, *wide: int, real: Any = module.svg) -> Any:
+            found[alt] = figure
+            return real(figure, alt, *wide)
+
+        monkeypatch.setattr(module, "svg", keep)
+    return found
 
 
 @pytest.fixture(scope="session", name="make")
@@ -281,11 +298,8 @@ def _make() -> Callable[..., Path]:
 def read() -> Callable[..., Reading]:
     """Renders a study and parses the page."""
 
-    def render_and_parse(study: Any, lang: str = "en", *, whole: bool = False) -> Reading:
-        with pytest.MonkeyPatch.context() as patch:
-            if not whole:  # the five megabytes of plotly say nothing about the page around them
-                patch.setattr(html, "_plotly", lambda: "window.Plotly = {};")
-            return Reading(html.render(study, lang))
+    def render_and_parse(study: Any, lang: str = "en") -> Reading:
+        return Reading(html.render(study, lang))
 
     return render_and_parse
 

@@ -32,16 +32,17 @@ def with_sweep(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_page_says_draws_and_lists_the_sweep(tmp_path: Path, make: Any, read: Any, lang: str) -> None:
+def test_the_page_says_draws_and_lists_the_sweep(tmp_path: Path, make: Any, read: Any, drawn: Any, lang: str) -> None:
     page, t = read(Study(with_sweep(make(tmp_path / "study", replicates=2))), lang), Words(lang)
     assert "capacity" in page.ids()
     assert capacity.sentence(FOUND, t) in page.text
-    (place,) = [a for _, a in page.elements if a.get("aria-label") == t("capacity.alt", width=2)]
-    figure = page.figures[int(place["data-figure"])]
+    assert t("capacity.alt", width=2) in [a["aria-label"] for a in page.drawings]
+    figure = drawn[t("capacity.alt", width=2)]
     network, linear = figure["data"]
     assert (network["x"], network["y"]) == ([1, 2, 4], pytest.approx([0.85, 0.30, 0.29]))  # 8 diverged
     assert linear["x"] == [1, 2, 4, 8]
-    assert network["error_y"]["array"][1] == pytest.approx(FOUND.summary[1].se)
+    mean, se = FOUND.summary[1].error, FOUND.summary[1].se
+    assert network["error_y"]["ends"][1] == pytest.approx((mean - se, mean + se))
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [2, 2.345]
 
 
@@ -51,7 +52,7 @@ def test_without_a_sweep_there_is_no_section(tmp_path: Path, make: Any, read: An
 
 def test_the_sentence_and_the_table_hold_the_numbers() -> None:
     t = Words("en")
-    choice, _ = capacity.chosen(FOUND, t)
+    choice = capacity.chosen(FOUND, t)
     assert choice.sentence == (
         "Code width 2: error 0.300, within one standard error (0.0129) of the best, 0.290 at width 4 (of 1 to 8)."
         " Intrinsic dimension of the rows: about 2.35."

@@ -74,21 +74,24 @@ def curved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("curved")
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_page_draws_each_curve_with_a_legend_and_a_table(tmp_path: Path, make: Any, read: Any, lang: str) -> None:
+def test_the_page_draws_each_curve_with_a_legend_and_a_table(
+    tmp_path: Path, make: Any, read: Any, drawn: Any, lang: str
+) -> None:
     page, t = read(Study(make(tmp_path / "study", replicates=3, curves=measured)), lang), Words(lang)
     assert "facet_curves" in page.ids()
     assert t("curves.facet_intro") in page.text
     assert f"{t.name('facets', 'sparsity')}{t('page.colon')}made_up" in page.text
     alt = t("curves.facet_alt", x="made_up_x", y="made_up_y", n=9)
-    (place,) = [a for _, a in page.elements if a.get("aria-label") == alt]
-    figure = page.figures[int(place["data-figure"])]
+    assert [a["aria-label"] for a in page.drawings].count(alt) == 1
+    figure = drawn[alt]
     assert figure["layout"]["xaxis"]["type"] == "log"
-    assert [figure["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")] == ["made_up_x", "made_up_y"]
+    assert [figure["layout"][axis]["title"] for axis in ("xaxis", "yaxis")] == ["made_up_x", "made_up_y"]
     lines = {line["name"]: line for line in figure["data"]}
     assert len(lines) == 9  # eight families without VQ, PCA among them, and sparse coding, the rival
     assert (lines["PCA"]["x"], lines["PCA"]["line"]["dash"]) == ([4.0, 16.0, 64.0], "dot")
     assert lines["PCA"]["y"] == pytest.approx([0.51, 0.25, 0.125])
-    assert all(value > 0 for value in lines["PCA"]["error_y"]["array"][:1])
+    low, high = lines["PCA"]["error_y"]["ends"][0]
+    assert low < 0.51 < high
     own = lines[t.name("contenders", "l1")]
     assert (own["x"], own["line"]["dash"]) == ([3.0, 12.0], "solid")
 
@@ -99,7 +102,7 @@ def test_the_table_says_where_a_value_lies_between_points(tmp_path: Path, make: 
     text = read(study).text
     # l1 at 3, 12; PCA at 4, 16, 64; sparse coding at 14, 56, 224: PCA at 12 is read from the line.
     between = 0.51 + (0.25 - 0.51) * math.log(12 / 4) / math.log(16 / 4)
-    assert "made_up_y at chosen values of: made_up_x" in text
+    assert "made_up_y at selected values of: made_up_x" in text
     assert f" {between:.3f} " in text
 
 
@@ -111,7 +114,7 @@ def test_of_many_contenders_the_rivals_and_the_best_are_drawn_openly(tmp_path: P
     text = study.report(tmp_path / "page.html").read_text(encoding="utf-8")
     section = text[text.index('id="facet_curves"') : text.index('id="curves"')]
     opened, folded = section.split("<summary>10 others</summary>")
-    assert opened.count("data-figure") == folded.count("data-figure") == 1
+    assert opened.count('class="drawing"') == folded.count('class="drawing"') == 1
     assert "PCA" in opened
     assert "mine0<" in opened
     assert "mine19<" in folded

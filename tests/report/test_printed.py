@@ -35,8 +35,10 @@ def test_the_price_told_is_that_of_the_configuration_to_take(tmp_path: Path, mak
     study = Study(make(tmp_path / "study", families=["plain", "pca"], levels=levels))
     chosen = {facet: c.config for r in study.records if r.job.name == "plain" for facet, c in r.facets.items()}
     assert (chosen["features"], chosen["cost"]) == (2, 0)
-    line = next(line for line in study.recommendation() if line.startswith("To feed a classifier: take plain"))
-    assert "; against PCA it takes 3 × the parameters" in line
+    line = next(
+        line for line in study.recommendation() if line.startswith("To classify rows by their codes: take plain")
+    )
+    assert "; compared with PCA it takes 3 times the parameters" in line
 
 
 def test_a_mark_stands_beside_whom_nobody_is_ahead_of(tmp_path: Path, make: Any, read: Any, printed: str) -> None:
@@ -45,9 +47,9 @@ def test_a_mark_stands_beside_whom_nobody_is_ahead_of(tmp_path: Path, make: Any,
     assert standing(study.verdict().values()) == Pareto(("plain", "denoising", "l1"), (("pca", "plain"),))
     assert "\nplain ◆ " in printed
     assert "\nPCA  " in printed
-    assert "◆ not shown to be behind another all round (Pareto set)" in printed
+    assert "◆ on the Pareto front: no contender is shown to dominate it" in printed
     titles = [a.get("title") for _, a in read(study).elements if a.get("class") == "mark"]
-    assert titles == [None, *["not shown to be behind another all round (Pareto set)"] * 3], "the legend, then rows"
+    assert titles == [None, *["on the Pareto front: no contender is shown to dominate it"] * 3], "the legend, then rows"
 
 
 def test_a_wide_table_is_told_in_parts_that_fit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def test_contests_speak_together() -> None:
     other = duel._replace(verdict=replace(duel.verdict, facet="features"))
     cards, together = cards_of(duel, other)
     assert len(cards) == 2
-    assert together[0].startswith("Plain is at the top")
+    assert together[0].startswith("Plain is best, or practically equal")
 
 
 def test_facets_that_only_describe_crown_nobody() -> None:

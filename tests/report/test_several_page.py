@@ -8,6 +8,7 @@ import pytest
 from isthmus.answers.words import Words
 from isthmus.api.several import Several
 from isthmus.report.diagram import critical_difference, groups
+from isthmus.report.html import template
 from isthmus.report.several import kind, overview, render
 from isthmus.study.several import LIST, Contents, Listed
 
@@ -49,7 +50,7 @@ def test_the_page_says_who_ranks_first_and_where_each_answer_is(six, lang, readi
     assert links == {f"sets/s{i}/report.html" for i in range(6)}
     lines = six.recommendation(lang, {**t.texts["facets"], **t.texts["contenders"]})
     assert lines[0].split(t("page.colon"))[1][1:40] in page.text
-    assert not [tag for tag, _ in page.elements if tag == "script"]
+    assert page.scripts == [template("page.js")]
 
 
 def test_links_are_relative_to_where_the_page_lies(six, reading):

@@ -130,11 +130,11 @@ def test_one_facet_answers_with_its_effect_and_its_price() -> None:
         ("train_seconds", "pca", 40.0),
     ]
     assert advice.for_purpose(found, EN) == (
-        "To feed a classifier: take TopK (probe accuracy 0.901 against 0.75 of raw data); practically equal: plain; "
-        "against PCA it takes 3.1 × the parameters and 40 × the training time."
+        "To classify rows by their codes: take TopK (probe accuracy 0.901 against 0.75 of raw data); "
+        "practically equal: plain; compared with PCA it takes 3.1 times the parameters and 40 times the training time."
     )
     assert advice.for_purpose(found, ZH) == (
-        "用于给分类器提供特征：选 TopK（与原始数据相比：线性探针准确率 0.901 对 0.75）；普通自编码器与它实际等价；"
+        "用编码做分类：选 TopK（与原始数据相比：线性探针准确率 0.901 对 0.75）；普通自编码器与它实际等价；"
         "与 PCA 相比，它需要 3.1 倍的参数量和 40 倍的训练时间。"
     )
 
@@ -160,7 +160,7 @@ def test_rows_per_second_are_told_as_time_and_small_differences_are_not_told() -
     speed = facet("cost", "rows_per_second", relative=True, vae=1000, pca=4000)
     same = lower("cost", "parameters", vae=1020, pca=1000)
     line = advice.for_purpose(one(anomaly, costs=(same, speed)), EN)
-    assert line.endswith("(AUROC 0.9 against 0.7 of PCA); against PCA it takes 4 × the time to encode a row.")
+    assert line.endswith("(AUROC 0.9 against 0.7 of PCA); compared with PCA it takes 4 times as long to encode a row.")
 
 
 def test_a_facet_that_is_no_purpose_alone_answers_for_itself() -> None:
@@ -172,9 +172,9 @@ def test_a_facet_that_is_no_purpose_alone_answers_for_itself() -> None:
     assert [one.purpose for one in found] == ["compress", "reconstruction"]
     assert [advice.for_purpose(one, EN) for one in found] == [
         "To compress rows into few bytes: take plain (bits per element at 10 % error 1 against 1.3 of PCA); "
-        "against PCA it takes 2 × the parameters.",
+        "compared with PCA it takes 2 times the parameters.",
         "To rebuild rows: take plain (explained variance 0.88 against 0.84 of PCA); "
-        "against PCA it takes 2 × the parameters.",
+        "compared with PCA it takes 2 times the parameters.",
     ]
     assert [v.facet for v in advice.apart(verdicts, found)] == ["sparsity"]
 
@@ -184,7 +184,7 @@ def test_a_rival_that_is_enough_says_what_it_saves() -> None:
     assert (found.kind, found.take, found.against) == ("rival enough", "pca", "plain")
     assert advice.for_purpose(found, EN) == (
         "To find anomalies: PCA is enough (AUROC 0.9 against 0.9 of plain); "
-        "against plain it takes 0.25 × the parameters."
+        "compared with plain it takes 0.25 times the parameters."
     )
 
 
@@ -195,8 +195,8 @@ def test_an_open_question_says_how_many_replicates_would_tell() -> None:
     assert (found.kind, found.take, found.replicates_needed) == ("undecided", None, v.replicates_needed)
     assert v.replicates_needed is not None
     assert advice.for_purpose(found, EN) == (
-        "To find anomalies: undecided between plain and PCA; until more is known, PCA is simpler; "
-        f"about {v.replicates_needed} replicates would tell."
+        "To find anomalies: undecided between plain and PCA; until more is known, prefer PCA, which is simpler; "
+        f"about {v.replicates_needed} replicates would settle it."
     )
 
 
@@ -206,7 +206,7 @@ def test_two_facets_that_agree_take_one() -> None:
     found = interpret(sparse, stable)
     assert (found.kind, found.take, found.against, found.pareto.members) == ("autoencoder", "topk", "pca", ("topk",))
     assert advice.for_purpose(found, EN) == (
-        "To read meaning from codes: take TopK (Hoyer sparsity 0.8 against 0.2, AUROC 0.9 against 0.6, "
+        "To interpret codes: take TopK (Hoyer sparsity 0.8 against 0.2, AUROC 0.9 against 0.6, "
         "explained variance 0.9 against 0.9 of PCA)."
     )
 
@@ -218,12 +218,12 @@ def test_two_facets_that_disagree_show_the_trade() -> None:
     assert (found.kind, found.take, found.prices) == ("depends", None, ())
     assert found.pareto.members == ("topk", "plain", "pca")
     assert advice.for_purpose(found, EN) == (
-        "To read meaning from codes: it depends on what counts more: TopK leads in sparsity, PCA leads in "
-        "stability and reconstruction; not shown to be behind another all round either: plain."
+        "To interpret codes: it is a trade-off: TopK is best in sparsity, PCA is best in "
+        "stability and reconstruction; also on the Pareto front: plain."
     )
     assert advice.for_purpose(found, Words("zh", {"stability": "稳定性"})) == (
-        "用于解读编码的含义：取决于更看重什么：TopK 在稀疏性上领先，PCA 在稳定性和重构上领先；"
-        "普通自编码器同样没有被证明全面落后。"
+        "解读编码的含义：取决于更看重什么：TopK 在稀疏性上最好，PCA 在稳定性和重构上最好；"
+        "同在帕累托前沿的还有普通自编码器。"
     )
 
 
@@ -232,7 +232,7 @@ def test_two_facets_of_noise_rule_nobody_out() -> None:
     stable = facet("stability", "auroc", noise=50, topk=0.5, pca=0.51)
     found = interpret(sparse, stable)
     assert (found.kind, found.take, set(found.open)) == ("undecided", None, {"topk", "pca"})
-    assert "the replicates rule out nobody of TopK and PCA" in advice.for_purpose(found, EN)
+    assert "none of TopK and PCA is ruled out" in advice.for_purpose(found, EN)
 
 
 def test_a_rival_at_the_top_of_both_is_enough() -> None:
@@ -244,7 +244,7 @@ def test_a_rival_at_the_top_of_both_is_enough() -> None:
 def test_without_evidence_nothing_is_said() -> None:
     found = interpret(facet("sparsity", "hoyer", topk=0.8), facet("stability", topk=0.7, pca=0.6))
     assert (found.kind, found.take) == ("no evidence", None)
-    assert advice.for_purpose(found, EN) == "To read meaning from codes: nothing can be said yet."
+    assert advice.for_purpose(found, EN) == "To interpret codes: nothing can be said yet."
     assert (
         one(judge({}, metric="auroc", higher=True, rope=0, rivals=set(), test_fraction=0, facet="anomaly")).take is None
     )
@@ -273,29 +273,29 @@ def test_recommendations_name_purposes_then_other_facets_then_the_whole() -> Non
     lines = recommend(verdicts, answered(verdicts))
     assert lines == [
         "To compress and rebuild rows: take plain (explained variance 0.935 against 0.85 of PCA).",
-        "To feed a classifier: take TopK (probe accuracy 0.95 against 0.86 of PCA).",
-        "For codes of few active units: TopK is the sparsest; see what it pays in reconstruction.",
-        "Where speed counts: PCA was the best in rows encoded per second on this machine.",
-        "No contender is at the top everywhere: plain leads in reconstruction, TopK leads in features.",
-        "Not shown to be behind another all round: plain and TopK (2 of 3).",
+        "To classify rows by their codes: take TopK (probe accuracy 0.95 against 0.86 of PCA).",
+        "For codes with few active units: TopK is the sparsest; check its reconstruction error.",
+        "For speed: PCA was the best in rows encoded per second on this machine.",
+        "No contender is best everywhere: plain is best in reconstruction, TopK is best in features.",
+        "On the Pareto front, dominated by no other contender as far as is shown: plain and TopK (2 of 3).",
     ]
     assert standing(verdicts.values()).members == ("plain", "topk")
     assert recommend(verdicts, answered(verdicts), "zh", {"plain": "我们的"})[-1] == (
-        "没有被证明全面落后于他人的有我们的和 TopK（3 个中的 2 个）。"
+        "位于帕累托前沿、未被证明全面落后的有我们的和 TopK（3 个中的 2 个）。"
     )
 
 
 def test_facets_that_agree_say_so() -> None:
     both = [facet("reconstruction", plain=0.9, pca=0.7), facet("features", plain=0.8, pca=0.6)]
     assert together(both, EN) == [
-        "Plain is at the top, or practically equal to it, in all of reconstruction and features."
+        "Plain is best, or practically equal to the best, in all of reconstruction and features."
     ]
     assert together(both[:1], EN) == []
 
 
 def test_if_nobody_is_ruled_out_it_is_said() -> None:
     noisy = [facet("reconstruction", noise=50, plain=0.9, pca=0.89), facet("features", noise=50, plain=0.8, pca=0.81)]
-    assert together(noisy, EN)[-1] == "Nobody is shown to be behind another all round."
+    assert together(noisy, EN)[-1] == "No contender is shown to dominate another over all facets."
 
 
 # --- pros and cons ---------------------------------------------------------------------------------------------------
@@ -314,15 +314,18 @@ def test_pros_and_cons_say_what_is_shown_and_how_large_it_is() -> None:
     }
     assert said["topk"] == (
         ["best reconstruction (explained variance 0.887 against 0.844 of PCA)"],
-        ["weak in features (probe accuracy 0.932 against 0.95 of raw data)", "encodes 3.4 × slower than PCA"],
+        [
+            "weak in features (probe accuracy 0.932 against 0.95 of raw data)",
+            "takes 3.4 times as long to encode as PCA",
+        ],
     )
     assert said["raw"] == (["best features (probe accuracy 0.95 against 0.932 of TopK)"], [])
-    assert said["pca"][0] == ["encodes 1.5 × faster than VAE"]
+    assert said["pca"][0] == ["encodes 1.5 times as fast as VAE"]
     assert said["vae"][1][0] == "weak in reconstruction (explained variance 0.8 against 0.844 of PCA)"
     assert said["plain"][0] == [], "better than PCA, but TopK is better: nothing sets it apart there"
-    assert "encodes" not in str(said["vae"]), "slower than PCA, as nearly all are"
+    assert "encode" not in str(said["vae"]), "slower than PCA, as nearly all are"
     assert advice.claim(found["topk"].pros[0], ZH) == "重构最好（解释方差 0.887，PCA 为 0.844）"
-    assert advice.claim(found["topk"].cons[1], ZH) == "编码速度只有 PCA 的 1/3.4"
+    assert advice.claim(found["topk"].cons[1], ZH) == "编码时间是 PCA 的 3.4 倍"
 
 
 def test_the_largest_claims_are_kept_and_cost_comes_last() -> None:

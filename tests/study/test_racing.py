@@ -157,16 +157,16 @@ def test_who_comes_back_catches_up(raced):
 def test_a_race_says_what_it_did(raced):
     _, study, _ = raced
     lines = told.lines(study)
-    assert lines[0] == "Round 1 of the race went on to replicate 5 with those in doubt in features."
+    assert lines[0] == "Replicates added, round 1: up to replicate 5, for contenders still undecided in features."
     assert lines[-1] in study.recommendation()
     assert len(told.lines(study, "zh")) == len(lines)
     page = study.report().read_text(encoding="utf-8")
     assert page.count(lines[-1]) == 1
-    assert f"{study.replicates} replicates; tuning configurations of each: 5." in page
+    assert f"{study.replicates} replicates, 5 hyper-parameter settings tried for each family." in page
     study.rounds, before = [], study.rounds
     none = told.lines(study)
-    assert none[0].startswith("The race added no replicates")
-    assert not any("were added" in line for line in none)
+    assert none[0].startswith("No replicates were added")
+    assert not any("may be added" in line for line in none)
     assert told.lines(study, "zh")
     study.rounds = before
 

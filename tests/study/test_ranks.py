@@ -145,7 +145,7 @@ def test_few_data_sets_claim_nothing():
     found = ranked(x)
     assert (found.first, found.worse, found.undecided) == ("c0", (), ("c1", "c2"))
     assert len(found.sets) < LEAST_SETS
-    assert "nothing is claimed" in lines([found])[0]
+    assert "no claim is made" in lines([found])[0]
     assert "不下结论" in lines([found], lang="zh")[0]
 
 
@@ -200,14 +200,15 @@ def test_sentences_say_who_is_first_and_who_is_not_told_apart():
     text = lines([found])[0]
     assert text.startswith("Anomaly detection: over 12 data sets VAE ranks first by AUROC (mean rank ")
     assert (
-        "; better than PCA; not told apart from plain; the best rival is PCA (mean rank 3.00), which is worse" in text
+        "; better than PCA; not distinguishable from plain; the best rival is PCA (mean rank 3.00), which is worse"
+        in text
     )
     assert lines([found], titles={"vae": "V!"})[0].count("V!") == 1
     chinese = lines([found], [("a", "b", 0.5)], "zh")
     assert chinese[0].startswith("异常检测：在 12 个数据集上，按 AUROC，VAE 平均排名第一")
     assert "50%" in chinese[1]
     level = rank({"plain": [0.9, 0.8], "pca": [0.8, 0.9]}, ["a", "b"], rivals={"pca"}, **ABOUT)
-    assert "PCA ranks first by AUROC (mean rank 1.50 of 2), level with plain;" in lines([level])[0]
-    assert "level with" not in text
+    assert "PCA ranks first by AUROC (mean rank 1.50 of 2), tied with plain;" in lines([level])[0]
+    assert "tied with" not in text
     nobody = rank({"plain": [None] * 6, "pca": [None] * 6}, list("abcdef"), rivals={"pca"}, **ABOUT)
     assert lines([nobody]) == ["Anomaly detection: no contender has a score yet."]

@@ -377,7 +377,7 @@ def test_a_sentence_carries_its_evidence(rng):
 def test_sparsity_and_cost_crown_nobody(rng):
     sparse, cost = facets(rng)[3:]
     assert "sparser is not better in itself" in sentence(sparse)
-    assert "nobody is declared the winner" in sentence(cost)
+    assert "no winner is declared" in sentence(cost)
     assert "25%" in sentence(cost)
     for v in (sparse, cost):
         assert not re.search("is enough|needed|is better than", sentence(v))
@@ -386,10 +386,10 @@ def test_sparsity_and_cost_crown_nobody(rng):
 def test_stability_crowns_nobody_and_says_what_a_closed_form_does(rng):
     table = {"plain": [0.9, 0.91, 0.92], "topk": [0.5, 0.6, 0.5], "pca": [1.0] * 3}
     v = verdict(table, facet="stability", metric="cka", rope=0.02)
-    assert "PCA has the highest likeness of codes (CKA) on average, 1; " in sentence(v)
-    assert "a closed form always gives the same codes" in sentence(v)
+    assert "PCA has the highest similarity of codes (CKA) on average, 1; " in sentence(v)
+    assert "closed-form methods give the same result each time by construction" in sentence(v)
     assert not re.search("is enough|needed|is better than", sentence(v))
-    assert for_facet(v, Words("en")).startswith("Where another seed must give the same codes: PCA repeats itself best")
+    assert for_facet(v, Words("en")).startswith("For codes that do not depend on the seed: PCA is the most repeatable")
 
 
 def test_titles_of_the_caller_win(rng):

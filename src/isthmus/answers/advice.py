@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.answers import cut
-from isthmus.answers.sentences import number
+from isthmus.answers.sentences import number, useless
 from isthmus.answers.words import Words
 from isthmus.evidence.pareto import pareto
 from isthmus.evidence.proscons import Claim
@@ -40,9 +40,13 @@ def recommend(
 
 def for_purpose(one: PurposeVerdict, say: Words) -> str:
     """What to take for a purpose, how large the effect is, and what it costs."""
+    return say.close("advice.line", purpose=aim(one, say), text=_taken(one, say))
+
+
+def aim(one: PurposeVerdict, say: Words) -> str:
+    """What somebody wants who has this purpose."""
     own = say.name("wanted", one.purpose, say.title(one.purpose))
-    purpose = say.name("wanted", one.verdicts[0].metric, say.name("purposes", one.purpose, own))
-    return say.close("advice.line", purpose=purpose, text=_taken(one, say))
+    return say.name("wanted", one.verdicts[0].metric, say.name("purposes", one.purpose, own))
 
 
 def for_facet(v: FacetVerdict, say: Words) -> str:
@@ -54,7 +58,7 @@ def for_facet(v: FacetVerdict, say: Words) -> str:
 
 def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
     """Who is at the top of all facets that decide; else who leads in which, and who is not ruled out."""
-    asked = deciding(verdicts)
+    asked = [v for v in deciding(verdicts) if not v.useless]  # nobody is at the top of those
     if len(asked) < 2:
         return []
     tops = [{v.leader, *v.equal} for v in asked]  # those not told apart are not shown to be at the top
@@ -102,6 +106,8 @@ def multiple(times: float) -> str:
 def _taken(one: PurposeVerdict, say: Words) -> str:
     if one.kind == "no evidence":
         return say("advice.take_nothing")
+    if one.kind == "useless":
+        return useless(next(v for v in one.verdicts if v.useless), say) + say("advice.useless")
     needed = say("advice.needed", needed=one.replicates_needed) if one.replicates_needed else ""
     needed += next((cut.held(v, say) for v in one.verdicts if v.halted), "")
     if one.kind == "undecided":

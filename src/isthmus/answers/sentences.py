@@ -39,6 +39,8 @@ def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] 
 def _decided(v: FacetVerdict, say: Words) -> str:
     if v.kind == "no evidence":
         return _nothing(v, say)
+    if v.useless:
+        return useless(v, say)
     names = _names(v, say)
     if v.outcome == "rival":
         return say("verdict.rival", **names) + _evidence(v, v.rival, v.autoencoder, say)
@@ -54,6 +56,14 @@ def _decided(v: FacetVerdict, say: Words) -> str:
     text += say("verdict.open", names=say.some(v.undecided)) if v.undecided else ""
     text += cut.held(v, say) if v.cut else ""
     return text + _evidence(v, v.leader, second, say)
+
+
+def useless(v: FacetVerdict, say: Words) -> str:
+    """That nobody is shown to beat what comes without learning; or that nobody even seems to."""
+    best = next(iter(v.means.values()))
+    seems = v.floor is not None and (best > v.floor if v.higher else best < v.floor)
+    shown = {"floor": say("floor." + v.facet), "leader": say.title(v.leader), **_value(v, say)}
+    return say("verdict.unproven" if seems else "verdict.useless", **shown, level=number(v.floor or 0.0))
 
 
 def _undecided(v: FacetVerdict, say: Words) -> str:
@@ -114,12 +124,12 @@ def _evidence(v: FacetVerdict, a: str | None, b: str | None, say: Words) -> str:
 def _claim(v: FacetVerdict, pair: Pair, say: Words) -> str:
     rope, worse, equal, better = size(v.rope, v), pair.worse or 0.0, pair.equal or 0.0, pair.better or 0.0
     if pair.relation == "better":
-        return say("verdict.sure", p=_chance(better), rope=rope, p_value=f"{pair.p_adjusted:.2g}")
+        return say("verdict.sure", p=chance(better), rope=rope, p_value=f"{pair.p_adjusted:.2g}")
     if pair.relation == "equal":
-        return say("verdict.within", p=_chance(equal), rope="±" + rope)
+        return say("verdict.within", p=chance(equal), rope="±" + rope)
     if v.outcome == "rival enough" and pair.a == v.autoencoder:
-        return say("verdict.no_more", p=_chance(equal + worse), rope=rope)
-    return say("verdict.three", worse=_chance(worse), equal=_chance(equal), better=_chance(better))
+        return say("verdict.no_more", p=chance(equal + worse), rope=rope)
+    return say("verdict.three", worse=chance(worse), equal=chance(equal), better=chance(better))
 
 
 def size(value: float, v: FacetVerdict) -> str:
@@ -134,6 +144,6 @@ def number(value: float) -> str:
     return text.replace("-", "−") if "e" not in text else text
 
 
-def _chance(p: float) -> str:
+def chance(p: float) -> str:
     """A probability in two digits, never a certainty."""
     return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"

@@ -76,6 +76,12 @@ class Words:
             return self("verdict.others", names=self("page.comma").join(shown[:3]), n=len(shown) - 3)
         return self.phrase(shown)
 
+    def either(self, names: Sequence[str]) -> str:
+        """Names of which one may be the one: "a, b or c"."""
+        if len(names) < 2:
+            return "".join(names)
+        return self._join([self("page.comma").join(names[:-1]), self("page.or"), names[-1]])
+
     def close(self, key: str, **values: object) -> str:
         """A whole sentence: it starts with a capital."""
         return capital(self(key, **values))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.answers.ranking import lines
+from isthmus.api import notebook
 from isthmus.api.study import Study
 from isthmus.report import html, several
 from isthmus.study.run import run
@@ -110,5 +111,5 @@ def compare_many(
     for name, one in planned.studies.items():
         if progress is not None:
             progress(name)
-        run(one, workers=jobs)
+        run(one, workers=jobs, progress=notebook.watcher(name))
     return Several(planned.folder)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from isthmus.answers.brief import brief
 from isthmus.answers.recommendation import recommendation
-from isthmus.evidence.verdict import FacetVerdict
+from isthmus.answers.words import Words
+from isthmus.api import notebook
 from isthmus.model import Recipe
 from isthmus.report import html
 from isthmus.study.jobs import Progress
@@ -57,17 +60,10 @@ class Study(Results):
         return "\n".join([self._headline(), *self.recommendation()])
 
     def _repr_html_(self) -> str:
-        """For notebooks: the recommendation, then a row for each contender with its mean in each facet."""
-        verdicts = self.verdict()
-        heads = "".join(f"<th>{escape(name)}<br><small>{escape(v.metric)}</small></th>" for name, v in verdicts.items())
-        names = dict.fromkeys(name for facet in verdicts for name in self.contenders(facet))
-        cells = {name: "".join(_cell(name, v) for v in verdicts.values()) for name in names}
-        rows = "".join(f"<tr><th>{escape(name)}</th>{row}</tr>" for name, row in cells.items())
-        lines = "".join(f"<li>{escape(line)}</li>" for line in self.recommendation())
-        head = escape(self._headline())
-        return (
-            f"<p>{head}</p><ul>{lines}</ul><table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        """For notebooks: how far the study is, then its answer, one row for each purpose."""
+        lines = brief(self.purposes(), list(self.design.families))
+        table = notebook.table(lines, shlex.quote(str(self.folder)), Words("en"))
+        return f"<p>{escape(self._headline())}</p>{table}"
 
     def _headline(self) -> str:
         name, families, replicates = self.design.data["name"], len(self.design.families), self.replicates
@@ -117,7 +113,7 @@ def compare(
     anomaly : str, optional
         The label whose rows are anomalies. Without it, each replicate leaves another class out to play them.
     factors : optional
-        What made each row, where it is known: names of columns, set aside as the label is, or numbers of shape (N, F).
+        Known factors of variation: names of columns, which models never see, or numbers of shape (N, F).
     images : bool, optional
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     families : optional
@@ -132,7 +128,7 @@ def compare(
     steps : int, optional
         Most optimiser steps of a training; replaces the plan's.
     budget : str or float, optional
-        Time on the clock: seconds, or text like "5m". A study that would not fit gives something up
+        Time limit: seconds, or text like "5m". A study that would not fit gives something up
         (:mod:`isthmus.study.budget`); what no longer fits is not begun; what time is left adds replicates for those in
         doubt (:mod:`isthmus.study.racing`). A continued study keeps the plan it began with.
     latents, hidden : optional
@@ -155,7 +151,8 @@ def compare(
     plan : Plan, optional
         How every model is trained.
     progress : callable, optional
-        Hears ``progress(job, record, done, total)`` after each run.
+        Hears ``progress(job, record, done, total)`` after each run. By default a notebook shows a line that counts
+        the runs, and nothing else does.
     command : str, optional
         The command that repeats this study, for the report.
 
@@ -194,14 +191,5 @@ def compare(
         plan=plan,
         command=command,
     )
-    return Study.of(run(planned, workers=jobs, progress=progress))
-
-
-def _cell(name: str, verdict: FacetVerdict) -> str:
-    """A mean; the leader's is bold; who was excluded says why when pointed at."""
-    if name in verdict.excluded:
-        return f'<td title="{escape(verdict.excluded[name])}">excluded</td>'
-    if name not in verdict.means:
-        return "<td></td>"
-    text = f"{verdict.means[name]:.3g}"
-    return f"<td><b>{text}</b></td>" if name == verdict.leader else f"<td>{text}</td>"
+    told = notebook.watcher(planned.data.name) if progress is None else progress
+    return Study.of(run(planned, workers=jobs, progress=told))

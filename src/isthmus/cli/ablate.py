@@ -32,19 +32,25 @@ def ablate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a bundled name.", show_default=False)],
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
     anomaly: Annotated[
-        str | None, typer.Option("--anomaly", metavar="LABEL", help="The label whose rows are anomalies.")
+        str | None, typer.Option("--anomaly", metavar="LABEL", help="The class of the anomalies.")
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe or of the training plan; repeatable."),
     ] = None,
     facets: Annotated[
-        str | None, typer.Option("--facets", metavar="A,B", help="Questions to ask.", show_default="all")
+        str | None, typer.Option("--facets", metavar="A,B", help="Facets (questions) to measure.", show_default="all")
     ] = None,
-    replicates: Annotated[int, typer.Option("--replicates", help="Seeded splits of the data, at least 2.")] = 5,
-    configs: Annotated[int, typer.Option("--configs", help="Tuning configurations; 1 is the recipe as given.")] = 1,
-    steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps of a training.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, data and machine: same numbers.")] = 0,
+    replicates: Annotated[int, typer.Option("--replicates", help="Random splits of the data, at least 2.")] = 5,
+    configs: Annotated[
+        int, typer.Option("--configs", help="Hyper-parameter settings tried; 1 is the recipe as given.")
+    ] = 1,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Largest number of optimiser steps of a training.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed; the same seed, data and machine give the same numbers.")
+    ] = 0,
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
     ] = None,
@@ -53,7 +59,9 @@ def ablate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     lang: Lang = "en",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and the estimated time; write nothing.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
     debug: Debug = False,
 ) -> int:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli import ends, show
+from isthmus.cli import brief, ends, show
 
 if TYPE_CHECKING:
     from isthmus.answers.words import Words
@@ -24,7 +24,7 @@ def sentence(planned: Outline) -> str:
     classes = f", {len(data.classes)} classes" if data.classes else ""
     return (
         f"{data.name}: {len(data.x)} rows of {shape}{classes}; {len(design.families)} families, "
-        f"{design.replicates} replicates, {design.configs} configuration{'s' * (design.configs > 1)}"
+        f"{design.replicates} replicates, {design.configs} setting{'s' * (design.configs > 1)} each"
     )
 
 
@@ -111,7 +111,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
         f"at most {facts['steps']} steps each",
         "time": f"at most about {clock(facts['seconds'])} on {facts['workers']} "
-        f"{'worker' if facts['workers'] == 1 else 'workers'}; trainings that converge earlier save time "
+        f"{'worker' if facts['workers'] == 1 else 'workers'}; less where trainings converge early "
         f"(extrapolated from {clock(facts['probed'])} of measuring)",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
     }
@@ -139,38 +139,47 @@ def clock(seconds: float) -> str:
 
 
 def answer(study: Results, page: Path, lang: str) -> None:
-    """The answer in plain words, the table behind it, how to use what it says, and where the report lies."""
+    """The short table, then sentences, then the evidence, and where the report lies."""
     from isthmus.answers.words import Words
     from isthmus.report.page import page as content
 
     words = Words(lang)
     found = content(study, words)
-    told: list[tuple[str, str, list[str]]] = [(title, text, []) for title, text in found["early"]]
-    for title, text, evidence in told + [(one.title, one.sentence, list(one.evidence)) for one in found["answers"]]:
-        show.say(title, strong=True)
-        show.say(f"  {text}", indent=2)
-        for line in evidence:
-            show.say(f"  {line}", indent=2)
+    for title, text in found["early"]:
+        show.say(f"{title} {text}", indent=2)
+    brief.table(found["brief"], _near(study.folder), words)
+    show.line()
+    for one in found["answers"]:
+        show.say(one.sentence, indent=2)
     for line in found["together"]:
-        show.say(line, apart=True)
+        show.say(line, indent=2)
     if found["capacity"]:
         show.say(found["capacity"].sentence, apart=True)
+    if (copies := study.copies()) is not None:
+        show.say(words("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}"), apart=True)
+    _evidence(found, words)
     for name, pros, cons in found["proscons"]:
         if name in found["taken"] and (pros or cons):
             show.say(name, strong=True, apart=True)
             for sign, said in (("+", pros), ("−", cons)):
                 for line in said:
                     show.say(f"  {sign} {line}", indent=4)
-    if (copies := study.copies()) is not None:
-        show.say(words("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}"), apart=True)
     _table(found, words)
     if found["excluded"]:
         show.say(words("table.excluded_title"), strong=True, apart=True)
         for line in found["excluded"]:
             show.say(f"  {line}", indent=4)
-    for number, (line, command) in enumerate(found["homes"]):
-        show.line(f"{line} isthmus take {_near(study.folder)} {command}", apart=not number)
     show.line(page, apart=True)
+
+
+def _evidence(found: dict[str, Any], words: Words) -> None:
+    """The numbers behind the sentences, facet by facet."""
+    show.say(words("brief.evidence"), strong=True, apart=True)
+    colon = words("page.colon")
+    facets = tuple(name + colon for name in words.texts["facets"].values())
+    for one in found["answers"]:
+        for line in one.evidence:
+            show.say(f"  {line}" if line.startswith(facets) else f"  {one.title}{colon}{line}", indent=4)
 
 
 def _near(folder: Path) -> str:
@@ -180,8 +189,8 @@ def _near(folder: Path) -> str:
 
 
 def _table(found: dict[str, Any], words: Words) -> None:
-    """Everybody's means, and what the signs mean."""
-    grid = found["overview"]
+    """Means, and what the signs mean; rivals of one facet that are not at its top are counted only."""
+    grid, others = found["folded"]
     show.line()
     signed = [any(cell.sign for cell in column) for column in zip(*(row.cells for row in grid.rows), strict=True)]
     rows = [
@@ -192,6 +201,8 @@ def _table(found: dict[str, Any], words: Words) -> None:
         for row in grid.rows
     ]
     show.table([title for title, _ in grid.heads], rows)
+    if others.rows:
+        show.line(f"… {words('page.others', n=len(others.rows))}")
     show.line()
     used = {cell.sign for row in grid.rows for cell in row.cells}
     for name, sign in found["signs"]:
@@ -227,7 +238,7 @@ def facts(study: Results, page: Path) -> dict[str, Any]:
 def ending(study: Results) -> int:
     """The exit code, after a line for everything that went wrong on the way."""
     for name, reason in study.repaired.items():
-        show.warn(f"run {name[:8]} was damaged and has been done again ({reason})")
+        show.warn(f"run {name[:8]} was damaged and was repeated ({reason})")
     bad = [("failed", study.failed), ("diverged", study.diverged)]
     for how, records in bad:
         if records:

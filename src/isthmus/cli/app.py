@@ -36,7 +36,7 @@ def _version(wanted: bool) -> None:
 @app.callback(epilog=ends.EPILOG)
 def isthmus(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Which autoencoder, if any, serves your data and your purpose? An answer with evidence.

@@ -22,23 +22,31 @@ def compare(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="A .csv, .parquet, .npy, .npz or IDX file, or a bundled name; several are ranked over.",
+            help="A .csv, .parquet, .npy, .npz or IDX file, or a bundled data set; several are compared by ranks.",
             show_default=False,
         ),
     ],
     label: Annotated[
         list[str] | None,
-        typer.Option("--label", metavar="COLUMN", help="Column of the labels; DATA=COLUMN for one of several data."),
+        typer.Option(
+            "--label", metavar="COLUMN", help="Column of the labels; DATA=COLUMN names it for one of several data sets."
+        ),
     ] = None,
     anomaly: Annotated[
         list[str] | None,
         typer.Option(
-            "--anomaly", metavar="LABEL", help="The label whose rows are anomalies; DATA=LABEL for one of several data."
+            "--anomaly",
+            metavar="LABEL",
+            help="The class of the anomalies; DATA=LABEL names it for one of several data sets.",
         ),
     ] = None,
     factors: Annotated[
         str | None,
-        typer.Option("--factors", metavar="A,B", help="Columns that made the rows; they are not learnt from."),
+        typer.Option(
+            "--factors",
+            metavar="A,B",
+            help="Columns with known factors of variation, to judge codes by; models never see them.",
+        ),
     ] = None,
     images: Annotated[
         bool | None,
@@ -56,14 +64,25 @@ def compare(
     ] = None,
     facets: Annotated[
         str | None,
-        typer.Option("--facets", metavar="A,B", help="Questions to ask.", show_default="all that the data can answer"),
+        typer.Option(
+            "--facets",
+            metavar="A,B",
+            help="Facets (questions) to measure.",
+            show_default="all that the data can answer",
+        ),
     ] = None,
-    replicates: Annotated[int, typer.Option("--replicates", help="Seeded splits of the data, at least 2.")] = 5,
-    configs: Annotated[int, typer.Option("--configs", help="Tuning configurations of each family.")] = 6,
-    steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps of a training.")] = None,
+    replicates: Annotated[int, typer.Option("--replicates", help="Random splits of the data, at least 2.")] = 5,
+    configs: Annotated[int, typer.Option("--configs", help="Hyper-parameter settings tried for each family.")] = 6,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Largest number of optimiser steps of a training.")
+    ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", metavar="TIME", help="Time on the clock, for what is open: 90s, 5m, 1.5h."),
+        typer.Option(
+            "--budget",
+            metavar="TIME",
+            help="Time limit, such as 90s, 5m or 1.5h; spare time adds replicates where the answer is open.",
+        ),
     ] = None,
     latents: Annotated[
         str | None,
@@ -83,7 +102,10 @@ def compare(
         typer.Option("--backbone", help="Network: linear, mlp, conv1d, conv2d, vit.", show_default="mlp"),
     ] = None,
     contamination: Annotated[
-        float, typer.Option("--contamination", metavar="SHARE", help="Anomalies left in training: 0.05 is 5 %.")
+        float,
+        typer.Option(
+            "--contamination", metavar="SHARE", help="Share of anomalies left among the training rows: 0.05 is 5 %."
+        ),
     ] = 0.0,
     rivals: Annotated[
         str,
@@ -91,7 +113,9 @@ def compare(
             "--rivals", metavar="A,B|none", help="What autoencoders must beat: names, pca among them, or none."
         ),
     ] = "all",
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, data and machine: same numbers.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed; the same seed, data and machine give the same numbers.")
+    ] = 0,
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
     ] = None,
@@ -100,15 +124,17 @@ def compare(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     lang: Lang = "en",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and the estimated time; write nothing.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Compare autoencoders on a data set, with PCA and other rivals, and say which one serves it, if any.
+    """Compare autoencoders on a data set, with PCA and other rivals, and say which one, if any, to use for what.
 
     Every family gets the same splits, the same number of tuning configurations and the same steps.
 
-    A study that was stopped, whenever and however, goes on with the same command.
+    A study that was stopped continues with the same command; finished runs are kept.
 
     [bold]isthmus compare digits[/bold]
 

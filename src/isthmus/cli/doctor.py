@@ -23,7 +23,7 @@ def doctor(
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", metavar="FILE", help="The rows, where a study cannot find them again; for a model, always."
+            "--data", metavar="FILE", help="The data: needed for a saved model, and for a study whose data were moved."
         ),
     ] = None,
     label: Annotated[
@@ -53,7 +53,7 @@ def doctor(
     if not (place / "model.json").exists():
         raise BadInput(f"{run} holds no study, no run of one and no saved model; give the folder of one")
     if data is None:
-        raise BadInput(f"{run} is a saved model, which holds no rows; give --data FILE with rows to examine it on")
+        raise BadInput(f"{run} is a saved model, which holds no data; give --data FILE with rows to examine it on")
     from isthmus.study.examine import examine_model
 
     findings = examine_model(place, data, label)
@@ -84,7 +84,7 @@ def _study(folder: Path, run: str | None, source: str | None, label: str | None,
     if not seen and not damaged:
         raise BadInput(f"{folder} holds no finished run that this version knows; run isthmus compare again")
     if run is None and len(seen) < study.total:
-        show.warn(f"{len(seen)} of {study.total} runs are done; these are examined")
+        show.warn(f"only {len(seen)} of {study.total} runs are done; these are examined")
     found = list(examine(study, rows, run))
     if as_json:
         facts = {"folder": str(folder), "runs": len(seen), "damaged": damaged, "rows": rows is not None}

@@ -19,7 +19,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 
 def compress(
     model: Model,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Data of the kind the model knows.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A data file with the columns or images that the model was trained on.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="X", help="The container.", show_default="FILE.isthmus")
     ] = None,
@@ -28,7 +35,7 @@ def compress(
         typer.Option(
             "--bound",
             metavar="B",
-            help="Largest error of any number, in standard deviations of its column, or in ranges of the pixels.",
+            help="Largest error of any number, in standard deviations of its column; for images in pixel ranges.",
             show_default="none",
         ),
     ] = None,

@@ -16,20 +16,24 @@ def take(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="A family of the study.", show_default=False)],
     facet: Annotated[
         str | None,
-        typer.Option("--for", metavar="FACET", help="The question it was tuned for.", show_default="the study's first"),
+        typer.Option(
+            "--for", metavar="FACET", help="The facet whose choice to take.", show_default="the study's first"
+        ),
     ] = None,
-    replicate: Annotated[int, typer.Option("--replicate", min=1, help="On whose training rows.")] = 1,
+    replicate: Annotated[
+        int, typer.Option("--replicate", min=1, help="The replicate (split) whose model to take.")
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Take a model out of a study: the one that a family chose for a question, trained and tested.
+    """Save one trained model of a study: the setting that a family chose for a facet.
 
     [bold]isthmus take isthmus-digits plain --for reconstruction --out model[/bold]
 
-    In Python, isthmus.load("model").encode(X) gives the codes of rows in their own units.
+    In Python, isthmus.load("model").encode(X) then gives the codes of rows; scaling is part of the model.
     """
     from isthmus.api.study import Study
     from isthmus.errors import BadInput

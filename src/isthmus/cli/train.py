@@ -43,14 +43,16 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan; repeatable."),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Most optimiser steps.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Largest number of optimiser steps.")] = None,
     measured: Annotated[
         str,
         typer.Option(
             "--measure", metavar="TIME", help="Time for measuring the saved model: 90s, 5m; none measures nothing."
         ),
     ] = "1m",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, data and machine: same numbers.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Random seed; the same seed, data and machine give the same numbers.")
+    ] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,

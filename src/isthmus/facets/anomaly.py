@@ -238,12 +238,12 @@ def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
 ANOMALY = Facet(
     name="anomaly",
     title=Said("Anomaly detection", "异常检测"),
-    question=Said("Does the model notice rows that do not belong?", "模型能否察觉不属于这里的数据？"),
+    question=Said("Do anomalies get higher scores than normal rows?", "异常数据的得分是否高于正常数据？"),
     purposes={"find_anomalies": NEEDED},
-    wanted_by={"auroc_planted": Said("To find anomalies like the made-up ones", "用于发现类似人造异常的数据")},
+    wanted_by={"auroc_planted": Said("To find anomalies like the synthetic ones", "发现类似合成异常的数据")},
     flags={
-        "constant_scorer": Said("its scores rank nothing", "得分毫无区分"),
-        "untrained_scorer": Said("the model has learned nothing", "模型什么也没学到"),
+        "constant_scorer": Said("its scores do not tell rows apart", "它给所有数据的得分都一样"),
+        "untrained_scorer": Said("training did not improve the model", "训练没有使模型有任何改进"),
     },
     spoiled_by=(
         "constant output",
@@ -254,9 +254,7 @@ ANOMALY = Facet(
     view="normal",
     labels=True,
     unlabelled="auroc_planted",
-    sees=Said(
-        "normal rows of the validation split, no anomaly and no labels", "验证集中的正常数据，不看异常样本，也不看标签"
-    ),
+    sees=Said("normal validation rows, without anomalies and labels", "验证集中的正常数据，不使用异常样本和标签"),
     criterion=validation_error,
     measure=measure,
     metrics=(

@@ -182,9 +182,9 @@ def _some(rows: Rows, parts: Parts) -> Array:
 COMPRESSION = Facet(
     name="compression",
     title=Said("Compression", "压缩"),
-    question=Said("How few bytes hold the rows, at the same error?", "误差相同时，最少用多少字节就能存下这些数据？"),
+    question=Said("How few bytes do the rows take, at the same error?", "误差相同时，最少用多少字节就能存下这些数据？"),
     purposes={"compress": NEEDED},
-    wanted_by={"bits_per_element": Said("To compress rows into few bytes", "用于把数据压缩成更少的字节")},
+    wanted_by={"bits_per_element": Said("To compress rows into few bytes", "把数据压缩成更少的字节")},
     spoiled_by=(
         "constant output",
         "identity copying",
@@ -192,7 +192,7 @@ COMPRESSION = Facet(
     primary="bits_per_element",
     view="all",
     labels=False,
-    sees=Said("rows of the validation split, no labels", "验证集的数据，不看标签"),
+    sees=Said("validation rows, without labels", "验证集，不使用标签"),
     criterion=criterion,
     measure=measure,
     metrics=(*NAMES, "bits_back"),
@@ -211,7 +211,7 @@ COMPRESSION = Facet(
         "rate_distortion": CurveTitle(
             Said("Rate and distortion", "码率与失真"),
             x=Said("bits per element", "每个元素的比特数"),
-            y=Said("squared error, as a share of the variance", "平方误差占方差的比例"),
+            y=Said("squared error as a share of the variance", "平方误差占方差的比例"),
             log=False,
         ),
     },

@@ -122,12 +122,12 @@ def speed(contender: Contender, batch: NDArray[np.float32]) -> float:
 COST = Facet(
     name="cost",
     title=Said("Cost", "代价"),
-    question=Said("What does it take to train and to use?", "训练和使用需要付出什么？"),
-    wanted=Said("Where speed counts", "若看重速度"),
+    question=Said("What do training and use cost?", "训练和使用需要付出什么？"),
+    wanted=Said("For speed", "看重速度"),
     stands_out=Said("{leader} was the best in {metric} on this machine", "在这台机器上，{leader}的{metric}最好"),
     caveat=Said(
-        "; a clock was read on one machine, so differences within {rope} say nothing and nobody is declared the winner",
-        "；这是在一台机器上的计时，{rope} 以内的差别没有意义，因此不评优胜者",
+        "; times were measured on one machine, so differences within {rope} mean nothing and no winner is declared",
+        "；时间是在一台机器上测得的，{rope} 以内的差别没有意义，因此不评优胜",
     ),
     prices=("parameters", "train_seconds", "rows_per_second"),
     primary="rows_per_second",
@@ -135,8 +135,8 @@ COST = Facet(
     view="all",
     labels=False,
     sees=Said(
-        "rows of the validation split, no labels: the configuration with the smallest reconstruction error",
-        "验证集的数据，不看标签：取重构误差最小的参数组",
+        "validation rows, without labels: the setting with the smallest reconstruction error",
+        "验证集，不使用标签：取重构误差最小的一组超参数",
     ),
     criterion=validation_error,
     measure=measure,

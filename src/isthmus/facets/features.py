@@ -129,12 +129,12 @@ def _labels(rows: Rows) -> NDArray[np.int64]:
 FEATURES = Facet(
     name="features",
     title=Said("Features", "特征质量"),
-    question=Said("How much does the code tell a simple classifier?", "编码能为简单的分类器提供多少信息？"),
+    question=Said("How well does a simple classifier work on the codes?", "简单的分类器用这些编码能分得多准？"),
     purposes={"classify": NEEDED},
     primary="probe_accuracy",
     view="all",
     labels=True,
-    sees=Said("rows of the training and validation splits with their labels", "训练集和验证集的数据及其标签"),
+    sees=Said("training and validation rows with their labels", "训练集和验证集及其标签"),
     criterion=criterion,
     measure=measure,
     metrics=METRICS,
@@ -143,7 +143,7 @@ FEATURES = Facet(
     rivals={"raw": raw, "marginalised denoising": denoised},
     curves={
         "few_labels": CurveTitle(
-            Said("Few labels", "少量标签"),
+            Said("Accuracy with few labels", "少量标签下的准确率"),
             x=Said("labelled rows per class (the last point: all)", "每类的标注行数（最后一点：全部）"),
             y=Said("probe accuracy", "探针准确率"),
             log=True,

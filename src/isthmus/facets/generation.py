@@ -173,21 +173,21 @@ GENERATION = Facet(
     name="generation",
     title=Said("Generation", "生成"),
     question=Said(
-        "Do rows that the model makes up pass for rows that it never saw?",
-        "模型生成的数据能否与它从未见过的真实数据相混？",
+        "Can generated rows be told from real ones?",
+        "生成的数据能否与真实数据区分开？",
     ),
     purposes={"generate": NEEDED},
     flags={
         "ceiling": Said(
-            "it is the training set itself: the ceiling, no generator", "这就是训练集本身：它是上限，不是生成模型"
+            "it is the training set itself: an upper bound, not a generator", "它就是训练集本身：是上限，不是生成模型"
         ),
-        "copier": Said("its new rows repeat training rows", "生成的数据是训练数据的复制品"),
+        "copier": Said("the rows it generates are copies of training rows", "生成的数据是训练数据的复制品"),
     },
     spoiled_by=("constant output",),
     primary="c2st",
     view="all",
     labels=False,
-    sees=Said("rows of the training and validation splits, no labels", "训练集和验证集的数据，不看标签"),
+    sees=Said("training and validation rows, without labels", "训练集和验证集，不使用标签"),
     criterion=criterion,
     measure=measure,
     metrics=(

@@ -15,10 +15,10 @@ ALSO: Role = "also"
 """It speaks too, where it was asked."""
 
 PURPOSES: dict[str, Said] = {
-    "compress": Said("To compress and rebuild rows", "用于压缩和重构"),
-    "classify": Said("To feed a classifier", "用于给分类器提供特征"),
-    "find_anomalies": Said("To find anomalies", "用于发现异常"),
-    "generate": Said("To make new rows", "用于生成新样本"),
-    "interpret": Said("To read meaning from codes", "用于解读编码的含义"),
+    "compress": Said("To compress and rebuild rows", "压缩并还原数据"),
+    "classify": Said("To classify rows by their codes", "用编码做分类"),
+    "find_anomalies": Said("To find anomalies", "发现异常"),
+    "generate": Said("To generate new rows", "生成新数据"),
+    "interpret": Said("To interpret codes", "解读编码的含义"),
 }
 """Name -> what is said of it, in the order of an answer."""

@@ -33,9 +33,9 @@ def fidelity(x_hat: NDArray[np.float32], parts: Parts) -> dict[str, float]:
 RECONSTRUCTION = Facet(
     name="reconstruction",
     title=Said("Reconstruction", "重构"),
-    question=Said("How much of a row survives the narrow code?", "经过狭窄的编码，一行数据还能保留多少？"),
+    question=Said("How well can rows be rebuilt from their codes?", "由编码能把数据还原得多好？"),
     purposes={"compress": INSTEAD, "interpret": NEEDED},
-    wanted=Said("To rebuild rows", "用于重构"),
+    wanted=Said("To rebuild rows", "还原数据"),
     spoiled_by=(
         "constant output",
         "identity copying",
@@ -43,7 +43,7 @@ RECONSTRUCTION = Facet(
     primary="explained_variance",
     view="all",
     labels=False,
-    sees=Said("rows of the validation split, no labels", "验证集的数据，不看标签"),
+    sees=Said("validation rows, without labels", "验证集，不使用标签"),
     criterion=validation_error,
     measure=measure,
     metrics=("mse", "explained_variance"),

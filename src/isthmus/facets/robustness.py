@@ -204,13 +204,15 @@ def _corrupted(kind: str, x: Array, level: float, seed: int) -> Array:
 ROBUSTNESS = Facet(
     name="robustness",
     title=Said("Robustness", "稳健性"),
-    question=Said("How much of a row survives when the input is disturbed?", "输入受到干扰时，一行数据还能保留多少？"),
-    wanted=Said("Where inputs are noisy or incomplete", "若输入带噪声或有残缺"),
+    question=Said(
+        "How well are rows rebuilt when the input is noisy or incomplete?", "输入有噪声或残缺时，数据能还原得多好？"
+    ),
+    wanted=Said("For noisy or incomplete inputs", "输入有噪声或残缺"),
     spoiled_by=("constant output",),
     primary="explained_disturbed",
     view="all",
     labels=False,
-    sees=Said("rows of the validation split, disturbed, no labels", "受干扰的验证集数据，不看标签"),
+    sees=Said("disturbed validation rows, without labels", "受干扰的验证集，不使用标签"),
     criterion=criterion,
     measure=measure,
     metrics=(
@@ -222,26 +224,26 @@ ROBUSTNESS = Facet(
     rivals={"marginalised denoising": denoised},
     curves={
         "decay": CurveTitle(
-            Said("What survives noise", "噪声之下还剩多少"),
-            x=Said("noise, in standard deviations of the data", "噪声（以数据的标准差为单位）"),
+            Said("Reconstruction under growing noise", "噪声增大时的重构"),
+            x=Said("noise (standard deviations of the data)", "噪声（数据标准差的倍数）"),
             y=Said("explained variance of the clean rows", "对干净数据的解释方差"),
             log=False,
         ),
         "contraction": CurveTitle(
-            Said("How far codes follow rows", "编码随数据移动多远"),
-            x=Said("how far a row is moved, in spreads of the rows", "数据移动的距离（以数据的离散程度为单位）"),
+            Said("How strongly codes react to changes of a row", "编码对数据变化的敏感程度"),
+            x=Said("size of the change of a row (standard deviations)", "数据变化的大小（标准差的倍数）"),
             y=Said(
-                "movement of the code, in spreads of the codes, per spread of the rows",
-                "编码移动（以编码的离散程度为单位）与数据移动之比",
+                "change of the code relative to the change of the row (both in standard deviations)",
+                "编码变化与数据变化之比（均以标准差为单位）",
             ),
             log=True,
         ),
         "spectrum": CurveTitle(
-            Said("Singular values of the encoder's slope", "编码器斜率的奇异值"),
-            x=Said("direction, steepest first", "方向（最陡的在前）"),
+            Said("Singular values of the encoder's Jacobian", "编码器雅可比矩阵的奇异值"),
+            x=Said("direction, largest first", "方向（由大到小）"),
             y=Said(
-                "singular value, in spreads of the codes per spread of the rows",
-                "奇异值（编码离散程度与数据离散程度之比）",
+                "singular value (codes and rows in standard deviations)",
+                "奇异值（编码与数据均以标准差为单位）",
             ),
             log=False,
         ),

@@ -35,14 +35,12 @@ def activity(codes: NDArray[np.float32]) -> dict[str, float]:
 SPARSITY = Facet(
     name="sparsity",
     title=Said("Sparsity", "稀疏性"),
-    question=Said("How few units does the code need for one row?", "编码一行数据最少要用多少个单元？"),
+    question=Said("How few units of the code are active for a row?", "每行数据平均激活多少个编码单元？"),
     purposes={"interpret": NEEDED},
-    wanted=Said("For codes of few active units", "若要活跃单元少的编码"),
-    stands_out=Said(
-        "{leader} is the sparsest; see what it pays in reconstruction", "{leader}最稀疏；请留意它在重构上的代价"
-    ),
+    wanted=Said("For codes with few active units", "需要激活单元少的编码"),
+    stands_out=Said("{leader} is the sparsest; check its reconstruction error", "{leader}最稀疏；请同时看它的重构误差"),
     caveat=Said(
-        "; sparser is not better in itself, weigh it against reconstruction",
+        "; sparser is not better in itself: compare the reconstruction",
         "；更稀疏本身并不等于更好，应与重构误差一并权衡",
     ),
     spoiled_by=("dead units",),
@@ -52,8 +50,8 @@ SPARSITY = Facet(
     view="all",
     labels=False,
     sees=Said(
-        "rows of the validation split, no labels: the configuration with the smallest reconstruction error",
-        "验证集的数据，不看标签：取重构误差最小的参数组",
+        "validation rows, without labels: the setting with the smallest reconstruction error",
+        "验证集，不使用标签：取重构误差最小的一组超参数",
     ),
     criterion=validation_error,
     measure=measure,

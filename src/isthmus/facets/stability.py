@@ -116,15 +116,16 @@ def _over_pairs(likeness: Callable[[Any, Any], float], found: Sequence[Any]) -> 
 STABILITY = Facet(
     name="stability",
     title=Said("Stability", "可重复性"),
-    question=Said("What stays when the same recipe is trained again?", "同一配方重新训练后，哪些保持不变？"),
+    question=Said("How similar are results when the same recipe is trained again?", "同一配方重新训练，结果有多接近？"),
     purposes={"interpret": NEEDED},
-    wanted=Said("Where another seed must give the same codes", "若换个随机种子也要得到同样的编码"),
+    wanted=Said("For codes that do not depend on the seed", "需要不随随机种子变化的编码"),
     stands_out=Said(
-        "{leader} repeats itself best; see whether it serves the purpose at all",
-        "{leader}的可重复性最好；还请看它是否合乎用途",
+        "{leader} is the most repeatable; check that it serves your purpose",
+        "{leader}的可重复性最好；还要看它是否合乎用途",
     ),
     caveat=Said(
-        "; a closed form always gives the same codes; that is not good in itself, weigh it against the purpose",
+        "; closed-form methods give the same result each time by construction, and repeatability alone is no merit: "
+        "see how they serve your purpose",
         "；闭式解天然可重复，而可重复本身并不等于更好，应与其他用途一并权衡",
     ),
     primary="cka",
@@ -132,8 +133,8 @@ STABILITY = Facet(
     view="all",
     labels=False,
     sees=Said(
-        "rows of the validation split, no labels: the configuration with the smallest reconstruction error",
-        "验证集的数据，不看标签：取重构误差最小的参数组",
+        "validation rows, without labels: the setting with the smallest reconstruction error",
+        "验证集，不使用标签：取重构误差最小的一组超参数",
     ),
     criterion=validation_error,
     measure=measure,
@@ -148,8 +149,8 @@ STABILITY = Facet(
     ),
     curves={
         "angles": CurveTitle(
-            Said("Directions that training again finds again", "重新训练后再次找到的方向"),
-            x=Said("direction, the best shared first", "方向（重合最好的在前）"),
+            Said("Directions of the code shared by repeated trainings", "多次训练共有的编码方向"),
+            x=Said("direction, best agreement first", "方向（一致程度由高到低）"),
             y=Said("squared cosine of the principal angle", "主角余弦的平方"),
             log=False,
         ),

@@ -118,11 +118,11 @@ TABLE = [
     *(
         Metric(f"auroc_{name}", auroc, True, "0 to 1", title, 0.01, citation, bounds=SHARE)
         for name, title, citation in (
-            ("planted", Said("AUROC, made-up anomalies", "AUROC（人造异常）"), "Han et al. 2022"),
-            ("local", Said("AUROC, made-up local anomalies", "AUROC（人造局部异常）"), "Han et al. 2022"),
-            ("global", Said("AUROC, made-up global anomalies", "AUROC（人造全局异常）"), "Han et al. 2022"),
-            ("dependency", Said("AUROC, made-up dependency anomalies", "AUROC（人造依赖异常）"), "Han et al. 2022"),
-            ("cluster", Said("AUROC, made-up clustered anomalies", "AUROC（人造聚集异常）"), "Han et al. 2022"),
+            ("planted", Said("AUROC, synthetic anomalies", "AUROC（合成异常）"), "Han et al. 2022"),
+            ("local", Said("AUROC, synthetic local anomalies", "AUROC（合成的局部异常）"), "Han et al. 2022"),
+            ("global", Said("AUROC, synthetic global anomalies", "AUROC（合成的全局异常）"), "Han et al. 2022"),
+            ("dependency", Said("AUROC, synthetic dependency anomalies", "AUROC（合成的依赖异常）"), "Han et al. 2022"),
+            ("cluster", Said("AUROC, synthetic clustered anomalies", "AUROC（合成的聚集异常）"), "Han et al. 2022"),
             (
                 "reconstruction",
                 Said("AUROC, score from the reconstruction", "AUROC（按重构误差评分）"),
@@ -137,7 +137,7 @@ TABLE = [
         None,
         False,
         "0 or 1",
-        Said("scores that rank nothing", "得分毫无区分"),
+        Said("scores that do not tell rows apart", "它给所有数据的得分都一样"),
         0.5,
         "docs/facets/anomaly.md",
     ),
@@ -146,7 +146,7 @@ TABLE = [
         None,
         False,
         "0 or 1",
-        Said("model that learned nothing", "模型什么也没学到"),
+        Said("model that training did not improve", "训练没有使模型有任何改进"),
         0.5,
         "docs/facets/anomaly.md",
     ),

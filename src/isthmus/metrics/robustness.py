@@ -153,7 +153,7 @@ TABLE = [
         movement,
         False,
         "share of the codes' spread",
-        Said("movement of the code under noise", "噪声下编码的移动"),
+        Said("shift of the code under noise", "噪声下编码的偏移"),
         0.02,
         "Rifai et al. 2011",
         bounds=(0.0, math.inf),

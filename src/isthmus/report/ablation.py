@@ -7,7 +7,7 @@ from typing import Any
 from isthmus.answers.ablation import change, lines, spelled
 from isthmus.answers.words import Words
 from isthmus.report.figures import plain
-from isthmus.report.html import put_page, still
+from isthmus.report.html import filled, put_page
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, direction, number
 
 RELATIONS = {"better": "leader", "equal": "equal", "worse": "worse", "undecided": "undecided"}
@@ -35,7 +35,7 @@ def write(ablation: Any, path: str | os.PathLike[str], lang: str = "en") -> Path
 def render(ablation: Any, lang: str = "en") -> str:
     """The page as text."""
     t = Words(lang)
-    return still("ablation.html", t, page(ablation, t))
+    return filled("ablation.html", t, page(ablation, t))
 
 
 def page(ablation: Any, t: Words) -> dict[str, Any]:

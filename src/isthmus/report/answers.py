@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from isthmus.answers import advice
+from isthmus.answers.brief import ORDER
 from isthmus.answers.sentences import sentence
 from isthmus.answers.words import Words, capital
 from isthmus.evidence.purposes import PurposeVerdict
@@ -31,7 +32,8 @@ def answers(
     say = Words(t.lang, shown)
     verdicts = {contest.verdict.facet: contest.verdict for contest in contests}
     kinds = {contest.verdict.facet: contest.kind for contest in contests}
-    said = [(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say)) for one in purposes]
+    first = sorted(purposes, key=lambda one: ORDER.index(one.kind))
+    said = [(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say)) for one in first]
     said += [((v,), kinds[v.facet], advice.for_facet(v, say)) for v in advice.apart(verdicts, purposes)]
     cards: list[Answer] = []
     told: set[str] = set()
@@ -43,7 +45,9 @@ def answers(
 
 def skipped(facet: str, reason: str, classes: int, t: Words) -> Answer:
     """A question that these data cannot answer."""
-    text = t("answer.skipped_labels") if classes < 2 else t("answer.skipped", reason=reason.rstrip("."))
+    text = (
+        t("answer.skipped_labels") if classes < 2 else t("answer.skipped", reason=t.name("skipped", reason).rstrip("."))
+    )
     name, question = t.name("facets", facet), t.name("questions", facet, "")
     return Answer(name, question, "none", t("answer.badge_skipped"), text, [])
 

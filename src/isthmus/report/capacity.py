@@ -3,20 +3,22 @@
 import math
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from isthmus.answers.words import Words
 from isthmus.report import figures
-from isthmus.report.figures import Estimate, Figure
+from isthmus.report.drawing import svg
+from isthmus.report.figures import Estimate
 from isthmus.report.tables import Cell, Grid, Row, decimals, number
 from isthmus.study.capacity import Point, Sweep, mean_and_error
 
 
 class Choice(NamedTuple):
-    """The section; ``figure`` is the number of its drawing on the page."""
+    """The section of the page."""
 
     sentence: str
-    figure: int
+    figure: Markup
     legend: list[tuple[str, str, str]]
-    alt: str
     table: Grid
 
 
@@ -37,7 +39,7 @@ def sentence(found: Sweep, t: Words) -> str:
     return said if found.dimension is None else said + t("capacity.dimension", dimension=number(found.dimension))
 
 
-def chosen(found: Sweep, t: Words) -> tuple[Choice, Figure]:
+def chosen(found: Sweep, t: Words) -> Choice:
     """The section of the page, and its drawing: error against width with standard errors, the chosen width marked."""
     network = [point for point in found.summary if point.error < math.inf]
     linear = [Point(w, *mean_and_error(e, found.ratio)) for w, e in zip(found.widths, found.linear, strict=True)]
@@ -51,9 +53,8 @@ def chosen(found: Sweep, t: Words) -> tuple[Choice, Figure]:
     if found.dimension is not None and found.dimension <= found.widths[-1]:
         figure["layout"]["shapes"].append(figures.upright(max(found.dimension, 1.0), "dot"))
     legend = [(name, colour, figures.SHAPES[symbol]) for name, (colour, symbol) in zip(names, marks, strict=True)]
-    return Choice(
-        sentence(found, t), -1, legend, t("capacity.alt", width=found.chosen), _table(found, linear, t)
-    ), figure
+    drawn = svg(figure, t("capacity.alt", width=found.chosen))
+    return Choice(sentence(found, t), drawn, legend, _table(found, linear, t))
 
 
 def _table(found: Sweep, linear: list[Point], t: Words) -> Grid:

@@ -59,12 +59,14 @@ class Contest(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """How it ended: none, described, best, equal, which, pca, rival or undecided."""
+        """How it ended: none, described, useless, best, equal, which, pca, rival or undecided."""
         verdict = self.verdict
         if verdict.kind == "no evidence":
             return "none"
         if not self.decides:
             return "described"
+        if verdict.useless:
+            return "useless"
         ends = {"better": "best", "equal": "equal", "undecided": "undecided"}
         if verdict.outcome == "autoencoder" and verdict.kind == "undecided":
             return "which"

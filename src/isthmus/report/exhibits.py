@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.answers.words import Words
 from isthmus.report import figures, pictures
+from isthmus.report.drawing import svg
 
-MOST = 600
+MOST = 400
 """Points that one map draws; of more, every so-many-th is taken."""
+MAP = 240
+"""Units of a map's edge."""
 
 
 class Exhibit(NamedTuple):
@@ -32,11 +36,10 @@ class Picture(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """One drawing with its name; ``figure`` is its number on the page."""
+    """One drawing with its name; without one ``figure`` is empty."""
 
     name: str
-    figure: int
-    alt: str
+    figure: Markup
     ends: str = ""
 
 
@@ -88,10 +91,8 @@ def filters(exhibits: Sequence[Exhibit], t: Words, shown: Mapping[str, str]) -> 
     ]
 
 
-def maps(
-    exhibits: Sequence[Exhibit], classes: Sequence[str], t: Words, shown: Mapping[str, str]
-) -> list[tuple[Drawn, figures.Figure]]:
-    """The codes of each family on a plane; the figure's number is filled in by the page."""
+def maps(exhibits: Sequence[Exhibit], classes: Sequence[str], t: Words, shown: Mapping[str, str]) -> list[Drawn]:
+    """The codes of each family on a plane."""
     drawn = []
     for e in exhibits:
         points = e.arrays.get("map")
@@ -102,7 +103,8 @@ def maps(
         kinds = e.arrays.get("map_label")
         labels = [int(k) for k in kinds[kept]] if kinds is not None and len(kinds) == len(points) and classes else None
         figure = figures.codes([(float(x), float(y)) for x, y in points[kept]], labels, classes)
-        drawn.append((Drawn(shown[e.name], 0, t("codes.alt", name=shown[e.name], n=len(kept))), figure))
+        alt = t("codes.alt", name=shown[e.name], n=len(kept))
+        drawn.append(Drawn(shown[e.name], svg(figure, alt, MAP)))
     return drawn
 
 

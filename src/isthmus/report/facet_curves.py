@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 from isthmus.answers.words import Words
 from isthmus.evidence.stats import finite
@@ -12,7 +13,8 @@ from isthmus.evidence.stats import interval as ends
 from isthmus.facets import FACETS
 from isthmus.report import figures
 from isthmus.report.contests import Contest
-from isthmus.report.figures import Estimate, Figure
+from isthmus.report.drawing import svg
+from isthmus.report.figures import Estimate
 from isthmus.report.tables import BLANK, Cell, Grid, Row, decimals, interval, number
 
 COLUMNS = 8
@@ -35,9 +37,8 @@ class FacetCurve(NamedTuple):
     """One curve of one facet as the page shows it."""
 
     title: str
-    alt: str
-    drawings: list[tuple[int, list[tuple[str, str, str]]]]
-    """Number of the figure, and (name, colour, shape) of each line in it; all but the first unfold."""
+    drawings: list[tuple[Markup, list[tuple[str, str, str]]]]
+    """The drawing, and (name, colour, shape) of each line in it; all but the first unfold."""
     others: int
     """Contenders that are not in the first."""
     table: Grid
@@ -50,8 +51,8 @@ def drawn(
     most: int,
     t: Words,
     shown: Mapping[str, str],
-) -> list[tuple[FacetCurve, list[Figure]]]:
-    """Every curve of every facet that has one; the page numbers the figures.
+) -> list[FacetCurve]:
+    """Every curve of every facet that has one.
 
     Parameters
     ----------
@@ -140,21 +141,20 @@ def _lines(records: Sequence[Record], facet: str, curve: str, name: str, log: bo
     return found
 
 
-def _drawn(
-    facet: str, curve: str, strands: Sequence[Strand], log: bool, most: int, t: Words
-) -> tuple[FacetCurve, list[Figure]]:
+def _drawn(facet: str, curve: str, strands: Sequence[Strand], log: bool, most: int, t: Words) -> FacetCurve:
     whos = list(dict.fromkeys(strand.who for strand in strands))
     parts = [whos[i : i + most] for i in range(0, len(whos), most)]
     x, y = (t.name("facet_curves", f"{curve}_{axis}") for axis in "xy")
-    made, legends = [], []
+    alt = t("curves.facet_alt", x=x, y=y, n=len(whos))
+    drawings = []
     for part in parts:
         mine = [strand for strand in strands if strand.who in part]
         marks = {strand.name: figures.mark(strand.who) for strand in mine}
-        made.append(figures.profiles([(s.name, s.rival, s.points, *marks[s.name]) for s in mine], x, y, log=log))
-        legends.append([(name, colour, figures.SHAPES[symbol]) for name, (colour, symbol) in marks.items()])
+        figure = figures.profiles([(s.name, s.rival, s.points, *marks[s.name]) for s in mine], x, y, log=log)
+        legend = [(name, colour, figures.SHAPES[symbol]) for name, (colour, symbol) in marks.items()]
+        drawings.append((svg(figure, alt), legend))
     title = f"{t.name('facets', facet)}{t('page.colon')}{t.name('facet_curves', curve)}"
-    alt, table = t("curves.facet_alt", x=x, y=y, n=len(whos)), _table(strands, log, x, y, t)
-    return FacetCurve(title, alt, [(-1, one) for one in legends], len(whos) - len(parts[0]), table), made
+    return FacetCurve(title, drawings, len(whos) - len(parts[0]), _table(strands, log, x, y, t))
 
 
 def _table(strands: Sequence[Strand], log: bool, x: str, y: str, t: Words) -> Grid:

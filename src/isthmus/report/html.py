@@ -1,13 +1,11 @@
 """The report of a study: one HTML file that opens offline, asks for nothing, and runs no script but its own.
 
-Every text from outside passes the template's escaping; numbers for the drawings lie in a JSON block whose ``<``, ``>``
-and ``&`` are written as escapes; the content policy forbids every request, and admits exactly the scripts and styles of
-this page by their hashes.
+Every text from outside passes the template's escaping; drawings are SVG; the content policy forbids every request, and
+admits exactly the script and the style sheet of this page by their hashes. Without the script all is there to read.
 """
 
 import base64
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from importlib import resources
@@ -66,52 +64,29 @@ def put_page(text: str, path: str | os.PathLike[str]) -> Path:
 def render(study: Any, lang: str = "en") -> str:
     """The report as text. The same study folder gives the same text, byte for byte."""
     t = Words(lang)
-    content = page(study, t)
-    style, draw = template("style.css"), template("draw.js")
-    plotly, plotly_style = _plotly(), template("plotly.css")
-    return JINJA.get_template("report.html").render(
+    return filled("report.html", t, page(study, t))
+
+
+def filled(name: str, t: Words, content: Mapping[str, Any]) -> str:
+    """A page from a template, with our style sheet and our one script."""
+    style, script = template("style.css"), template("page.js")
+    return JINJA.get_template(name).render(
         t=t,
         version=__version__,
-        policy=policy([plotly, draw], [style, plotly_style]),
+        policy=policy([script], [style]),
         style=Markup(style),
-        plotly_style=Markup(plotly_style),
-        plotly=Markup(plotly),
-        draw=Markup(draw),
-        **content | {"figures": Markup(data_block(content["figures"]))},
-    )
-
-
-def still(name: str, t: Words, content: Mapping[str, Any]) -> str:
-    """A page without drawings by script, from a template."""
-    style = template("style.css")
-    return JINJA.get_template(name).render(
-        t=t, version=__version__, policy=policy([], [style]), style=Markup(style), **content
+        script=Markup(script),
+        **content,
     )
 
 
 def policy(scripts: list[str], styles: list[str]) -> str:
-    """The content policy: no request at all; scripts and style sheets only those whose hashes it names.
-
-    Single ``style`` attributes stay allowed, because plotly sets them while it draws; they run nothing and, with no
-    other source allowed, load nothing.
-    """
+    """The content policy: no request at all; scripts and style sheets only those whose hashes it names."""
     return (
         f"default-src 'none'; script-src {' '.join(map(_source, scripts))}; "
-        f"style-src-elem {' '.join(map(_source, styles))}; style-src-attr 'unsafe-inline'; img-src data:; "
+        f"style-src {' '.join(map(_source, styles))}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def data_block(value: Mapping[str, Any] | list[Any]) -> str:
-    """JSON that no HTML parser can leave: ASCII only, and neither ``<`` nor ``>`` nor ``&``.
-
-    Examples
-    --------
-    >>> data_block(["</script>"])
-    '["\\\\u003c/script\\\\u003e"]'
-    """
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _source(content: str) -> str:
@@ -121,9 +96,3 @@ def _source(content: str) -> str:
 def template(name: str) -> str:
     """The text of a file among the templates."""
     return resources.files("isthmus.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    """Plotly's own script from the installed package; nothing in it may end the script element early."""
-    text = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")

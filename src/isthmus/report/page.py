@@ -4,32 +4,26 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from isthmus.answers import advice, cut, racing
 from isthmus.answers import findings as remarks
+from isthmus.answers.brief import brief
 from isthmus.answers.words import Words
 from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.report import answers, capacity, exhibits, facet_curves, figures, findings, method, oddities, tables
 from isthmus.report.contests import Contest, contests, estimates
+from isthmus.report.drawing import NARROW, svg
 from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Estimate, Figure, plain
 
 MOST = 12
 """Contenders that a section shows openly, the best first; what is there of the others unfolds."""
+OPENED = ("answer", "table")
+"""Sections that are read at once; the others unfold."""
 Record = Mapping[str, Any]
-
-
-class Gallery:
-    """The drawings of the page; a drawing is known by its place in the list."""
-
-    def __init__(self) -> None:
-        self.figures: list[Figure] = []
-
-    def add(self, figure: Figure) -> int:
-        """Hang up one more; returns its number."""
-        self.figures.append(figure)
-        return len(self.figures) - 1
 
 
 def page(study: Any, t: Words) -> dict[str, Any]:
@@ -49,9 +43,9 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
     purposes = study.purposes()
     odd = oddities.oddities(exhibits.read(study.folder, _of_anomaly(study, trained)), design, t, shown)
-    gallery, ills = Gallery(), remarks.remarks(trained)
+    ills = remarks.remarks(trained)
     reconstructions = exhibits.reconstructions(shows, t, shown)
-    maps = [d._replace(figure=gallery.add(f)) for d, f in exhibits.maps(shows, labels, t, shown)]
+    maps = exhibits.maps(shows, labels, t, shown)
     cards, together = answers.answers(duels, purposes, t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     overview = tables.overview(asked, t, shown)
@@ -61,38 +55,36 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "facts": _facts(design, study.replicates, shown, t),
         "early": early,
         "notices": early + _notices(study, records, t) + _ills(ills, t, shown),
+        "brief": brief(purposes, study.design.families, t.lang, shown),
         "answers": cards + _skipped(design, classes, t),
         "together": together + racing.lines(study, t.lang),
         "overview": overview,
         "folded": tables.folded(overview, MOST),
         "marks": sorted({row.mark for row in overview.rows} - {""}),
-        "homes": _homes(study, purposes, t, shown),
         "taken": [shown[one.take] for one in purposes if one.take],
         "signs": list(tables.SIGNS.items()),
         "proscons": _proscons(study, list(rank), t, shown),
         "excluded": _excluded(duels, t, shown),
         "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
-        "evidence": _evidence([d for d in asked if d.decides], gallery, t, shown),
-        "facet_curves": _facet_curves(asked, records, gallery, t, shown),
-        "capacity": _capacity(study, gallery, t),
-        "curves": _curves(seen, gallery, t, shown),
+        "evidence": _evidence([d for d in asked if d.decides], t, shown),
+        "facet_curves": facet_curves.drawn(asked, records, tables.order(asked), MOST, t, shown),
+        "capacity": None if study.sweep is None else capacity.chosen(study.sweep, t),
+        "curves": _curves(seen, t, shown),
         "reconstructions": reconstructions,
         "filters": exhibits.filters(shows, t, shown),
         "oddities": odd,
         "maps": maps,
         "legend": _legend(labels) if labels and maps else [],
-        "scatters": _scatters(numbers, duels, gallery, t, shown),
-        "tunings": _tunings(trained, design, gallery, t, shown),
+        "scatters": _scatters(numbers, duels, t, shown),
+        "tunings": _tunings(trained, design, t, shown),
         "configurations": _configurations(seen, t, shown),
         "method": method.method(design, records, len(study.damaged), duels, t, shown),
         "findings": findings.table(ills, t, shown),
         "command": plain(design.get("command") or "", 4000),
-        "figures": gallery.figures,
         "most": MOST,
     }
     wanted = {
         "answer": True,
-        "take": content["homes"],
         "table": True,
         "evidence": content["evidence"],
         "proscons": content["proscons"],
@@ -107,7 +99,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "method": True,
         "repeat": True,
     }
-    return content | {"sections": [key for key, there in wanted.items() if there]}
+    return content | {"sections": [key for key, there in wanted.items() if there], "opened": OPENED}
 
 
 def _of_anomaly(study: Any, trained: Sequence[Record]) -> list[Record]:
@@ -193,15 +185,6 @@ def _skipped(design: Mapping[str, Any], classes: Sequence[str], t: Words) -> lis
     return [answers.skipped(facet, plain(reason, 200), len(classes), t) for facet, reason in left.items()]
 
 
-def _homes(study: Any, purposes: Sequence[Any], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
-    """For each choice that is a model of the study: what it is for, and the command behind the study's folder."""
-    found = {(one.take, one.verdicts[0].facet): None for one in purposes if one.take in study.design.families}
-    return [
-        (t("answer.take_home", name=shown[who], facet=t.name("facets", facet)), f"{who} --for {facet}")
-        for who, facet in found
-    ]
-
-
 def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:
     """One line for each contender and reason, with the facets that it concerns."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -223,7 +206,7 @@ def _metrics(duel: Contest, records: Sequence[Record]) -> list[str]:
     return [metric for metric in dict.fromkeys(order) if metric in measured and metric not in FACETS[facet].flags]
 
 
-def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[dict[str, Any]]:
+def _evidence(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[dict[str, Any]]:
     found = []
     for duel in duels:
         rows = [(shown[s.name], s.difference, s.rival) for s in duel.ranked if s.difference is not None]
@@ -233,15 +216,14 @@ def _evidence(duels: Sequence[Contest], gallery: Gallery, t: Words, shown: Mappi
         facet = t.name("facets", duel.verdict.facet)
         axis = t("evidence.axis_higher" if duel.higher else "evidence.axis_lower", leader=leader, metric=metric)
         half, relative = duel.verdict.rope, duel.verdict.relative
-        figure = figures.forest(rows[:MOST], half, figures.label(axis, 90), relative=relative)
+        figure = figures.forest(rows[:MOST], half, axis, relative=relative)
         rope = t("evidence.rope", rope=tables.rope(duel))
         more = t("evidence.more", n=len(rows) - MOST) if len(rows) > MOST else ""
         found.append(
             {
                 "title": f"{facet}{t('page.colon')}{metric}",
                 "text": t("page.gap").join([rope, more]).rstrip(),
-                "figure": gallery.add(figure),
-                "alt": t("evidence.alt", facet=facet, n=min(len(rows), MOST), leader=leader),
+                "figure": svg(figure, t("evidence.alt", facet=facet, n=min(len(rows), MOST), leader=leader)),
                 "table": tables.evidence(duel, t, shown),
             }
         )
@@ -261,24 +243,7 @@ def _proscons(
     return sorted(rows, key=lambda row: not (row[1] or row[2])) if any(row[1] or row[2] for row in rows) else []
 
 
-def _facet_curves(
-    asked: Sequence[Contest], records: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]
-) -> list[facet_curves.FacetCurve]:
-    found = []
-    for one, made in facet_curves.drawn(asked, records, tables.order(asked), MOST, t, shown):
-        numbered = [(gallery.add(figure), legend) for figure, (_, legend) in zip(made, one.drawings, strict=True)]
-        found.append(one._replace(drawings=numbered))
-    return found
-
-
-def _capacity(study: Any, gallery: Gallery, t: Words) -> capacity.Choice | None:
-    if study.sweep is None:
-        return None
-    one, made = capacity.chosen(study.sweep, t)
-    return one._replace(figure=gallery.add(made))
-
-
-def _curves(seen: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[str, str]) -> list[Drawn]:
+def _curves(seen: Sequence[Record], t: Words, shown: Mapping[str, str]) -> list[Drawn]:
     found = []
     for name, records in _by_family(seen).items():
         chosen = [config for record in records if (config := method.chosen(record)) is not None]
@@ -286,9 +251,9 @@ def _curves(seen: Sequence[Record], gallery: Gallery, t: Words, shown: Mapping[s
             continue
         histories = [(c["history"], c["best_step"]) for c in chosen]
         figure = figures.curves(histories, t("curves.steps"), t("curves.train"), t("curves.valid"))
-        number = gallery.add(figure) if len(figure["data"]) and _moves(figure) else -1
-        found.append(Drawn(shown[name], number, t("curves.alt", name=shown[name]), _ends(chosen, t)))
-    return sorted(found, key=lambda drawn: drawn.figure < 0)
+        drawn = svg(figure, t("curves.alt", name=shown[name]), NARROW) if _moves(figure) else Markup("")
+        found.append(Drawn(shown[name], drawn, _ends(chosen, t)))
+    return sorted(found, key=lambda drawn: not drawn.figure)
 
 
 def _moves(figure: Figure) -> bool:
@@ -319,14 +284,13 @@ def _by_family(seen: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _legend(classes: Sequence[str]) -> list[tuple[str, str, str]]:
-    marks = [figures.mark(i) for i in range(len(classes))]
+    marks = [figures.label_mark(i, len(classes)) for i in range(len(classes))]
     return [(name, colour, figures.SHAPES[symbol]) for name, (colour, symbol) in zip(classes, marks, strict=True)]
 
 
 def _scatters(
     every: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
     duels: Sequence[Contest],
-    gallery: Gallery,
     t: Words,
     shown: Mapping[str, str],
 ) -> list[dict[str, Any]]:
@@ -349,16 +313,13 @@ def _scatters(
                 {
                     "title": t("scatters." + key),
                     "text": t(f"scatters.{key}_text"),
-                    "figure": gallery.add(figure),
-                    "alt": t("scatters.alt", x=x, y=y, n=len(points)),
+                    "figure": svg(figure, t("scatters.alt", x=x, y=y, n=len(points))),
                 }
             )
     return found
 
 
-def _tunings(
-    trained: Sequence[Record], design: Mapping[str, Any], gallery: Gallery, t: Words, shown: Mapping[str, str]
-) -> list[Drawn]:
+def _tunings(trained: Sequence[Record], design: Mapping[str, Any], t: Words, shown: Mapping[str, str]) -> list[Drawn]:
     found = []
     for facet in design["facets"]:
         rows = []
@@ -371,7 +332,7 @@ def _tunings(
         if rows:
             name = t.name("facets", facet)
             figure = figures.tuning(_within(rows), t("tuning.axis", facet=name), t("tuning.chosen"), t("tuning.tried"))
-            found.append(Drawn(name, gallery.add(figure), t("tuning.alt", facet=name)))
+            found.append(Drawn(name, svg(figure, t("tuning.alt", facet=name))))
     return found
 
 

@@ -15,7 +15,7 @@ from isthmus.evidence.ranking import LEAST_SETS, Ranking, RankPair
 from isthmus.report import diagram
 from isthmus.report.answers import Answer
 from isthmus.report.figures import plain
-from isthmus.report.html import put_page, still
+from isthmus.report.html import filled, put_page
 from isthmus.report.page import shown_names
 from isthmus.report.tables import BLANK, SIGNS, Cell, Grid, Row, chance, decimals, direction, number
 
@@ -61,7 +61,7 @@ def write(several: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
 def render(several: Any, place: Path, lang: str = "en") -> str:
     """The page as text; links to reports are relative to the folder ``place``."""
     t = Words(lang)
-    return still("several.html", t, page(several, place, t))
+    return filled("several.html", t, page(several, place, t))
 
 
 def page(several: Any, place: Path, t: Words) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Cell(NamedTuple):
     interval: str = ""
     relation: str = ""
     sign: str = ""
+    rank: int | None = None
+    """Its place in the order of its own column, the best first; None: as the number says."""
 
 
 class Row(NamedTuple):
@@ -113,7 +115,8 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
     columns: list[dict[str, Cell]] = []
     for contest in contests:
         places = decimals([s.estimate.mean for s in contest.ranked if s.estimate])
-        columns.append({s.name: _standing(s, places, t, contest.decides) for s in contest.standings})
+        named = contest.decides and not contest.verdict.useless
+        columns.append({s.name: _standing(s, i, places, t, named) for i, s in enumerate(contest.standings)})
         better = direction(contest.higher, t) if contest.decides else t("table.described")
         under = [t.name("metrics", contest.verdict.metric), better]
         heads.append((t.name("facets", contest.verdict.facet), under))
@@ -123,14 +126,29 @@ def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) ->
         cells = [column.get(name, Cell(BLANK)) for column in columns]
         first = rival and not any(row.first_rival for row in rows)
         rows.append(Row(shown[name], cells, first, PARETO if left.behind and name in left.members else ""))
+    floors = [contest.verdict.floor for contest in contests]
+    if any(floor is not None for floor in floors):
+        rows.append(Row(t("table.floor"), [Cell(number(floor)) for floor in floors]))
     return Grid(t("table.caption"), heads, rows)
 
 
 def folded(grid: Grid, most: int) -> tuple[Grid, Grid]:
-    """A table with its first ``most`` autoencoders and every rival, and one with the other autoencoders."""
+    """A table with those worth seeing first, and one with the others.
+
+    The others are autoencoders after the first ``most``, and rivals that are asked in one column of several and are not
+    at its top: a row of dashes.
+    """
     first = next((i for i, row in enumerate(grid.rows) if row.first_rival), len(grid.rows))
-    cut = min(most, first)
-    return grid._replace(rows=grid.rows[:cut] + grid.rows[first:]), grid._replace(rows=grid.rows[cut:first])
+
+    def dashes(row: Row) -> bool:
+        there = [cell for cell in row.cells if cell.mean != BLANK]
+        return len(row.cells) > 2 and len(there) < 2 and not any(c.relation in {"leader", "equal"} for c in there)
+
+    away = [i >= most if i < first else dashes(row) for i, row in enumerate(grid.rows)]
+    seen, others = ([row for row, gone in zip(grid.rows, away, strict=True) if gone == kind] for kind in (False, True))
+    start = next((i for i, row in enumerate(seen) if row in grid.rows[first:]), None)
+    seen = [row._replace(first_rival=i == start) for i, row in enumerate(seen)]
+    return grid._replace(rows=seen), grid._replace(rows=[row._replace(first_rival=False) for row in others])
 
 
 def order(contests: Sequence[Contest]) -> dict[str, bool]:
@@ -156,19 +174,19 @@ def details(
     t: Words,
     shown: Mapping[str, str],
 ) -> Grid:
-    """All metrics of one facet: ``estimates[contender][metric]``."""
+    """All metrics of one facet, its leader first: ``estimates[contender][metric]``."""
     metrics = list(dict.fromkeys(metric for row in estimates.values() for metric in row))
     heads: list[tuple[str, list[str]]] = [(t("table.contender"), [])]
     heads += [(t.name("metrics", m), [direction(METRICS[m].higher, t)] if m in METRICS else []) for m in metrics]
     places = {m: decimals([row[m].mean for row in estimates.values() if m in row]) for m in metrics}
     rows: list[Row] = []
-    for s in sorted(contest.standings, key=lambda s: s.rival):
+    for s in contest.standings:
         row = estimates.get(s.name, {})
         cells = [
             Cell(number(row[m].mean, places[m]), interval(row[m], places[m])) if m in row else Cell(BLANK)
             for m in metrics
         ]
-        rows.append(Row(shown[s.name], cells, s.rival and not any(r.first_rival for r in rows)))
+        rows.append(Row(shown[s.name], cells))
     return Grid(t("table.details_caption", facet=t.name("facets", contest.verdict.facet)), heads, rows)
 
 
@@ -253,8 +271,8 @@ def _difference(d: Estimate, relative: bool) -> Cell:
     return Cell(share(d.mean), "" if d.low is None else f"{share(d.low)} … {share(d.high)}")
 
 
-def _standing(s: Standing, places: int, t: Words, decides: bool) -> Cell:
+def _standing(s: Standing, rank: int, places: int, t: Words, decides: bool) -> Cell:
     if s.estimate is None:
-        return Cell(t("relation.excluded"), "", "excluded", SIGNS["excluded"])
+        return Cell(t("relation.excluded"), "", "excluded", SIGNS["excluded"], rank)
     mark = (s.relation, SIGNS[s.relation]) if decides else ("", "")
-    return Cell(number(s.estimate.mean, places), interval(s.estimate, places), *mark)
+    return Cell(number(s.estimate.mean, places), interval(s.estimate, places), *mark, rank)

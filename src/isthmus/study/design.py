@@ -34,6 +34,14 @@ from isthmus.train.plan import Plan
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
+OBSTACLES = {
+    "no factors": "needs known factors: name their columns (--factors)",
+    "no labels": "needs labels: give a label column or a second array",
+    "one class": "needs at least two classes",
+    "classes too small": f"needs a class of at least {LEAST_OUTLIERS} rows that can be left out",
+    "few anomalies": f"needs at least {LEAST_OUTLIERS} anomalies",
+}
+"""Why data cannot answer a question. These sentences are what study files keep; reports say them in other languages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,19 +368,19 @@ def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[
 def _obstacle(name: str, data: Dataset) -> str:
     """Why a facet cannot be measured on these data, or ""."""
     if FACETS[name].factors and data.factors is None:
-        return "needs known factors: name their columns (--factors)"
+        return OBSTACLES["no factors"]
     if not FACETS[name].labels:
         return ""
     if data.y is None:
-        return "" if FACETS[name].unlabelled else "needs labels: give a label column or a second array"
+        return "" if FACETS[name].unlabelled else OBSTACLES["no labels"]
     counts = _counts(data)
     if len(counts) < 2:
-        return "needs at least two classes"
+        return OBSTACLES["one class"]
     normal = FACETS[name].view == "normal"
     if normal and data.anomaly is None and max(counts) < LEAST_OUTLIERS:
-        return f"needs a class of at least {LEAST_OUTLIERS} rows that can be left out"
-    if normal and data.anomaly is not None and (rows := counts[data.classes.index(data.anomaly)]) < LEAST_OUTLIERS:
-        return f"needs at least {LEAST_OUTLIERS} anomalies; there are {rows}"
+        return OBSTACLES["classes too small"]
+    if normal and data.anomaly is not None and counts[data.classes.index(data.anomaly)] < LEAST_OUTLIERS:
+        return OBSTACLES["few anomalies"]
     return ""
 
 

@@ -1,0 +1,126 @@
+"""The ten-second answer: one short line for each purpose, what was decided before what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from isthmus.answers.advice import aim
+from isthmus.answers.sentences import chance, number
+from isthmus.answers.words import Words
+from isthmus.evidence.purposes import PurposeVerdict
+from isthmus.evidence.verdict import FacetVerdict
+from isthmus.facets import FACETS
+
+ORDER = ("autoencoder", "no contest", "rival", "rival enough", "depends", "useless", "undecided", "no evidence")
+"""Kinds of answers, the most decided first."""
+
+
+class Line(NamedTuple):
+    """One row of the table."""
+
+    purpose: str
+    take: str
+    """Whom to take, or why nobody."""
+    sure: str
+    """The probability that carries the choice, or what would tell."""
+    gain: str
+    """What the choice gains over the simplest rival."""
+    command: str
+    """What follows ``isthmus take FOLDER``, if the choice is a model of the study."""
+    kind: str
+    """How it ended, as in :class:`isthmus.evidence.purposes.PurposeVerdict`."""
+
+
+def brief(
+    purposes: Sequence[PurposeVerdict],
+    families: Sequence[str],
+    lang: str = "en",
+    titles: Mapping[str, str] | None = None,
+) -> list[Line]:
+    """The lines, what was decided first.
+
+    Parameters
+    ----------
+    purposes : sequence of PurposeVerdict
+        As :func:`isthmus.evidence.purposes.answered` finds them.
+    families : sequence of str
+        Contenders of which the study keeps models.
+    lang : {"en", "zh"}, default "en"
+    titles : mapping of str to str, optional
+        Other names for facets, metrics and contenders.
+
+    Examples
+    --------
+    >>> from isthmus.evidence.purposes import answered
+    >>> from isthmus.evidence.verdict import judge
+    >>> scores = {"plain": [0.9, 0.91, 0.92], "pca": [0.8, 0.81, 0.82]}
+    >>> about = {"metric": "auroc", "higher": True, "rope": 0.01, "rivals": {"pca"}, "test_fraction": 1 / 3}
+    >>> line, = brief(answered({"anomaly": judge(scores, facet="anomaly", **about)}), ["plain", "pca"])
+    >>> line.take, line.sure, line.gain, line.command
+    ('plain', '> 0.99', '+0.1 AUROC against PCA', 'plain --for anomaly')
+    """
+    say = Words(lang, titles)
+    lines = [_line(one, families, say) for one in purposes]
+    return sorted(lines, key=lambda line: ORDER.index(line.kind))
+
+
+def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:
+    who = one.take or (one.open[0] if one.kind == "undecided" and len(one.verdicts) == 1 else None)
+    command = f"{one.take} --for {one.verdicts[0].facet}" if one.take in families else ""
+    return Line(aim(one, say), _take(one, say), _sure(one, say), _gain(who, one.verdicts, say), command, one.kind)
+
+
+def _take(one: PurposeVerdict, say: Words) -> str:
+    if one.kind == "useless":
+        return say("brief.nobody", floor=say("floor." + next(v for v in one.verdicts if v.useless).facet))
+    if one.kind in {"undecided", "depends"}:
+        names = [*one.open, one.against] if one.kind == "undecided" and len(one.verdicts) == 1 else one.open
+        shown = [say.title(name) for name in names if name]
+        text = say("brief.others", names=say.either(shown[:2]), n=len(shown) - 2) if len(shown) > 3 else ""
+        return say("brief." + one.kind, names=text or say.either(shown))
+    if one.take is None:
+        return say("brief.nothing")
+    key = "brief.rival" if one.kind in {"rival", "rival enough"} else "brief.take"
+    text = say(key, name=say.title(one.take))
+    return text + (say("brief.equal", names=say.some(one.equal)) if one.equal else "")
+
+
+def _sure(one: PurposeVerdict, say: Words) -> str:
+    """The least sure of what the choice rests on."""
+    if one.kind == "undecided":
+        return say("brief.needed", n=one.replicates_needed) if one.replicates_needed else say("brief.open")
+    if one.kind == "useless":
+        return say("brief.useless")
+    chances = [p for v in one.verdicts if (p := _chance(one, v)) is not None]
+    return chance(min(chances)) if chances and len(one.verdicts) == 1 else say("brief.unknown")
+
+
+def _chance(one: PurposeVerdict, v: FacetVerdict) -> float | None:
+    """That the choice beats every rival; or that the best autoencoder does not beat the rival that was chosen."""
+    if one.kind == "autoencoder":
+        found = [v.pair(one.take, name).better for name in v.rivals]
+        return None if None in found else min(p for p in found if p is not None)
+    if one.kind == "rival":
+        return v.pair(v.rival, v.autoencoder).better
+    if one.kind == "rival enough":
+        pair = v.pair(v.autoencoder, v.rival)
+        return None if pair.equal is None or pair.worse is None else pair.equal + pair.worse
+    return None
+
+
+def _gain(who: str | None, verdicts: Sequence[FacetVerdict], say: Words) -> str:
+    """What the first facet that decides says of the choice against its simplest rival."""
+    v = next((v for v in verdicts if FACETS[v.facet].crowns), verdicts[0])
+    simplest = FACETS[v.facet].simplest
+    if who is None or {who, simplest} - v.means.keys():
+        return say("brief.unknown")
+    if who == simplest:
+        return say("brief.simplest")
+    mean = v.pair(who, simplest).mean
+    if mean is None:
+        return say("brief.unknown")
+    size = f"{number(float(f'{100 * mean:.2g}'))} %" if v.relative else number(float(f"{mean:.2g}"))
+    return say(
+        "brief.gain", size=size if mean < 0 else "+" + size, metric=say.title(v.metric), other=say.title(simplest)
+    )

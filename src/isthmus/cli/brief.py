@@ -1,0 +1,89 @@
+"""The ten-second answer on a terminal: one small table, each choice with the command that takes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from isthmus.cli import show
+
+if TYPE_CHECKING:
+    from isthmus.answers.brief import Line
+    from isthmus.answers.words import Words
+
+GAP = 2
+LEAST = 60
+"""Columns of a terminal from which there is room for a table; below that each purpose is a block of lines."""
+MOST = (24, 30, 18, 34)
+"""Columns that purpose, choice, certainty and gain may take before they are wrapped."""
+
+
+def table(lines: Sequence[Line], folder: str, words: Words) -> None:
+    """Print it: as wide as the terminal, or 100 columns in a pipe; texts are wrapped between words.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        As :func:`isthmus.answers.brief.brief` gives them.
+    folder : str
+        The study's folder as a shell takes it.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    width = console.width if sys.stdout.isatty() else show.PIPE
+    heads = [words("brief." + key) for key in ("purpose", "take_head", "sure", "gain_head")]
+    rows = [[line.purpose, line.take, line.sure, line.gain] for line in lines]
+    if width < LEAST:
+        for row, line in zip(rows, lines, strict=True):
+            console.print(row[0], style="bold", soft_wrap=True)
+            for head, text in zip(heads[1:], row[1:], strict=True):
+                for i, part in enumerate(_wrapped(f"{head}: {text}", width - 4)):
+                    show.line("  " + "  " * (i > 0) + part)
+            _command(line, folder)
+        return
+    widths = _widths([heads, *rows], width)
+    for cells in _lines(heads, widths):
+        console.print(cells, style="bold", soft_wrap=True)
+    for row, line in zip(rows, lines, strict=True):
+        for cells in _lines(row, widths):
+            show.line(cells)
+        _command(line, folder)
+
+
+def _command(line: Line, folder: str) -> None:
+    if line.command:
+        show.line(f"  $ isthmus take {folder} {line.command} --out model")
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Columns of the table: what texts need, no more than they may take, and all together no more than there are."""
+    from rich.cells import cell_len
+
+    found = [min(most, max(map(cell_len, column))) for most, column in zip(MOST, zip(*rows, strict=True), strict=True)]
+    room = width - GAP * (len(found) - 1)
+    while sum(found) > room:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def _lines(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The lines of one row."""
+    from rich.cells import cell_len
+
+    parts = [_wrapped(text, width) for text, width in zip(cells, widths, strict=True)]
+    found = []
+    for i in range(max(map(len, parts))):
+        there = [part[i] if i < len(part) else "" for part in parts]
+        padded = [text + " " * (width - cell_len(text)) for text, width in zip(there, widths, strict=True)]
+        found.append((" " * GAP).join(padded).rstrip())
+    return found
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines no wider than so many columns of a terminal, in which a Chinese sign takes two."""
+    from rich.console import Console
+    from rich.text import Text
+
+    return [line.plain.rstrip() for line in Text(text).wrap(Console(width=width), width)]
