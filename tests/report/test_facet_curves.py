@@ -10,8 +10,10 @@ import pytest
 from isthmus.answers.words import LANGUAGES, Words
 from isthmus.api.study import Study
 from isthmus.facets import FACETS
+from isthmus.facets.facet import CurveTitle
 from isthmus.report import facet_curves
 from isthmus.report.figures import Estimate
+from isthmus.said import Said
 from isthmus.study.record import Line
 
 EN = Words("en")
@@ -66,10 +68,13 @@ def measured(facet: str, name: str, replicate: int) -> dict[str, Line]:
     return {"made_up": Line(x=xs, y=ys)}
 
 
+MADE_UP = CurveTitle(*(Said(name, name) for name in ("made_up", "made_up_x", "made_up_y")), log=True)
+
+
 @pytest.fixture
 def curved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sparsity measures one curve."""
-    monkeypatch.setitem(FACETS, "sparsity", replace(FACETS["sparsity"], curves={"made_up": True}))
+    monkeypatch.setitem(FACETS, "sparsity", replace(FACETS["sparsity"], curves={"made_up": MADE_UP}))
 
 
 @pytest.mark.usefixtures("curved")
