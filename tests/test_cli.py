@@ -997,7 +997,7 @@ def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
     found = json.loads(out)
     assert (code, found["family"]) == (0, "l1")
     assert {part["field"]: part["off"] for part in found["parts"]} == {"strength": 0.0, "corruption": "none"}
-    assert {one["claim"] for one in found["worth"]["reconstruction"]} == {"undecided"}  # two replicates claim nothing
+    assert {one["claim"] for one in found["effects"]["reconstruction"]} == {"undecided"}  # two replicates claim nothing
     assert found["runs"]["done"] == found["runs"]["total"]
     assert 'lang="zh' in (folder / "report.html").read_text()
     assert shell("report", str(folder), "--out", "page.html") == (0, "page.html\n", "")

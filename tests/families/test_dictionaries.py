@@ -288,7 +288,7 @@ def test_matryoshka_prefixes():
     assert Matryoshka(latents=3, k=1).widths == (1,)
     assert Matryoshka(latents=1, k=1).widths == ()
     for wrong in ((3, 3), (5, 2), (16,), (0,)):
-        with pytest.raises(BadInput, match="prefixes must be growing"):
+        with pytest.raises(BadInput, match=r"prefixes must be (growing|whole numbers of at least 1)"):
             Matryoshka(latents=16, prefixes=wrong).build((8,), "gaussian")
 
 

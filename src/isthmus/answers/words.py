@@ -128,6 +128,7 @@ def _declared(lang: str) -> dict[str, dict[str, Any]]:
         "sees": {facet.name: facet.sees.of(lang) for facet in facets},
         "flags": {flag: why.of(lang) for facet in facets for flag, why in facet.flags.items()},
         "wanted": {name: said.of(lang) for facet in facets for name, said in _wanted(facet)},
+        "floor": {facet.name: facet.floor_title.of(lang) for facet in facets if facet.floor_title},
         "stands_out": {facet.name: facet.stands_out.of(lang) for facet in facets if facet.stands_out},
         "caveats": {facet.name: facet.caveat.of(lang) for facet in facets if facet.caveat},
         "facet_curves": {name: curve.title.of(lang) for name, curve in curves.items()}

@@ -267,5 +267,6 @@ ANOMALY = Facet(
         "mse",
     ),
     floor=0.5,
+    floor_title=Said("chance", "随机猜测"),
     rivals={name: _rival(fit) for name, fit in SCORERS.items()},
 )

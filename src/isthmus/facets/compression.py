@@ -197,6 +197,7 @@ COMPRESSION = Facet(
     measure=measure,
     metrics=(*NAMES, "bits_back"),
     floor=INDEPENDENT,
+    floor_title=Said("rounding unrelated Gaussian columns", "对互不相关的高斯数据取整"),
     simplest="rounding",
     rivals={
         "rounding": partial(rounded, partial(pack, measured=True)),

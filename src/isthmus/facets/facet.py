@@ -211,6 +211,8 @@ class Facet:
     floor: float | str | None = None
     """What the metric that decides comes to without learning anything: a value, the name of another of ``metrics`` that
     measures it, or that of a rival. Whoever does not beat it is of no use; None where there is no such thing."""
+    floor_title: Said | None = None
+    """What it is to do so: "always naming the commonest class"."""
     crowns: bool = True
     """Whether it names a winner. Neither sparser nor more repeatable is better in itself, and clocks are noisy: such a
     facet describes."""

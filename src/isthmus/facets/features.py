@@ -139,6 +139,7 @@ FEATURES = Facet(
     measure=measure,
     metrics=METRICS,
     floor="commonest_class",
+    floor_title=Said("always naming the commonest class", "总是猜最常见的类别"),
     simplest="raw",
     rivals={"raw": raw, "marginalised denoising": denoised},
     curves={

@@ -209,6 +209,7 @@ GENERATION = Facet(
         "ceiling",
     ),
     floor="shuffled columns",
+    floor_title=Said("shuffling each column", "逐列打乱"),
     simplest="shuffled columns",
     rivals={
         "gaussian mixture": mixture_of_rows,

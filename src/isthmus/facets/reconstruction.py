@@ -48,5 +48,6 @@ RECONSTRUCTION = Facet(
     measure=measure,
     metrics=("mse", "explained_variance"),
     floor=0.0,
+    floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"sparse coding": coded},
 )

@@ -221,6 +221,7 @@ ROBUSTNESS = Facet(
         "jacobian_norm",
     ),
     floor=0.0,
+    floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"marginalised denoising": denoised},
     curves={
         "decay": CurveTitle(

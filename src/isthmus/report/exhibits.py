@@ -17,6 +17,7 @@ MOST = 400
 """Points that one map draws; of more, every so-many-th is taken."""
 MAP = 240
 """Units of a map's edge."""
+FILE = "exhibits.safetensors"
 
 
 class Exhibit(NamedTuple):
@@ -46,12 +47,13 @@ class Drawn(NamedTuple):
 def read(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Exhibit]:
     """One exhibit per family, of its first replicate that has one.
 
-    A missing or damaged file is no reason to have no report: that family has no exhibit then.
+    A missing or damaged file is no reason to have no report: that family has no exhibit then. A file that the record does
+    not list is none of its own.
     """
     found: dict[str, Exhibit] = {}
     for record in sorted(records, key=lambda r: int(r["job"]["replicate"])):
-        name, path = record["job"]["name"], folder / "runs" / record["id"] / "exhibits.safetensors"
-        if record["status"] == "ok" and name not in found and path.is_file():
+        name, path = record["job"]["name"], folder / "runs" / record["id"] / FILE
+        if record["status"] == "ok" and name not in found and FILE in record["files"] and path.is_file():
             try:
                 found[name] = Exhibit(name, load_file(path))
             except (SafetensorError, OSError, ValueError):

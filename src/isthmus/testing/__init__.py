@@ -233,7 +233,8 @@ def check_fields(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -
     helpful = sorted(choices, key=lambda other: other not in {"hidden", "corruption"})  # most others speak beside these
     for name, alone in choices.items():
         values = alone
-        company = [{}, *({other: v} for other in helpful if other != name for v in choices[other][:2])]
+        near = {other: choices[other] or proposals(recipe, other) for other in helpful if other != name}
+        company = [{}, *({other: v} for other, given in near.items() for v in given[:2])]
         if not alone:  # refused alone; beside another field (norm, once there are hidden layers) it may be accepted
             asked = proposals(recipe, name)
             values = [v for v in asked if any(changed(recipe, {**e, name: v}, shape) for e in company)]
@@ -243,10 +244,14 @@ def check_fields(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -
 
 
 def _tells(recipe: Recipe, extra: dict[str, Any], name: str, values: list[Any], shape: Shape, head: str) -> bool:
-    """Whether one of the values of a field has an effect once the fields in ``extra`` are set."""
+    """Whether one of the values of a field has an effect once the fields in ``extra`` are set.
+
+    Where these do nothing beside the field's own default, and are refused, its values are held against each other.
+    """
     ground = changed(recipe, extra, shape)
     if ground is None:
-        return False
+        ways = [way for value in values if (way := changed(recipe, {**extra, name: value}, shape)) is not None]
+        return len({fingerprint(way, shape, head) for way in ways}) > 1
     before = fingerprint(ground, shape, head)
     others = (changed(ground, {name: value}, shape) for value in values)
     return any(other is None or fingerprint(other, shape, head) != before for other in others)
