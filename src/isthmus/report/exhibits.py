@@ -47,8 +47,8 @@ class Drawn(NamedTuple):
 def read(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Exhibit]:
     """One exhibit per family, of its first replicate that has one.
 
-    A missing or damaged file is no reason to have no report: that family has no exhibit then. A file that the record does
-    not list is none of its own.
+    A missing or damaged file is no reason to have no report: that family has no exhibit then. A file that the record
+    does not list is none of its own.
     """
     found: dict[str, Exhibit] = {}
     for record in sorted(records, key=lambda r: int(r["job"]["replicate"])):
