@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus import codec
+from isthmus.abilities import Discrete
 from isthmus.codec import DOUBLE, HALF, SINGLE, Units, code, decode, gains
 from isthmus.errors import BadInput
 from isthmus.families import named
-from isthmus.parts.codebooks import Discrete
 from isthmus.testing import made, rows
 
 RNG = np.random.default_rng(0)

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from isthmus.abilities import Discrete
 from isthmus.data.files import fits, honest
 from isthmus.errors import BadInput
-from isthmus.parts.codebooks import Discrete
 from isthmus.parts.entropy import FARTHEST, MOST_SYMBOLS, pack, unpack
 from isthmus.train.fitted import in_chunks
 

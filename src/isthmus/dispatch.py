@@ -37,6 +37,25 @@ except (ImportError, AttributeError) as error:
         "install a torch from 2.6 to 2.13"
     ) from error
 
+FUSED = [
+    "self",
+    "grads",
+    "exp_avgs",
+    "exp_avg_sqs",
+    "max_exp_avg_sqs",
+    "state_steps",
+    "lr",
+    "beta1",
+    "beta2",
+    "weight_decay",
+    "eps",
+    "amsgrad",
+    "maximize",
+    "grad_scale",
+    "found_inf",
+]
+"""What :func:`fused_adamw` takes."""
+
 Op = Any  # torch._ops.OpOverload
 
 
@@ -79,6 +98,21 @@ def overloads(op: Op) -> list[Op]:
 def kernel(op: Op) -> Any:
     """An operation without the wrapper that tracing needs."""
     return getattr(op, "_op", op)
+
+
+def function(op: Op) -> Any:
+    """The public function of torch that an operation is called by, ``torch.add``, or None: it costs less to call."""
+    return getattr(torch, name(op), None)
+
+
+def fused_adamw() -> Any:
+    """The kernel of AdamW for many tensors at once, in place; None where torch has none, or one of other arguments.
+
+    The one inner part that there is a way without (:func:`isthmus.train.optim.plain_update`), so it is not demanded.
+    """
+    found = getattr(torch, "_fused_adamw_", None)
+    known = [a.name for a in arguments(ATEN._fused_adamw_.default)] if found is not None else []
+    return found if known == FUSED else None
 
 
 def draws(op: Op) -> bool:

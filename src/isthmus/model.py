@@ -15,7 +15,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, ClassVar, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 import torch
@@ -79,11 +79,19 @@ class Model(nn.Module):
     weights: dict[str, Weight]
     stacks: bool = True
     """Whether it may step beside others under ``vmap``. A model with False is always trained alone."""
+    head: str = "gaussian"
+    """The likelihood of the output: gaussian (squared error), bernoulli, huber or student."""
     replays: bool = True
     """Whether its step is recorded once and replayed. A model with False may read values in ``forward``, and runs it
     anew each time; it is for steps so large that Python costs nothing beside them."""
     resting: tuple[str, ...] = ()
     """Terms that cost nothing while all is well, such as the revival of dead units."""
+    inner_weights: tuple[str, ...] = ()
+    """Buffers that hold the weight of a penalty which cannot be a term of its own."""
+    estimated_gradients: tuple[str, ...] = ()
+    """Prefixes of parameters whose gradient is an estimate by design (straight-through)."""
+    sides: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    """Adversarial terms, each with the prefixes of parameters that it sees detached."""
     judged: str = "shipped"
     """The form whose loss on validation rows decides when training stops and which weights are kept: ``shipped``
     (``training`` off), or ``trained`` where the form that ships has no loss that training lowers: winner-take-all ships

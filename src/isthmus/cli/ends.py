@@ -98,7 +98,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for what stopped the program."""
     text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, KeyboardInterrupt):
-        number = getattr(error, "number", signal.SIGINT)
+        number = error.number if isinstance(error, Stopped) else signal.SIGINT
         return 128 + number, "; ".join(["stopped", *getattr(error, "__notes__", [])])
     if _is_usage(error):
         return INPUT, _usage(error)

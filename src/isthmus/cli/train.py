@@ -193,7 +193,7 @@ def configure(
         if not equals:
             raise BadInput(f"--set takes FIELD=VALUE; got {setting!r}")
         of_plan = name in Plan.__dataclass_fields__ and name not in default.get_params(deep=False)
-        (plan if of_plan else fields)[name] = value(text, listed=isinstance(getattr(default, name, None), tuple))
+        (plan if of_plan else fields)[name] = value(text, listed=isinstance(default.get_params().get(name), tuple))
     if steps is not None and "steps" in plan:
         raise BadInput("--steps and --set steps=... exclude each other; give one of them")
     plan |= {} if steps is None else {"steps": steps}

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import torch
 
+from isthmus.abilities import Discrete, HasPosterior
 from isthmus.doctor.finding import Evidence, Seen, sample
 from isthmus.doctor.outputs import LEAST_GAIN
 from isthmus.metrics.symbols import perplexity, usage
-from isthmus.parts.codebooks import Discrete
 from isthmus.train.fitted import CHUNK, tensor
 
 STILL = 1e-6
@@ -38,7 +38,7 @@ def constant_code(seen: Seen) -> Evidence | None:
 
 def posterior_collapse(seen: Seen) -> Evidence | None:
     """Units without variance *and* a decoder that got nothing out of them."""
-    if not hasattr(seen.fitted.model, "posterior") or len(seen.train) < 2:
+    if not isinstance(seen.fitted.model, HasPosterior) or len(seen.train) < 2:
         return None
     share = float((seen.z.var(axis=0, dtype=np.float64) > ACTIVE).mean())
     if share > FEW_ACTIVE or not seen.gain < 10 * LEAST_GAIN:

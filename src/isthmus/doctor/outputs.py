@@ -61,7 +61,7 @@ def out_of_reach(seen: Seen) -> Evidence | None:
     if seen.made is None:
         return None
     low, high = float(seen.train.min()), float(seen.train.max())
-    if getattr(seen.fitted.model, "head", "") == "bernoulli" and (low < 0 or high > 1):
+    if seen.fitted.model.head == "bernoulli" and (low < 0 or high > 1):
         outside = float(np.mean((seen.train < 0) | (seen.train > 1)))
         return {"lowest": low, "highest": high, "beyond": outside}
     bottom, top = float(seen.made.min()), float(seen.made.max())

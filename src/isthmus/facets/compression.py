@@ -22,6 +22,7 @@ from isthmus.facets import pictures
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, some
 from isthmus.facets.purpose import NEEDED
 from isthmus.metrics.fidelity import ROUNDING, mse
+from isthmus.metrics.likelihood import obstacle
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
 from isthmus.parts.entropy import FARTHEST, likely_bits, pack
 from isthmus.said import Said
@@ -66,7 +67,7 @@ def measure(contender: Contender, parts: Parts) -> Found:
     if not points:
         return dict.fromkeys(NAMES, math.nan)
     found = told(points, 8 * contender.artefact_bytes / parts.test.x.size)
-    if hasattr(contender.model, "proposals") and contender.model.head in {"gaussian", "bernoulli"}:
+    if not obstacle(contender.model):
         found = {
             **found,
             "bits_back": bits_back(contender.model, x, math.sqrt(12 * TARGET) * _spread(parts), parts.seed),

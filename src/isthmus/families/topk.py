@@ -171,6 +171,10 @@ class TopKModel(Mirror):
         seen = {"fired": fired, "rows": out.new_full((), len(out))}
         return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)
 
+    def pre_bias(self) -> Tensor:
+        """What is subtracted from a row before the encoder reads it, (*D)."""
+        return self.pre
+
     def affine(self) -> tuple[Tensor, Tensor, int]:
         """Weight (L, D) and bias (L,) of the raw code, and how many elements pass: what :func:`folded` wants."""
         return self.encoder.last.weight, self.encoder.last.bias, self.passing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from isthmus.abilities import HasProposals
 from isthmus.errors import BadInput
 from isthmus.metrics.metric import Metric
 from isthmus.said import Said
@@ -18,7 +19,7 @@ ROWS = 2_000_000
 
 def obstacle(model: Any) -> str:
     """Why the likelihood of a model has no bound, or ""."""
-    if not hasattr(model, "proposals"):
+    if not isinstance(model, HasProposals):
         return f"{type(model).__name__} has no posterior to draw from, so there is no bound on its likelihood"
     if model.head not in {"gaussian", "bernoulli"}:
         return f"a bound on the likelihood needs a gaussian or bernoulli head; got {model.head}"
@@ -35,8 +36,8 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
     Parameters
     ----------
     model : Model
-        With a posterior to draw from and a gaussian or bernoulli head: ``vae``, ``iwae``, ``vamp``, ``flow``,
-        ``ladder`` and others of their camp. Of ``cvae`` it is the likelihood given the condition.
+        :class:`isthmus.abilities.HasProposals`, with a gaussian or bernoulli head: ``vae``, ``iwae``, ``vamp``,
+        ``flow``, ``ladder`` and others of their camp. Of ``cvae`` it is the likelihood given the condition.
     x : Tensor (N, *D)
         Scaled rows.
     k : int, default 100
@@ -65,7 +66,7 @@ def log_likelihood_bound(model: Any, x: Tensor, k: int = 100, seed: int = 0) -> 
     return torch.logsumexp(torch.cat(found), dim=1) - math.log(k) - constant
 
 
-def _weights(model: Any, rows: Tensor, k: int, generator: Any) -> Tensor:
+def _weights(model: HasProposals, rows: Tensor, k: int, generator: Any) -> Tensor:
     """Log importance weights of ``k`` draws for each row, up to the head's constant: (n, *D) -> (n, k), float64."""
     import torch
 

@@ -102,7 +102,8 @@ def bits_back(model: Any, x: NDArray[np.float32], width: float, seed: int = 0) -
     Parameters
     ----------
     model : Model
-        With ``proposals`` and a gaussian or bernoulli head. Of ``cvae`` it is the rate given the condition.
+        :class:`isthmus.abilities.HasProposals`, with a gaussian or bernoulli head. Of ``cvae`` it is the rate
+        given the condition.
     x : array (n, *D)
         Scaled rows.
     width : float

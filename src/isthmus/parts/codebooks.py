@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,22 +12,6 @@ from isthmus.parts.gates import first, tied
 PICKED = 16_384  # codes that k-means looks at: plenty for the codebook of a table, and small beside the training
 LLOYD = 10  # its iterations; most of the gain comes with the first few
 TINY = 1e-6  # a norm below this has no direction
-
-
-@runtime_checkable
-class Discrete(Protocol):
-    """A model whose code is a row of symbols."""
-
-    entries: int
-    """How many symbols there are."""
-
-    def tokens(self, x: Tensor) -> Tensor:
-        """The symbols of rows ``x`` (B, *D): (B, positions), int64, from 0 to ``entries - 1``."""
-        ...
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        """The code that symbols (B, positions) stand for, (B, L): ``embed(tokens(x))`` is ``encode(x)``."""
-        ...
 
 
 def smallest(values: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.abilities import Layered
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
 from isthmus.parts import heads
@@ -149,6 +150,10 @@ class Dictionary(Mirror):
         if self.unit:
             normalise(self.decoder.dictionary)
 
+    def pre_bias(self) -> Tensor:
+        """What is subtracted from a row before the encoder reads it, (*D)."""
+        return self.pre
+
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         """Weight (L, D) and bias (L,) of the raw code of a linear encoder, before the pre-bias is folded in, and its
         gate: a threshold for each unit (L,), or the number of units that pass."""
@@ -164,22 +169,23 @@ class Dictionary(Mirror):
 def folded(model: Any) -> Folded:
     """The inference form of a linear dictionary as a small module of its own, with a unit-norm dictionary.
 
-    ``model`` has an encoder, a decoder, a pre-bias and ``affine``, as :class:`Dictionary` has.
+    ``model`` is a :class:`isthmus.parts.mirror.Mirror` that is :class:`isthmus.abilities.Foldable`, as
+    :class:`Dictionary` is.
 
     Raises
     ------
     BadInput
-        If the encoder or the decoder has more than one layer: there is nothing that constants could fold into.
+        If the encoder or the decoder is not one affine layer: there is nothing that constants could fold into.
     """
-    if any(len(getattr(side, "layers", ())) != 1 for side in (model.encoder, model.decoder)):
+    if not (_is_affine(model.encoder) and _is_affine(model.decoder)):
         raise BadInput(
-            "only a linear encoder and decoder can be folded; this model has more layers: use its encode and "
+            "only a linear encoder and decoder can be folded; this model has others: use its encode and "
             "decode, or train with backbone linear"
         )
     weight, bias, gate = model.affine()
     columns = model.decoder.dictionary
     norms = columns.norm(dim=0).clamp_min(TINY)
-    bias = bias - weight @ model.pre.flatten()
+    bias = bias - weight @ model.pre_bias().flatten()
     return Folded(weight, bias, gate, norms, columns / norms, model.decoder.last_bias, model.head, model.shape)
 
 
@@ -282,10 +288,14 @@ def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor) -> Tensor:
     ``out`` is what ``decoder`` makes of ``z``. It stands still, as the residual does in Gao et al. (2024) and in the
     two codes that are taken as reference: else the term would also ask live units to leave room for dead ones.
     """
-    if len(getattr(decoder, "layers", ())) == 1:
+    if _is_affine(decoder):
         return out.detach() + (helping @ decoder.dictionary.t()).reshape(out.shape)
     still = z.detach()
     return out.detach() + decoder(still + helping) - decoder(still)
+
+
+def _is_affine(network: object) -> bool:
+    return isinstance(network, Layered) and network.depth() == 1
 
 
 @torch.no_grad()

@@ -121,10 +121,9 @@ class RowDecoder(nn.Module):
         """(E, L): column j is what code element j adds."""
         return self.rows.t()
 
-    @property
-    def layers(self) -> tuple[nn.Module]:
-        """One, affine."""
-        return (self,)
+    def depth(self) -> int:
+        """One layer, affine."""
+        return 1
 
     def forward(self, z: Tensor) -> Tensor:
         return torch.addmm(self.last_bias, z, self.rows).reshape(len(z), *self.shape)

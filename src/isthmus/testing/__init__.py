@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -24,8 +25,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from isthmus import families
+from isthmus.abilities import OF_MODELS, Discrete, HasPrior
 from isthmus.model import Loss, Model, Recipe
-from isthmus.parts.codebooks import Discrete
 from isthmus.testing.bench import Shape, State, by_hand, engine, leaves, made, noise, rows, state, step, train, weights
 from isthmus.testing.variants import alternatives, changed, fingerprint, proposals, spread
 from isthmus.train.stack import free
@@ -49,7 +50,7 @@ def check_shapes(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -
         assert back.shape == x.shape, f"decode gave {tuple(back.shape)}, not {tuple(x.shape)}"
         assert z.isfinite().all(), "encode is not finite"
         assert back.isfinite().all(), "decode is not finite"
-        if head == "bernoulli" and getattr(model, "head", head) == "bernoulli":
+        if head == model.head == "bernoulli":
             assert (back >= 0).all() and (back <= 1).all(), "the mean of a bernoulli head left [0, 1]"  # noqa: PT018
     assert model.shape == shape, "Model.shape must be the shape of a row"
     assert model.latents == recipe.latents, "Model.latents must be the width of the code"
@@ -87,7 +88,7 @@ def check_overfits(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli")
     """
     x = rows(shape)
     model = made(recipe, x, head)
-    for name in getattr(model, "inner_weights", ()):
+    for name in model.inner_weights:
         model.get_buffer(name).mul_(0.01)
     model.weights = {k: 1.0 if k.endswith("reconstruction") else 0.01 for k in model.weights}
     train(model, x, steps=400, rate=0.03)
@@ -108,23 +109,38 @@ def check_encode(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -
 def check_noise(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """What is drawn, noise and codes of a prior, follows from the generator that is given, and from no other."""
     x = rows(shape)
-    model: Any = made(recipe, x, head)
+    model = made(recipe, x, head)
     draws: list[Callable[[int], Any]] = [lambda seed: noise(model, x, seed)]
-    if hasattr(model, "prior"):
-        draws += [lambda seed: model.prior(9, torch.Generator().manual_seed(seed))]
+    if isinstance(model, HasPrior):
+        prior = model.prior
+        draws += [lambda seed: prior(9, torch.Generator().manual_seed(seed))]
     for draw in draws:
         first, again, other = (leaves(draw(seed)) for seed in (0, 0, 1))
         assert all(map(torch.equal, first, again)), "one seed gives other numbers the second time"
         assert not first or not all(map(torch.equal, first, other)), "another seed gives the same numbers"
 
 
+def check_abilities(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
+    """What a model can do beyond the protocol (:mod:`isthmus.abilities`) it can do wholly, or it has none of it."""
+    model = made(recipe, rows(shape), head)
+    given = {name for name in dir(type(model)) if not name.startswith("_")}
+    for ability in OF_MODELS:
+        methods = {name: own for name, own in inspect.getmembers(ability, inspect.isfunction) if name[0] != "_"}
+        if not given & methods.keys():
+            continue
+        named = f"{ability.__name__} (isthmus.abilities)"
+        assert isinstance(model, ability), f"it has {', '.join(sorted(given & methods.keys()))}, but not all of {named}"
+        for name, own in methods.items():
+            takes, wanted = (list(inspect.signature(f).parameters) for f in (getattr(type(model), name), own))
+            assert takes == wanted, f"{name} takes {', '.join(takes)}; {named} wants {', '.join(wanted)}"
+
+
 def check_symbols(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
-    """A model with ``tokens`` says how many symbols there are, and ``embed`` makes the code of them again."""
+    """Symbols lie among the entries of a discrete model, and ``embed`` makes the code of them again."""
     x = rows(shape)
     model = made(recipe, x, head)
-    if not hasattr(model, "tokens"):
+    if not isinstance(model, Discrete):
         return
-    assert isinstance(model, Discrete), "a model with tokens needs entries and embed too"
     tokens = model.tokens(x)
     assert tokens.dtype == torch.int64 and tokens.ndim == 2, "tokens must be int64, (rows, positions)"  # noqa: PT018
     assert 0 <= int(tokens.min()) <= int(tokens.max()) < model.entries, "a symbol lies outside the entries"
@@ -163,9 +179,8 @@ def check_saved(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") ->
 def check_gradcheck(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """The gradient of every term is its derivative, in float64.
 
-    Two attributes of a model leave something out. ``estimated_gradients`` lists prefixes of parameters whose gradient
-    is an estimate by design (straight-through). ``sides`` maps a term to the prefixes of parameters that it sees
-    detached (adversarial terms), whose gradient from it must be none at all.
+    Two attributes of :class:`isthmus.model.Model` leave something out: ``estimated_gradients``, and ``sides``, whose
+    parameters must get no gradient from their term at all.
     """
     x = rows(shape, 6).double()
     model = made(recipe, rows(shape), head).double()
@@ -173,8 +188,7 @@ def check_gradcheck(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli"
         for p in model.parameters():
             p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))
     drawn = noise(model, x)
-    exempt: tuple[str, ...] = tuple(getattr(model, "estimated_gradients", ()))
-    sides: dict[str, tuple[str, ...]] = getattr(model, "sides", {})
+    exempt, sides = model.estimated_gradients, model.sides
     alike = [name for name in model.weights if name not in sides]
     for names, hidden in [(alike, ()), *(([name], prefixes) for name, prefixes in sides.items())]:
         left_out = exempt + hidden
@@ -264,6 +278,7 @@ CHECKS: list[Callable[..., None]] = [
     check_overfits,
     check_encode,
     check_noise,
+    check_abilities,
     check_symbols,
     check_pure,
     check_saved,

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from isthmus.abilities import HasPrior
 from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
@@ -105,11 +106,10 @@ class Fitted:
 
     def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
         """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
-        model: Any = self.model
-        if not hasattr(model, "prior"):
+        if not isinstance(self.model, HasPrior):
             return None
         with torch.no_grad():
-            return model.prior(n, torch.Generator().manual_seed(seed)).numpy()
+            return self.model.prior(n, torch.Generator().manual_seed(seed)).numpy()
 
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """How unlike the training rows scaled rows are, (n,): the family's own score, or the error per element."""

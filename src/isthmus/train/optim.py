@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from isthmus import dispatch
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+FUSED = dispatch.fused_adamw()
 
 
 class Adam:
@@ -69,8 +72,8 @@ def fused_update(
     rate: float,
     weight_decay: float,
 ) -> None:
-    """One AdamW update of several rows by the fused kernel, in place."""
-    torch._fused_adamw_(
+    """One AdamW update of several rows by the fused kernel, in place; where there is one, see ``update``."""
+    FUSED(
         parameters,
         gradients,
         means,
@@ -106,4 +109,4 @@ def plain_update(
         p.addcdiv_(m, scale, value=-rate / (1 - BETA1**count))
 
 
-update = fused_update if hasattr(torch, "_fused_adamw_") else plain_update
+update = plain_update if FUSED is None else fused_update

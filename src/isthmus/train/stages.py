@@ -28,8 +28,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from isthmus.abilities import HasPreBias
 from isthmus.errors import BadInput
 from isthmus.model import Model, Recipe
+from isthmus.parts.backbones import Decoder, Encoder, TiedDecoder
+from isthmus.parts.mirror import Mirror
 from isthmus.seeds import seed
 from isthmus.train import loop
 from isthmus.train.cause import Cause
@@ -38,6 +41,7 @@ from isthmus.train.plan import Plan
 from isthmus.train.stack import free
 from isthmus.train.task import Task
 
+REMEDY = "use stages=together"
 ROWS = 4096  # rows that go through the layers below at once
 
 
@@ -81,13 +85,13 @@ class _Course:
         """The training of one layer as an autoencoder of its own."""
         recipe, train, valid = _single(self.task.recipe, layer, _layers(self.task)), *self.rows(layer)
         shape, number = tuple(train.shape[1:]), seed(self.task.seed, "layer", layer)
-        own = getattr(self.task.model, "head", "gaussian") if self.task.target is None else "gaussian"
+        own = self.task.model.head if self.task.target is None else "gaussian"
         head = own if layer == 0 else "bernoulli" if recipe.activation == "sigmoid" else "gaussian"
         try:
             model = recipe.build(shape, head, number=seed(number, "weights"))
         except BadInput as error:
             raise BadInput(f"stages: layer {layer + 1} of the encoder would be trained by itself: {error}") from error
-        code, width = getattr(model, "code", "identity"), _layers(self.task)[layer].out_features
+        code, width = model.code if isinstance(model, Mirror) else "identity", _layers(self.task)[layer].out_features
         deep = layer < len(_layers(self.task)) - 1
         if deep and code not in {"identity", recipe.activation}:
             raise BadInput(
@@ -137,15 +141,14 @@ def _later(watch: Watch | None, before: int, steps: int) -> Watch | None:
 
 def _layers(task: Task) -> list[nn.Linear]:
     """The layers of the encoder, if they can be trained one by one."""
-    encoder = getattr(task.model, "encoder", None)
-    layers = list(getattr(encoder, "layers", ()))
-    remedy = "use stages=together"
-    if not layers or not all(isinstance(layer, nn.Linear) and layer.bias is not None for layer in layers):
-        raise BadInput(f"stages: the encoder of this {task.recipe.family} is no chain of affine layers: {remedy}")
-    if len(layers) > 1 and (len(getattr(encoder, "norms", ())) or getattr(encoder, "residual", False)):
-        raise BadInput(f"stages: layers with a norm or a skip between them cannot be trained one by one: {remedy}")
+    encoder = task.model.encoder if isinstance(task.model, Mirror) else None
+    if not isinstance(encoder, Encoder) or any(layer.bias is None for layer in encoder.layers):
+        raise BadInput(f"stages: the encoder of this {task.recipe.family} is no chain of affine layers: {REMEDY}")
+    layers = list(encoder.layers)
+    if len(layers) > 1 and (len(encoder.norms) or encoder.residual):
+        raise BadInput(f"stages: layers with a norm or a skip between them cannot be trained one by one: {REMEDY}")
     if task.plan.stages == "layerwise" and len(layers) == 1:
-        raise BadInput(f"stages: an encoder without hidden layers has none: set hidden, e.g. hidden=32, or {remedy}")
+        raise BadInput(f"stages: an encoder without hidden layers has none: set hidden, e.g. hidden=32, or {REMEDY}")
     return layers
 
 
@@ -156,7 +159,7 @@ def _single(recipe: Recipe, layer: int, layers: Sequence[nn.Linear]) -> Recipe:
         change["head"] = "auto"
     if layer < len(layers) - 1:
         change["latents"] = layers[layer].out_features
-        if hasattr(recipe, "code_activation"):
+        if "code_activation" in recipe.get_params():
             change["code_activation"] = recipe.activation
     return replace(recipe, **change)
 
@@ -181,15 +184,15 @@ def _take_over(deep: Model, one: Model, number: int) -> None:
     layer, last = layers[number], number == len(layers) - 1
     weight, bias = source.weight[: layer.out_features], source.bias[: layer.out_features]
     for model, sign in ((one, -1), (deep, 1 if number == 0 else 0)):
-        if isinstance(pre := getattr(model, "pre", None), Tensor) and sign:  # some subtract a bias from what they read
-            bias = bias + sign * (weight @ pre.flatten())
+        if isinstance(model, HasPreBias) and sign:
+            bias = bias + sign * (weight @ model.pre_bias().flatten())
     layer.weight.copy_(weight)
     layer.bias.copy_(bias)
     back, undo = cast(Any, deep).decoder, cast(Any, one).decoder
     place = len(layers) - 1 - number
-    if hasattr(back, "biases"):
+    if isinstance(back, TiedDecoder):
         back.biases[place].copy_(undo.last_bias)
-    elif hasattr(back, "layers") and back.layers[place].weight.shape == undo.dictionary.shape:
+    elif isinstance(back, Decoder) and back.layers[place].weight.shape == undo.dictionary.shape:
         back.layers[place].weight.copy_(undo.dictionary)
         back.layers[place].bias.copy_(undo.last_bias)
     if last:  # what belongs to the code travels with it: codebooks, thresholds, clocks

@@ -229,7 +229,7 @@ def _replayable(call: _Call) -> Callable[[], Any]:
     names = [a.name for a in known if a.out]
     kwargs = {k: v for k, v in call.kwargs.items() if k in {a.name for a in known}}
     if len(names) == 1 and not kwargs:
-        quick = getattr(torch, dispatch.name(call.op), None)
+        quick = dispatch.function(call.op)
         if quick is not None and _agrees(quick, call):
             return partial(quick, *call.args, out=call.outs[0])
     return partial(dispatch.kernel(variant), *call.args, **kwargs, **dict(zip(names, call.outs, strict=True)))

@@ -93,6 +93,10 @@ class Encoder(nn.Module):
         """The layer that gives the raw code."""
         return self.layers[-1]
 
+    def depth(self) -> int:
+        """How many layers."""
+        return len(self.layers)
+
     def forward(self, x: Tensor) -> Tensor:
         return _through(x.flatten(1), self.layers, self.norms, self.activation, self.residual)
 
@@ -130,6 +134,10 @@ class Decoder(nn.Module):
         """The bias of the output, (D,)."""
         return self.layers[-1].bias
 
+    def depth(self) -> int:
+        """How many layers."""
+        return len(self.layers)
+
     def forward(self, z: Tensor) -> Tensor:
         raw = _through(z, self.layers, self.norms, self.activation, self.residual)
         return raw.reshape(len(z), *self.shape)
@@ -160,6 +168,10 @@ class TiedDecoder(nn.Module):
     def last_bias(self) -> Tensor:
         """The bias of the output, (D,)."""
         return self.biases[-1]
+
+    def depth(self) -> int:
+        """How many layers."""
+        return len(self.biases)
 
     def forward(self, z: Tensor) -> Tensor:
         (encoder,) = self.source
