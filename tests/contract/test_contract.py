@@ -11,6 +11,7 @@ from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Loss, knob
 from isthmus.testing import (
     CHECKS,
+    check_abilities,
     check_encode,
     check_fields,
     check_gradcheck,
@@ -257,6 +258,18 @@ class Misspelt(PlainModel):
         return tokens.float()
 
 
+class Half(PlainModel):
+    entries = 2
+
+    def tokens(self, x):
+        return (self.encode(x) > 0).long()
+
+
+class Swapped(PlainModel):
+    def prior(self, generator, n):
+        return torch.randn((n, self.latents), generator=generator)
+
+
 BREAKS = {
     "terms": (OtherTerms, check_terms),
     "unreached": (Unreached, check_gradients),
@@ -271,6 +284,8 @@ BREAKS = {
     "lazy": (Lazy, check_overfits),
     "unseeded": (Unseeded, check_noise),
     "stubborn": (Stubborn, check_noise),
+    "half": (Half, check_abilities),
+    "swapped": (Swapped, check_abilities),
     "misspelt": (Misspelt, check_symbols),
 }
 MODELS = {name: model for name, (model, _) in BREAKS.items()}

@@ -61,6 +61,21 @@ def test_folded_keeps_head_and_shape_and_refuses_depth():
         made(SAE(latents=5, hidden=(4,)), x, "bernoulli").folded()
 
 
+@pytest.mark.parametrize("kind", [*ALL, TopK])
+def test_one_convolution_each_way_is_no_affine_map(kind):
+    """Dead units help through it as through any deep decoder, and there is nothing to fold."""
+    x = torch.randn(20, 4, 4, generator=torch.Generator().manual_seed(0))
+    gated = {"k": 1} if "k" in kind().get_params() else {}
+    model = made(kind(backbone="conv2d", hidden=(3,), latents=12, dead_after=1, **gated), x, "gaussian")
+    model.idle.fill_(2.0)
+    terms = model(x, x, model.draw(x, torch.Generator().manual_seed(0))).terms
+    terms["auxiliary"].backward()
+    assert float(terms["auxiliary"].detach()) > 0
+    assert model.encoder.last.weight.grad.any()
+    with pytest.raises(BadInput, match="only a linear encoder and decoder can be folded"):
+        model.folded()
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_start_is_tied_centred_and_as_long_as_the_rows(kind):
     x = X + 3

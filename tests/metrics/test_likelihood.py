@@ -70,7 +70,9 @@ def test_more_draws_tighten_the_bound_of_every_posterior(recipe, width):
     assert means[0] < means[1] < means[2]
     one = torch.stack([log_likelihood_bound(model, x.double(), 1, seed).mean() for seed in range(200)]).mean()
     drawn = [torch.randn(30, 2 + width, generator=torch.Generator().manual_seed(i)).double() for i in range(200)]
-    bound = -6 * torch.stack([sum(model(x.double(), x.double(), noise).terms.values()) for noise in drawn]).mean()
+    bound = (
+        -model.size * torch.stack([sum(model(x.double(), x.double(), noise).terms.values()) for noise in drawn]).mean()
+    )
     assert one.item() == pytest.approx(bound.item(), abs=0.05)
 
 

@@ -68,7 +68,7 @@ def test_cells_of_a_continuous_bernoulli_variable_are_integrals_of_its_density()
 class Linear(torch.nn.Module):
     """x = z w + noise of unit spread, z standard normal, with the exact posterior: the bound is the likelihood."""
 
-    head, noises = "gaussian", 1
+    head, noises, size = "gaussian", 1, 3
     weight = torch.tensor([[2.0, 1.0, -1.0]])
 
     def proposals(self, x, noise):

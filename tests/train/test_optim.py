@@ -1,8 +1,12 @@
 """Adam on flat rows equals torch.optim.AdamW, row by row."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
+from isthmus import dispatch
 from isthmus.train import optim
 from isthmus.train.optim import Adam
 
@@ -23,6 +27,37 @@ def test_every_row_is_an_adamw_of_its_own(kernel, monkeypatch):
             o.step()
         adam.step(gradient, rates)
     torch.testing.assert_close(state, torch.stack(own).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_without_the_kernel_or_with_one_of_other_arguments_the_plain_way_is_taken(monkeypatch):
+    assert dispatch.fused_adamw() is torch._fused_adamw_
+    with monkeypatch.context() as patch:
+        patch.delattr(torch, "_fused_adamw_")
+        assert dispatch.fused_adamw() is None
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "FUSED", [*dispatch.FUSED, "something new"])
+        assert dispatch.fused_adamw() is None
+
+
+def test_a_torch_without_the_kernel_trains_to_the_same_model():
+    code = """
+import sys, torch
+if sys.argv[1] == "without":
+    del torch._fused_adamw_
+from isthmus.families import named
+from isthmus.train import optim
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+x = torch.rand(64, 6, generator=torch.Generator().manual_seed(0)).numpy()
+fitted = fit(named("plain"), x, plan=Plan(steps=20, check=10, weight_decay=0.1))
+print(optim.update.__name__, *(float(p.detach().double().norm()) for p in fitted.model.parameters()))
+"""
+    lines = [
+        subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=True).stdout.split()
+        for how in ("with", "without")
+    ]
+    assert [line[0] for line in lines] == ["fused_update", "plain_update"]
+    assert [float(v) for v in lines[1][1:]] == pytest.approx([float(v) for v in lines[0][1:]], rel=1e-4)
 
 
 def test_a_row_of_rate_zero_stays_and_kept_rows_go_on():

@@ -179,8 +179,8 @@ def folded(model: Any) -> Folded:
     """
     if not (_is_affine(model.encoder) and _is_affine(model.decoder)):
         raise BadInput(
-            "only a linear encoder and decoder can be folded; this model has others: use its encode and "
-            "decode, or train with backbone linear"
+            "only a linear encoder and decoder can be folded; this model has more layers, or others: use its encode "
+            "and decode, or train with backbone linear"
         )
     weight, bias, gate = model.affine()
     columns = model.decoder.dictionary
