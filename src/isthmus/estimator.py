@@ -26,7 +26,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from isthmus.data.axes import pictures
+from isthmus.data.axes import doubts, pictures
 from isthmus.data.scale import FARTHEST
 from isthmus.errors import BadInput
 from isthmus.families import named
@@ -59,6 +59,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         What the columns of a row are put in the shape of, such as ``(28, 28)`` for a convolutional network behind a
         scaler that wants flat rows. Rows (n, *shape) may be given as they are, and come back so from
         ``inverse_transform``; to the rest of scikit-learn they are their columns.
+    images : bool, optional
+        Whether rows of two axes (three, with channels last) are pictures, whose elements share one scale; by default
+        where it is plausible, and a warning says where it is not. Columns of a table are not looked at, as a study
+        does: here they may come from other steps of a pipeline.
     validation : float, default 0.2
         Share of the rows that early stopping looks at and training does not.
     random_state : int, RandomState or None, default None
@@ -112,6 +116,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         stages: str = Plan.stages,
         scale: str = "auto",
         shape: tuple[int, ...] | None = None,
+        images: bool | None = None,
         validation: float = 0.2,
         random_state: Any = None,
         verbose: int = 0,
@@ -133,6 +138,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.stages = stages
         self.scale = scale
         self.shape = shape
+        self.images = images
         self.validation = validation
         self.random_state = random_state
         self.verbose = verbose
@@ -156,6 +162,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         X = np.asarray(validate_data(self, flat(X), dtype=[np.float64, np.float32], ensure_min_samples=2))
         self._axes, self._shape = given, self._wanted(given, X.shape[1])
         X = X.reshape(-1, *self._shape)
+        images = pictures(X) if self.images is None else _plain(self.images)
+        if self.images is None and len(given) > 1 and (doubt := doubts(X, images)) is not None:
+            warnings.warn(doubt, stacklevel=2)
         train, valid, number = self._split(len(X))
         plan = Plan(**{name: _plain(getattr(self, name)) for name in PLAN})
         self.fitted_: Fitted = fit(
@@ -165,7 +174,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             plan=plan,
             seed=number,
             scale=self.scale,
-            images=pictures(X),
+            images=images,
             columns=getattr(self, "feature_names_in_", ()),
             watch=_say if self.verbose else None,
         )

@@ -215,7 +215,28 @@ def test_rows_in_another_unit_are_told(factor, images):
     if images or factor != 1 / 20:  # columns of a table may be small for a while
         assert "in another unit" in scaler.astray(factor * x)
     assert "in another unit" in Scaler.fit(x / 255).astray(x, bounded=True)
-    assert Scaler.fit(x, kind="none").astray(factor * x) is None  # nothing is known of the training rows
+
+
+@pytest.mark.parametrize("factor", [1 / 255, 1 / 20, 255])
+def test_what_was_left_unscaled_keeps_where_most_of_it_lay(factor):
+    x = RNG.integers(0, 256, (60, 8, 8)).astype(float)
+    x[0, 0, 0] = 1e6  # one strange number changes nothing
+    scaler = Scaler.fit(x, kind="none")
+    again = Scaler.from_json(json.loads(json.dumps(scaler.to_json())))
+    for one in (scaler, again):
+        assert one.astray(x) is None
+        assert one.astray(x[5:6]) is None
+        assert "in another unit" in one.astray(factor * x[1:])
+    columns = RNG.normal(size=(60, 200)) * np.r_[1e4, np.ones(199)]
+    assert Scaler.fit(columns, kind="none").astray(columns[:30]) is None
+    assert "span" not in Scaler.fit(x / 1e6).to_json()  # chosen by itself: artefacts of studies stay as they are
+    older = {name: value for name, value in scaler.to_json().items() if name != "span"}
+    assert Scaler.from_json(older).astray(factor * x) is None
+    for bad in ([1.0], [2.0, 1.0], "ab", [0.0, float("inf")]):
+        with pytest.raises(BadInput, match="span must"):
+            Scaler.from_json({**older, "span": bad})
+    with pytest.raises(BadInput, match="span must"):
+        Scaler.from_json({**Scaler.fit(x).to_json(), "span": [0.0, 1.0]})
 
 
 def test_one_strange_row_is_no_other_unit():

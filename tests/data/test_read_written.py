@@ -83,7 +83,7 @@ UNCLEAR = {
     "some per cent": (["12%", "3.5"], "'12%' is text, and only numbers can be learnt from"),
     "two moneys": (["$12", "€3"], "'$12' is text"),
     "lists": (["1,2,3", "1,2"], "'1,2,3' is text"),
-    "days": (["31.12.2020", "1.1.2021"], "'31.12.2020' is text"),
+    "days": (["31.12.2020", "1.1.2021"], "'31.12.2020' looks like a date or a time"),
     "digits of other scripts": (["٣", "٤"], "'٣' is text"),
     "underscores": (["1_000", "2"], "'1_000' is text"),
 }

@@ -177,9 +177,10 @@ def test_sheets_come_apart_again():
 
 
 def test_pictures_are_rivals_only_where_rows_are_pictures():
-    assert FACET.rivals_on((8, 8)) == ["rounding", "zstd", "xz", "bz2", "jpeg", "webp"]
+    assert FACET.rivals_on((8, 8), True) == ["rounding", "zstd", "xz", "bz2", "jpeg", "webp"]
+    assert FACET.rivals_on((8, 8), False) == ["rounding", "zstd", "xz", "bz2"]  # a series of 8 channels
     for shape in ((64,), (8, 8, 2), (2, 400), (2, 2, 2, 2)):
-        assert FACET.rivals_on(shape) == ["rounding", "zstd", "xz", "bz2"]
+        assert FACET.rivals_on(shape, True) == ["rounding", "zstd", "xz", "bz2"]
     table = Parts(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in PARTS[:3]), 0, 4)
     assert all(math.isnan(v) for v in FACET.rivals["jpeg"](table).values())
 

@@ -21,8 +21,8 @@ def exhibit(**more: Any) -> Exhibit:
     return Exhibit("plain", arrays | {"odd_share": share} | more)
 
 
-def only(one: Exhibit, columns: Any = COLUMNS) -> Any:
-    (found,) = oddities([one], {"data": {"columns": columns}}, EN, {"plain": "plain"})
+def only(one: Exhibit, columns: Any = COLUMNS, images: bool = True) -> Any:
+    (found,) = oddities([one], {"data": {"columns": columns, "images": images}}, EN, {"plain": "plain"})
     return found
 
 
@@ -52,6 +52,16 @@ def test_images_have_pictures_of_their_shares_instead() -> None:
     assert found.strips[0].source == other.strips[0].source
     assert found.strips[1].source != other.strips[1].source  # red is above, blue below
     assert len(only(exhibit(odd=np.zeros((2, 5, 4, 3)), odd_share=np.zeros((2, 5, 4, 3)))).strips) == 2
+
+
+def test_series_are_not_drawn_and_their_elements_are_named() -> None:
+    share = np.zeros((2, 5, 3), np.float32)
+    share[:, 4, 1] = 1
+    found = only(
+        exhibit(odd=np.ones((2, 5, 3)), odd_share=share), [f"x{i}_{j}" for i in range(5) for j in range(3)], False
+    )
+    assert found.strips == []
+    assert found.table.rows[0].cells[2].mean.startswith("x4_1 ↑ 100 %")
 
 
 def test_an_exhibit_without_them_or_with_shapes_that_differ_is_left_out() -> None:

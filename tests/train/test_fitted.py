@@ -1,5 +1,7 @@
 """What a trained model takes, and what it refuses rather than guess."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -46,7 +48,11 @@ def test_values_that_are_no_finite_numbers_are_refused():
 def test_an_array_is_scaled_alike_by_a_fit_and_by_a_study(shape):
     """Bytes of pictures, of series and of tables: whatever a study takes them for, a fit does too."""
     x = np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
-    mine, data = fit(named("pca").set_params(latents=2), x, valid=x[:5]), read(x)
+    data = read(x)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        mine = fit(named("pca").set_params(latents=2), x, valid=x[:5])
+    assert [str(one.message) for one in said] == [f"X: {caution}" for caution in data.cautions]
     theirs = Scaler.fit(data.x, images=data.images)
     assert mine.scaler.to_json() == theirs.to_json()
     other = fit(named("pca").set_params(latents=2), x, valid=x[:5], images=not data.images)

@@ -50,6 +50,7 @@ def ablate(
     *,
     label: str | None = None,
     anomaly: str | None = None,
+    images: bool | None = None,
     facets: str | Iterable[str] = "all",
     replicates: int = 5,
     configs: int = 1,
@@ -68,7 +69,7 @@ def ablate(
     ----------
     recipe : str, Recipe or mapping
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, facets, replicates, seed, jobs, plan, progress, command
+    source, labels, label, anomaly, images, facets, replicates, seed, jobs, plan, progress, command
         As in :func:`isthmus.compare`.
     configs : int, default 1
         Tuning configurations: with 1 the recipe as given; further ones are drawn over the full recipe's space, and are
@@ -80,12 +81,17 @@ def ablate(
     -------
     Ablation
 
+    Warns
+    -----
+    UserWarning
+        For each thing that was inferred to read the data, or that is odd about them, before anything runs.
+
     Raises
     ------
     BadInput
         If the recipe has no part that can be taken away, or as :func:`isthmus.compare` does.
     """
-    data = read(source, labels, label=label, anomaly=anomaly)
+    data = read(source, labels, label=label, anomaly=anomaly, images=images)
     if isinstance(recipe, Mapping):
         recipe = from_json(recipe)
     planned = plan_ablation(
@@ -99,4 +105,5 @@ def ablate(
         out=out,
         command=command,
     )
+    data.warn()
     return Ablation(run(planned, workers=jobs, progress=progress).folder)

@@ -91,12 +91,17 @@ def compare_many(
     command : str, optional
         The command that repeats this, for the report.
     **options
-        ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``, ``backbone``,
-        ``contamination``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for every data set.
+        ``images``, ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``,
+        ``backbone``, ``contamination``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for all.
 
     Returns
     -------
     Several
+
+    Warns
+    -----
+    UserWarning
+        For each thing that was inferred to read the data, or that is odd about them, before anything runs.
 
     Raises
     ------
@@ -107,6 +112,8 @@ def compare_many(
     """
     data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
     planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)
+    for one in planned.studies.values():
+        one.data.warn()
     begin(planned)
     for name, one in planned.studies.items():
         if progress is not None:

@@ -160,6 +160,11 @@ def compare(
     -------
     Study
 
+    Warns
+    -----
+    UserWarning
+        For each thing that was inferred to read the data, or that is odd about them, before anything runs.
+
     Raises
     ------
     BadInput
@@ -191,5 +196,6 @@ def compare(
         plan=plan,
         command=command,
     )
+    planned.data.warn()
     told = notebook.watcher(planned.data.name) if progress is None else progress
     return Study.of(run(planned, workers=jobs, progress=told))

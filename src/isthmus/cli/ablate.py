@@ -34,6 +34,14 @@ def ablate(
     anomaly: Annotated[
         str | None, typer.Option("--anomaly", metavar="LABEL", help="The class of the anomalies.")
     ] = None,
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images",
+            help="Whether rows of two or three axes are pictures.",
+            show_default="as the numbers make plausible",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe or of the training plan; repeatable."),
@@ -77,7 +85,7 @@ def ablate(
     from isthmus.data.read import read
     from isthmus.study.ablation import plan_ablation
 
-    rows = read(data, label=label, anomaly=anomaly)
+    rows = read(data, label=label, anomaly=anomaly, images=images)
     chosen, plan = given(recipe, rows, settings or [], steps)
     planned = plan_ablation(
         chosen,
@@ -90,6 +98,7 @@ def ablate(
         out=out,
         command=shlex.join(["isthmus", *context.obj]),
     )
+    answer.caution(planned)
     if dry_run:
         answer.plan(planned, jobs, json)
         return ends.DONE

@@ -36,6 +36,11 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
     """Rows in memory: anything that numpy takes for an array of at least two axes."""
     if hasattr(source, "toarray"):
         raise BadInput(f"{where}: a sparse matrix; give X.toarray()")
+    if (beside := getattr(source, "tensors", None)) is not None or hasattr(source, "dataset"):
+        remedy = "X.tensors[0]" if beside is not None else "its rows as one tensor"
+        raise BadInput(f"{where}: a {type(source).__name__} of torch, not an array; give {remedy}")
+    if isinstance(source, tuple) and len(source) == 2 and [np.ndim(one) for one in source] in ([2, 1], [3, 1], [4, 1]):
+        raise BadInput(f"{where}: a pair, perhaps of rows and labels; give them as two arguments")
     if hasattr(source, "detach") and hasattr(source, "layout"):
         source = _tensor(where, source)
     if np.ma.is_masked(source):
@@ -46,7 +51,7 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
         raise BadInput(
             f"{where}: can't be read as an array ({brief(error)}); give rows of equal length, as numpy.asarray takes"
         ) from None
-    if x.dtype == object:
+    if x.dtype == object and x.ndim:
         x = _objects(where, x)
     x = _short(x)
     real(where, x.dtype)
@@ -66,6 +71,8 @@ def _tensor(where: str, source: Any) -> Any:
         raise BadInput(f"{where}: a sparse tensor; give X.to_dense()")
     if source.is_quantized:
         raise BadInput(f"{where}: a quantised tensor; give X.dequantize()")
+    if source.is_meta:
+        raise BadInput(f"{where}: a tensor without numbers (on the device meta); give one that holds them")
     plain = source.detach().cpu()
     known = ("float16", "float32", "float64")
     return plain.float() if plain.is_floating_point() and str(plain.dtype).split(".")[-1] not in known else plain
@@ -85,9 +92,7 @@ def real(where: str, dtype: np.dtype[Any]) -> None:
         "M": ("dates", "give numbers, such as days since the first one"),
         "m": ("time spans", "give numbers, such as X / numpy.timedelta64(1, 's')"),
         "O": ("Python objects", "give an array of numbers: X.astype(float)"),
-        "U": ("text", "drop or encode it"),
-        "S": ("text", "drop or encode it"),
-        "T": ("text", "drop or encode it"),
+        **dict.fromkeys("UST", ("text", "if it spells numbers give X.astype(float), else drop or encode it")),
     }.get(dtype.kind, (f"records of type {dtype}", "give one array of numbers"))
     if dtype.str == "|V2":
         what, remedy = (
@@ -243,6 +248,8 @@ def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) 
         about = io.BytesIO(count + stream.read(length))
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = header(about)
+    if text and dtype.kind == "O":
+        raise BadInput(f"{where}: holds Python objects, which are never unpacked; save the labels as y.astype(str)")
     if not (text and dtype.kind in "US"):
         real(where, dtype)
     if any(length < 0 for length in shape):

@@ -37,8 +37,11 @@ def pictures(x: NDArray[Any]) -> bool:
     return x.dtype.kind == "b" or x.dtype == np.uint8 or min(_alike(x, 1), _alike(x, 2)) > SMOOTH
 
 
-def doubts(x: NDArray[Any], images: bool) -> str | None:
-    """A sentence about the axes of rows (N, *D) that are probably not as meant here; None if there is none."""
+def doubts(x: NDArray[Any], images: bool, said: bool | None = None) -> str | None:
+    """A sentence about the axes of rows (N, *D) that are probably not as meant here; None if there is none.
+
+    ``images`` is what they are taken for, ``said`` what the user or the format says of them, if anything.
+    """
     shape = x.shape[1:]
     if len(shape) == 3 and shape[2] not in CHANNELS and (shape[0] in CHANNELS or shape[1] == shape[2] > shape[0]):
         return f"shape {shape} looks like channels first, and channels are read last; give X.transpose(0, 2, 3, 1)"
@@ -49,6 +52,8 @@ def doubts(x: NDArray[Any], images: bool) -> str | None:
             f"shape {shape} looks like channels x time, and channels are read last; give X.transpose(0, 2, 1), or say "
             "images=True (--images) if rows are pictures"
         )
+    if said is not None:
+        return None
     return (
         f"rows of shape {shape} are not taken for pictures: each of their elements is put on a scale of its own; "
         "say images=True (--images) if they are"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences
+from isthmus.errors import BadInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,13 @@ class Dataset:
     said: bool | None = None
     """Whether rows are images, where the user or the format says so."""
 
+    def __post_init__(self) -> None:
+        if self.said and self.x.ndim not in (3, 4):
+            raise BadInput(
+                f"{self.name}: rows of shape {self.shape} are no pictures; give (N, H, W) or "
+                "(N, H, W, C), or leave images (--images) out"
+            )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """``*D``, the shape of one row."""
@@ -65,9 +74,17 @@ class Dataset:
     @cached_property
     def cautions(self) -> tuple[str, ...]:
         """What a person should know about how these data were read and what is odd about them, a sentence each."""
-        axes = None if self.said else doubts(self.x, self.images)
+        axes = None if self.said else doubts(self.x, self.images, self.said)
         odd = sentences(self.x, self.columns) if len(self.shape) == 1 else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
+
+    def warn(self, level: int = 3) -> None:
+        """Say the cautions to who calls the library, as warnings: those can be read, counted, and turned off.
+
+        ``level`` says whom they are for, as in :func:`warnings.warn`: by default the caller of the caller of this.
+        """
+        for said in self.cautions:
+            warnings.warn(f"{self.name}: {said}", UserWarning, stacklevel=level)
 
     @cached_property
     def digest(self) -> str:

@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import stat
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,23 @@ SIGNS = (
     (b"\0\0\x08\x03", ".idx", "an IDX file"),
 )
 """First bytes of a file, the end of the name it should have, and what it is."""
+STRANGERS = (
+    (b"PK\x03\x04", "a zip archive: unpack it, and give one file of it"),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet of old: save it as CSV"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file: save its rows with numpy.save"),
+    (b"MATLAB 5.0", "a MATLAB file: save its rows with numpy.save (scipy.io.loadmat reads it)"),
+    (b"ARROW1", "a Feather file: save it as Parquet"),
+    (b"SQLite format 3", "a database: save a table of it as CSV"),
+    (b"BZh", "packed by bzip2: unpack it"),
+    (b"\xfd7zXZ\0", "packed by xz: unpack it"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd: unpack it"),
+    (b"\x80\x04\x95", "a pickle, which is never unpacked here: save its rows with numpy.save"),
+    (b"%PDF", "a PDF: save the table in it as CSV"),
+    (b"\x89PNG", "one picture: save the rows with numpy.save"),
+)
+"""First bytes of files that are not read here, what they are, and what to do."""
+SHEETS = ("xl/workbook", "xl/", "content.xml", "Index/")
+"""Beginnings of what lies in a spreadsheet, of Excel, LibreOffice and Numbers."""
 LINES = 20
 """Lines that are looked at to tell a text table."""
 
@@ -148,6 +166,27 @@ def parsing(where: str, kind: str) -> Iterator[None]:
             f"{where}: can't be read as {kind} ({brief(error)}); "
             "the file may be damaged, cut short or of another format"
         ) from None
+
+
+def stranger(path: Path) -> str:
+    """What a file is whose format is not read here, by its first bytes, and what to do; empty if they say nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if head.startswith(b"PK\x03\x04") and (inside := _inside(path)):
+        if all(name.endswith(".npy") for name in inside):
+            return ""
+        if any(name.startswith(SHEETS) for name in inside):
+            return "a spreadsheet: save it as CSV"
+        if any(name.endswith("data.pkl") for name in inside):
+            return "a file of torch.save, which is never unpacked here: save the rows with numpy.save"
+    return next((what for start, what in STRANGERS if head.startswith(start)), "")
+
+
+def _inside(path: Path) -> list[str]:
+    """The names in a zip archive; none if it is damaged."""
+    with suppress(OSError, zipfile.BadZipFile, NotImplementedError, ValueError), zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+    return []
 
 
 def guess(path: Path) -> tuple[str, str]:

@@ -58,7 +58,8 @@ def numbers(raw: Raw) -> NDArray[np.float32]:
     fine = np.flatnonzero((low < high) & (error / COARSE > high - low))
     if len(fine):
         j = int(fine[0])
-        raise BadInput(too_fine(raw.place, raw.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}"))
+        digits = ".12g" if abs(high[j]) < 1e12 else ".0f" if abs(high[j]) < 1e20 else ".17g"
+        raise BadInput(too_fine(raw.place, raw.columns[j], f"{low[j]:{digits}}", f"{high[j]:{digits}}"))
     out += 0.0  # one zero: -0 and 0 are equal numbers and should be equal bytes
     return out.reshape(raw.x.shape)
 
@@ -67,7 +68,7 @@ def too_fine(place: str, column: str, low: object, high: object) -> str:
     """Why a column is refused whose values would fall together."""
     return (
         f"{place}: column {shown(column)} runs from {low!s:.24} to {high!s:.24}, steps too fine for 32-bit floats; "
-        "subtract its minimum or give it another unit"
+        "subtract its minimum or give it another unit, or drop it if it is an id"
     )
 
 

@@ -14,7 +14,7 @@ from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
 from isthmus.data.factors import aside
-from isthmus.data.files import check, guess
+from isthmus.data.files import check, guess, stranger
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
 from isthmus.data.labels import aligned, alike, classes
@@ -94,8 +94,6 @@ def read(
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     name, raw = _open(source, label)
-    if images and raw.x.ndim not in (3, 4):
-        raise BadInput(f"{raw.place}: rows of shape {raw.x.shape[1:]} are no pictures; give (N, H, W) or (N, H, W, C)")
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     raw, apart = aside(raw, factors)
@@ -119,9 +117,13 @@ def _open(source: Any, label: str | None) -> tuple[str, Raw]:
         if isinstance(text, bytes):
             text = os.fsdecode(text)
         return (text, _unlabelled(bundled(text), label)) if text in DATASETS else _file(Path(text), label)
-    if source is None or isinstance(source, bool | int | float | dict | set):
+    if source is None or isinstance(source, bool | int | float | dict | set | bytes) or hasattr(source, "__next__"):
         what = f"{shown(source)} ({type(source).__name__})"
-        raise BadInput(f"can't read data from {what}; give a file, a name, an array or a frame")
+        remedy = "give a file, a name, an array or a frame"
+        if isinstance(source, dict):
+            rows = next((key for key in ("data", "X", "x", "images") if key in source), None)
+            remedy = f"give its entry {shown(rows)}" if rows else "give pandas.DataFrame(...) of it"
+        raise BadInput(f"can't read data from {what}; {remedy}")
     try:
         held = nw.from_native(source, pass_through=True)
     except nw.exceptions.DuplicateError:
@@ -152,13 +154,15 @@ def form(path: Path) -> str:
     BadInput
         If there is no such file, it cannot be read, or its name says nothing.
     """
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) and not _hidden(path):
         raise _missing(path)
     check(path)
     lower = path.name.lower()
     bare = (".idx.gz" if lower.endswith(".gz") else ".idx") if IDX_NAME.search(lower) else ""
     suffix = next((s for s in FORMATS if lower.endswith(s)), bare)
     if not suffix:
+        if what := stranger(path):
+            raise BadInput(f"{place(path)}: this is {what}")
         end, what = guess(path)
         stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         rename = f"it looks like {what}: rename it to {stem}{end}" if end else "rename or convert the file"
@@ -173,6 +177,17 @@ def _file(path: Path, label: str | None) -> tuple[str, Raw]:
     suffix = form(path)
     stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)
+
+
+def _hidden(path: Path) -> bool:
+    """Whether nobody may look: then nothing is known of a file that is not seen."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def _missing(path: Path) -> BadInput:

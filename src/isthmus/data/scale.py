@@ -23,6 +23,8 @@ LOOKED_AT, ENOUGH, ELEMENTS = 1000, 10, 64
 FAR = 10.0
 """Rows all of which lie so many standard deviations, or widths of the range, outside the training rows are in another
 unit."""
+MOST = (0.01, 0.99)
+"""Quantiles between which most elements lie, whatever a few strange ones do."""
 NARROW = {"standard": 0.02, "unit": 0.1, "none": 0.1}
 """So are rows that spread less than this share of what training rows do. A few rows of a table may be much alike."""
 
@@ -46,6 +48,9 @@ class Scaler:
     """Like ``shift``; positive."""
     constant: int = 0
     """How many columns had one value in all rows that it was fitted on. They are kept, with scale 1."""
+    span: tuple[float, float] | None = None
+    """Numbers between which all but 2 % of the elements of the training rows lie; kept where ``none`` was asked for, as
+    nothing else tells then in which unit they were."""
 
     @classmethod
     def fit(cls, x: ArrayLike, kind: str = "auto", images: bool = False) -> Scaler:
@@ -75,10 +80,11 @@ class Scaler:
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             raise BadInput("a scaler needs finite values; got NaN or infinity: fill them in or drop these rows")
         constant = int((low == high).sum())
+        span = _span(rows) if kind == "none" else None
         if kind == "auto":
             kind = "none" if low.min() >= 0 and high.max() <= 1 else "unit" if images else "standard"
         if kind == "none":
-            return cls(kind, np.zeros(1), np.ones(1), constant)
+            return cls(kind, np.zeros(1), np.ones(1), constant, span)
         if kind == "unit":
             least, most = _channels(low, high, np.shape(x) if images else ())
             width = most / 2 - least / 2  # halves: the width of float64 data may exceed float64
@@ -104,7 +110,10 @@ class Scaler:
         x : array (n, *D)
             New rows, in their own unit.
         bounded : bool, default False
-            Whether the training rows lay in [0, 1], which a scaler of kind ``none`` does not know.
+            Whether the training rows lay in [0, 1], which a scaler of kind ``none`` that ``auto`` chose does not
+            know: artefacts have no room for it there, and a Bernoulli likelihood tells it. Of a model with rows in
+            [0, 1] and another likelihood nothing is said, and nothing where an artefact without a span was made with
+            ``scale="none"``.
 
         Examples
         --------
@@ -115,12 +124,21 @@ class Scaler:
         True
         """
         rows = _flat(x)
-        if not rows.size or (self.kind == "none" and not bounded) or len(self.shift) not in (1, rows.shape[1]):
+        if (
+            not rows.size
+            or (self.kind == "none" and not bounded and self.span is None)
+            or len(self.shift) not in (1, rows.shape[1])
+        ):
             return None
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int)].astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (some - self.shift) / self.scale
-            if self.kind == "standard":
+            if self.kind == "none" and self.span is not None:
+                low, high = self.span
+                scaled = (some - low) / (high - low)
+                far = float(np.median(np.abs(scaled - 0.5), axis=1).min()) - 0.5
+                wide = float(np.subtract(*np.quantile(scaled, MOST[::-1])))
+            elif self.kind == "standard":
                 far = float(np.median(np.abs(scaled), axis=1).min())
                 wide = float(np.median(scaled.std(axis=0))) if len(scaled) >= ENOUGH else 1.0
             else:
@@ -145,6 +163,7 @@ class Scaler:
             "shift": self.shift.tolist(),
             "scale": self.scale.tolist(),
             "constant": self.constant,
+            **({} if self.span is None else {"span": list(self.span)}),
         }
 
     @classmethod
@@ -156,8 +175,8 @@ class Scaler:
         BadInput
             If a field is missing, unknown or impossible; the message names it.
         """
-        if not isinstance(data, Mapping) or set(data) != {"kind", "shift", "scale", "constant"}:
-            raise BadInput("scaler: expected exactly the fields kind, shift, scale and constant")
+        if not isinstance(data, Mapping) or set(data) - {"span"} != {"kind", "shift", "scale", "constant"}:
+            raise BadInput("scaler: expected exactly the fields kind, shift, scale and constant, and perhaps span")
         kind, constant = data["kind"], data["constant"]
         if kind not in KINDS:
             raise BadInput(f"scaler: kind must be standard, unit or none; got {kind!r:.60}")
@@ -168,7 +187,10 @@ class Scaler:
             raise BadInput("scaler: every scale must be positive")
         if type(constant) is not int or constant < 0 or (kind == "standard" and constant > len(shift)):
             raise BadInput(f"scaler: constant must be a count of columns; got {constant!r:.60}")
-        return cls(kind, shift, scale, constant)
+        span = None if data.get("span") is None else _floats("span", data["span"])
+        if span is not None and (kind != "none" or len(span) != 2 or not span[0] < span[1]):
+            raise BadInput("scaler: span must be two numbers, the smaller one first, and go with kind none")
+        return cls(kind, shift, scale, constant, None if span is None else (float(span[0]), float(span[1])))
 
     def _blockwise(self, x: ArrayLike, change: Any) -> NDArray[np.float32]:
         """Change rows in float64, some at a time: a wide set is never held twice in float64."""
@@ -187,6 +209,13 @@ def _flat(x: ArrayLike) -> NDArray[Any]:
     if rows.ndim < 2:
         raise BadInput(f"expected rows of shape (N, *D); got shape {rows.shape}")
     return rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+
+
+def _span(rows: NDArray[Any]) -> tuple[float, float] | None:
+    """Where most elements lie, of some rows; None if they are one number."""
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int)].astype(np.float64)
+    low, high = np.quantile(some, MOST).tolist()
+    return (low, high) if low < high and np.isfinite(high - low) else None
 
 
 def _channels(

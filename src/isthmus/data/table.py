@@ -19,7 +19,7 @@ from isthmus.data.files import SUSPECT, fits, honest, parsing
 from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.raw import LONGEST_NAME, Raw, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
-from isthmus.data.written import advice, seen
+from isthmus.data.written import advice, other_than_text, seen
 from isthmus.errors import BadInput, NoSuchColumn
 
 INDEX = "__index_level_0__"
@@ -118,10 +118,9 @@ def _elements(where: str, name: str, column: Cells) -> tuple[Cells, int]:
 def named(where: str, names: Sequence[str], label: str | None) -> int | None:
     """Refuse names that nobody could mean; the position of the label column."""
     if "" in names:
-        raise BadInput(
-            f"{where}: column {list(names).index('') + 1} of {len(names)} has no name; "
-            "name it, or leave it out if it only counts the rows (pandas: index=False)"
-        )
+        at = list(names).index("") + 1
+        why = {1: " if it only counts the rows (pandas: index=False)", len(names): "; does a separator end the lines?"}
+        raise BadInput(f"{where}: column {at} of {len(names)} has no name; name it, or leave it out{why.get(at, '')}")
     if (length := max(map(len, names), default=0)) > LONGEST_NAME:
         name = next(name for name in names if len(name) == length)
         raise BadInput(
@@ -283,6 +282,9 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
         first, value = next(strays, (first, value))
         readable = shown(value.decode("utf-8", errors="replace"))
         return f"{words(first, texts[0])}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
+    if isinstance(value, str) and (remedy := other_than_text(value, distinct)):
+        called = ", or name it as the label (--label)" if label is None and remedy.endswith("drop this column") else ""
+        return f"{words(first, texts[0])}: {shown(value.strip())} {remedy}{called}"
     others = [columns[j] for j in texts[1:]]
     also = f" (and so do {some(others, 3)})" if others else ""
     return (

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from isthmus.data.files import LARGEST_TEXT, content, fits, parsing
+from isthmus.data.files import LARGEST_TEXT, content, fits, parsing, stranger
 from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.raw import Raw
 from isthmus.data.table import named, table
@@ -65,6 +65,7 @@ def text_table(path: Path, label: str | None) -> Raw:
     texts = [] if label is None else [label]
     cells, comments = _parse(found, texts)
     told, cells = _people(found, cells, label, words)
+    _parted(found, cells)
     _apart_from_float64(found, cells)
     if comments:
         told = (f"{comments} line{'s' * (comments > 1)} of comment (#) left out", *told)
@@ -100,6 +101,16 @@ def _people(
     return (*told, *units(odd)), changed
 
 
+def _parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
+    """Refuse one column of text whose cells are parted by blanks, as its names are."""
+    text = cells[0][0].as_py() if len(cells) == 1 and _textual(cells[0]) and len(cells[0]) else None
+    if text and len(text.split()) == len(found.names[0].split()) > 1:
+        raise BadInput(
+            f"{found.where}: the cells seem to be parted by blanks ({shown(found.names[0])}); part them by commas, "
+            "or by tabs"
+        )
+
+
 def _textual(cells: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_string(cells.type))
 
@@ -123,6 +134,8 @@ def _apart_from_float64(found: Opened, cells: list[pa.ChunkedArray]) -> None:
 def _opened(path: Path, label: str | None) -> Opened:
     """The text, and what its first lines say."""
     where = place(path)
+    if what := stranger(path):
+        raise BadInput(f"{where}: no text table, but {what}")
     data = _utf8(where, content(path, LARGEST_TEXT))
     found = _header(where, path, data)
     named(where, found.names, label)
@@ -353,6 +366,8 @@ class _Lines:
 def _ragged(found: Opened, said: str) -> BadInput:
     mend = f"mend the line (separator {shown(found.separator)})"
     try:
+        if said_once := _titled(found):
+            return said_once
         for line, record in _records(found):
             if len(record) != len(found.names):
                 return BadInput(
@@ -362,6 +377,16 @@ def _ragged(found: Opened, said: str) -> BadInput:
     except csv.Error:
         pass
     return BadInput(f"{found.where}: {said.lower()} in some line; {mend}")
+
+
+def _titled(found: Opened) -> BadInput | None:
+    """Whether not a row, but the first line is to blame: the rows below it agree on another number of cells."""
+    counts = [len(record) for _, record in islice(_records(found), LINES)]
+    if len(counts) < 3 or len(set(counts[1:])) > 1 or counts[1] == len(found.names):
+        return None
+    what, rows = f"{len(found.names)} name{'s' * (len(found.names) != 1)}", counts[1]
+    remedy = "take lines of title above the names away" if len(found.names) < rows else "give one name for each column"
+    return BadInput(f"{found.where}: the first line has {what}, and the rows below it have {rows} values; {remedy}")
 
 
 def _foreign(where: str, data: bytes, found: Opened) -> BadInput:

@@ -241,9 +241,9 @@ class Facet:
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
-    def rivals_on(self, shape: Sequence[int]) -> list[str]:
-        """Names of the rivals that can be asked where rows have this shape, ``*D``."""
-        return [name for name in self.rivals if name not in self.pictures_only or drawable(shape)]
+    def rivals_on(self, shape: Sequence[int], images: bool) -> list[str]:
+        """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not."""
+        return [name for name in self.rivals if name not in self.pictures_only or (images and drawable(shape))]
 
 
 def numbers(found: Found) -> dict[str, float]:

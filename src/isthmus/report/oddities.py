@@ -28,18 +28,18 @@ def oddities(
     exhibits: Sequence[Exhibit], design: Mapping[str, Any], t: Words, shown: Mapping[str, str]
 ) -> list[Oddities]:
     """One table for each family whose score is a sum over columns, and pictures where rows are pictures."""
-    columns = design["data"].get("columns", ())
+    columns, images = design["data"].get("columns", ()), bool(design["data"].get("images"))
     return [
-        Oddities(shown[e.name], _table(e, columns, t, shown), _strips(e, t, shown))
+        Oddities(shown[e.name], _table(e, columns, t, shown, images), _strips(e, t, shown) if images else [])
         for e in exhibits
         if set(e.arrays) >= KEYS and e.arrays["odd"].shape == e.arrays["odd_share"].shape
     ]
 
 
-def _table(e: Exhibit, columns: Sequence[str], t: Words, shown: Mapping[str, str]) -> Grid:
+def _table(e: Exhibit, columns: Sequence[str], t: Words, shown: Mapping[str, str], images: bool) -> Grid:
     share = e.arrays["odd_share"]
     labels = e.arrays.get("odd_label", [None] * len(share))
-    keys = ["score", "kind", *([] if pictures.is_image(share.shape[1:]) else ["columns"])]
+    keys = ["score", "kind", *([] if images and pictures.is_image(share.shape[1:]) else ["columns"])]
     rows = []
     for i, (which, score, label) in enumerate(zip(e.arrays["odd_number"], e.arrays["odd_score"], labels, strict=True)):
         kind = BLANK if label is None else t("codes.anomaly" if label else "codes.normal")

@@ -40,11 +40,12 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     seen = [r for r in trained if r["job"]["view"] == view]
     seen.sort(key=lambda r: (r["job"]["name"] != RIVAL_FAMILY, rank.get(r["job"]["name"], len(rank))))
     shows = exhibits.read(study.folder, seen)
+    pictured = shows if design["data"]["images"] else []  # a series has axes too
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
     purposes = study.purposes()
     odd = oddities.oddities(exhibits.read(study.folder, _of_anomaly(study, trained)), design, t, shown)
     ills = remarks.remarks(trained)
-    reconstructions = exhibits.reconstructions(shows, t, shown)
+    reconstructions = exhibits.reconstructions(pictured, t, shown)
     maps = exhibits.maps(shows, labels, t, shown)
     cards, together = answers.answers(duels, purposes, t, shown)
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
@@ -71,7 +72,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "capacity": None if study.sweep is None else capacity.chosen(study.sweep, t),
         "curves": _curves(seen, t, shown),
         "reconstructions": reconstructions,
-        "filters": exhibits.filters(shows, t, shown),
+        "filters": exhibits.filters(pictured, t, shown),
         "oddities": odd,
         "maps": maps,
         "legend": _legend(labels) if labels and maps else [],

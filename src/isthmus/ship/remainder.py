@@ -3,8 +3,8 @@
 :func:`take` parts the rows that a model codes from the rest; :func:`fill` puts rows back. The format, the type and
 order of every column or array, names, text, labels and whatever else the model does not code come back as they were, of
 a text table cell by cell. What is not kept: how a text table was quoted and its numbers spelled (they come back with as
-many decimals as their column had), how a Parquet file was cut into groups and what was noted in its schema, dates in a
-.npz archive, and the layout of compressed wrappings.
+many decimals as their column had), lines of comment and a line ``sep=;`` above the names, how a Parquet file was cut
+into groups and what was noted in its schema, dates in a .npz archive, and the layout of compressed wrappings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus.codec import DOUBLE, HALF, SINGLE
-from isthmus.data import arrays, idx, table, text_table
+from isthmus.data import arrays, idx, table, text_table, written
 from isthmus.data.read import form
 from isthmus.data.wording import place, shown, some
 from isthmus.errors import BadInput
@@ -211,6 +211,11 @@ def _spelled(where: str, name: str, cells: Any) -> tuple[Wide, int, int]:
     try:
         numbers = pc.utf8_trim_whitespace(cells).cast(pa.float64())
     except pa.ArrowInvalid:
+        if written.seen(cells) is not None:
+            raise BadInput(
+                f"{where}: column {shown(name)} writes its numbers in a way that is not kept (decimal commas, marks "
+                "between thousands, or a sign such as %); write them as 1234.5 in all columns that the model codes"
+            ) from None
         raise BadInput(f"{where}: column {shown(name)} holds what is no number; the model codes numbers") from None
     values: Wide = np.array(numbers, np.float64)
     texts = cells.to_pylist()

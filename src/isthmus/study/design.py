@@ -130,7 +130,7 @@ class Design:
 
     def rivals_of(self, facet: str) -> list[str]:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
-        there = FACETS[facet].rivals_on(self.data["shape"])
+        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"])
         return there if self.rivals is None else [name for name in there if name in self.rivals]
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from isthmus.abilities import HasPrior
-from isthmus.data.dataset import Dataset
+from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
@@ -253,7 +253,8 @@ def fit(
     scale : {"auto", "standard", "unit", "none"}
         Fitted on the training rows only.
     images : bool, optional
-        Whether rows are images: ``auto`` then scales all elements alike. By default as a study takes the same array.
+        Whether rows are images: ``auto`` then scales all elements alike. By default as a study takes the same array;
+        what a study would say of these data (:attr:`isthmus.data.dataset.Dataset.cautions`) is then warned of too.
 
     Returns
     -------
@@ -280,7 +281,10 @@ def fit(
         order = np.random.default_rng(hashed(seed, "holdout")).permutation(len(sets[0]))
         aside, stay = np.sort(order[: len(order) // 5]), np.sort(order[len(order) // 5 :])
         held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
-    scalers = [Scaler.fit(part, kind=scale, images=_pictured(part) if images is None else images) for part in sets]
+    kinds = [_data(part).images if images is None else images for part in sets]
+    scalers = [Scaler.fit(part, kind=scale, images=kind) for part, kind in zip(sets, kinds, strict=True)]
+    if images is None:  # nobody has looked at these data yet
+        _data(sets[0], columns).warn()
     (rows, *aims), (held_rows, *held_aims) = (
         [scaler.apply(part) for scaler, part in zip(scalers, parts, strict=True)] for parts in (sets, held)
     )
@@ -300,9 +304,10 @@ def fit(
     )[0]
 
 
-def _pictured(rows: NDArray[Any]) -> bool:
-    """Whether a study would take these rows for images."""
-    return Dataset(name="X", x=rows, y=None, classes=(), columns=()).images
+def _data(rows: NDArray[Any], columns: Sequence[str] = ()) -> Dataset:
+    """Rows as a study takes them."""
+    names = tuple(columns) or (element_names(rows.shape[1:]) if rows.ndim == 2 else ())
+    return Dataset(name="X", x=rows, y=None, classes=(), columns=names)
 
 
 def _pair(x: ArrayLike, target: ArrayLike) -> list[NDArray[Any]]:
