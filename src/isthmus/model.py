@@ -434,7 +434,8 @@ class Recipe:
         """
         declared = {f.name: f.metadata["off"] for f in dataclasses.fields(self)}
         values = {name: off(self) if callable(off) else off for name, off in declared.items() if off is not KEPT}
-        return {name: off for name, off in values.items() if getattr(self, name) != off}
+        idle = self.idle()
+        return {name: off for name, off in values.items() if getattr(self, name) != off and name not in idle}
 
     def without(self, part: str, off: Any) -> Self:
         """A copy with a part at the value at which it does nothing, and at their default what then does nothing either.

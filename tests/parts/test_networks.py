@@ -220,10 +220,10 @@ REFUSED = {
     "norm layer needs hidden layers": ((8,), {"norm": "layer"}),
     "at least 2 elements": ((8,), {"hidden": (1,), "norm": "layer"}),
     "tied weights need backbone linear or mlp": ((8, 8), {"backbone": "conv2d", "hidden": (4,), "tied": True}),
-    "norm must be none or layer": ((8,), {"norm": "batch"}),
+    "norm must be one of none, layer": ((8,), {"norm": "batch"}),
     "residual must be true or false": ((8,), {"residual": 1}),
     "activation must be one of": ((8,), {"activation": "prelu"}),
-    "register it first": ((8,), {"backbone": "unheard_of"}),
+    "Register a network of your own first": ((8,), {"backbone": "unheard_of"}),
 }
 
 

@@ -153,5 +153,5 @@ def test_saved_and_loaded(register, tmp_path):
     place = isthmus.save(fitted, tmp_path / "model")
     assert np.array_equal(isthmus.load(place).encode(x), fitted.encode(x))
     del OWN["mine"]
-    with pytest.raises(BadInput, match="register it first"):
+    with pytest.raises(BadInput, match="Register a network of your own first"):
         isthmus.load(place)

@@ -265,7 +265,7 @@ def _tells(recipe: Recipe, extra: dict[str, Any], name: str, values: list[Any], 
     ground = changed(recipe, extra, shape)
     if ground is None:
         ways = [way for value in values if (way := changed(recipe, {**extra, name: value}, shape)) is not None]
-        return len({fingerprint(way, shape, head) for way in ways}) > 1
+        return len({tuple(fingerprint(way, shape, head)) for way in ways}) > 1
     before = fingerprint(ground, shape, head)
     others = (changed(ground, {name: value}, shape) for value in values)
     return any(other is None or fingerprint(other, shape, head) != before for other in others)
