@@ -43,7 +43,7 @@ def main(full: bool) -> None:
             continue  # closed form: nothing to train
         fitted = []
         engine = cpu(lambda job=job, material=material, fitted=fitted: fitted.extend(train(job, data, material)))
-        rows, held = tensor(material.parts.train.x), tensor(material.parts.valid.x)
+        rows, held = tensor(material.splits.train.x), tensor(material.splits.valid.x)
         sums = found[job.name.name]
         for one in fitted:
             steps = one.outcome.steps

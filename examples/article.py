@@ -36,7 +36,7 @@ from isthmus.families.kl import KL, KLModel
 from isthmus.families.pca import PCA
 from isthmus.families.plain import Plain, PlainModel
 from isthmus.model import Model, Recipe
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.seeds import seed
 from isthmus.train.loop import train
 from isthmus.train.plan import Plan
@@ -49,7 +49,7 @@ CONVERGED = Plan(steps=20_000, batch=32, learning_rate=1e-2, check=50, patience=
 EQUAL = 0.01  # differences below this share of the rows' variance count as none
 
 
-class SquaredError(Mirror):
+class SquaredError(EncoderDecoder):
     """Sigmoid output (the mean of the bernoulli head) with the mean squared error."""
 
     def misfit(self, z: Tensor, target: Tensor) -> Tensor:

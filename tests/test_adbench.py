@@ -20,14 +20,14 @@ def adbench(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("name", ["38_thyroid", "6_cardio", "30_satellite"])  # the last two have an odd normal row
 def test_neighbours_are_as_published(adbench, data, name):
-    parts, _ = adbench.halves(data / f"{name}.npz")
-    assert adbench.neighbours(parts) == pytest.approx(adbench.PUBLISHED[name].knn, abs=0.005)
+    splits, _ = adbench.halves(data / f"{name}.npz")
+    assert adbench.neighbours(splits) == pytest.approx(adbench.PUBLISHED[name].knn, abs=0.005)
 
 
 def test_the_training_half_holds_no_anomaly_and_no_test_row(adbench, data):
-    parts, scaler = adbench.halves(data / "6_cardio.npz")
-    assert (len(parts.train.x), len(parts.test.x), int(parts.test.y.sum())) == (828, 1003, 176)
-    assert parts.train.x.mean(axis=0) == pytest.approx(0, abs=1e-5)
+    splits, scaler = adbench.halves(data / "6_cardio.npz")
+    assert (len(splits.train.x), len(splits.test.x), int(splits.test.y.sum())) == (828, 1003, 176)
+    assert splits.train.x.mean(axis=0) == pytest.approx(0, abs=1e-5)
     assert scaler.kind == "standard"
 
 

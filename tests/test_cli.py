@@ -621,8 +621,8 @@ def test_a_training_is_saved_before_it_is_measured(shell: Shell, monkeypatch: py
 def test_measuring_ends_in_time_and_names_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every facet takes 4 s of a clock that only facets turn, and stability as long as two trainings more."""
     rows = read("iris")
-    parts = split(len(rows.x), 0, y=rows.y)
-    fitted = fit(named("plain").set_params(latents=2), rows.x[parts.train], plan=Plan(steps=20))
+    splits = split(len(rows.x), 0, y=rows.y)
+    fitted = fit(named("plain").set_params(latents=2), rows.x[splits.train], plan=Plan(steps=20))
     clock = [0.0]
 
     def slow(facet: Any) -> Any:
@@ -634,11 +634,11 @@ def test_measuring_ends_in_time_and_names_what_it_left_out(monkeypatch: pytest.M
 
     for name, facet in FACETS.items():
         monkeypatch.setitem(FACETS, name, slow(facet))
-    scores, missed = train.measure({"plain": fitted}, rows, parts, 0, 9.0, clock=lambda: clock[0])
+    scores, missed = train.measure({"plain": fitted}, rows, splits, 0, 9.0, clock=lambda: clock[0])
     asked = [f.name for f in FACETS.values() if f.view == "all" and not f.factors]
     assert missed == asked[3:]
     assert set(scores["plain"]) == {FACETS[name].metrics[0] for name in asked[:3]}
-    assert train.measure({"plain": fitted}, rows, parts, 0, 1e6, clock=lambda: clock[0])[1] == []
+    assert train.measure({"plain": fitted}, rows, splits, 0, 1e6, clock=lambda: clock[0])[1] == []
 
 
 def test_measure_and_dry_run_reach_the_training(shell: Shell) -> None:
@@ -988,7 +988,7 @@ ABLATE = ["ablate", "l1", "iris", "--facets", "reconstruction", "--replicates", 
 @pytest.mark.slow
 def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
     code, out, err = shell(*ABLATE, "--set", "corruption=mask", "--set", "corruption_level=0.2")
-    folder = Path("isthmus-iris-l1-parts").absolute()
+    folder = Path("isthmus-iris-l1-splits").absolute()
     assert (code, err) == (0, "")
     assert out.startswith("Reconstruction: ")
     assert [line.split()[0] for line in out.splitlines()[3:5]] == ["corruption", "strength"]
@@ -996,7 +996,7 @@ def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
     code, out, _ = shell(*ABLATE, "--set", "corruption=mask", "--set", "corruption_level=0.2", "--json", "--lang", "zh")
     found = json.loads(out)
     assert (code, found["family"]) == (0, "l1")
-    assert {part["field"]: part["off"] for part in found["parts"]} == {"strength": 0.0, "corruption": "none"}
+    assert {part["field"]: part["off"] for part in found["splits"]} == {"strength": 0.0, "corruption": "none"}
     assert {one["claim"] for one in found["effects"]["reconstruction"]} == {"undecided"}  # two replicates claim nothing
     assert found["runs"]["done"] == found["runs"]["total"]
     assert 'lang="zh' in (folder / "report.html").read_text()

@@ -66,11 +66,11 @@ def test_topk_auxiliary_term_leaves_few_units_dead(script, some):
 def test_ksparse_features_beat_raw_pixels(script, some, monkeypatch, k):
     ksparse = script("ksparse")
     monkeypatch.setattr(ksparse, "STRENGTHS", (0.1,))
-    parts = [some("train", 1500), some("train", 500, 50000), some("test", 2000)]
-    raw = ksparse.wrong([part.x for part in parts], parts)
-    fitted = ksparse.trained(k, *parts[:2], 250, 0)
-    assert (fitted.encode(parts[2].x) != 0).sum(1).max() <= 2 * k
-    assert ksparse.wrong([fitted.encode(part.x) for part in parts], parts) < raw - 1
+    splits = [some("train", 1500), some("train", 500, 50000), some("test", 2000)]
+    raw = ksparse.wrong([part.x for part in splits], splits)
+    fitted = ksparse.trained(k, *splits[:2], 250, 0)
+    assert (fitted.encode(splits[2].x) != 0).sum(1).max() <= 2 * k
+    assert ksparse.wrong([fitted.encode(part.x) for part in splits], splits) < raw - 1
 
 
 def test_contraction_gives_the_flattest_and_most_saturated_code(script, some, monkeypatch):

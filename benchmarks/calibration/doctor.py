@@ -67,14 +67,14 @@ def healthy(families: Sequence[str], sets: Sequence[str], steps: int = STEPS, se
     """Train and examine every family on every set; split, weights and order of rows follow from the seed."""
     for data in sets:
         x = SETS[data]()
-        parts = split(len(x), seed)
+        splits = split(len(x), seed)
         for family in families:
             latents, hidden = capacity(x.shape[1:])
             recipe = match(family, named(family), latents, hidden)
             images = x.ndim > 2
             plan = Plan(steps=steps)
-            fitted = fit(recipe, x[parts.train], valid=x[parts.valid], plan=plan, seed=seed, images=images)
-            rows = [fitted.scaler.apply(x[numbers]) for numbers in parts[:2]]
+            fitted = fit(recipe, x[splits.train], valid=x[splits.valid], plan=plan, seed=seed, images=images)
+            rows = [fitted.scaler.apply(x[numbers]) for numbers in splits[:2]]
             began = time.process_time()
             alarms = diagnose(fitted, *rows)
             yield Run(family, data, fitted.outcome.status, time.process_time() - began, alarms)

@@ -34,7 +34,7 @@ from isthmus.evidence.stats import ALPHA, comparable, sure
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import normal_view
-from isthmus.facets.facet import FittedContender, Parts, Rows, numbers
+from isthmus.facets.facet import FittedContender, Rows, Splits, numbers
 from isthmus.families import named
 from isthmus.metrics import METRICS, disentanglement, probes
 from isthmus.study.racing import LOOKS, doubts, further
@@ -105,7 +105,7 @@ NORMAL = {"all": 1.0, "upper": float(np.mean(Y < 5)), "turn": 0.9, "shapes": 1.0
 """The share of rows that may train."""
 
 
-def parts(view: str, mine: NDArray[np.int64], stream: np.random.Generator) -> tuple[Parts, Scaler]:
+def splits(view: str, mine: NDArray[np.int64], stream: np.random.Generator) -> tuple[Splits, Scaler]:
     """One split of one's own rows."""
     cut = np.split(stream.permutation(mine), [TRAIN, TRAIN + VALID])
     y = None if view == "shapes" else Y
@@ -116,7 +116,7 @@ def parts(view: str, mine: NDArray[np.int64], stream: np.random.Generator) -> tu
     scaler = Scaler.fit(x[cut[0]])
     known = FACTORS if view == "shapes" else None
     whole = Rows(scaler.apply(x), y, known)
-    return Parts(*(whole.take(rows) for rows in cut), int(stream.integers(2**31)), SIX.units), scaler
+    return Splits(*(whole.take(rows) for rows in cut), int(stream.integers(2**31)), SIX.units), scaler
 
 
 def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) -> Scores:
@@ -126,7 +126,7 @@ def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) 
     scores: Scores = {name: {who: [] for who in case.nets} for name, case in cases.items()}
     for _ in range(replicates):
         for view in dict.fromkeys(case.view for case in cases.values()):
-            split, scaler = parts(view, mine[view], stream)
+            split, scaler = splits(view, mine[view], stream)
             asked = {name: case for name, case in cases.items() if case.view == view}
             nets = {who: net for case in asked.values() for who, net in case.nets.items()}
             made = trained(nets, split, scaler, stream)
@@ -139,7 +139,7 @@ def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) 
 
 
 def trained(
-    nets: Mapping[str, Net], split: Parts, scaler: Scaler, stream: np.random.Generator
+    nets: Mapping[str, Net], split: Splits, scaler: Scaler, stream: np.random.Generator
 ) -> dict[str, FittedContender]:
     """All from one seed, as in a study, but for the one that plays again."""
     one, other = (int(number) for number in stream.integers(2**31, size=2))

@@ -26,7 +26,7 @@ from table import Row, options, show
 from isthmus.data.read import read
 from isthmus.data.scale import Scaler
 from isthmus.facets.anomaly import SCORERS
-from isthmus.facets.facet import Parts, Rows
+from isthmus.facets.facet import Rows, Splits
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
 from isthmus.study.capacity import capacity
@@ -72,8 +72,8 @@ PUBLISHED = {
 }
 
 
-def halves(path: Path, seed: int = 0) -> tuple[Parts, Scaler]:
-    """The protocol's parts; a tenth of the training half, at most 1,000 rows, also stops the networks' training early.
+def halves(path: Path, seed: int = 0) -> tuple[Splits, Scaler]:
+    """The protocol's splits; a tenth of the training half, at most 1,000 rows, also stops the networks' training early.
 
     kNN sees the whole training half, as published.
     """
@@ -88,34 +88,36 @@ def halves(path: Path, seed: int = 0) -> tuple[Parts, Scaler]:
     scaler = Scaler.fit(data.x[train], kind="standard")
     x, held = scaler.apply(data.x[train]), np.arange(half) % max(10, half // 1000) == 0
     label = np.repeat(np.array([0, 1]), (len(normal) - half, len(odd)))
-    parts = Parts(Rows(x, None), Rows(x[held], None), Rows(scaler.apply(data.x[test]), label), seed, 0)
-    return parts, scaler
+    splits = Splits(Rows(x, None), Rows(x[held], None), Rows(scaler.apply(data.x[test]), label), seed, 0)
+    return splits, scaler
 
 
-def percent(parts: Parts, score: NDArray[np.float64]) -> float:
+def percent(splits: Splits, score: NDArray[np.float64]) -> float:
     """AUROC of scores of the test rows."""
-    assert parts.test.y is not None
-    return 100 * auroc(parts.test.y, score)
+    assert splits.test.y is not None
+    return 100 * auroc(splits.test.y, score)
 
 
-def neighbours(parts: Parts) -> float:
+def neighbours(splits: Splits) -> float:
     """AUROC of the distance to the fifth nearest training row."""
-    return percent(parts, SCORERS["knn"](parts)(parts.test.x))
+    return percent(splits, SCORERS["knn"](splits)(splits.test.x))
 
 
-def length(parts: Parts) -> float:
+def length(splits: Splits) -> float:
     """AUROC of the squared length of the standardised row: no model at all."""
-    return percent(parts, np.square(parts.test.x, dtype=np.float64).sum(axis=1))
+    return percent(splits, np.square(splits.test.x, dtype=np.float64).sum(axis=1))
 
 
-def networks(parts: Parts, scaler: Scaler, steps: int) -> dict[str, float]:
+def networks(splits: Splits, scaler: Scaler, steps: int) -> dict[str, float]:
     """AUROC of each family's score, at the capacity and the plan that a study gives it, and at most ``steps`` steps."""
-    latents, hidden = capacity(parts.train.x.shape[1:])
+    latents, hidden = capacity(splits.train.x.shape[1:])
     recipes = [named(family).set_params(latents=latents, hidden=hidden) for family in FAMILIES]
-    plans = [Plan(steps=steps, batch=min(128, len(parts.train.x)))] * len(recipes)
-    rest = parts.train.x[np.arange(len(parts.train.x)) % max(10, len(parts.train.x) // 1000) != 0]
-    fits = fit_many(recipes, rest, parts.valid.x, plans, scaler=scaler, seed=parts.seed)
-    return {family: percent(parts, one.score_scaled(parts.test.x)) for family, one in zip(FAMILIES, fits, strict=True)}
+    plans = [Plan(steps=steps, batch=min(128, len(splits.train.x)))] * len(recipes)
+    rest = splits.train.x[np.arange(len(splits.train.x)) % max(10, len(splits.train.x) // 1000) != 0]
+    fits = fit_many(recipes, rest, splits.valid.x, plans, scaler=scaler, seed=splits.seed)
+    return {
+        family: percent(splits, one.score_scaled(splits.test.x)) for family, one in zip(FAMILIES, fits, strict=True)
+    }
 
 
 def same(obtained: float, published: float, spread: float, drawn: bool) -> bool:
@@ -125,13 +127,13 @@ def same(obtained: float, published: float, spread: float, drawn: bool) -> bool:
 
 def rows(path: Path, seed: int, steps: int) -> list[Row]:
     """All rows of one set."""
-    known, (parts, scaler) = PUBLISHED[path.stem], halves(path, seed)
-    found, drawn = neighbours(parts), len(parts.train.x) + len(parts.test.x) == MOST
+    known, (splits, scaler) = PUBLISHED[path.stem], halves(path, seed)
+    found, drawn = neighbours(splits), len(splits.train.x) + len(splits.test.x) == MOST
     why = "50,000 rows drawn, other than theirs" if drawn else ""
     table = [Row(f"{path.stem}, kNN", known.knn, found, same(found, known.knn, known.knn_spread, drawn), why)]
-    alone = length(parts)
+    alone = length(splits)
     table.append(Row("  length of the row", known.vae, alone, abs(alone - known.vae) < 0.02, "published: VAE"))
-    for family, value in networks(parts, scaler, steps).items():
+    for family, value in networks(splits, scaler, steps).items():
         if family == "plain":
             table.append(Row("  plain", "–", value, False, "none published"))
             continue

@@ -28,13 +28,13 @@ def trained(k: int, train: Digits, held: Digits, steps: int, seed: int, alpha: f
     return fit(recipe, train.x, valid=held.x, plan=plan, seed=seed, scale="none")
 
 
-def wrong(features: list[NDArray[np.float32]], parts: list[Digits], most: int = 2000) -> float:
+def wrong(features: list[NDArray[np.float32]], splits: list[Digits], most: int = 2000) -> float:
     """Test error of logistic regression in per cent; features and digits of training, validation and test images.
 
     Columns are scaled by one number. The penalty is chosen by the validation images.
     """
     train, held, test = (z / (float(features[0].std()) or 1.0) for z in features)
-    y, held_y, truth = (part.y for part in parts)
+    y, held_y, truth = (part.y for part in splits)
     judges = [LogisticRegression(C=c, max_iter=most, tol=1e-3).fit(train, y) for c in STRENGTHS]
     best = max(judges, key=lambda judge: judge.score(held, held_y))
     return 100 * (1 - best.score(test, truth))
@@ -49,13 +49,13 @@ def main() -> None:
     given = parser.parse_args()
     digits, test = mnist(given.data)
     train, held = (Digits(digits.x[part], digits.y[part]) for part in (slice(given.rows), slice(50000, 55000)))
-    parts = [train, held, test]
-    raw = wrong([part.x for part in parts], parts)
+    splits = [train, held, test]
+    raw = wrong([part.x for part in splits], splits)
     print(f"raw pixels: {raw:.2f} % wrong", flush=True)
     found = {}
     for k in given.k:
         fitted = trained(k, train, held, given.steps, given.seed)
-        found[k] = wrong([fitted.encode(part.x) for part in parts], parts)
+        found[k] = wrong([fitted.encode(part.x) for part in splits], splits)
         print(f"k = {k}: {found[k]:.2f} % wrong", flush=True)
     best = min(found, key=found.__getitem__)
     rows = [Row("raw pixels", 7.20, raw, abs(raw - 7.2) < 1.5)]

@@ -32,8 +32,8 @@ SHORTENED = (
 def split(digits: Digits, seed: int) -> tuple[Digits, Digits, Digits]:
     """The digits 5 to 9; one half of the digits 0 to 4; the other half."""
     order = np.random.default_rng(seed).permutation(np.flatnonzero(digits.y <= 4))
-    parts = (np.flatnonzero(digits.y >= 5), order[: len(order) // 2], order[len(order) // 2 :])
-    return tuple(Digits(digits.x[part], digits.y[part]) for part in parts)
+    splits = (np.flatnonzero(digits.y >= 5), order[: len(order) // 2], order[len(order) // 2 :])
+    return tuple(Digits(digits.x[part], digits.y[part]) for part in splits)
 
 
 def trained(unlabelled: Digits, steps: int, seed: int) -> Fitted:
@@ -62,12 +62,12 @@ def exercise(x: NDArray[np.float32], decay: float, iterations: int, seed: int) -
     start = [bound * (2 * torch.rand(s, generator=generator) - 1) * (len(s) == 2) for s in shapes]
     sizes = [part.numel() for part in start]
 
-    def parts(flat: torch.Tensor) -> list[torch.Tensor]:
+    def splits(flat: torch.Tensor) -> list[torch.Tensor]:
         return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
 
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         flat = torch.from_numpy(values).float().requires_grad_()
-        into, out, bias, last = parts(flat)
+        into, out, bias, last = splits(flat)
         z = torch.sigmoid(functional.linear(rows, into, bias))
         back = torch.sigmoid(functional.linear(z, out, last))
         sparse = BETA * kl_bernoulli(torch.tensor(TARGET), z.mean(0))
@@ -78,7 +78,7 @@ def exercise(x: NDArray[np.float32], decay: float, iterations: int, seed: int) -
 
     flat = torch.cat([part.flatten() for part in start]).double().numpy()
     found = minimize(cost, flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
-    into, _, bias, _ = parts(torch.from_numpy(found.x).float())
+    into, _, bias, _ = splits(torch.from_numpy(found.x).float())
     return into, bias
 
 

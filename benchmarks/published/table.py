@@ -53,8 +53,8 @@ def mnist(data: Path) -> tuple[Digits, Digits]:
     folder = data / "mnist"
     if not folder.is_dir():
         sys.exit(f"MNIST is not at {folder}: give --data DIR with DIR/mnist/train-images-idx3-ubyte.gz and companions")
-    parts = (read(folder / f"{part}-images-idx3-ubyte.gz") for part in ("train", "t10k"))
-    train, test = (Digits(d.x.reshape(len(d.x), -1) / np.float32(255), d.y) for d in parts)
+    splits = (read(folder / f"{part}-images-idx3-ubyte.gz") for part in ("train", "t10k"))
+    train, test = (Digits(d.x.reshape(len(d.x), -1) / np.float32(255), d.y) for d in splits)
     return train, test
 
 

@@ -33,7 +33,7 @@ from isthmus.families import named
 from isthmus.model import Model, Recipe
 from isthmus.train.finetune import Finetuned, finetune
 from isthmus.train.fitted import Fitted, fit
-from isthmus.train.loop import Outcome, Progress
+from isthmus.train.loop import Check, Outcome
 from isthmus.train.plan import Plan
 
 BLOCK = 4096  # rows encoded at a time: bounds memory, whatever comes in
@@ -452,7 +452,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _say(progress: Progress) -> None:
+def _say(progress: Check) -> None:
     print(f"[Autoencoder] step {progress.step} of {progress.steps}: validation {progress.valid[0]:.6g}")
 
 

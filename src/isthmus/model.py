@@ -424,12 +424,12 @@ class Recipe:
         ranges = {f.name: f.metadata["search"] for f in dataclasses.fields(self) if f.metadata["search"] is not None}
         return {name: where for name, where in ranges.items() if name not in self.idle()}
 
-    def parts(self) -> dict[str, Any]:
+    def removable(self) -> dict[str, Any]:
         """The parts that can be taken away: each with the value at which it does nothing, and not at it already.
 
         Examples
         --------
-        >>> Recipe(corruption="mask", corruption_level=0.2, norm="layer", head="gaussian").parts()
+        >>> Recipe(corruption="mask", corruption_level=0.2, norm="layer", head="gaussian").removable()
         {'norm': 'none', 'corruption': 'none'}
         """
         declared = {f.name: f.metadata["off"] for f in dataclasses.fields(self)}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import isthmus.data
-from isthmus.data import files, numbers, raw, scale, text_table
+from isthmus.data import files, numbers, scale, text_table
 from isthmus.data.read import DATASETS, FORMATS, read
 from isthmus.errors import BadInput
 
@@ -68,9 +68,9 @@ def test_names_formats_and_limits_of_the_page_are_those_of_the_code():
     assert all(f"`{suffix.removesuffix('.gz')}`" in PAGE for suffix in FORMATS)
     assert len(CASES) == len(re.findall(r"^\| .* \| `t+\.csv: .*` \|$", PAGE, re.MULTILINE))
     assert (files.LARGEST, files.LARGEST_TEXT + 1, text_table.MOST_COLUMNS) == (8 * 2**30, 2 * 2**30, 100_000)
-    assert (files.SUSPECT, files.PACKED, raw.LEAST_ROWS) == (64 * 2**20, 200, 10)
+    assert (files.SUSPECT, files.PACKED, unchecked.LEAST_ROWS) == (64 * 2**20, 200, 10)
     assert (scale.FARTHEST, numbers.COARSE, scale.OWN) == (1e9, 0.01, 0.25)
-    assert (raw.WIDEST, raw.LONGEST_NAME) == (1_000_000, 1000)
+    assert (unchecked.WIDEST, unchecked.LONGEST_NAME) == (1_000_000, 1000)
 
 
 @pytest.mark.parametrize("limit", ["LARGEST", "SUSPECT"])

@@ -13,7 +13,7 @@ import torch
 from patients import found, trained
 
 import isthmus.doctor
-from isthmus.answers.findings import lines, remarks
+from isthmus.answers.findings import count, lines
 from isthmus.api.study import compare
 from isthmus.doctor import CHECKS, diagnose
 from isthmus.doctor.words import EN, HOPELESS, KEYS_ZH, MILD, OF_DATA, ZH, numbers
@@ -196,7 +196,7 @@ def test_planted_failures_stand_in_record_report_and_sentences_and_win_nothing(i
     assert all("posterior collapse" in found for found in by["vae"])
     assert all("dead units" in found for found in by["l1"])
     assert not any(by["plain"] + by["pca"])
-    assert {verdict.leader for verdict in ill.verdict().values()} <= {"plain", "pca", "raw"}
+    assert {verdict.leader for verdict in ill.verdict().values()} <= {"plain", "pca", "raw columns"}
     assert all(v.excluded["vae"] == "posterior collapse in 3 of 3 replicates" for v in ill.verdict().values())
     said = "\n".join(ill.recommendation())
     assert "VAE: posterior collapse in 3 of 3 runs (active units 0" in said
@@ -238,7 +238,7 @@ def test_remarks_count_runs_once_for_each_defect():
     finding = {"config": 0, "name": "dead units", "evidence": {"dead_units": 3.0, "rows": None}}
     record = {"job": {"name": "mine"}, "findings": [finding, finding | {"config": 1}]}
     healthy = {"job": {"name": "mine"}, "findings": []}
-    (one,) = remarks([record, healthy])
+    (one,) = count([record, healthy])
     assert (one.n, one.total, one.numbers("en")) == (1, 2, "dead units 3")
     assert lines([one]) == ["mine: dead units in 1 of 2 runs (dead units 3)."]
     mild = dataclasses.replace(one, name="stopped too early")
@@ -252,7 +252,7 @@ def test_what_the_data_share_is_said_once_and_counts_splits():
         for name in ("plain", "pca")
         for r in range(3)
     ]
-    (one,) = remarks(runs)
+    (one,) = count(runs)
     assert (one.who, one.n, one.total) == (None, 1, 3)
     assert lines([one]) == ["Data: leakage between splits in 1 of 3 splits (copies 9)."]
     assert lines([one], "zh") == ["数据：3 次划分中有 1 次出现划分间泄漏（副本 9）。"]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from isthmus.facets.facet import Parts, Rows
+from isthmus.facets.facet import Rows, Splits
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model
 
@@ -35,7 +35,7 @@ class Linear:
     steps: int = 0
     batch: int = 0
 
-    def again(self, parts, *seeds):
+    def again(self, splits, *seeds):
         """Nothing of it depends on a seed."""
         return [self] * len(seeds)
 
@@ -84,7 +84,7 @@ class Fixed:
     steps: int = 0
     batch: int = 0
 
-    def again(self, parts, *seeds):
+    def again(self, splits, *seeds):
         """Nothing of it depends on a seed."""
         return [self] * len(seeds)
 
@@ -109,12 +109,12 @@ class Fixed:
         )
 
 
-def split(x: Array, y: NDArray[np.int64] | None, seed: int = 0, latents: int = 16) -> Parts:
+def split(x: Array, y: NDArray[np.int64] | None, seed: int = 0, latents: int = 16) -> Splits:
     """A plain 60/20/20 split."""
     order = np.random.default_rng(seed).permutation(len(x))
     cuts = np.split(order, [int(0.6 * len(x)), int(0.8 * len(x))])
     train, valid, test = (Rows(x[n], None if y is None else y[n]) for n in cuts)
-    return Parts(train, valid, test, seed, latents)
+    return Splits(train, valid, test, seed, latents)
 
 
 def digits() -> tuple[Array, NDArray[np.int64]]:

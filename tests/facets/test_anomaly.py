@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import SCORERS, grade, learned, normal_view
-from isthmus.facets.facet import Parts, Rows, numbers, row_error
+from isthmus.facets.facet import Rows, Splits, numbers, row_error
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
 
@@ -24,10 +24,10 @@ SPLIT = tuple(np.sort(n) for n in np.split(ORDER, [1078, 1437]))
 def view(anomaly):
     v = normal_view(SPLIT, Y, anomaly)
     zeros = [np.zeros(len(n), dtype=np.int64) for n in v[:2]]
-    return Parts(Rows(X[v.train], zeros[0]), Rows(X[v.valid], zeros[1]), Rows(X[v.test], v.label), 0, 16)
+    return Splits(Rows(X[v.train], zeros[0]), Rows(X[v.valid], zeros[1]), Rows(X[v.test], v.label), 0, 16)
 
 
-PARTS = view(0)
+SPLITS = view(0)
 
 
 def flat(x):
@@ -35,43 +35,43 @@ def flat(x):
 
 
 def test_metrics_are_those_of_the_stored_scores():
-    contender = pca(PARTS.train.x, 16)
-    score = row_error(contender, PARTS.test.x)
-    found = FACET.measure(contender, PARTS)
+    contender = pca(SPLITS.train.x, 16)
+    score = row_error(contender, SPLITS.test.x)
+    found = FACET.measure(contender, SPLITS)
     assert (
-        found["auroc"] == found["auroc_reconstruction"] == pytest.approx(roc_auc_score(PARTS.test.y, score), abs=1e-12)
+        found["auroc"] == found["auroc_reconstruction"] == pytest.approx(roc_auc_score(SPLITS.test.y, score), abs=1e-12)
     )
-    assert found["average_precision"] == pytest.approx(average_precision_score(PARTS.test.y, score), abs=1e-12)
+    assert found["average_precision"] == pytest.approx(average_precision_score(SPLITS.test.y, score), abs=1e-12)
     assert 0.85 < found["auroc"] < 1
 
 
 def test_planted_anomalies_are_found():
-    planted = PARTS.test.x.copy()
-    planted[PARTS.test.y == 1] = np.random.default_rng(0).random((int(PARTS.test.y.sum()), 8, 8))
-    parts = PARTS._replace(test=Rows(planted, PARTS.test.y))
-    assert FACET.measure(pca(PARTS.train.x, 16), parts)["auroc"] == 1
-    assert FACET.rivals["knn"](parts)["auroc"] == 1
-    assert FACET.rivals["isolation forest"](parts)["auroc"] > 0.99
+    planted = SPLITS.test.x.copy()
+    planted[SPLITS.test.y == 1] = np.random.default_rng(0).random((int(SPLITS.test.y.sum()), 8, 8))
+    splits = SPLITS._replace(test=Rows(planted, SPLITS.test.y))
+    assert FACET.measure(pca(SPLITS.train.x, 16), splits)["auroc"] == 1
+    assert FACET.rivals["knn"](splits)["auroc"] == 1
+    assert FACET.rivals["isolation forest"](splits)["auroc"] > 0.99
 
 
 def test_shuffled_labels_are_chance():
-    mixed = np.random.default_rng(1).permutation(PARTS.test.y)
-    parts = PARTS._replace(test=Rows(PARTS.test.x, mixed))
-    assert FACET.measure(pca(PARTS.train.x, 16), parts)["auroc"] == pytest.approx(0.5, abs=0.15)
+    mixed = np.random.default_rng(1).permutation(SPLITS.test.y)
+    splits = SPLITS._replace(test=Rows(SPLITS.test.x, mixed))
+    assert FACET.measure(pca(SPLITS.train.x, 16), splits)["auroc"] == pytest.approx(0.5, abs=0.15)
 
 
 def test_the_distance_to_the_fifth_neighbour():
-    finder = NearestNeighbors(n_neighbors=5).fit(flat(PARTS.train.x))
-    assert SCORERS["knn"](PARTS)(PARTS.test.x) == pytest.approx(
-        finder.kneighbors(flat(PARTS.test.x))[0][:, 4], abs=1e-5
+    finder = NearestNeighbors(n_neighbors=5).fit(flat(SPLITS.train.x))
+    assert SCORERS["knn"](SPLITS)(SPLITS.test.x) == pytest.approx(
+        finder.kneighbors(flat(SPLITS.test.x))[0][:, 4], abs=1e-5
     )
 
 
 def test_the_forest_is_scikit_learns_and_its_seed_counts():
-    forest = IsolationForest(random_state=0).fit(flat(PARTS.train.x))
-    score = SCORERS["isolation forest"](PARTS)(PARTS.test.x)
-    assert score == pytest.approx(-forest.score_samples(flat(PARTS.test.x)), abs=1e-12)
-    assert not np.array_equal(score, SCORERS["isolation forest"](PARTS._replace(seed=2**40 + 1))(PARTS.test.x))
+    forest = IsolationForest(random_state=0).fit(flat(SPLITS.train.x))
+    score = SCORERS["isolation forest"](SPLITS)(SPLITS.test.x)
+    assert score == pytest.approx(-forest.score_samples(flat(SPLITS.test.x)), abs=1e-12)
+    assert not np.array_equal(score, SCORERS["isolation forest"](SPLITS._replace(seed=2**40 + 1))(SPLITS.test.x))
 
 
 def constant(x):
@@ -104,20 +104,20 @@ CONSTANT = {
 
 @pytest.mark.parametrize("change", CONSTANT.values(), ids=CONSTANT)
 def test_a_constant_scorer_is_caught(change):
-    found = FACET.measure(echo(change), PARTS)
-    share = float(PARTS.test.y.mean())
+    found = FACET.measure(echo(change), SPLITS)
+    share = float(SPLITS.test.y.mean())
     assert found["constant_scorer"] == 1
     assert (found["auroc"], found["average_precision"]) == (0.5, pytest.approx(share, abs=1e-15))
 
 
 def test_components_that_keep_everything_leave_only_rounding():
-    found = FACET.measure(pca(PARTS.train.x, 64), PARTS)
+    found = FACET.measure(pca(SPLITS.train.x, 64), SPLITS)
     assert found["constant_scorer"] == 1
     assert found["auroc"] == 0.5
 
 
 def test_a_scorer_with_something_to_say_is_not_caught():
-    found = FACET.measure(echo(lambda n: 1e-4 * (1 + np.arange(n) / n)), PARTS)
+    found = FACET.measure(echo(lambda n: 1e-4 * (1 + np.arange(n) / n)), SPLITS)
     assert not set(FACETS["anomaly"].flags) & set(found)
 
 
@@ -140,25 +140,25 @@ def test_an_untrained_network_is_caught(family):
         with torch.no_grad():
             return model.decode(torch.from_numpy(z)).numpy()
 
-    found = FACET.measure(Fixed(untrained, decode, trained=False), PARTS)
+    found = FACET.measure(Fixed(untrained, decode, trained=False), SPLITS)
     assert found["untrained_scorer"] == 1
 
 
 def test_a_model_no_better_than_the_mean_has_learned_nothing():
-    mean = PARTS.train.x.mean(axis=0, dtype=np.float64)
+    mean = SPLITS.train.x.mean(axis=0, dtype=np.float64)
     worse = Fixed(constant, lambda z: np.repeat(mean[None] + 1e-3, len(z), axis=0))
-    assert not learned(worse, PARTS)
-    found = FACET.measure(worse, PARTS)
+    assert not learned(worse, SPLITS)
+    found = FACET.measure(worse, SPLITS)
     assert found["untrained_scorer"] == 1
-    assert found["auroc"] == auroc(PARTS.test.y, row_error(worse, PARTS.test.x))
+    assert found["auroc"] == auroc(SPLITS.test.y, row_error(worse, SPLITS.test.x))
 
 
 def test_a_trained_model_has_learned_and_one_without_a_step_has_not():
-    contender = pca(PARTS.train.x, 4)
-    assert learned(contender, PARTS)
+    contender = pca(SPLITS.train.x, 4)
+    assert learned(contender, SPLITS)
     contender.trained = False
-    assert not learned(contender, PARTS)
-    assert FACET.measure(contender, PARTS)["untrained_scorer"] == 1
+    assert not learned(contender, SPLITS)
+    assert FACET.measure(contender, SPLITS)["untrained_scorer"] == 1
 
 
 @pytest.mark.parametrize("anomaly", [0, 7])
@@ -192,9 +192,9 @@ def test_a_share_that_the_anomalies_cannot_make_up_is_refused():
 
 def test_neighbours_miss_anomalies_that_stand_in_training():
     dirty = normal_view(SPLIT, Y, 3, 0.05)
-    parts = view(3)
-    worse = parts._replace(train=Rows(X[dirty.train], (Y[dirty.train] == 3).astype(np.int64)))
-    assert FACET.rivals["knn"](worse)["auroc"] < FACET.rivals["knn"](parts)["auroc"] - 0.05
+    splits = view(3)
+    worse = splits._replace(train=Rows(X[dirty.train], (Y[dirty.train] == 3).astype(np.int64)))
+    assert FACET.rivals["knn"](worse)["auroc"] < FACET.rivals["knn"](splits)["auroc"] - 0.05
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def test_too_few_rows_of_a_kind_are_refused_in_one_line(y, kind):
 
 
 def test_without_labels_the_anomalies_are_made_up():
-    bare = PARTS._replace(test=Rows(PARTS.test.x[PARTS.test.y == 0], None))
-    contender = pca(PARTS.train.x, 16)
+    bare = SPLITS._replace(test=Rows(SPLITS.test.x[SPLITS.test.y == 0], None))
+    contender = pca(SPLITS.train.x, 16)
     found = FACET.measure(contender, bare)
     types = [f"auroc_{name}" for name in ("local", "global", "dependency", "cluster")]
     assert set(numbers(found)) == {*types, FACET.unlabelled}
     assert found[FACET.unlabelled] == pytest.approx(np.mean([found[name] for name in types]), abs=1e-12)
-    labelled = FACET.measure(contender, PARTS)
+    labelled = FACET.measure(contender, SPLITS)
     assert numbers(found) == {name: labelled[name] for name in numbers(found)}
-    assert FACET.measure(pca(PARTS.train.x, 64), bare)["constant_scorer"] == 1
+    assert FACET.measure(pca(SPLITS.train.x, 64), bare)["constant_scorer"] == 1
     assert set(FACET.rivals["knn"](bare)) == set(found)

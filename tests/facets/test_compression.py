@@ -13,7 +13,7 @@ from PIL import Image
 from isthmus import codec
 from isthmus.facets import FACETS, compression, pictures
 from isthmus.facets.compression import criterion, stored, told, zstd
-from isthmus.facets.facet import FittedContender, Parts, Rows
+from isthmus.facets.facet import FittedContender, Rows, Splits
 from isthmus.families import named
 from isthmus.metrics.rate import TARGET
 from isthmus.train.fitted import fit
@@ -21,7 +21,7 @@ from isthmus.train.plan import Plan
 
 FACET = FACETS["compression"]
 X, Y = digits()
-PARTS = split(X[:600], None)
+SPLITS = split(X[:600], None)
 
 
 def normal(n, width, seed=0):
@@ -31,11 +31,11 @@ def normal(n, width, seed=0):
 
 @pytest.mark.slow
 def test_the_curve_holds_real_bytes_and_real_errors():
-    contender = pca(PARTS.train.x, 8)
-    found = FACET.measure(contender, PARTS)
+    contender = pca(SPLITS.train.x, 8)
+    found = FACET.measure(contender, SPLITS)
     bits, error = found["rate_distortion"]
-    spread = math.sqrt(np.square(PARTS.train.x - PARTS.train.x.mean(axis=0)).mean())
-    x = PARTS.test.x
+    spread = math.sqrt(np.square(SPLITS.train.x - SPLITS.train.x.mean(axis=0)).mean())
+    x = SPLITS.test.x
     steps = [3.5 * spread * 2 ** (-k / 4) for k in range(18)]
     written = [codec.code(contender, x, step=s, bound=s * share) for s in steps for share in (0.5, math.inf)]
     sizes = [8 * len(one.to_bytes()) / x.size for one in written]
@@ -51,74 +51,74 @@ def test_the_curve_holds_real_bytes_and_real_errors():
 
 @pytest.mark.slow
 def test_independent_columns_cost_what_theory_says_and_no_code_helps():
-    parts = normal(10_000, 16)
+    splits = normal(10_000, 16)
     floor = 0.5 * math.log2(1 / TARGET)  # Shannon's bound for the test rows
-    full, none = FACET.measure(pca(parts.train.x, 16), parts), FACET.rivals["rounding"](parts)
+    full, none = FACET.measure(pca(splits.train.x, 16), splits), FACET.rivals["rounding"](splits)
     for found in (full, none):
         assert floor < found["bits_per_element"] < floor + 0.4  # a quarter for rounding, the rest for learning tables
-    assert FACET.rivals["xz"](parts)["bits_per_element"] > none["bits_per_element"]
+    assert FACET.rivals["xz"](splits)["bits_per_element"] > none["bits_per_element"]
 
 
 def test_a_line_in_many_columns_is_worth_a_code():
     z = np.random.default_rng(0).normal(size=(3000, 1))
-    parts = split(
+    splits = split(
         (z @ np.ones((1, 8)) + 0.01 * np.random.default_rng(1).normal(size=(3000, 8))).astype(np.float32), None
     )
-    one, none = FACET.measure(pca(parts.train.x, 1), parts), FACET.rivals["rounding"](parts)
+    one, none = FACET.measure(pca(splits.train.x, 1), splits), FACET.rivals["rounding"](splits)
     assert one["bits_per_element"] < 0.25 * none["bits_per_element"]
 
 
 @pytest.mark.slow
 def test_a_useless_model_never_saves_and_its_own_bytes_count():
-    mean = lambda z: np.broadcast_to(PARTS.train.x.mean(axis=0), (len(z), 8, 8))  # noqa: E731
+    mean = lambda z: np.broadcast_to(SPLITS.train.x.mean(axis=0), (len(z), 8, 8))  # noqa: E731
     useless = Fixed(lambda x: np.zeros((len(x), 4), np.float32), mean, artefact_bytes=1000)
-    found, rival = FACET.measure(useless, PARTS), FACET.rivals["rounding"](PARTS)
+    found, rival = FACET.measure(useless, SPLITS), FACET.rivals["rounding"](SPLITS)
     assert found["bits_per_element"] > 0.9 * rival["bits_per_element"]
-    shared = 8000 / PARTS.test.x.size
+    shared = 8000 / SPLITS.test.x.size
     assert found["bits_with_model"] - found["bits_per_element"] == pytest.approx(shared)
     assert rival["bits_with_model"] == rival["bits_per_element"]
     noisy = Fixed(lambda x: np.random.default_rng(0).normal(size=(len(x), 16)).astype(np.float32), mean)
     noisy.decoder = lambda z: mean(z) + z.sum(axis=1).reshape(-1, 1, 1).astype(np.float32)
-    assert FACET.measure(noisy, PARTS)["bits_per_element"] > found["bits_per_element"]
+    assert FACET.measure(noisy, SPLITS)["bits_per_element"] > found["bits_per_element"]
 
 
 def test_scaling_the_data_changes_no_rate():
     found = []
     for factor in (1, 1024):
-        parts = PARTS._replace(
-            **{n: Rows(getattr(PARTS, n).x * np.float32(factor), None) for n in ("train", "valid", "test")}
+        splits = SPLITS._replace(
+            **{n: Rows(getattr(SPLITS, n).x * np.float32(factor), None) for n in ("train", "valid", "test")}
         )
-        found.append(FACET.measure(pca(parts.train.x, 8), parts)["bits_per_element"])
+        found.append(FACET.measure(pca(splits.train.x, 8), splits)["bits_per_element"])
     assert found[0] == pytest.approx(found[1], rel=1e-3)
 
 
 @pytest.mark.slow
 def test_the_criterion_ranks_as_real_bytes_do():
-    contenders = [pca(PARTS.train.x, width) for width in (1, 4, 16)]
-    same = PARTS._replace(test=PARTS.valid)
-    promised = [criterion(s, PARTS) for s in contenders]
+    contenders = [pca(SPLITS.train.x, width) for width in (1, 4, 16)]
+    same = SPLITS._replace(test=SPLITS.valid)
+    promised = [criterion(s, SPLITS) for s in contenders]
     real = [FACET.measure(s, same)["bits_per_element"] for s in contenders]
     assert np.argsort(promised).tolist() == np.argsort(real).tolist()
     assert np.ptp(np.array(real) - promised) < 0.1 * min(real)
 
 
-def trained(family, parts, **fields):
+def trained(family, splits, **fields):
     recipe = named(family).set_params(latents=8, **fields)
     plan = Plan(steps=150, check=50)
-    return FittedContender(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
+    return FittedContender(fit(recipe, splits.train.x, valid=splits.valid.x, plan=plan, scale="none"), 10)
 
 
 def test_families_with_a_posterior_say_what_bits_back_would_take_and_others_do_not():
-    found = FACET.measure(trained("vae", PARTS), PARTS)
+    found = FACET.measure(trained("vae", SPLITS), SPLITS)
     assert 0.1 < found["bits_back"] < 3
-    assert "bits_back" not in FACET.measure(trained("plain", PARTS), PARTS)
+    assert "bits_back" not in FACET.measure(trained("plain", SPLITS), SPLITS)
 
 
 def test_a_discrete_family_is_coded_by_its_symbols():
-    contender = trained("vq", PARTS, codes=8)
-    found = FACET.measure(contender, PARTS)
-    tokens = 2 * 3 * len(PARTS.test.x)  # two positions of at most 3 bits
-    assert found["rate_distortion"].x[0] * PARTS.test.x.size < tokens + 1600
+    contender = trained("vq", SPLITS, codes=8)
+    found = FACET.measure(contender, SPLITS)
+    tokens = 2 * 3 * len(SPLITS.test.x)  # two positions of at most 3 bits
+    assert found["rate_distortion"].x[0] * SPLITS.test.x.size < tokens + 1600
 
 
 def test_general_compressors_get_the_narrowest_type():
@@ -129,7 +129,7 @@ def test_general_compressors_get_the_narrowest_type():
 
 
 def test_zstd_counts_the_bytes_of_a_frame_that_comes_back_whole():
-    x, spread = PARTS.test.x.reshape(len(PARTS.test.x), -1), math.sqrt(PARTS.train.x.var(axis=0).mean())
+    x, spread = SPLITS.test.x.reshape(len(SPLITS.test.x), -1), math.sqrt(SPLITS.train.x.var(axis=0).mean())
     content = np.rint(x / spread).astype(np.int8).tobytes()
     frame = zstd(content)
     assert frame[:4] == bytes.fromhex("28b52ffd")  # the magic number of RFC 8878
@@ -139,10 +139,10 @@ def test_zstd_counts_the_bytes_of_a_frame_that_comes_back_whole():
 
 
 def test_the_rate_of_zstd_is_that_of_its_frames():
-    spread = math.sqrt(np.square(PARTS.train.x - PARTS.train.x.mean(axis=0)).mean())
-    whole = [np.rint(PARTS.test.x / (3.5 * spread * 2 ** (-k / 4))).astype(np.int8) for k in range(18)]
+    spread = math.sqrt(np.square(SPLITS.train.x - SPLITS.train.x.mean(axis=0)).mean())
+    whole = [np.rint(SPLITS.test.x / (3.5 * spread * 2 ** (-k / 4))).astype(np.int8) for k in range(18)]
     sizes = {8 * len(zstd(one.tobytes())) / one.size for one in whole}
-    bits, _ = FACET.rivals["zstd"](PARTS)["rate_distortion"]
+    bits, _ = FACET.rivals["zstd"](SPLITS)["rate_distortion"]
     assert len(bits) > 5
     assert set(bits) <= sizes
 
@@ -181,15 +181,15 @@ def test_pictures_are_rivals_only_where_rows_are_pictures():
     assert FACET.rivals_on((8, 8), False) == ["rounding", "zstd", "xz", "bz2"]  # a series of 8 channels
     for shape in ((64,), (8, 8, 2), (2, 400), (2, 2, 2, 2)):
         assert FACET.rivals_on(shape, True) == ["rounding", "zstd", "xz", "bz2"]
-    table = Parts(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in PARTS[:3]), 0, 4)
+    table = Splits(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in SPLITS[:3]), 0, 4)
     assert all(math.isnan(v) for v in FACET.rivals["jpeg"](table).values())
 
 
 def test_of_many_rows_a_fair_draw_is_coded(monkeypatch):
     """Rows stand from the flattest to the liveliest: the first of them alone would cost next to nothing."""
-    order = np.argsort(PARTS.test.x.reshape(len(PARTS.test.x), -1).std(axis=1))
+    order = np.argsort(SPLITS.test.x.reshape(len(SPLITS.test.x), -1).std(axis=1))
     sizes = np.linspace(0, 1, len(order)).astype(np.float32)[:, None, None]
-    sorted_rows = PARTS._replace(test=Rows(PARTS.test.x[order] * sizes, None))
+    sorted_rows = SPLITS._replace(test=Rows(SPLITS.test.x[order] * sizes, None))
     whole = FACET.rivals["rounding"](sorted_rows)["bits_mean"]
     monkeypatch.setattr(compression, "CELLS", 64 * 40)
     few = FACET.rivals["rounding"](sorted_rows)["bits_mean"]
@@ -201,18 +201,18 @@ def test_of_many_rows_a_fair_draw_is_coded(monkeypatch):
 
 def test_rows_that_do_not_vary_have_no_rate():
     flat = Rows(np.ones((30, 3), np.float32), None)
-    parts = Parts(flat, flat, flat, 0, 2)
-    assert math.isnan(criterion(pca(flat.x, 1), parts))
-    assert all(math.isnan(v) for v in FACET.measure(pca(flat.x, 1), parts).values())
+    splits = Splits(flat, flat, flat, 0, 2)
+    assert math.isnan(criterion(pca(flat.x, 1), splits))
+    assert all(math.isnan(v) for v in FACET.measure(pca(flat.x, 1), splits).values())
 
 
 def test_one_row_from_far_away_breaks_nothing():
     x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     far = x[:50].copy()
     far[3, 2] = 1e9
-    parts = Parts(Rows(x[:100], None), Rows(x[100:], None), Rows(far, None), 0, 2)
-    rivals = [FACET.rivals[name](parts) for name in ("rounding", "zstd", "xz", "bz2")]
-    for found in (FACET.measure(pca(x[:100], 2), parts), *rivals):
+    splits = Splits(Rows(x[:100], None), Rows(x[100:], None), Rows(far, None), 0, 2)
+    rivals = [FACET.rivals[name](splits) for name in ("rounding", "zstd", "xz", "bz2")]
+    for found in (FACET.measure(pca(x[:100], 2), splits), *rivals):
         assert all(math.isnan(v) or v > 0 for k, v in found.items() if k != "rate_distortion")
 
 

@@ -15,11 +15,11 @@ from isthmus.model import Loss, Model, Ramp
 
 X, _ = digits()
 FACET = FACETS["cost"]
-PARTS = split(X, None)
+SPLITS = split(X, None)
 
 
 def test_what_is_read_off_the_model():
-    found = FACET.measure(pca(PARTS.train.x, 4), PARTS)
+    found = FACET.measure(pca(SPLITS.train.x, 4), SPLITS)
     assert (found["parameters"], found["train_seconds"], found["artefact_bytes"]) == (64 + 4 * 64, 0.5, 1234)
     assert found["rows_per_second"] > 0
 
@@ -30,7 +30,7 @@ def test_products_are_counted_both_ways_for_one_row():
         lambda x: (torch.from_numpy(x).flatten(1) @ down).numpy(),
         lambda z: (torch.from_numpy(z) @ up).reshape(-1, 8, 8).numpy(),
     )
-    assert FACET.measure(contender, PARTS)["flops_per_row"] == 2 * 2 * 64 * 4
+    assert FACET.measure(contender, SPLITS)["flops_per_row"] == 2 * 2 * 64 * 4
 
 
 def test_speed_is_that_of_encoding_a_whole_batch():
@@ -40,7 +40,7 @@ def test_speed_is_that_of_encoding_a_whole_batch():
         seen.append(len(x))
         return np.zeros((len(x), 2), dtype=np.float32)
 
-    few = PARTS._replace(train=PARTS.train._replace(x=PARTS.train.x[:10]))
+    few = SPLITS._replace(train=SPLITS.train._replace(x=SPLITS.train.x[:10]))
     FACET.measure(Fixed(encode, lambda z: np.zeros((len(z), 8, 8))), few)
     assert set(seen) == {1, 256}
     assert seen.count(1) == 1
@@ -55,7 +55,7 @@ def test_speed_is_measured_on_one_thread_and_the_callers_setting_comes_back():
 
     torch.set_num_threads(2)
     try:
-        speed(Fixed(encode, None), PARTS.train.x[:8])
+        speed(Fixed(encode, None), SPLITS.train.x[:8])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
@@ -64,7 +64,7 @@ def test_speed_is_measured_on_one_thread_and_the_callers_setting_comes_back():
 
 def test_a_clock_that_stands_still_gives_no_speed(monkeypatch):
     monkeypatch.setattr(cost, "seconds", lambda function: 0.0)
-    assert math.isnan(FACET.measure(pca(PARTS.train.x, 4), PARTS)["rows_per_second"])
+    assert math.isnan(FACET.measure(pca(SPLITS.train.x, 4), SPLITS)["rows_per_second"])
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_the_weight_of_a_term_at_its_end_is_what_counts():
 
 
 def test_a_training_is_its_step_times_its_steps_and_a_closed_form_has_none():
-    contender = pca(PARTS.train.x, 4)
-    assert not {"step_flops", "train_flops", "train_bytes"} & set(FACET.measure(contender, PARTS))
+    contender = pca(SPLITS.train.x, 4)
+    assert not {"step_flops", "train_flops", "train_bytes"} & set(FACET.measure(contender, SPLITS))
     network = named("plain").set_params(latents=4).build((8, 8), "gaussian")
     trained = SimpleNamespace(
         **{name: getattr(contender, name) for name in ("encode_scaled", "decode_scaled", "parameters")},
@@ -166,20 +166,20 @@ def test_a_training_is_its_step_times_its_steps_and_a_closed_form_has_none():
         steps=70,
         batch=B,
     )
-    found = FACET.measure(trained, PARTS)
+    found = FACET.measure(trained, SPLITS)
     assert found["step_flops"] == 5 * 2 * B * 64 * 4
     assert found["train_flops"] == 70 * found["step_flops"]
-    assert found["train_bytes"] == train_bytes(network, torch.tensor(PARTS.train.x[:B]))
-    assert found["encode_bytes"] == encode_bytes(network, torch.tensor(PARTS.train.x[:256]))
+    assert found["train_bytes"] == train_bytes(network, torch.tensor(SPLITS.train.x[:B]))
+    assert found["encode_bytes"] == encode_bytes(network, torch.tensor(SPLITS.train.x[:256]))
     trained.batch = 2 * B
-    assert FACET.measure(trained, PARTS)["step_flops"] == 2 * found["step_flops"]
+    assert FACET.measure(trained, SPLITS)["step_flops"] == 2 * found["step_flops"]
 
 
 @pytest.mark.parametrize("family", [name for name, recipe in FAMILIES.items() if not recipe.wants and name != "pca"])
 def test_every_family_is_counted_and_twice_the_same(family):
     torch.manual_seed(0)
     model = named(family).set_params(latents=8).build((8, 8), "gaussian")
-    rows = torch.tensor(PARTS.train.x[:B])
+    rows = torch.tensor(SPLITS.train.x[:B])
     took, again = train_bytes(model, rows), train_bytes(model, rows)
     moments = 2 * 4 * sum(p.numel() for p in model.parameters())
     assert took == again >= encode_bytes(model, rows) + moments

@@ -21,12 +21,12 @@ def test_a_curve_is_kept_beside_the_numbers_and_survives_json():
 
 
 def test_training_again_depends_on_the_seed_alone():
-    parts = split(*digits())
-    parts = parts._replace(train=parts.train._replace(x=parts.train.x[:100]))
+    splits = split(*digits())
+    splits = splits._replace(train=splits.train._replace(x=splits.train.x[:100]))
     recipe = named("plain").set_params(latents=4)
     plan = Plan(steps=20, check=10)
-    one = FittedContender(fit(recipe, parts.train.x, valid=parts.valid.x, plan=plan, scale="none"), 10)
-    codes = lambda *seeds: [made.encode_scaled(parts.test.x) for made in one.again(parts, *seeds)]  # noqa: E731
+    one = FittedContender(fit(recipe, splits.train.x, valid=splits.valid.x, plan=plan, scale="none"), 10)
+    codes = lambda *seeds: [made.encode_scaled(splits.test.x) for made in one.again(splits, *seeds)]  # noqa: E731
     first, other = codes(5, 6)
     same, _ = codes(5, 6)
     np.testing.assert_array_equal(first, same)

@@ -9,7 +9,7 @@ from contenders import Fixed, digits, pca, split
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.facets.facet import Curve, Parts, Rows, known, numbers, row_error, some, validation_error
+from isthmus.facets.facet import Curve, Rows, Splits, known, numbers, row_error, some, validation_error
 from isthmus.metrics import METRICS
 
 X, Y = digits()
@@ -19,22 +19,22 @@ EVERY = pytest.mark.parametrize("facet", FACETS.values(), ids=FACETS)
 def parts_of(facet, x, y, latents=4):
     """A split as the facet's view wants it; class 1 plays the anomaly."""
     if facet.factors:  # what the rows say about themselves plays what made them
-        parts = split(x, y, latents=latents)
-        both = [rows.x.reshape(len(rows.x), -1).astype(float) for rows in parts[:3]]
+        splits = split(x, y, latents=latents)
+        both = [rows.x.reshape(len(rows.x), -1).astype(float) for rows in splits[:3]]
         known = (np.stack([b.sum(axis=1), b[:, b.shape[1] // 2]], axis=1) for b in both)
-        return Parts(*(r._replace(factors=f) for r, f in zip(parts[:3], known, strict=True)), parts.seed, latents)
+        return Splits(*(r._replace(factors=f) for r, f in zip(splits[:3], known, strict=True)), splits.seed, latents)
     if facet.view == "all":
         return split(x, y, latents=latents)
-    parts = split(x, y, latents=latents)
-    train, valid = (Rows(p.x[p.y != 1], p.y[p.y != 1] * 0) for p in (parts.train, parts.valid))
-    return Parts(train, valid, Rows(parts.test.x, (parts.test.y == 1).astype(np.int64)), parts.seed, latents)
+    splits = split(x, y, latents=latents)
+    train, valid = (Rows(p.x[p.y != 1], p.y[p.y != 1] * 0) for p in (splits.train, splits.valid))
+    return Splits(train, valid, Rows(splits.test.x, (splits.test.y == 1).astype(np.int64)), splits.seed, latents)
 
 
 @pytest.mark.slow
 @EVERY
 def test_names_agree_and_metrics_are_known(facet):
-    parts = parts_of(facet, X[:300], Y[:300])
-    found = facet.measure(pca(parts.train.x, 4), parts)
+    splits = parts_of(facet, X[:300], Y[:300])
+    found = facet.measure(pca(splits.train.x, 4), splits)
     assert FACETS[facet.name] is facet
     assert facet.primary == next(iter(found)) or facet.primary in found
     assert set(numbers(found)) <= set(facet.metrics)
@@ -53,8 +53,8 @@ def test_names_agree_and_metrics_are_known(facet):
         "jacobian_norm",
     }
     for rival in facet.rivals.values():
-        assert set(numbers(rival(parts))) <= set(facet.metrics)
-        assert set(numbers(rival(parts))) - set(facet.flags) == set(numbers(found)) - of_codes
+        assert set(numbers(rival(splits))) <= set(facet.metrics)
+        assert set(numbers(rival(splits))) - set(facet.flags) == set(numbers(found)) - of_codes
 
 
 def test_every_metric_is_declared_by_a_facet_and_so_is_what_chooses():
@@ -65,28 +65,28 @@ def test_every_metric_is_declared_by_a_facet_and_so_is_what_chooses():
 
 @EVERY
 def test_the_criterion_sees_no_test_row(facet):
-    parts = parts_of(facet, X[:300], Y[:300])
-    contender = pca(parts.train.x, 4)
-    blind = parts._replace(test=parts.test.take(slice(0)))
-    assert facet.criterion(contender, blind) == facet.criterion(contender, parts)
+    splits = parts_of(facet, X[:300], Y[:300])
+    contender = pca(splits.train.x, 4)
+    blind = splits._replace(test=splits.test.take(slice(0)))
+    assert facet.criterion(contender, blind) == facet.criterion(contender, splits)
 
 
 @pytest.mark.parametrize("facet", [one for one in FACETS.values() if not one.factors], ids=lambda one: one.name)
 def test_the_criterion_prefers_the_better_model(facet):
-    parts = parts_of(facet, X[:600], Y[:600])
-    assert facet.criterion(pca(parts.train.x, 16), parts) < facet.criterion(pca(parts.train.x, 1), parts)
+    splits = parts_of(facet, X[:600], Y[:600])
+    assert facet.criterion(pca(splits.train.x, 16), splits) < facet.criterion(pca(splits.train.x, 1), splits)
 
 
 @EVERY
 def test_labels_are_seen_only_where_it_says_so(facet):
-    parts = parts_of(facet, X[:300], Y[:300])
-    contender = pca(parts.train.x, 4)
-    bare = parts._replace(train=parts.train._replace(y=None), valid=parts.valid._replace(y=None))
+    splits = parts_of(facet, X[:300], Y[:300])
+    contender = pca(splits.train.x, 4)
+    bare = splits._replace(train=splits.train._replace(y=None), valid=splits.valid._replace(y=None))
     if "with their labels" in facet.sees:
         with pytest.raises(BadInput, match="needs a label"):
             facet.criterion(contender, bare)
     else:
-        assert facet.criterion(contender, bare) == facet.criterion(contender, parts)
+        assert facet.criterion(contender, bare) == facet.criterion(contender, splits)
 
 
 def ones(width):
@@ -113,8 +113,8 @@ ODD = {
 @EVERY
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_an_odd_model_gets_numbers_or_none_and_never_a_traceback(facet, odd):
-    parts = parts_of(facet, X[:300], Y[:300])
-    for value in (facet.criterion(odd, parts), *numbers(facet.measure(odd, parts)).values()):
+    splits = parts_of(facet, X[:300], Y[:300])
+    for value in (facet.criterion(odd, splits), *numbers(facet.measure(odd, splits)).values()):
         assert isinstance(value, float)
         assert math.isfinite(value) or math.isnan(value)
 
@@ -122,11 +122,11 @@ def test_an_odd_model_gets_numbers_or_none_and_never_a_traceback(facet, odd):
 @EVERY
 @pytest.mark.parametrize("name", ["nan code", "infinite code", "one bad row"])
 def test_a_diverged_model_has_no_number_that_could_win(facet, name):
-    parts = parts_of(facet, X[:300], Y[:300])
-    assert math.isnan(facet.criterion(ODD[name], parts))
+    splits = parts_of(facet, X[:300], Y[:300])
+    assert math.isnan(facet.criterion(ODD[name], splits))
     if facet.name != "cost":
         assert all(
-            math.isnan(v) for k, v in numbers(facet.measure(ODD[name], parts)).items() if not k.endswith("_scorer")
+            math.isnan(v) for k, v in numbers(facet.measure(ODD[name], splits)).items() if not k.endswith("_scorer")
         )
 
 
@@ -161,11 +161,11 @@ SMALL = {
 @EVERY
 @pytest.mark.parametrize("data", SMALL.values(), ids=SMALL)
 def test_small_and_flat_data_are_finite_or_none(facet, data):
-    parts = parts_of(facet, *data)
-    contender = pca(parts.train.x, 1)
-    found = [facet.criterion(contender, parts), *numbers(facet.measure(contender, parts)).values()]
+    splits = parts_of(facet, *data)
+    contender = pca(splits.train.x, 1)
+    found = [facet.criterion(contender, splits), *numbers(facet.measure(contender, splits)).values()]
     for rival in facet.rivals.values():
-        found += numbers(rival(parts)).values()
+        found += numbers(rival(splits)).values()
     assert all(math.isfinite(value) or math.isnan(value) for value in found)
 
 
@@ -176,18 +176,18 @@ def plain(found):
 
 @EVERY
 def test_the_same_seed_gives_the_same_numbers(facet):
-    parts = parts_of(facet, X[:300], Y[:300])
-    contender, clocks = pca(parts.train.x, 4), {"rows_per_second"}
-    first, second = (plain(facet.measure(contender, parts)) for _ in range(2))
+    splits = parts_of(facet, X[:300], Y[:300])
+    contender, clocks = pca(splits.train.x, 4), {"rows_per_second"}
+    first, second = (plain(facet.measure(contender, splits)) for _ in range(2))
     assert {k: v for k, v in first.items() if k not in clocks} == {k: v for k, v in second.items() if k not in clocks}
 
 
 def test_row_errors_average_to_the_error_reported():
-    parts = split(X, Y)
-    contender = pca(parts.train.x, 8)
-    errors = row_error(contender, parts.test.x)
-    assert errors.shape == (len(parts.test.x),)
-    assert errors.mean() == pytest.approx(FACETS["reconstruction"].measure(contender, parts)["mse"], rel=1e-12)
+    splits = split(X, Y)
+    contender = pca(splits.train.x, 8)
+    errors = row_error(contender, splits.test.x)
+    assert errors.shape == (len(splits.test.x),)
+    assert errors.mean() == pytest.approx(FACETS["reconstruction"].measure(contender, splits)["mse"], rel=1e-12)
 
 
 def test_infinities_become_none():

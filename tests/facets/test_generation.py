@@ -24,7 +24,7 @@ def rows(n, seed=0):
 
 
 @pytest.fixture(scope="module")
-def parts():
+def splits():
     return split(rows(1000), None, latents=4)
 
 
@@ -37,12 +37,12 @@ def whole(**more):
 
 
 @pytest.fixture(scope="module")
-def right(parts):
-    return measure(whole(), parts)
+def right(splits):
+    return measure(whole(), splits)
 
 
-def test_the_right_generator_is_as_good_as_the_training_rows(parts, right):
-    ceiling = GENERATION.rivals["training rows"](parts)
+def test_the_right_generator_is_as_good_as_the_training_rows(splits, right):
+    ceiling = GENERATION.rivals["training rows"](splits)
     assert right["c2st"] < 0.58
     assert ceiling["c2st"] < 0.58
     assert right["mmd2"] == pytest.approx(ceiling["mmd2"], abs=0.01)
@@ -51,8 +51,8 @@ def test_the_right_generator_is_as_good_as_the_training_rows(parts, right):
     assert "copier" not in right
 
 
-def test_the_floor_lies_below_the_mixture_and_the_ceiling_takes_no_part(parts):
-    found = {name: rival(parts) for name, rival in GENERATION.rivals.items()}
+def test_the_floor_lies_below_the_mixture_and_the_ceiling_takes_no_part(splits):
+    found = {name: rival(splits) for name, rival in GENERATION.rivals.items()}
     mixture, floor, ceiling = (found[n] for n in ("gaussian mixture", "shuffled columns", "training rows"))
     assert mixture["c2st"] < 0.58 < floor["c2st"] - 0.1
     assert mixture["mmd2"] < floor["mmd2"]
@@ -62,31 +62,31 @@ def test_the_floor_lies_below_the_mixture_and_the_ceiling_takes_no_part(parts):
     assert not {"ceiling", "copier"} & {*mixture, *floor}
 
 
-def test_shuffling_keeps_every_column(monkeypatch, parts):
+def test_shuffling_keeps_every_column(monkeypatch, splits):
     seen = []
     monkeypatch.setattr(generation, "compared", lambda made, _: seen.append(made) or {})
-    generation.shuffled_columns(parts)
-    for made, known in zip(seen[0].T, parts.train.x.T, strict=True):
+    generation.shuffled_columns(splits)
+    for made, known in zip(seen[0].T, splits.train.x.T, strict=True):
         assert np.isin(made, known).all()
         assert len(np.unique(made)) == len(made)
-    assert abs(np.corrcoef(seen[0].T)[0, 1]) < 0.2 < np.corrcoef(parts.train.x.T)[0, 1]
+    assert abs(np.corrcoef(seen[0].T)[0, 1]) < 0.2 < np.corrcoef(splits.train.x.T)[0, 1]
 
 
-def test_a_copying_generator_is_named_however_well_it_passes(parts):
-    train = parts.train.x
+def test_a_copying_generator_is_named_however_well_it_passes(splits):
+    train = splits.train.x
     nearest = lambda z: train[((z[:, None] - train) ** 2).sum(2).argmin(1)]  # noqa: E731
-    found = measure(Fixed(lambda x: x, nearest), parts)
+    found = measure(Fixed(lambda x: x, nearest), splits)
     assert found["c2st"] < 0.6
     assert found["copied"] == 1  # noise does not hide it
     assert found["copier"] == 1
 
 
-def test_a_collapsed_generator_loses(parts, right):
+def test_a_collapsed_generator_loses(splits, right):
     """All rows made are nearly alike; the noise of so large an error does not save them."""
-    found = measure(Fixed(lambda x: x, lambda z: 0.05 * z + np.float32(0.3)), parts)
+    found = measure(Fixed(lambda x: x, lambda z: 0.05 * z + np.float32(0.3)), splits)
     assert found["c2st"] > right["c2st"] + 0.2
     assert found["c2st_smooth"] > right["c2st"] + 0.3
-    bare = compared(0.05 * parts.train.x[: len(parts.test.x)] + np.float32(0.3), parts)
+    bare = compared(0.05 * splits.train.x[: len(splits.test.x)] + np.float32(0.3), splits)
     assert bare["precision"] > 0.9
     assert bare["recall"] < 0.1
     assert bare["coverage"] < 0.3
@@ -103,27 +103,27 @@ class Prior:
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_the_sampler_is_chosen_on_validation_rows(parts, good):
+def test_the_sampler_is_chosen_on_validation_rows(splits, good):
     """Only the prior's codes, or only the training codes, decode to what rows look like."""
     encode = (lambda x: 3 * x) if good else (lambda x: x)
     contender = Fixed(encode, lambda z: z)
     contender.prior = Prior(good)
-    found = measure(contender, parts)
+    found = measure(contender, splits)
     best, other = ("c2st_prior", "c2st_mixture") if good else ("c2st_mixture", "c2st_prior")
     assert found["from_prior"] == good
     assert found["c2st"] == found[best] < found[other] - 0.1
-    other_test = parts._replace(test=parts.test._replace(x=3 * parts.test.x))  # which the choice must not see
+    other_test = splits._replace(test=splits.test._replace(x=3 * splits.test.x))  # which the choice must not see
     assert measure(contender, other_test)["from_prior"] == good
-    ways = judged(makers(contender, parts), parts)
+    ways = judged(makers(contender, splits), splits)
     assert [way.codes for way in ways if not way.noisy] == (["prior", "mixture"] if good else ["mixture", "prior"])
-    assert criterion(contender, parts) == min(ways.values())
+    assert criterion(contender, splits) == min(ways.values())
 
 
-def test_without_a_judge_there_is_no_number(parts):
+def test_without_a_judge_there_is_no_number(splits):
     """Validation rows that are all equal have no scale: nothing is chosen, nothing is measured."""
     contender = whole()
     contender.prior = Prior(True)
-    flat = parts._replace(valid=parts.valid._replace(x=np.ones_like(parts.valid.x)))
+    flat = splits._replace(valid=splits.valid._replace(x=np.ones_like(splits.valid.x)))
     assert np.isnan(criterion(contender, flat))
     assert np.isnan(list(measure(contender, flat).values())).all()
 
@@ -132,21 +132,21 @@ def test_one_sampler_is_not_reported_twice(right):
     assert not {"c2st_mixture", "c2st_prior", "from_prior", "elbo"} & set(right)
 
 
-def test_at_most_so_many_rows_are_looked_at(monkeypatch, parts):
+def test_at_most_so_many_rows_are_looked_at(monkeypatch, splits):
     asked = []
 
     def decode(z):
         asked.append(len(z))
         return z
 
-    measure(Fixed(lambda x: x, decode), parts)
+    measure(Fixed(lambda x: x, decode), splits)
     monkeypatch.setattr(generation, "MOST", 50)
     monkeypatch.setattr(generation, "JUDGED", 30)
-    measure(Fixed(lambda x: x, decode), parts)
+    measure(Fixed(lambda x: x, decode), splits)
     assert asked == 5 * [200] + 3 * [30] + 2 * [50]  # the error; two ways for the choice, and for the test
 
 
-def test_the_number_of_components_follows_the_validation_rows(parts):
+def test_the_number_of_components_follows_the_validation_rows(splits):
     """Three clusters that one normal distribution would blur: no draw falls between them."""
     centres = np.array([[0, 0, 0, 0], [20, 0, 0, 0], [0, 20, 0, 0]], dtype=np.float32)
     kind = np.random.default_rng(0).integers(0, 3, 1000)
@@ -170,11 +170,11 @@ def test_wide_rows_keep_their_axes_and_their_noise():
 @pytest.mark.parametrize("family", ["vae", "pca"])
 def test_a_family_with_a_posterior_bounds_the_likelihood(family):
     x, _ = digits()
-    parts = split(x[:600].reshape(600, -1), None, latents=4)
+    splits = split(x[:600].reshape(600, -1), None, latents=4)
     recipe = named(family).set_params(latents=4)
-    fitted = fit(recipe, parts.train.x, valid=parts.valid.x, scale="none", plan=Plan(steps=60))
-    found = measure(FittedContender(fitted, 0), parts)
-    assert found == measure(FittedContender(fitted, 0), parts)
+    fitted = fit(recipe, splits.train.x, valid=splits.valid.x, scale="none", plan=Plan(steps=60))
+    found = measure(FittedContender(fitted, 0), splits)
+    assert found == measure(FittedContender(fitted, 0), splits)
     assert ("elbo" in found) == ("c2st_prior" in found) == (family == "vae")
     assert found.get("elbo", 0) <= found.get("iwae_bound", 0)
 
@@ -228,16 +228,16 @@ def test_noise_makes_up_for_a_smooth_decoder():
     """Rows in a plane and noise around it: the plane alone is given away, with its noise it passes."""
     random = np.random.default_rng(0)
     plane, noise = random.normal(size=(1200, 2)) @ random.normal(size=(2, 8)), 0.7 * random.normal(size=(1200, 8))
-    parts = split((plane + noise).astype(np.float32), None, latents=2)
-    found = measure(pca(parts.train.x, 2), parts)
+    splits = split((plane + noise).astype(np.float32), None, latents=2)
+    found = measure(pca(splits.train.x, 2), splits)
     assert found["c2st_smooth"] > 0.68
     assert found["c2st"] == found["c2st_noisy"] < 0.62
     assert found["with_noise"] == 1
-    whole = measure(pca(parts.train.x, 8), parts)  # no error, no noise
+    whole = measure(pca(splits.train.x, 8), splits)  # no error, no noise
     assert whole["c2st_noisy"] == pytest.approx(whole["c2st_smooth"], abs=0.01)
 
 
-def test_noise_is_left_out_where_it_harms(parts):
+def test_noise_is_left_out_where_it_harms(splits):
     """A model that makes right rows of any codes and reconstructs none: its error says nothing of what it makes."""
     state = {"rows": 0}
 
@@ -245,14 +245,14 @@ def test_noise_is_left_out_where_it_harms(parts):
         state["rows"] += 1
         return rows(len(z), state["rows"])
 
-    found = measure(Fixed(lambda x: x, decode), parts)
+    found = measure(Fixed(lambda x: x, decode), splits)
     assert found["with_noise"] == 0
     assert found["c2st"] == found["c2st_smooth"] < found["c2st_noisy"] - 0.1
 
 
 def test_on_digits_the_rivals_stand_in_their_order():
-    parts = split(*digits())
-    found = {name: rival(parts) for name, rival in GENERATION.rivals.items()}
+    splits = split(*digits())
+    found = {name: rival(splits) for name, rival in GENERATION.rivals.items()}
     floor, mixture, ceiling = (found[n] for n in ("shuffled columns", "gaussian mixture", "training rows"))
     for metric, higher in (("c2st", False), ("mmd2", False), ("coverage", True)):
         order = [one[metric] for one in (floor, mixture, ceiling)]

@@ -12,29 +12,29 @@ from isthmus.metrics.fidelity import explained_variance
 
 
 @pytest.fixture(scope="module")
-def parts():
+def splits():
     return split(*digits(), latents=8)
 
 
-def test_sparse_codes_are_minima_for_their_dictionary(parts):
+def test_sparse_codes_are_minima_for_their_dictionary(splits):
     """A code is the minimum of half the squared error plus the penalty: its subgradient holds 0 in every element."""
-    found = rivals.sparse_coding(parts)
-    again = rivals.sparse_coding(parts)
+    found = rivals.sparse_coding(splits)
+    again = rivals.sparse_coding(splits)
     assert np.array_equal(found.codes, again.codes)
-    assert found.codes.shape == (len(parts.test.x), 8)
-    assert found.rebuilt.shape == parts.test.x.shape
-    mean = parts.train.x.mean(axis=0, dtype=np.float64)
+    assert found.codes.shape == (len(splits.test.x), 8)
+    assert found.rebuilt.shape == splits.test.x.shape
+    mean = splits.train.x.mean(axis=0, dtype=np.float64)
     flat = (found.rebuilt - mean.reshape(found.rebuilt.shape[1:])).reshape(len(found.codes), -1)
     atoms = np.linalg.lstsq(found.codes.astype(np.float64), flat, rcond=None)[0]
-    residual = (parts.test.x - found.rebuilt).reshape(len(flat), -1)
+    residual = (splits.test.x - found.rebuilt).reshape(len(flat), -1)
     pull = residual @ atoms.T
     active = found.codes != 0
     assert np.abs(pull[active] - found.penalty * np.sign(found.codes[active])).max() < 0.02
     assert np.abs(pull[~active]).max() < found.penalty + 0.02
 
 
-def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(parts):
-    share = explained_variance(parts.test.x, rivals.sparse_coding(parts).rebuilt, parts.train.x.mean(axis=0))
+def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(splits):
+    share = explained_variance(splits.test.x, rivals.sparse_coding(splits).rebuilt, splits.train.x.mean(axis=0))
     assert 0.3 < share < 0.9
 
 
@@ -75,48 +75,48 @@ def test_no_rival_works_longer_than_its_bound(rows, units):
     assert 1 <= other.units <= units
 
 
-def test_a_bounded_rival_says_so_and_is_bounded(parts, monkeypatch):
-    assert rivals.bounded("sparse coding", parts) == ""
-    assert rivals.bounded("knn", parts) == ""
+def test_a_bounded_rival_says_so_and_is_bounded(splits, monkeypatch):
+    assert rivals.bounded("sparse coding", splits) == ""
+    assert rivals.bounded("knn", splits) == ""
     monkeypatch.setattr(rivals, "WORK", 5e6)
-    bound = rivals.sparse_bound(*(len(rows.x) for rows in parts[:3]), 8)
-    assert bound.rows < len(parts.train.x)
-    found = rivals.sparse_coding(parts)
-    assert found.codes.shape == (len(parts.test.x), bound.units)
-    assert f"{bound.rows:,} of {len(parts.train.x):,} rows" in rivals.bounded("sparse coding", parts)
+    bound = rivals.sparse_bound(*(len(rows.x) for rows in splits[:3]), 8)
+    assert bound.rows < len(splits.train.x)
+    found = rivals.sparse_coding(splits)
+    assert found.codes.shape == (len(splits.test.x), bound.units)
+    assert f"{bound.rows:,} of {len(splits.train.x):,} rows" in rivals.bounded("sparse coding", splits)
     monkeypatch.setattr(rivals, "WORK_OF_PRODUCTS", 1e5)
-    assert "of 8 units" in rivals.bounded("independent components", parts)
-    fewer = rivals.components_bound(len(parts.train.x), 8).units
-    assert rivals.independent_components(parts)[0].shape[1] == fewer < 8
+    assert "of 8 units" in rivals.bounded("independent components", splits)
+    fewer = rivals.components_bound(len(splits.train.x), 8).units
+    assert rivals.independent_components(splits)[0].shape[1] == fewer < 8
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_penalty_is_that_which_rebuilds_validation_rows_best(parts, monkeypatch, order):
+def test_the_penalty_is_that_which_rebuilds_validation_rows_best(splits, monkeypatch, order):
     """As families are tuned: by validation rows, and not by the test rows."""
     tried, errors = rivals.PENALTIES[::order], {}
     for penalty in tried:
         monkeypatch.setattr(rivals, "PENALTIES", (penalty,))
-        rebuilt = rivals.sparse_coding(parts._replace(test=parts.valid)).rebuilt
-        errors[penalty] = float(np.square(rebuilt - parts.valid.x).mean())
+        rebuilt = rivals.sparse_coding(splits._replace(test=splits.valid)).rebuilt
+        errors[penalty] = float(np.square(rebuilt - splits.valid.x).mean())
     monkeypatch.setattr(rivals, "PENALTIES", tried)
-    blind = parts._replace(test=parts.test._replace(x=parts.test.x[:3] * 0))
+    blind = splits._replace(test=splits.test._replace(x=splits.test.x[:3] * 0))
     assert len(set(errors.values())) == len(tried)
     assert rivals.sparse_coding(blind).penalty == min(errors, key=errors.get)
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_noise_is_that_whose_features_tell_validation_rows_apart(parts, monkeypatch, order):
+def test_the_noise_is_that_whose_features_tell_validation_rows_apart(splits, monkeypatch, order):
     facet, module = FACETS["features"], sys.modules["isthmus.facets.features"]
     rival, tried, wrong, alone = facet.rivals["marginalised denoising"], rivals.NOISES[::order], {}, {}
     for noise in tried:
-        coder = SimpleNamespace(encode_scaled=rivals.marginalised_denoising(parts.train.x, noise))
-        wrong[noise] = facet.criterion(coder, parts)
+        coder = SimpleNamespace(encode_scaled=rivals.marginalised_denoising(splits.train.x, noise))
+        wrong[noise] = facet.criterion(coder, splits)
         monkeypatch.setattr(module, "NOISES", (noise,))
-        alone[noise] = rival(parts)["probe_accuracy"]
+        alone[noise] = rival(splits)["probe_accuracy"]
     monkeypatch.setattr(module, "NOISES", tried)
     best = min(wrong, key=wrong.get)
     assert [alone[noise] for noise in tried].count(alone[best]) == 1
-    assert rival(parts)["probe_accuracy"] == alone[best]
+    assert rival(splits)["probe_accuracy"] == alone[best]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_noise_is_that_whose_features_tell_validation_rows_apart(parts, monk
         ("robustness", "marginalised denoising"),
     ],
 )
-def test_they_answer_the_facet(parts, facet, rival):
-    found = FACETS[facet].rivals[rival](parts)
+def test_they_answer_the_facet(splits, facet, rival):
+    found = FACETS[facet].rivals[rival](splits)
     assert FACETS[facet].primary in found
     assert np.isfinite(found[FACETS[facet].primary])

@@ -23,10 +23,10 @@ IMAGES = split(digits()[0], None)
 TABLE = split(np.random.default_rng(0).normal(size=(4000, 10)).astype(np.float32), None)
 
 
-def identity(parts, scale=1.0):
+def identity(splits, scale=1.0):
     """A code that is the row, times a scale."""
-    width = math.prod(parts.test.x.shape[1:])
-    return Linear(np.zeros(width), scale * np.eye(width), parts.test.x.shape[1:])
+    width = math.prod(splits.test.x.shape[1:])
+    return Linear(np.zeros(width), scale * np.eye(width), splits.test.x.shape[1:])
 
 
 def test_a_copy_of_the_input_keeps_what_each_disturbance_leaves():
@@ -47,12 +47,12 @@ def test_a_copy_of_the_input_keeps_what_each_disturbance_leaves():
     assert found["decay"].y == pytest.approx(1 - levels**2, abs=0.02 * (1 + 4 * levels.max()))
 
 
-@pytest.mark.parametrize("parts", [TABLE, IMAGES], ids=["table", "images"])
-def test_the_training_mean_scores_nothing_whatever_happens(parts):
+@pytest.mark.parametrize("splits", [TABLE, IMAGES], ids=["table", "images"])
+def test_the_training_mean_scores_nothing_whatever_happens(splits):
     """Ignoring the input must never look like being robust."""
-    mean = parts.train.x.mean(axis=0, dtype=np.float64)
+    mean = splits.train.x.mean(axis=0, dtype=np.float64)
     ignoring = Fixed(lambda x: x.reshape(len(x), -1)[:, :1], lambda z: np.repeat(mean[None], len(z), axis=0))
-    found = FACET.measure(ignoring, parts)
+    found = FACET.measure(ignoring, splits)
     assert {k: v for k, v in numbers(found).items() if k.startswith("explained") and not math.isnan(v)} == {
         "explained_disturbed": 0,
         "explained_noise": 0,
@@ -61,8 +61,8 @@ def test_the_training_mean_scores_nothing_whatever_happens(parts):
     }
     assert found["decay"].y == (0,) * len(robustness.LEVELS)
     constant = Fixed(lambda x: np.ones((len(x), 2), np.float32), ignoring.decoder)
-    assert math.isnan(FACET.measure(constant, parts)["code_movement"])
-    assert FACET.measure(constant, parts)["explained_disturbed"] == 0
+    assert math.isnan(FACET.measure(constant, splits)["code_movement"])
+    assert FACET.measure(constant, splits)["explained_disturbed"] == 0
 
 
 def test_numbers_of_the_code_do_not_depend_on_its_scale():
@@ -117,14 +117,14 @@ def test_drift_is_the_same_for_all_rows_and_of_the_stated_size():
 def test_disturbances_follow_the_scale_of_the_data_and_the_seed_of_the_split():
     small = TABLE._replace(**{name: Rows(getattr(TABLE, name).x / 100, None) for name in ("train", "valid", "test")})
     assert robustness.unit(small) == pytest.approx(robustness.unit(TABLE) / 100)
-    one, two = (robustness.explained(lambda x: x, parts.test, parts) for parts in (TABLE, small))
+    one, two = (robustness.explained(lambda x: x, splits.test, splits) for splits in (TABLE, small))
     assert one == pytest.approx(two, rel=1e-3)
     assert robustness.explained(lambda x: x, TABLE.test, TABLE._replace(seed=1)) != one
 
 
 def test_the_rival_and_the_contraction_follow_the_scale_of_the_data():
     small = TABLE._replace(**{name: Rows(getattr(TABLE, name).x / 5, None) for name in ("train", "valid", "test")})
-    one, two = (numbers(FACET.rivals["marginalised denoising"](parts)) for parts in (TABLE, small))
+    one, two = (numbers(FACET.rivals["marginalised denoising"](splits)) for splits in (TABLE, small))
     assert one == pytest.approx(two, abs=0.002)
     codes = np.tanh(TABLE.test.x)
     wide = robustness.slopes(torch.tanh, TABLE.test.x, codes)
@@ -156,10 +156,10 @@ def simulated(seed, latents):
     x = random.normal(size=(150, 3)) @ random.normal(size=(3, 8)) + 0.3 * random.normal(size=(150, 8))
     table = {"one": [], "two": []}
     for replicate in range(5):
-        parts = split(x.astype(np.float32), None, seed=replicate)
+        splits = split(x.astype(np.float32), None, seed=replicate)
         for name, width in zip(table, latents, strict=True):
-            rows = parts.train.x[random.integers(len(parts.train.x), size=len(parts.train.x))]
-            found = robustness.explained(partial(reconstruct, pca(rows, width)), parts.test, parts)
+            rows = splits.train.x[random.integers(len(splits.train.x), size=len(splits.train.x))]
+            found = robustness.explained(partial(reconstruct, pca(rows, width)), splits.test, splits)
             table[name].append(found["explained_disturbed"])
     about = METRICS["explained_disturbed"]
     return judge(table, metric=about.name, higher=True, rope=about.rope, rivals=set(), test_fraction=1 / 3)
@@ -191,9 +191,9 @@ def test_denoising_rows_makes_a_model_more_robust():
 
 @pytest.mark.parametrize("name", [name for name, recipe in FAMILIES.items() if not recipe.wants])
 def test_every_family_answers(name):
-    parts = split(np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32), None, latents=4)
-    model = fit(match(name, named(name), 4, ()), parts.train.x, valid=parts.valid.x, plan=Plan(steps=4, batch=16))
-    found = numbers(FACET.measure(FittedContender(model, 1), parts))
+    splits = split(np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32), None, latents=4)
+    model = fit(match(name, named(name), 4, ()), splits.train.x, valid=splits.valid.x, plan=Plan(steps=4, batch=16))
+    found = numbers(FACET.measure(FittedContender(model, 1), splits))
     smooth = name not in {"vq", "rvq", "fsq", "lfq", "gumbel"}
     assert {k for k, v in found.items() if math.isnan(v)} <= (
         set() if smooth else {"explained_adversarial", "jacobian_norm", "code_movement"}

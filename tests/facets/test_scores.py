@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.covariance import EmpiricalCovariance
 
 from isthmus.facets.anomaly import auroc
-from isthmus.facets.facet import Parts, Rows, row_error
+from isthmus.facets.facet import Rows, Splits, row_error
 from isthmus.facets.scores import mahalanobis, scores, standardised
 
 NORMAL = np.random.default_rng(0).normal(size=(400, 3)) @ np.array([[2.0, 0, 0], [1, 1, 0], [0, 0.5, 0.3]])
@@ -55,17 +55,17 @@ def plane():
     """Rows near a plane of three dimensions, and two kinds of anomaly: off the plane, and far out on it."""
     stream = np.random.default_rng(1)
     x = (stream.normal(size=(600, 3)) * [1, 1, 0.1]).astype(np.float32)
-    parts = split(x, None)
-    off, out = parts.test.x.copy(), parts.test.x.copy()
+    splits = split(x, None)
+    off, out = splits.test.x.copy(), splits.test.x.copy()
     off[:, 2] += 1
     out[:, :2] *= 6
-    rows = np.concatenate([parts.test.x, off, out])
-    return parts._replace(test=Rows(rows, None)), np.repeat([0, 1, 2], len(off))
+    rows = np.concatenate([splits.test.x, off, out])
+    return splits._replace(test=Rows(rows, None)), np.repeat([0, 1, 2], len(off))
 
 
 def test_each_score_finds_its_kind_and_both_find_both():
-    parts, kind = plane()
-    found = scores(pca(parts.train.x, 2), parts, 0.0)
+    splits, kind = plane()
+    found = scores(pca(splits.train.x, 2), splits, 0.0)
     ranks = {
         name: [auroc((kind[kind != other] > 0).astype(int), score[kind != other]) for other in (2, 1)]
         for name, score in found.items()
@@ -79,35 +79,35 @@ def test_each_score_finds_its_kind_and_both_find_both():
 
 
 def test_they_are_what_they_say():
-    parts, _ = plane()
-    contender = pca(parts.train.x, 2)
-    found = scores(contender, parts, 0.0)
-    assert found["reconstruction"] == pytest.approx(row_error(contender, parts.test.x))
-    codes = [contender.encode_scaled(p.x) for p in (parts.train, parts.valid, parts.test)]
+    splits, _ = plane()
+    contender = pca(splits.train.x, 2)
+    found = scores(contender, splits, 0.0)
+    assert found["reconstruction"] == pytest.approx(row_error(contender, splits.test.x))
+    codes = [contender.encode_scaled(p.x) for p in (splits.train, splits.valid, splits.test)]
     assert found["density"] == pytest.approx(mahalanobis(codes[0], codes[2]))
-    error, far = row_error(contender, parts.valid.x), mahalanobis(codes[0], codes[1])
+    error, far = row_error(contender, splits.valid.x), mahalanobis(codes[0], codes[1])
     expected = standardised(error, found["reconstruction"]) + standardised(far, found["density"])
     assert found["both"] == pytest.approx(expected)
 
 
 def test_rounding_is_not_blown_up():
-    parts, _ = plane()
-    contender = pca(parts.train.x, 3)  # keeps everything: every error is rounding
-    found = scores(contender, parts, 1e-3)
+    splits, _ = plane()
+    contender = pca(splits.train.x, 3)  # keeps everything: every error is rounding
+    found = scores(contender, splits, 1e-3)
     assert np.argsort(found["both"]).tolist() == np.argsort(found["density"]).tolist()
 
 
 def test_the_order_of_test_rows_and_their_company_change_nothing():
-    parts, _ = plane()
-    contender = pca(parts.train.x, 2)
-    some = Parts(parts.train, parts.valid, Rows(parts.test.x[::-1][:40], None), parts.seed, parts.latents)
-    whole, part = scores(contender, parts, 0.0), scores(contender, some, 0.0)
+    splits, _ = plane()
+    contender = pca(splits.train.x, 2)
+    some = Splits(splits.train, splits.valid, Rows(splits.test.x[::-1][:40], None), splits.seed, splits.latents)
+    whole, part = scores(contender, splits, 0.0), scores(contender, some, 0.0)
     assert all(part[name] == pytest.approx(whole[name][::-1][:40], rel=1e-5, abs=1e-6) for name in whole)
 
 
 def test_a_diverged_model_has_no_score():
-    parts, _ = plane()
+    splits, _ = plane()
     broken = Fixed(lambda x: np.full((len(x), 2), np.inf, np.float32), lambda z: np.full((len(z), 3), np.inf))
-    found = scores(broken, parts, 0.0)
+    found = scores(broken, splits, 0.0)
     assert not np.isfinite(found["density"]).any()
     assert not np.isfinite(found["both"]).any()

@@ -15,8 +15,8 @@ from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
 FACET = FACETS["stability"]
-PARTS = split(*digits(), latents=8)
-LINEAR = pca(PARTS.train.x, 8)
+SPLITS = split(*digits(), latents=8)
+LINEAR = pca(SPLITS.train.x, 8)
 
 
 def turned(matrix):
@@ -29,7 +29,7 @@ class Pair(type(LINEAR)):
 
     others = ()
 
-    def again(self, parts, *seeds):
+    def again(self, splits, *seeds):
         assert len(set(seeds)) == len(seeds) == stability.AGAIN
         return list(self.others)
 
@@ -37,11 +37,11 @@ class Pair(type(LINEAR)):
 def beside(*others):
     one = Pair(LINEAR.mean, LINEAR.axes, LINEAR.shape)
     one.others = others
-    return FACET.measure(one, PARTS)
+    return FACET.measure(one, SPLITS)
 
 
 def test_what_does_not_change_is_perfectly_stable():
-    found = FACET.measure(LINEAR, PARTS)
+    found = FACET.measure(LINEAR, SPLITS)
     assert numbers(found) == pytest.approx(
         {
             "cka": 1.0,
@@ -96,21 +96,21 @@ def test_the_spread_is_that_of_the_facets_own_scores():
         "features": "knn_accuracy",
     }
     for name, metric in scores.items():
-        each = [FACETS[name].measure(one, PARTS)[metric] for one in (LINEAR, LINEAR, half)]
+        each = [FACETS[name].measure(one, SPLITS)[metric] for one in (LINEAR, LINEAR, half)]
         assert found["spread_" + name] == pytest.approx(np.std(each, ddof=1), rel=1e-3)
 
 
 def test_without_labels_nothing_is_said_of_features():
-    bare = PARTS._replace(**{name: getattr(PARTS, name)._replace(y=None) for name in ("train", "valid", "test")})
+    bare = SPLITS._replace(**{name: getattr(SPLITS, name)._replace(y=None) for name in ("train", "valid", "test")})
     found = FACET.measure(LINEAR, bare)
     assert "spread_features" not in found
     assert found["spread_reconstruction"] == 0
 
 
 def test_a_constant_code_is_not_stable():
-    x = PARTS.train.x
+    x = SPLITS.train.x
     constant = Fixed(lambda x: np.ones((len(x), 4), np.float32), lambda z: np.repeat(x[:1], len(z), axis=0))
-    found = FACET.measure(constant, PARTS)
+    found = FACET.measure(constant, SPLITS)
     for name in ("cka", "subspace_overlap", "matched_units", "matched_atoms"):
         assert math.isnan(found[name])
     assert np.isnan(found["angles"].y).all()
@@ -118,12 +118,12 @@ def test_a_constant_code_is_not_stable():
 
 def test_a_training_that_kept_no_step_leaves_nothing_to_compare():
     found = beside(LINEAR, dataclasses.replace(LINEAR, trained=False))
-    assert set(found) == set(numbers(FACET.measure(LINEAR, PARTS)))
+    assert set(found) == set(numbers(FACET.measure(LINEAR, SPLITS)))
     assert all(math.isnan(value) for value in found.values())
 
 
 def test_atoms_of_a_linear_decoder_are_its_axes():
-    codes = LINEAR.encode_scaled(PARTS.test.x)
+    codes = LINEAR.encode_scaled(SPLITS.test.x)
     found = stability.atoms(LINEAR, codes).reshape(8, -1)
     assert found == pytest.approx(codes.std(axis=0)[:, None] * LINEAR.axes, abs=1e-5)
 
@@ -132,7 +132,7 @@ def test_trainings_differ_by_the_seed_and_a_closed_form_does_not():
     plan = Plan(steps=60, check=20)
     found = {
         name: FACET.measure(
-            FittedContender(fit(named(name), PARTS.train.x, valid=PARTS.valid.x, plan=plan, images=True), 1), PARTS
+            FittedContender(fit(named(name), SPLITS.train.x, valid=SPLITS.valid.x, plan=plan, images=True), 1), SPLITS
         )
         for name in ("plain", "pca")
     }

@@ -12,7 +12,7 @@ from isthmus.api.study import Study
 from isthmus.facets import FACETS
 from isthmus.facets.facet import CurveTitle
 from isthmus.report import facet_curves
-from isthmus.report.figures import Estimate
+from isthmus.report.figures import Interval
 from isthmus.said import Said
 from isthmus.study.record import Line
 
@@ -36,7 +36,7 @@ def test_replicates_at_the_same_places_are_averaged_there_with_the_corrected_int
 def test_a_hole_in_one_replicate_is_not_filled_from_its_neighbours() -> None:
     lines = [[(1.0, 0.0), (2.0, math.nan), (3.0, 0.0)], [(1.0, 0.0), (2.0, 7.0), (3.0, 0.0)]]
     ((_, points),) = average(lines)
-    assert points[1] == (2.0, Estimate(7.0, None, None))
+    assert points[1] == (2.0, Interval(7.0, None, None))
     ((_, points),) = average([line[:2] for line in [lines[0]]])
     assert [x for x, _ in points] == [1.0]
 

@@ -31,7 +31,7 @@ def test_who_is_taken_has_pros_and_cons(printed: str) -> None:
 
 def test_the_price_told_is_that_of_the_configuration_to_take(tmp_path: Path, make: Any) -> None:
     """Three configurations, of one, two and three times the parameters: features choose the third, cost the first."""
-    levels = {"plain": 0.1, "pca": 3.0, "raw": 3.0, "marginalised denoising": 3.0}
+    levels = {"plain": 0.1, "pca": 3.0, "raw columns": 3.0, "marginalised denoising": 3.0}
     study = Study(make(tmp_path / "study", families=["plain", "pca"], levels=levels))
     chosen = {facet: c.config for r in study.records if r.job.name == "plain" for facet, c in r.facets.items()}
     assert (chosen["features"], chosen["cost"]) == (2, 0)
@@ -54,7 +54,7 @@ def test_a_mark_stands_beside_whom_nobody_is_ahead_of(tmp_path: Path, make: Any,
 
 def test_a_wide_table_is_told_in_parts_that_fit(capsys: pytest.CaptureFixture[str]) -> None:
     heads = ["Contender", *(f"Facet number {i}" for i in range(9))]
-    rows = [["plain", *(f"{i}.125" for i in range(9))], ["raw", "1.5", *["–"] * 8]]
+    rows = [["plain", *(f"{i}.125" for i in range(9))], ["raw columns", "1.5", *["–"] * 8]]
     show.table(heads, rows)
     out = capsys.readouterr().out
     parts = [part.splitlines() for part in out.strip().split("\n\n")]

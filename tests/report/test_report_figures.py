@@ -9,14 +9,14 @@ import pytest
 
 from isthmus.report import figures
 from isthmus.report.drawing import NARROW, WIDE, svg
-from isthmus.report.figures import Estimate, plain
+from isthmus.report.figures import Interval, plain
 
 EVIL = "<b>x</b> & <a href='javascript:1'>y</a>\""
-A, B = Estimate(1.0, 0.5, 2.0), Estimate(30.0, 1.0, 40.0)
+A, B = Interval(1.0, 0.5, 2.0), Interval(30.0, 1.0, 40.0)
 HISTORY = {"step": [0.0, 10.0, 20.0], "train": [3.0, 1.0, 0.1], "valid": [3.0, None, 0.2]}
 DRAWN = {
     "forest": figures.forest(
-        [(EVIL, Estimate(0.1, 0.0, 0.2), False), ("r", Estimate(0.3, None, None), True)], 0.05, EVIL
+        [(EVIL, Interval(0.1, 0.0, 0.2), False), ("r", Interval(0.3, None, None), True)], 0.05, EVIL
     ),
     "curves": figures.curves([(HISTORY, 20)], "steps", "training", "validation"),
     "profiles": figures.profiles([(EVIL, True, [(1.0, A), (10.0, B)], "#4477AA", "star")], EVIL, EVIL, log=True),
@@ -88,7 +88,7 @@ def test_forest_draws_the_rope_and_the_intervals() -> None:
 def test_marks_stand_where_their_numbers_are() -> None:
     """A linear axis is affine: equal differences are equal lengths; a logarithmic one has equal ratios."""
     for log, values in ((False, (1.0, 2.0, 3.0)), (True, (1.0, 10.0, 100.0))):
-        points = [(value, Estimate(value, None, None)) for value in values]
+        points = [(value, Interval(value, None, None)) for value in values]
         drawing = svg(figures.profiles([("a", False, points, "#123456", "square")], "x", "y", log=log), "")
         spots = [tuple(map(float, one)) for one in re.findall(r"translate\(([\d.]+) ([\d.]+)\)", drawing)]
         (a, _), (b, _), (c, _) = spots
@@ -118,7 +118,7 @@ def test_long_curves_are_thinned_and_keep_their_end() -> None:
 
 
 def test_scatter_stays_linear_if_a_value_is_not_positive() -> None:
-    points = [("a", Estimate(0.0, None, None), A, False), ("b", A, B, False)]
+    points = [("a", Interval(0.0, None, None), A, False), ("b", A, B, False)]
     assert "type" not in figures.scatter(points, "x", "y", log=True)["layout"]["xaxis"]
     assert DRAWN["scatter"]["layout"]["xaxis"]["type"] == "log"
 

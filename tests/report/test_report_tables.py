@@ -10,10 +10,10 @@ from isthmus.evidence.purposes import answered
 from isthmus.evidence.verdict import judge
 from isthmus.report.answers import Answer, answers
 from isthmus.report.contests import Contest, Standing, estimate
-from isthmus.report.figures import Estimate
+from isthmus.report.figures import Interval
 from isthmus.report.tables import chance, decimals, interval, number, order, overview, rope, share
 
-SHOWN = {"plain": "plain", "topk": "TopK", "vae": "VAE", "pca": "PCA", "raw": "raw columns"}
+SHOWN = {"plain": "plain", "topk": "TopK", "vae": "VAE", "pca": "PCA", "raw columns": "raw columns"}
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
 WIDE = np.array([0.2, -0.2, 0.1, -0.15, 0.05])
 NOWHERE = np.full(5, np.nan)
@@ -26,12 +26,12 @@ def cards_of(*duels: Contest, lang: str = "en") -> tuple[list[Answer], list[str]
 
 def contest(**scores: np.ndarray) -> Contest:
     """A contest over five replicates in which lower is better, as its own verdict sees it."""
-    rivals = {"pca", "raw"}
+    rivals = {"pca", "raw columns"}
     verdict = judge(
         scores, metric="mse", higher=False, rope=0.02, rivals=rivals, test_fraction=1 / 3, facet="reconstruction"
     )
     relations = {name: kind for kind in ("equal", "undecided", "worse") for name in getattr(verdict, kind)}
-    some = Estimate(1.0, 0.0, 2.0)
+    some = Interval(1.0, 0.0, 2.0)
     made = [Standing(name, name in rivals, relations.get(name, "leader"), some) for name in verdict.means]
     made += [Standing(name, name in rivals, "excluded") for name in verdict.excluded]
     return Contest(verdict, False, tuple(made))
@@ -93,7 +93,7 @@ def test_facets_that_only_describe_crown_nobody() -> None:
 def test_order_puts_autoencoders_first_then_pca_then_rivals() -> None:
     first = contest(raw=1 + WOBBLE, pca=2 + WOBBLE, vae=3 + WOBBLE, plain=4 + WOBBLE)
     second = contest(raw=1 + WOBBLE, plain=2 + WOBBLE, vae=3 + WOBBLE, pca=4 + WOBBLE)
-    assert list(order([first, second])) == ["plain", "vae", "pca", "raw"]
+    assert list(order([first, second])) == ["plain", "vae", "pca", "raw columns"]
 
 
 def test_means_have_the_corrected_interval() -> None:
@@ -112,7 +112,7 @@ def test_what_compares_by_ratio_has_the_geometric_mean() -> None:
 
 
 def test_estimates_of_one_and_of_no_value() -> None:
-    assert estimate([0.7, None], "auroc", 1 / 3) == Estimate(0.7, None, None)
+    assert estimate([0.7, None], "auroc", 1 / 3) == Interval(0.7, None, None)
     assert estimate([None, float("nan")], "auroc", 1 / 3) is None
 
 
@@ -157,8 +157,8 @@ def test_small_values_of_a_coarse_column_are_not_shown_as_zero() -> None:
 
 
 def test_intervals_take_the_digits_of_their_mean() -> None:
-    assert interval(Estimate(0.5, 0.4, 0.6)) == "0.400 … 0.600"
-    assert interval(Estimate(0.5, None, None)) == ""
+    assert interval(Interval(0.5, 0.4, 0.6)) == "0.400 … 0.600"
+    assert interval(Interval(0.5, None, None)) == ""
     assert interval(None) == ""
 
 

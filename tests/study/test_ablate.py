@@ -16,7 +16,7 @@ from isthmus.evidence.stats import holm
 from isthmus.families import FAMILIES, named
 from isthmus.families import recipe as from_json
 from isthmus.report.ablation import page, render, table
-from isthmus.study.ablation import FULL, Part, at_capacity, parts, plan_ablation, variants
+from isthmus.study.ablation import FULL, Part, at_capacity, plan_ablation, removable, variants
 from isthmus.train.plan import Plan
 
 ANGLE = np.random.default_rng(0).uniform(0, np.pi, 240)
@@ -45,9 +45,9 @@ def planted(tmp_path_factory):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_part_at_its_off_is_no_part_and_what_is_refused_is_known(name):
     recipe, refused = named(name), set()
-    for field, off in recipe.parts().items():
+    for field, off in recipe.removable().items():
         other = recipe.without(field, off)
-        assert field not in other.parts()
+        assert field not in other.removable()
         try:
             assert from_json(other.to_json()).to_json() == other.to_json()  # of the right type
             other.build((12,), "gaussian")
@@ -72,7 +72,7 @@ def test_pretraining_is_a_part_of_the_plan(tmp_path):
     assert staged == {"full": True, "without stages": False, "without hidden": False, "pca": False}
     scores = found.study.scores("reconstruction")
     assert (scores["full"] != scores["without stages"]).all()
-    assert "stages" not in [part.field for part in parts(recipe, read("iris"))[0]]
+    assert "stages" not in [part.field for part in removable(recipe, read("iris"))[0]]
 
 
 def test_every_penalty_weight_is_a_part():
@@ -89,21 +89,21 @@ def test_every_penalty_weight_is_a_part():
         "rvq": {"commitment", "least", "depth"},
         "pca": set(),
     }
-    assert {name: set(named(name).parts()) - {"head"} for name in expected} == expected
+    assert {name: set(named(name).removable()) - {"head"} for name in expected} == expected
     wide = named("plain").set_params(hidden=(8,), norm="layer", residual=True, tied=True, code_activation="relu")
-    assert set(wide.parts()) == {"hidden", "norm", "residual", "tied", "code_activation", "head"}
+    assert set(wide.removable()) == {"hidden", "norm", "residual", "tied", "code_activation", "head"}
 
 
 def test_the_head_is_a_part_where_the_data_make_it_one():
     digits, iris = read("digits"), read("iris")
-    assert Part("head", "auto", "gaussian") in parts(named("plain"), digits)[0]
-    assert parts(named("plain"), iris) == ([], {})
+    assert Part("head", "auto", "gaussian") in removable(named("plain"), digits)[0]
+    assert removable(named("plain"), iris) == ([], {})
     huber = named("plain").set_params(head="huber")
-    assert parts(huber, iris)[0] == [Part("head", "huber", "gaussian")]
+    assert removable(huber, iris)[0] == [Part("head", "huber", "gaussian")]
 
 
 def test_parts_that_cannot_go_alone_are_told(tmp_path):
-    found, refused = parts(named("infovae"), read("iris"))
+    found, refused = removable(named("infovae"), read("iris"))
     assert [part.field for part in found] == ["alpha"]
     assert "at least 1 - alpha" in refused["strength"]
 

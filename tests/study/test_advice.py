@@ -21,7 +21,7 @@ CALIBRATION = Path(__file__).parents[2] / "benchmarks" / "calibration"
 simulated = SimpleNamespace(**runpy.run_path(str(CALIBRATION / "simulated.py")))
 EN, ZH = Words("en"), Words("zh")
 WOBBLE = np.array([0.001, -0.001, 0.002, -0.002, 0.0])
-RIVALS = {"pca", "raw", "knn"}
+RIVALS = {"pca", "raw columns", "knn"}
 
 
 def facet(name: str, metric: str = "auroc", noise: float = 1.0, *, relative: bool = False, **means: float):
@@ -124,7 +124,7 @@ def test_one_facet_answers_with_its_effect_and_its_price() -> None:
         lower("cost", "train_seconds", plain=40, topk=40, kl=40, pca=1),
     )
     found = one(features, costs=costs)
-    assert (found.kind, found.take, found.against, found.equal) == ("autoencoder", "topk", "raw", ("plain",))
+    assert (found.kind, found.take, found.against, found.equal) == ("autoencoder", "topk", "raw columns", ("plain",))
     assert [(p.metric, p.other, round(p.times, 1)) for p in found.prices] == [
         ("parameters", "pca", 3.1),  # raw columns have no cost, so PCA stands in
         ("train_seconds", "pca", 40.0),
@@ -319,7 +319,7 @@ def test_pros_and_cons_say_what_is_shown_and_how_large_it_is() -> None:
             "takes 3.4 times as long to encode as PCA",
         ],
     )
-    assert said["raw"] == (["best features (probe accuracy 0.95 against 0.932 of TopK)"], [])
+    assert said["raw columns"] == (["best features (probe accuracy 0.95 against 0.932 of TopK)"], [])
     assert said["pca"][0] == ["encodes 1.5 times as fast as VAE"]
     assert said["vae"][1][0] == "weak in reconstruction (explained variance 0.8 against 0.844 of PCA)"
     assert said["plain"][0] == [], "better than PCA, but TopK is better: nothing sets it apart there"

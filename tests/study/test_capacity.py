@@ -142,9 +142,9 @@ def test_the_same_number_of_elements_is_hidden_in_every_row_and_counts_alone():
 def test_it_looks_at_the_rows_that_the_study_trains_and_validates_on(monkeypatch):
     data = read("iris")
     job = next(job for job in design(data, seed=3).jobs() if job.name.replicate == 1)
-    parts, one = prepare(job, data).parts, capacity._Split.of(data, 1, seed=3)
-    assert np.array_equal(one.train.numpy(), parts.train.x)
-    assert np.array_equal(one.valid.numpy(), parts.valid.x)
+    splits, one = prepare(job, data).splits, capacity._Split.of(data, 1, seed=3)
+    assert np.array_equal(one.train.numpy(), splits.train.x)
+    assert np.array_equal(one.valid.numpy(), splits.valid.x)
     monkeypatch.setattr(capacity, "MOST", 20)
     few = capacity._Split.of(data, 1, seed=3)
     assert (len(few.train), len(few.valid)) == (20, 7)

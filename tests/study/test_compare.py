@@ -144,7 +144,7 @@ def study_data(study):
 def test_every_facet_knows_what_its_own_choice_costs(tmp_path, monkeypatch):
     """Of a narrow and a wide network features choose the narrow one, reconstruction the wide one; cost is not asked."""
 
-    def size(coder, parts):
+    def size(coder, splits):
         return sum(p.numel() for p in coder.model.parameters())
 
     data = read("iris")
@@ -211,8 +211,8 @@ def test_anomalies_are_in_the_test_rows_only(study):
             out = np.flatnonzero(data.y == data.classes.index(job.name.left_out))
             assert not np.isin(out, np.concatenate([material.rows.train, material.rows.valid])).any()
             assert np.isin(out, material.rows.test).any()
-            assert (material.parts.test.y == np.isin(material.rows.test, out)).all()
-            assert not material.parts.train.y.any()
+            assert (material.splits.test.y == np.isin(material.rows.test, out)).all()
+            assert not material.splits.train.y.any()
 
 
 @pytest.mark.slow
@@ -220,12 +220,12 @@ def test_the_choice_never_sees_a_test_row(study, tmp_path, monkeypatch):
     """A facet whose test metric and criterion disagree on purpose: the criterion decides, on rows that are not test."""
     seen = []
 
-    def criterion(subject, parts):
-        seen.append(len(parts.test.x))
+    def criterion(subject, splits):
+        seen.append(len(splits.test.x))
         return -float(subject.plan.learning_rate)  # says: the largest learning rate is best
 
-    def measure(subject, parts):
-        seen.append(len(parts.test.x))
+    def measure(subject, splits):
+        seen.append(len(splits.test.x))
         return {"mse": float(subject.fitted.plan.learning_rate)}  # says: the smallest is
 
     facet = dataclasses.replace(FACETS["reconstruction"], criterion=criterion, measure=measure)

@@ -19,7 +19,7 @@ from isthmus.facets.compression import INDEPENDENT
 from isthmus.facets.features import told
 from isthmus.metrics.probes import commonest_class
 
-RIVALS = {"pca", "isolation forest", "raw"}
+RIVALS = {"pca", "isolation forest", "raw columns"}
 EN = Words("en")
 
 

@@ -23,7 +23,7 @@ def drawn(monkeypatch, **options):
         if job.name.kind == "family":
             material = prepare(job, data)
             train(job, data, material)
-            seeds = (trained[-1], material.parts.seed, *spoilt[-1:])
+            seeds = (trained[-1], material.splits.seed, *spoilt[-1:])
             found[job.name.name, job.name.replicate] = (tuple(material.rows.test), *seeds)
     return found
 
@@ -56,5 +56,5 @@ def test_jobs_on_one_split_share_their_rows_and_other_splits_do_not():
     data = read("iris")
     first, again, other = (design(data, replicates=2, configs=1).jobs()[i] for i in (0, 1, -1))
     assert first.name.replicate == again.name.replicate != other.name.replicate
-    assert prepare(first, data).parts.train.x is prepare(again, data).parts.train.x
-    assert prepare(first, data).parts.train.x is not prepare(other, data).parts.train.x
+    assert prepare(first, data).splits.train.x is prepare(again, data).splits.train.x
+    assert prepare(first, data).splits.train.x is not prepare(other, data).splits.train.x

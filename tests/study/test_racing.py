@@ -106,7 +106,7 @@ def raced(tmp_path_factory):
 
     def open_(self):
         asked.append(self.replicates)
-        return {"features": ("plain", "raw")} if self.replicates < 6 else {}
+        return {"features": ("plain", "raw columns")} if self.replicates < 6 else {}
 
     patch.setattr(runs.Results, "open", open_)
     planned = outline("iris", budget="10m", out=folder, plan=Plan(steps=200, check=10), **SMALL)
@@ -127,10 +127,10 @@ def test_only_those_in_doubt_get_more_replicates_and_only_where_they_are(raced):
     assert asked == [3, 5, 8]  # half as many more each time
     assert study.complete
     added = [record.job for record in study.records if record.job.replicate >= 3]
-    assert {(job.kind, job.name) for job in added} == {("family", "plain"), ("rival", "raw")}
+    assert {(job.kind, job.name) for job in added} == {("family", "plain"), ("rival", "raw columns")}
     features, rows = study.scores("features"), study.scores("reconstruction")
     assert np.isfinite(features["plain"]).all()
-    assert np.isfinite(features["raw"]).all()
+    assert np.isfinite(features["raw columns"]).all()
     assert np.isfinite(features["vae"]).sum() == 3
     assert np.isfinite(rows["plain"]).sum() == 3  # not asked there, though its runs measured it
     assert study.verdict()["features"].missing == {}
@@ -141,16 +141,18 @@ def test_only_those_in_doubt_get_more_replicates_and_only_where_they_are(raced):
 @pytest.mark.slow
 def test_who_comes_back_catches_up(raced):
     planned, study, _ = raced
-    rounds = [Round((3, 4), {"features": ("plain", "raw")}), Round((5,), {"features": ("plain", "vae")})]
+    rounds = [Round((3, 4), {"features": ("plain", "raw columns")}), Round((5,), {"features": ("plain", "vae")})]
     jobs = planned.design.jobs(rounds)
     assert len({job.id for job in jobs}) == len(jobs)
     added = [job.name for job in jobs if job.name.facet in (None, "features")]
-    done = {who: sorted(name.replicate for name in added if name.name == who) for who in ("plain", "vae", "raw")}
-    assert done == {"plain": [0, 1, 2, 3, 4, 5], "vae": [0, 1, 2, 3, 4, 5], "raw": [0, 1, 2, 3, 4]}
+    done = {
+        who: sorted(name.replicate for name in added if name.name == who) for who in ("plain", "vae", "raw columns")
+    }
+    assert done == {"plain": [0, 1, 2, 3, 4, 5], "vae": [0, 1, 2, 3, 4, 5], "raw columns": [0, 1, 2, 3, 4]}
     study.rounds, before = rounds, study.rounds
     asked = {who: len(numbers) for who, numbers in study._asked("features").items()}
     study.rounds = before
-    assert asked == {"plain": 6, "vae": 6, "pca": 3, "raw": 5, "marginalised denoising": 3}
+    assert asked == {"plain": 6, "vae": 6, "pca": 3, "raw columns": 5, "marginalised denoising": 3}
 
 
 @pytest.mark.slow
@@ -188,7 +190,10 @@ def test_a_stopped_race_goes_on_with_the_round_it_was_in(raced, tmp_path):
 
 def test_rounds_survive_the_disk(tmp_path):
     store = Store(tmp_path)
-    one, two = Round((3, 4), {"features": ("plain", "raw")}), Round((5,), {"features": ("plain", "raw")})
+    one, two = (
+        Round((3, 4), {"features": ("plain", "raw columns")}),
+        Round((5,), {"features": ("plain", "raw columns")}),
+    )
     store.add_round(one)
     store.add_round(two)
     assert store.rounds() == [one, two]

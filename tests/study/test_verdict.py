@@ -19,7 +19,7 @@ from isthmus.evidence.verdict import FacetVerdict, judge
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "calibration"
 simulated = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "simulated.py")))
 real = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "real.py")))
-RIVALS = {"pca", "raw", "knn"}
+RIVALS = {"pca", "raw columns", "knn"}
 
 
 def scores(rng: np.random.Generator, n: int = 5, **means: float) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ LINE_OF_DATA = {
 
 
 @dataclass(frozen=True)
-class Remark:
+class Counted:
     """One defect of one contender over all its runs, or of the data over all splits."""
 
     who: str | None
@@ -42,7 +42,7 @@ class Remark:
         return defects.numbers(self.evidence, lang)
 
 
-def remarks(records: Iterable[Mapping[str, Any]]) -> list[Remark]:
+def count(records: Iterable[Mapping[str, Any]]) -> list[Counted]:
     """All defects in ``records`` (as plain data), in the order of the records; each run, or split, counts once."""
     total: dict[str | None, dict[Any, None]] = {}
     found: dict[tuple[str | None, str], dict[Any, dict[str, float | str | None]]] = {}
@@ -55,11 +55,11 @@ def remarks(records: Iterable[Mapping[str, Any]]) -> list[Remark]:
             who = None if name in defects.OF_DATA else job["name"]
             found.setdefault((who, name), {}).setdefault(keys[who], evidence)
     return [
-        Remark(who, name, len(seen), len(total[who]), next(iter(seen.values()))) for (who, name), seen in found.items()
+        Counted(who, name, len(seen), len(total[who]), next(iter(seen.values()))) for (who, name), seen in found.items()
     ]
 
 
-def lines(found: Iterable[Remark], lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
+def lines(found: Iterable[Counted], lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each grave defect; ``titles`` as in :func:`isthmus.answers.sentences.sentence`."""
     say = Words(lang, titles)
     return [

@@ -26,7 +26,7 @@ def lines(
     """
     say = Words(lang, titles)
     said = [say.close("verdict.facet", facet=say.title(one.facet), text=_placed(one, say)) for one in rankings]
-    return said + [say("placing.overlap", a=a, b=b, share=f"{100 * share:.0f}") for a, b, share in alike]
+    return said + [say("ranking.overlap", a=a, b=b, share=f"{100 * share:.0f}") for a, b, share in alike]
 
 
 def _placed(one: Ranking, say: Words) -> str:
@@ -34,7 +34,7 @@ def _placed(one: Ranking, say: Words) -> str:
         return say("verdict.nothing")
     best = one.ranks[one.first]
     text = say(
-        "placing.first",
+        "ranking.first",
         n=len(one.sets),
         first=say.title(one.first),
         metric=say.title(one.metric),
@@ -42,13 +42,13 @@ def _placed(one: Ranking, say: Words) -> str:
         k=len(one.ranks),
     )
     level = [name for name, mean in one.ranks.items() if mean == best and name != one.first]
-    text += say("placing.level", names=say.some(level)) if level else ""
+    text += say("ranking.level", names=say.some(level)) if level else ""
     if not one.enough:
-        return text + say("placing.few", least=LEAST_SETS)
-    for key, names in (("placing.better", one.worse), ("placing.equal", one.equal), ("placing.open", one.undecided)):
+        return text + say("ranking.few", least=LEAST_SETS)
+    for key, names in (("ranking.better", one.worse), ("ranking.equal", one.equal), ("ranking.open", one.undecided)):
         text += say(key, names=say.some(names)) if names else ""
     text += _other_side(one, one.first, say)
-    return text + (say("placing.tested", p=_chance(one.friedman.p)) if one.friedman is not None else "")
+    return text + (say("ranking.tested", p=_chance(one.friedman.p)) if one.friedman is not None else "")
 
 
 def _other_side(one: Ranking, first: str, say: Words) -> str:
@@ -58,11 +58,11 @@ def _other_side(one: Ranking, first: str, say: Words) -> str:
     if other is None:
         return ""
     text = say(
-        "placing.other_autoencoder" if rival else "placing.other_rival",
+        "ranking.other_autoencoder" if rival else "ranking.other_rival",
         name=say.title(other),
         rank=f"{one.ranks[other]:.2f}",
     )
-    return text + say("placing.is_" + one.relation(other, first))
+    return text + say("ranking.is_" + one.relation(other, first))
 
 
 def _chance(p: float) -> str:

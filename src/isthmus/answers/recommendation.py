@@ -20,7 +20,7 @@ def recommendation(study: Results, lang: str = "en", titles: Mapping[str, str] |
     titles : mapping of str to str, optional
         Other names for facets, metrics and contenders.
     """
-    ills = findings.remarks(record.model_dump(include={"job", "findings"}) for record in study.records)
+    ills = findings.count(record.model_dump(include={"job", "findings"}) for record in study.records)
     early = cut.notice(study.verdict().values(), Words(lang, titles))
     said = [early] * bool(early) + recommend(study.verdict(), study.purposes(), lang, titles)
     return said + findings.lines(ills, lang, titles) + racing.lines(study, lang)

@@ -83,19 +83,19 @@ def train(
     recipe, plan = configure(family, rows.shape, settings or [], steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
-    parts = split(len(rows.x), seed, y=rows.y)
+    splits = split(len(rows.x), seed, y=rows.y)
     usual: dict[str, Any] = {
-        "valid": rows.x[parts.valid],
+        "valid": rows.x[splits.valid],
         "plan": plan,
         "seed": seed,
         "images": rows.images,
         "columns": rows.columns,
     }
     if dry_run:
-        _plan(family, recipe, plan, rows, parts, usual, limit, json)
+        _plan(family, recipe, plan, rows, splits, usual, limit, json)
         return ends.DONE
     with show.progress(f"{family} on {rows.name}", plan.steps, unit="steps", quiet=quiet) as tell:
-        fitted = fit(recipe, rows.x[parts.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
+        fitted = fit(recipe, rows.x[splits.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
     outcome = fitted.outcome
     if outcome.status == "diverged":
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
@@ -105,12 +105,12 @@ def train(
     show.note(f"Model: {folder}", quiet=quiet)
     if outcome.status == "cut":
         show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
-    ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in parts[:2]))
+    ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in splits[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
             show.warn(str(finding))
     try:
-        scores, missed = _measured(family, fitted, rows, parts, usual, limit, quiet)
+        scores, missed = _measured(family, fitted, rows, splits, usual, limit, quiet)
     except KeyboardInterrupt as stop:
         stop.add_note(f"the model is kept in {folder}; it was not measured")
         raise
@@ -118,18 +118,18 @@ def train(
         show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
     if json:
         run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
-        sizes = {name: len(part) for name, part in parts._asdict().items()}
+        sizes = {name: len(part) for name, part in splits._asdict().items()}
         content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
         content["findings"] = {finding.name: finding.evidence for finding in ills}
         show.machine({**content, "outcome": run, "test": scores, "left_out": missed, "model": str(folder)})
         return ends.DONE
     end = outcome.status if outcome.status == "closed form" else f"{outcome.status} after {outcome.steps} steps"
-    _print(rows, scores, end, folder, len(parts.test))
+    _print(rows, scores, end, folder, len(splits.test))
     return ends.DONE
 
 
 def _measured(
-    family: str, fitted: Fitted, rows: Dataset, parts: Split, usual: dict[str, Any], limit: float, quiet: bool
+    family: str, fitted: Fitted, rows: Dataset, splits: Split, usual: dict[str, Any], limit: float, quiet: bool
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The scores of the model and of PCA, which has no more components than rows have columns, and what is left out."""
     from isthmus.families import named
@@ -138,12 +138,12 @@ def _measured(
 
     if not limit:
         return {family: {}}, []
-    most = min(fitted.recipe.latents, math.prod(rows.shape), len(parts.train))
+    most = min(fitted.recipe.latents, math.prod(rows.shape), len(splits.train))
     with show.progress(f"measuring {family}", limit, unit="s", quiet=quiet) as tell, one_thread():
         began = time.perf_counter()
-        pca = fit(named("pca").set_params(latents=most), rows.x[parts.train], **usual)
+        pca = fit(named("pca").set_params(latents=most), rows.x[splits.train], **usual)
         left = limit - (time.perf_counter() - began)
-        return measure({family: fitted, "pca": pca}, rows, parts, usual["seed"], left, lambda s: tell(min(s, limit)))
+        return measure({family: fitted, "pca": pca}, rows, splits, usual["seed"], left, lambda s: tell(min(s, limit)))
 
 
 def _plan(
@@ -151,7 +151,7 @@ def _plan(
     recipe: Recipe,
     plan: Plan,
     rows: Dataset,
-    parts: Split,
+    splits: Split,
     usual: dict[str, Any],
     limit: float,
     as_json: bool,
@@ -162,9 +162,9 @@ def _plan(
 
     marks, began = list[tuple[int, float]](), time.perf_counter()
     short = replace(plan, steps=CHECKS * EACH, check=EACH, patience=CHECKS + 1, warmup=0)
-    held = max(1, len(parts.valid) * EACH // plan.check)
+    held = max(1, len(splits.valid) * EACH // plan.check)
     few: dict[str, Any] = {**usual, "plan": short, "valid": usual["valid"][:held]}
-    fit(recipe, rows.x[parts.train], watch=lambda p: marks.append((p.step, time.perf_counter())), **few)
+    fit(recipe, rows.x[splits.train], watch=lambda p: marks.append((p.step, time.perf_counter())), **few)
     step = pace(marks)
     start = max(0.0, time.perf_counter() - began - CHECKS * EACH * step)
     whole = start + plan.steps * step
@@ -229,7 +229,7 @@ def value(text: str, *, listed: bool = False) -> Any:
 def measure(
     models: dict[str, Fitted],
     rows: Dataset,
-    parts: Split,
+    splits: Split,
     seed: int,
     limit: float,
     tell: Callable[[float], object] | None = None,
@@ -241,13 +241,13 @@ def measure(
     left of ``limit`` seconds is left out. The first facet is always measured.
     """
     from isthmus.facets import FACETS
-    from isthmus.facets.facet import Parts, Rows, numbers
+    from isthmus.facets.facet import Rows, Splits, numbers
     from isthmus.study.estimate import Piece, probe, shares_of, shrunk
     from isthmus.study.perform import contender
 
     every, first = Rows(rows.x, rows.y, rows.factors), next(iter(models.values()))
-    views = [one._replace(x=first.scaler.apply(one.x)) for one in map(every.take, parts)]
-    seen = Parts(views[0], views[1], views[2], seed=seed, latents=first.recipe.latents)
+    views = [one._replace(x=first.scaler.apply(one.x)) for one in map(every.take, splits)]
+    seen = Splits(views[0], views[1], views[2], seed=seed, latents=first.recipe.latents)
     asked = [
         f
         for f in FACETS.values()

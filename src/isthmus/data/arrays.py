@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from isthmus.data.dataset import element_names
 from isthmus.data.files import fits, honest, parsing
 from isthmus.data.numbers import WHOLE, too_fine
-from isthmus.data.raw import Raw, array_words, enough
+from isthmus.data.unchecked import Unchecked, array_words, enough
 from isthmus.data.wording import brief, meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchColumn
 
@@ -32,7 +32,7 @@ LONGEST_HEADER = 1 << 16
 """Bytes in which numpy's format tells type and shape."""
 
 
-def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
+def memory(source: Any, where: str = "X", y: Any = None) -> Unchecked:
     """Rows in memory: anything that numpy takes for an array of at least two axes."""
     if hasattr(source, "toarray"):
         raise BadInput(f"{where}: a sparse matrix; give X.toarray()")
@@ -62,7 +62,7 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Raw:
     enough(where, len(x), math.prod(shape))
     fits(where, 4 * x.size)
     columns = element_names(shape)
-    return Raw(where, x, y, columns, array_words(shape, columns, "X"))
+    return Unchecked(where, x, y, columns, array_words(shape, columns, "X"))
 
 
 def _tensor(where: str, source: Any) -> Any:
@@ -122,7 +122,7 @@ def _objects(where: str, x: NDArray[Any]) -> NDArray[np.float64]:
         raise BadInput(f"{where}: can't be read as numbers ({brief(error)}); give X.astype(float)") from None
 
 
-def npy_file(path: Path) -> Raw:
+def npy_file(path: Path) -> Unchecked:
     """A ``.npy`` file."""
     return memory(npy_array(path), place(path))
 
@@ -167,7 +167,7 @@ def _bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         return stream.read(info.file_size + 1)
 
 
-def npz_file(path: Path, label: str | None) -> Raw:
+def npz_file(path: Path, label: str | None) -> Unchecked:
     """A ``.npz`` file: rows in member X, x, data or images; labels in ``label``, or in y, labels or target.
 
     Where there are none, those of training rows are taken: ``X_train`` and ``y_train``, ``train_images`` and

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.data.dataset import element_names
-from isthmus.data.raw import Raw, array_words
 from isthmus.data.shapes import FACTORS, KINDS, shapes
+from isthmus.data.unchecked import Unchecked, array_words
 
 DATASETS: dict[str, str] = {
     "digits": "1797 images of handwritten digits, 8 x 8 pixels of 0 to 16, 10 classes",
@@ -18,12 +18,12 @@ DATASETS: dict[str, str] = {
 }
 
 
-def bundled(name: str) -> Raw:
+def bundled(name: str) -> Unchecked:
     """One of :data:`DATASETS`."""
     if name == "shapes":
         x, kinds, factors = shapes()
         columns = element_names(x.shape[1:])
-        return Raw(name, x, kinds, columns, array_words(x.shape[1:], columns, "X"), KINDS, factors, FACTORS)
+        return Unchecked(name, x, kinds, columns, array_words(x.shape[1:], columns, "X"), KINDS, factors, FACTORS)
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()
@@ -31,5 +31,5 @@ def bundled(name: str) -> Raw:
     columns = element_names(x.shape[1:]) if name == "digits" else tuple(map(str, bunch.feature_names))
     where = array_words(x.shape[1:], columns, "X")
     if name == "diabetes":
-        return Raw(name, x, None, columns, where)
-    return Raw(name, x, bunch.target.astype(np.int64), columns, where, tuple(map(str, bunch.target_names)))
+        return Unchecked(name, x, None, columns, where)
+    return Unchecked(name, x, bunch.target.astype(np.int64), columns, where, tuple(map(str, bunch.target_names)))

@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.arrays import real
-from isthmus.data.raw import Raw, enough
+from isthmus.data.unchecked import Unchecked, enough
 from isthmus.data.wording import brief, meant, shown, some
 from isthmus.errors import BadInput
 
 Factors = tuple[NDArray[np.float64], tuple[str, ...]]
 
 
-def aside(raw: Raw, factors: Any) -> tuple[Raw, Factors | None]:
+def aside(raw: Unchecked, factors: Any) -> tuple[Unchecked, Factors | None]:
     """The rows without their factors, and the factors (N, F) with their names.
 
     Parameters
     ----------
-    raw : Raw
+    raw : Unchecked
     factors : str, sequence of str, array-like (N, F), or None
         Names of columns (as one text, with commas), or the numbers themselves. None: what the source brings.
 
@@ -42,7 +42,7 @@ def aside(raw: Raw, factors: Any) -> tuple[Raw, Factors | None]:
     return raw, _checked(raw, found, names)
 
 
-def _columns(raw: Raw, names: list[str]) -> tuple[Raw, NDArray[Any], tuple[str, ...]]:
+def _columns(raw: Unchecked, names: list[str]) -> tuple[Unchecked, NDArray[Any], tuple[str, ...]]:
     """Columns taken out of a table, and the words for places in what is left."""
     if raw.x.ndim != 2:
         raise BadInput(f"{raw.place}: factors name columns of a table, and rows here are {raw.x.shape[1:]} arrays")
@@ -61,7 +61,7 @@ def _columns(raw: Raw, names: list[str]) -> tuple[Raw, NDArray[Any], tuple[str, 
     return left, raw.x[:, taken], tuple(names)
 
 
-def _checked(raw: Raw, factors: Any, names: tuple[str, ...]) -> Factors:
+def _checked(raw: Unchecked, factors: Any, names: tuple[str, ...]) -> Factors:
     try:
         found = np.asarray(factors)
     except Exception as error:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.dataset import element_names
 from isthmus.data.files import check, fits, honest, parsing
-from isthmus.data.raw import Raw, array_words, enough
+from isthmus.data.unchecked import Unchecked, array_words, enough
 from isthmus.data.wording import place
 from isthmus.errors import BadInput
 
@@ -27,7 +27,7 @@ TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">
 NAME = re.compile(r"([-._]idx\d?([-._]u?byte)?|[-._]ubyte)(\.gz)?$", re.IGNORECASE)
 
 
-def idx(path: Path) -> Raw:
+def idx(path: Path) -> Unchecked:
     """Images of an IDX file, with the labels of the file beside it where there is one."""
     where = place(path)
     x = array(path)
@@ -43,7 +43,7 @@ def idx(path: Path) -> Raw:
             "give files that belong together, or move the labels away"
         )
     columns = element_names(shape)
-    return Raw(where, x, y, columns, array_words(shape, columns, "X"))
+    return Unchecked(where, x, y, columns, array_words(shape, columns, "X"))
 
 
 def labels_beside(path: Path) -> Path | None:

@@ -13,17 +13,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isthmus.data.numbers import spelled
-from isthmus.data.raw import LONGEST_NAME, Raw
+from isthmus.data.unchecked import LONGEST_NAME, Unchecked
 from isthmus.data.wording import brief, shown, some
 from isthmus.errors import BadInput
 
 
-def classes(raw: Raw, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Codes (N,) and the names of the classes, numbers in numeric and texts in alphabetic order.
 
     Parameters
     ----------
-    raw : Raw
+    raw : Unchecked
         The rows that the labels belong to.
     labels : array-like (N,)
         Texts, whole numbers (of any type) or booleans. Texts are told apart as they are written: ``007`` is not ``7``.

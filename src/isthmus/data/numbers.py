@@ -7,7 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.raw import Raw
+from isthmus.data.unchecked import Unchecked
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 
@@ -21,7 +21,7 @@ COARSE = 0.01
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def numbers(raw: Raw) -> NDArray[np.float32]:
+def numbers(raw: Unchecked) -> NDArray[np.float32]:
     """The rows of ``raw`` as float32 (N, *D).
 
     Raises
@@ -72,7 +72,7 @@ def too_fine(place: str, column: str, low: object, high: object) -> str:
     )
 
 
-def _not_finite(raw: Raw, rows: NDArray[np.generic], first: tuple[int, int], count: int) -> str:
+def _not_finite(raw: Unchecked, rows: NDArray[np.generic], first: tuple[int, int], count: int) -> str:
     value = float(rows[first])
     where = f"{raw.place}: {raw.where(*first)}"
     more = "" if count == 1 else f", the first of {count} cells without a usable number"

@@ -19,15 +19,15 @@ from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
 from isthmus.data.labels import aligned, alike, classes
 from isthmus.data.numbers import numbers
-from isthmus.data.raw import LEAST_ROWS, Raw
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
+from isthmus.data.unchecked import LEAST_ROWS, Unchecked
 from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchClass, NoSuchColumn
 
 __all__ = ["DATASETS", "read"]
 
-FORMATS: dict[str, Callable[[Path, str | None], Raw]] = {
+FORMATS: dict[str, Callable[[Path, str | None], Unchecked]] = {
     ".csv": text_table,
     ".csv.gz": text_table,
     ".tsv": text_table,
@@ -110,7 +110,7 @@ def read(
     return Dataset(name, x, codes, known, raw.columns, outlier, described, label, made, made_by, tuple(told), pictured)
 
 
-def _open(source: Any, label: str | None) -> tuple[str, Raw]:
+def _open(source: Any, label: str | None) -> tuple[str, Unchecked]:
     """The short name of the source, and its rows before values are checked."""
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
@@ -136,7 +136,7 @@ def _open(source: Any, label: str | None) -> tuple[str, Raw]:
     return "X", _unlabelled(memory(source), label)
 
 
-def _unlabelled(raw: Raw, label: str | None) -> Raw:
+def _unlabelled(raw: Unchecked, label: str | None) -> Unchecked:
     """Refuse a column name where columns have none."""
     if label is not None:
         raise NoSuchColumn(
@@ -173,7 +173,7 @@ def form(path: Path) -> str:
     return suffix
 
 
-def _file(path: Path, label: str | None) -> tuple[str, Raw]:
+def _file(path: Path, label: str | None) -> tuple[str, Unchecked]:
     suffix = form(path)
     stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from isthmus.data import pages
 from isthmus.data.files import SUSPECT, fits, honest, parsing
 from isthmus.data.numbers import WHOLE, spelled, too_fine
-from isthmus.data.raw import LONGEST_NAME, Raw, enough, row_words
+from isthmus.data.unchecked import LONGEST_NAME, Unchecked, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
 from isthmus.data.written import advice, other_than_text, seen
 from isthmus.errors import BadInput, NoSuchColumn
@@ -30,7 +30,7 @@ Cells = Any
 Row = Callable[[int], str]
 
 
-def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, label: str | None) -> Raw:
+def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, label: str | None) -> Unchecked:
     """One array of numbers from the columns of a table, without the label column.
 
     Parameters
@@ -60,7 +60,7 @@ def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, la
     x = np.empty((rows, len(kept)), np.float64)
     for j, i in enumerate(kept):
         x[:, j] = _numbers(where, columns[j], cells[i])
-    return Raw(where, x, None if label_at is None else cells[label_at], columns, words, told=told)
+    return Unchecked(where, x, None if label_at is None else cells[label_at], columns, words, told=told)
 
 
 def _unpacked(
@@ -140,7 +140,7 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
     return list(names).index(label)
 
 
-def frame(source: nw.DataFrame[Any], label: str | None) -> Raw:
+def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:
     """A pandas, polars or pyarrow frame."""
     names = [str(name) for name in source.columns]
     fits("X", 8 * len(source) * len(names))
@@ -168,7 +168,7 @@ def _frame_row(i: int) -> str:
     return f"row {i + 1} (position {i})"
 
 
-def parquet(path: Path, label: str | None) -> Raw:
+def parquet(path: Path, label: str | None) -> Unchecked:
     """A Parquet file."""
     content = parquet_table(path, label, coded=True)
     return table(place(path), content.column_names, content.columns, lambda i: f"row {i + 1}", label)

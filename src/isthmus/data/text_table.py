@@ -19,8 +19,8 @@ import pyarrow.csv as pacsv
 
 from isthmus.data.files import LARGEST_TEXT, content, fits, parsing, stranger
 from isthmus.data.numbers import WHOLE, spelled, too_fine
-from isthmus.data.raw import Raw
 from isthmus.data.table import named, table
+from isthmus.data.unchecked import Unchecked
 from isthmus.data.wording import place, shown
 from isthmus.data.written import MISSING, decimal, numbers, seen, units
 from isthmus.errors import BadInput
@@ -58,7 +58,7 @@ class Opened(NamedTuple):
     """Lines above the names that only comment."""
 
 
-def text_table(path: Path, label: str | None) -> Raw:
+def text_table(path: Path, label: str | None) -> Unchecked:
     """A table of text whose first line names the columns; what parts most of these names is the separator."""
     found = _opened(path, label)
     names, words = found.names, _Lines(found)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from isthmus.doctor import codes, outputs, training, words
-from isthmus.doctor.finding import Evidence, Finding, Rows, Seen
+from isthmus.doctor.finding import Array, Evidence, Finding, Seen
 from isthmus.train.fitted import Fitted
 
 CHECKS: dict[str, Callable[[Seen], Evidence | None]] = {
@@ -32,7 +32,7 @@ CHECKS: dict[str, Callable[[Seen], Evidence | None]] = {
 """Name -> check of a model whose weights, rows, codes and outputs are finite."""
 
 
-def diagnose(fitted: Fitted, train: Rows, valid: Rows) -> list[Finding]:
+def diagnose(fitted: Fitted, train: Array, valid: Array) -> list[Finding]:
     """Everything that went wrong with a model, the gravest first; an empty list for a healthy one.
 
     Parameters

@@ -62,7 +62,7 @@ def dead_units(seen: Seen) -> Evidence | None:
 
 
 def rows_to_tell(rate: float) -> int:
-    """Rows on which a unit that fires at a tenth of the usual rate is silent with probability below ``MISSED``.
+    """Array on which a unit that fires at a tenth of the usual rate is silent with probability below ``MISSED``.
 
     With n rows a unit that fires on a share p of them is missed with probability (1 - p)^n.
 

@@ -21,13 +21,13 @@ from isthmus.train.cause import pulls
 from isthmus.train.fitted import Fitted, in_chunks, tensor
 from isthmus.train.stack import free
 
-Rows = NDArray[np.float32]
+Array = NDArray[np.float32]
 Evidence = Mapping[str, float | str]
 
 SAMPLE = 1024
 """Rows that are looked at, of each part: a unit silent on all of them, or a share of 1 %, is no accident."""
 PROBE = 256
-"""Rows through which a gradient is taken, or of which noise is made: a few batches of any plan."""
+"""Array through which a gradient is taken, or of which noise is made: a few batches of any plan."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class Seen:
     """Of all training rows, (*D)."""
     rows: int
     """How many training rows there were."""
-    train: Rows
+    train: Array
     """At most ``SAMPLE`` of them."""
-    valid: Rows
-    every: Rows
+    valid: Array
+    every: Array
     """All training rows, for what a sample cannot tell."""
 
     @classmethod
-    def of(cls, fitted: Fitted, train: Rows, valid: Rows) -> Seen:
+    def of(cls, fitted: Fitted, train: Array, valid: Array) -> Seen:
         """Take evenly spaced samples of the rows."""
         return cls(fitted, train.mean(axis=0, dtype=np.float64), len(train), sample(train), sample(valid), train)
 
@@ -81,16 +81,16 @@ class Seen:
         return rebuilds and self.fitted.target_scaler is None
 
     @cached_property
-    def z(self) -> Rows:
+    def z(self) -> Array:
         """Codes of the training rows, (n, L)."""
         return self.fitted.encode_scaled(self.train)
 
-    def rebuilt(self, rows: Rows) -> Rows:
+    def rebuilt(self, rows: Array) -> Array:
         """What the model makes of rows: (n, *D) -> (n, *D)."""
         return in_chunks(self.fitted.model.reconstruct, rows)
 
     @cached_property
-    def made(self) -> Rows | None:
+    def made(self) -> Array | None:
         """The validation rows rebuilt, (m, *D); None if there are none or the model does not rebuild its rows."""
         return self.rebuilt(self.valid) if self.own and len(self.valid) else None
 
@@ -124,6 +124,6 @@ class Seen:
         return self.fitted.target_scaler is None and len(self.train) > 1 and bool(free(self.fitted.model))
 
 
-def sample(rows: Rows, most: int = SAMPLE) -> Rows:
+def sample(rows: Array, most: int = SAMPLE) -> Array:
     """At most ``most`` rows, evenly spaced."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]

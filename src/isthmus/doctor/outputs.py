@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.doctor.finding import PROBE, Evidence, Rows, Seen, sample
+from isthmus.doctor.finding import PROBE, Array, Evidence, Seen, sample
 from isthmus.metrics.fidelity import explained_variance, mse
 from isthmus.metrics.ranking import degenerate, rounding
 
@@ -39,7 +39,7 @@ def constant_scorer(seen: Seen) -> Evidence | None:
     return {"lowest": float(score.min()), "highest": float(score.max()), "rows": len(score)}
 
 
-def noises(rows: Rows) -> dict[str, Rows]:
+def noises(rows: Array) -> dict[str, Array]:
     """Rows that share nothing with the data but their columns: normal ones, and each column shuffled by itself."""
     some, rng = sample(rows, PROBE), np.random.default_rng(0)
     normal = rng.normal(some.mean(axis=0), some.std(axis=0), some.shape)

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.data.dataset import element_names
 from isthmus.data.scale import FARTHEST
-from isthmus.doctor.finding import Evidence, Rows, Seen
+from isthmus.doctor.finding import Array, Evidence, Seen
 from isthmus.model import Ramp
 from isthmus.train.cut import outlook
 from isthmus.train.fitted import Fitted
@@ -87,7 +87,7 @@ def unmoved(outcome: Outcome) -> bool:
     return outcome.steps == 0 or (len(valid) > 1 and len(set(valid)) == 1)
 
 
-def broken_column(fitted: Fitted, parts: Mapping[str, Rows]) -> Evidence | None:
+def broken_column(fitted: Fitted, parts: Mapping[str, Array]) -> Evidence | None:
     """The first column that is not finite somewhere, or was cut by the scaler."""
     for part, rows in parts.items():
         flat = rows.reshape(len(rows), math.prod(fitted.shape))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Contender, Facet, Found, Parts, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Splits, validation_error
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.scores import scores
@@ -61,27 +61,27 @@ def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[s
     return found | ({"constant_scorer": 1.0} if flat else {})
 
 
-def measure(contender: Contender, parts: Parts) -> Found:
+def measure(contender: Contender, splits: Splits) -> Found:
     """As :func:`judged` by the model's score; where there are labels, AUROC of scores from its parts as well.
 
     ``untrained_scorer`` is 1 if the model has learned nothing.
     """
-    floor, y = rounding(parts.train.x), parts.test.y
-    found = dict(judged(contender.score_scaled, parts, floor))
+    floor, y = rounding(splits.train.x), splits.test.y
+    found = dict(judged(contender.score_scaled, splits, floor))
     if y is not None:
         floors = {"reconstruction": floor}
-        for name, score in scores(contender, parts, floor).items():
+        for name, score in scores(contender, splits, floor).items():
             found[f"auroc_{name}"] = grade(y, score, floors.get(name, 0.0))["auroc"]
-    return found | ({} if learned(contender, parts) else {"untrained_scorer": 1.0})
+    return found | ({} if learned(contender, splits) else {"untrained_scorer": 1.0})
 
 
-def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> Found:
+def judged(scorer: Scorer, splits: Splits, floor: float = 0.0) -> Found:
     """Metrics of a scorer: on the labelled anomalies among the test rows, if there are labels, and on made-up ones.
 
     Parameters
     ----------
     scorer : callable
-    parts : Parts
+    splits : Splits
         Labels of the test rows: 1 for an anomaly, 0 for a normal row; None if all of them count as normal.
     floor : float, default 0
         Differences of scores up to here are rounding.
@@ -93,11 +93,11 @@ def judged(scorer: Scorer, parts: Parts, floor: float = 0.0) -> Found:
         ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean. Besides these
         metrics ``anomaly_score`` (n,) of every test row and, if there are labels, ``anomaly_label`` (n,).
     """
-    x, y = parts.test.x, parts.test.y
+    x, y = splits.test.x, splits.test.y
     score = scorer(x)
     found: dict[str, float | NDArray[np.generic]] = {} if y is None else {**grade(y, score, floor), "anomaly_label": y}
     normal = np.ones(len(x), bool) if y is None else y == 0
-    usual, odd = score[normal], {name: scorer(rows) for name, rows in planted(parts, x[normal]).items()}
+    usual, odd = score[normal], {name: scorer(rows) for name, rows in planted(splits, x[normal]).items()}
     for name, high in odd.items():
         found[f"auroc_{name}"] = against(usual, high, floor)["auroc"]
     whole = against(usual, np.concatenate(list(odd.values())), floor)
@@ -119,36 +119,36 @@ def against(normal: Scores, odd: Scores, floor: float = 0.0) -> dict[str, float]
     return grade(label, np.concatenate([normal, odd]), floor)
 
 
-def learned(contender: Contender, parts: Parts) -> bool:
+def learned(contender: Contender, splits: Splits) -> bool:
     """Whether a step of training was kept, and normal validation rows come back better than as the training mean.
 
     Better means by more than the rope of explained variance, 0.01: a constant near the mean beats it by luck.
     """
-    x = parts.valid.x
+    x = splits.valid.x
     x_hat = contender.decode_scaled(contender.encode_scaled(x))
-    gain = explained_variance(x, x_hat, parts.train.x.mean(axis=0, dtype=np.float64))
+    gain = explained_variance(x, x_hat, splits.train.x.mean(axis=0, dtype=np.float64))
     return contender.trained and (math.isnan(gain) or gain > METRICS["explained_variance"].rope)
 
 
-def isolation_forest(parts: Parts) -> Scorer:
+def isolation_forest(splits: Splits) -> Scorer:
     """How few random cuts isolate a row from the training rows; 100 trees."""
     from sklearn.ensemble import IsolationForest
 
-    forest = IsolationForest(n_estimators=100, random_state=parts.seed % 2**32, n_jobs=1).fit(_flat(parts.train.x))
+    forest = IsolationForest(n_estimators=100, random_state=splits.seed % 2**32, n_jobs=1).fit(_flat(splits.train.x))
     return lambda x: -forest.score_samples(_flat(x))
 
 
-def knn_distance(parts: Parts) -> Scorer:
+def knn_distance(splits: Splits) -> Scorer:
     """Distance of a row to its fifth nearest training row."""
-    return lambda x: nearest(_flat(parts.train.x), _flat(x))[0][:, -1]
+    return lambda x: nearest(_flat(splits.train.x), _flat(x))[0][:, -1]
 
 
-SCORERS: dict[str, Callable[[Parts], Scorer]] = {"isolation forest": isolation_forest, "knn": knn_distance}
+SCORERS: dict[str, Callable[[Splits], Scorer]] = {"isolation forest": isolation_forest, "knn": knn_distance}
 """Rival -> its scorer, fitted on the training rows."""
 
 
-def _rival(fit: Callable[[Parts], Scorer]) -> Callable[[Parts], Found]:
-    return lambda parts: judged(fit(parts), parts)
+def _rival(fit: Callable[[Splits], Scorer]) -> Callable[[Splits], Found]:
+    return lambda splits: judged(fit(splits), splits)
 
 
 class View(NamedTuple):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from isthmus import codec
 from isthmus.errors import BadInput
 from isthmus.facets import pictures
-from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, some
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, some
 from isthmus.facets.purpose import NEEDED
 from isthmus.metrics.fidelity import ROUNDING, mse
 from isthmus.metrics.likelihood import obstacle
@@ -49,28 +49,28 @@ target error (1.095 standard deviations): the entropy of the whole numbers. Who 
 NAMES = ("bits_per_element", "bits_with_model", "bits_mean")
 
 
-def criterion(coder: Coder, parts: Parts) -> float:
+def criterion(coder: Coder, splits: Splits) -> float:
     """Bits per element at the target error on the validation rows, as entropies promise them."""
 
     def promised(coded: codec.Coded) -> float:
         missing = 0.0 if coded.missing is None else likely_bits(coded.missing)
         return likely_bits(coded.symbols) + missing
 
-    points = _points(coder, parts, _some(parts.valid, parts), COARSE, promised, TARGET)
+    points = _points(coder, splits, _some(splits.valid, splits), COARSE, promised, TARGET)
     return rate_at([d for d, _ in points], [b for _, b in points])
 
 
-def measure(contender: Contender, parts: Parts) -> Found:
+def measure(contender: Contender, splits: Splits) -> Found:
     """Bits per element, without and with the model's own bytes, and the curve; bits back where the family has them."""
-    x = _some(parts.test, parts)
-    points = _points(contender, parts, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
+    x = _some(splits.test, splits)
+    points = _points(contender, splits, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
     if not points:
         return dict.fromkeys(NAMES, math.nan)
-    found = told(points, 8 * contender.artefact_bytes / parts.test.x.size)
+    found = told(points, 8 * contender.artefact_bytes / splits.test.x.size)
     if not obstacle(contender.model):
         found = {
             **found,
-            "bits_back": bits_back(contender.model, x, math.sqrt(12 * TARGET) * _spread(parts), parts.seed),
+            "bits_back": bits_back(contender.model, x, math.sqrt(12 * TARGET) * _spread(splits), splits.seed),
         }
     return found
 
@@ -86,10 +86,10 @@ def told(points: Sequence[Point], extra: float = 0.0) -> Found:
     return {**found, "rate_distortion": Curve(tuple(b for _, b in best[::-1]), tuple(d for d, _ in best[::-1]))}
 
 
-def _points(coder: Coder, parts: Parts, x: Array, each: int, bits: Bits, enough: float) -> list[Point]:
+def _points(coder: Coder, splits: Splits, x: Array, each: int, bits: Bits, enough: float) -> list[Point]:
     """What the codec can do to rows, each way from coarse to fine; nothing if the model's numbers are not finite."""
     points: list[Point] = []
-    spread = _spread(parts)
+    spread = _spread(splits)
     try:
         for bound in BOUNDS:
             for step in _steps(spread, each):
@@ -102,9 +102,9 @@ def _points(coder: Coder, parts: Parts, x: Array, each: int, bits: Bits, enough:
     return points
 
 
-def rounded(write: Callable[[NDArray[np.int64]], bytes], parts: Parts) -> Found:
+def rounded(write: Callable[[NDArray[np.int64]], bytes], splits: Splits) -> Found:
     """Rows rounded to multiples of a step, no model: the rate of what ``write`` makes of the whole numbers (n, D)."""
-    x, spread = _some(parts.test, parts), _spread(parts)
+    x, spread = _some(splits.test, splits), _spread(splits)
 
     def points() -> Iterator[Point]:
         for step in _steps(spread, FINE):
@@ -133,12 +133,12 @@ def zstd(content: bytes) -> bytes:
     return pyarrow.Codec("zstd", compression_level=ZSTD_LEVEL).compress(content, asbytes=True)
 
 
-def drawn(kind: str, parts: Parts) -> Found:
+def drawn(kind: str, splits: Splits) -> Found:
     """The test images by JPEG or WebP; missing where rows are no pictures."""
-    x, spread = _some(parts.test, parts), _spread(parts)
+    x, spread = _some(splits.test, splits), _spread(splits)
     if not pictures.drawable(x.shape[1:]):
         return dict.fromkeys(NAMES, math.nan)
-    low, high = float(parts.train.x.min()), float(parts.train.x.max())
+    low, high = float(splits.train.x.min()), float(splits.train.x.max())
     found = pictures.sweep(kind, x, low, high)
     return _rival((_distortion(x, y, spread), 8 * size / x.size) for y, size in found)
 
@@ -163,9 +163,9 @@ def _steps(spread: float, each: int) -> list[float]:
     return [FIRST * spread * 2 ** (-k / each) for k in range(math.ceil(each * math.log2(FIRST / LAST)) + 1)]
 
 
-def _spread(parts: Parts) -> float:
+def _spread(splits: Splits) -> float:
     """Root mean square of the training rows about their mean."""
-    x = parts.train.x
+    x = splits.train.x
     about = np.square(x - x.mean(axis=0, dtype=np.float64)).mean()
     size = float(np.square(x, dtype=np.float64).mean())
     return math.sqrt(about) if about > ROUNDING * size else 0.0
@@ -175,9 +175,9 @@ def _distortion(x: Array, made: NDArray[np.floating], spread: float) -> float:
     return mse(x.reshape(len(x), -1), made.reshape(len(x), -1)) / spread**2
 
 
-def _some(rows: Rows, parts: Parts) -> Array:
+def _some(rows: Rows, splits: Splits) -> Array:
     most = max(1, CELLS // max(1, math.prod(rows.x.shape[1:])))
-    return some(rows, most, hashed(parts.seed, "compression", "rows")).x
+    return some(rows, most, hashed(splits.seed, "compression", "rows")).x
 
 
 COMPRESSION = Facet(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Contender, Facet, Parts, reconstruct, validation_error
+from isthmus.facets.facet import Contender, Facet, Splits, reconstruct, validation_error
 from isthmus.metrics.cost import flops, peak_bytes, seconds
 from isthmus.said import Said
 
@@ -27,14 +27,14 @@ MOMENTS = 2
 """Numbers that the optimiser (Adam) keeps for each trained parameter."""
 
 
-def measure(contender: Contender, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, splits: Splits) -> dict[str, float]:
     """Numbers of the model; the clock runs on encoding a batch of 256 training rows, repeated if there are fewer.
 
     A model in closed form has no training step, and so no numbers of one.
     """
     import torch
 
-    batch = np.resize(parts.train.x, (BATCH, *parts.train.x.shape[1:]))
+    batch = np.resize(splits.train.x, (BATCH, *splits.train.x.shape[1:]))
     return {
         "rows_per_second": speed(contender, batch),
         "train_seconds": float(contender.train_seconds),

@@ -40,7 +40,7 @@ class Rows(NamedTuple):
         return Rows(self.x[numbers], y, None if self.factors is None else self.factors[numbers])
 
 
-class Parts(NamedTuple):
+class Splits(NamedTuple):
     """One split of the data, and what else must be shared by all who are compared."""
 
     train: Rows
@@ -97,8 +97,8 @@ class Contender(Coder, Protocol):
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
 
-    def again(self, parts: Parts, *seeds: int) -> Sequence[Contender]:
-        """The same recipe and plan, trained anew on ``parts`` from each of the seeds, side by side."""
+    def again(self, splits: Splits, *seeds: int) -> Sequence[Contender]:
+        """The same recipe and plan, trained anew on ``splits`` from each of the seeds, side by side."""
 
     @property
     def trained(self) -> bool:
@@ -145,10 +145,10 @@ class FittedContender:
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.fitted.score_scaled(x)
 
-    def again(self, parts: Parts, *seeds: int) -> list[FittedContender]:
+    def again(self, splits: Splits, *seeds: int) -> list[FittedContender]:
         from isthmus.train.fitted import fit_many
 
-        one, rows, count = self.fitted, (parts.train.x, parts.valid.x), len(seeds)
+        one, rows, count = self.fitted, (splits.train.x, splits.valid.x), len(seeds)
         made = fit_many([one.recipe] * count, *rows, [one.plan] * count, scaler=one.scaler, seed=seeds)
         return [replace(self, fitted=fitted) for fitted in made]
 
@@ -192,13 +192,13 @@ class Facet:
     """Whether it needs labels."""
     sees: Said
     """What the criterion may see, in words."""
-    criterion: Callable[[Coder, Parts], float]
-    """Smaller is better; it never looks at ``parts.test``. NaN never wins."""
-    measure: Callable[[Contender, Parts], Found]
+    criterion: Callable[[Coder, Splits], float]
+    """Smaller is better; it never looks at ``splits.test``. NaN never wins."""
+    measure: Callable[[Contender, Splits], Found]
     """Metrics and curves of the chosen model on the test rows; NaN where one has no value."""
     metrics: tuple[str, ...]
     """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
-    rivals: Mapping[str, Callable[[Parts], Found]] = field(default_factory=dict)
+    rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     purposes: Mapping[str, Role] = field(default_factory=dict)
     """For which purposes of :data:`isthmus.facets.purpose.PURPOSES` it speaks, and how."""
@@ -279,7 +279,7 @@ def known(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value if math.isfinite(value) else math.nan for name, value in metrics.items()}
 
 
-def validation_error(coder: Coder, parts: Parts) -> float:
+def validation_error(coder: Coder, splits: Splits) -> float:
     """Mean squared error per element on the validation rows, without labels; NaN if there are none."""
-    x = parts.valid.x
+    x = splits.valid.x
     return known({"mse": mse(x, reconstruct(coder, x))})["mse"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Contender, Facet, Parts, Rows, some
+from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, some
 from isthmus.facets.purpose import ALSO
 from isthmus.facets.rivals import independent_components
 from isthmus.metrics.disentanglement import importances, mutual_information_gap, separated_attributes
@@ -22,24 +22,24 @@ MOST = 5000
 """Rows of a part that are looked at, a seeded draw: forests take long, and more hardly change them."""
 
 
-def criterion(coder: Coder, parts: Parts) -> float:
+def criterion(coder: Coder, splits: Splits) -> float:
     """One minus the mutual information gap on validation rows."""
-    valid = _sample(parts, "valid")
+    valid = _sample(splits, "valid")
     return 1 - mutual_information_gap(coder.encode_scaled(valid.x), _factors(valid))
 
 
-def measure(contender: Contender, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, splits: Splits) -> dict[str, float]:
     """MIG, DCI and SAP of the codes of test rows; DCI's forests grow on the codes of training rows."""
-    train, test = _sample(parts, "train"), _sample(parts, "test")
+    train, test = _sample(splits, "train"), _sample(splits, "test")
     codes = contender.encode_scaled(train.x), contender.encode_scaled(test.x)
-    return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
+    return scores(codes[0], _factors(train), codes[1], _factors(test), splits.seed)
 
 
-def independent(parts: Parts) -> dict[str, float]:
+def independent(splits: Splits) -> dict[str, float]:
     """The same of independent components."""
-    train, test = _sample(parts, "train"), _sample(parts, "test")
-    codes = independent_components(parts._replace(train=train, test=test))
-    return scores(codes[0], _factors(train), codes[1], _factors(test), parts.seed)
+    train, test = _sample(splits, "train"), _sample(splits, "test")
+    codes = independent_components(splits._replace(train=train, test=test))
+    return scores(codes[0], _factors(train), codes[1], _factors(test), splits.seed)
 
 
 def scores(
@@ -61,9 +61,9 @@ def scores(
     }
 
 
-def _sample(parts: Parts, part: str) -> Rows:
+def _sample(splits: Splits, part: str) -> Rows:
     """The rows of a part that we look at."""
-    return some(getattr(parts, part), MOST, hashed(parts.seed, "factors", part))
+    return some(getattr(splits, part), MOST, hashed(splits.seed, "factors", part))
 
 
 def _factors(rows: Rows) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, some
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, some
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import NOISES, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
@@ -37,35 +37,35 @@ METRICS = (
 )
 
 
-def criterion(coder: Coder, parts: Parts) -> float:
+def criterion(coder: Coder, splits: Splits) -> float:
     """Share of validation rows that their 5 nearest training codes misclassify."""
-    return _wrong(coder.encode_scaled, parts)
+    return _wrong(coder.encode_scaled, splits)
 
 
-def _wrong(encode: Callable[[NDArray[np.float32]], NDArray[np.float32]], parts: Parts) -> float:
-    train, valid = _sample(parts, "train"), _sample(parts, "valid")
+def _wrong(encode: Callable[[NDArray[np.float32]], NDArray[np.float32]], splits: Splits) -> float:
+    train, valid = _sample(splits, "train"), _sample(splits, "valid")
     return 1 - knn_accuracy(encode(train.x), _labels(train), encode(valid.x), _labels(valid))
 
 
-def measure(contender: Contender, parts: Parts) -> Found:
+def measure(contender: Contender, splits: Splits) -> Found:
     """What a linear probe, 5 nearest neighbours and k-means make of the codes, and the dimension of the codes."""
-    train, test = _sample(parts, "train"), _sample(parts, "test")
+    train, test = _sample(splits, "train"), _sample(splits, "test")
     return told(
-        contender.encode_scaled(train.x), _labels(train), contender.encode_scaled(test.x), _labels(test), parts.seed
+        contender.encode_scaled(train.x), _labels(train), contender.encode_scaled(test.x), _labels(test), splits.seed
     )
 
 
-def raw(parts: Parts) -> Found:
+def raw(splits: Splits) -> Found:
     """The same of the scaled columns themselves, without any model."""
-    train, test = _sample(parts, "train"), _sample(parts, "test")
-    return told(_flat(train), _labels(train), _flat(test), _labels(test), parts.seed)
+    train, test = _sample(splits, "train"), _sample(splits, "test")
+    return told(_flat(train), _labels(train), _flat(test), _labels(test), splits.seed)
 
 
-def denoised(parts: Parts) -> Found:
+def denoised(splits: Splits) -> Found:
     """The same of the features of marginalised denoising, as many as there are columns; noise chosen as codes are."""
-    train, test = _sample(parts, "train"), _sample(parts, "test")
-    encode = min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, parts))
-    return told(encode(train.x), _labels(train), encode(test.x), _labels(test), parts.seed)
+    train, test = _sample(splits, "train"), _sample(splits, "test")
+    encode = min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, splits))
+    return told(encode(train.x), _labels(train), encode(test.x), _labels(test), splits.seed)
 
 
 def told(
@@ -111,9 +111,9 @@ def labelled(
     return {float(rows): with_few(probe_accuracy, *sets, seed=seed, rows=rows) for rows in counts}
 
 
-def _sample(parts: Parts, part: str) -> Rows:
+def _sample(splits: Splits, part: str) -> Rows:
     """The rows of a part that we look at."""
-    return some(getattr(parts, part), MOST, hashed(parts.seed, "features", part))
+    return some(getattr(splits, part), MOST, hashed(splits.seed, "features", part))
 
 
 def _flat(rows: Rows) -> NDArray[np.float32]:
@@ -140,8 +140,8 @@ FEATURES = Facet(
     metrics=METRICS,
     floor="commonest_class",
     floor_title=Said("always naming the commonest class", "总是猜最常见的类别"),
-    simplest="raw",
-    rivals={"raw": raw, "marginalised denoising": denoised},
+    simplest="raw columns",
+    rivals={"raw columns": raw, "marginalised denoising": denoised},
     curves={
         "few_labels": CurveTitle(
             Said("Accuracy with few labels", "少量标签下的准确率"),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Coder, Contender, Facet, Parts, Rows, known, reconstruct, some
+from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, known, reconstruct, some
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import gaussian_mixture
 from isthmus.metrics.copying import copying
@@ -54,16 +54,16 @@ DRAWS = 64
 """Of the importance-weighted bound."""
 
 
-def makers(coder: Coder, parts: Parts) -> dict[Way, Maker]:
+def makers(coder: Coder, splits: Splits) -> dict[Way, Maker]:
     """The ways to make rows: codes from a mixture, or a prior where there is one, each without and with noise.
 
     No way if a training code is not finite.
     """
-    known, valid = _some(parts.train, parts, KNOWN), _some(parts.valid, parts, JUDGED)
+    known, valid = _some(splits.train, splits, KNOWN), _some(splits.valid, splits, JUDGED)
     codes = coder.encode_scaled(known)
     if not np.isfinite(codes).all():
         return {}
-    mixture = density(codes, COMPONENTS, hashed(parts.seed, "generation", "mixture"))
+    mixture = density(codes, COMPONENTS, hashed(splits.seed, "generation", "mixture"))
     sources: dict[str, Maker] = {"mixture": lambda n, seed: drawn(mixture, n, seed).astype(np.float32)}
     if coder.prior(1, 0) is not None:
         sources["prior"] = lambda n, seed: np.asarray(coder.prior(n, seed))
@@ -79,49 +79,49 @@ def makers(coder: Coder, parts: Parts) -> dict[Way, Maker]:
     return {way: maker(way) for source in sources for way in (Way(source, False), Way(source, True))}
 
 
-def judged(ways: Mapping[Way, Maker], parts: Parts) -> dict[Way, float]:
+def judged(ways: Mapping[Way, Maker], splits: Splits) -> dict[Way, float]:
     """The squared discrepancy of each way from the validation rows, the least first; without what has no number."""
-    valid = _some(parts.valid, parts, JUDGED)
-    found = {way: mmd2(valid, make(len(valid), _seed(parts, "valid"))) for way, make in ways.items() if len(valid)}
+    valid = _some(splits.valid, splits, JUDGED)
+    found = {way: mmd2(valid, make(len(valid), _seed(splits, "valid"))) for way, make in ways.items() if len(valid)}
     return dict(sorted(((w, gap) for w, gap in found.items() if math.isfinite(gap)), key=lambda item: item[1]))
 
 
-def criterion(coder: Coder, parts: Parts) -> float:
+def criterion(coder: Coder, splits: Splits) -> float:
     """The least squared discrepancy of new rows from validation rows over the ways to make them, without labels."""
-    return next(iter(judged(makers(coder, parts), parts).values()), math.nan)
+    return next(iter(judged(makers(coder, splits), splits).values()), math.nan)
 
 
-def measure(contender: Contender, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, splits: Splits) -> dict[str, float]:
     """Numbers of rows made in the way that was best on validation rows, what the other ways would give, and bounds."""
-    ways, test = makers(contender, parts), _some(parts.test, parts, MOST)
-    order = list(judged(ways, parts))
+    ways, test = makers(contender, splits), _some(splits.test, splits, MOST)
+    order = list(judged(ways, splits))
     if not order:
-        return compared(np.full_like(test, np.nan), parts)
-    best, made = order[0], {way: make(len(test), _seed(parts, "test")) for way, make in ways.items()}
-    found = compared(made[best], parts, made[best._replace(noisy=False)]) | {"with_noise": float(best.noisy)}
+        return compared(np.full_like(test, np.nan), splits)
+    best, made = order[0], {way: make(len(test), _seed(splits, "test")) for way, make in ways.items()}
+    found = compared(made[best], splits, made[best._replace(noisy=False)]) | {"with_noise": float(best.noisy)}
     sides = {"smooth": [w for w in order if not w.noisy], "noisy": [w for w in order if w.noisy]}
     if any(way.codes == "prior" for way in ways):
         found["from_prior"] = float(best.codes == "prior")
         sides |= {codes: [w for w in order if w.codes == codes] for codes in ("mixture", "prior")}
     told = {best: found["c2st"]}  # the best way of each side, by the order of the validation rows
     for first in {side[0]: None for side in sides.values() if side and side[0] != best}:
-        told[first] = c2st(test, made[first], _seed(parts, "folds"))
+        told[first] = c2st(test, made[first], _seed(splits, "folds"))
     found |= {"c2st_" + name: told[side[0]] for name, side in sides.items() if side}
-    return found | _bounds(contender, parts)
+    return found | _bounds(contender, splits)
 
 
-def compared(made: Array, parts: Parts, decoded: Array | None = None) -> dict[str, float]:
+def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[str, float]:
     """The facet's numbers of new rows (n, *D); ``copier`` is 1 if they repeat training rows.
 
     Real rows are the test rows, at most ``MOST`` of them. Fréchet features are the first 16 principal components of
     the training rows. Copies are looked for in ``decoded``, the rows before noise, which would hide them.
     """
-    test, train = (_some(rows, parts, most) for rows, most in ((parts.test, MOST), (parts.train, KNOWN)))
+    test, train = (_some(rows, splits, most) for rows, most in ((splits.test, MOST), (splits.train, KNOWN)))
     axes = principal(train)
     features = [x.reshape(len(x), -1).astype(np.float64) @ axes for x in (test, made)]
     return known(
         {
-            "c2st": c2st(test, made, _seed(parts, "folds")),
+            "c2st": c2st(test, made, _seed(splits, "folds")),
             "mmd2": mmd2(test, made),
             **prdc(test, made),
             "frechet": frechet(*features),
@@ -130,43 +130,43 @@ def compared(made: Array, parts: Parts, decoded: Array | None = None) -> dict[st
     )
 
 
-def mixture_of_rows(parts: Parts) -> dict[str, float]:
+def mixture_of_rows(splits: Splits) -> dict[str, float]:
     """The same of draws from a Gaussian mixture of the training rows."""
-    few = parts._replace(train=some(parts.train, 2 * MOST, _seed(parts, "rows")))
-    return compared(gaussian_mixture(few, len(_some(parts.test, parts, MOST))), parts)
+    few = splits._replace(train=some(splits.train, 2 * MOST, _seed(splits, "rows")))
+    return compared(gaussian_mixture(few, len(_some(splits.test, splits, MOST))), splits)
 
 
-def training_rows(parts: Parts) -> dict[str, float]:
+def training_rows(splits: Splits) -> dict[str, float]:
     """The same of training rows, as many as there are test rows; ``ceiling`` keeps them out of the contest."""
-    return compared(_some(parts.train, parts, len(_some(parts.test, parts, MOST))), parts) | {"ceiling": 1.0}
+    return compared(_some(splits.train, splits, len(_some(splits.test, splits, MOST))), splits) | {"ceiling": 1.0}
 
 
-def shuffled_columns(parts: Parts) -> dict[str, float]:
+def shuffled_columns(splits: Splits) -> dict[str, float]:
     """The same of training rows whose columns were shuffled one by one: every column right, nothing between them."""
-    random = np.random.default_rng(_seed(parts, "shuffled"))
-    train = _some(parts.train, parts, KNOWN)
-    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(parts.test, parts, MOST))]
-    return compared(made.reshape(len(made), *train.shape[1:]), parts)
+    random = np.random.default_rng(_seed(splits, "shuffled"))
+    train = _some(splits.train, splits, KNOWN)
+    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(splits.test, splits, MOST))]
+    return compared(made.reshape(len(made), *train.shape[1:]), splits)
 
 
-def _bounds(contender: Contender, parts: Parts) -> dict[str, float]:
+def _bounds(contender: Contender, splits: Splits) -> dict[str, float]:
     """Bounds on the likelihood of test rows, in nats per row, where the family has them."""
     from isthmus.train.fitted import tensor
 
     if obstacle(contender.model):
         return {}
-    x, seed = tensor(_some(parts.test, parts, LIKELY)), _seed(parts, "bounds")
+    x, seed = tensor(_some(splits.test, splits, LIKELY)), _seed(splits, "bounds")
     draws = {"elbo": 1, "iwae_bound": DRAWS}
     return known({name: float(log_likelihood_bound(contender.model, x, k, seed).mean()) for name, k in draws.items()})
 
 
-def _some(rows: Rows, parts: Parts, most: int) -> Array:
+def _some(rows: Rows, splits: Splits, most: int) -> Array:
     """At most so many of them, the same for every contender."""
-    return some(rows, most, _seed(parts, "rows")).x
+    return some(rows, most, _seed(splits, "rows")).x
 
 
-def _seed(parts: Parts, use: str) -> int:
-    return hashed(parts.seed, "generation", use)
+def _seed(splits: Splits, use: str) -> int:
+    return hashed(splits.seed, "generation", use)
 
 
 GENERATION = Facet(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Parts, some
+from isthmus.facets.facet import Splits, some
 from isthmus.seeds import seed as hashed
 
 Rows = NDArray[np.float32]
@@ -29,12 +29,12 @@ LEARNT = 2000
 """Training rows from which the components are learnt."""
 
 
-def planted(parts: Parts, normal: Rows) -> dict[str, Rows]:
-    """Anomalies of each type, the same for all who are compared on these parts.
+def planted(splits: Splits, normal: Rows) -> dict[str, Rows]:
+    """Anomalies of each type, the same for all who are compared on these splits.
 
     Parameters
     ----------
-    parts : Parts
+    splits : Splits
         The components are learnt on its training rows; its seed fixes every draw.
     normal : array (n, *D)
         Normal test rows, scaled: what anomalies are made of.
@@ -47,10 +47,10 @@ def planted(parts: Parts, normal: Rows) -> dict[str, Rows]:
         ``dependency``: every column drawn from another row; each column by itself is as it was.
         ``cluster``: a row moved with the centre of its component, to 5 times that centre's distance from the mean.
     """
-    stream = np.random.default_rng(hashed(parts.seed, "planted"))
+    stream = np.random.default_rng(hashed(splits.seed, "planted"))
     made_of = normal[np.sort(stream.permutation(len(normal))[:MOST])]
     flat = made_of.reshape(len(made_of), -1).astype(np.float64)
-    mean, centres = _components(parts, flat)
+    mean, centres = _components(splits, flat)
     found = {
         "local": centres + np.sqrt(SPREAD) * (flat - centres),
         "global": _box(flat, stream),
@@ -60,14 +60,14 @@ def planted(parts: Parts, normal: Rows) -> dict[str, Rows]:
     return {name: rows.astype(np.float32).reshape(made_of.shape) for name, rows in found.items()}
 
 
-def _components(parts: Parts, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _components(splits: Splits, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean of the training rows (D,), and for each of ``rows`` (n, D) the centre of its component: k-means."""
     from sklearn.cluster import KMeans
 
-    train = some(parts.train, LEARNT, hashed(parts.seed, "components")).x
+    train = some(splits.train, LEARNT, hashed(splits.seed, "components")).x
     known = train.reshape(len(train), -1).astype(np.float64)
     count = min(COMPONENTS, len(np.unique(known, axis=0)))
-    means = KMeans(count, n_init=1, random_state=parts.seed % 2**32).fit(known)
+    means = KMeans(count, n_init=1, random_state=splits.seed % 2**32).fit(known)
     return known.mean(axis=0), means.cluster_centers_[means.predict(rows)]
 
 

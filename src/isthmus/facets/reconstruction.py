@@ -5,28 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Contender, Facet, Found, Parts, known, reconstruct, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconstruct, validation_error
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.rivals import sparse_coding
 from isthmus.metrics.fidelity import explained_variance, mse, row_errors
 from isthmus.said import Said
 
 
-def measure(contender: Contender, parts: Parts) -> Found:
+def measure(contender: Contender, splits: Splits) -> Found:
     """``mse`` and ``explained_variance`` on the test rows, and ``row_error``, the error of each."""
-    x_hat = reconstruct(contender, parts.test.x)
-    return {**fidelity(x_hat, parts), "row_error": row_errors(parts.test.x, x_hat)}
+    x_hat = reconstruct(contender, splits.test.x)
+    return {**fidelity(x_hat, splits), "row_error": row_errors(splits.test.x, x_hat)}
 
 
-def coded(parts: Parts) -> dict[str, float]:
+def coded(splits: Splits) -> dict[str, float]:
     """The same of sparse coding."""
-    return fidelity(sparse_coding(parts).rebuilt, parts)
+    return fidelity(sparse_coding(splits).rebuilt, splits)
 
 
-def fidelity(x_hat: NDArray[np.float32], parts: Parts) -> dict[str, float]:
+def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
     """The facet's two numbers for the test rows rebuilt, (n, *D)."""
-    x = parts.test.x
-    mean = parts.train.x.mean(axis=0, dtype=np.float64)
+    x = splits.test.x
+    mean = splits.train.x.mean(axis=0, dtype=np.float64)
     return known({"mse": mse(x, x_hat), "explained_variance": explained_variance(x, x_hat, mean)})
 
 

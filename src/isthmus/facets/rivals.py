@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Parts
+from isthmus.facets.facet import Splits
 from isthmus.metrics.frechet import principal
 from isthmus.sampler import density, drawn
 from isthmus.seeds import seed as hashed
@@ -119,13 +119,13 @@ def work(name: str, train: int, valid: int, test: int, width: int, units: int) -
     return None
 
 
-def bounded(name: str, parts: Parts) -> str:
+def bounded(name: str, splits: Splits) -> str:
     """How a rival was bounded on these rows, in a few words; "" if it was not, or never is."""
-    train, valid, test = (len(rows.x) for rows in (parts.train, parts.valid, parts.test))
+    train, valid, test = (len(rows.x) for rows in (splits.train, splits.valid, splits.test))
     if name == "sparse coding":
-        bound, full = sparse_bound(train, valid, test, parts.latents), Bound(parts.latents, SWEEPS, train)
+        bound, full = sparse_bound(train, valid, test, splits.latents), Bound(splits.latents, SWEEPS, train)
     elif name == "independent components":
-        units = min(parts.latents, train, int(np.prod(parts.train.x.shape[1:])))
+        units = min(splits.latents, train, int(np.prod(splits.train.x.shape[1:])))
         bound, full = components_bound(train, units), Bound(units, ROUNDS, train)
     else:
         return ""
@@ -144,7 +144,7 @@ class Sparse(NamedTuple):
     """The one that was taken."""
 
 
-def sparse_coding(parts: Parts) -> Sparse:
+def sparse_coding(splits: Splits) -> Sparse:
     """A dictionary with as many atoms as codes have elements, learnt on the training rows; test rows in its terms.
 
     No encoder: the code of a row is the minimum of half the squared error plus a penalty times its L1 norm (Olshausen
@@ -154,11 +154,11 @@ def sparse_coding(parts: Parts) -> Sparse:
     from sklearn.decomposition import MiniBatchDictionaryLearning
     from sklearn.exceptions import ConvergenceWarning
 
-    sides = (parts.train, parts.valid, parts.test)
+    sides = (splits.train, splits.valid, splits.test)
     train, valid, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in sides)
     mean = train.mean(axis=0)
-    bound = sparse_bound(len(train), len(valid), len(test), parts.latents)
-    order = np.random.default_rng(hashed(parts.seed, "sparse coding")).permutation(len(train))
+    bound = sparse_bound(len(train), len(valid), len(test), splits.latents)
+    order = np.random.default_rng(hashed(splits.seed, "sparse coding")).permutation(len(train))
     train = train[np.sort(order[: bound.rows])]
     valid = valid[: len(train)]
     found: list[tuple[float, float, Any]] = []
@@ -174,7 +174,7 @@ def sparse_coding(parts: Parts) -> Sparse:
                 fit_algorithm="cd",
                 transform_algorithm="lasso_cd",
                 transform_alpha=penalty,
-                random_state=parts.seed % 2**32,
+                random_state=splits.seed % 2**32,
                 n_jobs=1,
             ).fit(train - mean)
             rebuilt = learner.transform(valid - mean) @ learner.components_
@@ -182,17 +182,17 @@ def sparse_coding(parts: Parts) -> Sparse:
         _, penalty, best = min(found, key=lambda one: one[0])
         codes = best.transform(test - mean)
     rebuilt = codes @ best.components_ + mean
-    return Sparse(codes.astype(np.float32), rebuilt.astype(np.float32).reshape(parts.test.x.shape), penalty)
+    return Sparse(codes.astype(np.float32), rebuilt.astype(np.float32).reshape(splits.test.x.shape), penalty)
 
 
-def gaussian_mixture(parts: Parts, n: int) -> Array:
+def gaussian_mixture(splits: Splits, n: int) -> Array:
     """``n`` rows drawn from a mixture of normal distributions fitted to the training rows, (n, *D), in scaled units.
 
     Of rows with more than ``WIDEST`` columns the mixture describes the first principal axes, and one variance what they
     leave, as in probabilistic PCA (Tipping and Bishop 1999).
     """
-    seed = hashed(parts.seed, "gaussian mixture")
-    train, valid = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (parts.train, parts.valid))
+    seed = hashed(splits.seed, "gaussian mixture")
+    train, valid = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (splits.train, splits.valid))
     width, mean = train.shape[1], train.mean(axis=0)
     axes = principal(train, WIDEST) if width > WIDEST else np.eye(width)
     codes, held = ((x - mean) @ axes for x in (train, valid))
@@ -202,10 +202,10 @@ def gaussian_mixture(parts: Parts, n: int) -> Array:
         left = np.square(train - mean).sum() - np.square(codes).sum()
         noise = np.random.default_rng(seed).normal(size=made.shape) * np.sqrt(left / len(train) / (width - WIDEST))
         made += noise - noise @ axes @ axes.T
-    return made.astype(np.float32).reshape(n, *parts.train.x.shape[1:])
+    return made.astype(np.float32).reshape(n, *splits.train.x.shape[1:])
 
 
-def independent_components(parts: Parts) -> tuple[Array, Array]:
+def independent_components(splits: Splits) -> tuple[Array, Array]:
     """Codes of the training and test rows: FastICA (Hyvarinen and Oja 2000), as many components as codes have elements.
 
     Fewer where the training rows have fewer directions, or as :func:`components_bound` says. Fitted on training rows.
@@ -213,16 +213,16 @@ def independent_components(parts: Parts) -> tuple[Array, Array]:
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    train, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (parts.train, parts.test))
+    train, test = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (splits.train, splits.test))
     mean = train.mean(axis=0)
     _, sizes, axes = np.linalg.svd(train - mean, full_matrices=False)
-    count = min(parts.latents, int((sizes > max(train.shape) * np.finfo(np.float32).eps * sizes[0]).sum()))
+    count = min(splits.latents, int((sizes > max(train.shape) * np.finfo(np.float32).eps * sizes[0]).sum()))
     if not count:
         return np.zeros((len(train), 1), np.float32), np.zeros((len(test), 1), np.float32)
     bound = components_bound(len(train), count)
     count = bound.units
     white = axes[:count].T / sizes[:count] * np.sqrt(len(train))
-    learner = FastICA(whiten=False, max_iter=bound.rounds, random_state=parts.seed % 2**32)
+    learner = FastICA(whiten=False, max_iter=bound.rounds, random_state=splits.seed % 2**32)
     with warnings.catch_warnings():  # components that turn on are as good as any
         warnings.simplefilter("ignore", ConvergenceWarning)
         learner.fit((train - mean) @ white)

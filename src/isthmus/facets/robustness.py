@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.corrupt import corrupt, draw
-from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Parts, Rows, known, reconstruct
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, known, reconstruct
 from isthmus.facets.rivals import denoiser
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.robustness import adversarial, movement, spread
@@ -48,9 +48,9 @@ class Case(NamedTuple):
     truth: Array
 
 
-def unit(parts: Parts) -> float:
+def unit(splits: Splits) -> float:
     """Standard deviation of the training rows about their mean, over all elements together; 1 if standardised."""
-    return spread(parts.train.x) / math.sqrt(math.prod(parts.train.x.shape[1:]))
+    return spread(splits.train.x) / math.sqrt(math.prod(splits.train.x.shape[1:]))
 
 
 def noisy(x: Array, size: float, seed: int) -> Array:
@@ -80,82 +80,82 @@ def translated(x: Array) -> Iterator[Array]:
             yield np.take(x, np.clip(places + step, 0, len(places) - 1), axis=axis)
 
 
-def cases(rows: Rows, parts: Parts) -> dict[str, list[Case]]:
+def cases(rows: Rows, splits: Splits) -> dict[str, list[Case]]:
     """The three disturbances of some rows.
 
     Of noise, masks and drift a model should give back the clean row. Of an image that has moved it should give back the
     image where it is: the scene has moved, not the camera's reading.
     """
-    x, size = rows.x, unit(parts)
-    number = {kind: hashed(parts.seed, "robustness", kind) for kind in ("noise", "mask", "shift")}
+    x, size = rows.x, unit(splits)
+    number = {kind: hashed(splits.seed, "robustness", kind) for kind in ("noise", "mask", "shift")}
     if x.ndim > 2:
         shift = [Case(moved, moved) for moved in translated(x)]
     else:
-        mean = parts.train.x.mean(axis=0, dtype=np.float64)
+        mean = splits.train.x.mean(axis=0, dtype=np.float64)
         shift = [Case(drifted(x, mean, DRIFT * size, number["shift"]), x)]
     noise, mask = Case(noisy(x, NOISE * size, number["noise"]), x), Case(masked(x, number["mask"]), x)
     return {"noise": [noise], "mask": [mask], "shift": shift}
 
 
-def explained(rebuild: Rebuild, rows: Rows, parts: Parts) -> dict[str, float]:
+def explained(rebuild: Rebuild, rows: Rows, splits: Splits) -> dict[str, float]:
     """The variance of the true rows that survives each disturbance, and the mean of the three; 0 if output is constant.
 
     NaN wins nothing: if one is missing, so is the mean.
     """
     found = {
-        f"explained_{kind}": float(np.mean([_share(rebuild(case.x), case.truth, parts) for case in some]))
-        for kind, some in cases(rows, parts).items()
+        f"explained_{kind}": float(np.mean([_share(rebuild(case.x), case.truth, splits) for case in some]))
+        for kind, some in cases(rows, splits).items()
     }
     return known({"explained_disturbed": float(np.mean(list(found.values()))), **found})
 
 
-def decay(rebuild: Rebuild, rows: Rows, parts: Parts) -> Curve:
+def decay(rebuild: Rebuild, rows: Rows, splits: Splits) -> Curve:
     """The variance of the clean rows that survives noise, against its level."""
-    number, size = hashed(parts.seed, "robustness", "noise"), unit(parts)
-    shares = (_share(rebuild(noisy(rows.x, level * size, number)), rows.x, parts) for level in LEVELS)
+    number, size = hashed(splits.seed, "robustness", "noise"), unit(splits)
+    shares = (_share(rebuild(noisy(rows.x, level * size, number)), rows.x, splits) for level in LEVELS)
     return Curve(LEVELS, tuple(shares))
 
 
-def criterion(coder: Coder, parts: Parts) -> float:
+def criterion(coder: Coder, splits: Splits) -> float:
     """Share of the variance of validation rows that does not survive the disturbances."""
-    return 1 - explained(lambda x: reconstruct(coder, x), sample(parts.valid, parts), parts)["explained_disturbed"]
+    return 1 - explained(lambda x: reconstruct(coder, x), sample(splits.valid, splits), splits)["explained_disturbed"]
 
 
-def measure(contender: Contender, parts: Parts) -> Found:
+def measure(contender: Contender, splits: Splits) -> Found:
     """Shares of the test rows that survive, the movement of their codes, the encoder's Jacobian, and three curves."""
-    rows, model = sample(parts.test, parts), contender.model
+    rows, model = sample(splits.test, splits), contender.model
     codes = contender.encode_scaled(rows.x)
-    moved = contender.encode_scaled(cases(rows, parts)["noise"][0].x)
+    moved = contender.encode_scaled(cases(rows, splits)["noise"][0].x)
     return {
-        **survival(lambda x: reconstruct(contender, x), lambda x: model.decode(model.encode(x)), rows, parts),
+        **survival(lambda x: reconstruct(contender, x), lambda x: model.decode(model.encode(x)), rows, splits),
         **known({"code_movement": movement(codes, moved)}),
         **slopes(model.encode, rows.x, codes),
     }
 
 
-def denoised(parts: Parts) -> Found:
+def denoised(splits: Splits) -> Found:
     """The same of the linear map that undoes masks and noise best on the training rows; it has no code to move."""
     import torch
 
-    train, rows = parts.train.x.reshape(len(parts.train.x), -1), sample(parts.test, parts)
-    weight = denoiser(train, MASK, NOISE * unit(parts))
+    train, rows = splits.train.x.reshape(len(splits.train.x), -1), sample(splits.test, splits)
+    weight = denoiser(train, MASK, NOISE * unit(splits))
     linear, constant = torch.from_numpy(weight[:, :-1]).float(), torch.from_numpy(weight[:, -1]).float()
 
     def follow(x: Tensor) -> Tensor:
         return (x.flatten(1) @ linear.t() + constant).view_as(x)
 
-    return survival(lambda x: follow(torch.from_numpy(x)).numpy(), follow, rows, parts)
+    return survival(lambda x: follow(torch.from_numpy(x)).numpy(), follow, rows, splits)
 
 
-def survival(rebuild: Rebuild, follow: Follow, rows: Rows, parts: Parts) -> Found:
+def survival(rebuild: Rebuild, follow: Follow, rows: Rows, splits: Splits) -> Found:
     """What does not ask for a code: of ``rebuild``, and of ``follow``, the same function with a gradient."""
     import torch
 
-    x, found = rows.x[:ATTACKED], explained(rebuild, rows, parts)
-    number = hashed(parts.seed, "robustness", "adversarial")
-    worst = adversarial(follow, torch.from_numpy(x), RADIUS * unit(parts), seed=number)
-    share = math.nan if worst is None else _share(rebuild(worst.numpy()), x, parts)
-    return {**found, **known({"explained_adversarial": share}), "decay": decay(rebuild, rows, parts)}
+    x, found = rows.x[:ATTACKED], explained(rebuild, rows, splits)
+    number = hashed(splits.seed, "robustness", "adversarial")
+    worst = adversarial(follow, torch.from_numpy(x), RADIUS * unit(splits), seed=number)
+    share = math.nan if worst is None else _share(rebuild(worst.numpy()), x, splits)
+    return {**found, **known({"explained_adversarial": share}), "decay": decay(rebuild, rows, splits)}
 
 
 def slopes(encode: Follow, x: Array, codes: Array) -> Found:
@@ -183,14 +183,14 @@ def slopes(encode: Follow, x: Array, codes: Array) -> Found:
     }
 
 
-def sample(rows: Rows, parts: Parts) -> Rows:
+def sample(rows: Rows, splits: Splits) -> Rows:
     """The rows that we look at, in an order of their own: the first of them are a fair draw as well."""
-    order = np.random.default_rng(hashed(parts.seed, "robustness", "rows")).permutation(len(rows.x))
+    order = np.random.default_rng(hashed(splits.seed, "robustness", "rows")).permutation(len(rows.x))
     return rows.take(order[:MOST])
 
 
-def _share(made: Array, truth: Array, parts: Parts) -> float:
-    return explained_variance(truth, made, parts.train.x.mean(axis=0, dtype=np.float64))
+def _share(made: Array, truth: Array, splits: Splits) -> float:
+    return explained_variance(truth, made, splits.train.x.mean(axis=0, dtype=np.float64))
 
 
 def _corrupted(kind: str, x: Array, level: float, seed: int) -> Array:

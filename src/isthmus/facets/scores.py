@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Coder, Parts, row_error
+from isthmus.facets.facet import Coder, Splits, row_error
 
 Scores = NDArray[np.float64]
 
@@ -20,19 +20,19 @@ Scores = NDArray[np.float64]
 RIDGE = 1e-6
 
 
-def scores(coder: Coder, parts: Parts, floor: float) -> dict[str, Scores]:
+def scores(coder: Coder, splits: Splits, floor: float) -> dict[str, Scores]:
     """The three scores of the test rows, (n,) each; high means anomalous.
 
     Parameters
     ----------
     coder : Coder
-    parts : Parts
-        Density is that of the training codes; parts are standardised on the validation rows.
+    splits : Splits
+        Density is that of the training codes; splits are standardised on the validation rows.
     floor : float
         Spread of reconstruction errors up to here is rounding, and is not blown up.
     """
-    known, valid, test = (coder.encode_scaled(rows.x) for rows in (parts.train, parts.valid, parts.test))
-    error = (row_error(coder, parts.valid.x), row_error(coder, parts.test.x))
+    known, valid, test = (coder.encode_scaled(rows.x) for rows in (splits.train, splits.valid, splits.test))
+    error = (row_error(coder, splits.valid.x), row_error(coder, splits.test.x))
     far = (mahalanobis(known, valid), mahalanobis(known, test))
     both = standardised(*error, floor) + standardised(*far)
     return {"reconstruction": error[1], "density": far[1], "both": both}

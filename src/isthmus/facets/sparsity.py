@@ -9,21 +9,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Contender, Facet, Parts, validation_error
+from isthmus.facets.facet import Contender, Facet, Splits, validation_error
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import sparse_coding
 from isthmus.metrics.sparsity import Activity
 from isthmus.said import Said
 
 
-def measure(contender: Contender, parts: Parts) -> dict[str, float]:
+def measure(contender: Contender, splits: Splits) -> dict[str, float]:
     """``hoyer``, ``l0``, ``dead`` and ``always_on`` of the codes of the test rows; exact zero is silent."""
-    return activity(contender.encode_scaled(parts.test.x))
+    return activity(contender.encode_scaled(splits.test.x))
 
 
-def coded(parts: Parts) -> dict[str, float]:
+def coded(splits: Splits) -> dict[str, float]:
     """The same of sparse coding."""
-    return activity(sparse_coding(parts).codes)
+    return activity(sparse_coding(splits).codes)
 
 
 def activity(codes: NDArray[np.float32]) -> dict[str, float]:

@@ -17,8 +17,8 @@ from isthmus.facets.facet import (
     CurveTitle,
     Facet,
     Found,
-    Parts,
     Rows,
+    Splits,
     known,
     reconstruct,
     some,
@@ -41,15 +41,15 @@ MOST = 2000
 """More rows than this hardly move a correlation."""
 
 
-def measure(contender: Contender, parts: Parts) -> Found:
+def measure(contender: Contender, splits: Splits) -> Found:
     """Likeness of codes, units, atoms and rankings, mean over all pairs of trainings; the spread of their scores.
 
     The trainings differ in initial weights, order of rows and noise, and share rows, recipe and plan. Where one of them
     kept no step, there is nothing to compare, and all is NaN.
     """
-    seeds = [hashed(parts.seed, "stability", number) for number in range(AGAIN)]
-    runs = [contender, *contender.again(parts, *seeds)]
-    rows = some(parts.test, MOST, hashed(parts.seed, "stability", "rows"))
+    seeds = [hashed(splits.seed, "stability", number) for number in range(AGAIN)]
+    runs = [contender, *contender.again(splits, *seeds)]
+    rows = some(splits.test, MOST, hashed(splits.seed, "stability", "rows"))
     codes = [run.encode_scaled(rows.x) for run in runs]
     spaces = [basis(z) for z in codes]
     found = {
@@ -58,24 +58,24 @@ def measure(contender: Contender, parts: Parts) -> Found:
         "matched_units": _over_pairs(matched_units, codes),
         "matched_atoms": _over_pairs(matched_atoms, [atoms(run, z) for run, z in zip(runs, codes, strict=True)]),
         "rank_agreement": _over_pairs(rank_agreement, [run.score_scaled(rows.x) for run in runs]),
-        **spreads([scores(run, rows, parts) for run in runs]),
+        **spreads([scores(run, rows, splits) for run in runs]),
     }
     if not all(run.trained for run in runs):
         return dict.fromkeys(found, math.nan)
     return {**known(found), "angles": angles(spaces, codes[0].shape[1])}
 
 
-def scores(coder: Coder, rows: Rows, parts: Parts) -> dict[str, float]:
+def scores(coder: Coder, rows: Rows, splits: Splits) -> dict[str, float]:
     """One number of each facet that is quick to ask of this model, on test rows; of features only with labels."""
-    codes, mean = coder.encode_scaled(rows.x), parts.train.x.mean(axis=0, dtype=np.float64)
+    codes, mean = coder.encode_scaled(rows.x), splits.train.x.mean(axis=0, dtype=np.float64)
     found = {
         "reconstruction": explained_variance(rows.x, coder.decode_scaled(codes), mean),
         "sparsity": hoyer(codes),
-        "robustness": explained(lambda x: reconstruct(coder, x), sample(parts.test, parts), parts)[
+        "robustness": explained(lambda x: reconstruct(coder, x), sample(splits.test, splits), splits)[
             "explained_disturbed"
         ],
     }
-    train = some(parts.train, MOST, hashed(parts.seed, "stability", "neighbours"))
+    train = some(splits.train, MOST, hashed(splits.seed, "stability", "neighbours"))
     if train.y is not None and rows.y is not None:
         found["features"] = knn_accuracy(coder.encode_scaled(train.x), train.y, codes, rows.y)
     return known(found)

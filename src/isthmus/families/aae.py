@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import adversary
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -45,7 +45,7 @@ class AAE(Recipe):
         return AAEModel(self, shape, head)
 
 
-class AAEModel(Mirror):
+class AAEModel(EncoderDecoder):
     """Three terms: reconstruction, passing, critic. Noise: (B, L) normal, draws of the prior."""
 
     sides: ClassVar = {"passing": ("critic.",), "critic": ("encoder.", "decoder.")}

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -53,7 +53,7 @@ class Contractive(Recipe):
         return ContractiveModel(self, shape, head)
 
 
-class ContractiveModel(Mirror):
+class ContractiveModel(EncoderDecoder):
     """Two terms: reconstruction and contraction. Noise: (B, *D) normal, if the norm is estimated."""
 
     def __init__(self, recipe: Contractive, shape: tuple[int, ...], head: str) -> None:

@@ -24,8 +24,8 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
 from isthmus.parts.codebooks import digits, straight, stretch, words
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import SLACK
-from isthmus.parts.mirror import Mirror
 
 LESS = 1e-3
 
@@ -55,7 +55,7 @@ def level(bounded: Tensor) -> Tensor:
     return (bounded + SLACK).round()
 
 
-class FSQModel(Mirror):
+class FSQModel(EncoderDecoder):
     """One term: reconstruction."""
 
     estimated_gradients = ("encoder.",)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.codebooks import smallest, straight
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.schedule import passed
 
 
@@ -74,7 +74,7 @@ class Gumbel(Recipe):
         return GumbelModel(self, shape, head)
 
 
-class GumbelModel(Timed, Mirror):
+class GumbelModel(Timed, EncoderDecoder):
     """Two terms: reconstruction and kl. Noise: (B * positions, K) Gumbel. The clock says the temperature."""
 
     estimated_gradients: tuple[str, ...]

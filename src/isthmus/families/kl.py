@@ -29,8 +29,8 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import heads, penalties
 from isthmus.parts.dictionary import sampled
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import SLACK
-from isthmus.parts.mirror import Mirror
 
 HALVINGS = 40  # of the interval in which the first bias lies: to the last bit of a float32
 
@@ -84,7 +84,7 @@ class KL(Recipe):
         return KLModel(self, shape, head)
 
 
-class KLModel(Mirror):
+class KLModel(EncoderDecoder):
     """Two terms: reconstruction and kl. Noise: (B, L) uniform, if elements are dropped."""
 
     rho: Tensor

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, Timed, knob
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import topk
-from isthmus.parts.mirror import Mirror
 from isthmus.parts.schedule import passed
 
 
@@ -68,7 +68,7 @@ class KSparse(Recipe):
         return KSparseModel(self, shape, head)
 
 
-class KSparseModel(Timed, Mirror):
+class KSparseModel(Timed, EncoderDecoder):
     """One term: reconstruction. The clock says how many elements pass."""
 
     anneal: Tensor

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -44,7 +44,7 @@ class L1(Recipe):
         return L1Model(self, shape, head)
 
 
-class L1Model(Mirror):
+class L1Model(EncoderDecoder):
     """Two terms: reconstruction and l1."""
 
     def __init__(self, recipe: L1, shape: tuple[int, ...], head: str) -> None:

@@ -25,8 +25,8 @@ from torch.nn import functional
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
 from isthmus.parts.codebooks import digits, straight, stretch, words
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import SLACK
-from isthmus.parts.mirror import Mirror
 
 WORD = 8  # bits of one symbol
 
@@ -58,7 +58,7 @@ class LFQ(Recipe):
         return LFQModel(self, shape, head)
 
 
-class LFQModel(Mirror):
+class LFQModel(EncoderDecoder):
     """Four terms: reconstruction, commitment, entropy, balance."""
 
     estimated_gradients = ("encoder.",)

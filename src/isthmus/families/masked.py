@@ -20,7 +20,7 @@ from torch import Tensor
 
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import heads
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,7 +47,7 @@ class Masked(Recipe):
         return MaskedModel(self, shape, head)
 
 
-class MaskedModel(Mirror):
+class MaskedModel(EncoderDecoder):
     """Two terms: reconstruction (of what was hidden) and visible. Noise: (B, *D) uniform."""
 
     share: Tensor

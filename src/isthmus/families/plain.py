@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from isthmus.model import Loss, Recipe, knob
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 CODES = ("identity", "relu", "sigmoid", "tanh")
 
@@ -38,7 +38,7 @@ class Plain(Recipe):
         return PlainModel(self, shape, head, code=self.code_activation, tied=self.tied)
 
 
-class PlainModel(Mirror):
+class PlainModel(EncoderDecoder):
     """One term: reconstruction."""
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import penalties
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 REGULARISERS = ("l2", "gradient", "spectral")
 
@@ -59,7 +59,7 @@ class RAE(Recipe):
         return RAEModel(self, shape, head)
 
 
-class RAEModel(Mirror):
+class RAEModel(EncoderDecoder):
     """Three terms: reconstruction, code, and smoothness but for spectral. Noise: (B, L) normal, for gradient."""
 
     def __init__(self, recipe: RAE, shape: tuple[int, ...], head: str) -> None:

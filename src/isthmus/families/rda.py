@@ -20,7 +20,7 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 TINY = 1e-12
 
@@ -51,7 +51,7 @@ class RDA(Recipe):
         return RDAModel(self, shape, "gaussian")
 
 
-class RDAModel(Mirror):
+class RDAModel(EncoderDecoder):
     """One term: reconstruction, of what is not an outlier."""
 
     strength: Tensor

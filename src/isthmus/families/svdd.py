@@ -23,7 +23,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import heads
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 OFF = 0.1
 WIDER = 4  # times the code: the hidden layer where none is asked for
@@ -60,7 +60,7 @@ class SVDD(Recipe):
         return SVDDModel(self, shape, head)
 
 
-class SVDDModel(Mirror):
+class SVDDModel(EncoderDecoder):
     """Two terms: reconstruction and distance. Remembered: which columns vary, and the centre."""
 
     varies: Tensor

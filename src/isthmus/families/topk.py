@@ -33,8 +33,8 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tie
+from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
 from isthmus.parts.gates import chosen, topk
-from isthmus.parts.mirror import BLOCK, Mirror
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 from isthmus.registry import OWN
 
@@ -95,7 +95,7 @@ class TopK(Revived):
         return TopKModel(self, shape, head)
 
 
-class TopKModel(Mirror):
+class TopKModel(EncoderDecoder):
     """Two terms: reconstruction and auxiliary. Seen: firings, rows. Remembered: rows since each unit fired.
 
     A wide code is never made dense in training (:mod:`isthmus.parts.sparse`); terms and gradients are the same.

@@ -27,8 +27,8 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.backbones import decoder
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import topk
-from isthmus.parts.mirror import Mirror
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -82,7 +82,7 @@ class Transcoder(Recipe):
         return TranscoderModel(self, shape, head, out or shape)
 
 
-class TranscoderModel(Mirror):
+class TranscoderModel(EncoderDecoder):
     """Terms: reconstruction (of the target), and sparsity if the gate is relu."""
 
     def __init__(self, recipe: Transcoder, shape: tuple[int, ...], head: str, out: tuple[int, ...]) -> None:

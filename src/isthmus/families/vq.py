@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts.codebooks import ESTIMATORS, STARTS, Book
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -88,13 +88,13 @@ class VQ(Recipe):
         return VQModel(self, shape, head)
 
 
-class VQModel(Mirror):
+class VQModel(EncoderDecoder):
     """Terms: reconstruction, commitment and, for a learnt book, codebook. Remembered: the books and their use.
 
     Parameters
     ----------
     recipe, shape, head
-        As for :class:`Mirror`.
+        As for :class:`EncoderDecoder`.
     depth : int
         Codebooks, each of which quantises what the ones before it left.
     """

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from isthmus.model import Loss, Range, Recipe, knob
 from isthmus.parts import divergences
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -45,7 +45,7 @@ class WAE(Recipe):
         return WAEModel(self, shape, head)
 
 
-class WAEModel(Mirror):
+class WAEModel(EncoderDecoder):
     """Two terms: reconstruction and mmd. Noise: (B, L) normal, the sample of the prior."""
 
     def __init__(self, recipe: WAE, shape: tuple[int, ...], head: str) -> None:

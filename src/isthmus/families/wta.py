@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from isthmus.model import Loss, Range, Recipe, knob
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,7 +40,7 @@ class WTA(Recipe):
         return WTAModel(self, shape, head)
 
 
-class WTAModel(Mirror):
+class WTAModel(EncoderDecoder):
     """One term: reconstruction."""
 
     judged: str = "trained"

@@ -20,8 +20,8 @@ from isthmus.abilities import Layered
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
 from isthmus.parts import heads
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import topk
-from isthmus.parts.mirror import Mirror
 
 STARTING = 2048  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
 TINY = 1e-12
@@ -43,7 +43,7 @@ class Revived(Recipe):
     dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True, low=1)
 
 
-class Dictionary(Mirror):
+class Dictionary(EncoderDecoder):
     """``encode`` is ``gate(encoder(x - pre))``; families give the gate and what sparsity costs.
 
     Terms: reconstruction, auxiliary and those of ``costs``. Seen: how often each unit fired, and rows. Remembered:
@@ -169,7 +169,7 @@ class Dictionary(Mirror):
 def folded(model: Any) -> Folded:
     """The inference form of a linear dictionary as a small module of its own, with a unit-norm dictionary.
 
-    ``model`` is a :class:`isthmus.parts.mirror.Mirror` that is :class:`isthmus.abilities.Foldable`, as
+    ``model`` is a :class:`isthmus.parts.encoder_decoder.EncoderDecoder` that is :class:`isthmus.abilities.Foldable`, as
     :class:`Dictionary` is.
 
     Raises
@@ -299,7 +299,7 @@ def _is_affine(network: object) -> bool:
 
 
 @torch.no_grad()
-def tie(model: Mirror) -> None:
+def tie(model: EncoderDecoder) -> None:
     """Start the encoder as the decoder transposed (Gao et al. 2024, appendix A.1): a unit reads what it writes."""
     weight, wanted = model.encoder.last.weight, model.decoder.dictionary.t()
     if weight.shape == wanted.shape:  # a user's own network may differ

@@ -19,7 +19,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Ramp, Recipe, Weight, knob
 from isthmus.parts import heads
 from isthmus.parts.divergences import log_normal
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 
 DECAY = 0.99
 NARROW = 4.0  # a posterior's standard deviation at the start is e^-2
@@ -52,7 +52,7 @@ class Variational(Recipe):
         return Ramp(weight, self.warmup) if self.warmup else weight
 
 
-class Posterior(Mirror):
+class Posterior(EncoderDecoder):
     """Terms: reconstruction and those of ``costs``. Noise: (B, L) normal. Remembered: the head's average variance.
 
     Parameters

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from isthmus.answers.words import Words
 from isthmus.report import figures
 from isthmus.report.drawing import svg
-from isthmus.report.figures import Estimate
+from isthmus.report.figures import Interval
 from isthmus.report.tables import Cell, Grid, Row, decimals, number
 from isthmus.study.capacity import Point, Sweep, mean_and_error
 
@@ -45,7 +45,7 @@ def chosen(found: Sweep, t: Words) -> Choice:
     linear = [Point(w, *mean_and_error(e, found.ratio)) for w, e in zip(found.widths, found.linear, strict=True)]
     names, marks = (t("capacity.network"), t("capacity.linear")), (figures.mark(0), figures.mark(1))
     lines = [
-        (name, rival, [(p.width, Estimate(p.error, p.error - p.se, p.error + p.se)) for p in points], *mark)
+        (name, rival, [(p.width, Interval(p.error, p.error - p.se, p.error + p.se)) for p in points], *mark)
         for name, rival, points, mark in zip(names, (False, True), (network, linear), marks, strict=True)
     ]
     figure = figures.profiles(lines, t("capacity.width"), t("capacity.error"), log=True)

@@ -14,7 +14,7 @@ from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
-from isthmus.report.figures import Estimate
+from isthmus.report.figures import Interval
 
 Record = Mapping[str, Any]
 
@@ -26,9 +26,9 @@ class Standing(NamedTuple):
     rival: bool
     relation: str
     """leader, equal, undecided, worse or excluded."""
-    estimate: Estimate | None = None
+    estimate: Interval | None = None
     """Mean and interval of the primary metric; None if excluded."""
-    difference: Estimate | None = None
+    difference: Interval | None = None
     """This contender minus the leader, in the metric's unit or, where metrics compare by ratio, as a share of the
     leader's value; None for the leader and the excluded."""
     p_leader: float | None = None
@@ -90,7 +90,7 @@ def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:
     return found
 
 
-def estimate(values: Any, metric: str, test_fraction: float) -> Estimate | None:
+def estimate(values: Any, metric: str, test_fraction: float) -> Interval | None:
     """Mean and corrected 95 % interval over replicates, within what the metric can be; geometric where it compares by
     ratio."""
     relative = metric in METRICS and METRICS[metric].relative
@@ -103,12 +103,12 @@ def estimate(values: Any, metric: str, test_fraction: float) -> Estimate | None:
     mean, low, high = (
         None if end is None else float(np.clip(np.exp(end) if relative else end, *bounds)) for end in ends
     )
-    return None if mean is None else Estimate(mean, low, high)
+    return None if mean is None else Interval(mean, low, high)
 
 
-def estimates(study: Any, contest: Contest, metrics: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+def estimates(study: Any, contest: Contest, metrics: Sequence[str]) -> dict[str, dict[str, Interval]]:
     """Every metric of every contender of a facet: ``[contender][metric]``, where there is a number."""
-    found: dict[str, dict[str, Estimate]] = {}
+    found: dict[str, dict[str, Interval]] = {}
     for metric in metrics:
         for name, values in study.scores(contest.verdict.facet, metric).items():
             one = estimate(values, metric, contest.verdict.test_fraction)
@@ -128,7 +128,7 @@ def _standings(
         standing = Standing(name, name in verdict.rivals, relations.get(name, "leader"), mean, reason=reason)
         if verdict.leader is not None and name != verdict.leader:
             pair = verdict.pair(name, verdict.leader)
-            difference = None if pair.mean is None else Estimate(pair.mean, pair.low, pair.high)
+            difference = None if pair.mean is None else Interval(pair.mean, pair.low, pair.high)
             standing = standing._replace(
                 difference=difference,
                 p_leader=pair.worse,

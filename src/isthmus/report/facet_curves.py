@@ -14,7 +14,7 @@ from isthmus.facets import FACETS
 from isthmus.report import figures
 from isthmus.report.contests import Contest
 from isthmus.report.drawing import svg
-from isthmus.report.figures import Estimate
+from isthmus.report.figures import Interval
 from isthmus.report.tables import BLANK, Cell, Grid, Row, decimals, interval, number
 
 COLUMNS = 8
@@ -30,7 +30,7 @@ class Strand(NamedTuple):
     who: int
     """Place of its contender among all; gives colour and shape, the same in every drawing."""
     rival: bool
-    points: tuple[tuple[float, Estimate], ...]
+    points: tuple[tuple[float, Interval], ...]
 
 
 class FacetCurve(NamedTuple):
@@ -87,7 +87,7 @@ def drawn(
 
 def average(
     lines: Iterable[Points], log: bool, test_fraction: float, name: str, t: Words
-) -> list[tuple[str, tuple[tuple[float, Estimate], ...]]]:
+) -> list[tuple[str, tuple[tuple[float, Interval], ...]]]:
     """One contender's lines, one for each replicate, as one: the mean with its corrected interval at each place.
 
     Where replicates measured at the same places, the values there are averaged. Where they did not (a rate that follows
@@ -110,12 +110,12 @@ def average(
     for x, column in zip(places[0], columns, strict=True):
         known = finite(column)
         if len(known):
-            points.append((x, Estimate(float(known.mean()), *(ends(known, test_fraction) or (None, None)))))
+            points.append((x, Interval(float(known.mean()), *(ends(known, test_fraction) or (None, None)))))
     return [(name, tuple(points))] if points else []
 
 
-def _points(line: Points) -> tuple[tuple[float, Estimate], ...]:
-    return tuple((x, Estimate(y, None, None)) for x, y in line if math.isfinite(y))
+def _points(line: Points) -> tuple[tuple[float, Interval], ...]:
+    return tuple((x, Interval(y, None, None)) for x, y in line if math.isfinite(y))
 
 
 def _read(line: Points, places: Sequence[float], log: bool) -> list[float]:
@@ -169,7 +169,7 @@ def _table(strands: Sequence[Strand], log: bool, x: str, y: str, t: Words) -> Gr
         between = _read([(place, e.mean) for place, e in strand.points], columns, log)
         cells = []
         for place, value in zip(columns, between, strict=True):
-            one = exact.get(place, Estimate(value, None, None))
+            one = exact.get(place, Interval(value, None, None))
             cells.append(Cell(number(one.mean, places), interval(one, places)) if math.isfinite(value) else Cell(BLANK))
         rows.append(Row(strand.name, cells, strand.rival and not any(row.first_rival for row in rows)))
     heads: list[tuple[str, list[str]]] = [(t("table.contender"), [])]

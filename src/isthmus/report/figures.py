@@ -49,7 +49,7 @@ POINTS = 90
 """A curve is thinned to about this many points; its last one is always kept."""
 
 
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """A mean with its interval; ``low`` and ``high`` are None where there is none."""
 
     mean: float
@@ -71,7 +71,7 @@ def plain(text: object, most: int = 60) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def forest(rows: Sequence[tuple[str, Estimate, bool]], rope: float, axis: str, *, relative: bool = False) -> Figure:
+def forest(rows: Sequence[tuple[str, Interval, bool]], rope: float, axis: str, *, relative: bool = False) -> Figure:
     """Differences with intervals against the region of practical equivalence.
 
     Parameters
@@ -142,7 +142,7 @@ def curves(
 
 
 def profiles(
-    lines: Sequence[tuple[str, bool, Sequence[tuple[float, Estimate]], str, str]], xaxis: str, yaxis: str, *, log: bool
+    lines: Sequence[tuple[str, bool, Sequence[tuple[float, Interval]], str, str]], xaxis: str, yaxis: str, *, log: bool
 ) -> Figure:
     """How one number moves along an axis, a line for each contender; intervals are faint, rivals are dotted.
 
@@ -180,7 +180,7 @@ def upright(x: float, dash: str) -> Figure:
 
 
 def scatter(
-    points: Sequence[tuple[str, Estimate, Estimate, bool]], xaxis: str, yaxis: str, *, log: bool = False
+    points: Sequence[tuple[str, Interval, Interval, bool]], xaxis: str, yaxis: str, *, log: bool = False
 ) -> Figure:
     """One named point per contender with the intervals of both coordinates.
 
@@ -284,7 +284,7 @@ def _thin(points: Sequence[tuple[float, Any]]) -> list[tuple[float, float]]:
     return [(x, float(f"{y:.5g}")) for x, y in kept]
 
 
-def _bars(estimates: Sequence[Estimate], *, faint: bool = False) -> Figure:
+def _bars(estimates: Sequence[Interval], *, faint: bool = False) -> Figure:
     """The ends of intervals; an estimate without interval has none."""
     return {"ends": [(e.low, e.high) for e in estimates], "width": 1 if faint else 2}
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from isthmus.answers.findings import Remark
+from isthmus.answers.findings import Counted
 from isthmus.answers.words import Words
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
 
 
-def table(found: Sequence[Remark], t: Words, shown: Mapping[str, str]) -> Grid | None:
+def table(found: Sequence[Counted], t: Words, shown: Mapping[str, str]) -> Grid | None:
     """One row for each contender and defect; None if there is none."""
     rows = [
         Row(

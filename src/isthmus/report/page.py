@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from isthmus.answers import advice, cut, racing
-from isthmus.answers import findings as remarks
+from isthmus.answers import findings as finds
 from isthmus.answers.brief import brief
 from isthmus.answers.words import Words
 from isthmus.facets import FACETS
@@ -17,7 +17,7 @@ from isthmus.report import answers, capacity, exhibits, facet_curves, figures, f
 from isthmus.report.contests import Contest, contests, estimates
 from isthmus.report.drawing import NARROW, svg
 from isthmus.report.exhibits import Drawn
-from isthmus.report.figures import Estimate, Figure, plain
+from isthmus.report.figures import Figure, Interval, plain
 
 MOST = 12
 """Contenders that a section shows openly, the best first; what is there of the others unfolds."""
@@ -44,7 +44,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
     purposes = study.purposes()
     odd = oddities.oddities(exhibits.read(study.folder, _of_anomaly(study, trained)), design, t, shown)
-    ills = remarks.remarks(trained)
+    ills = finds.count(trained)
     reconstructions = exhibits.reconstructions(pictured, t, shown)
     maps = exhibits.maps(shows, labels, t, shown)
     cards, together = answers.answers(duels, purposes, t, shown)
@@ -175,9 +175,9 @@ def _cut(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[t
     return [(t("cut.title"), text)] if text else []
 
 
-def _ills(ills: Sequence[remarks.Remark], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
+def _ills(ills: Sequence[finds.Counted], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:
     """That chosen models have defects which spoil their scores."""
-    said = remarks.lines(ills, t.lang, shown)
+    said = finds.lines(ills, t.lang, shown)
     return [(t("findings.notice"), t("page.gap").join(said))] if said else []
 
 
@@ -290,7 +290,7 @@ def _legend(classes: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def _scatters(
-    every: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
+    every: Mapping[str, Mapping[str, Mapping[str, Interval]]],
     duels: Sequence[Contest],
     t: Words,
     shown: Mapping[str, str],

@@ -9,7 +9,7 @@ from isthmus.answers.words import Words
 from isthmus.evidence.purposes import standing
 from isthmus.metrics import METRICS
 from isthmus.report.contests import Contest, Standing
-from isthmus.report.figures import Estimate, plain
+from isthmus.report.figures import Interval, plain
 
 SIGNS = {"leader": "★", "equal": "≈", "undecided": "?", "worse": "▽", "excluded": "×"}
 """A sign beside each colour, so that meaning does not hang on colour alone."""
@@ -82,7 +82,7 @@ def number(value: float | None, places: int | None = None) -> str:
     return text.replace("-", "−")
 
 
-def interval(estimate: Estimate | None, places: int | None = None) -> str:
+def interval(estimate: Interval | None, places: int | None = None) -> str:
     """``low … high``, or nothing where there is no interval."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
@@ -170,7 +170,7 @@ def direction(higher: bool | None, t: Words) -> str:
 
 def details(
     contest: Contest,
-    estimates: Mapping[str, Mapping[str, Estimate]],
+    estimates: Mapping[str, Mapping[str, Interval]],
     t: Words,
     shown: Mapping[str, str],
 ) -> Grid:
@@ -265,7 +265,7 @@ def _values(values: Sequence[Any]) -> str:
     return plain(", ".join(dict.fromkeys(str(v) for v in kept)))
 
 
-def _difference(d: Estimate, relative: bool) -> Cell:
+def _difference(d: Interval, relative: bool) -> Cell:
     if not relative:
         return Cell(number(d.mean), interval(d))
     return Cell(share(d.mean), "" if d.low is None else f"{share(d.low)} … {share(d.high)}")

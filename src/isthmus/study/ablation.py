@@ -76,14 +76,14 @@ class Effect:
         return {**asdict(self), "part": self.part._asdict()}
 
 
-def parts(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[list[Part], dict[str, str]]:
+def removable(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[list[Part], dict[str, str]]:
     """The parts of a recipe on these data, and those that cannot be taken away alone, with the reason.
 
     The head ``auto`` is a part where it stands for another one than gaussian.
     """
     stages = TOGETHER if plan is None else plan.stages
     found, refused = [] if stages == TOGETHER else [Part(STAGES, stages, TOGETHER)], {}
-    for field, off in recipe.parts().items():
+    for field, off in recipe.removable().items():
         value = getattr(recipe, field)
         if value == "auto" and _head(data) == off:
             continue
@@ -145,7 +145,7 @@ def plan_ablation(
     plan = plan or Plan()
     if recipe.wants:
         raise BadInput(f"{recipe.family} cannot take part in a study, which gives rows alone: it wants {recipe.wants}")
-    found, refused = parts(recipe, data, plan)
+    found, refused = removable(recipe, data, plan)
     if not found:
         said = "; ".join(f"{field}: {reason}" for field, reason in refused.items())
         raise BadInput(

@@ -232,9 +232,9 @@ class _Split:
         job = Job(name, {"data": data.digest, "seed": seed, "latents": 1})
         material = prepare(job, data)
         draw = np.random.default_rng(job.seed("sweep"))
-        parts = material.parts.train.x, material.parts.valid.x
-        kept = min(1.0, MOST / len(parts[0]))
-        train, valid = (x[np.sort(draw.permutation(len(x))[: math.ceil(kept * len(x))])] for x in parts)
+        splits = material.splits.train.x, material.splits.valid.x
+        kept = min(1.0, MOST / len(splits[0]))
+        train, valid = (x[np.sort(draw.permutation(len(x))[: math.ceil(kept * len(x))])] for x in splits)
         ranks = draw.random((len(valid), math.prod(data.shape))).argsort(axis=1)
         hidden = torch.from_numpy(ranks < count(data.shape)).reshape(valid.shape)
         head = likelihood(material.scaler, train)

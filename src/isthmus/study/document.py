@@ -45,7 +45,7 @@ class _Sealed(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Rows(_Sealed):
+class DataNote(_Sealed):
     """The data, as a study remembers them."""
 
     name: str
@@ -90,7 +90,7 @@ class Tuned(_Sealed):
         return self
 
 
-class Parts(_Sealed):
+class TakenAway(_Sealed):
     """What an ablation took away."""
 
     family: str
@@ -125,7 +125,7 @@ class Document(_Sealed):
     """The content of ``study.json`` without its seal."""
 
     format: int
-    data: Rows
+    data: DataNote
     families: dict[str, Annotated[list[Tuned], Field(min_length=1, max_length=MOST)]] = Field(
         min_length=1, max_length=MOST
     )
@@ -146,7 +146,7 @@ class Document(_Sealed):
     command: str = ""
     planning: Annotated[float, Field(ge=0)] = 0.0
     sweep: Swept | None = None
-    ablation: Parts | None = None
+    ablation: TakenAway | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

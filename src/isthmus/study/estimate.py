@@ -19,7 +19,7 @@ from joblib import cpu_count
 
 from isthmus.data.dataset import Dataset
 from isthmus.facets import FACETS
-from isthmus.facets.facet import RIVAL_FAMILY, Parts, Rows
+from isthmus.facets.facet import RIVAL_FAMILY, Rows, Splits
 from isthmus.facets.rivals import work
 from isthmus.families import recipe
 from isthmus.model import Recipe
@@ -30,7 +30,7 @@ from isthmus.study.material import Material, prepare
 from isthmus.study.perform import contender, train
 from isthmus.study.record import Job
 from isthmus.train.fitted import Fitted
-from isthmus.train.loop import Progress
+from isthmus.train.loop import Check
 from isthmus.train.plan import Plan
 
 Clock = Callable[[], float]
@@ -47,7 +47,7 @@ CHECKS, EACH = 6, 1
 """Looks at the clock while a family trains, and the steps between them; the first look includes the recording."""
 LONG = 0.5
 """Seconds after which a family is not watched any longer, once the pace of its steps is known."""
-PARTS = (0.6, 0.2, 0.2)
+SPLITS = (0.6, 0.2, 0.2)
 """Shares of the rows that train, validate and test."""
 LEAST = (160, 60, 60)
 """Training, validation and test rows of the smallest piece: what every facet can be asked of."""
@@ -301,7 +301,7 @@ class _Pieces:
             if job.name.kind == "rival":
                 ask = FACETS[str(job.name.facet)].rivals[job.name.name]
                 piece = Piece("rival", float(rows * width), self._of_rows(ask, job.name.view))
-                train, valid, test = (round(part * rows) for part in PARTS)
+                train, valid, test = (round(part * rows) for part in SPLITS)
                 if (most := work(job.name.name, train, valid, test, width, design.latents)) is not None:
                     piece.seen.append((1.0, most, 0.0))  # bounded by its work, which its rows do not tell
                 made["rival", (str(job.name.facet), job.name.name)] = piece
@@ -317,9 +317,9 @@ class _Pieces:
             self.materials[view] = prepare(job, self.data)
         return self.materials[view]
 
-    def _parts(self, view: str, share: float) -> Parts:
-        parts = self._material(view).parts
-        return shrunk(parts, share)
+    def _parts(self, view: str, share: float) -> Splits:
+        splits = self._material(view).splits
+        return shrunk(splits, share)
 
     def _family(self, job: Job, data: Dataset) -> Piece:
         first = recipe(job.body["configs"][0]["recipe"])
@@ -339,7 +339,7 @@ class _Pieces:
             raise RuntimeError("no model to ask")
         return self.shown
 
-    def _of_model(self, criterion: Callable[[Any, Parts], float], view: str) -> Callable[[float], None]:
+    def _of_model(self, criterion: Callable[[Any, Splits], float], view: str) -> Callable[[float], None]:
         def do(share: float) -> None:
             criterion(self._model(), self._parts(view, share))
 
@@ -352,23 +352,23 @@ class _Pieces:
 
         return do
 
-    def _of_rows(self, ask: Callable[[Parts], Any], view: str) -> Callable[[float], None]:
+    def _of_rows(self, ask: Callable[[Splits], Any], view: str) -> Callable[[float], None]:
         def do(share: float) -> None:
             ask(self._parts(view, share))
 
         return do
 
 
-def shrunk(parts: Parts, share: float) -> Parts:
+def shrunk(splits: Splits, share: float) -> Splits:
     """A seeded draw of a share of the rows of each part, and no fewer than every facet can be asked of."""
 
     def some(rows: Rows, least: int) -> Rows:
         count = min(len(rows.x), max(least, math.ceil(share * len(rows.x))))
-        order = _order(hashed(parts.seed, "probe"), len(rows.x))
+        order = _order(hashed(splits.seed, "probe"), len(rows.x))
         return rows if count == len(rows.x) else rows.take(order[:count])
 
-    train, valid, test = map(some, parts[:3], LEAST)
-    return parts._replace(train=train, valid=valid, test=test)
+    train, valid, test = map(some, splits[:3], LEAST)
+    return splits._replace(train=train, valid=valid, test=test)
 
 
 def _order(number: int, count: int) -> Any:
@@ -391,21 +391,21 @@ def paced(
     the end, and no model comes of it.
     """
     plan = Plan.from_json(job.body["plan"])
-    parts, marks = shrunk(material.parts, share), list[tuple[int, float]]()
-    held = max(1, len(material.parts.valid.x) * EACH // plan.check)
+    splits, marks = shrunk(material.splits, share), list[tuple[int, float]]()
+    held = max(1, len(material.splits.valid.x) * EACH // plan.check)
     short = {**job.body["plan"], "steps": CHECKS * EACH, "check": EACH, "patience": CHECKS + 1, "warmup": 0}
-    few = parts._replace(valid=parts.valid.take(slice(0, held)))
+    few = splits._replace(valid=splits.valid.take(slice(0, held)))
     rows = material.rows._replace(train=material.rows.train[: len(few.train.x)])
     one = replace(job, body={**job.body, "plan": short, "configs": job.body["configs"][:configs]})
     began = clock()
 
-    def watch(heard: Progress) -> None:
+    def watch(heard: Check) -> None:
         marks.append((heard.step, clock()))
         if heard.step > 1 and configs == 1 and clock() - began > LONG:
             raise _Enough
 
     try:
-        fitted = train(one, data, material._replace(parts=few, rows=rows), watch=watch)[0]
+        fitted = train(one, data, material._replace(splits=few, rows=rows), watch=watch)[0]
     except _Enough:
         return None, pace(marks), marks[-1][0]
     return fitted, pace(marks), fitted.outcome.steps

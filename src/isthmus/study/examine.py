@@ -142,9 +142,9 @@ def _models(place: Path, record: Record, material: Material | None) -> Iterator[
     for number in sorted(config for config in kept if config is not None):
         if material is not None:
             fitted = fitted_of(place, record, number)
-            if fitted.shape != material.parts.train.x.shape[1:]:
+            if fitted.shape != material.splits.train.x.shape[1:]:
                 raise BadInput(f"{place}: its model is of rows of another shape; do that run again")
-            for finding in diagnose(fitted, material.parts.train.x, material.parts.valid.x):
+            for finding in diagnose(fitted, material.splits.train.x, material.splits.valid.x):
                 yield number, finding
 
 
@@ -172,7 +172,7 @@ def _numbers(
             yield (0 if record.configs else None), leak
     if material is None or not raw:
         return
-    test = material.parts.test
+    test = material.splits.test
     if not np.array_equal(raw["test_rows"], material.rows.test):
         yield None, Finding("metric inconsistency", {"metric": "test rows"})
         return
@@ -184,7 +184,7 @@ def _numbers(
         worst = int(np.argmax(np.abs(again - raw["row_error"])))
         if not np.allclose(again, raw["row_error"], rtol=CLOSE_AGAIN, atol=CLOSE_AGAIN * float(again.mean())):
             yield choice.config, mismatch("row error", float(raw["row_error"][worst]), float(again[worst]))
-        mean = material.parts.train.x.mean(axis=0, dtype=np.float64)
+        mean = material.splits.train.x.mean(axis=0, dtype=np.float64)
         spread = float(np.square(test.x - mean).mean())
         unequal = unlike("explained_variance", choice.metrics.get("explained_variance"), spread, raw["row_error"])
         if unequal is not None:

@@ -14,7 +14,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.scale import Scaler
 from isthmus.data.split import Split, duplicates, split
 from isthmus.facets.anomaly import normal_view
-from isthmus.facets.facet import Parts, Rows
+from isthmus.facets.facet import Rows, Splits
 from isthmus.study.record import Job
 
 MOST_BYTES = 256 * 2**20
@@ -24,7 +24,7 @@ MOST_BYTES = 256 * 2**20
 class Material(NamedTuple):
     """What a job works on."""
 
-    parts: Parts
+    splits: Splits
     """The scaled rows of its split."""
     scaler: Scaler
     """Fitted on the training rows only."""
@@ -67,8 +67,8 @@ def _prepare(job: Job, data: Dataset) -> Material:
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     copies = sum(duplicates(train.x, held.x) for held in (valid, test))
     sizes |= {"duplicates": copies, "constant": scaler.constant}
-    parts = Parts(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
-    return Material(parts, scaler, numbers, sizes)
+    splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
+    return Material(splits, scaler, numbers, sizes)
 
 
 class _Kept:
@@ -92,7 +92,7 @@ class _Kept:
 
 
 def _bytes(material: Material) -> int:
-    return sum(part.x.nbytes for part in material.parts[:3])
+    return sum(part.x.nbytes for part in material.splits[:3])
 
 
 _kept = _Kept()

@@ -17,7 +17,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage
 from isthmus.facets import COST, FACETS
-from isthmus.facets.facet import Curve, FittedContender, Found, Parts, numbers
+from isthmus.facets.facet import Curve, FittedContender, Found, Splits, numbers
 from isthmus.facets.rivals import bounded
 from isthmus.families import recipe
 from isthmus.seeds import undisturbed
@@ -45,12 +45,12 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     if job.name.kind == "rival":
         choice, raw = _rival(job, material)
         found: dict[str, Any] = {"facets": {str(job.name.facet): choice}}
-        found["message"] = bounded(job.name.name, material.parts)
+        found["message"] = bounded(job.name.name, material.splits)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
     fitted, stopped = race(job, data, material) if job.body["racing"] else (train(job, data, material), frozenset())
-    found, chosen, raw = _compare(job, fitted, material.parts, stopped)
-    found["findings"] = _ills(fitted, chosen, material.parts) + _doubts(material, found["facets"], raw)
+    found, chosen, raw = _compare(job, fitted, material.splits, stopped)
+    found["findings"] = _ills(fitted, chosen, material.splits) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
     return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
 
@@ -75,7 +75,7 @@ def choose(criteria: list[dict[str, float | None]], facet: str) -> int | None:
 
 def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
     """What a rival scores, and its raw scores where it gives one for each row."""
-    found = FACETS[str(job.name.facet)].rivals[job.name.name](material.parts)
+    found = FACETS[str(job.name.facet)].rivals[job.name.name](material.splits)
     return _choice(found), _raw(found)
 
 
@@ -100,8 +100,8 @@ def train(job: Job, data: Dataset, material: Material, watch: Watch | None = Non
     ]
     return fit_many(
         [recipe(c["recipe"]) for c in job.body["configs"]],
-        material.parts.train.x,
-        material.parts.valid.x,
+        material.splits.train.x,
+        material.splits.valid.x,
         plans,
         scaler=material.scaler,
         seed=job.seed("training"),
@@ -124,7 +124,7 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
         return train(job, data, material), frozenset()
     fitted = train(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
     fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
-    blind = _blind(material.parts)
+    blind = _blind(material.splits)
     kept = survivors([judge(job, one, blind) for one in fitted])
     cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut" or one.model.settles or one.plan.warmup]
     again = [i for i in kept if i in cut]
@@ -134,24 +134,25 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
     return fitted, frozenset(cut) - frozenset(kept)
 
 
-def _blind(parts: Parts) -> Parts:
-    """The parts as a criterion may see them: without test rows."""
-    return parts._replace(test=parts.test.take(slice(0)))
+def _blind(splits: Splits) -> Splits:
+    """The splits as a criterion may see them: without test rows."""
+    return splits._replace(test=splits.test.take(slice(0)))
 
 
 def _compare(
-    job: Job, fitted: list[Fitted], parts: Parts, stopped: Set[int]
+    job: Job, fitted: list[Fitted], splits: Splits, stopped: Set[int]
 ) -> tuple[dict[str, Any], dict[str, int], Arrays]:
     """Choose for each facet without sight of the test rows; then score what was chosen on them."""
-    blind = _blind(parts)
+    blind = _blind(splits)
     criteria = [judge(job, one, blind) for one in fitted]
     ran = [dict[str, float | None]() if i in stopped else seen for i, seen in enumerate(criteria)]
     best = {facet: choose(ran, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
     contenders = {i: contender(fitted[i]) for i in set(chosen.values())}
-    costs = {i: FACETS[COST].measure(one, parts) for i, one in contenders.items()}
+    costs = {i: FACETS[COST].measure(one, splits) for i, one in contenders.items()}
     measured = {
-        facet: costs[i] if facet == COST else FACETS[facet].measure(contenders[i], parts) for facet, i in chosen.items()
+        facet: costs[i] if facet == COST else FACETS[facet].measure(contenders[i], splits)
+        for facet, i in chosen.items()
     }
     facets = {facet: _choice(measured[facet], i) for facet, i in chosen.items()}
     raw = {name: values for one in measured.values() for name, values in _raw(one).items()}
@@ -176,12 +177,12 @@ def _compare(
     return found, chosen, raw
 
 
-def _ills(fitted: list[Fitted], chosen: Mapping[str, int], parts: Parts) -> list[Finding]:
+def _ills(fitted: list[Fitted], chosen: Mapping[str, int], splits: Splits) -> list[Finding]:
     """What is wrong with the chosen configurations; with the first one, if none could be chosen."""
     return [
         Finding(config=i, name=one.name, evidence=finite(one.evidence))
         for i in dict.fromkeys(chosen.values() or [0])
-        for one in diagnose(fitted[i], parts.train.x, parts.valid.x)
+        for one in diagnose(fitted[i], splits.train.x, splits.valid.x)
     ]
 
 
@@ -196,7 +197,7 @@ def _doubts(material: Material, facets: Mapping[str, Choice], raw: Arrays) -> li
     return found if leak is None else [*found, Finding(config=0, name=leak.name, evidence=finite(leak.evidence))]
 
 
-def judge(job: Job, one: Fitted, blind: Parts) -> dict[str, float | None]:
+def judge(job: Job, one: Fitted, blind: Splits) -> dict[str, float | None]:
     """The tuning criterion of each facet for one configuration; None if it diverged or has no finite value."""
     if one.outcome.status == "diverged":
         return dict.fromkeys(job.body["facets"])
@@ -218,7 +219,7 @@ def _leave(
         artefact.write(fitted[number], place)
     _scores(folder, material, raw)
     if job.name.replicate == 0:
-        test = material.parts.test
+        test = material.splits.test
         shown = exhibits(fitted[first], test)
         if "anomaly" in chosen:
             shown |= oddities(fitted[chosen["anomaly"]], test, material.rows.test)

@@ -52,7 +52,7 @@ class Outcome:
     """Why it diverged."""
 
 
-class Progress(NamedTuple):
+class Check(NamedTuple):
     """What a watcher hears at every check."""
 
     step: int
@@ -61,7 +61,7 @@ class Progress(NamedTuple):
     """The validation objective of each model still in training."""
 
 
-Watch = Callable[[Progress], Any]
+Watch = Callable[[Check], Any]
 
 
 def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
@@ -73,7 +73,7 @@ def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
         Any mixture; those of equal structure, shape and plan (but for the learning rate) are stacked. Parameters
         that are frozen (``requires_grad`` is False) stay as they are.
     watch : callable, optional
-        Hears a :class:`Progress` at every check of every stack.
+        Hears a :class:`Check` at every check of every stack.
 
     Returns
     -------
@@ -272,7 +272,7 @@ def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[
                 stack.release(lanes.index(r), best.pop(r))
                 done[r] = _ended(r, step, first.pop(r))
         if watch is not None:
-            watch(Progress(step, plan.steps, tuple(r.history["valid"][-1] for r in running)))
+            watch(Check(step, plan.steps, tuple(r.history["valid"][-1] for r in running)))
         left = [i for i, r in enumerate(lanes) if not r.status]
         if left and len(left) <= (2 * len(lanes)) // 3:
             stack, lanes = stack.keep(left), [lanes[i] for i in left]

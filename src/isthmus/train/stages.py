@@ -32,11 +32,11 @@ from isthmus.abilities import HasPreBias
 from isthmus.errors import BadInput
 from isthmus.model import Model, Recipe
 from isthmus.parts.backbones import Decoder, Encoder, TiedDecoder
-from isthmus.parts.mirror import Mirror
+from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.seeds import seed
 from isthmus.train import loop
 from isthmus.train.cause import Cause
-from isthmus.train.loop import Outcome, Progress, Watch, begin
+from isthmus.train.loop import Check, Outcome, Watch, begin
 from isthmus.train.plan import Plan
 from isthmus.train.stack import free
 from isthmus.train.task import Task
@@ -91,7 +91,10 @@ class _Course:
             model = recipe.build(shape, head, number=seed(number, "weights"))
         except BadInput as error:
             raise BadInput(f"stages: layer {layer + 1} of the encoder would be trained by itself: {error}") from error
-        code, width = model.code if isinstance(model, Mirror) else "identity", _layers(self.task)[layer].out_features
+        code, width = (
+            model.code if isinstance(model, EncoderDecoder) else "identity",
+            _layers(self.task)[layer].out_features,
+        )
         deep = layer < len(_layers(self.task)) - 1
         if deep and code not in {"identity", recipe.activation}:
             raise BadInput(
@@ -136,12 +139,12 @@ def _later(watch: Watch | None, before: int, steps: int) -> Watch | None:
     """The same watcher, told where a stage's steps lie in the whole."""
     if watch is None:
         return None
-    return lambda p: watch(Progress(before + p.step, steps, p.valid))
+    return lambda p: watch(Check(before + p.step, steps, p.valid))
 
 
 def _layers(task: Task) -> list[nn.Linear]:
     """The layers of the encoder, if they can be trained one by one."""
-    encoder = task.model.encoder if isinstance(task.model, Mirror) else None
+    encoder = task.model.encoder if isinstance(task.model, EncoderDecoder) else None
     if not isinstance(encoder, Encoder) or any(layer.bias is None for layer in encoder.layers):
         raise BadInput(f"stages: the encoder of this {task.recipe.family} is no chain of affine layers: {REMEDY}")
     layers = list(encoder.layers)

@@ -14,7 +14,7 @@ from isthmus.parts.backbones import ACTIVATIONS, STACKS, AnyDecoder, AnyEncoder,
 BLOCK = 8192  # training rows that go through the network at once when a model starts
 
 
-class Mirror(Model):
+class EncoderDecoder(Model):
     """``encode`` is the backbone followed by a code activation, ``decode`` the mean of the likelihood.
 
     Parameters

@@ -20,7 +20,7 @@ WIDEST = 1_000_000
 """Most numbers in a row: each has a name of its own, and no network here takes more."""
 
 
-class Raw(NamedTuple):
+class Unchecked(NamedTuple):
     """Rows as they stand in the source."""
 
     place: str
