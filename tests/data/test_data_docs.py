@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import isthmus.data
-from isthmus.data import files, numbers, scale, text_table
+from isthmus.data import files, numbers, scale, text_table, unchecked
 from isthmus.data.read import DATASETS, FORMATS, read
 from isthmus.errors import BadInput
 

@@ -125,7 +125,7 @@ def test_what_would_be_ignored_is_refused(made, says):
 
 def test_a_part_that_is_taken_away_takes_what_hung_on_it():
     full = named("denoising")
-    assert "corruption" in full.parts()
+    assert "corruption" in full.removable()
     assert full.without("corruption", "none").to_json() == Plain().to_json()
     assert full.corruption_level == 0.3
 
