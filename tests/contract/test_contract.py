@@ -293,5 +293,5 @@ MODELS = {name: model for name, (model, _) in BREAKS.items()}
 
 @pytest.mark.parametrize("name", list(BREAKS))
 def test_every_check_can_fail(name):
-    with pytest.raises((AssertionError, RuntimeError)):
+    with pytest.raises((AssertionError, RuntimeError, TypeError)):
         BREAKS[name][1](Broken(code_activation=name), (2, 3))

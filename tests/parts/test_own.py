@@ -149,7 +149,7 @@ def test_one_module_given_twice_ties_no_models(register):
 def test_saved_and_loaded(register, tmp_path):
     register()
     x = rows((2, 3)).numpy()
-    fitted = fit(Plain(latents=2, backbone="mine"), x, plan=PLAN)
+    fitted = fit(Plain(latents=2, backbone="mine"), x, plan=PLAN, images=False)
     place = isthmus.save(fitted, tmp_path / "model")
     assert np.array_equal(isthmus.load(place).encode(x), fitted.encode(x))
     del OWN["mine"]

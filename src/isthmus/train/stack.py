@@ -140,7 +140,7 @@ class Stack:
             # What no term reads gets zeros here, and is named by the doctor.
             gradients = torch.autograd.grad(total.sum(), list(parameters.values()), materialize_grads=True)
         first = 0 if alone else 1
-        found = (torch.cat([g.flatten(first) for g in gradients], dim=first), seen), terms
+        found = (torch.cat([g.reshape(*g.shape[:first], -1) for g in gradients], dim=first), seen), terms
         return tree_map(lambda t: t.unsqueeze(0), found) if alone else found
 
     def _objective(self, parameters: Any, buffers: Any, batch: Any, noise: Any, weights: Any, level: Any) -> Any:
