@@ -1,5 +1,6 @@
 """Splits that leak, numbers that do not follow from their scores; and a finished study that is examined again."""
 
+import hashlib
 import json
 import shutil
 
@@ -19,6 +20,7 @@ from isthmus.study.jobs import Work, drive
 from isthmus.study.launch.local import Local
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round
+from isthmus.study.record import digest
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
 
@@ -91,29 +93,44 @@ def names(study, data):
 def test_a_healthy_study_has_no_complaint_with_rows_and_without(healthy):
     """All raw scores lie there as they were measured, those of every rival too."""
     data, reason = data_of(healthy)
-    assert (data.digest, reason) == (healthy.design["data"]["digest"], "")
+    assert (data.digest, reason) == (healthy.note["data"]["digest"], "")
     assert list(examine(healthy, data)) == list(examine(healthy)) == []
 
 
 def test_data_that_are_gone_or_other_are_said(healthy, copied):
     path = copied / "study.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "source": "gone.csv"}))
+    sealed(path, source="gone.csv")
     data, reason = data_of(Study(copied))
     assert data is None
     assert "gone.csv: no such file" in reason
     assert data_of(Study(copied), "iris")[0] is not None
     with pytest.raises(BadInput, match="no longer holds the rows"):
         data_of(healthy, "wine")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "source": "wine"}))
+    sealed(path, source="wine")
     assert "no longer holds" in data_of(Study(copied))[1]
 
 
+def sealed(path, **changes):
+    """Write a document of a study again with other entries, under a seal that fits."""
+    content = {**json.loads(path.read_text()), **changes}
+    del content["seal"]
+    path.write_text(json.dumps({**content, "seal": digest(content)}))
+
+
+def overwrite(place, arrays):
+    """Other raw scores of a run, which its record vouches for; its numbers are left as they were."""
+    path, record = place / "scores.safetensors", place / "record.json"
+    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path)
+    files = json.loads(record.read_text())["files"] | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    sealed(record, files=files)
+
+
 def tampered(folder, name, change):
-    """The same study with other raw scores of one contender's runs; its record is left as it was."""
+    """The same study with other raw scores of one contender's runs."""
     for record in Study(folder).records:
-        place = folder / "runs" / record.id / "scores.safetensors"
-        if record.job.name == name and place.exists():
-            save_file({k: np.ascontiguousarray(v) for k, v in change(load_file(place)).items()}, place)
+        place = folder / "runs" / record.id
+        if record.job.name == name and (place / "scores.safetensors").exists():
+            overwrite(place, change(load_file(place / "scores.safetensors")))
     return Study(folder)
 
 
@@ -136,8 +153,8 @@ def test_replicates_that_a_race_added_are_examined_too(copied):
     with Local(Work(store, data, perform), store.folder, 1) as launch:
         drive(store, Study(copied).design.jobs(store.rounds()), launch)
     late = next(one for one in Study(copied).records if (one.job.name, one.job.replicate) == ("plain", 2))
-    place = copied / "runs" / late.id / "scores.safetensors"
-    save_file({k: v + 1 for k, v in load_file(place).items()}, place)
+    place = copied / "runs" / late.id
+    overwrite(place, {k: v + 1 for k, v in load_file(place / "scores.safetensors").items()})
     assert {one.run for one in examine(Study(copied), data)} == {late.id}
 
 
