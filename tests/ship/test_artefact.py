@@ -97,7 +97,7 @@ def test_every_family_comes_back_bit_for_bit(family: str, tmp_path: Path) -> Non
 
 def test_images_and_unit_scaling_come_back(tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 17, (30, 4, 5)).astype(np.float32)
-    before = fit(clone(FAMILIES["plain"]), images, plan=Plan(steps=2, check=1, batch=8), scale="unit")
+    before = fit(clone(FAMILIES["plain"]), images, plan=Plan(steps=2, check=1, batch=8), scale="unit", images=True)
     after = load(save(before, tmp_path / "m"))
     assert after.shape == (4, 5)
     np.testing.assert_array_equal(after.reconstruct(images), before.reconstruct(images), strict=True)
