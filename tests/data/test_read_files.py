@@ -454,6 +454,7 @@ def test_npz_of_training_and_test_rows(put, rows, labels):
         (gzip.compress(idx(PIXELS)), "rename it to odd.idx.gz"),
         (b"some words\nand more\n", "rename or convert the file"),
     ],
+    ids=["csv.gz", "semicolons", "tsv", "npy", "npz", "parquet", "idx.gz", "words"],
 )
 def test_a_file_of_an_odd_name_is_refused_with_a_better_one(put, content, said):
     assert said in refusal(put("odd.data", content))
