@@ -50,7 +50,7 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     for block in blocks(ENGLISH, "python"):
         exec(compile(block, "README.md", "exec"), scope)
     assert "reconstruction" in capsys.readouterr().out.lower()
-    assert Path("report.html").stat().st_size > 1_000_000
+    assert Path("report.html").stat().st_size > 100_000
 
 
 @pytest.mark.slow

@@ -215,7 +215,7 @@ def test_in_a_study_the_ceiling_is_shown_and_excluded(tmp_path):
     )
     verdict = study.verdict()["generation"]
     assert verdict.excluded == {
-        "training rows": "it is the training set itself: the ceiling, no generator in 2 of 2 replicates"
+        "training rows": "it is the training set itself: an upper bound, not a generator in 2 of 2 replicates"
     }
     assert set(verdict.means) == {"pca", "gaussian mixture", "shuffled columns"}
     assert (study.scores("generation", "copied")["training rows"] == 1).all()

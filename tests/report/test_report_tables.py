@@ -46,7 +46,7 @@ ENDS = {
     "which one": ("which", contest(plain=1 + WOBBLE, topk=1.05 + WIDE, pca=9 + FLIP)),
     "pca wins": ("pca", contest(plain=2 + WOBBLE, pca=1 + FLIP)),
     "pca is enough": ("pca", contest(plain=1 + WOBBLE, pca=1.001 + FLIP)),
-    "raw wins": ("rival", contest(plain=2 + WOBBLE, raw=1 + FLIP, pca=2 + FLIP)),
+    "raw wins": ("rival", contest(plain=2 + WOBBLE, **{"raw columns": 1 + FLIP}, pca=2 + FLIP)),
     "open": ("undecided", contest(plain=1 + WOBBLE, pca=1.05 + WIDE)),
     "no rival": ("best", contest(plain=1 + WOBBLE, topk=2 + FLIP)),
 }
@@ -91,8 +91,8 @@ def test_facets_that_only_describe_crown_nobody() -> None:
 
 
 def test_order_puts_autoencoders_first_then_pca_then_rivals() -> None:
-    first = contest(raw=1 + WOBBLE, pca=2 + WOBBLE, vae=3 + WOBBLE, plain=4 + WOBBLE)
-    second = contest(raw=1 + WOBBLE, plain=2 + WOBBLE, vae=3 + WOBBLE, pca=4 + WOBBLE)
+    first = contest(**{"raw columns": 1 + WOBBLE}, pca=2 + WOBBLE, vae=3 + WOBBLE, plain=4 + WOBBLE)
+    second = contest(**{"raw columns": 1 + WOBBLE}, plain=2 + WOBBLE, vae=3 + WOBBLE, pca=4 + WOBBLE)
     assert list(order([first, second])) == ["plain", "vae", "pca", "raw columns"]
 
 

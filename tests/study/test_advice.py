@@ -79,7 +79,7 @@ def test_who_is_not_told_apart_is_not_ruled_out() -> None:
 
 
 def test_only_those_who_stand_in_every_facet_are_asked() -> None:
-    a = facet("features", topk=0.9, raw=0.95, pca=0.7)
+    a = facet("features", topk=0.9, **{"raw columns": 0.95}, pca=0.7)
     b = facet("anomaly", topk=0.9, knn=0.95, pca=0.7)
     assert pareto([a, b]) == Pareto(("topk",), (("pca", "topk"),))
     assert pareto([]) == Pareto((), ())
@@ -118,7 +118,7 @@ def test_every_purpose_has_its_words() -> None:
 
 
 def test_one_facet_answers_with_its_effect_and_its_price() -> None:
-    features = facet("features", "probe_accuracy", plain=0.9, topk=0.9009, kl=0.8, pca=0.7, raw=0.75)
+    features = facet("features", "probe_accuracy", plain=0.9, topk=0.9009, kl=0.8, pca=0.7, **{"raw columns": 0.75})
     costs = (
         lower("cost", "parameters", plain=3100, topk=3100, kl=3100, pca=1000),
         lower("cost", "train_seconds", plain=40, topk=40, kl=40, pca=1),
@@ -305,7 +305,7 @@ def test_pros_and_cons_say_what_is_shown_and_how_large_it_is() -> None:
     found = proscons(
         [
             facet("reconstruction", "explained_variance", topk=0.887, plain=0.86, vae=0.80, pca=0.844),
-            facet("features", "probe_accuracy", topk=0.932, plain=0.93, vae=0.93, pca=0.93, raw=0.95),
+            facet("features", "probe_accuracy", topk=0.932, plain=0.93, vae=0.93, pca=0.93, **{"raw columns": 0.95}),
             facet("cost", "rows_per_second", relative=True, topk=1000, plain=2100, vae=2200, pca=3400),
         ]
     )

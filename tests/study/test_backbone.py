@@ -64,10 +64,10 @@ def test_rows_that_are_no_images_are_refused_before_anything_is_written(tmp_path
 @pytest.mark.slow
 def test_a_study_says_its_network(tmp_path):
     options = {"families": "plain", "facets": "reconstruction", "replicates": 2, "configs": 1, "steps": 5, "jobs": 1}
-    study = compare(IMAGES, backbone="conv2d", hidden=(4,), out=tmp_path / "s", **options)
+    study = compare(IMAGES, images=True, backbone="conv2d", hidden=(4,), out=tmp_path / "s", **options)
     assert json.loads((tmp_path / "s" / "study.json").read_text())["backbone"] == "conv2d"
     assert "<dt>Network</dt><dd>conv2d</dd>" in study.report().read_text()
-    usual = compare(IMAGES, hidden=(4,), out=tmp_path / "u", **options)
+    usual = compare(IMAGES, images=True, hidden=(4,), out=tmp_path / "u", **options)
     assert "<dt>Network</dt>" not in usual.report().read_text()
 
 
