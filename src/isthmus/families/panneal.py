@@ -4,12 +4,13 @@ Karvonen, Wright, Rager, Angell, Brinkmann, Smith, Verdun, Bau and Marks (2024),
 learning for language model interpretability with board game models, NeurIPS, section 4.
 
     min  E[ -log p(x | z) + strength * c_t * sum_j (z_j ||d_j||)^p_t + aux * -log p(x | sg(z) + z_dead) ] / D,
-    z = relu(f(x - pre)),   p_t: 1 -> p_end,   c_t = c_t-1 * sum z^p_t-1 / sum z^p_t
+    z = relu(f(x - pre)),   p_t: 1 -> p_end,   c_t+1 = c_t * sum z^p_t / sum z^p_t+1
 
 The exponent falls from 1 to ``p_end`` over the first ``anneal`` of the plan's steps, and the coefficient c is adapted
 so that the penalty is as large after a change of p as it was before. Where we deviate: p moves a little at every step
-and c is adapted on that step's batch, where the paper moves p in a few jumps and averages over the last batches: the
-product of the ratios is the same telescope. Codes below ``SMALL`` are penalised with a bounded slope,
+and c is adapted on the batch of the step before, where the paper moves p in a few jumps and averages over the last
+batches: the product of the ratios is the same telescope. Both are moved between two steps, so that what is minimised at
+a step has the gradient of its value. Codes below ``SMALL`` are penalised with a bounded slope,
 (z + SMALL)^p - SMALL^p, for z^p has an infinite one at 0.
 """
 
@@ -63,7 +64,7 @@ def ratio(last: Tensor, now: Tensor) -> Tensor:
 
 
 class PAnnealModel(Timed, SAEModel):
-    """Terms as for sae. Seen besides: the penalty at the last exponent and at this one. Remembered: the exponent, c."""
+    """Terms as for sae. Seen besides: the penalty at the exponent it has and at the clock's. Remembered: p, c."""
 
     p: Tensor
     coefficient: Tensor
@@ -83,14 +84,11 @@ class PAnnealModel(Timed, SAEModel):
 
     @property
     def exponent(self) -> Tensor:
-        """The exponent at this step, 0-dim; ``p`` is that of the last step, to which the coefficient belongs."""
+        """Where the clock has the exponent, 0-dim; the penalty takes it, with a coefficient that fits, in ``absorb``."""
         return 1 - (1 - self.end) * passed(self.clock, self.anneal)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
-        sized = self.sized(z)
-        now = penalty(sized, self.exponent)
-        adapted = self.coefficient * ratio(penalty(sized.detach(), self.p), now.detach())
-        return {"sparsity": adapted * now / self.size}
+        return {"sparsity": self.coefficient * penalty(self.sized(z), self.p) / self.size}
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         sized = self.sized(z).detach()
@@ -98,7 +96,7 @@ class PAnnealModel(Timed, SAEModel):
 
     @torch.no_grad()
     def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        """Remember the exponent, and adapt the coefficient to it."""
+        """Move the exponent to the clock's, and adapt the coefficient to it."""
         super().absorb(seen)
         self.coefficient.mul_(ratio(seen["last"], seen["now"]))
         self.p.copy_(self.exponent)
