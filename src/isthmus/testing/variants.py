@@ -49,7 +49,7 @@ def alternatives(recipe: Recipe, name: str, shape: Shape = (4,)) -> list[Any]:
 
 
 def proposals(recipe: Recipe, name: str) -> list[Any]:
-    """Other values for a field: from its search range, its type, the words of its help text."""
+    """Other values for a field: from its search range, its type, the least it may be, the words of its help text."""
     field = next(f for f in dataclasses.fields(recipe) if f.name == name)
     value = getattr(recipe, name)
     found: list[Any] = [field.metadata["search"].at(u) for u in (0.1, 0.9)] if field.metadata["search"] else []
@@ -58,7 +58,8 @@ def proposals(recipe: Recipe, name: str) -> list[Any]:
     elif isinstance(value, int):
         found += [value + 1, 1, value * 2]
     elif isinstance(value, float):
-        found += [value / 2, value + 0.4, value + 2.0]
+        least = field.metadata["bounds"].low
+        found += [value / 2, value + 0.4, value + 2.0, *([] if least is None else [least])]
     elif isinstance(value, str):
         found += re.findall(r"\w+", field.metadata["text"])
     elif isinstance(value, tuple):
