@@ -45,7 +45,7 @@ SPECIAL = {
     "plain relu": ("plain", {"code_activation": "relu"}),
     "plain sigmoid": ("plain", {"code_activation": "sigmoid"}),
     "kl relu": ("kl", {"code_activation": "relu", "bound": 2.0}),
-    "kl drop and threshold": ("kl", {"drop": 0.3, "target": 0.3, "threshold": 0.2}),  # units begin at their target: some pass
+    "kl drop and threshold": ("kl", {"drop": 0.3, "target": 0.3, "threshold": 0.2}),  # from the target on, some pass
     "contractive tied": ("contractive", {"tied": True}),
     "contractive tanh": ("contractive", {"code_activation": "tanh"}),
     "contractive jvp": ("contractive", {"estimator": "jvp", "hidden": (5,), "activation": "tanh"}),

@@ -401,6 +401,12 @@ def planted(rows=1500, columns=16, atoms=24, active=2):
     return torch.zeros(rows, atoms).scatter(1, chosen, weights) @ dictionary.t(), dictionary
 
 
+def likeness(model, atoms):
+    """The mean over atoms of the best cosine with a column of the dictionary."""
+    columns = model.decoder.dictionary.detach()
+    return (atoms.t() @ (columns / columns.norm(dim=0))).amax(1).mean().item()
+
+
 TUNED = {
     "sae": SAE(strength=0.1),
     "panneal": PAnneal(strength=0.1, anneal=0.6),
@@ -415,11 +421,15 @@ TUNED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(TUNED))
 def test_planted_dictionary_is_found(name):
+    """Over two starts, training closes four fifths of what its first columns lack in likeness to the atoms."""
     x, atoms = planted()
-    model = made(TUNED[name].set_params(latents=32, dead_after=3000), x, "gaussian")
-    train(model, x, steps=500, rate=0.02)
-    columns = model.decoder.dictionary / model.decoder.dictionary.norm(dim=0)
-    found = (atoms.t() @ columns.detach()).amax(1).mean().item()
-    fired = (model.encode(x) > 0).float().sum(1).mean().item()
-    assert found > 0.95
-    assert 1 < fired < 5
+    lacks = []
+    for seed in (0, 1):
+        model = made(TUNED[name].set_params(latents=32, dead_after=3000), x, "gaussian", seed)
+        before = likeness(model, atoms)
+        train(model, x, steps=500, rate=0.02)
+        lacks.append((1 - before, 1 - likeness(model, atoms)))
+        fired = (model.encode(x) > 0).float().sum(1).mean().item()
+        assert 1 < fired < 5
+    at_first, at_last = map(sum, zip(*lacks, strict=True))
+    assert at_last < at_first / 5

@@ -185,15 +185,19 @@ def test_topk_dead_units_learn_to_fire_by_themselves():
 
 @pytest.mark.slow
 def test_topk_revives_dead_units():
-    x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))  # eight factors: there is work for every unit
-    alive = []
-    for aux in (0.0, 0.5):
-        model = made(TopK(latents=8, k=2, dead_after=64, aux=aux), x, "gaussian")
-        with torch.no_grad():
-            model.encoder.layers[0].bias[:5].sub_(2.0)
-        train(model, x, steps=300, rate=0.02)
-        alive.append((model.encode(x) > 0).any(0).sum().item())
-    assert alive[1] == 8 > alive[0]
+    """Five of eight units are silenced; without the auxiliary term none comes back, with it most do."""
+    back = {0.0: 0, 0.5: 0}
+    for seed in range(3):
+        x = torch.randn(64, 8, generator=torch.Generator().manual_seed(seed))  # eight factors: work for every unit
+        for aux in back:
+            model = made(TopK(latents=8, k=2, dead_after=64, aux=aux), x, "gaussian", seed)
+            with torch.no_grad():
+                model.encoder.layers[0].bias[:5].sub_(4.0)
+            assert not (model.encode(x)[:, :5] > 0).any()
+            train(model, x, steps=300, rate=0.02)
+            back[aux] += (model.encode(x)[:, :5] > 0).any(0).sum().item()
+    assert back[0.0] == 0
+    assert back[0.5] > 3 * 5 / 2
 
 
 def test_topk_space_and_structure():

@@ -84,7 +84,7 @@ class PAnnealModel(Timed, SAEModel):
 
     @property
     def exponent(self) -> Tensor:
-        """Where the clock has the exponent, 0-dim; the penalty takes it, with a coefficient that fits, in ``absorb``."""
+        """The clock's exponent, 0-dim; the penalty takes it, with a coefficient that fits, in ``absorb``."""
         return 1 - (1 - self.end) * passed(self.clock, self.anneal)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
