@@ -22,7 +22,8 @@ LATE = 0.8
 """Share of the steps from which a schedule that is still on leaves a cut run too few."""
 UNSEEN = 0.1
 """Share of the training loss that must have gone while no look at the validation rows saw progress: rounding and the
-noise of batches lose less."""
+noise of batches lose less. The validation loss must have fallen by less than half that share over the same checks:
+where the first steps throw the weights far away, both losses come down again."""
 NIL = 1e-6
 """Share of all gradients below which a term moves nothing: it is lost in the rounding of those that it is added to. A
 term that matters has a large share: where training has converged, its pull is as strong as the pull against it."""
@@ -37,7 +38,7 @@ def unlearnt(fitted: Fitted) -> Iterator[tuple[str, Evidence]]:
         return
     if unmoved(outcome) and free(fitted.model):
         yield "no training step ran", {"steps": outcome.steps}
-    elif outcome.best_step == 0 and outcome.status != "diverged" and (share := fallen(outcome)) > UNSEEN:
+    elif outcome.best_step == 0 and outcome.status != "diverged" and (share := unseen(outcome)) > UNSEEN:
         yield "progress unseen", {"steps": outcome.steps, "training_fell": share}
     elif outcome.best_step == 0:
         yield "not trained", {"steps": outcome.steps, "best_step": 0}
@@ -45,10 +46,16 @@ def unlearnt(fitted: Fitted) -> Iterator[tuple[str, Evidence]]:
         yield "schedule too long", evidence
 
 
-def fallen(outcome: Outcome) -> float:
-    """How far the training loss fell from the first check to the last, as a share of its size at the first."""
-    seen = [v for v in outcome.history.get("train", []) if math.isfinite(v)]
-    return (seen[0] - seen[-1]) / abs(seen[0]) if len(seen) > 1 and seen[0] else 0.0
+def unseen(outcome: Outcome) -> float:
+    """Share of the training loss that went from its first check to its last; 0 if the validation loss went with it."""
+    losses = zip(outcome.history.get("train", []), outcome.history.get("valid", []), strict=True)
+    looks = [both for both in losses if all(map(math.isfinite, both))]
+    if len(looks) < 2:
+        return 0.0
+    train, valid = (
+        (first - last) / abs(first) if first else 0.0 for first, last in zip(looks[0], looks[-1], strict=True)
+    )
+    return train if valid < train / 2 else 0.0
 
 
 def unsettled(fitted: Fitted) -> Evidence | None:
