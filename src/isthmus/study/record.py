@@ -81,6 +81,20 @@ class Config(Frozen):
     cost: dict[str, float | None] = {}
     history: dict[str, list[float | None]]
 
+    @model_validator(mode="after")
+    def _checks(self) -> Self:
+        """Every look at the rows left one number of each kind, and the looks came one after the other."""
+        if not self.history:
+            return self
+        if missing := {"step", "train", "valid"} - self.history.keys():
+            raise ValueError(f"a history without {min(missing)}")
+        if len({len(values) for values in self.history.values()}) > 1:
+            raise ValueError("a history whose numbers are of unequally many checks")
+        steps = [-1.0 if step is None else step for step in self.history["step"]]
+        if any(not 0 <= step < 1 << 53 for step in steps) or steps != sorted(steps):
+            raise ValueError("a history whose steps do not rise")
+        return self
+
 
 class Finding(Frozen):
     """What the doctor found in one configuration: the name of the defect, and the numbers and names that show it."""
