@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus.errors import BadEnvironment, BadInput
-from isthmus.study.record import Choice, JobName, Record, canonical, difference, digest
+from isthmus.study.record import Choice, Config, JobName, Record, canonical, difference, digest
 from isthmus.study.store import Store
 
 DESIGN = {"format": 1, "seed": 0, "plan": {"steps": 10}}
@@ -72,6 +72,28 @@ def test_every_flipped_byte_is_noticed_and_set_aside_without_being_lost(store):
     place = store.set_aside("a" * 64)
     assert (place / "record.json").exists()
     assert store.records() == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"valid": [1.0]}, "unequally many"),
+        ({"train/kl": [1.0, 0.5, 0.2]}, "unequally many"),
+        ({"step": None}, "without step"),
+        ({"valid": None}, "without valid"),
+        ({"step": [50.0, 0.0]}, "do not rise"),
+        ({"step": [0.0, None]}, "do not rise"),
+        ({"step": [0.0, 1e308]}, "do not rise"),
+    ],
+)
+def test_a_history_that_does_not_fit_together_is_none(change, words):
+    one = {"recipe": {}, "learning_rate": None, "status": "cut", "steps": 50, "best_step": 50, "seconds": 1.0}
+    whole = {"step": [0.0, 50.0], "train": [None, 0.5], "valid": [1.0, 0.5]}
+    for history in ({}, whole):
+        assert Config(**one, valid=0.5, criteria={}, history=history).history == history
+    edited = {key: values for key, values in (whole | change).items() if values is not None}
+    with pytest.raises(ValueError, match=words):
+        Config(**one, valid=0.5, criteria={}, history=edited)
 
 
 def test_a_record_under_another_name_does_not_pass(store):
