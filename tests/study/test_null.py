@@ -38,7 +38,7 @@ def test_small_studies_find_the_better_one_and_nobody_among_equals(monkeypatch):
 def test_a_split_trains_on_no_anomaly_and_everybody_else_is_seen():
     mine = np.random.default_rng(0).choice(len(null.Y), null.ROWS, replace=False)
     for view, share in (("upper", 0.5), ("turn", 0.1)):
-        split, _ = null.parts(view, mine, np.random.default_rng(1))
+        split, _ = null.splits(view, mine, np.random.default_rng(1))
         assert not split.train.y.any()
         assert not split.valid.y.any()
         assert split.test.y.mean() == pytest.approx(share, abs=0.15)

@@ -11,6 +11,7 @@ import pytest
 
 from isthmus.answers import racing as told
 from isthmus.answers.recommendation import recommendation
+from isthmus.api.study import Study
 from isthmus.errors import BadInput
 from isthmus.evidence.verdict import judge
 from isthmus.study import outline as outlines
@@ -163,7 +164,7 @@ def test_a_race_says_what_it_did(raced):
     assert lines[0] == "Replicates added, round 1: up to replicate 5, for contenders still undecided in features."
     assert lines[-1] in recommendation(study)
     assert len(told.lines(study, "zh")) == len(lines)
-    page = study.report().read_text(encoding="utf-8")
+    page = Study.of(study).report().read_text(encoding="utf-8")
     assert page.count(lines[-1]) == 1
     assert f"{study.replicates} replicates, 5 hyper-parameter settings tried for each family." in page
     study.rounds, before = [], study.rounds
