@@ -875,8 +875,8 @@ OPTIONS = {
         "contamination rivals seed jobs out json lang dry_run quiet debug"
     ),
     ablate.ablate: (
-        "recipe data label anomaly images settings facets replicates configs steps seed jobs out json lang dry_run quiet "
-        "debug"
+        "recipe data label anomaly images settings facets replicates configs steps seed jobs out json lang "
+        "dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out json debug",
     train.train: "family data label images out settings steps measured seed json dry_run quiet debug",
