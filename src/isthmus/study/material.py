@@ -79,6 +79,7 @@ class _Kept:
         self.found: OrderedDict[Hashable, Material] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Material]) -> Material:
+        """What was prepared under a key, made now if it is not there."""
         with self.lock:
             if key in self.found:
                 self.found.move_to_end(key)
