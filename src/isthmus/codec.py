@@ -190,7 +190,7 @@ def decode(way: Way, content: bytes, *, units: Units | None = None) -> Wide:
     fits("its coded rows", size)
     honest("its coded rows", len(content), size, "compress fewer rows at a time", PACKED)
     if not (0 < step < math.inf and bound > 0 and kept <= rows * elements):
-        raise BadInput("damaged: its coded rows have steps that are never written")
+        raise BadInput("damaged: its coded rows have step sizes that isthmus never writes")
     units = Units.scaled(elements) if units is None else units
     try:
         with np.errstate(all="ignore"):
@@ -200,7 +200,7 @@ def decode(way: Way, content: bytes, *, units: Units | None = None) -> Wide:
             raise
     except (struct.error, zlib.error):
         pass
-    raise BadInput("damaged, or of another model: its coded rows do not fit together")
+    raise BadInput("damaged, or made by another model: its coded rows do not fit together")
 
 
 def _decoded(way: Way, rest: bytes, sizes: tuple[int, int, int, int], step: float, bound: float, units: Units) -> Wide:

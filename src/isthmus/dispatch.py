@@ -33,7 +33,7 @@ try:
     _ = ATEN.mul.Tensor._schema.arguments[0].alias_info, torch.zeros(1).untyped_storage()._cdata
 except (ImportError, AttributeError) as error:
     raise ImportError(
-        f"isthmus needs inner parts of torch that torch {torch.__version__} does not have ({error}): "
+        f"isthmus needs internals of torch that torch {torch.__version__} does not have ({error}): "
         "install a torch from 2.6 to 2.13"
     ) from error
 

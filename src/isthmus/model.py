@@ -555,7 +555,7 @@ class Recipe:
             if (value := getattr(self, field)) != defaults[field]:
                 raise BadInput(
                     f"{name}: {field} does nothing unless {need}; got {field}={value!r}: leave it at "
-                    f"{defaults[field]!r}, or see to it that {need}"
+                    f"{defaults[field]!r}, or make sure that {need}"
                 )
 
     def _build(self, shape: tuple[int, ...], head: str) -> Model:

@@ -189,7 +189,7 @@ REFUSED = {
     "zeros": (b"x\0,y\n" + b"1,2\n" * 12, {}, "holds binary data, not text"),
     "zero in a cell": (table(("\n4,", "\n\0,")), {"label": "k"}, r"line 6, column 'x': '\x00' is not a number"),
     "utf-16 without a mark": (table().encode("utf-16-le"), {}, "looks like UTF-16 without a byte order mark"),
-    "utf-16 cut": (table().encode("utf-16")[:-1], {}, "begins as UTF-16 text and holds what is none"),
+    "utf-16 cut": (table().encode("utf-16")[:-1], {}, "begins as UTF-16 text, which it is not"),
     "latin-1 name": (
         table(head="é,y,k").encode("latin-1"),
         {},

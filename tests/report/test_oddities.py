@@ -30,9 +30,9 @@ def test_row_number_score_and_the_three_columns_with_their_direction() -> None:
     found = only(exhibit(odd_label=np.array([1, 0])))
     assert [row.name for row in found.table.rows] == ["row 17", "row 3"]
     cells = [[cell.mean for cell in row.cells] for row in found.table.rows]
-    assert cells[0] == ["2.50", "anomaly", "height ↓ 60 %, weight ↑ 25 %, <b>bold</b> ↑ 10 %"]
+    assert cells[0] == ["2.50", "anomaly", "height ↓ 60%, weight ↑ 25%, <b>bold</b> ↑ 10%"]
     assert cells[1][:2] == ["0.500", "normal"]
-    assert cells[1][2].startswith("<b>bold</b> ↑ 100 %")
+    assert cells[1][2].startswith("<b>bold</b> ↑ 100%")
     assert found.strips == []
     assert len(found.table.heads) == 4
 
@@ -40,7 +40,7 @@ def test_row_number_score_and_the_three_columns_with_their_direction() -> None:
 def test_without_labels_and_names_there_are_blanks_and_numbers() -> None:
     found = only(exhibit(), columns=())
     assert found.table.rows[0].cells[1].mean == "–"
-    assert found.table.rows[0].cells[2].mean == "1 ↓ 60 %, 2 ↑ 25 %, 3 ↑ 10 %"
+    assert found.table.rows[0].cells[2].mean == "1 ↓ 60%, 2 ↑ 25%, 3 ↑ 10%"
 
 
 def test_images_have_pictures_of_their_shares_instead() -> None:
@@ -61,7 +61,7 @@ def test_series_are_not_drawn_and_their_elements_are_named() -> None:
         exhibit(odd=np.ones((2, 5, 3)), odd_share=share), [f"x{i}_{j}" for i in range(5) for j in range(3)], False
     )
     assert found.strips == []
-    assert found.table.rows[0].cells[2].mean.startswith("x4_1 ↑ 100 %")
+    assert found.table.rows[0].cells[2].mean.startswith("x4_1 ↑ 100%")
 
 
 def test_an_exhibit_without_them_or_with_shapes_that_differ_is_left_out() -> None:

@@ -123,12 +123,12 @@ def test_an_interval_stays_within_what_the_metric_can_be() -> None:
 
 
 def test_shares_and_ropes() -> None:
-    assert share(0.25) == "+25.0 %"
+    assert share(0.25) == "+25.0%"
     assert rope(ENDS["open"][1]) == "±0.02"
     ratio = judge(
         {"a": [1.0, 2.0]}, metric="mse", higher=False, rope=0.05, rivals=set(), test_fraction=0, relative=True
     )
-    assert rope(Contest(ratio, False, ())) == "±5 %"
+    assert rope(Contest(ratio, False, ())) == "±5%"
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     refused("hole.npy", "row 4, column 'b': no finite number")
     refused("huge.npy", "beyond 2\\^53")
     refused("lacks.csv", "no column 'd'")
-    refused("text.csv", "column 'c' holds what is no number")
+    refused("text.csv", "column 'c' holds what is not a number")
     refused("null.parquet", "10 missing cells")
     refused("hole.npy", "row 4, element 2: no finite number", fitted=model(columns=()))
     refused("absent.csv", "no such file")

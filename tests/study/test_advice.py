@@ -171,7 +171,7 @@ def test_a_facet_that_is_no_purpose_alone_answers_for_itself() -> None:
     found = answered(verdicts, dict.fromkeys(verdicts, (lower("cost", "parameters", plain=2000, pca=1000),)))
     assert [one.purpose for one in found] == ["compress", "reconstruction"]
     assert [advice.for_purpose(one, EN) for one in found] == [
-        "To compress rows into few bytes: take plain (bits per element at 10 % error 1 against 1.3 of PCA); "
+        "To compress rows into few bytes: take plain (bits per element at 10% error 1 against 1.3 of PCA); "
         "compared with PCA it takes 2 times the parameters.",
         "To rebuild rows: take plain (explained variance 0.88 against 0.84 of PCA); "
         "compared with PCA it takes 2 times the parameters.",
@@ -218,11 +218,11 @@ def test_two_facets_that_disagree_show_the_trade() -> None:
     assert (found.kind, found.take, found.prices) == ("depends", None, ())
     assert found.pareto.members == ("topk", "plain", "pca")
     assert advice.for_purpose(found, EN) == (
-        "To interpret codes: it is a trade-off: TopK is best in sparsity, PCA is best in "
+        "To interpret codes: it is a trade-off: TopK leads in sparsity, PCA leads in "
         "stability and reconstruction; also on the Pareto front: plain."
     )
     assert advice.for_purpose(found, Words("zh", {"stability": "稳定性"})) == (
-        "解读编码的含义：取决于更看重什么：TopK 在稀疏性上最好，PCA 在稳定性和重构上最好；"
+        "解读编码的含义：取决于更看重什么：TopK 在稀疏性上领先，PCA 在稳定性和重构上领先；"
         "同在帕累托前沿的还有普通自编码器。"
     )
 
@@ -276,7 +276,7 @@ def test_recommendations_name_purposes_then_other_facets_then_the_whole() -> Non
         "To classify rows by their codes: take TopK (probe accuracy 0.95 against 0.86 of PCA).",
         "For codes with few active units: TopK is the sparsest; check its reconstruction error.",
         "For speed: PCA was the best in rows encoded per second on this machine.",
-        "No contender is best everywhere: plain is best in reconstruction, TopK is best in features.",
+        "No contender is best everywhere: plain leads in reconstruction, TopK leads in features.",
         "On the Pareto front, dominated by no other contender as far as is shown: plain and TopK (2 of 3).",
     ]
     assert standing(verdicts.values()).members == ("plain", "topk")

@@ -285,7 +285,7 @@ def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("constant_scorer", "its scores do not tell rows apart"),
+        ("constant_scorer", "its scores do not distinguish rows"),
         ("untrained_scorer", "training did not improve the model"),
     ],
 )

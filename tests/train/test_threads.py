@@ -141,5 +141,5 @@ def test_an_unknown_torch_is_named():
     code = "import torch; del torch.Tag; import isthmus.dispatch"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = ran.stderr.strip().splitlines()[-1]
-    assert f"isthmus needs inner parts of torch that torch {torch.__version__} does not have" in last
+    assert f"isthmus needs internals of torch that torch {torch.__version__} does not have" in last
     assert "install a torch from 2.6 to 2.13" in last

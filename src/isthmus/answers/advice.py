@@ -109,7 +109,7 @@ def _taken(one: PurposeVerdict, say: Words) -> str:
     if one.kind == "useless":
         return useless(next(v for v in one.verdicts if v.useless), say) + say("advice.useless")
     needed = say("advice.needed", needed=one.replicates_needed) if one.replicates_needed else ""
-    needed += next((cut.held(v, say) for v in one.verdicts if v.halted), "")
+    needed += next((cut.more(v, say) for v in one.verdicts if v.halted), "")
     if one.kind == "undecided":
         if len(one.verdicts) > 1:
             return say("advice.several", names=say.some(one.open)) + needed

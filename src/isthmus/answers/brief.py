@@ -9,7 +9,7 @@ from isthmus.answers.advice import aim
 from isthmus.answers.sentences import chance, number
 from isthmus.answers.words import Words
 from isthmus.evidence.purposes import PurposeVerdict
-from isthmus.evidence.verdict import FacetVerdict
+from isthmus.evidence.verdict import LEAST, FacetVerdict
 from isthmus.facets import FACETS
 
 ORDER = ("autoencoder", "no contest", "rival", "rival enough", "depends", "useless", "undecided", "no evidence")
@@ -89,11 +89,21 @@ def _take(one: PurposeVerdict, say: Words) -> str:
 def _sure(one: PurposeVerdict, say: Words) -> str:
     """The least sure of what the choice rests on."""
     if one.kind == "undecided":
-        return say("brief.needed", n=one.replicates_needed) if one.replicates_needed else say("brief.open")
+        return _open(one, say)
     if one.kind == "useless":
         return say("brief.useless")
     chances = [p for v in one.verdicts if (p := _chance(one, v)) is not None]
     return chance(min(chances)) if chances and len(one.verdicts) == 1 else say("brief.unknown")
+
+
+def _open(one: PurposeVerdict, say: Words) -> str:
+    """What would settle it: more steps, more replicates, or nothing that is known."""
+    if steps := max((v.steps_needed or 0 for v in one.verdicts if v.halted), default=0):
+        return say("brief.steps", n=steps)
+    if one.replicates_needed:
+        return say("brief.needed", n=one.replicates_needed)
+    few = all(pair.n < LEAST for v in one.verdicts for pair in v.pairs)
+    return say("brief.few", n=LEAST) if few else say("brief.open")
 
 
 def _chance(one: PurposeVerdict, v: FacetVerdict) -> float | None:
@@ -120,7 +130,7 @@ def _gain(who: str | None, verdicts: Sequence[FacetVerdict], say: Words) -> str:
     mean = v.pair(who, simplest).mean
     if mean is None:
         return say("brief.unknown")
-    size = f"{number(float(f'{100 * mean:.2g}'))} %" if v.relative else number(float(f"{mean:.2g}"))
+    size = f"{number(float(f'{100 * mean:.2g}'))}%" if v.relative else number(float(f"{mean:.2g}"))
     return say(
         "brief.gain", size=size if mean < 0 else "+" + size, metric=say.title(v.metric), other=say.title(simplest)
     )

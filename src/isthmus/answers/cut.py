@@ -23,5 +23,10 @@ def held(v: FacetVerdict, say: Words) -> str:
     return say("cut.held", **_shown(v.cut, v.steps_needed or 0, say))
 
 
+def more(v: FacetVerdict, say: Words) -> str:
+    """The same where :func:`notice` has said whose trainings they were."""
+    return say("cut.more", needed=v.steps_needed or 0)
+
+
 def _shown(steps: dict[str, int], needed: int, say: Words) -> dict[str, str]:
     return {"names": say.some(list(steps)), "steps": f"{max(steps.values()):,}", "needed": str(needed)}

@@ -64,4 +64,6 @@ def _check_text(arguments: Sequence[str]) -> None:
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise BadInput(f"{argument}: holds bytes that are no text on this system; rename it") from None
+            raise BadInput(
+                f"{argument}: contains bytes that are not text in this system's encoding; rename it"
+            ) from None

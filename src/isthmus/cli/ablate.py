@@ -129,7 +129,7 @@ def _file(path: Path) -> dict[str, object]:
     except OSError as error:
         raise BadInput(f"{path}: can't be read ({error.strerror}); give a family or the JSON of a recipe") from None
     if len(text) > LARGEST:
-        raise BadInput(f"{path}: more than a megabyte, which is no recipe; give the JSON of one recipe")
+        raise BadInput(f"{path}: larger than 1 MB, too large for a recipe; give the JSON of one recipe")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

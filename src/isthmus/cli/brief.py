@@ -39,7 +39,9 @@ def table(lines: Sequence[Line], folder: str, words: Words) -> None:
         for row, line in zip(rows, lines, strict=True):
             console.print(row[0], style="bold", soft_wrap=True)
             for head, text in zip(heads[1:], row[1:], strict=True):
-                for i, part in enumerate(_wrapped(f"{head}: {text}", width - 4)):
+                if text == words("brief.unknown"):
+                    continue
+                for i, part in enumerate(show.wrapped(f"{head}{words('page.colon')}{text}", width - 4)):
                     show.line("  " + "  " * (i > 0) + part)
             _command(line, folder)
         return
@@ -72,18 +74,10 @@ def _lines(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     """The lines of one row."""
     from rich.cells import cell_len
 
-    parts = [_wrapped(text, width) for text, width in zip(cells, widths, strict=True)]
+    parts = [show.wrapped(text, width) for text, width in zip(cells, widths, strict=True)]
     found = []
     for i in range(max(map(len, parts))):
         there = [part[i] if i < len(part) else "" for part in parts]
         padded = [text + " " * (width - cell_len(text)) for text, width in zip(there, widths, strict=True)]
         found.append((" " * GAP).join(padded).rstrip())
     return found
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines no wider than so many columns of a terminal, in which a Chinese sign takes two."""
-    from rich.console import Console
-    from rich.text import Text
-
-    return [line.plain.rstrip() for line in Text(text).wrap(Console(width=width), width)]

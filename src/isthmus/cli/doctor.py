@@ -53,7 +53,7 @@ def doctor(
     if not (place / "model.json").exists():
         raise BadInput(f"{run} holds no study, no run of one and no saved model; give the folder of one")
     if data is None:
-        raise BadInput(f"{run} is a saved model, which holds no data; give --data FILE with rows to examine it on")
+        raise BadInput(f"{run} is a saved model, which holds no data; give --data FILE of rows to examine it on")
     from isthmus.study.examine import examine_model
 
     findings = examine_model(place, data, label)

@@ -18,6 +18,9 @@ BLANK = "–"
 """A cell without a value."""
 PIPE = 100
 """Columns of a pipe, which has no width of its own."""
+OPEN, CLOSE, HAN = "（《“‘【", "，。、；：！？）》”’】", "\u2e80-\u2fff\u3040-\u9fff\uf900-\ufaff"
+PIECES = re.compile(rf"[{OPEN}]*(?:[{HAN}]|[^\s{HAN}{OPEN}{CLOSE}]+)[{CLOSE}]*|[{OPEN}{CLOSE}]+|\s+")
+"""What stays together on a line: a Chinese sign or a word, with the marks that belong to it."""
 
 
 def plain(text: object) -> str:
@@ -96,13 +99,34 @@ def say(text: str, *, indent: int = 0, strong: bool = False, apart: bool = False
         print(text)
         return
     from rich.console import Console
-    from rich.text import Text
 
-    console = Console(highlight=False)
-    styled = Text(text, style="bold" if strong else "")
-    for i, line in enumerate(styled.wrap(console, max(20, console.width - indent))):
-        line.rstrip()
-        console.print(" " * indent * (i > 0), line, sep="")
+    console = Console(highlight=False, markup=False, emoji=False)
+    style = "bold" if strong else None
+    for i, line in enumerate(wrapped(text, max(20, console.width - indent))):
+        console.print(" " * indent * (i > 0) + line, style=style, soft_wrap=True)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines no wider than so many columns of a terminal, of which a Chinese sign takes two.
+
+    They are broken at blanks and between Chinese signs; no line begins with a mark that closes, or ends with one that
+    opens. A word that is wider is cut.
+
+    Examples
+    --------
+    >>> wrapped("two words", 6), wrapped("重构误差（小）。", 8)
+    (['two', 'words'], ['重构误差', '（小）。'])
+    """
+    from rich.cells import cell_len, chop_cells
+
+    lines = [""]
+    for piece in PIECES.findall(text):
+        if cell_len(lines[-1]) + cell_len(piece.rstrip()) <= width:
+            lines[-1] += piece
+        elif piece.strip():
+            *whole, rest = chop_cells(piece, width)
+            lines += [*whole, rest]
+    return [line.rstrip() for line in lines if line.strip()] or [""]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> None:

@@ -57,7 +57,7 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):
             raise BadInput(
-                f"{self.name}: rows of shape {self.shape} are no pictures; give (N, H, W) or "
+                f"{self.name}: rows of shape {self.shape} are not images; give (N, H, W) or "
                 "(N, H, W, C), or leave images (--images) out"
             )
 

@@ -64,7 +64,7 @@ def array(path: Path) -> NDArray[Any]:
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 8:
             raise BadInput(
-                f"{where}: no IDX file: it should begin with bytes 0, 0, a type and a rank; got {magic.hex(' ')}"
+                f"{where}: not an IDX file: it should begin with bytes 0, 0, a type and a rank; got {magic.hex(' ')}"
             )
         sizes = struct.unpack(f">{magic[3]}I", stream.read(4 * magic[3]))
         dtype = np.dtype(TYPES[magic[2]])

@@ -107,8 +107,8 @@ def aligned(source: Any, other: Any, what: str) -> tuple[Any, str | None]:
     found = own.get_indexer(rows) if own.is_unique and rows.is_unique else np.array([-1])
     if len(found) != len(rows) or (found < 0).any():
         raise BadInput(
-            f"X: the {what} have another index than the rows; give them with the index of the rows, or as "
-            f"{what}.to_numpy() if they stand in the order of the rows"
+            f"X: the {what} have an index that differs from that of the rows; give them the same index, or pass "
+            f"{what}.to_numpy() if they are in the order of the rows"
         )
     return other.iloc[found], f"the {what} were put in the order of the rows, by their index"
 
@@ -174,7 +174,7 @@ def _names(place: str, values: pa.Array) -> list[str]:
         if len(numbers) == len(found) and number != int(number):
             raise BadInput(
                 f"{place}: the label holds fractions such as {shown(value)}: a measured number, not a class; "
-                "leave the label out, or put the numbers into classes first"
+                "leave the label out, or bin the numbers into classes first"
             )
     return [str(int(value)) if type(value) is float else str(value) for value in found]
 

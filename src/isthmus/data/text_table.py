@@ -106,7 +106,7 @@ def _parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
     text = cells[0][0].as_py() if len(cells) == 1 and _textual(cells[0]) and len(cells[0]) else None
     if text and len(text.split()) == len(found.names[0].split()) > 1:
         raise BadInput(
-            f"{found.where}: the cells seem to be parted by blanks ({shown(found.names[0])}); part them by commas, "
+            f"{found.where}: the cells seem to be separated by spaces ({shown(found.names[0])}); part them by commas, "
             "or by tabs"
         )
 
@@ -142,7 +142,7 @@ def _opened(path: Path, label: str | None) -> Opened:
     if len(found.names) > MOST_COLUMNS:
         raise BadInput(f"{where}: {len(found.names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
     if not re.compile(rb"\S").search(data, found.head):
-        raise BadInput(f"{where}: no rows below the line of column names; give a file with rows")
+        raise BadInput(f"{where}: no rows below the header line; give a file with rows")
     fits(where, 8 * (data.count(found.separator.encode()) + data.count(b"\n")))
     return found
 
@@ -155,7 +155,7 @@ def _utf8(where: str, data: bytes) -> bytes:
                 return data[len(mark) :].decode(encoding).encode()
             except UnicodeDecodeError:
                 raise BadInput(
-                    f"{where}: begins as {encoding[:6].upper()} text and holds what is none; save the file as UTF-8"
+                    f"{where}: begins as {encoding[:6].upper()} text, which it is not; save the file as UTF-8"
                 ) from None
     first = data[:400]
     if len(first) >= 8 and any(first[i::2].count(0) > 0.9 * len(first[i::2]) for i in (0, 1)):
@@ -189,7 +189,7 @@ def _header(where: str, path: Path, data: bytes) -> Opened:
             continue
         break
     if not closed:
-        raise BadInput(f"{where}: a quote opens in the line of column names and does not close; close it")
+        raise BadInput(f"{where}: a quote in the header line is not closed; close it")
     try:
         names = [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
     except csv.Error:

@@ -16,34 +16,34 @@ class Text(NamedTuple):
 
 EN: dict[str, tuple[str, str]] = {
     "broken column": (
-        "a column of the rows that the model saw holds values that are not finite, or so far out that they were cut",
-        "fill in, mend or drop that column or those rows",
+        "a column that the model read holds values that are not finite, or so extreme that they were clipped",
+        "impute, correct or drop that column or those rows",
     ),
     "diverged": (
-        "the loss or the weights left the finite numbers, or the loss rose tenfold",
-        "lower the learning rate, or set clip; if a column is named, mend it first",
+        "the loss or the weights became infinite or NaN, or the loss rose tenfold",
+        "lower the learning rate, or set clip; if a column is named, correct it first",
     ),
     "no training step ran": (
-        "the weights are those from before the training: no step was made, or none moved anything",
-        "give steps, and a learning rate that float32 can see beside the weights",
+        "the weights are still those from before training: no step was taken, or no step changed them",
+        "give at least one step, and a learning rate large enough to change float32 weights",
     ),
     "progress unseen": (
-        "the training loss fell, but on the validation rows no step was better than the first weights, which were kept",
-        "give more rows, corrupt the input or narrow the code; a family of your own that trains in another form than "
-        "it ships says judged = 'trained'",
+        "the training loss fell, but no step beat the initial weights on the validation rows, so these were kept",
+        "give more rows, corrupt the input or narrow the code; for a family of your own whose "
+        "training form differs from its inference form, set judged = 'trained'",
     ),
-    "not trained": ("no step was better than the first weights", "lower the learning rate"),
+    "not trained": ("no step was better than the initial weights", "lower the learning rate"),
     "schedule too long": (
-        "the weights come from before the end of the loss's schedules, or the steps ran out soon after it",
+        "the kept weights are from before the end of the loss's schedules, or the steps ran out soon after it",
         "shorten the schedule (warmup, anneal or cooling, a share of the steps), then give more steps",
     ),
     "parameters without gradient": (
-        "some parameters get no gradient from any term of the loss, so they stay as they were drawn",
-        "look for a detached tensor or a layer that nothing reads; take it out or let the loss reach it",
+        "some parameters get no gradient from any term of the loss, so they keep their initial values",
+        "look for a detached tensor or an unused layer; remove it, or let the loss reach it",
     ),
     "regulariser without effect": (
-        "a term of the loss has a weight and no pull on any parameter",
-        "raise its weight, or look for what keeps the term constant (a clamp, free bits)",
+        "a term of the loss has a weight but no gradient with respect to any parameter",
+        "raise its weight, or find what keeps the term constant (a clamp, free bits)",
     ),
     "posterior collapse": (
         "the code says next to nothing about a row and the decoder ignores it",
@@ -51,7 +51,7 @@ EN: dict[str, tuple[str, str]] = {
     ),
     "codebook collapse": (
         "nearly all rows get the same symbol",
-        "raise least, start with k-means, or take fsq, which has no codebook",
+        "raise least, start with k-means, or use fsq, which has no codebook",
     ),
     "dead units": (
         "most units fire on no training row",
@@ -72,19 +72,19 @@ EN: dict[str, tuple[str, str]] = {
     ),
     "output out of reach": (
         "much of the data lies beyond the values that the output can take",
-        "take the head gaussian, or scale the data into the range of the output",
+        "use the gaussian head, or scale the data into the range of the output",
     ),
     "over-capacity": (
         "the model has more freedom than the training rows can determine, and fits them far better than new rows",
         "narrow the code or the hidden layers, corrupt the input, or give more rows",
     ),
     "leakage between splits": (
-        "held-out rows are copies of training rows, or stand in two parts at once, so scores flatter every contender",
-        "take the copies out of the data before it is split",
+        "held-out rows are copies of training rows or belong to two parts at once, so all scores are too good",
+        "remove the copies from the data before they are split",
     ),
     "metric inconsistency": (
         "a recorded number does not follow from the scores that were recorded beside it",
-        "do the run again; if the number stays, it is a fault of the metric or of the order of rows",
+        "repeat the run; if the number stays, the fault lies in the metric or in the order of rows",
     ),
     "stopped too early": ("the steps ran out while the validation loss still fell clearly", "give more steps"),
 }
@@ -93,39 +93,39 @@ EN: dict[str, tuple[str, str]] = {
 ZH: dict[str, tuple[str, str, str]] = {
     "broken column": (
         "列数据损坏",
-        "模型所见的数据中有一列含有非有限值，或数值极端到被截断",
+        "模型读入的数据中有一列含有非有限值，或数值极端到被截断",
         "补全、修正或删除该列或相应的行",
     ),
     "diverged": (
         "训练发散",
-        "损失或权重超出有限数值，或损失升至十倍",
+        "损失或权重变为无穷大或 NaN，或损失升至十倍",
         "降低学习率或设置 clip；若指出了某一列，请先修正该列",
     ),
     "no training step ran": (
         "训练未执行",
-        "权重与训练前相同：没有执行任何一步，或没有一步产生改变",
-        "给出训练步数，并使用 float32 能分辨的学习率",
+        "权重与训练前相同：没有执行任何一步，或没有一步改变权重",
+        "至少训练一步，并使用足以改变 float32 权重的学习率",
     ),
     "progress unseen": (
-        "进步未被察觉",
+        "验证集看不到进步",
         "训练损失下降了，但在验证样本上没有一步优于初始权重，因此保留了初始权重",
-        "提供更多样本、扰动输入或收窄编码；若自定义的模型训练形式与使用形式不同，请声明 judged = 'trained'",
+        "提供更多样本、扰动输入或收窄编码；若自定义模型的训练形式与推断形式不同，请设置 judged = 'trained'",
     ),
-    "not trained": ("没有学到东西", "没有一步优于初始权重", "降低学习率"),
+    "not trained": ("未学到任何东西", "没有一步优于初始权重", "降低学习率"),
     "schedule too long": (
-        "渐变过程过长",
-        "权重来自损失的渐变过程结束之前，或渐变刚结束步数就已用尽",
-        "缩短渐变过程（warmup、anneal 或 cooling，占总步数的比例），再增加训练步数",
+        "调度过长",
+        "保留的权重来自损失调度结束之前，或调度刚结束步数就已用尽",
+        "缩短调度（warmup、anneal 或 cooling，占总步数的比例），再增加训练步数",
     ),
     "parameters without gradient": (
         "参数无梯度",
         "部分参数得不到任何损失项的梯度，始终停留在初始值",
-        "检查是否有被分离的张量或无人读取的层；去掉它，或让损失能传到它",
+        "检查是否有 detach 过的张量或未被使用的层；去掉它，或让损失的梯度能到达它",
     ),
     "regulariser without effect": (
         "正则项无效",
-        "某个损失项有权重，却对任何参数都没有作用",
-        "提高其权重，或查明是什么使该项恒定（截断、free bits）",
+        "某个损失项有权重，但对任何参数都没有梯度",
+        "提高其权重，或查明该项为何恒定（截断、free bits）",
     ),
     "posterior collapse": (
         "后验坍缩",
@@ -141,23 +141,23 @@ ZH: dict[str, tuple[str, str, str]] = {
     "constant code": ("编码恒定", "所有样本得到相同的编码", "降低惩罚项的权重"),
     "constant output": (
         "输出不优于均值",
-        "重建不优于训练样本的均值",
+        "重构不优于训练样本的均值",
         "降低惩罚项的权重或加宽编码；若都无效，各列之间可能没有共同结构",
     ),
     "constant scorer": (
         "得分恒定",
         "除舍入误差外所有样本得分相同，无法排序",
-        "若重建毫无误差，请收窄编码；否则提高重建项的权重",
+        "若重构毫无误差，请收窄编码；否则提高重构项的权重",
     ),
     "identity copying": (
         "恒等复制",
-        "噪声和打乱列的样本重建得与数据一样好，说明模型对数据一无所知",
+        "对噪声和打乱列的样本，重构得与数据一样好，说明模型没有学到数据特有的结构",
         "收窄编码，或加入惩罚项或输入扰动",
     ),
     "output out of reach": (
-        "输出无法到达数据",
+        "输出范围不足",
         "大量数据超出输出所能取的范围",
-        "改用 gaussian 输出，或把数据缩放到输出的范围内",
+        "改用 gaussian 输出分布，或把数据缩放到输出的范围内",
     ),
     "over-capacity": (
         "容量过大",
@@ -166,7 +166,7 @@ ZH: dict[str, tuple[str, str, str]] = {
     ),
     "leakage between splits": (
         "划分间泄漏",
-        "留出的样本是训练样本的副本，或同时属于两个部分，使所有参赛者的得分偏高",
+        "留出的样本是训练样本的副本，或同时属于两个部分，使所有方法的得分都偏高",
         "划分之前先从数据中去掉副本",
     ),
     "metric inconsistency": (
@@ -191,7 +191,7 @@ KEYS_ZH = {
     "first": "首个",
     "held out": "留出样本",
     "highest": "最高",
-    "largest spread": "最大离散",
+    "largest spread": "最大离散度",
     "promised gain": "预期增益",
     "steps needed": "所需步数",
     "latents": "编码宽度",
@@ -207,7 +207,7 @@ KEYS_ZH = {
     "recorded": "记录值",
     "rows": "样本",
     "shared": "重叠",
-    "schedule ends": "渐变结束",
+    "schedule ends": "调度结束",
     "share": "占比",
     "shuffled": "打乱列",
     "step": "步",
@@ -251,7 +251,7 @@ def text(name: str, lang: str = "en") -> Text:
     Examples
     --------
     >>> text("not trained").remedy, text("not trained", "zh").title
-    ('lower the learning rate', '没有学到东西')
+    ('lower the learning rate', '未学到任何东西')
     """
     if lang == "zh" and name in ZH:
         return Text(*ZH[name])

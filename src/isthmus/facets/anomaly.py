@@ -242,8 +242,8 @@ ANOMALY = Facet(
     purposes={"find_anomalies": NEEDED},
     wanted_by={"auroc_planted": Said("To find anomalies like the synthetic ones", "发现类似合成异常的数据")},
     flags={
-        "constant_scorer": Said("its scores do not tell rows apart", "它给所有数据的得分都一样"),
-        "untrained_scorer": Said("training did not improve the model", "训练没有使模型有任何改进"),
+        "constant_scorer": Said("its scores do not distinguish rows", "它给所有数据的得分都一样"),
+        "untrained_scorer": Said("training did not improve the model", "训练没有给模型带来任何改进"),
     },
     spoiled_by=(
         "constant output",

@@ -15,7 +15,7 @@ ALSO: Role = "also"
 """It speaks too, where it was asked."""
 
 PURPOSES: dict[str, Said] = {
-    "compress": Said("To compress and rebuild rows", "压缩并还原数据"),
+    "compress": Said("To compress and rebuild rows", "压缩并重构数据"),
     "classify": Said("To classify rows by their codes", "用编码做分类"),
     "find_anomalies": Said("To find anomalies", "发现异常"),
     "generate": Said("To generate new rows", "生成新数据"),

@@ -33,9 +33,9 @@ def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
 RECONSTRUCTION = Facet(
     name="reconstruction",
     title=Said("Reconstruction", "重构"),
-    question=Said("How well can rows be rebuilt from their codes?", "由编码能把数据还原得多好？"),
+    question=Said("How well can rows be rebuilt from their codes?", "由编码重构数据的效果如何？"),
     purposes={"compress": INSTEAD, "interpret": NEEDED},
-    wanted=Said("To rebuild rows", "还原数据"),
+    wanted=Said("To rebuild rows", "重构数据"),
     spoiled_by=(
         "constant output",
         "identity copying",

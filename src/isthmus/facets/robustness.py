@@ -203,9 +203,9 @@ def _corrupted(kind: str, x: Array, level: float, seed: int) -> Array:
 
 ROBUSTNESS = Facet(
     name="robustness",
-    title=Said("Robustness", "稳健性"),
+    title=Said("Robustness", "鲁棒性"),
     question=Said(
-        "How well are rows rebuilt when the input is noisy or incomplete?", "输入有噪声或残缺时，数据能还原得多好？"
+        "How well are rows rebuilt when the input is noisy or incomplete?", "输入有噪声或残缺时，重构效果如何？"
     ),
     wanted=Said("For noisy or incomplete inputs", "输入有噪声或残缺"),
     spoiled_by=("constant output",),

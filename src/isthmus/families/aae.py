@@ -33,7 +33,7 @@ class AAE(Recipe):
 
     strength: float = knob(
         0.2,
-        "Weight of passing for a draw of the prior.",
+        "Weight of the adversarial loss that makes codes look like draws from the prior.",
         search=Range(0.03, 0.5, log=True),
         stacks=True,
         off=0.0,

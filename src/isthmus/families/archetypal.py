@@ -31,7 +31,7 @@ from isthmus.parts.gates import topk
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Archetypal(Matching):
-    """A dictionary whose entries are mixtures of training rows, or hardly leave them."""
+    """A dictionary whose entries are mixtures of training rows, or stay close to such mixtures."""
 
     family: ClassVar[str] = "archetypal"
 

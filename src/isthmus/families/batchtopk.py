@@ -39,7 +39,9 @@ class BatchTopK(TopK):
     family: ClassVar[str] = "batchtopk"
 
     k_aux: int | None = knob(
-        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements.", low=1
+        None,
+        "Dead units of the auxiliary loss in one row (k_aux); null: half as many as a row has elements.",
+        low=1,
     )
     decay: float = knob(
         0.99,

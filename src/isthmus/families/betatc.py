@@ -51,7 +51,7 @@ class BetaTC(Variational):
     )
     estimator: str = knob(
         "stratified",
-        "How a batch speaks for all rows: stratified (sampling), weighted (equal weights, biased).",
+        "How a batch stands for all rows: stratified (sampling), weighted (equal weights, biased).",
         choices=tuple(ESTIMATORS),
     )
 

@@ -33,14 +33,14 @@ class ContractiveH(Contractive):
 
     curvature: float = knob(
         0.03,
-        "Weight of the squared change of the Jacobian between a row and rows nearby (gamma).",
+        "Weight of the squared change of the Jacobian between a row and nearby rows (gamma).",
         search=Range(0.003, 1.0, log=True),
         stacks=True,
         off=0.0,
         low=0.0,
     )
-    spread: float = knob(0.3, "Standard deviation of the distance to rows nearby (sigma).", stacks=True, low=0.0)
-    samples: int = knob(2, "Rows nearby that each row is compared with.", low=1)
+    spread: float = knob(0.3, "Standard deviation of the noise that makes nearby rows (sigma).", stacks=True, low=0.0)
+    samples: int = knob(2, "Number of nearby rows that each row is compared with.", low=1)
 
     def _check(self) -> None:
         super()._check()

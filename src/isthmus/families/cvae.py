@@ -26,12 +26,14 @@ KEPT = 256  # conditions that the prior draws from
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CVAE(VAE):
-    """A variational code beside a given condition: rows can be drawn of the kind that is asked for."""
+    """A variational code next to a given condition, so that rows of a chosen kind can be drawn."""
 
     family: ClassVar[str] = "cvae"
     wants: ClassVar[str] = "a condition among the columns of each row"
 
-    condition: int = knob(1, "Columns at the end of a row that are the condition; code elements likewise.", low=1)
+    condition: int = knob(
+        1, "Number of columns at the end of a row that are the condition; as many code elements hold it.", low=1
+    )
 
     def _check(self) -> None:
         super()._check()

@@ -26,7 +26,7 @@ from isthmus.parts.posterior import Posterior, Variational
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DIP(Variational):
-    """A variational code whose covariance over rows is drawn to that of the prior."""
+    """A variational code whose covariance over rows is pulled towards that of the prior."""
 
     family: ClassVar[str] = "dip"
     camp: ClassVar[str] = "generative"

@@ -40,7 +40,7 @@ class Factor(Variational):
     )
     gamma: float = knob(
         1.0,
-        "Weight of the total correlation as the critic sees it; above 4 codes move faster than the critic learns.",
+        "Weight of the total correlation as the critic sees it; above 4, codes change faster than the critic learns.",
         search=Range(0.3, 4.0, log=True),
         stacks=True,
         off=0.0,

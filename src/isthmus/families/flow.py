@@ -26,7 +26,7 @@ from isthmus.parts.posterior import LOG_VARIANCE, Posterior, Variational, sample
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Flow(Variational):
-    """A variational code whose distribution may be bent: a normal one, pushed along learnt directions."""
+    """A variational code whose posterior is a normal distribution bent by learnt planar flows."""
 
     family: ClassVar[str] = "flow"
     camp: ClassVar[str] = "generative"

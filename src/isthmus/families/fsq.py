@@ -44,7 +44,9 @@ class FSQ(Recipe):
     def _check(self) -> None:
         super()._check()
         if not self.levels or math.prod(self.levels) >= 2**63:
-            raise BadInput(f"fsq: levels must be some, and multiply to less than 2^63 symbols; got {self.levels!r}")
+            raise BadInput(
+                f"fsq: levels must be at least one number, and their product below 2^63; got {self.levels!r}"
+            )
 
     def _build(self, shape: tuple[int, ...], head: str) -> FSQModel:
         return FSQModel(self, shape, head)

@@ -56,7 +56,7 @@ class Gumbel(Recipe):
         0.3, "Share of the plan's steps over which the temperature falls.", stacks=True, low=0.0, high=1.0
     )
     coolest: float = knob(0.5, "Temperature at the end, at most that of the first step.", stacks=True, low=0.01)
-    hard: bool = knob(True, "Whether one category passes in training, with the soft gradient; else the mixture.")
+    hard: bool = knob(True, "Whether training decodes one category (with the gradient of the softmax) or the mixture.")
 
     @property
     def vector_width(self) -> int:

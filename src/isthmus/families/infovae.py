@@ -25,7 +25,7 @@ from isthmus.parts.posterior import Posterior, Variational, sample
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InfoVAE(Variational):
-    """A variational code that resembles the prior as a whole and may say much of each row."""
+    """A variational code that matches the prior as a whole and may say much about each row."""
 
     family: ClassVar[str] = "infovae"
     camp: ClassVar[str] = "generative"

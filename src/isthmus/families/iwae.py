@@ -43,7 +43,7 @@ class IWAE(Variational):
     def _check(self) -> None:
         super()._check()
         if self.warmup:
-            raise BadInput("iwae: the bound has no divergence of its own whose weight could grow: leave warmup at 0")
+            raise BadInput("iwae: the bound has no separate divergence whose weight could grow: leave warmup at 0")
 
     def _build(self, shape: tuple[int, ...], head: str) -> IWAEModel:
         return IWAEModel(self, shape, head)

@@ -32,7 +32,7 @@ from isthmus.parts.gates import cut
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class JumpReLU(SAE):
-    """Each unit has a learnt threshold, below which it is silent and above which nothing is taken from it."""
+    """Each unit has a learnt threshold: below it the unit is silent, above it its value passes unchanged."""
 
     family: ClassVar[str] = "jumprelu"
 
@@ -52,7 +52,7 @@ class JumpReLU(SAE):
     threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True, above=0.0)
     bandwidth: float = knob(
         0.2,
-        "Width of the window that a threshold sees (epsilon).",
+        "Width of the window around a threshold in which it gets a gradient (epsilon).",
         search=Range(0.05, 1.0, log=True),
         stacks=True,
         above=0.0,
@@ -66,7 +66,7 @@ class JumpReLU(SAE):
     )
     pull: float = knob(
         3e-6,
-        "Weight of the distance of silent units to their threshold (lambda_P); 0 in the paper of 2024.",
+        "Weight of the distance of silent units to their thresholds (lambda_P); 0 in the 2024 paper.",
         stacks=True,
         off=0.0,
         low=0.0,

@@ -29,7 +29,7 @@ from isthmus.parts.posterior import LOG_VARIANCE, NARROW, Posterior, sample
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Ladder(VAE):
-    """A variational code with a layer above it: its prior is learnt, from a few numbers that explain the code."""
+    """A variational code with a second, narrower code above it, from which its prior is learnt."""
 
     family: ClassVar[str] = "ladder"
 

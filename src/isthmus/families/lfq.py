@@ -33,7 +33,7 @@ WORD = 8  # bits of one symbol
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LFQ(Recipe):
-    """A code of bits: each element is its sign, and all bits are asked to be decided and balanced."""
+    """A code of bits: each element is reduced to its sign, and penalties keep bits decided and balanced."""
 
     family: ClassVar[str] = "lfq"
     camp: ClassVar[str] = "discrete"
@@ -50,9 +50,13 @@ class LFQ(Recipe):
         low=0.0,
     )
     balance: float = knob(
-        1.0, "Weight of the balance of a bit over the batch, relative to entropy.", stacks=True, off=0.0, low=0.0
+        1.0,
+        "Weight of the balance of each bit over the batch, relative to its entropy per row.",
+        stacks=True,
+        off=0.0,
+        low=0.0,
     )
-    temperature: float = knob(1.0, "Softness of the choice whose entropies count.", stacks=True, above=0.0)
+    temperature: float = knob(1.0, "Temperature of the softmax whose entropies are penalised.", stacks=True, above=0.0)
 
     def _build(self, shape: tuple[int, ...], head: str) -> LFQModel:
         return LFQModel(self, shape, head)

@@ -25,7 +25,7 @@ from isthmus.parts.encoder_decoder import EncoderDecoder
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Masked(Recipe):
-    """Rebuilds elements that were hidden from it, from those that were not."""
+    """Rebuilds hidden elements of a row from the others."""
 
     family: ClassVar[str] = "masked"
     camp: ClassVar[str] = "classical"

@@ -48,7 +48,7 @@ class Matching(Recipe):
         linear = {"backbone": "linear", "hidden": (), "activation": "relu", "norm": "none", "residual": False}
         odd = [f"{field}={getattr(self, field)!r}" for field, only in linear.items() if getattr(self, field) != only]
         if odd:
-            raise BadInput(f"{self.family}: between data and code stands one dictionary; leave out {', '.join(odd)}")
+            raise BadInput(f"{self.family}: it has one dictionary and no other layers; leave out {', '.join(odd)}")
         if self.head not in {"gaussian", "auto"}:
             raise BadInput(f"{self.family}: head must be gaussian, the units of the data; got {self.head!r}")
         super()._check()

@@ -53,7 +53,7 @@ class Matryoshka(BatchTopK):
     )
     choice: str = knob(
         "batch",
-        "Among which elements the largest pass: batch (of k rows on average) or row (k each).",
+        "Where the largest elements are chosen: in the batch (k per row on average) or in each row (k each).",
         choices=("batch", "row"),
     )
 

@@ -29,7 +29,7 @@ REGULARISERS = ("l2", "gradient", "spectral")
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class RAE(Recipe):
-    """A deterministic code of small norm with a smooth decoder, made for a density to be fitted to it."""
+    """A deterministic code of small norm with a smooth decoder; a density is fitted to it for sampling."""
 
     family: ClassVar[str] = "rae"
     camp: ClassVar[str] = "generative"
@@ -52,7 +52,9 @@ class RAE(Recipe):
         only=("regulariser is l2 or gradient", lambda r: r.regulariser != "spectral"),
     )
     regulariser: str = knob(
-        "l2", "What keeps the decoder smooth: l2 (its weights), gradient (its slope), spectral.", choices=REGULARISERS
+        "l2",
+        "Regulariser of the decoder: l2 (its weights), gradient (its slope), spectral (norm of its weights).",
+        choices=REGULARISERS,
     )
 
     def _build(self, shape: tuple[int, ...], head: str) -> RAEModel:

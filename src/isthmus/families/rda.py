@@ -27,7 +27,7 @@ TINY = 1e-12
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class RDA(Recipe):
-    """Splits rows into what a code can rebuild and few outliers that it need not."""
+    """Splits rows into what a code can rebuild and a few outliers that it need not rebuild."""
 
     family: ClassVar[str] = "rda"
     camp: ClassVar[str] = "robust"
@@ -35,7 +35,7 @@ class RDA(Recipe):
     head: str = knob("gaussian", "Likelihood of the output: the split is of squared errors.")
     strength: float = knob(
         0.3,
-        "What an outlier costs for its size (lambda): errors beyond it, in scaled units, pull no harder.",
+        "Price of an outlier per unit of its size (lambda): errors above it, in scaled units, get no larger gradient.",
         search=Range(0.03, 1.0, log=True),
         stacks=True,
         above=0.0,

@@ -59,7 +59,7 @@ class TopK(Revived):
     )
     k_aux: int | None = knob(
         None,
-        "Dead units that may help, the longest silent first (k_aux); null: half as many as a row has elements.",
+        "Dead units of the auxiliary loss, the longest silent first (k_aux); null: half as many as a row has elements.",
         low=1,
     )
 

@@ -33,7 +33,7 @@ from isthmus.parts.gates import topk
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Transcoder(Recipe):
-    """Predicts a target that is not the row from a sparse code of the row."""
+    """Predicts a target other than the row itself from a sparse code of the row."""
 
     family: ClassVar[str] = "transcoder"
     camp: ClassVar[str] = "sparse dictionary"
@@ -47,7 +47,7 @@ class Transcoder(Recipe):
     )
     k: int = knob(
         4,
-        "Code elements that pass the gate topk, the skip's not counted.",
+        "Code elements that pass the gate topk, without those of the skip.",
         search=Range(1, 8, whole=True),
         low=1,
         only=("gate is topk", lambda r: r.gate == "topk"),

@@ -41,7 +41,7 @@ class VAE(Variational):
     )
     free_bits: float = knob(
         0.0,
-        "Nats of divergence that each code element may have, on average over a batch, at no more cost (lambda).",
+        "Free bits: nats of divergence that each code element may have at no cost, averaged over a batch (lambda).",
         off=0.0,
         low=0.0,
     )

@@ -62,7 +62,7 @@ class VQ(Recipe):
     )
     least: float = knob(
         0.01,
-        "Share of a fair count below which an entry is put back among the codes; 0: never.",
+        "An entry used less than this share of an equal count is moved to the code of a row; 0: never.",
         stacks=True,
         off=0.0,
         low=0.0,
@@ -70,7 +70,7 @@ class VQ(Recipe):
     )
     estimator: str = knob(
         "straight",
-        "Gradient past the choice: straight (through) or rotation (the rotation trick).",
+        "Gradient through the choice of an entry: straight (through) or rotation (the rotation trick).",
         choices=tuple(ESTIMATORS),
     )
 

@@ -24,7 +24,7 @@ from isthmus.parts.encoder_decoder import EncoderDecoder
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WAE(Recipe):
-    """A deterministic code that resembles the prior as a whole; new rows can be drawn from it."""
+    """A deterministic code that matches the prior as a whole; new rows can be drawn from it."""
 
     family: ClassVar[str] = "wae"
     camp: ClassVar[str] = "generative"

@@ -22,7 +22,7 @@ from isthmus.parts.encoder_decoder import EncoderDecoder
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WTA(Recipe):
-    """Every unit passes in the same small share of rows, those of a batch where it is strongest."""
+    """Each unit is kept only in a small share of the rows of a batch: those where it is strongest."""
 
     family: ClassVar[str] = "wta"
     camp: ClassVar[str] = "classical"

@@ -96,7 +96,7 @@ def saturated(z: Tensor, activation: str, margin: float = 0.05) -> float:
     0.5
     """
     if activation not in RANGES:
-        raise BadInput(f"saturation is of bounded activations, sigmoid or tanh; got {activation!r}")
+        raise BadInput(f"saturation is defined for bounded activations, sigmoid and tanh; got {activation!r}")
     low, high = RANGES[activation]
     edge = margin * (high - low)
     return ((z < low + edge) | (z > high - edge)).double().mean().item()

@@ -33,12 +33,14 @@ class Revived(Recipe):
 
     aux: float = knob(
         0.03125,
-        "Weight of the reconstruction helped by dead units (alpha, 1/32 in Gao et al. 2024).",
+        "Weight of the auxiliary loss, the error rebuilt from dead units (alpha, 1/32 in Gao et al. 2024).",
         stacks=True,
         low=0.0,
     )
     k_aux: int | None = knob(
-        None, "Dead units that may help in one row (k_aux); null: half as many as a row has elements.", low=1
+        None,
+        "Dead units of the auxiliary loss in one row (k_aux); null: half as many as a row has elements.",
+        low=1,
     )
     dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True, low=1)
 

@@ -103,7 +103,7 @@ def unpack(content: bytes, rows: int, columns: int) -> Symbols:
     coder, found = stream.queue.RangeDecoder(words), np.zeros((rows, columns), np.int64)
     for j, (low, width, middle, fine) in enumerate(about):
         if not (1 <= width <= MOST_SYMBOLS and 0 <= fine <= 30):
-            raise BadInput("damaged: its coded numbers have a table that is never written")
+            raise BadInput("damaged: its coded numbers have a table that isthmus never writes")
         coarse = _read(coder, rows, width, bool(measured)) + low
         found[:, j] = _unbucket(coder, coarse, fine) + middle if measured else coarse
     return found

@@ -256,7 +256,7 @@ def _ticks(axis: Mapping[str, Any], most: int) -> list[tuple[float, str]]:
 
 def _label(value: float, axis: Mapping[str, Any]) -> str:
     if axis.get("percent"):
-        text = f"{100 * value:+.4g} %" if abs(value) > 1e-12 else "0 %"
+        text = f"{100 * value:+.4g}%" if abs(value) > 1e-12 else "0%"
     elif abs(value) >= 1e4:
         size = next(s for s in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= s[0])
         text = f"{value / size[0]:.4g}{size[1]}"

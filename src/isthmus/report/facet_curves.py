@@ -28,7 +28,7 @@ class Strand(NamedTuple):
 
     name: str
     who: int
-    """Place of its contender among all; gives colour and shape, the same in every drawing."""
+    """Place of its contender among all; gives colour and shape, the same in every drawing that has the colour free."""
     rival: bool
     points: tuple[tuple[float, Interval], ...]
 
@@ -149,7 +149,8 @@ def _drawn(facet: str, curve: str, strands: Sequence[Strand], log: bool, most: i
     drawings = []
     for part in parts:
         mine = [strand for strand in strands if strand.who in part]
-        marks = {strand.name: figures.mark(strand.who) for strand in mine}
+        own = figures.marks(part)
+        marks = {strand.name: own[strand.who] for strand in mine}
         figure = figures.profiles([(s.name, s.rival, s.points, *marks[s.name]) for s in mine], x, y, log=log)
         legend = [(name, colour, figures.SHAPES[symbol]) for name, (colour, symbol) in marks.items()]
         drawings.append((svg(figure, alt), legend))

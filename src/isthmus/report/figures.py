@@ -261,6 +261,23 @@ def mark(kind: int) -> tuple[str, str]:
     return PALETTE[kind % len(PALETTE)], SYMBOLS[kind % len(SYMBOLS)]
 
 
+def marks(kinds: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Colour and shape of contenders in one drawing: each its own colour, or the next that no other there has.
+
+    Examples
+    --------
+    >>> found = marks([0, 1, 16])
+    >>> found[0] == mark(0), found[1] == mark(1), found[16][0] == PALETTE[2]
+    (True, True, True)
+    """
+    found: dict[int, tuple[str, str]] = {}
+    for kind in sorted(kinds):
+        taken = {colour for colour, _ in found.values()}
+        turned = [PALETTE[(kind + i) % len(PALETTE)] for i in range(len(PALETTE))]
+        found[kind] = next((colour for colour in turned if colour not in taken), turned[0]), mark(kind)[1]
+    return found
+
+
 def label_mark(kind: int, of: int) -> tuple[str, str]:
     """Colour and shape of the label number ``kind`` of so many: shapes differ only where colours do not suffice."""
     colour, symbol = mark(kind)

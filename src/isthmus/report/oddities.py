@@ -46,18 +46,18 @@ def _table(e: Exhibit, columns: Sequence[str], t: Words, shown: Mapping[str, str
         cells = [Cell(number(float(score))), Cell(kind, relation="text")]
         cells += [Cell(_columns(share[i], columns, t), relation="text")] if "columns" in keys else []
         rows.append(Row(t("oddities.row", n=int(which)), cells))
-    heads = [("", list[str]()), *((t("oddities." + key), list[str]()) for key in keys)]
+    heads = [(t("oddities." + key), list[str]()) for key in ("which", *keys)]
     return Grid(t("oddities.caption", name=shown[e.name]), heads, rows)
 
 
 def _columns(share: np.ndarray, columns: Sequence[str], t: Words) -> str:
-    """The three columns that made most of a score: ``age ↑ 62 %, …``; ↑ above what the model expects, ↓ below."""
+    """The three columns that made most of a score: ``age ↑ 62%, …``; ↑ above what the model expects, ↓ below."""
     flat = share.ravel()
     said = []
     for place in leading(share[None])[0]:
         name = plain(columns[place], 40) if place < len(columns) else str(place)
         size = 100 * abs(float(flat[place]))
-        said.append(f"{name} {'↑' if flat[place] > 0 else '↓'} {size:.0f} %")
+        said.append(f"{name} {'↑' if flat[place] > 0 else '↓'} {size:.0f}%")
     return t("page.comma").join(said)
 
 

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 from isthmus.answers.words import Words
@@ -14,7 +15,7 @@ from isthmus.report.figures import Interval, plain
 SIGNS = {"leader": "★", "equal": "≈", "undecided": "?", "worse": "▽", "excluded": "×"}
 """A sign beside each colour, so that meaning does not hang on colour alone."""
 PARETO = "◆"
-"""Beside the name of who is not shown to be behind another all round, if others are."""
+"""Beside the name of a contender that no other is shown to dominate, if there are dominated ones."""
 BLANK = "–"
 
 
@@ -45,6 +46,17 @@ class Grid(NamedTuple):
     caption: str
     heads: list[tuple[str, list[str]]]
     rows: list[Row]
+
+    @property
+    def texts(self) -> list[bool]:
+        """Which columns hold text, that of the names aside: their heads begin where their texts do."""
+        return [
+            False,
+            *(
+                any(c.relation == "text" for c in column)
+                for column in zip(*(row.cells for row in self.rows), strict=True)
+            ),
+        ]
 
 
 def decimals(values: Sequence[float]) -> int:
@@ -96,17 +108,17 @@ def share(value: float | None) -> str:
     Examples
     --------
     >>> share(0.1234), share(-0.5), share(0.0), share(None)
-    ('+12.3 %', '−50.0 %', '0.0 %', '–')
+    ('+12.3%', '−50.0%', '0.0%', '–')
     """
     if value is None or not math.isfinite(value):
         return BLANK
-    return f"{value * 100:+,.1f} %".replace("-", "−") if value else "0.0 %"
+    return f"{value * 100:+,.1f}%".replace("-", "−") if value else "0.0%"
 
 
 def rope(contest: Contest) -> str:
     """The half-width of practical equivalence as people read it."""
     half = contest.verdict.rope
-    return f"±{half * 100:g} %" if contest.verdict.relative else f"±{half:g}"
+    return f"±{half * 100:g}%" if contest.verdict.relative else f"±{half:g}"
 
 
 def overview(contests: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> Grid:
@@ -148,7 +160,14 @@ def folded(grid: Grid, most: int) -> tuple[Grid, Grid]:
     seen, others = ([row for row, gone in zip(grid.rows, away, strict=True) if gone == kind] for kind in (False, True))
     start = next((i for i, row in enumerate(seen) if row in grid.rows[first:]), None)
     seen = [row._replace(first_rival=i == start) for i, row in enumerate(seen)]
-    return grid._replace(rows=seen), grid._replace(rows=[row._replace(first_rival=False) for row in others])
+    return grid._replace(rows=seen), _filled(grid._replace(rows=[row._replace(first_rival=False) for row in others]))
+
+
+def _filled(grid: Grid) -> Grid:
+    """A table without the columns in which nobody has anything."""
+    kept = [any(row.cells[i].mean != BLANK for row in grid.rows) for i in range(len(grid.heads) - 1)]
+    rows = [row._replace(cells=list(compress(row.cells, kept))) for row in grid.rows]
+    return grid._replace(heads=list(compress(grid.heads, [True, *kept])), rows=rows)
 
 
 def order(contests: Sequence[Contest]) -> dict[str, bool]:

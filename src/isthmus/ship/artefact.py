@@ -65,12 +65,12 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
         If :func:`load` would refuse it: a weight that is not finite, a family that is not in our table.
     """
     if type(recipe_of(fitted.recipe.to_json())) is not type(fitted.recipe):
-        raise BadInput(f"only families of the table can be saved; got {type(fitted.recipe).__name__}")
+        raise BadInput(f"only families of isthmus can be saved; got {type(fitted.recipe).__name__}")
     _sound("the model cannot be saved", fitted.model.state_dict())
     members = _members(fitted)
     size = len(members[MANIFEST])
     if size > MOST_MANIFEST:
-        raise BadInput(f"{MANIFEST} would take {size} bytes, {MOST_MANIFEST} at most: give shorter column names")
+        raise BadInput(f"{MANIFEST} would take {size} bytes; the limit is {MOST_MANIFEST}: give shorter column names")
     parse(Path(MANIFEST), members[MANIFEST])
     return members
 
@@ -175,7 +175,7 @@ def replaceable(place: Path) -> bool:
     try:
         _manifest(place)
     except BadInput:
-        raise BadInput(f"{place} exists and holds no saved model of ours: {remedy}, or delete it") from None
+        raise BadInput(f"{place} exists and is not a model that isthmus saved: {remedy}, or delete it") from None
     return True
 
 

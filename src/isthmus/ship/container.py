@@ -107,7 +107,7 @@ def compress(
     if bound is not None and not 0 < bound < math.inf:
         raise BadInput(f"bound must be a positive number; got {bound!r}")
     if fitted.target_scaler is not None:
-        raise BadInput("this model predicts something else than its rows, so it cannot bring them back; train another")
+        raise BadInput("this model predicts a target other than its rows, so it cannot restore them; train another")
     path, target = Path(source), Path(out)
     _apart(path, target)
     taken = remainder.take(path, fitted.columns, fitted.shape)
@@ -207,7 +207,7 @@ def _head(where: str, text: bytes, columns: int) -> tuple[Head, str, NDArray[np.
         if not isinstance(kind, str):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadInput(f"{where}: damaged: its head makes no sense, or it is of another model") from None
+        raise BadInput(f"{where}: damaged: its header is not valid, or it belongs to another model") from None
     if kind not in remainder.FILLERS:
         raise BadInput(f"{where}: holds a file of an unknown kind; upgrade isthmus")
     return head, kind, np.repeat(*np.array(head.grid, np.int64).T).astype(np.int8)
@@ -241,7 +241,7 @@ def _sealed(parts: Sequence[bytes]) -> bytes:
 def _opened(where: str, content: bytes) -> list[bytes]:
     """The three parts of a container whose every byte is as it was written."""
     if content[: len(MAGIC) - 1] != MAGIC[:-1]:
-        raise BadInput(f"{where}: no container of isthmus; give a file that isthmus compress wrote")
+        raise BadInput(f"{where}: not a container of isthmus; give a file that isthmus compress wrote")
     text = content[:-SEAL]
     if hashlib.sha256(text).digest() != content[-SEAL:]:
         raise BadInput(f"{where}: damaged: its bytes do not match its checksum; fetch it again")

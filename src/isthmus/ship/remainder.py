@@ -78,9 +78,11 @@ def take(path: Path, columns: Sequence[str], shape: Sequence[int]) -> Taken:
     if not np.isfinite(found.rows).all():
         i, j = np.argwhere(~np.isfinite(found.rows))[0]
         column = f"column {shown(columns[j])}" if columns else f"element {j + 1}"
-        raise BadInput(f"{place(path)}: row {i + 1}, {column}: no finite number; fill it in")
+        raise BadInput(f"{place(path)}: row {i + 1}, {column}: not a finite number; fill it in")
     if bool((np.abs(found.rows[:, found.grid >= 0]) > WHOLE).any()):
-        raise BadInput(f"{place(path)}: holds whole numbers beyond 2^53, which no 64-bit float holds; rescale them")
+        raise BadInput(
+            f"{place(path)}: holds whole numbers beyond 2^53, which a 64-bit float cannot hold exactly; rescale them"
+        )
     return found
 
 
@@ -96,7 +98,7 @@ def fill(remainder: Remainder, rows: Wide) -> bytes:
     try:
         return FILLERS[about["kind"]](about, remainder.kept, rows)
     except Exception as error:  # whatever another library says of a file that was never written
-        raise BadInput(f"damaged: its description of the file makes no sense ({type(error).__name__})") from None
+        raise BadInput(f"damaged: its description of the file is not valid ({type(error).__name__})") from None
 
 
 # ------------------------------------------------------------------------------------------------------------- arrays
@@ -184,7 +186,9 @@ def _take_table(path: Path, kind: str, columns: Sequence[str]) -> Taken:
     if not columns:
         raise BadInput(f"{where}: the model does not know the names of its columns; train it on such a file")
     if missing := [name for name in columns if name not in whole.column_names]:
-        raise BadInput(f"{where}: no column {some(missing)}, which the model codes; give the data that it was made for")
+        raise BadInput(
+            f"{where}: no column {some(missing)}, which the model needs; give the data that it was trained on"
+        )
     about["names"] = whole.column_names
     read: Callable[..., tuple[Wide, int, str | int]] = _measured if kind == ".parquet" else _spelled
     found = [read(where, name, whole[name].combine_chunks()) for name in columns]
@@ -216,7 +220,9 @@ def _spelled(where: str, name: str, cells: Any) -> tuple[Wide, int, int]:
                 f"{where}: column {shown(name)} writes its numbers in a way that is not kept (decimal commas, marks "
                 "between thousands, or a sign such as %); write them as 1234.5 in all columns that the model codes"
             ) from None
-        raise BadInput(f"{where}: column {shown(name)} holds what is no number; the model codes numbers") from None
+        raise BadInput(
+            f"{where}: column {shown(name)} contains a cell that is not a number; the model codes numbers"
+        ) from None
     values: Wide = np.array(numbers, np.float64)
     texts = cells.to_pylist()
     plain = all(text.strip().lstrip("+-").replace(".", "", 1).isdigit() for text in texts)

@@ -144,13 +144,15 @@ def plan_ablation(
     """Plan the study; nothing is written. Arguments as in :func:`isthmus.ablate`."""
     plan = plan or Plan()
     if recipe.wants:
-        raise BadInput(f"{recipe.family} cannot take part in a study, which gives rows alone: it wants {recipe.wants}")
+        raise BadInput(
+            f"{recipe.family} cannot take part in a study, which provides rows only: it needs {recipe.wants}"
+        )
     found, refused = removable(recipe, data, plan)
     if not found:
         said = "; ".join(f"{field}: {reason}" for field, reason in refused.items())
         raise BadInput(
             f"{recipe.family} as given has no part that can be taken away{f' ({said})' if said else ''}; set a field "
-            "such as corruption, norm or hidden to what you want to know the worth of"
+            "such as corruption, norm or hidden to a value whose worth you want to know"
         )
     usual = design(
         data,

@@ -329,7 +329,7 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
         if not isinstance(r, Recipe):
             raise BadInput(f"family {name!r} must be a name or a recipe; got {type(r).__name__}")
         if r.wants:
-            raise BadInput(f"family {name!r} cannot take part in a study, which gives rows alone: it wants {r.wants}")
+            raise BadInput(f"family {name!r} cannot take part in a study, which provides rows only: it needs {r.wants}")
     return chosen
 
 

@@ -156,7 +156,7 @@ class Document(_Sealed):
         if max(plan.steps, plan.check, plan.batch) >= LARGEST:
             raise ValueError("plan: larger than any training")
         if len(set(self.facets)) < len(self.facets):
-            raise ValueError("a facet stands twice")
+            raise ValueError("a facet occurs twice")
         if self.racing and self.budget is None:
             raise ValueError("a race needs a budget")
         if self.ablation is not None:

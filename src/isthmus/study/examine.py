@@ -123,12 +123,12 @@ def _scores(place: Path, record: Record) -> dict[str, NDArray[Any]]:
     try:
         found = load_file(place / SCORES)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        raise BadInput(f"{place / SCORES}: not readable ({type(error).__name__}); do that run again") from None
+        raise BadInput(f"{place / SCORES}: not readable ({type(error).__name__}); repeat that run") from None
     rows = (record.sizes.get("test"),)
     sound = all(one.shape == rows and one.dtype.kind in "iuf" for one in found.values())
     known = {"test_rows"} <= found.keys() <= RAW.keys() and {RAW[name] for name in found} <= {"", *record.facets}
     if not (sound and known):
-        raise BadInput(f"{place / SCORES}: not the scores of its test rows; do that run again")
+        raise BadInput(f"{place / SCORES}: these are not the scores of its test rows; repeat that run")
     return found
 
 
@@ -143,7 +143,7 @@ def _models(place: Path, record: Record, material: Material | None) -> Iterator[
         if material is not None:
             fitted = fitted_of(place, record, number)
             if fitted.shape != material.splits.train.x.shape[1:]:
-                raise BadInput(f"{place}: its model is of rows of another shape; do that run again")
+                raise BadInput(f"{place}: its model was trained on rows of another shape; repeat that run")
             for finding in diagnose(fitted, material.splits.train.x, material.splits.valid.x):
                 yield number, finding
 

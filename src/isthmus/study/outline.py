@@ -69,7 +69,7 @@ def outline(
     began = time.perf_counter()
     check_workers(jobs)
     if isinstance(source, Dataset) and factors is not None:
-        raise BadInput("factors go with rows that are still to be read, one data set at a time; leave them out here")
+        raise BadInput("factors need data that are still to be read, one data set at a time; leave them out here")
     if isinstance(latents, str) and latents != "auto":
         raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {latents!r}")
     plan = plan or Plan()

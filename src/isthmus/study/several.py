@@ -54,7 +54,7 @@ class Contents(Frozen):
     @model_validator(mode="after")
     def _places(self) -> Self:
         if any(not 0 <= place < len(self.sets) for one in self.overlaps for place in one[:2]):
-            raise ValueError("overlaps name data sets by their places")
+            raise ValueError("overlaps do not fit the data sets")
         return self
 
 
@@ -173,7 +173,7 @@ def begin(planned: Plans) -> None:
     strange = sorted(set(os.listdir(folder)) - OURS) if folder.exists() else []
     if strange:
         raise BadInput(
-            f"{folder} holds something else than {LIST} and its studies ({strange[0]}): choose another --out"
+            f"{folder} holds something other than {LIST} and its studies ({strange[0]}): choose another --out"
         )
     sets = [Listed(name=name, folder=one.folder.name) for name, one in planned.studies.items()]
     content = Contents(

@@ -104,7 +104,7 @@ class Store:
             sealed = {**plain, "seal": digest(plain)}
             text = json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError:
-            raise BadInput("a name in this study holds bytes that are no text; rename the file or column") from None
+            raise BadInput("a name in this study contains bytes that are not text; rename the file or column") from None
         put(self.folder / DRAFT, text)
         os.replace(self.folder / DRAFT, self.folder / "study.json")
         sync(self.folder)
@@ -159,7 +159,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, RecursionError):
-            raise BadInput(f"{path} is damaged; delete it, and the same command races anew") from None
+            raise BadInput(f"{path} is damaged; delete it, and repeat the command") from None
 
     def add_round(self, one: Round) -> None:
         """Write down a round before it is run: a race that was interrupted goes on with it. Only under the lock."""
@@ -294,7 +294,7 @@ class Store:
         if not strange and self.runs.is_dir() and os.listdir(self.runs):
             strange = ["runs without study.json"]
         if strange:
-            raise BadInput(f"{self.folder} holds something else than a study ({strange[0]}): choose another --out")
+            raise BadInput(f"{self.folder} holds something other than a study ({strange[0]}): choose another --out")
 
     def _sweep(self) -> None:
         """Delete what a killed run of ours left half-written: only folders of our own naming, inside our own folder."""
@@ -350,7 +350,7 @@ def plain(text: bytes) -> Any:
     """JSON as we write it: UTF-8, with numbers only where numbers stand."""
 
     def refused(name: str) -> None:
-        raise ValueError(f"{name} is no number")
+        raise ValueError(f"{name} is not a number")
 
     return json.loads(text.decode(), parse_constant=refused)
 

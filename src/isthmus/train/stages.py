@@ -146,7 +146,7 @@ def _layers(task: Task) -> list[nn.Linear]:
     """The layers of the encoder, if they can be trained one by one."""
     encoder = task.model.encoder if isinstance(task.model, EncoderDecoder) else None
     if not isinstance(encoder, Encoder) or any(layer.bias is None for layer in encoder.layers):
-        raise BadInput(f"stages: the encoder of this {task.recipe.family} is no chain of affine layers: {REMEDY}")
+        raise BadInput(f"stages: the encoder of this {task.recipe.family} is not a chain of affine layers: {REMEDY}")
     layers = list(encoder.layers)
     if len(layers) > 1 and (len(encoder.norms) or encoder.residual):
         raise BadInput(f"stages: layers with a norm or a skip between them cannot be trained one by one: {REMEDY}")

@@ -36,7 +36,7 @@ class Shift(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Refused: a family that sets or reads it cannot take a network whose last layer nobody knows."""
-        raise BadInput("a registered backbone has no last layer that is known: this family needs backbone mlp")
+        raise BadInput("the last layer of a registered backbone is not known: this family needs backbone mlp")
 
 
 class OwnEncoder(nn.Module):

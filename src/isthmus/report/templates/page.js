@@ -23,7 +23,7 @@
     button.title = words.sort;
     button.setAttribute("aria-label", words.sort);
     button.addEventListener("click", () => sort(head, head.cellIndex));
-    head.append(button);
+    head.insertBefore(button, head.querySelector(".soft"));
   }
   const copied = async text => {
     try {
