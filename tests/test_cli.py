@@ -357,7 +357,7 @@ def test_options_reach_the_plan(shell: Shell, arguments: list[str], expected: di
 def test_a_column_that_counts_rows_is_told(shell: Shell) -> None:
     ids = "\n".join(f"{i + 1000},{i % 7},{i // 2}" for i in range(30))
     Path("ids.csv").write_text(f"id,a,b\n{ids}\n")
-    said = "isthmus: ids: column 'id' only numbers the rows, and is learnt from; drop it if it is an id\n"
+    said = "isthmus: ids: column 'id' only numbers the rows, and models learn from it; drop it if it is an identifier\n"
     for data in (["ids.csv"], ["ids.csv", "wine"]):
         code, out, err = shell("compare", *data, *PLAN[2:])
         assert (code, err) == (0, said)
@@ -871,11 +871,11 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly factors images families facets replicates configs steps budget latents hidden backbone "
-        "contamination rivals seed jobs out json lang dry_run quiet debug"
+        "data label anomaly factors images families rivals configs latents hidden backbone contamination facets "
+        "replicates steps seed jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (
-        "recipe data label anomaly images settings facets replicates configs steps seed jobs out json lang "
+        "recipe data settings out label anomaly factors images facets replicates steps seed configs jobs json lang "
         "dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out json debug",

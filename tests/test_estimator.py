@@ -411,7 +411,7 @@ def test_rows_in_another_unit_are_told_once_where_models_meet_them():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_axes_are_as_said_or_a_warning_says_how_they_are_taken():
     X = np.random.default_rng(0).normal(size=(60, 6, 6))
-    with pytest.warns(UserWarning, match="not taken for pictures"):
+    with pytest.warns(UserWarning, match="not taken for images"):
         model = Autoencoder(steps=5, random_state=0).fit(X)
     assert model.fitted_.scaler.kind == "standard"
     assert Autoencoder(steps=5, images=False, random_state=0).fit(X).fitted_.scaler.kind == "standard"

@@ -89,18 +89,20 @@ def test_pictures_are_told_from_series_by_their_numbers():
     for series in (two, smooth(20, 40, 6), RNG.normal(size=(20, 16, 16)), smooth(20, 16, 16, 9)):
         data = read(series)
         assert not data.images
-        assert "are not taken for pictures" in data.cautions[0]
+        assert "are not taken for images" in data.cautions[0]
         assert read(series, images=False).images is False
     assert read(two, images=True).images
     assert read(two, images=True).cautions == ()
-    with pytest.raises(BadInput, match="no pictures"):
+    with pytest.raises(BadInput, match="not images"):
         read(two.reshape(50, -1), images=True)
 
 
 @pytest.mark.parametrize("shape", [(20, 3, 12, 12), (20, 1, 9, 9), (20, 12, 32, 32)])
 def test_channels_first_are_asked_of_the_shape(shape):
     x = RNG.integers(0, 256, shape, dtype=np.uint8)
-    assert "looks like channels first, and channels are read last; give X.transpose(0, 2, 3, 1)" in read(x).cautions[0]
+    assert (
+        "looks like channels first, but channels are expected last; give X.transpose(0, 2, 3, 1)" in read(x).cautions[0]
+    )
     if shape[1] != 12:
         assert read(x.transpose(0, 2, 3, 1)).cautions == ()
 
@@ -125,5 +127,5 @@ def test_labels_and_factors_with_an_index_of_their_own_follow_the_rows():
     assert read(frame[:20], kinds).y.tolist() == [i % 3 for i in frame.index[:20]]
     assert read(frame, pd.Series(np.arange(30) % 3, index=frame.index)).cautions == ()
     for other in (range(100, 130), [0] * 30):
-        with pytest.raises(BadInput, match=r"another index than the rows; .* labels.to_numpy\(\)"):
+        with pytest.raises(BadInput, match=r"index that differs from that of the rows; .* labels.to_numpy\(\)"):
             read(frame, pd.Series(np.arange(30) % 3, index=other))

@@ -37,12 +37,12 @@ def lines(*rows, head="age"):
 
 CASES = {
     "fill it in": lines("1", "2").replace("\n2\n", "\n?\n", 1),
-    "mend it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
+    "correct it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
     "is text": lines("1,Oslo", "2,Rome", head="age,city"),
     "one of two words": lines("1,yes", "2,no", head="age,ok"),
     "first line has": "Report of 2024\n" + lines("1,2", head="age,size"),
     "dates": lines("1,2020-01-01", head="age,day"),
-    "mend the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
+    "correct the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
     "holds numbers": lines("4.9,3.0", head="5.1,3.5"),
     "same name": lines("1,2", head="age,age"),
     "may be": lines("1;1,279", "2;2", head="row;age"),

@@ -126,11 +126,15 @@ REFUSED = {
         {},
         "line 2, column 'k': 'a' is text, and only numbers can be learnt from; drop or encode",
     ),
-    "stray text": (table(("\n4,", "\nfour,")), {"label": "k"}, "line 6, column 'x': 'four' is not a number; mend it"),
+    "stray text": (
+        table(("\n4,", "\nfour,")),
+        {"label": "k"},
+        "line 6, column 'x': 'four' is not a number; correct it",
+    ),
     "decimal comma among points": (
         table((",", ";"), ("4;8.0", "4;8,0")),
         {"label": "k"},
-        "line 6, column 'y': '8,0' stands beside '0.0': some decimals have a comma, others a point; write all with",
+        "line 6, column 'y': '8,0' does not fit '0.0': some decimals have a comma, others a point; write all with",
     ),
     "missing": (table(("\n4,", "\n,")), {"label": "k"}, "line 6, column 'x': the value is missing; fill it in"),
     "question mark": (table(("\n4,", "\n?,")), {"label": "k"}, "line 6, column 'x': the value is missing"),
@@ -170,7 +174,11 @@ REFUSED = {
     ),
     "wrong label name": (table(), {"label": "K"}, "no label column 'K'; the columns are 'x', 'y', 'k'"),
     "near label name": (table(head="x,y,kind"), {"label": "kin"}, "no label column 'kin' (did you mean 'kind'?)"),
-    "one class": (table((",b", ",a")), {"label": "k"}, "all 12 rows have the label 'a'; one class tells nothing"),
+    "one class": (
+        table((",b", ",a")),
+        {"label": "k"},
+        "all 12 rows have the label 'a'; at least two classes are needed",
+    ),
     "measured label": (
         table((",a", ",1"), (",b", ",2")),
         {"label": "y"},
@@ -178,8 +186,8 @@ REFUSED = {
     ),
     "same names": (table(head="x,x,k"), {"label": "k"}, "several columns have the same name ('x'); rename or drop"),
     "empty name": (table(head=",y,k"), {"label": "k"}, "column 1 of 3 has no name; name it, or leave it out"),
-    "no names": (table(head="0.5,1.5,a"), {}, "the first line holds numbers (0.5, 1.5, a, …) where the names"),
-    "only names": ("x,y,k\n", {}, "no rows below the line of column names"),
+    "no names": (table(head="0.5,1.5,a"), {}, "the first line holds numbers (0.5, 1.5, a, …) where column names"),
+    "only names": ("x,y,k\n", {}, "no rows below the header line"),
     "one row": ("x,y\n1,2\n", {}, "only 1 row; at least 10 are needed"),
     "nine rows": ("x,y\n" + "1,2\n" * 9, {}, "only 9 rows; at least 10 are needed"),
     "label alone": ("k\n" + "a\nb\n" * 6, {"label": "k"}, "no columns to learn from (besides the label)"),
@@ -203,7 +211,7 @@ REFUSED = {
     "a row for names": (
         "39,gov,77,x\n" + "50,own,83,y\n38,gov,21,x\n" * 6,
         {},
-        "the first line holds numbers (39, gov, 77, …) where the names",
+        "the first line holds numbers (39, gov, 77, …) where column names",
     ),
     "a name without end": (table(head=f"{'x' * 200_000},y,k"), {}, "a column name has more than 131,072 characters"),
     "a long name": (table(head=f"{'x' * 2_000},y,k"), {}, "a column name has 2,000 characters"),
@@ -228,7 +236,7 @@ REFUSED = {
         {"label": "k"},
         "line 6, column 'x': '\ufffd' is not UTF-8",
     ),
-    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote opens in the line of column names"),
+    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote in the header line is not closed"),
     "control characters": (table(("\n4,", "\n\x1b[31m4,")), {"label": "k"}, r"'\x1b[31m4' is not a number"),
 }
 
@@ -445,7 +453,7 @@ def test_npz_of_training_and_test_rows(put, rows, labels):
         ),
         (
             table((",", ";")).encode(),
-            "cells parted by ';' (its first line should name the columns): rename it",
+            "with separator ';' (its first line should name the columns): rename it",
         ),
         (table((",", "\t")).encode(), "rename it to odd.tsv"),
         (npy(X), "it looks like a .npy file: rename it to odd.npy"),
@@ -491,8 +499,8 @@ def test_idx_types(put, code, dtype):
         (idx(PIXELS) + b"1", "but holds more"),
         (idx(PIXELS[:3]), "only 3 rows"),
         (b"\0\0\x08", "should begin with bytes 0, 0, a type and a rank; got 00 00 08"),
-        (b"\0\0\x07\x03" + b"\0" * 99, "no IDX file"),
-        (b"\0\0\x08\x00" + b"\0" * 99, "no IDX file"),
+        (b"\0\0\x07\x03" + b"\0" * 99, "not an IDX file"),
+        (b"\0\0\x08\x00" + b"\0" * 99, "not an IDX file"),
         (b"\0\0\x08\x03\0", "can't be read as an IDX file"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 60000, 2800, 2800), "GiB of memory; the limit is 8 GiB"),
         (

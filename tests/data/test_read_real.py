@@ -59,7 +59,7 @@ def test_electricity(folder):
     [
         (
             "adult/adult.data.gz",
-            "it looks like a text table, cells parted by ',' (its first line should name the columns): rename it to "
+            "it looks like a text table with separator ',' (its first line should name the columns): rename it to "
             "adult.csv.gz",
         ),
         ("text/ag_news_test.csv.gz", "is text, and only numbers can be learnt from"),

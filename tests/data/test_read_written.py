@@ -71,15 +71,15 @@ def test_one_column_that_is_sure_decides_for_the_file(tmp_path):
 
 UNCLEAR = {
     "one or a thousand": (["1,279", "2"], "line 2, column 'a': '1,279' may be 1.279 or 1279; write 1279 if its comma"),
-    "alone": (["1,279", "2,855"], "may be 1.279 or 1279; write 1279 if its comma parts thousands, 1.279 if it is"),
-    "money": (["€1.234", "€856"], "'1.234' may be 1.234 or 1234; write 1234 if its point parts thousands"),
+    "alone": (["1,279", "2,855"], "may be 1.279 or 1279; write 1279 if its comma separates thousands, 1.279 if it is"),
+    "money": (["€1.234", "€856"], "'1.234' may be 1.234 or 1234; write 1234 if its point separates thousands"),
     "both decimal": (
         ["8,0", "0.5"],
-        "'8,0' stands beside '0.5': some decimals have a comma, others a point; write",
+        "'8,0' does not fit '0.5': some decimals have a comma, others a point; write",
     ),
-    "comma as both": (["1,5", "1,234,567"], "the comma is a decimal mark in one and parts thousands in the other"),
-    "point as both": (["1.5", "1.234.567"], "the point is a decimal mark in one and parts thousands in the other"),
-    "both part": (["1,234.5", "1.234,5"], "'1.234,5' stands beside '1,234.5'"),
+    "comma as both": (["1,5", "1,234,567"], "comma is the decimal mark in one and separates thousands in the other"),
+    "point as both": (["1.5", "1.234.567"], "point is the decimal mark in one and separates thousands in the other"),
+    "both part": (["1,234.5", "1.234,5"], "'1.234,5' does not fit '1,234.5'"),
     "some per cent": (["12%", "3.5"], "'12%' is text, and only numbers can be learnt from"),
     "two moneys": (["$12", "€3"], "'$12' is text"),
     "lists": (["1,2,3", "1,2"], "'1,2,3' is text"),

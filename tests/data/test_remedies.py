@@ -62,7 +62,10 @@ def test_text_that_people_mean_as_numbers(tmp_path, cells, said):
             "a,b,c\n" + column("1.5", "2")[4:],
             "the first line has 3 names, and the rows below it have 2 values; give one name",
         ),
-        (column("1.5", "2").replace(",", " "), "the cells seem to be separated by spaces ('x y'); part them by commas"),
+        (
+            column("1.5", "2").replace(",", " "),
+            "the cells seem to be separated by spaces ('x y'); separate them by commas",
+        ),
         (
             "x,y,\n" + column("1.5", "2")[4:].replace("\n", ",\n"),
             "no name; name it, or leave it out; does a separator end",

@@ -161,7 +161,7 @@ class Needy(Plain):
 def test_all_families_are_those_that_want_nothing_but_rows(iris, monkeypatch):
     monkeypatch.setitem(FAMILIES, "needy", Needy())
     assert list(design(iris, families="all").families) == [name for name, r in FAMILIES.items() if not r.wants]
-    with pytest.raises(BadInput, match=r"'needy' cannot take part in a study.* it wants a target"):
+    with pytest.raises(BadInput, match=r"'needy' cannot take part in a study.* it needs a target"):
         design(iris, families="needy")
 
 

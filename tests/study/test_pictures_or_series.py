@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 SERIES = np.cumsum(RNG.normal(size=(60, 12, 3)), axis=1) * [1, 50, 900]
 TABLE = np.c_[RNG.normal(size=(60, 3)), np.arange(60)]
 QUICK = {"families": "pca", "replicates": 2, "configs": 1, "jobs": 1}
-CAUTION = r"^X: rows of shape \(12, 3\) are not taken for pictures"
+CAUTION = r"^X: rows of shape \(12, 3\) are not taken for images"
 
 
 def heard(call):
@@ -41,7 +41,7 @@ def test_only_pictures_have_picture_codecs_for_rivals(images, jpeg):
 def test_a_series_is_told_once_not_drawn_and_not_continued_as_pictures(tmp_path):
     options = {"facets": "reconstruction,compression", "out": tmp_path / "s", **QUICK}
     study, said = heard(lambda: isthmus.compare(SERIES, **options))
-    assert [text.startswith("X: rows of shape (12, 3) are not taken for pictures") for text, _ in said] == [True]
+    assert [text.startswith("X: rows of shape (12, 3) are not taken for images") for text, _ in said] == [True]
     assert said[0][1] == __file__  # at the caller
     assert "jpeg" not in study.contenders("compression")
     assert "data:image/png" not in study.report().read_text()
@@ -89,4 +89,4 @@ def test_the_command_line_of_an_ablation_takes_and_says_them(tmp_path, monkeypat
     assert main(["ablate", "l1", "rows.npy", *ask, *option]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["data"]["images"] is images
-    assert said.err.count("isthmus: rows: rows of shape (12, 3) are not taken for pictures") == (not option)
+    assert said.err.count("isthmus: rows: rows of shape (12, 3) are not taken for images") == (not option)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from isthmus.answers.ablation import lines
 from isthmus.api.study import Study
@@ -15,8 +15,8 @@ from isthmus.model import Recipe
 from isthmus.report.ablation import write
 from isthmus.study.ablation import AblationResults, at_capacity, plan_ablation
 from isthmus.study.jobs import Progress
+from isthmus.study.options import AblateOptions, Reading, declared, filled, signed
 from isthmus.study.run import run
-from isthmus.train.plan import Plan
 
 
 class Ablation(AblationResults):
@@ -43,23 +43,14 @@ class Ablation(AblationResults):
         return "\n".join(self.answer())
 
 
+@signed(AblateOptions)
 def ablate(
     recipe: str | Recipe | Mapping[str, Any],
     source: Any,
     labels: Any = None,
     *,
-    label: str | None = None,
-    anomaly: str | None = None,
-    images: bool | None = None,
-    facets: str | Iterable[str] = "all",
-    replicates: int = 5,
-    configs: int = 1,
-    seed: int = 0,
-    jobs: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    plan: Plan | None = None,
     progress: Progress | None = None,
-    command: str = "",
+    **options: Unpack[AblateOptions],
 ) -> Ablation:
     """What is each part of a recipe worth on these data? Takes each away in turn and compares.
 
@@ -69,7 +60,7 @@ def ablate(
     ----------
     recipe : str, Recipe or mapping
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, images, facets, replicates, seed, jobs, plan, progress, command
+    source, labels, label, anomaly, factors, images, facets, replicates, steps, seed, jobs, plan, progress, command
         As in :func:`isthmus.compare`.
     configs : int, default 1
         Tuning configurations: with 1 the recipe as given; further ones are drawn over the full recipe's space, and are
@@ -91,19 +82,11 @@ def ablate(
     BadInput
         If the recipe has no part that can be taken away, or as :func:`isthmus.compare` does.
     """
-    data = read(source, labels, label=label, anomaly=anomaly, images=images)
+    asked = filled(AblateOptions, options)
+    data = read(source, labels, **{name: asked.pop(name) for name in declared(Reading)})
     if isinstance(recipe, Mapping):
         recipe = from_json(recipe)
-    planned = plan_ablation(
-        at_capacity(recipe, data) if isinstance(recipe, str) else recipe,
-        data,
-        facets=facets,
-        replicates=replicates,
-        configs=configs,
-        seed=seed,
-        plan=plan,
-        out=out,
-        command=command,
-    )
+    jobs = asked.pop("jobs")
+    planned = plan_ablation(at_capacity(recipe, data) if isinstance(recipe, str) else recipe, data, **asked)
     data.warn()
     return Ablation(run(planned, workers=jobs, progress=progress).folder)

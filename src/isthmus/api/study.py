@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, Unpack
 
 from isthmus.answers.brief import brief
 from isthmus.answers.recommendation import recommendation
 from isthmus.answers.words import Words
 from isthmus.api import notebook
-from isthmus.model import Recipe
 from isthmus.report import html
 from isthmus.study.jobs import Progress
+from isthmus.study.options import CompareOptions, signed
 from isthmus.study.outline import outline
 from isthmus.study.results import Results
 from isthmus.study.run import run
-from isthmus.train.plan import Plan
 
 
 class Study(Results):
@@ -72,31 +71,9 @@ class Study(Results):
         )
 
 
+@signed(CompareOptions)
 def compare(
-    source: Any,
-    labels: Any = None,
-    *,
-    label: str | None = None,
-    anomaly: str | None = None,
-    factors: Any = None,
-    images: bool | None = None,
-    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
-    facets: str | Iterable[str] = "all",
-    replicates: int = 5,
-    configs: int = 6,
-    steps: int | None = None,
-    budget: str | float | None = None,
-    latents: int | Literal["auto"] | None = None,
-    hidden: Sequence[int] | None = None,
-    backbone: str | None = None,
-    contamination: float = 0.0,
-    rivals: str | Iterable[str] = "all",
-    seed: int = 0,
-    jobs: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    plan: Plan | None = None,
-    progress: Progress | None = None,
-    command: str = "",
+    source: Any, labels: Any = None, *, progress: Progress | None = None, **options: Unpack[CompareOptions]
 ) -> Study:
     """Which autoencoder, if any, serves these data? Runs the comparison, or what is missing of it.
 
@@ -117,7 +94,8 @@ def compare(
     images : bool, optional
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     families : optional
-        Names (with commas), recipes, or a dict of name -> recipe; by default every family. PCA takes part, unless
+        Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
+        every family that needs nothing but rows. PCA takes part, unless
         ``rivals`` leave it out.
     facets : optional
         Names of questions, by default all that the data can answer.
@@ -126,7 +104,7 @@ def compare(
     configs : int, default 6
         Tuning configurations of each family, the default one included.
     steps : int, optional
-        Most optimiser steps of a training; replaces the plan's.
+        Largest number of optimiser steps of one training; replaces the plan's.
     budget : str or float, optional
         Time limit: seconds, or text like "5m". A study that would not fit gives something up
         (:mod:`isthmus.study.budget`); what no longer fits is not begun; what time is left adds replicates for those in
@@ -172,30 +150,7 @@ def compare(
     BadEnvironment
         If the folder cannot be written, or another process works in it.
     """
-    planned = outline(
-        source,
-        labels,
-        label=label,
-        anomaly=anomaly,
-        factors=factors,
-        images=images,
-        families=families,
-        facets=facets,
-        replicates=replicates,
-        configs=configs,
-        steps=steps,
-        budget=budget,
-        latents=latents,
-        hidden=hidden,
-        backbone=backbone,
-        contamination=contamination,
-        rivals=rivals,
-        seed=seed,
-        jobs=jobs,
-        out=out,
-        plan=plan,
-        command=command,
-    )
+    planned = outline(source, labels, **options)
     planned.data.warn()
     told = notebook.watcher(planned.data.name) if progress is None else progress
-    return Study.of(run(planned, workers=jobs, progress=told))
+    return Study.of(run(planned, workers=options.get("jobs"), progress=told))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli import answer, ends, show
 from isthmus.cli.attend import attend
-from isthmus.cli.report import Debug, Lang
+from isthmus.cli.options import Debug, DryRun, Json, Lang, Quiet, offers, understood
 from isthmus.cli.train import configure
 from isthmus.errors import BadInput
+from isthmus.study.options import AblateOptions, Reading, declared
 
 if TYPE_CHECKING:
     from isthmus.api.ablation import Ablation
@@ -24,58 +25,33 @@ LARGEST = 1 << 20
 """Bytes of a recipe file."""
 
 
+@offers(AblateOptions)
 def ablate(
     context: typer.Context,
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A family, or a .json file of a recipe.", show_default=False)
+        str, typer.Argument(metavar="RECIPE", help="A family, or a .json file with a recipe.", show_default=False)
     ],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a bundled name.", show_default=False)],
-    label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
-    anomaly: Annotated[
-        str | None, typer.Option("--anomaly", metavar="LABEL", help="The class of the anomalies.")
-    ] = None,
-    images: Annotated[
-        bool | None,
-        typer.Option(
-            "--images/--no-images",
-            help="Whether rows of two or three axes are pictures.",
-            show_default="as the numbers make plausible",
-        ),
-    ] = None,
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A data file, or a bundled data set.", show_default=False)
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe or of the training plan; repeatable."),
     ] = None,
-    facets: Annotated[
-        str | None, typer.Option("--facets", metavar="A,B", help="Facets (questions) to measure.", show_default="all")
-    ] = None,
-    replicates: Annotated[int, typer.Option("--replicates", help="Random splits of the data, at least 2.")] = 5,
-    configs: Annotated[
-        int, typer.Option("--configs", help="Hyper-parameter settings tried; 1 is the recipe as given.")
-    ] = 1,
-    steps: Annotated[
-        int | None, typer.Option("--steps", help="Largest number of optimiser steps of a training.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Random seed; the same seed, data and machine give the same numbers.")
-    ] = 0,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
-    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder.", show_default="isthmus-DATA-FAMILY-parts")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    *,
+    json: Json = False,
     lang: Lang = "en",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the estimated time; write nothing.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
     debug: Debug = False,
+    **options: Any,
 ) -> int:
-    """Take each part of a recipe away in turn, and say what it is worth on a data set.
+    """Remove each part of a recipe in turn, and say what it is worth on a data set.
 
-    Parts are penalties, corruption, tied weights, norms, hidden layers: every field that can do nothing.
+    Parts are penalties, corruption, tied weights, norms, hidden layers: every field that can be switched off.
 
     [bold]isthmus ablate contractive digits --set corruption=mask --set corruption_level=0.3[/bold]
 
@@ -85,19 +61,11 @@ def ablate(
     from isthmus.data.read import read
     from isthmus.study.ablation import plan_ablation
 
-    rows = read(data, label=label, anomaly=anomaly, images=images)
-    chosen, plan = given(recipe, rows, settings or [], steps)
-    planned = plan_ablation(
-        chosen,
-        rows,
-        facets=facets if facets is not None else "all",
-        replicates=replicates,
-        configs=configs,
-        seed=seed,
-        plan=plan,
-        out=out,
-        command=shlex.join(["isthmus", *context.obj]),
-    )
+    asked = understood(AblateOptions, options)
+    jobs = asked.pop("jobs")
+    rows = read(data, **{name: asked.pop(name) for name in declared(Reading)})
+    chosen, plan = given(recipe, rows, settings or [], asked.pop("steps"))
+    planned = plan_ablation(chosen, rows, plan=plan, out=out, command=shlex.join(["isthmus", *context.obj]), **asked)
     answer.caution(planned)
     if dry_run:
         answer.plan(planned, jobs, json)

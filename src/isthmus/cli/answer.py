@@ -238,7 +238,7 @@ def facts(study: Results, page: Path) -> dict[str, Any]:
 def ending(study: Results) -> int:
     """The exit code, after a line for everything that went wrong on the way."""
     for name, reason in study.repaired.items():
-        show.warn(f"run {name[:8]} was damaged and was repeated ({reason})")
+        show.warn(f"run {name[:8]} was damaged and has been repeated ({reason})")
     bad = [("failed", study.failed), ("diverged", study.diverged)]
     for how, records in bad:
         if records:

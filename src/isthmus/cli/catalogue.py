@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from isthmus.cli import show
-from isthmus.cli.report import Debug
+from isthmus.cli.options import Debug, Json
 
 Kind = Literal["families", "facets", "metrics", "datasets"]
 Rows = list[dict[str, Any]]
@@ -16,11 +16,11 @@ Rows = list[dict[str, Any]]
 
 def catalogue(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="families, facets, metrics or datasets.")],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show all details of this one.")] = None,
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what there is: families, facets, metrics or bundled data sets.
+    """List families, facets, metrics or bundled data sets.
 
     [bold]isthmus list families[/bold]
 

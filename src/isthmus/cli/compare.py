@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,17 +11,19 @@ import typer
 from isthmus.cli import answer, ends, show
 from isthmus.cli.attend import attend
 from isthmus.cli.many import many
-from isthmus.cli.report import Debug, Lang
+from isthmus.cli.options import Debug, DryRun, Json, Lang, Quiet, offers, understood
 from isthmus.errors import BadInput
+from isthmus.study.options import CompareOptions
 
 
+@offers(CompareOptions)
 def compare(
     context: typer.Context,
     data: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA...",
-            help="A .csv, .parquet, .npy, .npz or IDX file, or a bundled data set; several are compared by ranks.",
+            metavar="DATA",
+            help="A .csv, .parquet, .npy, .npz or IDX file or a bundled data set; several are compared by ranks.",
             show_default=False,
         ),
     ],
@@ -37,100 +38,18 @@ def compare(
         typer.Option(
             "--anomaly",
             metavar="LABEL",
-            help="The class of the anomalies; DATA=LABEL names it for one of several data sets.",
+            help="The class whose rows are anomalies; DATA=LABEL names it for one of several data sets.",
         ),
     ] = None,
-    factors: Annotated[
-        str | None,
-        typer.Option(
-            "--factors",
-            metavar="A,B",
-            help="Columns with known factors of variation, to judge codes by; models never see them.",
-        ),
-    ] = None,
-    images: Annotated[
-        bool | None,
-        typer.Option(
-            "--images/--no-images",
-            help="Whether rows of two or three axes are pictures.",
-            show_default="as the numbers make plausible",
-        ),
-    ] = None,
-    families: Annotated[
-        str | None,
-        typer.Option(
-            "--families", metavar="A,B|all", help="Families to compare.", show_default="nine, one for each idea"
-        ),
-    ] = None,
-    facets: Annotated[
-        str | None,
-        typer.Option(
-            "--facets",
-            metavar="A,B",
-            help="Facets (questions) to measure.",
-            show_default="all that the data can answer",
-        ),
-    ] = None,
-    replicates: Annotated[int, typer.Option("--replicates", help="Random splits of the data, at least 2.")] = 5,
-    configs: Annotated[int, typer.Option("--configs", help="Hyper-parameter settings tried for each family.")] = 6,
-    steps: Annotated[
-        int | None, typer.Option("--steps", help="Largest number of optimiser steps of a training.")
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="TIME",
-            help="Time limit, such as 90s, 5m or 1.5h; spare time adds replicates where the answer is open.",
-        ),
-    ] = None,
-    latents: Annotated[
-        str | None,
-        typer.Option(
-            "--latents",
-            metavar="N|auto",
-            help="Code width of every family.",
-            show_default="from the data",
-        ),
-    ] = None,
-    hidden: Annotated[
-        str | None,
-        typer.Option("--hidden", metavar="64,64", help="Hidden layers, or none.", show_default="from the data"),
-    ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", help="Network: linear, mlp, conv1d, conv2d, vit.", show_default="mlp"),
-    ] = None,
-    contamination: Annotated[
-        float,
-        typer.Option(
-            "--contamination", metavar="SHARE", help="Share of anomalies left among the training rows: 0.05 is 5 %."
-        ),
-    ] = 0.0,
-    rivals: Annotated[
-        str,
-        typer.Option(
-            "--rivals", metavar="A,B|none", help="What autoencoders must beat: names, pca among them, or none."
-        ),
-    ] = "all",
-    seed: Annotated[
-        int, typer.Option("--seed", help="Random seed; the same seed, data and machine give the same numbers.")
-    ] = 0,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", help="Worker processes.", show_default="one for each core")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Study folder.", show_default="isthmus-DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    *,
+    json: Json = False,
     lang: Lang = "en",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the estimated time; write nothing.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
     debug: Debug = False,
+    **options: Any,
 ) -> int:
-    """Compare autoencoders on a data set, with PCA and other rivals, and say which one, if any, to use for what.
+    """Compare autoencoders on a data set, with PCA and other rivals: which one, if any, to use for what.
 
     Every family gets the same splits, the same number of tuning configurations and the same steps.
 
@@ -142,30 +61,14 @@ def compare(
 
     [bold]isthmus compare a.csv b.csv c.npz --label a=kind --label c=y[/bold]
     """
-    options: dict[str, Any] = {
+    asked = understood(CompareOptions, options) | {
         "label": choice("--label", label, data),
         "anomaly": choice("--anomaly", anomaly, data),
-        "factors": factors,
-        "images": images,
-        "families": families if families is not None else "default",
-        "facets": facets if facets is not None else "all",
-        "replicates": replicates,
-        "configs": configs,
-        "steps": steps,
-        "budget": budget,
-        "latents": None if latents is None else width(latents),
-        "hidden": None if hidden is None else widths(hidden),
-        "backbone": backbone,
-        "contamination": contamination,
-        "rivals": rivals,
-        "seed": seed,
-        "jobs": jobs,
-        "out": out,
+        "command": shlex.join(["isthmus", *context.obj]),
     }
-    options["command"] = shlex.join(["isthmus", *context.obj])
     if len(data) > 1:
-        return many(data, options, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
-    return one(data[0], options, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
+        return many(data, asked, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
+    return one(data[0], asked, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
 
 
 def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
@@ -187,38 +90,6 @@ def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: 
     else:
         answer.answer(study, page, lang)
     return answer.ending(study)
-
-
-def width(text: str) -> int | str:
-    """A code width from text, or "auto".
-
-    Examples
-    --------
-    >>> width("12"), width("auto")
-    (12, 'auto')
-    """
-    if text.strip() == "auto":
-        return "auto"
-    try:
-        return int(text)
-    except ValueError:
-        raise BadInput(f"--latents takes a whole number, or auto; got {text!r}") from None
-
-
-def widths(text: str) -> list[int]:
-    """Hidden layers from text.
-
-    Examples
-    --------
-    >>> widths("64,32"), widths("none")
-    ([64, 32], [])
-    """
-    if text.strip() in {"", "none"}:
-        return []
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise BadInput(f"--hidden takes widths with commas, like 64,64, or none; got {text!r}") from None
 
 
 def choice(option: str, given: Sequence[str] | None, data: Sequence[str]) -> str | dict[str, str] | None:

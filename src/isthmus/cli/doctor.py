@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import ends, show
-from isthmus.cli.report import Debug, Lang
+from isthmus.cli.options import Debug, Json, Lang
 
 if TYPE_CHECKING:
     from isthmus.doctor.finding import Finding
@@ -23,13 +23,13 @@ def doctor(
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", metavar="FILE", help="The data: needed for a saved model, and for a study whose data were moved."
+            "--data", metavar="FILE", help="The data: needed for a saved model, or if the data of the study were moved."
         ),
     ] = None,
     label: Annotated[
         str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels in FILE.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    json: Json = False,
     lang: Lang = "en",
     debug: Debug = False,
 ) -> int:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import ends, show
-from isthmus.cli.report import Debug
+from isthmus.cli.options import Debug, Json
 
 if TYPE_CHECKING:
     from isthmus.train.fitted import Fitted
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 def compress(
@@ -28,21 +27,21 @@ def compress(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="X", help="The container.", show_default="FILE.isthmus")
+        Path | None, typer.Option("--out", metavar="X", help="The compressed file.", show_default="FILE.isthmus")
     ] = None,
     bound: Annotated[
         float | None,
         typer.Option(
             "--bound",
             metavar="B",
-            help="Largest error of any number, in standard deviations of its column; for images in pixel ranges.",
+            help="Largest error of any number, in standard deviations of its column (for images: in pixel ranges).",
             show_default="none",
         ),
     ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Compress a data file with a trained model; labels, text and columns it does not know are kept as they are.
+    """Compress a data file with a trained model; labels, text and columns unknown to it are kept without loss.
 
     [bold]isthmus train plain rows.csv --label kind --out model[/bold]
 
@@ -77,8 +76,8 @@ def compress(
     show.line(f"{file}: {done.before:,} bytes; {target}: {done.bytes:,} bytes ({share:.3g} %)")
     show.line(f"Without a model and without loss, xz takes {done.xz:,} bytes.")
     rate = f"{facts['bits_per_element']:.3g} bits for each number"
-    show.line(f"{rate}; of the bytes {done.kept_bytes:,} hold what the model does not code, without loss")
-    show.line(f"The model, which decompressing needs, takes {model_bytes:,} bytes more.")
+    show.line(f"{rate}; {done.kept_bytes:,} of the bytes keep without loss what the model does not code")
+    show.line(f"Decompressing also needs the model: {model_bytes:,} bytes.")
     kept = "no bound was asked for" if bound is None else f"the bound is {bound:g}"
     show.line(f"Largest error {done.worst:.3g}, root mean square {done.mse**0.5:.3g} ({unit(fitted)}); {kept}.")
     return ends.DONE
@@ -93,7 +92,7 @@ def decompress(
     ] = None,
     debug: Debug = False,
 ) -> int:
-    """Write the data file that a container stands for, in the format it came from.
+    """Restore the data file that compress packed, in its old format.
 
     [bold]isthmus decompress rows.csv.isthmus model --out again.csv[/bold]
     """

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from isthmus.cli import show
+from isthmus.cli.options import Debug, Lang
 from isthmus.errors import BadInput
-
-Lang = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of answers and report.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if something goes wrong.")]
 
 
 def report(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="The folder of a study, of several, or of an ablation.", show_default=False),
+        typer.Argument(
+            metavar="DIR", help="The folder of a study, of several studies, or of an ablation.", show_default=False
+        ),
     ],
     lang: Lang = "en",
     out: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli import ends, show
-from isthmus.cli.report import Debug
+from isthmus.cli.options import Debug, Json
 
 
 def take(
@@ -17,7 +17,7 @@ def take(
     facet: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="FACET", help="The facet whose choice to take.", show_default="the study's first"
+            "--for", metavar="FACET", help="The facet whose chosen setting to take.", show_default="the study's first"
         ),
     ] = None,
     replicate: Annotated[
@@ -26,7 +26,7 @@ def take(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Save one trained model of a study: the setting that a family chose for a facet.

@@ -13,7 +13,7 @@ import typer
 
 from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
-from isthmus.cli.report import Debug
+from isthmus.cli.options import Debug, DryRun, Json, Quiet
 
 if TYPE_CHECKING:
     from isthmus.data.dataset import Dataset
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 def train(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="See: isthmus list families.", show_default=False)],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a bundled name.", show_default=False)],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A data file, or a bundled data set.", show_default=False)
+    ],
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
     images: Annotated[
         bool | None,
         typer.Option(
             "--images/--no-images",
-            help="Whether rows of two or three axes are pictures.",
-            show_default="as the numbers make plausible",
+            help="Whether rows with two or three axes are images.",
+            show_default="decided from the numbers",
         ),
     ] = None,
     out: Annotated[
@@ -43,19 +45,22 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan; repeatable."),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Largest number of optimiser steps.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Largest number of optimiser steps.", show_default="from the plan of training"),
+    ] = None,
     measured: Annotated[
         str,
         typer.Option(
-            "--measure", metavar="TIME", help="Time for measuring the saved model: 90s, 5m; none measures nothing."
+            "--measure", metavar="TIME", help="Time limit for measuring the saved model, such as 90s or 5m, or none."
         ),
     ] = "1m",
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Random seed; the same seed, data and machine give the same numbers.")
     ] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")] = False,
+    json: Json = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Train one model until it converges, save it, and measure it on held-out rows next to PCA.

@@ -44,19 +44,19 @@ def doubts(x: NDArray[Any], images: bool, said: bool | None = None) -> str | Non
     """
     shape = x.shape[1:]
     if len(shape) == 3 and shape[2] not in CHANNELS and (shape[0] in CHANNELS or shape[1] == shape[2] > shape[0]):
-        return f"shape {shape} looks like channels first, and channels are read last; give X.transpose(0, 2, 3, 1)"
+        return f"shape {shape} looks like channels first, but channels are expected last; give X.transpose(0, 2, 3, 1)"
     if images or len(shape) not in (2, 3):
         return None
     if len(shape) == 2 and shape[0] < shape[1] and _alike(x, 2) > SMOOTH > _alike(x, 1):
         return (
-            f"shape {shape} looks like channels x time, and channels are read last; give X.transpose(0, 2, 1), or say "
-            "images=True (--images) if rows are pictures"
+            f"shape {shape} looks like channels x time, but channels are expected last; give X.transpose(0, 2, 1), or "
+            "set images=True (--images) if rows are images"
         )
     if said is not None:
         return None
     return (
-        f"rows of shape {shape} are not taken for pictures: each of their elements is put on a scale of its own; "
-        "say images=True (--images) if they are"
+        f"rows of shape {shape} are not taken for images, so each element is scaled by itself; "
+        "set images=True (--images) if they are"
     )
 
 

@@ -70,13 +70,13 @@ def sentinels(x: NDArray[Any], columns: Sequence[str]) -> dict[float, list[str]]
 def sentences(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
     """The same in words, a line each."""
     told = [
-        f"column {shown(name)} only numbers the rows, and is learnt from; drop it if it is an id"
+        f"column {shown(name)} only numbers the rows, and models learn from it; drop it if it is an identifier"
         for name in identifiers(x, columns)
     ]
     for value, names in sentinels(x, columns).items():
         many = f"{len(names)} columns ({some(names, 5)})" if len(names) > 1 else f"column {shown(names[0])}"
         told.append(
-            f"{value:.9g} is the commonest value of {many} and far from the rest; if it stands for a missing value, "
+            f"{value:.9g} is the commonest value of {many} and far from the rest; if it means a missing value, "
             "fill these cells in, or drop the rows or the columns"
         )
     return told

@@ -81,7 +81,5 @@ def _checked(raw: Unchecked, factors: Any, names: tuple[str, ...]) -> Factors:
                 f"{raw.place}: {where}: factor {shown(name)} is missing or not finite; fill it in, or drop the row"
             )
         if math.isclose(column.min(), column.max()):
-            raise BadInput(
-                f"{raw.place}: factor {shown(name)} is the same in all rows, which tells nothing; leave it out"
-            )
+            raise BadInput(f"{raw.place}: factor {shown(name)} is the same in all rows; leave it out")
     return found, names

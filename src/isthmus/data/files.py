@@ -206,7 +206,10 @@ def guess(path: Path) -> tuple[str, str]:
         for mark in ",;\t|":
             if lines and (count := lines[0].count(mark)) and all(line.count(mark) == count for line in lines):
                 end = ".tsv" if mark == "\t" else ".csv"
-                return f"{end}{gz}", f"a text table, cells parted by {mark!r} (its first line should name the columns)"
+                return (
+                    f"{end}{gz}",
+                    f"a text table with separator {mark!r} (its first line should name the columns)",
+                )
     return "", ""
 
 

@@ -60,7 +60,7 @@ def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, 
     order = sorted(set(names), key=_place if all(spelled(name) is not None for name in names) else str)
     if len(order) == 1:
         raise BadInput(
-            f"{raw.place}: all {len(cells)} rows have the label {shown(order[0])}; one class tells nothing: "
+            f"{raw.place}: all {len(cells)} rows have the label {shown(order[0])}; at least two classes are needed: "
             "give a label with two or more classes, or none"
         )
     if len(order) > len(cells) / 2:

@@ -276,7 +276,7 @@ def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], word
     if sum(spelled(cell) is not None for cell in head) * 2 > len(head):
         strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and spelled(cell.as_py()) is None)
         first, value = next(strays, (0, None))
-        return f"{words(first, texts[0])}: {shown(value)} is not a number; mend it, or drop the row or the column"
+        return f"{words(first, texts[0])}: {shown(value)} is not a number; correct it, or drop the row or the column"
     if isinstance(value, bytes):
         strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and not _is_utf8(cell.as_py()))
         first, value = next(strays, (first, value))

@@ -106,8 +106,8 @@ def _parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
     text = cells[0][0].as_py() if len(cells) == 1 and _textual(cells[0]) and len(cells[0]) else None
     if text and len(text.split()) == len(found.names[0].split()) > 1:
         raise BadInput(
-            f"{found.where}: the cells seem to be separated by spaces ({shown(found.names[0])}); part them by commas, "
-            "or by tabs"
+            f"{found.where}: the cells seem to be separated by spaces ({shown(found.names[0])}); separate them by "
+            "commas or tabs"
         )
 
 
@@ -196,8 +196,8 @@ def _header(where: str, path: Path, data: bytes) -> Opened:
         raise BadInput(f"{where}: a column name has more than 131,072 characters; give short names") from None
     if _is_data(names) or _recurs(names, following, separator):
         raise BadInput(
-            f"{where}: the first line holds numbers ({shown(', '.join(names[:3]))[1:-1]}, …) where the names of the "
-            "columns should stand; put a line of names above it"
+            f"{where}: the first line holds numbers ({shown(', '.join(names[:3]))[1:-1]}, …) where column names "
+            "are expected; add a header line above it"
         )
     return Opened(where, data, names, separator, start, end, comments)
 
@@ -364,7 +364,7 @@ class _Lines:
 
 
 def _ragged(found: Opened, said: str) -> BadInput:
-    mend = f"mend the line (separator {shown(found.separator)})"
+    mend = f"correct the line (separator {shown(found.separator)})"
     try:
         if said_once := _titled(found):
             return said_once

@@ -53,10 +53,15 @@ VALID = {",": _valid(",", "."), ".": _valid(".", ",")}
 OTHER = {",": ".", ".": ","}
 
 
-BOTH = "is a decimal mark in one and parts thousands in the other; write decimals with a point, thousands without marks"
+BOTH = (
+    "is the decimal mark in one and separates thousands in the other; write decimals with a point, thousands together"
+)
 CLASHES = {
     ((",", "decimal"), (".", "decimal")): "some decimals have a comma, others a point; write all with a point",
-    ((",", "thousands"), (".", "thousands")): "thousands are parted by commas and by points; write them without",
+    (
+        (",", "thousands"),
+        (".", "thousands"),
+    ): "thousands are separated by commas and by points; write them together",
     ((",", "decimal"), (",", "thousands")): f"the comma {BOTH}",
     ((".", "decimal"), (".", "thousands")): f"the point {BOTH}",
 }
@@ -120,7 +125,7 @@ def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tupl
     for (this, that), said in CLASHES.items():
         a, b = proofs[this], proofs[that]
         if a is not None and b is not None:
-            raise BadInput(f"{where(a)}: {shown(a.text)} stands beside {shown(b.text)}: {said}")
+            raise BadInput(f"{where(a)}: {shown(a.text)} does not fit {shown(b.text)}: {said}")
     comma, point, either = proofs[",", "decimal"], proofs[".", "decimal"], _first(columns, EITHER[","])
     # A bare 1.234 is a number to every reader, so that its point is in doubt only beside a sign such as that of money.
     doubt = _first({name: column for name, column in columns.items() if column.unit}, EITHER["."])
@@ -243,7 +248,7 @@ def _open(text: str) -> str:
     mark, name = (",", "comma") if "," in text else (".", "point")
     small, large = text.replace(",", "."), text.replace(mark, "")
     return (
-        f"{shown(text)} may be {small} or {large}; write {large} if its {name} parts thousands, "
+        f"{shown(text)} may be {small} or {large}; write {large} if its {name} separates thousands, "
         f"{small} if it is a decimal {name}, and all others so"
     )
 

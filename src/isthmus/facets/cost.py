@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Contender, Facet, Splits, reconstruct, validation_error
+from isthmus.facets.facet import SMALLEST_ERROR, Contender, Facet, Splits, reconstruct, validation_error
 from isthmus.metrics.cost import flops, peak_bytes, seconds
 from isthmus.said import Said
 
@@ -134,10 +134,7 @@ COST = Facet(
     crowns=False,
     view="all",
     labels=False,
-    sees=Said(
-        "validation rows, without labels: the setting with the smallest reconstruction error",
-        "验证集，不使用标签：取重构误差最小的一组超参数",
-    ),
+    sees=SMALLEST_ERROR,
     criterion=validation_error,
     measure=measure,
     metrics=(

@@ -279,6 +279,13 @@ def known(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value if math.isfinite(value) else math.nan for name, value in metrics.items()}
 
 
+SMALLEST_ERROR = Said(
+    "validation rows, without labels: the setting with the smallest reconstruction error",
+    "验证集，不使用标签：取重构误差最小的一组超参数",
+)
+"""What tuning sees by :func:`validation_error` for a facet that only describes."""
+
+
 def validation_error(coder: Coder, splits: Splits) -> float:
     """Mean squared error per element on the validation rows, without labels; NaN if there are none."""
     x = splits.valid.x

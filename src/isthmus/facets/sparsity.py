@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Contender, Facet, Splits, validation_error
+from isthmus.facets.facet import SMALLEST_ERROR, Contender, Facet, Splits, validation_error
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import sparse_coding
 from isthmus.metrics.sparsity import Activity
@@ -49,10 +49,7 @@ SPARSITY = Facet(
     crowns=False,
     view="all",
     labels=False,
-    sees=Said(
-        "validation rows, without labels: the setting with the smallest reconstruction error",
-        "验证集，不使用标签：取重构误差最小的一组超参数",
-    ),
+    sees=SMALLEST_ERROR,
     criterion=validation_error,
     measure=measure,
     metrics=("hoyer", "l0", "dead", "always_on", "mse"),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import (
+    SMALLEST_ERROR,
     Coder,
     Contender,
     Curve,
@@ -124,7 +125,7 @@ STABILITY = Facet(
         "{leader}的可重复性最好；还要看它是否合乎用途",
     ),
     caveat=Said(
-        "; closed-form methods give the same result each time by construction, and repeatability alone is no merit: "
+        "; closed-form methods give the same result each time by construction, and repeatability alone is not a merit: "
         "see how they serve your purpose",
         "；闭式解天然可重复，而可重复本身并不等于更好，应与其他用途一并权衡",
     ),
@@ -132,10 +133,7 @@ STABILITY = Facet(
     crowns=False,
     view="all",
     labels=False,
-    sees=Said(
-        "validation rows, without labels: the setting with the smallest reconstruction error",
-        "验证集，不使用标签：取重构误差最小的一组超参数",
-    ),
+    sees=SMALLEST_ERROR,
     criterion=validation_error,
     measure=measure,
     metrics=(

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import named
 from isthmus.families import recipe as from_json
 from isthmus.model import Recipe
-from isthmus.study.design import Design, capacity, configurations, design, match
+from isthmus.study.design import Design, capacity, configurations, design, match, training_plan
+from isthmus.study.options import PartOptions, filled, signed
 from isthmus.study.outline import Outline, slug, split_all
 from isthmus.study.results import Results
 from isthmus.train.fitted import likelihood
@@ -129,20 +130,18 @@ def at_capacity(family: str, data: Dataset) -> Recipe:
     return match(family, recipe, *capacity(data.shape, recipe.backbone))
 
 
+@signed(PartOptions)
 def plan_ablation(
     recipe: Recipe,
     data: Dataset,
     *,
-    facets: str | Iterable[str] = "all",
-    replicates: int = 5,
-    configs: int = 1,
-    seed: int = 0,
-    plan: Plan | None = None,
     out: str | os.PathLike[str] | None = None,
     command: str = "",
+    **options: Unpack[PartOptions],
 ) -> Outline:
     """Plan the study; nothing is written. Arguments as in :func:`isthmus.ablate`."""
-    plan = plan or Plan()
+    asked = filled(PartOptions, options)
+    plan = training_plan(asked.pop("plan"), asked.pop("steps"))
     if recipe.wants:
         raise BadInput(
             f"{recipe.family} cannot take part in a study, which provides rows only: it needs {recipe.wants}"
@@ -157,14 +156,11 @@ def plan_ablation(
     usual = design(
         data,
         families=RIVAL_FAMILY,
-        facets=facets,
-        replicates=replicates,
-        configs=configs,
         plan=plan,
         latents=recipe.latents,
         hidden=recipe.hidden,
         backbone=recipe.backbone,
-        seed=seed,
+        **asked,
     )
     full = configurations(FULL, recipe, data.shape, plan, usual.configs, usual.seed)
     planned = replace(usual, families={**variants(full, found), **usual.families})

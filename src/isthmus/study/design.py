@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from scipy.stats import qmc
@@ -26,6 +26,7 @@ from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
 from isthmus.seeds import seed as hashed
 from isthmus.study.capacity import USUAL, capacity, match
+from isthmus.study.options import DesignOptions, filled, signed
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
@@ -34,6 +35,8 @@ from isthmus.train.plan import Plan
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
+LEASTS = {"replicates": 2, "configs": 1, "seed": 0}
+"""Options that are whole numbers, and what each must be at least."""
 OBSTACLES = {
     "no factors": "needs known factors: name their columns (--factors)",
     "no labels": "needs labels: give a label column or a second array",
@@ -176,104 +179,85 @@ class Design:
         return families + rivals
 
 
-def design(
-    data: Dataset,
-    *,
-    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
-    facets: str | Iterable[str] = "all",
-    replicates: int = 5,
-    configs: int = 6,
-    plan: Plan | None = None,
-    latents: int | None = None,
-    hidden: Sequence[int] | None = None,
-    backbone: str | None = None,
-    contamination: float = 0.0,
-    racing: bool = False,
-    rivals: str | Iterable[str] = "all",
-    seed: int = 0,
-) -> Design:
+@signed(DesignOptions)
+def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptions]) -> Design:
     """Expand what was asked into a design.
 
     Parameters
     ----------
     data : Dataset
         Rows, and labels if there are any.
-    families : str, Recipe, iterable of these, or mapping, default "default"
-        Names (also as one string with commas) or recipes; a mapping names its recipes itself. ``"default"`` is one
-        family for each idea (:data:`isthmus.families.DEFAULT`), ``"all"`` every family that wants nothing but rows.
-        PCA takes part unless ``rivals`` leave it out.
-    facets : str or iterable of str, default "all"
-        Questions to ask; those that the data cannot answer are listed with the reason in ``skipped``. ``"all"``
-            asks about known factors only where there are some.
-    replicates : int, default 5
-        Seeded splits, at least 2.
-    configs : int, default 6
-        Tuning configurations of each family and replicate, the default one included.
-    plan : Plan, optional
-        How every model is trained.
-    latents, hidden : optional
-        Capacity of every family; by default :func:`capacity` of the rows and the backbone.
-    backbone : str, optional
-        The network of every family but PCA; by default each recipe's own, which is mlp unless you changed it.
-    contamination : float, default 0
-        Share of anomalies that stay among the training rows of the facet anomaly, below one half.
     racing : bool, default False
         Whether configurations and contenders race, see :mod:`isthmus.study.racing`.
-    rivals : str or iterable of str, default "all"
-        Names of the rivals that take part (also as one string with commas), of PCA too; ``"all"``, or ``"none"``.
-    seed : int, default 0
-        What every other seed is hashed from.
+    **options
+        As in :func:`isthmus.compare`. Questions that the data cannot answer are listed with the reason in ``skipped``;
+        ``facets="all"`` asks about known factors only where there are some.
 
     Raises
     ------
     BadInput
         If a name is unknown, a number makes no sense, or no question can be asked of these data.
     """
-    for name, value, least in (("replicates", replicates, 2), ("configs", configs, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise BadInput(f"{name} must be a whole number of at least {least}; got {value!r}")
+    asked = filled(DesignOptions, options)
+    replicates, configs, seed = (_whole(asked, name, least) for name, least in LEASTS.items())
     if (data.x == data.x[:1]).all():
         raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
-    plan = plan or Plan()
+    plan, backbone = training_plan(asked["plan"], asked["steps"]), asked["backbone"]
     usual = capacity(data.shape, backbone or USUAL)
-    latents = usual[0] if latents is None else latents
-    hidden = usual[1] if hidden is None else tuple(hidden)
-    asked, skipped = _facets(facets, data)
-    against = _rivals(rivals)
-    _polluted(contamination, asked, data)
-    chosen = _families(families)
+    latents = usual[0] if asked["latents"] is None else asked["latents"]
+    hidden = usual[1] if asked["hidden"] is None else tuple(asked["hidden"])
+    facets, skipped = _facets(asked["facets"], data)
+    against = _rivals(asked["rivals"])
+    _polluted(asked["contamination"], facets, data)
+    chosen = _families(asked["families"])
     if RIVAL_FAMILY not in chosen and (against is None or RIVAL_FAMILY in against):
         chosen[RIVAL_FAMILY] = named(RIVAL_FAMILY)
     matched = {name: match(name, r, latents, hidden, backbone) for name, r in chosen.items()}
     return Design(
-        data={
-            "name": data.name,
-            "digest": data.digest,
-            "rows": len(data.x),
-            "shape": list(data.shape),
-            "images": data.images,
-            "columns": [] if data.images else list(data.columns),
-            "classes": list(data.classes),
-            "class_rows": _counts(data),
-            "anomaly": data.anomaly,
-            "factors": list(data.factor_names),
-        },
-        families={
-            name: configurations(name, r, data.shape, plan, int(configs), int(seed)) for name, r in matched.items()
-        },
-        facets=asked,
+        data=_about(data),
+        families={name: configurations(name, r, data.shape, plan, configs, seed) for name, r in matched.items()},
+        facets=facets,
         skipped=skipped,
-        replicates=int(replicates),
-        configs=int(configs),
+        replicates=replicates,
+        configs=configs,
         plan=plan.to_json(),
         latents=latents,
         hidden=list(hidden),
-        seed=int(seed),
+        seed=seed,
         backbone=backbone or USUAL,
-        contamination=float(contamination),
+        contamination=float(asked["contamination"]),
         racing=racing,
         rivals=against,
     )
+
+
+def training_plan(plan: Plan | None, steps: int | None) -> Plan:
+    """How every model is trained: the plan, or the usual one, with so many steps at most."""
+    plan = plan or Plan()
+    return plan if steps is None else dataclasses.replace(plan, steps=steps)
+
+
+def _whole(asked: Mapping[str, Any], name: str, least: int) -> int:
+    value = asked[name]
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise BadInput(f"{name} must be a whole number of at least {least}; got {value!r}")
+    return int(value)
+
+
+def _about(data: Dataset) -> dict[str, Any]:
+    """What a design keeps of its data."""
+    return {
+        "name": data.name,
+        "digest": data.digest,
+        "rows": len(data.x),
+        "shape": list(data.shape),
+        "images": data.images,
+        "columns": [] if data.images else list(data.columns),
+        "classes": list(data.classes),
+        "class_rows": _counts(data),
+        "anomaly": data.anomaly,
+        "factors": list(data.factor_names),
+    }
 
 
 def versions(facets: Iterable[str]) -> dict[str, int]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.errors import BadInput
-from isthmus.model import Recipe
 from isthmus.study.budget import afford, as_before, called, given_up, seconds
 from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, design
 from isthmus.study.estimate import SHARE, Tell, estimate
 from isthmus.study.material import rows
+from isthmus.study.options import CompareOptions, DesignOptions, Reading, declared, filled, signed
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
 
@@ -34,83 +33,63 @@ class Outline(NamedTuple):
     command."""
 
 
-def outline(
-    source: Any,
-    labels: Any = None,
-    *,
-    label: str | None = None,
-    anomaly: str | None = None,
-    factors: Any = None,
-    images: bool | None = None,
-    families: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe] = "default",
-    facets: str | Iterable[str] = "all",
-    replicates: int = 5,
-    configs: int = 6,
-    steps: int | None = None,
-    budget: str | float | None = None,
-    latents: int | Literal["auto"] | None = None,
-    hidden: Sequence[int] | None = None,
-    backbone: str | None = None,
-    contamination: float = 0.0,
-    rivals: str | Iterable[str] = "all",
-    seed: int = 0,
-    jobs: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    plan: Plan | None = None,
-    command: str = "",
-    tell: Tell | None = None,
-) -> Outline:
+@signed(CompareOptions)
+def outline(source: Any, labels: Any = None, *, tell: Tell | None = None, **options: Unpack[CompareOptions]) -> Outline:
     """Read the data and plan the study; nothing is written. Arguments as in :func:`isthmus.compare`.
 
     ``tell`` hears how many seconds went into finding out how long the study will take, if there is a budget.
     """
-    if steps is not None and budget is not None:
-        raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
+    asked = filled(CompareOptions, options)
     began = time.perf_counter()
-    check_workers(jobs)
-    if isinstance(source, Dataset) and factors is not None:
-        raise BadInput("factors need data that are still to be read, one data set at a time; leave them out here")
-    if isinstance(latents, str) and latents != "auto":
-        raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {latents!r}")
-    plan = plan or Plan()
-    plan = plan if steps is None else replace(plan, steps=steps)
-    if isinstance(source, Dataset):
-        data = source if images is None else replace(source, said=images)
-    else:
-        data = read(source, labels, label=label, anomaly=anomaly, factors=factors, images=images)
-    folder = Path(out if out is not None else f"isthmus-{slug(data.name)}").absolute()
-    limit = None if budget is None else seconds(budget)
-    note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": command}
-    options: dict[str, Any] = {
-        "families": families,
-        "facets": facets,
-        "replicates": replicates,
-        "configs": configs,
-        "latents": None if latents == "auto" else latents,
-        "hidden": hidden,
-        "backbone": backbone,
-        "contamination": contamination,
-        "rivals": rivals,
-        "racing": limit is not None,
-        "seed": seed,
-    }
-    planned = design(data, plan=plan, **options)
-    split_all(planned, data)
-    if latents == "auto":
-        found = _swept_before(folder) or sweep(
-            data, replicates=replicates, hidden=planned.hidden, backbone=backbone, plan=plan, seed=seed
-        )
-        note["sweep"], options["latents"] = found.to_json(), found.chosen
-        planned = design(data, plan=plan, **options)
+    _check(asked)
+    data = _data(source, labels, asked)
+    folder = Path(f"isthmus-{slug(data.name)}" if asked["out"] is None else asked["out"]).absolute()
+    limit = None if asked["budget"] is None else seconds(asked["budget"])
+    note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": asked["command"]}
+    planned = _designed(data, asked, folder, note)
     if limit is not None and (there := _before(folder, limit)) is not None:
         planned = as_before(planned, there)
     elif limit is not None:
-        asked, prices = planned, estimate(data, planned, workers=jobs, limit=SHARE * limit, tell=tell)
-        planned = afford(asked, prices, limit - (time.perf_counter() - began))
-        note["given_up"] = given_up(asked, planned)
+        whole, prices = planned, estimate(data, planned, workers=asked["jobs"], limit=SHARE * limit, tell=tell)
+        planned = afford(whole, prices, limit - (time.perf_counter() - began))
+        note["given_up"] = given_up(whole, planned)
         note["expected"] = {called(job): round(prices.job(job), 3) for job in planned.jobs()}
     note["planning"] = time.perf_counter() - began
     return Outline(data, planned, folder, note)
+
+
+def _check(asked: Mapping[str, Any]) -> None:
+    """Refuse options that contradict each other or make no sense, before data are read."""
+    if asked["steps"] is not None and asked["budget"] is not None:
+        raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
+    check_workers(asked["jobs"])
+    if isinstance(asked["latents"], str) and asked["latents"] != "auto":
+        raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {asked['latents']!r}")
+
+
+def _data(source: Any, labels: Any, asked: Mapping[str, Any]) -> Dataset:
+    """The rows: read, or as they were read before."""
+    if not isinstance(source, Dataset):
+        return read(source, labels, **{name: asked[name] for name in declared(Reading)})
+    if asked["factors"] is not None:
+        raise BadInput("factors need data that are still to be read, one data set at a time; leave them out here")
+    return source if asked["images"] is None else replace(source, said=asked["images"])
+
+
+def _designed(data: Dataset, asked: Mapping[str, Any], folder: Path, note: dict[str, Any]) -> Design:
+    """The design, with the width of the code that a sweep chooses if it is asked to; ``note`` keeps the sweep."""
+    swept = asked["latents"] == "auto"
+    told: dict[str, Any] = {name: asked[name] for name in declared(DesignOptions)}
+    told |= {"racing": asked["budget"] is not None, "latents": None if swept else asked["latents"]}
+    planned = design(data, **told)
+    split_all(planned, data)
+    if not swept:
+        return planned
+    about: dict[str, Any] = {name: getattr(planned, name) for name in ("replicates", "hidden", "seed")}
+    about |= {"backbone": asked["backbone"], "plan": Plan.from_json(planned.plan)}
+    found = _swept_before(folder) or sweep(data, **about)
+    note["sweep"] = found.to_json()
+    return design(data, **told | {"latents": found.chosen})
 
 
 def split_all(planned: Design, data: Dataset) -> None:

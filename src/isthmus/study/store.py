@@ -312,12 +312,12 @@ def environment(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            remedy = "the disk is full; make room and give the same command again, finished runs are kept"
+            remedy = "the disk is full; make room and repeat the command; finished runs are kept"
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             remedy = "no permission to write there; choose another --out"
         else:
             reason = error.strerror or type(error).__name__
-            remedy = f"{reason}; finished runs are kept, mend this or choose another --out"
+            remedy = f"{reason}; finished runs are kept; solve this, or choose another --out"
         raise BadEnvironment(f"cannot write in {folder}: {remedy}") from error
 
 

@@ -1,0 +1,59 @@
+"""Options on the command line: those of many commands, and those that :mod:`isthmus.study.options` declares."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+
+from isthmus.study.options import Option, declared
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Lang = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of answers and report.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and the estimated time; write nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if something goes wrong.")]
+
+
+def offers(kind: type) -> Callable[[F], F]:
+    """For a command that takes ``**options``: it offers each that is declared and has a place on a command line.
+
+    One that the command has among its own parameters stays as it is there.
+    """
+
+    def offer(command: F) -> F:
+        own = inspect.signature(command, eval_str=True)
+        kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        more = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=_typed(name, option)
+            )
+            for name, option in declared(kind).items()
+            if option.kind is not None and name not in own.parameters
+        ]
+        at = next((i for i, p in enumerate(kept) if p.kind is p.KEYWORD_ONLY), len(kept))
+        vars(command)["__signature__"] = own.replace(parameters=[*kept[:at], *more, *kept[at:]])
+        return command
+
+    return offer
+
+
+def _typed(name: str, option: Option) -> Any:
+    about: dict[str, Any] = {"help": option.help, "metavar": option.metavar}
+    if option.shown is not None:
+        about["show_default"] = option.shown
+    flag = option.flag or f"--{name.replace('_', '-')}"
+    kind = option.kind if option.default is not None else option.kind | None
+    return Annotated[kind, typer.Option(flag, **about)]
+
+
+def understood(kind: type, typed: dict[str, Any]) -> dict[str, Any]:
+    """Options as Python takes them, from what was typed."""
+    reads = {name: option.read for name, option in declared(kind).items()}
+    return {
+        name: value if value is None or (read := reads[name]) is None else read(value) for name, value in typed.items()
+    }

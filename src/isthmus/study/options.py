@@ -1,0 +1,214 @@
+"""What a study may be asked. Each option stands here once, with its type, default and help.
+
+The signature of :func:`isthmus.compare` and the options of the command line follow from it. Importing this file loads
+nothing heavy, so that ``--help`` comes at once.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, NamedTuple, TypedDict, TypeVar
+
+from isthmus.errors import BadInput
+
+if TYPE_CHECKING:
+    from isthmus.model import Recipe
+    from isthmus.train.plan import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _width(text: str) -> int | str:
+    """A code width from text, or "auto".
+
+    Examples
+    --------
+    >>> _width("12"), _width("auto")
+    (12, 'auto')
+    """
+    if text.strip() == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"--latents takes a whole number, or auto; got {text!r}") from None
+
+
+def _widths(text: str) -> list[int]:
+    """Hidden layers from text.
+
+    Examples
+    --------
+    >>> _widths("64,32"), _widths("none")
+    ([64, 32], [])
+    """
+    if text.strip() in {"", "none"}:
+        return []
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"--hidden takes widths with commas, like 64,64, or none; got {text!r}") from None
+
+
+class Option(NamedTuple):
+    """The default of an option, and what it is on a command line."""
+
+    default: Any
+    help: str = ""
+    metavar: str | None = None
+    kind: Any = str
+    """Its type on a command line; None: it has no place there."""
+    shown: str | None = None
+    """What stands in the help for a default that is worked out."""
+    flag: str | None = None
+    """What is typed; by default two dashes and the name."""
+    read: Callable[[str], Any] | None = None
+    """What is made of the text that was typed."""
+
+
+class Reading(TypedDict, total=False):
+    """How the data are read."""
+
+    label: Annotated[str | None, Option(None, "Column of the labels.", "COLUMN")]
+    anomaly: Annotated[str | None, Option(None, "The class whose rows are anomalies.", "LABEL")]
+    factors: Annotated[
+        Any, Option(None, "Columns with known factors of variation, to judge codes by; models never see them.", "A,B")
+    ]
+    images: Annotated[
+        bool | None,
+        Option(
+            None,
+            "Whether rows with two or three axes are images.",
+            kind=bool,
+            shown="decided from the numbers",
+            flag="--images/--no-images",
+        ),
+    ]
+
+
+class Asking(TypedDict, total=False):
+    """What is asked, and how often."""
+
+    facets: Annotated[
+        str | Iterable[str], Option("all", "Facets (questions) to measure.", "A,B", shown="all that data can answer")
+    ]
+    replicates: Annotated[int, Option(5, "Random splits of the data, at least 2.", kind=int)]
+    steps: Annotated[
+        int | None,
+        Option(None, "Largest number of optimiser steps of one training.", kind=int, shown="from the plan of training"),
+    ]
+    seed: Annotated[int, Option(0, "Random seed; the same seed, data and machine give the same numbers.", kind=int)]
+    plan: Annotated["Plan | None", Option(None, kind=None)]
+
+
+class Compared(TypedDict, total=False):
+    """Who is compared."""
+
+    families: Annotated[
+        "str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe]",
+        Option("default", "Families to compare.", "A,B|all", shown="nine, one for each idea"),
+    ]
+    rivals: Annotated[
+        str | Iterable[str],
+        Option("all", "Rivals that autoencoders must beat, pca among them: names, all or none.", "A,B|none"),
+    ]
+    configs: Annotated[int, Option(6, "Hyper-parameter settings tried for each family.", kind=int)]
+    latents: Annotated[
+        int | Literal["auto"] | None,
+        Option(None, "Code width of every family; auto tries several.", "N|auto", shown="from the data", read=_width),
+    ]
+    hidden: Annotated[
+        Sequence[int] | None,
+        Option(None, "Widths of the hidden layers, or none.", "64,64", shown="from the data", read=_widths),
+    ]
+    backbone: Annotated[str | None, Option(None, "Network: linear, mlp, conv1d, conv2d or vit.", "NAME", shown="mlp")]
+    contamination: Annotated[
+        float,
+        Option(0.0, "Share of anomalies left among the training rows: 0.05 is 5%.", "SHARE", kind=float),
+    ]
+
+
+class Running(TypedDict, total=False):
+    """Where and how it runs."""
+
+    jobs: Annotated[int | None, Option(None, "Worker processes.", kind=int, shown="one for each core")]
+    out: Annotated[str | os.PathLike[str] | None, Option(None, "Study folder.", "DIR", kind=Path, shown="isthmus-DATA")]
+    command: Annotated[str, Option("", kind=None)]
+
+
+class DesignOptions(Asking, Compared, total=False):
+    """What fixes a study of data that are read."""
+
+
+class CompareOptions(Reading, Compared, Asking, Running, total=False):
+    """What :func:`isthmus.compare` may be asked."""
+
+    budget: Annotated[
+        str | float | None,
+        Option(
+            None,
+            "Time limit, such as 90s, 5m or 1.5h; spare time adds replicates where the answer is open.",
+            "TIME",
+        ),
+    ]
+
+
+class PartOptions(Asking, total=False):
+    """What fixes an ablation of data that are read."""
+
+    configs: Annotated[int, Option(1, "Hyper-parameter settings tried; 1 is the recipe as given.", kind=int)]
+
+
+class AblateOptions(Reading, PartOptions, Running, total=False):
+    """What :func:`isthmus.ablate` may be asked."""
+
+
+def declared(kind: type) -> dict[str, Option]:
+    """The options of one of the classes above, in their order."""
+    return {name: hint.__metadata__[0] for name, hint in kind.__annotations__.items()}
+
+
+def filled(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option: as given, or its default.
+
+    Raises
+    ------
+    TypeError
+        For an option that there is not, as Python says it.
+
+    Examples
+    --------
+    >>> filled(AblateOptions, {"seed": 3})["seed"], filled(AblateOptions, {})["replicates"]
+    (3, 5)
+    """
+    known = declared(kind)
+    if unknown := sorted(set(given) - known.keys()):
+        raise TypeError(f"there is no option {unknown[0]!r}; the options are {', '.join(known)}")
+    return {name: given.get(name, option.default) for name, option in known.items()}
+
+
+def signed(kind: type) -> Callable[[F], F]:
+    """For a function that takes options as ``**options``: its signature shows each of them, with its default."""
+
+    def sign(function: F) -> F:
+        own = inspect.signature(function)
+        kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        shown = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=_spelled(kind.__annotations__[name].__origin__),
+            )
+            for name, option in declared(kind).items()
+        ]
+        whole = own.replace(parameters=sorted([*kept, *shown], key=lambda p: p.kind))
+        vars(function)["__signature__"] = whole
+        return function
+
+    return sign
+
+
+def _spelled(hint: Any) -> Any:
+    return hint.__forward_arg__ if isinstance(hint, ForwardRef) else hint
