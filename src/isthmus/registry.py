@@ -47,6 +47,18 @@ def register_backbone(
     BadInput
         If the name is taken or no identifier, or a factory cannot be called. What the modules do is checked when a
         model is built.
+
+    Examples
+    --------
+    >>> import math
+    >>> import isthmus
+    >>> def encoder(shape, outputs):
+    ...     return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), outputs))
+    >>> def decoder(latents, shape):
+    ...     return nn.Sequential(nn.Linear(latents, math.prod(shape)), nn.Unflatten(1, shape))
+    >>> register_backbone("one_layer", encoder, decoder)
+    >>> isthmus.named("plain").set_params(backbone="one_layer").backbone
+    'one_layer'
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise BadInput(f"the name of a backbone must be a Python identifier; got {name!r}")

@@ -22,7 +22,12 @@ from isthmus.study.run import run
 class Ablation(AblationResults):
     """What a folder of :func:`ablate` holds, what follows from it, in words, and as a page.
 
-    Its numbers are those of :class:`isthmus.study.ablation.AblationResults`.
+    Its numbers are those of :class:`isthmus.study.ablation.AblationResults`. See :func:`ablate` for an example.
+
+    Parameters
+    ----------
+    folder : path
+        As :func:`ablate` made it.
     """
 
     study: Study
@@ -32,7 +37,14 @@ class Ablation(AblationResults):
         self.study = Study.of(self.study)
 
     def answer(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-        """What is worth it and what is not, one line for each facet that decides."""
+        """Which parts are worth it, one line for each facet that decides.
+
+        Parameters
+        ----------
+        lang : {"en", "zh"}, default "en"
+        titles : mapping of str to str, optional
+            Other names for facets, metrics and contenders.
+        """
         return lines(self, lang, titles)
 
     def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
@@ -81,6 +93,16 @@ def ablate(
     ------
     BadInput
         If the recipe has no part that can be taken away, or as :func:`isthmus.compare` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import isthmus
+    >>> recipe = isthmus.named("l1").set_params(latents=3)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     found = ablate(recipe, "iris", facets="reconstruction", replicates=2, steps=20, jobs=1, out=place)
+    >>> [part.field for part in found.parts]
+    ['strength']
     """
     asked = filled(AblateOptions, options)
     data = read(source, labels, **{name: asked.pop(name) for name in declared(Reading)})

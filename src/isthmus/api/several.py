@@ -18,7 +18,12 @@ from isthmus.study.several import Options, SeveralResults, begin, plans
 class Several(SeveralResults):
     """What a folder of studies over several data sets holds, what follows from it, in words, and as pages.
 
-    Its numbers are those of :class:`isthmus.study.several.SeveralResults`.
+    Its numbers are those of :class:`isthmus.study.several.SeveralResults`. See :func:`compare_many` for an example.
+
+    Parameters
+    ----------
+    folder : path
+        As :func:`compare_many` made it.
     """
 
     studies: Mapping[str, Study]
@@ -28,7 +33,14 @@ class Several(SeveralResults):
         self.studies = {name: Study.of(one) for name, one in self.studies.items()}
 
     def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-        """What the ranks say, one line for each facet, and which data sets are not independent."""
+        """What the ranks say, one line for each facet, and which data sets are not independent.
+
+        Parameters
+        ----------
+        lang : {"en", "zh"}, default "en"
+        titles : mapping of str to str, optional
+            Other names for facets, metrics and contenders.
+        """
         return lines(self.rankings().values(), self.alike(), lang, titles)
 
     def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
@@ -109,6 +121,15 @@ def compare_many(
         If there are fewer than two data sets, one cannot be used, or a name in a mapping is none of theirs.
     BadEnvironment
         If the folder cannot be written, or another process works in it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> few = {"families": "plain", "facets": "reconstruction", "replicates": 2, "configs": 1, "steps": 20}
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     several = compare_many(["iris", "wine"], out=place, jobs=1, **few)
+    >>> list(several.studies), several.complete
+    (['iris', 'wine'], True)
     """
     data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
     planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)

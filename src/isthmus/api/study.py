@@ -25,7 +25,12 @@ class Study(Results):
     """What a study folder holds: finished runs, what follows from them, in words, and as a page.
 
     Half a study answers too; it says so. Nothing here changes the folder, except :meth:`report`.
-    Its numbers and models are those of :class:`isthmus.study.results.Results`.
+    Its numbers and models are those of :class:`isthmus.study.results.Results`. See :func:`compare` for an example.
+
+    Parameters
+    ----------
+    folder : path
+        As :func:`compare` or ``isthmus compare`` made it.
     """
 
     @classmethod
@@ -36,7 +41,14 @@ class Study(Results):
         return made
 
     def recommendation(self, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-        """What to take for each purpose, one plain line each, whether the facets agree, and who is ill."""
+        """What to take for each purpose, one line each; then whether the facets agree, and which models have defects.
+
+        Parameters
+        ----------
+        lang : {"en", "zh"}, default "en"
+        titles : mapping of str to str, optional
+            Other names for facets, metrics and contenders.
+        """
         return recommendation(self, lang, titles)
 
     def report(self, path: str | os.PathLike[str] | None = None, lang: str = "en") -> Path:
@@ -149,6 +161,17 @@ def compare(
         If the data, a name or a number is not usable, or ``out`` holds something else.
     BadEnvironment
         If the folder cannot be written, or another process works in it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> few = {"families": "plain", "facets": "reconstruction", "replicates": 2, "configs": 1, "steps": 20, "jobs": 1}
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     study = compare("iris", out=place, **few)
+    >>> study.complete, study.contenders("reconstruction")
+    (True, ['plain', 'pca', 'sparse coding'])
+    >>> study.verdict()["reconstruction"].metric
+    'explained_variance'
     """
     planned = outline(source, labels, **options)
     planned.data.warn()

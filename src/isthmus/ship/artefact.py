@@ -137,6 +137,18 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
         If ``path`` holds something else, or a weight is not finite.
     BadEnvironment
         If the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import isthmus
+    >>> import numpy as np
+    >>> rows = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    >>> fitted = isthmus.fit(isthmus.named("pca").set_params(latents=2), rows)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     again = isthmus.load(isthmus.save(fitted, f"{place}/model"))
+    >>> np.array_equal(again.encode(rows), fitted.encode(rows))
+    True
     """
     model = getattr(fitted, "fitted_", fitted)
     if not isinstance(model, Fitted):
@@ -218,12 +230,16 @@ def _disk(place: Path) -> Iterator[None]:
 
 
 def load(path: str | os.PathLike[str]) -> Fitted:
-    """Bring a saved model back: it encodes and decodes bit for bit as before.
+    """Load a saved model: it encodes and decodes bit for bit as before. See :func:`save` for an example.
 
     Parameters
     ----------
     path : path
         The folder of a saved model, or the folder of one run of a study (``DIR/runs/<hash>``).
+
+    Returns
+    -------
+    Fitted
 
     Raises
     ------
