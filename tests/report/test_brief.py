@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
+from isthmus.answers.advice import recommend
 from isthmus.answers.brief import ORDER, brief
 from isthmus.answers.words import LANGUAGES, Words
 from isthmus.api import notebook
 from isthmus.api.study import Study
-from isthmus.cli import answer
+from isthmus.cli import answer, show
 from isthmus.cli.brief import table
+from isthmus.evidence.cut import Cut
 from isthmus.evidence.purposes import answered
 from isthmus.evidence.verdict import judge
 from isthmus.study.design import OBSTACLES
@@ -188,3 +191,36 @@ def test_a_script_and_a_terminal_of_ipython_are_left_alone(monkeypatch: pytest.M
     assert notebook.watcher("digits") is None
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))  # type: ignore[arg-type]
     assert notebook.watcher("digits") is None
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_would_settle_an_open_purpose_is_said(lang: str) -> None:
+    say = Words(lang)
+    about = {"metric": "probe_accuracy", "facet": "features", "higher": True, "rope": 0.02, "rivals": {"pca"}}
+    two = judge({"plain": [0.7, 0.8], "pca": [0.75, 0.74]}, test_fraction=1 / 3, **about)
+    (few,) = brief(answered({"features": two}), [], lang)
+    assert few.sure == say("brief.few", n=3), "two replicates tell nothing about a hundred"
+    scores = {"plain": 0.7 + WOBBLE, "pca": 0.8 + WOBBLE}
+    early = judge(scores, test_fraction=1 / 3, cut={"plain": Cut(200, 1600, 0.3)}, **about)
+    (line,) = brief(answered({"features": early}), [], lang)
+    assert line.sure == say("brief.steps", n=1600), "more steps come before more replicates"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_whose_trainings_were_cut_is_said_once(lang: str) -> None:
+    about = {"metric": "probe_accuracy", "facet": "features", "higher": True, "rope": 0.02, "rivals": {"pca"}}
+    scores = {"plain": 0.7 + WOBBLE, "pca": 0.8 + WOBBLE}
+    found = {"features": judge(scores, test_fraction=1 / 3, cut={"plain": Cut(200, 1600, 0.3)}, **about)}
+    (line, *_) = recommend(found, answered(found), lang)
+    assert "--steps 1600" in line
+    assert "200" not in line
+
+
+def test_no_line_of_a_terminal_is_wider_than_it_and_none_begins_with_a_closing_mark() -> None:
+    text = "不需要自编码器：边缘化去噪优于最好的自编码器（VAE）（解释方差 0.713，VAE 为 0.685）；and then a few words."
+    for width in range(12, 90):
+        lines = show.wrapped(text, width)
+        assert all(cell_len(line) <= width for line in lines)
+        assert not any(line[0] in show.CLOSE or line[-1] in show.OPEN for line in lines)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert show.wrapped("约需 5 次重复才能得出结论", 18) == ["约需 5 次重复才能", "得出结论"]

@@ -163,3 +163,11 @@ def test_marks_differ_for_112_labels_and_shapes_only_where_colours_do_not_suffic
 def test_plain() -> None:
     assert plain("a\nb\u2028c") == "a\ufffdb\ufffdc"
     assert len(plain("x" * 1000)) == 60
+
+
+def test_colours_do_not_repeat_among_the_lines_of_a_drawing() -> None:
+    for kinds in ([0, 16], [3, 19, 35], [*range(0, 36, 3)], [5, 20, 21, 22]):
+        found = figures.marks(kinds)
+        assert set(found) == set(kinds)
+        assert len({colour for colour, _ in found.values()}) == len(kinds)
+        assert found[kinds[0]] == figures.mark(kinds[0])

@@ -11,7 +11,20 @@ from isthmus.evidence.verdict import judge
 from isthmus.report.answers import Answer, answers
 from isthmus.report.contests import Contest, Standing, estimate
 from isthmus.report.figures import Interval
-from isthmus.report.tables import chance, decimals, interval, number, order, overview, rope, share
+from isthmus.report.tables import (
+    Cell,
+    Grid,
+    Row,
+    chance,
+    decimals,
+    folded,
+    interval,
+    number,
+    order,
+    overview,
+    rope,
+    share,
+)
 
 SHOWN = {"plain": "plain", "topk": "TopK", "vae": "VAE", "pca": "PCA", "raw columns": "raw columns"}
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
@@ -164,3 +177,20 @@ def test_intervals_take_the_digits_of_their_mean() -> None:
 
 def test_chances() -> None:
     assert [chance(p) for p in (0.0, 0.5, 1.0, None)] == ["< 0.001", "0.500", "> 0.999", "–"]
+
+
+def test_columns_in_which_nobody_has_anything_fold_away_with_the_rows() -> None:
+    def row(name: str, *means: str) -> Row:
+        return Row(name, [Cell(mean) for mean in means], name == "pca")
+
+    heads = [(head, list[str]()) for head in ("Contender", "a", "b", "c")]
+    grid = Grid("", heads, [row("plain", "1", "2", "3"), row("pca", "1", "2", "–"), row("zstd", "–", "4", "–")])
+    seen, others = folded(grid, 5)
+    assert [r.name for r in seen.rows] == ["plain", "pca"]
+    assert (seen.heads, [r.name for r in others.rows]) == (heads, ["zstd"])
+    assert ([head for head, _ in others.heads], others.rows[0].cells) == (["Contender", "b"], [Cell("4")])
+
+
+def test_heads_of_texts_begin_where_the_texts_do() -> None:
+    rows = [Row("row 3", [Cell("0.1"), Cell("normal", relation="text")])]
+    assert Grid("", [("", list[str]())] * 3, rows).texts == [False, False, True]

@@ -56,7 +56,7 @@ def probing(
         yield None
         return
     limit = USUAL if budget is None else SHARE * seconds(budget)
-    with show.progress("measuring how long it will take", limit, unit="s", quiet=quiet) as tell:
+    with show.progress("estimating the time", limit, unit="s", quiet=quiet) as tell:
         yield lambda over: tell(min(over, limit))
 
 
