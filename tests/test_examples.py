@@ -19,6 +19,7 @@ WITH = [name for name in MODULES if ">>> " in inspect.getsource(importlib.import
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few steps, so that it is quick
 @pytest.mark.parametrize("name", WITH)
 def test_examples_run(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

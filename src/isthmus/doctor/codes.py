@@ -69,7 +69,7 @@ def rows_to_tell(rate: float) -> int:
     Examples
     --------
     >>> rows_to_tell(0.1), rows_to_tell(32 / 4096)
-    (299, 3833)
+    (299, 3834)
     """
     rare = RARE * rate
     return math.ceil(math.log(MISSED) / math.log1p(-rare)) if 0 < rare < 1 else 0

@@ -66,7 +66,7 @@ def sparse_bound(train: int, valid: int, test: int, units: int) -> Bound:
     >>> sparse_bound(1000, 300, 300, 16)
     Bound(units=16, rounds=1000, rows=1000)
     >>> sparse_bound(12000, 4000, 4000, 4096)
-    Bound(units=197, rounds=50, rows=256)
+    Bound(units=191, rounds=50, rows=256)
     """
 
     def visits(rows: int) -> int:
@@ -84,7 +84,7 @@ def components_bound(rows: int, units: int) -> Bound:
     Examples
     --------
     >>> components_bound(5000, 16), components_bound(5000, 4096).units
-    (Bound(units=16, rounds=200, rows=5000), 456)
+    (Bound(units=16, rounds=200, rows=5000), 514)
     """
 
     def work(count: int) -> float:

@@ -130,8 +130,8 @@ def concentrations(table: NDArray[np.float64]) -> tuple[float, float]:
 
     Examples
     --------
-    >>> concentrations(np.eye(3)), concentrations(np.ones((3, 3)))
-    ((1.0, 1.0), (0.0, 0.0))
+    >>> concentrations(np.eye(3)), bool(max(concentrations(np.ones((3, 3)))) < 1e-12)
+    ((1.0, 1.0), True)
     """
     units, factors = table.shape
     weights = table.sum(axis=1)
@@ -165,7 +165,7 @@ def binned(values: NDArray[np.floating]) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> binned(np.array([5.0, 7.0, 5.0])).tolist(), binned(np.linspace(0, 1, 80)).max()
+    >>> binned(np.array([5.0, 7.0, 5.0])).tolist(), int(binned(np.linspace(0, 1, 80)).max())
     ([0, 1, 0], 3)
     """
     wide = np.asarray(values, dtype=np.float64)
