@@ -804,7 +804,7 @@ def test_the_doctor_finds_rows_and_labels_again_or_says_that_they_are_gone(shell
     assert json.loads(shell("doctor", "study", "--json")[1])["rows"] is True
     Path("rows.csv").rename("moved.csv")
     code, out, _ = shell("doctor", "study")
-    assert "The data could not be found again, so the models were not examined anew" in out
+    assert "so the models were not examined again; these are the findings recorded during the study" in out
     assert "rows.csv" in out
     found = json.loads(shell("doctor", "study", "--data", "moved.csv", "--json")[1])
     assert found["rows"] is True
@@ -1021,6 +1021,7 @@ def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
         ),
         (["--facets", "cost"], {"facets": ["cost"]}),
         (["--out", "there"], {"folder": "there"}),
+        (["--factors", "x0"], "no factor column 'x0'"),
         (["--label", "kind"], "neither"),
         (["--anomaly", "rose"], "no class 'rose'"),
         (["--set", "strength=0"], "no part that can be taken away"),
@@ -1051,7 +1052,7 @@ def test_a_recipe_file_is_taken_as_it_is(shell: Shell) -> None:
         ("bad.json", "{", "not JSON"),
         ("list.json", "[]", "holds list"),
         ("other.json", '{"family": "nothing"}', "unknown family"),
-        ("large.json", " " * (1 << 20) + "{}", "more than a megabyte"),
+        ("large.json", " " * (1 << 20) + "{}", "larger than 1 MB"),
     ):
         if content is not None:
             Path(name).write_text(content)

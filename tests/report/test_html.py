@@ -293,7 +293,7 @@ def test_warnings_say_what_was_found(tmp_path: Path, make: Any, read: Any) -> No
     assert t("page.copies_text", n=3, total=719) in text
     assert t("method.few", n=2) in text
     assert t("method.constant", n=2) in text
-    assert "played the anomaly" in text
+    assert "served as the anomaly" in text
 
 
 def test_tables_and_drawings_can_be_read_aloud(whole: Study, read: Any) -> None:

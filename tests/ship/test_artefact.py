@@ -412,7 +412,7 @@ def test_what_could_not_be_loaded_is_not_saved(topk: Fitted, tmp_path: Path) -> 
     class Disguised(Plain):
         family = "plain"
 
-    for recipe, words in ((Own(), "unknown family"), (Disguised(), "families of the table")):
+    for recipe, words in ((Own(), "unknown family"), (Disguised(), "families of isthmus")):
         with pytest.raises(BadInput, match=words):
             save(replace(topk, recipe=recipe), tmp_path / "m")
     with pytest.raises(BadInput, match="longer than"):

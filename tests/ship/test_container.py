@@ -261,12 +261,12 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     (tmp_path / "text.csv").write_text("a,b,c,d\n" + "1,2,three,4\n" * 20)
     pq.write_table(pa.table({n: [1.0, None] * 10 for n in NAMES}), tmp_path / "null.parquet")
     refused("narrow.npy", "rows of shape")
-    refused("hole.npy", "row 4, column 'b': no finite number")
+    refused("hole.npy", "row 4, column 'b': not a finite number")
     refused("huge.npy", "beyond 2\\^53")
     refused("lacks.csv", "no column 'd'")
-    refused("text.csv", "column 'c' holds what is not a number")
+    refused("text.csv", "column 'c' contains a cell that is not a number")
     refused("null.parquet", "10 missing cells")
-    refused("hole.npy", "row 4, element 2: no finite number", fitted=model(columns=()))
+    refused("hole.npy", "row 4, element 2: not a finite number", fitted=model(columns=()))
     refused("absent.csv", "no such file")
     refused("none.csv", "no rows")
     refused("none.npy", "no rows")
@@ -274,7 +274,7 @@ def test_what_does_not_fit_the_model_is_refused_in_one_line(tmp_path):
     for bound in (0.0, -1.0, float("nan"), float("inf")):
         refused("fine.npy", "bound must be a positive number", bound=bound)
     target = fit(named("plain").set_params(latents=2), ROWS, target=ROWS * 2, plan=PLAN)
-    refused("fine.npy", "something else than its rows", fitted=target)
+    refused("fine.npy", "a target other than its rows", fitted=target)
 
 
 def test_a_bundled_data_set_is_no_file(tmp_path):
@@ -310,7 +310,7 @@ def test_nothing_is_written_over_what_is_read(tmp_path):
 
 def test_no_container_and_a_newer_one_are_told_apart(tmp_path, sample):
     (tmp_path / "no.isthmus").write_text("hello")
-    with pytest.raises(BadInput, match="no container"):
+    with pytest.raises(BadInput, match="not a container"):
         decompress(tmp_path / "no.isthmus", MODEL)
     text = sample[:7] + b"\x02" + sample[8:-32]
     (tmp_path / "new.isthmus").write_bytes(text + hashlib.sha256(text).digest())

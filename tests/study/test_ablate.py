@@ -111,6 +111,7 @@ def test_parts_that_cannot_go_alone_are_told(tmp_path):
 def test_variants_share_the_draws_of_the_full_recipe():
     recipe = named("l1").set_params(latents=2, corruption="mask", corruption_level=0.2)
     planned = plan_ablation(recipe, read("iris"), configs=4, facets="reconstruction").design
+    assert plan_ablation(recipe, read("iris"), steps=70, facets="reconstruction").design.plan["steps"] == 70
     assert list(planned.families) == [FULL, "without corruption", "without strength", "pca"]
     full, without = (planned.families[name] for name in (FULL, "without strength"))
     assert len(full) == len(without) == 4

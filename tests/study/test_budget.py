@@ -237,10 +237,10 @@ def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
     assert study.verdict()["reconstruction"].kind == "undecided"
     lines = told.lines(study)
     assert lines[0] == (
-        "To keep the time that was asked for, the study has 1 configurations of each family instead of 6."
+        "To stay within its time limit, the study was reduced: 1 instead of 6 configurations of each family."
     )
     assert "9 of 12 runs" in lines[1]
-    assert "Nothing can be claimed from 1 whole replicates" in lines[2]
+    assert "Complete replicates: 1. A claim needs at least 3" in lines[2]
     assert "9 of 12 runs" in study.report().read_text(encoding="utf-8")
     assert len(told.lines(study, "zh")) == len(lines)
 

@@ -329,7 +329,7 @@ def test_anomalies_that_stay_in_training_change_the_anomaly_facet_and_are_told(s
     assert (dirty.scores("anomaly")["knn"] < study.scores("anomaly")["knn"]).any()
     rows = {r.job.replicate: r.sizes["train"] for r in dirty.records}
     assert all(rows[r.job.replicate] == r.sizes["train"] + 7 for r in study.records if r.job.view == "normal")
-    assert "a share of 0.1 of the training rows were anomalies" in dirty.report().read_text(encoding="utf-8")
+    assert "a share of 0.1 of the training rows was anomalies" in dirty.report().read_text(encoding="utf-8")
     with pytest.raises(BadInput, match=r"contamination 0\.4 needs 40 anomalies"):
         outline("iris", **options | {"contamination": 0.4})
 

@@ -60,7 +60,7 @@ def test_several_and_ablations_say_and_take_the_same(tmp_path):
     assert [text.split(":")[0] for text, _ in said] == ["a", "b"]
     assert "only numbers the rows" in said[1][0]
     assert several.complete
-    with pytest.raises(BadInput, match=r"b: rows of shape \(4,\) are no pictures"):
+    with pytest.raises(BadInput, match=r"b: rows of shape \(4,\) are not images"):
         isthmus.compare_many({"a": SERIES, "b": TABLE}, images=True, out=tmp_path / "n", **options)
     recipe, plan = named("l1").set_params(latents=2), Plan(steps=5)
     ask = {"facets": "reconstruction", "replicates": 2, "jobs": 1, "plan": plan}
@@ -74,7 +74,7 @@ def test_several_and_ablations_say_and_take_the_same(tmp_path):
 def test_what_is_said_is_not_asked_again():
     assert read(SERIES, images=False).cautions == ()
     assert "transpose" in read(np.ones((20, 3, 12, 12)), images=False).cautions[0]
-    with pytest.raises(BadInput, match="no pictures"):
+    with pytest.raises(BadInput, match="not images"):
         outline(read(TABLE), images=True, **QUICK)
     planned = plan_ablation(named("l1").set_params(latents=2), read(SERIES, images=True), plan=Plan(steps=5))
     assert planned.design.data["images"] is True
