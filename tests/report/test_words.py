@@ -60,8 +60,8 @@ def test_every_facet_metric_family_and_rival_has_a_name(lang: str) -> None:
 
 def test_chinese_sets_a_space_between_chinese_and_latin() -> None:
     t = Words("zh")
-    assert t("tuning.caption", name="TopK", n=5).startswith("TopK 的参数组")
-    assert t("tuning.caption", name="普通自编码器", n=5).startswith("普通自编码器的参数组")
+    assert t("tuning.caption", name="TopK", n=5).startswith("TopK 的超参数组")
+    assert t("tuning.caption", name="普通自编码器", n=5).startswith("普通自编码器的超参数组")
     assert t.phrase(["甲", "B", "丙"]) == "甲、B 和丙"
 
 

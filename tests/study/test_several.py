@@ -102,7 +102,7 @@ def test_another_design_is_refused(several):
         (["iris", "wine"], {"anomaly": {"wine": "red"}}, "no class 'red'"),
         (["iris", "wine"], {"anomaly": "red"}, "no class 'red'"),
         (["iris", "wine"], {"label": "kind"}, "neither"),
-        (["iris", "wine"], {"out": "taken"}, "holds something else"),
+        (["iris", "wine"], {"out": "taken"}, "holds something other"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, sources, options, expected):
