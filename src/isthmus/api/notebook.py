@@ -25,7 +25,7 @@ def table(lines: Sequence[Line], folder: str, words: Words) -> str:
     heads = "".join(f"<th>{escape(words('brief.' + key))}</th>" for key in keys)
     rows = []
     for line in lines:
-        command = f"<code>isthmus take {escape(folder)} {escape(line.command)}</code>" if line.command else "–"
+        command = f"<code>isthmus take {escape(folder)} {escape(line.command)}</code>" if line.command else ""
         cells = [f"<b>{escape(line.take)}</b>", escape(line.sure), escape(line.gain), command]
         rows.append(f"<tr><th>{escape(line.purpose)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
