@@ -101,6 +101,17 @@ class Units(NamedTuple):
         return out
 
 
+class Read(NamedTuple):
+    """What a model reads in rows, before anything is rounded: it is the same for every step."""
+
+    z: NDArray[Any]
+    """Codes (n, L); of a discrete model its symbols (n, P)."""
+    centre: NDArray[np.float32] | None
+    """Of each element of the code, (L,); None for a discrete code."""
+    turns: NDArray[np.int8] | None
+    """How fine each is rounded, in powers of the fourth root of two, (L,)."""
+
+
 class Coded(NamedTuple):
     """Rows as numbers to be written, and what a decoder will make of them."""
 
@@ -132,7 +143,14 @@ class Coded(NamedTuple):
 
 
 def code(
-    way: Way, x: Array, *, step: float, bound: float = math.inf, rows: Wide | None = None, units: Units | None = None
+    way: Way,
+    x: Array,
+    *,
+    step: float,
+    bound: float = math.inf,
+    rows: Wide | None = None,
+    units: Units | None = None,
+    seen: Read | None = None,
 ) -> Coded:
     """Round the codes of rows, and what the decoder then misses.
 
@@ -148,6 +166,8 @@ def code(
         Largest error of an element, scaled. Without one, errors are whatever the model leaves.
     rows, units : array (n, D) and Units, optional
         The same rows in the units of the data, if the bound is to be kept there; by default ``x`` itself.
+    seen : Read, optional
+        What :func:`reading` says of these rows, where several steps are tried.
 
     Raises
     ------
@@ -156,7 +176,7 @@ def code(
     """
     flat = x.reshape(len(x), math.prod(x.shape[1:])).astype(np.float64) if rows is None else rows
     units = Units.scaled(flat.shape[1]) if units is None else units
-    symbols, about = _symbols(way, x, step)
+    symbols, about = _symbols(reading(way, x) if seen is None else seen, step)
     guess = _guess(way, symbols, about, step, units)
     nothing: NDArray[np.int64] = np.zeros(0, np.int64)
     if bound == math.inf:
@@ -234,18 +254,30 @@ def _inflated(packed: bytes, size: int) -> bytes:
     return found
 
 
-def _symbols(way: Way, x: Array, step: float) -> tuple[NDArray[np.int64], bytes | None]:
-    """The code of rows as whole numbers (n, P), and what turns them into a code again."""
+def reading(way: Way, x: Array) -> Read:
+    """What a model reads in rows (n, *D), for :func:`code` at any step.
+
+    Raises
+    ------
+    BadInput
+        If codes are not finite.
+    """
     if _discrete(way.model):
-        return in_chunks(way.model.tokens, x).astype(np.int64), None
+        return Read(in_chunks(way.model.tokens, x).astype(np.int64), None, None)
     z = way.encode_scaled(x)
     if not np.isfinite(z).all():
         raise BadInput("the model's code of these rows is not finite: it cannot compress them")
-    centre = _short(np.median(z, axis=0))
     with np.errstate(divide="ignore"):
         turns = np.clip(np.rint(TURN * np.log2(gains(way, z))), UNUSED, 127).astype(np.int8)
-    about = turns.tobytes() + (centre.view("<u4") >> 16).astype("<u2").tobytes()
-    far = (z.astype(np.float64) - centre) / _widths(turns, step)
+    return Read(z, _short(np.median(z, axis=0)), turns)
+
+
+def _symbols(seen: Read, step: float) -> tuple[NDArray[np.int64], bytes | None]:
+    """The code of rows as whole numbers (n, P), and what turns them into a code again."""
+    if seen.centre is None or seen.turns is None:
+        return seen.z, None
+    about = seen.turns.tobytes() + (seen.centre.view("<u4") >> 16).astype("<u2").tobytes()
+    far = (seen.z.astype(np.float64) - seen.centre) / _widths(seen.turns, step)
     return np.clip(np.rint(far), -FARTHEST, FARTHEST).astype(np.int64), about
 
 

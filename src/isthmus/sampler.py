@@ -6,14 +6,16 @@ codes of rows (Ghosh et al. 2020, From variational to deterministic autoencoders
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import BadInput
+from isthmus.metrics.frechet import principal
 from isthmus.seeds import seed as hashed
 
 if TYPE_CHECKING:
@@ -23,6 +25,51 @@ KINDS = ("prior", "normal", "mixture")
 LEAST_ROWS = 5  # for each component of a mixture
 FLOOR = 1e-6  # of the codes' variance: what keeps the covariance of a component from being singular
 TINY = float(np.finfo(np.float32).tiny)
+WIDEST, AXES = 256, 64
+"""Codes of more elements than ``WIDEST`` have no full covariances: the work grows with the cube of their width. They
+keep so many principal axes, and one variance for what these leave."""
+
+
+class Axes(NamedTuple):
+    """The first principal axes of rows, and one variance for what they leave (Tipping and Bishop 1999)."""
+
+    mean: NDArray[np.float64]
+    """(D,)."""
+    across: NDArray[np.float64]
+    """The axes as columns, (D, K)."""
+    noise: float
+    """Standard deviation of each of the other directions; 0 where there are none."""
+
+    @classmethod
+    def of(cls, x: NDArray[np.float64], count: int) -> Axes:
+        """Of rows (n, D); all D columns as they are if there are no more than ``count``."""
+        width, mean = x.shape[1], x.mean(axis=0)
+        if width <= count:
+            return cls(mean, np.eye(width), 0.0)
+        across = principal(x, count)
+        left = np.square(x - mean).sum() - np.square((x - mean) @ across).sum()
+        return cls(mean, across, math.sqrt(max(0.0, left) / len(x) / (width - across.shape[1])))
+
+    def down(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Rows (n, D) along the axes, (n, K)."""
+        found: NDArray[np.float64] = (x - self.mean) @ self.across
+        return found
+
+    def up(self, places: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+        """Rows (n, D) at places along the axes (n, K), with noise in the other directions."""
+        made: NDArray[np.float64] = places @ self.across.T + self.mean
+        if not self.noise:
+            return made
+        noise = np.random.default_rng(seed).normal(size=made.shape) * self.noise
+        return made + noise - noise @ self.across @ self.across.T
+
+
+class Wide(NamedTuple):
+    """A density of codes that are too wide for full covariances."""
+
+    mixture: Any
+    """Of the places along the axes."""
+    axes: Axes
 
 
 def density(z: NDArray[np.floating], components: int, seed: int, floor: float = FLOOR) -> Any:
@@ -40,13 +87,16 @@ def density(z: NDArray[np.floating], components: int, seed: int, floor: float = 
 
     Returns
     -------
-    GaussianMixture
-        scikit-learn's.
+    GaussianMixture or Wide
+        scikit-learn's; of codes wider than ``WIDEST`` that of their first principal axes, with a noise.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     wide = np.asarray(z, dtype=np.float64)
+    if wide.shape[1] > WIDEST:
+        axes = Axes.of(wide, AXES)
+        return Wide(density(axes.down(wide), components, seed, floor), axes)
     count = max(1, min(components, len(wide) // LEAST_ROWS))
     least = max(floor * float(wide.var(axis=0).mean()), TINY)
     with warnings.catch_warnings():  # what has all but settled, or has fewer different rows than components, will do
@@ -56,6 +106,8 @@ def density(z: NDArray[np.floating], components: int, seed: int, floor: float = 
 
 def drawn(mixture: Any, n: int, seed: int) -> NDArray[np.float64]:
     """``n`` draws from a mixture, (n, L), in random order; the same for the same seed."""
+    if isinstance(mixture, Wide):
+        return mixture.axes.up(drawn(mixture.mixture, n, seed), hashed(seed, "other directions"))
     # Drawn here, not by scikit-learn, which sorts its draws by component and keeps a state of its own.
     random = np.random.default_rng(seed)
     which = random.choice(len(mixture.weights_), size=n, p=mixture.weights_)
@@ -84,7 +136,7 @@ class Sampler:
     ----------
     fitted : Fitted
     kind : {"prior", "normal", "mixture"}
-    density : GaussianMixture or None
+    density : GaussianMixture, Wide or None
         What was fitted to the codes; None for the prior.
     spread : array (*D) or None
         Standard deviations of the noise that rows get, in scaled units; None without noise.

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from isthmus.abilities import Discrete, HasPosterior
-from isthmus.doctor.finding import Evidence, Seen, sample
+from isthmus.doctor.finding import Evidence, Seen
 from isthmus.doctor.outputs import LEAST_GAIN
 from isthmus.metrics.symbols import perplexity, usage
 from isthmus.train.fitted import CHUNK, tensor
@@ -22,8 +23,6 @@ FEW_ACTIVE = 0.1
 inactive ones are healthy."""
 MOST = 0.5
 """Share of silent units from which most of a code is dead."""
-RARE, MISSED = 0.1, 0.05
-"""A unit that fires at a tenth of the rate of all is rare, not dead: one in twenty of those may be taken for dead."""
 LEAST_BITS = 0.1
 """Share of the bits of a symbol that must be used: perplexity 1.5 out of 64 entries, 1.07 out of 2."""
 
@@ -47,32 +46,34 @@ def posterior_collapse(seen: Seen) -> Evidence | None:
 
 
 def dead_units(seen: Seen) -> Evidence | None:
-    """Only a sparse code holds exact zeros; of a symbol's vector zero is a value like any other."""
+    """Only a sparse code holds exact zeros; of a symbol's vector zero is a value like any other.
+
+    Rows are looked at until most units have fired, all of them at most. A unit that fired on a single row speaks for
+    one that as many rows again would show (Good and Toulmin 1956): so many of the silent ones are rare, not dead.
+    """
     if isinstance(seen.fitted.model, Discrete) or not len(seen.train):
         return None
-    fires, units = np.count_nonzero(seen.z, axis=0) > 0, seen.z.shape[1]
-    needed = rows_to_tell(np.count_nonzero(seen.z) / seen.z.size)
-    looked, more = len(seen.z), sample(seen.every, needed)
-    if np.mean(~fires) > MOST and len(more) > looked:
-        looked = len(more)
-        for start in range(0, len(more), CHUNK):
-            fires |= np.count_nonzero(seen.fitted.encode_scaled(more[start : start + CHUNK]), axis=0) > 0
-    silent = units - int(fires.sum())
+    units, looked, fired = seen.z.shape[1], len(seen.z), np.count_nonzero(seen.z, axis=0)
+    if _dead(fired) > MOST * units and len(seen.every) > looked:
+        looked, fired = 0, np.zeros(units, np.int64)
+        for start in range(0, len(seen.every), CHUNK):
+            part = seen.every[start : start + CHUNK]
+            looked, fired = looked + len(part), fired + np.count_nonzero(seen.fitted.encode_scaled(part), axis=0)
+            if _dead(fired) <= MOST * units:
+                return None
+    silent = _dead(fired)
     return {"dead_units": silent, "units": units, "rows": looked} if silent > MOST * units else None
 
 
-def rows_to_tell(rate: float) -> int:
-    """Array on which a unit that fires at a tenth of the usual rate is silent with probability below ``MISSED``.
-
-    With n rows a unit that fires on a share p of them is missed with probability (1 - p)^n.
+def _dead(fired: NDArray[np.int64]) -> int:
+    """Units that are silent, less those that may be rare; from how often each fired, (L,).
 
     Examples
     --------
-    >>> rows_to_tell(0.1), rows_to_tell(32 / 4096)
-    (299, 3834)
+    >>> _dead(np.array([0, 0, 0, 1, 7]))
+    2
     """
-    rare = RARE * rate
-    return math.ceil(math.log(MISSED) / math.log1p(-rare)) if 0 < rare < 1 else 0
+    return int((fired == 0).sum()) - int((fired == 1).sum())
 
 
 def codebook_collapse(seen: Seen) -> Evidence | None:

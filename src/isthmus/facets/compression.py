@@ -24,16 +24,18 @@ from isthmus.facets.purpose import NEEDED
 from isthmus.metrics.fidelity import ROUNDING, mse
 from isthmus.metrics.likelihood import obstacle
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
-from isthmus.parts.entropy import FARTHEST, likely_bits, pack
+from isthmus.parts.entropy import FARTHEST, likely_bits, pack, pieces
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
 CELLS = 1 << 21
-"""Elements of test rows that are coded, at most: more hardly move a rate."""
+"""Elements of test rows, or of their codes, that are coded at most: more hardly move a rate."""
 FIRST, LAST = 3.5, 0.2
 """The sweep of the step: from this many standard deviations down to that."""
 COARSE, FINE = 2, 4
-"""Steps in each halving, to choose and to measure."""
+"""Steps in each halving, to choose and to measure; one, where wide codes would take more than ``TABLES``."""
+TABLES = 1e6
+"""Tables that a sweep may make: minutes of one core. Each column of code and rows has one for each piece of it."""
 BOUNDS = (math.inf, 0.5)
 """In steps: the code alone, and corrections as fine as the code."""
 Point = tuple[float, float]
@@ -56,14 +58,15 @@ def criterion(coder: Coder, splits: Splits) -> float:
         missing = 0.0 if coded.missing is None else likely_bits(coded.missing)
         return likely_bits(coded.symbols) + missing
 
-    points = _points(coder, splits, _some(splits.valid, splits), COARSE, promised, TARGET)
+    x = _some(splits.valid, splits)
+    points = _points(coder, splits, x, min(COARSE, _fineness(splits, x)), promised, TARGET)
     return rate_at([d for d, _ in points], [b for _, b in points])
 
 
 def measure(contender: Contender, splits: Splits) -> Found:
     """Bits per element, without and with the model's own bytes, and the curve; bits back where the family has them."""
     x = _some(splits.test, splits)
-    points = _points(contender, splits, x, FINE, lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
+    points = _points(contender, splits, x, _fineness(splits, x), lambda coded: 8 * len(coded.to_bytes()), RANGE[0])
     if not points:
         return dict.fromkeys(NAMES, math.nan)
     found = told(points, 8 * contender.artefact_bytes / splits.test.x.size)
@@ -91,9 +94,10 @@ def _points(coder: Coder, splits: Splits, x: Array, each: int, bits: Bits, enoug
     points: list[Point] = []
     spread = _spread(splits)
     try:
+        seen = codec.reading(coder, x)
         for bound in BOUNDS:
             for step in _steps(spread, each):
-                coded = codec.code(coder, x, step=step, bound=bound * step)
+                coded = codec.code(coder, x, step=step, bound=bound * step, seen=seen)
                 points.append((_distortion(x, coded.made, spread), bits(coded) / x.size))
                 if points[-1][0] < enough:
                     break
@@ -156,6 +160,13 @@ def _until(points: Iterator[Point]) -> Iterator[Point]:
             return
 
 
+def _fineness(splits: Splits, x: Array) -> int:
+    """Steps in each halving for rows (n, *D): the same for all who are compared."""
+    columns = len(BOUNDS) * splits.latents + math.prod(x.shape[1:])
+    tables = columns * sum(1 for _ in pieces(len(x)))
+    return next((each for each in (FINE, COARSE) if len(_steps(1.0, each)) * tables <= TABLES), 1)
+
+
 def _steps(spread: float, each: int) -> list[float]:
     """The sweep, from coarse to fine, ``each`` steps in a halving; nothing for rows that do not vary."""
     if not spread > 0:
@@ -176,7 +187,7 @@ def _distortion(x: Array, made: NDArray[np.floating], spread: float) -> float:
 
 
 def _some(rows: Rows, splits: Splits) -> Array:
-    most = max(1, CELLS // max(1, math.prod(rows.x.shape[1:])))
+    most = max(1, CELLS // max(1, math.prod(rows.x.shape[1:]), splits.latents))
     return some(rows, most, hashed(splits.seed, "compression", "rows")).x
 
 

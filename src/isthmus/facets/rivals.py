@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Splits
-from isthmus.metrics.frechet import principal
-from isthmus.sampler import density, drawn
+from isthmus.sampler import Axes, density, drawn
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -193,15 +192,10 @@ def gaussian_mixture(splits: Splits, n: int) -> Array:
     """
     seed = hashed(splits.seed, "gaussian mixture")
     train, valid = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (splits.train, splits.valid))
-    width, mean = train.shape[1], train.mean(axis=0)
-    axes = principal(train, WIDEST) if width > WIDEST else np.eye(width)
-    codes, held = ((x - mean) @ axes for x in (train, valid))
-    tried = [density(codes, count, seed, COVARIANCE_FLOOR) for count in COMPONENTS]
-    made = drawn(max(tried, key=lambda mixture: mixture.score(held)), n, seed) @ axes.T + mean
-    if width > WIDEST:
-        left = np.square(train - mean).sum() - np.square(codes).sum()
-        noise = np.random.default_rng(seed).normal(size=made.shape) * np.sqrt(left / len(train) / (width - WIDEST))
-        made += noise - noise @ axes @ axes.T
+    axes = Axes.of(train, WIDEST)
+    tried = [density(axes.down(train), count, seed, COVARIANCE_FLOOR) for count in COMPONENTS]
+    places = drawn(max(tried, key=lambda mixture: mixture.score(axes.down(valid))), n, seed)
+    made = axes.up(places, seed)
     return made.astype(np.float32).reshape(n, *splits.train.x.shape[1:])
 
 

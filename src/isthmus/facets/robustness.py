@@ -33,6 +33,8 @@ MOST = 2000
 """More rows than this hardly move an explained variance."""
 ATTACKED, FOLLOWED = 256, 64
 """Rows that are attacked, and rows whose Jacobian is taken."""
+SLOPES = 5e9
+"""Multiplications that singular values of Jacobians may take, about: seconds of one core."""
 LEVELS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 """Standard deviations of the noise, in units of the training rows' own (:func:`unit`)."""
 NOISE, MASK, DRIFT, RADIUS = 0.5, 0.25, 0.25, 0.1
@@ -165,22 +167,33 @@ def slopes(encode: Follow, x: Array, codes: Array) -> Found:
     """
     import torch
 
-    from isthmus.metrics.jacobian import contraction_curve, jacobian_norm, jacobian_spectrum
+    from isthmus.metrics.jacobian import contraction_curve, norm_and_spectrum
 
     wide, per = spread(x), spread(x) / spread(codes)
-    rows = torch.from_numpy(x[:FOLLOWED])
+    rows = torch.from_numpy(x[: followed(math.prod(x.shape[1:]), codes.shape[1])])
 
     def scaled(x: Tensor) -> Tensor:
         return per * encode(x)
 
-    norm, sizes = jacobian_norm(scaled, rows) or math.nan, jacobian_spectrum(scaled, rows)
+    ratios = contraction_curve(scaled, torch.from_numpy(x[:FOLLOWED]), wide * torch.tensor(DISTANCES)).tolist()
+    found = {"contraction": Curve(DISTANCES, tuple(ratios))}
+    if not len(rows):
+        return {**found, "jacobian_norm": math.nan}
+    norm, sizes = norm_and_spectrum(scaled, rows)
     sizes = sizes.where(sizes[0] > 0, torch.nan)
-    ratios = contraction_curve(scaled, rows, wide * torch.tensor(DISTANCES)).tolist()
-    return {
-        **known({"jacobian_norm": norm}),
-        "spectrum": Curve(tuple(map(float, range(1, len(sizes) + 1))), tuple(sizes.tolist())),
-        "contraction": Curve(DISTANCES, tuple(ratios)),
-    }
+    spectrum = Curve(tuple(map(float, range(1, len(sizes) + 1))), tuple(sizes.tolist()))
+    return {**found, **known({"jacobian_norm": norm or math.nan}), "spectrum": spectrum}
+
+
+def followed(columns: int, units: int) -> int:
+    """Rows whose Jacobian is taken: 64, fewer where it is large, and none where a single one is too large.
+
+    Examples
+    --------
+    >>> followed(784, 32), followed(768, 4096), followed(20_000, 4096)
+    (64, 2, 0)
+    """
+    return min(FOLLOWED, int(SLOPES / (columns * units * min(columns, units))))
 
 
 def sample(rows: Rows, splits: Splits) -> Rows:

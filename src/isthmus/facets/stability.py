@@ -36,6 +36,8 @@ from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
 
+WIDE, MOST_WIDE = 1024, 1000
+"""Codes of more elements span all that so many rows can show: no subspace is compared, and fewer rows are looked at."""
 AGAIN = 2
 """More trainings; with the model itself three, and three pairs."""
 MOST = 2000
@@ -50,9 +52,10 @@ def measure(contender: Contender, splits: Splits) -> Found:
     """
     seeds = [hashed(splits.seed, "stability", number) for number in range(AGAIN)]
     runs = [contender, *contender.again(splits, *seeds)]
-    rows = some(splits.test, MOST, hashed(splits.seed, "stability", "rows"))
+    wide = splits.latents > WIDE
+    rows = some(splits.test, MOST_WIDE if wide else MOST, hashed(splits.seed, "stability", "rows"))
     codes = [run.encode_scaled(rows.x) for run in runs]
-    spaces = [basis(z) for z in codes]
+    spaces = [basis(z[:, :0] if wide else z) for z in codes]
     found = {
         "cka": _over_pairs(cka, codes),
         "subspace_overlap": _over_pairs(overlap, spaces),
@@ -63,7 +66,7 @@ def measure(contender: Contender, splits: Splits) -> Found:
     }
     if not all(run.trained for run in runs):
         return dict.fromkeys(found, math.nan)
-    return {**known(found), "angles": angles(spaces, codes[0].shape[1])}
+    return {**known(found), **({} if wide else {"angles": angles(spaces, codes[0].shape[1])})}
 
 
 def scores(coder: Coder, rows: Rows, splits: Splits) -> dict[str, float]:

@@ -39,6 +39,13 @@ def _slope(value: Tensor, x: Tensor) -> Tensor:
     return torch.autograd.grad(value, x, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
 
 
+def norm_and_spectrum(encode: Encode, x: Tensor) -> tuple[float, Tensor]:
+    """:func:`jacobian_norm` and :func:`jacobian_spectrum`, from Jacobians that are taken once."""
+    found = [(j.flatten(1).norm(dim=1), _sizes(j)) for j in jacobians(encode, x)]
+    norms, sizes = (torch.cat(part) for part in zip(*found, strict=True))
+    return norms.mean().item(), sizes.mean(0)
+
+
 def jacobian_norm(encode: Encode, x: Tensor) -> float:
     """Mean over rows of the Frobenius norm of the Jacobian.
 

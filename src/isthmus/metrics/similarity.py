@@ -26,6 +26,8 @@ Wide = NDArray[np.float64]
 
 # Codes are float32: spread below this share of a unit's size is rounding.
 ROUNDING = 1e-6
+MATCHED = 1024
+"""Units of a side that are matched at most, evenly spaced, with all of the other: the work grows with their cube."""
 
 
 def cka(a: Array, b: Array) -> float:
@@ -111,11 +113,19 @@ def matched_atoms(a: Array, b: Array) -> float:
 
 
 def matched(likeness: Wide) -> float:
-    """Best sum of absolute values with one entry in each row and column, over the longer side; NaN if empty. (L, M)."""
+    """Best sum of absolute values with one entry in each row and column, over the longer side; NaN if empty. (L, M).
+
+    Where both sides have more than ``MATCHED``, so many of the shorter one stand for all of it.
+    """
     from scipy.optimize import linear_sum_assignment
 
-    size = np.abs(likeness)
-    return _share(float(size[linear_sum_assignment(-size)].sum()) / max(size.shape)) if size.size else math.nan
+    size = np.abs(likeness if likeness.shape[0] <= likeness.shape[1] else likeness.T)
+    if not size.size:
+        return math.nan
+    few, many = size.shape
+    if few > MATCHED:
+        size = size[np.linspace(0, few - 1, MATCHED).astype(np.int64)]
+    return _share(float(size[linear_sum_assignment(-size)].sum()) * (few / len(size)) / many)
 
 
 def rank_agreement(a: Array, b: Array) -> float:
@@ -158,6 +168,9 @@ def aligned(one: Wide, two: Wide) -> float:
     """:func:`cka` of :func:`living` columns."""
     if not one.size or not two.size:
         return math.nan
+    if min(one.shape[1], two.shape[1]) > len(one):  # |A'B|^2 = tr(AA' BB'), which is less work for wide codes
+        a, b = one @ one.T, two @ two.T
+        return _share(float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b))))
     shared, *own = (np.linalg.norm(x.T @ y) for x, y in ((one, two), (one, one), (two, two)))
     return _share(float(shared**2 / (own[0] * own[1])))
 

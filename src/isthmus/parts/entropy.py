@@ -72,9 +72,11 @@ def pack(symbols: Symbols, *, measured: bool) -> bytes:
     low = coarse.min(axis=0, initial=FARTHEST) if len(coarse) else middle
     width = (coarse - low).max(axis=0, initial=0) + 1
     coder = stream.queue.RangeEncoder()
+    within = bits.any(axis=0)
     for j in range(symbols.shape[1]):
         _write(coder, coarse[:, j] - low[j], int(width[j]), measured)
-        _write_rest(coder, rest[:, j], bits[:, j])
+        if within[j]:
+            _write_rest(coder, rest[:, j], bits[:, j])
     about = np.array([low, width, middle, fine], "<i4")
     head = zlib.compress(about.tobytes(), 9)
     body = np.asarray(coder.get_compressed(), "<u4").tobytes()

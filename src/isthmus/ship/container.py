@@ -229,7 +229,9 @@ def _coded(
         own = float(np.square(fitted.decode_scaled(fitted.encode_scaled(x)).astype(np.float64) - x).mean())
         share = 12 * SPARED * own * math.prod(fitted.shape) / fitted.model.latents
         return codec.code(fitted, x, step=max(math.sqrt(share), LEAST_STEP), rows=rows, units=units)
-    tried = (codec.code(fitted, x, step=2 * bound * part, bound=bound, rows=rows, units=units) for part in TRIED)
+    seen = codec.reading(fitted, x)
+    steps = (2 * bound * part for part in TRIED)
+    tried = (codec.code(fitted, x, step=s, bound=bound, rows=rows, units=units, seen=seen) for s in steps)
     return min(tried, key=lambda coded: sum(likely_bits(n) for n in (coded.symbols, coded.missing) if n is not None))
 
 
