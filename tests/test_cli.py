@@ -641,6 +641,40 @@ def test_measuring_ends_in_time_and_names_what_it_left_out(monkeypatch: pytest.M
     assert train.measure({"plain": fitted}, rows, splits, 0, 1e6, clock=lambda: clock[0])[1] == []
 
 
+def test_measuring_is_not_stopped_by_what_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compression takes 100 s on any rows, far beyond the limit; the first facet and what takes little are there."""
+    x = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
+    rows = read(x)
+    splits = split(len(rows.x), 0)
+    fitted = fit(named("plain").set_params(latents=2), rows.x[splits.train], plan=Plan(steps=20))
+    clock, asked = [0.0], []
+
+    def timed(facet: Any) -> Any:
+        def measure(contender: Any, seen: Any) -> dict[str, float]:
+            clock[0] += {"compression": 100.0, "sparsity": 5.0}.get(facet.name, 1.0)
+            asked.append((facet.name, len(seen.test.x)))
+            return {facet.metrics[0]: 1.0}
+
+        return dataclasses.replace(facet, measure=measure)
+
+    for name, facet in FACETS.items():
+        monkeypatch.setitem(FACETS, name, timed(facet))
+    _, missed = train.measure({"plain": fitted}, rows, splits, 0, 160.0, clock=lambda: clock[0])
+    assert asked[0] == ("reconstruction", 4000)
+    assert missed == ["compression"]
+    told = [name for name, count in asked if count == 4000]
+    assert told.index("sparsity") == len(told) - 1  # what takes least comes first
+    _, missed = train.measure({"plain": fitted}, rows, splits, 0, 1e-9, clock=lambda: clock[0])
+    assert "reconstruction" not in missed
+
+
+@pytest.mark.slow
+def test_pca_has_no_more_components_than_columns(shell: Shell) -> None:
+    base = ["train", "topk", "iris", "--steps", "10", "--set", "k=2"]
+    assert "PCA has 4 components for 12 units" in shell(*base, "--set", "latents=12", "--out", "one")[1]
+    assert "components" not in shell(*base, "--set", "latents=3", "--out", "two")[1]
+
+
 def test_measure_and_dry_run_reach_the_training(shell: Shell) -> None:
     base = ["train", "plain", "iris", "--steps", "20", "--json"]
     nothing = json.loads(shell(*base, "--measure", "none", "--out", "one")[1])

@@ -90,6 +90,20 @@ def test_the_first_piece_is_done_in_any_time():
     assert [len(one.seen) for one in pieces] == [1, 0]
 
 
+def test_what_does_not_grow_with_rows_is_not_extrapolated_in_proportion():
+    clock = Clock()
+    wide = piece(clock, lambda share: 5.0 + share)
+    probe([piece(clock, lambda share: 0.1), wide], 30.0, clock)
+    assert wide.seen[-1][0] == 1.0
+
+
+def test_what_trains_again_for_longer_than_there_is_is_not_begun():
+    clock = Clock()
+    pieces = [piece(clock, lambda share: 0.1), piece(clock, lambda share: 0.1, extra=20.0)]
+    probe(pieces, 10.0, clock)
+    assert not pieces[1].seen
+
+
 def test_few_rows_are_not_probed_twice():
     assert shares_of(150) == [1.0]
     assert shares_of(10**6) == list(SHARES)

@@ -15,6 +15,9 @@ from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet
 
+TRIED = 2
+"""Shares of the rows on which a facet is tried before it is asked of all."""
+
 if TYPE_CHECKING:
     from isthmus.data.dataset import Dataset
     from isthmus.data.split import Split
@@ -107,7 +110,7 @@ def train(
         show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
     folder = artefact.save(fitted, place)
-    show.note(f"Model: {folder}", quiet=quiet)
+    show.note(f"Saved: {folder}", quiet=quiet)
     if outcome.status == "cut":
         show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
     ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in splits[:2]))
@@ -129,7 +132,8 @@ def train(
         show.machine({**content, "outcome": run, "test": scores, "left_out": missed, "model": str(folder)})
         return ends.DONE
     end = outcome.status if outcome.status == "closed form" else f"{outcome.status} after {outcome.steps} steps"
-    _print(rows, scores, end, folder, len(splits.test))
+    width = fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)
+    _print(rows, scores, end, folder, len(splits.test), width)
     return ends.DONE
 
 
@@ -143,12 +147,17 @@ def _measured(
 
     if not limit:
         return {family: {}}, []
-    most = min(fitted.recipe.latents, math.prod(rows.shape), len(splits.train))
+    most = _components(fitted.recipe.latents, rows, splits)
     with show.progress(f"measuring {family}", limit, unit="s", quiet=quiet) as tell, one_thread():
         began = time.perf_counter()
         pca = fit(named("pca").set_params(latents=most), rows.x[splits.train], **usual)
         left = limit - (time.perf_counter() - began)
         return measure({family: fitted, "pca": pca}, rows, splits, usual["seed"], left, lambda s: tell(min(s, limit)))
+
+
+def _components(latents: int, rows: Dataset, splits: Split) -> int:
+    """Of PCA: one for each unit of the code, as far as rows have so many columns and there are so many rows."""
+    return min(latents, math.prod(rows.shape), len(splits.train))
 
 
 def _plan(
@@ -242,12 +251,12 @@ def measure(
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Metrics of facets that look at a model trained on all rows, on the test rows; and facets that time left out.
 
-    A facet is first asked on a share of the rows, where there are many: what then promises to take longer than what is
-    left of ``limit`` seconds is left out. The first facet is always measured.
+    The first facet is always measured. The others are first asked on shares of the rows, where there are many, and then
+    of all, what takes least first: what promises to take longer than what is left of ``limit`` seconds is left out.
     """
     from isthmus.facets import FACETS
     from isthmus.facets.facet import Rows, Splits, numbers
-    from isthmus.study.estimate import Piece, probe, shares_of, shrunk
+    from isthmus.study.estimate import Piece, expected, probe, shares_of, shrunk
     from isthmus.study.perform import contender
 
     every, first = Rows(rows.x, rows.y, rows.factors), next(iter(models.values()))
@@ -273,13 +282,25 @@ def measure(
         return Piece(facet.name, 1.0, do, extra=again)
 
     pieces = [piece(facet, name) for facet in asked for name in models]
-    probe(pieces, limit, clock, tell, shares_of(len(rows.x)))
+    began, always = clock(), len(models)
+    probe(pieces[:always], math.inf, clock, shares=(1.0,))
+    for shares in ([share for share in shares_of(len(rows.x)) if share < 1.0][:TRIED], (1.0,)):
+        over = clock() - began
+        probe(pieces, limit - over, clock, tell and (lambda more, over=over: tell(over + more)), shares)
+        pieces.sort(key=lambda one: expected(one, 1.0, pieces) + one.extra)
     whole = [f.name for f in asked if all((f.name, name) in found for name in models)]
     scores = {name: {k: v for f in whole for k, v in found[f, name].items()} for name in models}
     return scores, [f.name for f in asked if f.name not in whole]
 
 
-def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder: Path, held: int) -> None:
+def _print(
+    rows: Dataset,
+    scores: dict[str, dict[str, float]],
+    end: str,
+    folder: Path,
+    held: int,
+    width: tuple[int, int],
+) -> None:
     from isthmus.metrics import METRICS
 
     names = list(scores)
@@ -291,6 +312,8 @@ def _print(rows: Dataset, scores: dict[str, dict[str, float]], end: str, folder:
         for metric in dict.fromkeys(metric for name in names for metric in scores[name])
     ]
     show.table(["metric", "better", *names], lines, words=2)
+    if len(names) > 1 and width[1] < width[0]:
+        show.line(f"PCA has {width[1]:,} components for {width[0]:,} units: rows have no more directions.", apart=True)
     show.line(f"Model: {folder}", apart=True)
 
 

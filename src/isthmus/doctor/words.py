@@ -263,8 +263,8 @@ def numbers(evidence: Mapping[str, float | str | None], lang: str = "en") -> str
 
     Examples
     --------
-    >>> numbers({"dead_units": 3.0, "term": "kl", "rows": None})
-    'dead units 3, term kl'
+    >>> numbers({"dead_units": 3.0, "units": 4096.0, "term": "kl", "rows": None})
+    'dead units 3, units 4,096, term kl'
     """
     said = []
     for key, value in evidence.items():
@@ -273,5 +273,5 @@ def numbers(evidence: Mapping[str, float | str | None], lang: str = "en") -> str
         if isinstance(value, str):  # the name of a column may be anything
             said.append(f"{name} " + "".join(sign if sign.isprintable() else "\ufffd" for sign in value)[:MOST])
         elif value is not None:
-            said.append(f"{name} {value:.3g}")
+            said.append(f"{name} {value:,.0f}" if abs(value) >= 1000 else f"{name} {value:.3g}")
     return ("，" if lang == "zh" else ", ").join(said)

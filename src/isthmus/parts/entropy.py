@@ -72,7 +72,7 @@ def pack(symbols: Symbols, *, measured: bool) -> bytes:
     low = coarse.min(axis=0, initial=FARTHEST) if len(coarse) else middle
     width = (coarse - low).max(axis=0, initial=0) + 1
     coder = stream.queue.RangeEncoder()
-    within = bits.any(axis=0)
+    within: NDArray[np.bool_] = np.any(bits, axis=0)
     for j in range(symbols.shape[1]):
         _write(coder, coarse[:, j] - low[j], int(width[j]), measured)
         if within[j]:

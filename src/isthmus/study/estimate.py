@@ -45,6 +45,8 @@ SHARES = (1 / 64, 1 / 16, 1 / 4, 1.0)
 """How much of a piece is done, in turn."""
 CHECKS, EACH = 6, 1
 """Looks at the clock while a family trains, and the steps between them; the first look includes the recording."""
+SAFE = 2.0
+"""How much faster than before a piece may come to grow with its rows."""
 LONG = 0.5
 """Seconds after which a family is not watched any longer, once the pace of its steps is known."""
 SPLITS = (0.6, 0.2, 0.2)
@@ -133,7 +135,7 @@ def probe(
                 continue
             left = limit - (clock() - began)
             begun = piece is not pieces[0] or bool(piece.seen)
-            if begun and (left <= 0 or _expected(piece, share, pieces) > left):
+            if begun and (left <= 0 or max(expected(piece, share, pieces), piece.extra) > left):
                 continue
             then = clock()
             try:
@@ -158,11 +160,15 @@ def shares_of(rows: int) -> list[float]:
     return [share for share in SHARES if share == 1.0 or share * rows >= sum(LEAST)]
 
 
-def _expected(piece: Piece, share: float, pieces: Iterable[Piece]) -> float:
-    """Seconds that a share of a piece will take, on the safe side: in proportion, or as others of its kind took."""
+def expected(piece: Piece, share: float, pieces: Iterable[Piece]) -> float:
+    """Seconds that a share of a piece will take: as it grew, on the safe side, or as others of its kind took."""
     if piece.seen:
         last, took, step = piece.seen[-1]
-        once = took * share / last + CHECKS * EACH * step
+        once = took * share / last
+        if len(piece.seen) > 1:  # part of it does not grow with the rows
+            before, less, _ = piece.seen[-2]
+            once = min(once, took + SAFE * max(0.0, took - less) / (last - before) * (share - last))
+        once += CHECKS * EACH * step
         return once * piece.configs + piece.extra if share == 1.0 else once
     alike = [p for p in pieces if p.kind == piece.kind and p.seen]
     pace = [(p.seen[0][1] + CHECKS * EACH * p.seen[0][2]) / max(1.0, p.size / piece.size) for p in alike]
