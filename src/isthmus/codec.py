@@ -36,8 +36,8 @@ HEAD = struct.Struct("<IIIIddI")
 LENGTH = struct.Struct("<I")
 MARGIN = 0.01
 """Steps are so much narrower than the bound allows: another machine may decode the last digits differently."""
-PROBES = 64
-"""Codes at which the decoder's answer to a change is measured."""
+PROBES, LEAST_PROBES, NUDGED = 64, 8, 1 << 16
+"""Codes at which the decoder's answer to a change is measured: fewer for wide codes, so that ``NUDGED`` are decoded."""
 CELLS = 1 << 20
 """Elements of codes that are decoded at once for it."""
 TURN = 4
@@ -302,7 +302,8 @@ def gains(way: Way, z: Array) -> Wide:
 
     Measured at up to 64 of the codes ``z`` (n, L), by a tenth of the element's standard deviation.
     """
-    some = z[:: max(1, len(z) // PROBES)][:PROBES]
+    probes = max(LEAST_PROBES, min(PROBES, NUDGED // max(1, z.shape[1])))
+    some = z[:: max(1, len(z) // probes)][:probes]
     spread = z.std(axis=0, dtype=np.float64)
     found = np.zeros(z.shape[1])
     moving = np.flatnonzero(spread > 0)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from contenders import digits, split
 
-from isthmus.facets import FACETS, rivals
+from isthmus.facets import FACETS, features, rivals, robustness
+from isthmus.facets.facet import Rows, Splits
 from isthmus.metrics.fidelity import explained_variance
 
 
@@ -132,3 +133,40 @@ def test_they_answer_the_facet(splits, facet, rival):
     found = FACETS[facet].rivals[rival](splits)
     assert FACETS[facet].primary in found
     assert np.isfinite(found[FACETS[facet].primary])
+
+
+def test_neighbours_among_very_many_rows_are_a_seeded_draw_that_is_told(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(3000, 3)).astype(np.float32)
+    rows = [Rows(part, None) for part in (x[:2000], x[2000:2500], x[2500:])]
+    splits = Splits(*rows, seed=1, latents=2)
+    whole = FACETS["anomaly"].rivals["knn"](splits)
+    assert rivals.bounded("knn", splits) == ""
+    monkeypatch.setattr(rivals, "PAIRS", 500 * 1200.0)
+    few = FACETS["anomaly"].rivals["knn"](splits)
+    assert rivals.bounded("knn", splits) == "bounded to 1,200 of 2,000 rows"
+    assert (few["anomaly_score"] >= whole["anomaly_score"]).all()
+    assert (few["anomaly_score"] > whole["anomaly_score"]).any()
+    assert few["auroc_planted"] == pytest.approx(whole["auroc_planted"], abs=0.05)
+    other = FACETS["anomaly"].rivals["knn"](splits._replace(seed=2))
+    assert (other["anomaly_score"] != few["anomaly_score"]).any()
+
+
+@pytest.mark.parametrize("rows", [1000, 400_000, 10**8])
+@pytest.mark.parametrize("width", [3, 784, 20_000])
+def test_neighbours_take_bounded_work(rows, width):
+    known, asked = rivals.known_bound(6 * rows, 2 * rows, width), 2 * rows
+    assert known == rivals.LEAST_KNOWN or known * asked <= rivals.PAIRS
+    assert known == rivals.LEAST_KNOWN or known * asked * width <= rivals.PRODUCTS
+
+
+def test_marginalised_denoising_of_very_wide_rows_is_not_asked_and_says_so(monkeypatch):
+    x, y = np.random.default_rng(0).normal(size=(90, 6)).astype(np.float32), np.arange(90) % 2
+    splits = Splits(*(Rows(x[i : i + 30], y[i : i + 30]) for i in (0, 30, 60)), seed=0, latents=2)
+    monkeypatch.setattr(features, "SOLVED", 5)
+    monkeypatch.setattr(robustness, "SOLVED", 5)
+    monkeypatch.setattr(rivals, "SOLVED", 5)
+    monkeypatch.setattr(features, "marginalised_denoising", lambda *_: pytest.fail("was asked"))
+    for facet in ("features", "robustness"):
+        found = FACETS[facet].rivals["marginalised denoising"](splits)
+        assert all(np.isnan(value) for value in found.values())
+    assert rivals.bounded("marginalised denoising", splits) == "not asked: 6 columns, solved up to 5"

@@ -104,6 +104,21 @@ def test_what_trains_again_for_longer_than_there_is_is_not_begun():
     assert not pieces[1].seen
 
 
+def test_the_recording_of_a_step_does_not_grow_with_rows():
+    one = Piece("family", 1.0, lambda share: None, seen=[(0.1, 2.0, 0.01)])
+    assert one.reading() == Reading(2.0, 0.01)
+    closed = Piece("family", 1.0, lambda share: None, seen=[(0.1, 2.0, 0.0)])
+    assert closed.reading() == Reading(pytest.approx(20.0), 0.0)
+
+
+def test_a_rival_that_is_bounded_says_nothing_about_others():
+    """Sparse coding takes up to 20 s; the others, which take no time, are timed all the same."""
+    data = read("digits")
+    found = estimate(data, design(data, families="plain", facets="reconstruction,anomaly", racing=False), limit=8.0)
+    assert found.rivals["reconstruction", "sparse coding"] > 3
+    assert 0 < found.rivals["anomaly", "knn"] < found.rivals["reconstruction", "sparse coding"] / 3
+
+
 def test_few_rows_are_not_probed_twice():
     assert shares_of(150) == [1.0]
     assert shares_of(10**6) == list(SHARES)

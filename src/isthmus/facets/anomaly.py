@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Contender, Facet, Found, Splits, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Splits, some, validation_error
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
+from isthmus.facets.rivals import known_bound
 from isthmus.facets.scores import scores
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import nearest
 from isthmus.metrics.ranking import auroc, average_precision, degenerate, rounding
 from isthmus.said import Said
+from isthmus.seeds import seed as hashed
 
 Scores = NDArray[np.float64]
 Scorer = Callable[[NDArray[np.float32]], Scores]
@@ -139,8 +141,10 @@ def isolation_forest(splits: Splits) -> Scorer:
 
 
 def knn_distance(splits: Splits) -> Scorer:
-    """Distance of a row to its fifth nearest training row."""
-    return lambda x: nearest(_flat(splits.train.x), _flat(x))[0][:, -1]
+    """Distance of a row to its fifth nearest training row, or the fifth nearest of a seeded draw of very many."""
+    most = known_bound(len(splits.train.x), len(splits.test.x), math.prod(splits.train.x.shape[1:]))
+    known = _flat(some(splits.train, most, hashed(splits.seed, "neighbours")).x)
+    return lambda x: nearest(known, _flat(x))[0][:, -1]
 
 
 SCORERS: dict[str, Callable[[Splits], Scorer]] = {"isolation forest": isolation_forest, "knn": knn_distance}

@@ -46,6 +46,27 @@ ROUNDS, LEAST_ROUNDS = 200, 50
 """Of independent components."""
 
 
+PAIRS, PRODUCTS = 4e9, 2e11
+"""Distances that kNN may take, and multiplications in them: tens of seconds of one core. Of more, a seeded draw of
+training rows stands for all."""
+LEAST_KNOWN = 1000
+"""How few these may be."""
+SOLVED = 4096
+"""Columns up to which marginalised denoising is solved: the work grows with their cube, the memory with their square.
+Of wider rows it is not asked."""
+
+
+def known_bound(train: int, test: int, width: int) -> int:
+    """Training rows among which kNN looks for the neighbours of so many test rows.
+
+    Examples
+    --------
+    >>> known_bound(12_000, 4000, 784), known_bound(340_498, 113_500, 3)
+    (12000, 35242)
+    """
+    return int(min(train, max(LEAST_KNOWN, min(PAIRS, PRODUCTS / max(1, width)) / max(1, test))))
+
+
 class Bound(NamedTuple):
     """How large a rival may be."""
 
@@ -126,6 +147,12 @@ def bounded(name: str, splits: Splits) -> str:
     elif name == "independent components":
         units = min(splits.latents, train, int(np.prod(splits.train.x.shape[1:])))
         bound, full = components_bound(train, units), Bound(units, ROUNDS, train)
+    elif name == "knn":
+        known = known_bound(train, test, int(np.prod(splits.train.x.shape[1:])))
+        return f"bounded to {known:,} of {train:,} rows" if known < train else ""
+    elif name == "marginalised denoising":
+        width = int(np.prod(splits.train.x.shape[1:]))
+        return f"not asked: {width:,} columns, solved up to {SOLVED:,}" if width > SOLVED else ""
     else:
         return ""
     cut = [f"{a:,} of {b:,} {what}" for a, b, what in zip(bound, full, Bound._fields, strict=True) if a < b]

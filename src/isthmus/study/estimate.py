@@ -102,6 +102,8 @@ class Piece:
         if not self.seen:
             return None
         share, took, step = self.seen[-1]
+        if step and len(self.seen) == 1:  # what a training takes besides its steps is mostly their recording
+            return Reading(took, step)
         before = self.seen[-2] if len(self.seen) > 1 else (0.0, 0.0, 0.0)
         slope = max(0.0, (took - before[1]) / (share - before[0]))
         return Reading(took + slope * (1 - share), step)
@@ -152,12 +154,16 @@ def probe(
 def shares_of(rows: int) -> list[float]:
     """The shares that are worth doing of so many rows: those that differ from all, and are no fewer than facets need.
 
+    The smallest is as small as it can be, for what is done first is done without knowing how long it takes.
+
     Examples
     --------
-    >>> shares_of(150), shares_of(20000)
-    ([1.0], [0.015625, 0.0625, 0.25, 1.0])
+    >>> shares_of(150), shares_of(2800), shares_of(20000)
+    ([1.0], [0.1, 0.25, 1.0], [0.015625, 0.0625, 0.25, 1.0])
     """
-    return [share for share in SHARES if share == 1.0 or share * rows >= sum(LEAST)]
+    least = sum(LEAST) / rows
+    found = [share for share in SHARES if share == 1.0 or share >= least]
+    return [least, *found] if SHARES[0] < least <= found[0] / 2 else found
 
 
 def expected(piece: Piece, share: float, pieces: Iterable[Piece]) -> float:
@@ -298,10 +304,13 @@ class _Pieces:
         for name in sorted(families, key=lambda name: (name == RIVAL_FAMILY, list(design.families).index(name))):
             made["family", name] = self._family(families[name], data)
         asked = dict.fromkeys(f for j in self.jobs if j.name.kind == "family" for f in (*j.body["facets"], "cost"))
+        criteria = set[tuple[str, Any]]()
         for facet in asked:
             view = design.view(facet) if facet in design.facets else next(iter(views))
             size = float(rows * (width + design.latents))
-            made["criterion", facet] = Piece("criterion", size, self._of_model(FACETS[facet].criterion, view))
+            if (view, FACETS[facet].criterion) not in criteria:  # the same one is asked once, for all its facets
+                criteria.add((view, FACETS[facet].criterion))
+                made["criterion", facet] = Piece("criterion", size, self._of_model(FACETS[facet].criterion, view))
             made["facet", facet] = Piece("facet", size, self._of_candidate(facet, view))
         for job in self.jobs:
             if job.name.kind == "rival":
@@ -309,7 +318,8 @@ class _Pieces:
                 piece = Piece("rival", float(rows * width), self._of_rows(ask, job.name.view))
                 train, valid, test = (round(part * rows) for part in SPLITS)
                 if (most := work(job.name.name, train, valid, test, width, design.latents)) is not None:
-                    piece.seen.append((1.0, most, 0.0))  # bounded by its work, which its rows do not tell
+                    # Bounded by its work, which its rows do not tell, and which tells nothing of other rivals.
+                    piece = replace(piece, kind="bounded", seen=[(1.0, most, 0.0)])
                 made["rival", (str(job.name.facet), job.name.name)] = piece
         self.names, self.all = list(made), list(made.values())
 
