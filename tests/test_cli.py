@@ -669,7 +669,7 @@ def test_measuring_is_not_stopped_by_what_comes_first(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_pca_has_no_more_components_than_columns(shell: Shell) -> None:
+def test_components_that_pca_cannot_have_are_told(shell: Shell) -> None:
     base = ["train", "topk", "iris", "--steps", "10", "--set", "k=2"]
     assert "PCA has 4 components for 12 units" in shell(*base, "--set", "latents=12", "--out", "one")[1]
     assert "components" not in shell(*base, "--set", "latents=3", "--out", "two")[1]

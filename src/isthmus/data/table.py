@@ -174,7 +174,7 @@ def parquet(path: Path, label: str | None) -> Unchecked:
     return table(place(path), content.column_names, content.columns, lambda i: f"row {i + 1}", label)
 
 
-def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) -> pa.Table:
+def parquet_table(path: Path, label: str | None = None, *, coded: bool = False, beside: int = 0) -> pa.Table:
     """All columns of a Parquet file; what its pages unpack to is checked before memory is taken.
 
     Parameters
@@ -185,8 +185,10 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False) 
     coded : bool, default False
         Whether the table is only to be learnt from: texts then come as codes into a dictionary, and columns that hold
         neither numbers nor texts are refused.
+    beside : int, default 0
+        Bytes of other columns of the same rows, which are at hand: what is honest is judged by all together.
     """
-    where, packed = place(path), path.stat().st_size
+    where, packed = place(path), path.stat().st_size + beside
     with parsing(where, "a Parquet file"), pq.ParquetFile(path) as file:
         schema, footer = file.schema_arrow, file.metadata
         rows, names = footer.num_rows, list(schema.names)

@@ -17,6 +17,7 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -251,13 +252,15 @@ def _ordered(about: dict[str, Any], others: Mapping[str, Any], coded: Sequence[A
 
 
 def _fill_parquet(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
-    others = pq.read_table(io.BytesIO(kept))
-    others.validate(full=True)
+    with NamedTemporaryFile(suffix=".parquet") as file:  # as any file: what it unpacks to is checked beforehand
+        file.write(kept)
+        file.flush()
+        others = table.parquet_table(Path(file.name), beside=rows.nbytes)
     known = dict(zip(others.column_names, others.columns, strict=True))
     coded = [pa.array(typed(rows[:, j], np.dtype(said))) for j, (_, said) in enumerate(about["columns"])]
-    with io.BytesIO() as file:
-        pq.write_table(pa.table(_ordered(about, known, coded), names=about["names"]), file)
-        return file.getvalue()
+    with io.BytesIO() as out:
+        pq.write_table(pa.table(_ordered(about, known, coded), names=about["names"]), out)
+        return out.getvalue()
 
 
 def _fill_text(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
@@ -300,6 +301,8 @@ class _Pieces:
         made: dict[tuple[str, Any], Piece] = {
             ("split", ""): Piece("split", 1.0, lambda share: self._split(views), divisible=False)
         }
+        for view in list(views)[1:]:  # else what is first asked there would seem to take as long
+            made["split", view] = Piece("split", 1.0, partial(self._other, view), divisible=False)
         families = {job.name.name: job for job in reversed(self.jobs) if job.name.kind == "family"}
         for name in sorted(families, key=lambda name: (name == RIVAL_FAMILY, list(design.families).index(name))):
             made["family", name] = self._family(families[name], data)
@@ -326,6 +329,9 @@ class _Pieces:
     def _split(self, views: Mapping[Any, Job]) -> None:
         for view, job in list(views.items())[:1]:
             self.materials[view] = prepare(job, self.data)
+
+    def _other(self, view: str, share: float) -> None:
+        self._material(view)
 
     def _material(self, view: str) -> Material:
         if view not in self.materials:
