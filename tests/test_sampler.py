@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isthmus import sampler
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.sampler import Sampler
@@ -115,3 +116,20 @@ def test_noise_needs_rows_of_the_models_own():
     model = fit(named("plain").set_params(latents=2), x, 2 * x, plan=Plan(steps=3))
     with pytest.raises(BadInput, match="trained with a target"):
         Sampler.fit(model, x).noisy(x)
+
+
+def test_codes_too_wide_for_full_covariances_keep_their_main_directions_and_their_variance(monkeypatch):
+    """What is drawn has the mean, the main axis and the total variance of the codes, at a cost that does not explode."""
+    random = np.random.default_rng(0)
+    axis = random.normal(size=40)
+    z = 5 + random.normal(size=(3000, 1)) * 3 * axis / np.linalg.norm(axis) + 0.2 * random.normal(size=(3000, 40))
+    monkeypatch.setattr(sampler, "WIDEST", 30)
+    monkeypatch.setattr(sampler, "AXES", 4)
+    wide = sampler.density(z, 3, 0)
+    assert wide.mixture.means_.shape[1] == 4
+    rows = sampler.drawn(wide, 3000, 1)
+    assert np.array_equal(rows, sampler.drawn(wide, 3000, 1))
+    assert rows.mean(axis=0) == pytest.approx(z.mean(axis=0), abs=0.1)
+    assert rows.var(axis=0).sum() == pytest.approx(z.var(axis=0).sum(), rel=0.1)
+    first = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][0]
+    assert abs(first @ axis) / np.linalg.norm(axis) > 0.99

@@ -8,6 +8,7 @@ import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from patients import found, trained
@@ -16,6 +17,8 @@ import isthmus.doctor
 from isthmus.answers.findings import count, lines
 from isthmus.api.study import compare
 from isthmus.doctor import CHECKS, diagnose
+from isthmus.doctor.codes import dead_units
+from isthmus.doctor.finding import Seen
 from isthmus.doctor.words import EN, HOPELESS, KEYS_ZH, MILD, OF_DATA, ZH, numbers
 from isthmus.evidence.exclusion import spoils
 from isthmus.facets import FACETS
@@ -268,3 +271,28 @@ def test_what_the_data_share_is_said_once_and_counts_splits():
     assert (one.who, one.n, one.total) == (None, 1, 3)
     assert lines([one]) == ["Data: leakage between splits in 1 of 3 splits (copies 9)."]
     assert lines([one], "zh") == ["数据：3 次划分中有 1 次出现划分间泄漏（副本 9）。"]
+
+
+def test_rare_units_are_not_dead_and_all_rows_are_looked_at_before_that_is_said():
+    """Of 40 units 30 fire on one row in 3,000: most are silent on any 1,024 rows, and none is dead."""
+    count, units = 12_000, 40
+    codes = np.zeros((count, units), np.float32)
+    codes[:, :10] = 1.0
+    for unit in range(10, units):
+        codes[np.random.default_rng(unit).permutation(count)[:4], unit] = 1.0
+    numbers = np.arange(count, dtype=np.float32)[:, None]
+
+    def fitted(table):
+        return SimpleNamespace(model=None, encode_scaled=lambda x: table[x[:, 0].astype(int)])
+
+    assert dead_units(Seen.of(fitted(codes), numbers, numbers[:9])) is None
+    silent = codes.copy()
+    silent[:, 12:] = 0.0
+    assert dead_units(Seen.of(fitted(silent), numbers, numbers[:9])) == {
+        "dead_units": 28,
+        "units": units,
+        "rows": count,
+    }
+    once = silent.copy()
+    once[np.arange(9), np.arange(12, 21)] = 1.0  # nine units that fire once speak for nine that have not yet
+    assert dead_units(Seen.of(fitted(once), numbers, numbers[:9])) is None

@@ -16,6 +16,7 @@ from isthmus.facets.compression import criterion, stored, told, zstd
 from isthmus.facets.facet import FittedContender, Rows, Splits
 from isthmus.families import named
 from isthmus.metrics.rate import TARGET
+from isthmus.parts.entropy import pieces
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -219,3 +220,30 @@ def test_one_row_from_far_away_breaks_nothing():
 def test_the_curve_keeps_only_points_worth_having():
     found = told([(0.5, 1.0), (0.6, 1.5), (0.1, 2.0), (0.1, 3.0), (0.01, 4.0)])
     assert found["rate_distortion"] == ((1.0, 2.0, 4.0), (0.5, 0.1, 0.01))
+
+
+def test_a_model_reads_rows_once_however_many_steps_are_tried(monkeypatch):
+    asked = []
+    monkeypatch.setattr(codec, "gains", lambda way, z, real=codec.gains: asked.append(len(z)) or real(way, z))
+    FACET.criterion(pca(SPLITS.train.x, 4), SPLITS)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("width", [16, 256, 4096, 16_384])
+@pytest.mark.parametrize("columns", [3, 784])
+def test_a_sweep_makes_a_bounded_number_of_tables_whatever_the_width(width, columns):
+    splits = SPLITS._replace(latents=width)
+    rows = Rows(np.zeros((5000, columns), np.float32), None)
+    x = compression._some(rows, splits)
+    assert len(x) * max(width, columns) <= compression.CELLS
+    each = compression._fineness(splits, x)
+    tables = len(compression._steps(1.0, each)) * (2 * width + columns) * sum(1 for _ in pieces(len(x)))
+    assert tables <= compression.TABLES or each == 1
+    assert each == compression.FINE if width <= 256 else each < compression.FINE
+
+
+def test_coarser_sweeps_reach_measuring(monkeypatch):
+    fine = FACET.measure(pca(SPLITS.train.x, 4), SPLITS)["rate_distortion"]
+    monkeypatch.setattr(compression, "TABLES", 1.0)
+    coarse = FACET.measure(pca(SPLITS.train.x, 4), SPLITS)["rate_distortion"]
+    assert len(coarse.x) < len(fine.x)

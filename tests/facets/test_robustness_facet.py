@@ -199,3 +199,25 @@ def test_every_family_answers(name):
         set() if smooth else {"explained_adversarial", "jacobian_norm", "code_movement"}
     )
     assert all(math.isfinite(v) or math.isnan(v) for v in found.values())
+
+
+def test_the_jacobian_of_a_wide_code_is_taken_at_few_rows_or_not_at_all(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32)
+    asked = []
+    weight = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+
+    def encode(rows):
+        asked.append(len(rows))
+        return rows @ weight
+
+    codes = encode(torch.from_numpy(x)).numpy()
+    whole = robustness.slopes(encode, x, codes)
+    monkeypatch.setattr(robustness, "SLOPES", 6 * 4 * 4 * 3)
+    few = robustness.slopes(encode, x, codes)
+    assert asked[-1] == 3
+    assert few["jacobian_norm"] == pytest.approx(whole["jacobian_norm"], rel=1e-5)
+    monkeypatch.setattr(robustness, "SLOPES", 1)
+    none = robustness.slopes(encode, x, codes)
+    assert np.isnan(none["jacobian_norm"])
+    assert "spectrum" not in none
+    assert none["contraction"] == whole["contraction"]

@@ -144,3 +144,17 @@ def test_trainings_differ_by_the_seed_and_a_closed_form_does_not():
 
 def test_it_crowns_nobody():
     assert not FACETS["stability"].crowns
+
+
+def test_wide_codes_are_compared_on_fewer_rows_and_no_subspace(monkeypatch):
+    splits = split(*digits(), latents=8)
+    narrow = FACETS["stability"].measure(pca(splits.train.x, 8), splits)
+    assert "angles" in narrow
+    monkeypatch.setattr(stability, "WIDE", 4)
+    monkeypatch.setattr(stability, "MOST_WIDE", 50)
+    asked = []
+    monkeypatch.setattr(stability, "cka", lambda a, b, real=stability.cka: asked.append(len(a)) or real(a, b))
+    wide = FACETS["stability"].measure(pca(splits.train.x, 8), splits)
+    assert set(asked) == {50}
+    assert np.isnan(wide["subspace_overlap"])
+    assert "angles" not in wide

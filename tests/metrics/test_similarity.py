@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 from scipy.stats import ortho_group, spearmanr
 
+from isthmus.metrics import similarity
 from isthmus.metrics.similarity import (
     cka,
     matched,
@@ -132,3 +133,26 @@ def test_rounding_does_not_make_a_constant_unit_alive():
     assert matched_units(half, half) == pytest.approx(1.0)
     assert math.isnan(cka(noise, noise))
     assert matched_units(half, CODE[:, :3]) == pytest.approx(1.0)
+
+
+def test_of_many_units_a_draw_of_one_side_is_matched_with_all_of_the_other(monkeypatch):
+    random = np.random.default_rng(3)
+    code = random.normal(size=(400, 60))
+    turned = code[:, random.permutation(60)] * random.choice([-1, 1], size=60)
+    half = code @ np.diag(np.repeat([1.0, 0.0], 30)) + random.normal(size=(400, 60)) @ np.diag(
+        np.repeat([0.0, 1.0], 30)
+    )
+    whole = [matched_units(code, other) for other in (turned, half, code[:, :20])]
+    monkeypatch.setattr(similarity, "MATCHED", 20)
+    few = [matched_units(code, other) for other in (turned, half, code[:, :20])]
+    assert few[0] == pytest.approx(1.0)
+    assert few[1] == pytest.approx(whole[1], abs=0.1)
+    assert few[2] == pytest.approx(whole[2]) == pytest.approx(1 / 3)
+
+
+def test_cka_is_the_same_whichever_side_is_multiplied():
+    random = np.random.default_rng(4)
+    a, b = random.normal(size=(50, 80)), random.normal(size=(50, 90))
+    centred = [x - x.mean(axis=0) for x in (a, b)]
+    shared, *own = (np.linalg.norm(x.T @ y) for x, y in ((*centred,), (centred[0],) * 2, (centred[1],) * 2))
+    assert cka(a, b) == pytest.approx(shared**2 / (own[0] * own[1]), rel=1e-12)

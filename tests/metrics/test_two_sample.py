@@ -268,3 +268,14 @@ def test_distances_of_pairs_and_images():
     assert distances(a, b) == pytest.approx(truth, rel=1e-9)
     assert np.array_equal(distances(a.reshape(7, 2, 2), b.reshape(5, 2, 2)), distances(a, b))
     assert (distances(a, a).diagonal() == 0).all()
+
+
+def test_axes_of_large_tables_are_those_of_the_exact_ones(monkeypatch):
+    random = np.random.default_rng(5)
+    x = random.normal(size=(300, 5)) * [9, 7, 5, 4, 3] @ random.normal(size=(5, 120)) + random.normal(size=(300, 120))
+    exact = principal(x, 5)
+    monkeypatch.setattr("isthmus.metrics.frechet.EXACT", 50)
+    near = principal(x, 5)
+    assert near.shape == exact.shape
+    assert np.linalg.svd(near.T @ exact, compute_uv=False).min() > 1 - 1e-6
+    assert near.T @ near == pytest.approx(np.eye(5), abs=1e-9)
