@@ -119,7 +119,7 @@ def test_noise_needs_rows_of_the_models_own():
 
 
 def test_codes_too_wide_for_full_covariances_keep_their_main_directions_and_their_variance(monkeypatch):
-    """What is drawn has the mean, the main axis and the total variance of the codes, at a cost that does not explode."""
+    """What is drawn has the mean, the main axis and the total variance of the codes."""
     random = np.random.default_rng(0)
     axis = random.normal(size=40)
     z = 5 + random.normal(size=(3000, 1)) * 3 * axis / np.linalg.norm(axis) + 0.2 * random.normal(size=(3000, 40))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
@@ -54,6 +55,8 @@ SPLITS = (0.6, 0.2, 0.2)
 """Shares of the rows that train, validate and test."""
 LEAST = (160, 60, 60)
 """Training, validation and test rows of the smallest piece: what every facet can be asked of."""
+LOADED = tuple(f"sklearn.{name}" for name in ("cluster", "ensemble", "linear_model", "mixture", "neighbors", "svm"))
+"""What facets and rivals load when they are first asked."""
 WORKER_START = 4.0
 """Seconds until a fresh worker has imported what it needs."""
 
@@ -301,8 +304,8 @@ class _Pieces:
         made: dict[tuple[str, Any], Piece] = {
             ("split", ""): Piece("split", 1.0, lambda share: self._split(views), divisible=False)
         }
-        for view in list(views)[1:]:  # else what is first asked there would seem to take as long
-            made["split", view] = Piece("split", 1.0, partial(self._other, view), divisible=False)
+        for other in list(views)[1:]:  # else what is first asked there would seem to take as long
+            made["split", other] = Piece("split", 1.0, partial(self._other, other), divisible=False)
         families = {job.name.name: job for job in reversed(self.jobs) if job.name.kind == "family"}
         for name in sorted(families, key=lambda name: (name == RIVAL_FAMILY, list(design.families).index(name))):
             made["family", name] = self._family(families[name], data)
@@ -327,6 +330,8 @@ class _Pieces:
         self.names, self.all = list(made), list(made.values())
 
     def _split(self, views: Mapping[Any, Job]) -> None:
+        for name in LOADED:  # else what is first asked for one of them would seem to take as long for each share
+            import_module(name)
         for view, job in list(views.items())[:1]:
             self.materials[view] = prepare(job, self.data)
 
