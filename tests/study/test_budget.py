@@ -167,6 +167,21 @@ def test_a_study_shrinks_until_it_fits_in_the_order_that_is_said(planned, left):
     assert as_before(planned, {"given_up": gone}) == kept
 
 
+def test_a_slow_rival_goes_before_any_question_and_what_tables_rest_on_stays(planned):
+    """Sparse coding takes 500 s where all else takes tenths of one; so would rounding, which compression rests on."""
+    found = costs()
+    slow = {key: 500.0 for key in found.rivals if key[1] in {"sparse coding", "rounding"}}
+    found = dataclasses.replace(found, rivals={**found.rivals, **slow})
+    kept = afford(planned, found, 3000.0)
+    gone = given_up(planned, kept)
+    assert gone["rivals"] == ["sparse coding"]
+    assert kept.rivals_of("reconstruction") == []
+    assert "reconstruction" in kept.facets
+    assert "rounding" in planned.rivals_of("compression")
+    assert as_before(planned, {"given_up": gone}) == kept
+    assert "rivals" not in given_up(planned, afford(planned, found, 1e6))
+
+
 def test_with_no_time_at_all_the_smallest_study_is_left(planned):
     kept = afford(planned, costs(), 0.0)
     assert list(kept.families) == ["plain", "pca"]
@@ -243,6 +258,16 @@ def test_what_runs_really_took_counts_more_than_what_was_probed(planned):
     slow = {(n.kind, n.name, n.view, n.facet): 100.0 for n in (job.name for job in jobs)}
     assert watch(second, slow) is None
     assert watch(second, {}) is not None
+
+
+def test_on_a_machine_that_has_become_slow_all_that_is_still_open_takes_longer(planned):
+    """Where plain took ten times as long as was thought, so will the others: 5 s do not hold what should take 1 s."""
+    clock, jobs = Clock(), [job for job in planned.jobs() if job.name.name in {"vae", "topk"}]
+    plain = next(job.name for job in planned.jobs() if job.name.name == "plain" and job.name.view == "all")
+    watch = Watch(5.0, 1, lambda job: 1.0, "plain", clock)
+    assert watch([job for job in planned.jobs() if job.name == plain], {}) is not None
+    assert watch(jobs, {}) is not None
+    assert watch(jobs, {(plain.kind, plain.name, plain.view, plain.facet): 10.0}) is None
 
 
 def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):

@@ -9,7 +9,7 @@ from isthmus.evidence.verdict import LEAST
 from isthmus.study.racing import LOOKS
 from isthmus.study.results import Results
 
-NUMBERS, NAMES = ("steps", "configs", "replicates"), ("facets", "families")
+NUMBERS, NAMES = ("steps", "configs", "replicates"), ("facets", "families", "rivals")
 """What a study may give up for its budget."""
 
 

@@ -1,9 +1,9 @@
 """A time that is asked for is kept: what a study gives up so that it fits, and what is not begun when time runs out.
 
 What is given up, in this order, until the rest fits: steps beyond ten checks of each training, configurations,
-replicates beyond the three that a claim needs, facets (those that only describe first), families (the last named
-first), the third replicate, and steps down to one check. Less than that there is not: PCA, one family and the rivals,
-in one replicate, are run in any time.
+replicates beyond the three that a claim needs, rivals that take more than a twentieth of the time, facets (those that
+only describe first), families (the last named first), the third replicate, and steps down to one check. Less than that
+there is not: PCA, one family and the rivals, in one replicate, are run in any time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ KEPT_BACK = 0.1
 """Share of a budget that is kept for what no estimate foresees, and for the report."""
 ENOUGH = 10
 """Checks of a training below which a study gives up other things before steps."""
+RIVALS_SHARE = 0.05
+"""Share of the time that a single rival may take before it is given up: what is slow must not push out a question."""
 LEFT_OUT = "left out for the time that was asked for"
 """Why a facet is skipped that a budget has no time for."""
 
@@ -65,7 +67,7 @@ def afford(design: Design, found: Estimate, left: float) -> Design:
     """
     check, most = design.plan["check"], design.plan["steps"]
     time_, smallest = left * (1 - KEPT_BACK), design
-    for least, one in _smaller(design, found):
+    for least, one in _smaller(design, found, time_):
         fixed, step = found.line(one.jobs())
         steps = min(most, int((time_ - fixed) / max(step, 1e-12)) // check * check)
         if steps >= min(most, least * check):
@@ -78,7 +80,7 @@ def _with_steps(design: Design, steps: int) -> Design:
     return replace(design, plan={**design.plan, "steps": steps})
 
 
-def _smaller(design: Design, found: Estimate) -> Iterator[tuple[int, Design]]:
+def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int, Design]]:
     """Ever smaller studies, and how many checks each training must have at least."""
     yield ENOUGH, design
     for count in _halves(design.configs):
@@ -86,6 +88,9 @@ def _smaller(design: Design, found: Estimate) -> Iterator[tuple[int, Design]]:
         yield ENOUGH, design
     while design.replicates > LEAST:
         design = replace(design, replicates=design.replicates - 1)
+        yield ENOUGH, design
+    for name in _dear(design, found, left):
+        design = replace(design, rivals=[one for one in _rivals(design) if one != name])
         yield ENOUGH, design
     price = {
         f: found.facets.get(f, 0.0) + sum(v for (g, _), v in found.rivals.items() if g == f) for f in design.facets
@@ -100,6 +105,24 @@ def _smaller(design: Design, found: Estimate) -> Iterator[tuple[int, Design]]:
     design = replace(design, replicates=min(design.replicates, 2))
     yield ENOUGH, design
     yield 1, design
+
+
+def _rivals(design: Design) -> list[str]:
+    """Names of all rivals that may take part, those that no facet of the study has included."""
+    every = [RIVAL_FAMILY, *dict.fromkeys(name for facet in FACETS.values() for name in facet.rivals)]
+    return every if design.rivals is None else design.rivals
+
+
+def _dear(design: Design, found: Estimate, left: float) -> list[str]:
+    """Rivals that take more than their share of ``left`` seconds, the dearest first; not those that tables rest on."""
+    needed = {name for facet in design.facets for name in (FACETS[facet].simplest, FACETS[facet].floor)}
+    price: dict[str, float] = {}
+    for facet in design.facets:
+        for name in design.rivals_of(facet):
+            if name not in needed:
+                price[name] = price.get(name, 0.0) + found.rivals.get((facet, name), 0.0)
+    share = RIVALS_SHARE * left * found.workers / design.replicates
+    return sorted((name for name in price if price[name] > share), key=lambda name: -price[name])
 
 
 def _halves(count: int) -> Iterator[int]:
@@ -119,7 +142,9 @@ def given_up(asked: Design, kept: Design) -> dict[str, Any]:
         )
         if a != b
     }
-    for name, before, after in (("facets", asked.facets, kept.facets), ("families", asked.families, kept.families)):
+    named = {part: (getattr(asked, part), getattr(kept, part)) for part in ("facets", "families")}
+    named["rivals"] = _rivals(asked), _rivals(kept)
+    for name, (before, after) in named.items():
         if gone := [one for one in before if one not in after]:
             found[name] = gone
     return found
@@ -134,6 +159,8 @@ def as_before(design: Design, there: Mapping[str, Any]) -> Design:
     families = {n: c[:count] for n, c in design.families.items() if n not in gone.get("families", ())}
     steps = gone.get("steps", [0, design.plan["steps"]])[1]
     smaller = replace(design, facets=facets, skipped=skipped, configs=count, families=families)
+    if lost := gone.get("rivals"):
+        smaller = replace(smaller, rivals=[name for name in _rivals(smaller) if name not in lost])
     smaller = replace(smaller, replicates=gone.get("replicates", [0, design.replicates])[1])
     return _with_steps(smaller, steps)
 
@@ -165,13 +192,21 @@ class Watch:
     """The family that comes first."""
     clock: Callable[[], float] = time.perf_counter
     begun: set[int] = field(default_factory=set)
+    thought: dict[tuple[str | None, ...], float] = field(default_factory=dict)
+    """What jobs of each kind were expected to take: where others took longer, so will these."""
 
     def __call__(self, waiting: Sequence[Job], lasted: Lasted) -> Job | None:
         """The next job, or None if there is no time for any."""
 
+        for job in waiting:
+            self.thought.setdefault(kind(job.name), self.expected(job))
+        seen = [name for name in lasted if name in self.thought]
+        thought = sum(self.thought[name] for name in seen)
+        pace = max(1.0, sum(lasted[name] for name in seen) / thought) if thought else 1.0
+
         def takes(job: Job) -> float:
             known = lasted.get(kind(job.name))
-            return self.expected(job) if known is None else known
+            return self.expected(job) * pace if known is None else known
 
         left = self.deadline - self.clock()
         for replicate in sorted({job.name.replicate for job in waiting}):
