@@ -218,6 +218,23 @@ def test_an_estimate_of_real_data_knows_every_job():
     assert found.seconds(longer) > found.seconds(small)
 
 
+def test_loading_a_library_counts_as_probing_and_for_no_piece(monkeypatch):
+    """Each library takes 3 s of a clock that nothing else turns: all pieces are for free, and the limit is over."""
+    clock, loaded = Clock(), []
+
+    def slow(name):
+        clock.now += 3.0
+        loaded.append(name)
+
+    monkeypatch.setattr("isthmus.study.estimate.import_module", slow)
+    data = read("iris")
+    small = design(data, families="plain", facets="reconstruction", replicates=2, configs=1)
+    found = estimate(data, small, workers=1, limit=1.0, clock=clock)
+    assert found.took == 3.0 * len(loaded) > 1.0
+    assert found.split == 0.0
+    assert found.families["plain"].step == 0.0  # there was no time left to train
+
+
 # --------------------------------------------------------------------------------------------------------- the watch
 
 

@@ -275,8 +275,10 @@ def estimate(
     """
     began = clock()
     with one_thread():
+        for name in LOADED:  # else whatever needs one of them first would seem to take so long for each share of rows
+            import_module(name)
         pieces = _Pieces(data, design, clock)
-        probe(pieces.all, limit, clock, tell, shares_of(len(data.x)))
+        probe(pieces.all, limit - (clock() - began), clock, tell, shares_of(len(data.x)))
         found = dict(zip(pieces.names, readings(pieces.all), strict=True))
     part = {kind: {n: r for (k, n), r in found.items() if k == kind} for kind in ("family", "criterion", "facet")}
     return Estimate(
@@ -330,8 +332,6 @@ class _Pieces:
         self.names, self.all = list(made), list(made.values())
 
     def _split(self, views: Mapping[Any, Job]) -> None:
-        for name in LOADED:  # else what is first asked for one of them would seem to take as long for each share
-            import_module(name)
         for view, job in list(views.items())[:1]:
             self.materials[view] = prepare(job, self.data)
 
