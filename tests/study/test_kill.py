@@ -1,19 +1,19 @@
 """Forty random ``kill -9``: no finished run is lost, none is done again, and the study completes.
 
-Run as a program, this file is the victim: it imports everything once and forks a driver for every line it reads.
+Run as a program, this file forks the drivers that are killed.
 """
 
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch  # noqa: F401  # once, before drivers are forked: each of them would else import it anew
+import torch  # noqa: F401  # before drivers are forked
+from drivers import Drivers, serve
 from safetensors.numpy import save
 
 from isthmus.study import jobs as doing
@@ -60,52 +60,6 @@ def drive(store, wanted, log, perform, workers):
         doing.drive(store, wanted, launch)
 
 
-def serve(folder, log, count, workers):
-    while sys.stdin.readline():
-        child = os.fork()
-        if child == 0:
-            drive(Store(Path(folder)), jobs(int(count)), log, perform, workers=int(workers))
-            os._exit(0)
-        print(child, flush=True)
-        sys.stdin.readline()  # an ended driver stays a zombie until it is asked for, so that its number is not free
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
-class Victim:
-    """The program below, under the harness's control."""
-
-    def __init__(self, folder, log, count, workers):
-        command = [sys.executable, __file__, folder, log, count, workers]
-        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | threads,
-            text=True,
-        )
-
-    def answer(self, word):
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def start(self):
-        return self.answer("start")
-
-    def end(self):
-        return self.answer("end")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait(timeout=300)
-        self.process.stdout.close()
-
-
 def said(log, word):
     lines = log.read_text().splitlines() if log.exists() else []
     return [line.split()[1] for line in lines if line.startswith(word)]
@@ -127,18 +81,20 @@ def finished(store):
 def test_forty_random_kills_lose_nothing_and_repeat_nothing(tmp_path):
     store, log = Store(tmp_path / "study"), tmp_path / "log"
     store.create(DESIGN, {})
-    dice, landed = random.Random(0), 0
-    with Victim(store.folder, log, JOBS, 1) as victim:
+    dice, landed, before = random.Random(0), 0, set()
+    with Drivers(__file__, store.folder, log, JOBS, 1) as victim:
         for _ in range(KILLS):
-            before, told = finished(store), len(said(log, "began"))
+            told = len(said(log, "began"))
             driver = victim.start()
             wait_for(log, told + dice.randrange(8))
             time.sleep(dice.uniform(0.0, 0.02))
             os.kill(driver, signal.SIGKILL)
             landed += victim.end() == -signal.SIGKILL
-            assert set(said(log, "ended")) <= finished(store)
-            assert before <= finished(store)
+            after = finished(store)
+            assert set(said(log, "ended")) <= after
+            assert before <= after
             assert not before & set(said(log, "began")[told:])
+            before = after
         assert len(finished(store)) > 0
         victim.start()
         assert victim.end() == 0
@@ -153,7 +109,7 @@ def test_workers_of_a_killed_driver_leave_and_the_study_goes_on(tmp_path):
     store, log = Store(tmp_path / "study"), tmp_path / "log"
     store.create(DESIGN, {})
     count = 2000
-    with Victim(store.folder, log, count, 2) as victim:
+    with Drivers(__file__, store.folder, log, count, 2) as victim:
         driver = victim.start()
         wait_for(log, 20)
         os.kill(driver, signal.SIGKILL)
@@ -171,4 +127,5 @@ def test_workers_of_a_killed_driver_leave_and_the_study_goes_on(tmp_path):
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    folder, log, count, workers = sys.argv[1:]
+    serve(lambda: drive(Store(Path(folder)), jobs(int(count)), log, perform, workers=int(workers)))

@@ -1,10 +1,13 @@
-"""Workers belong to who started them: they end with it whenever it ends, and leave nothing; nobody else is ended."""
+"""Workers belong to who started them: they end with it whenever it ends, and leave nothing; nobody else is ended.
 
+Run as a program, this file forks the drivers whose workers are looked at.
+"""
+
+import json
 import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -12,12 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch  # noqa: F401  # before drivers are forked
+from drivers import Drivers, serve
 
-from isthmus.study.jobs import Work, drive
+from isthmus.cli import ends
+from isthmus.study import jobs as doing
+from isthmus.study.jobs import Work
 from isthmus.study.launch.local import Local
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
+WORKERS = 2
 ROWS = 1 << 16
 """Enough that the data go to workers through a file."""
 
@@ -34,12 +42,16 @@ def perform(job, data, store):
     return store.commit(Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice}))
 
 
-def study(folder, workers=2, count=2000):
+def study(folder, count=2000):
     store = Store(Path(folder))
     store.create({"format": 1}, {})
-    with Local(Work(store, np.ones((ROWS, 4), np.float32), perform), store.folder, workers) as launch:
-        drive(store, jobs(count), launch)
-    return sorted(record.facets["reconstruction"].metrics["mse"] for record in store.records()[0].values())
+    with Local(Work(store, np.ones((ROWS, 4), np.float32), perform), store.folder, WORKERS) as launch:
+        doing.drive(store, jobs(count), launch)
+
+
+def found(folder):
+    """What each job of a study saw."""
+    return [record.facets["reconstruction"].metrics["mse"] for record in Store(folder).records()[0].values()]
 
 
 def of_session(number):
@@ -62,10 +74,10 @@ def temporary():
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 
-def started(folder):
-    program = [sys.executable, __file__, str(folder)]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(program, start_new_session=True, **pipes)
+@pytest.fixture(scope="module")
+def drivers():
+    with Drivers(__file__) as running:
+        yield running
 
 
 def until(true, patience=120.0):
@@ -77,17 +89,17 @@ def until(true, patience=120.0):
 
 @linux
 @pytest.mark.slow
-def test_a_driver_that_is_killed_at_any_moment_leaves_no_process_and_no_file(tmp_path):
+def test_a_driver_that_is_killed_at_any_moment_leaves_no_process_and_no_file(drivers, tmp_path):
     dice = random.Random(0)
     before = temporary()
     for trial in range(8):
-        driver = started(tmp_path / "study")
+        driver = drivers.start("work", tmp_path / "study")
         if trial % 2:  # from the first worker on, in which it imports and begins to follow
-            until(lambda driver=driver: len(of_session(driver.pid)) > 3)
+            until(lambda driver=driver: len(of_session(driver)) > 3)
         time.sleep(dice.uniform(0.1, 1.5))
-        os.kill(driver.pid, signal.SIGKILL)
-        driver.communicate()
-        assert until(lambda driver=driver: not of_session(driver.pid))
+        os.kill(driver, signal.SIGKILL)
+        assert drivers.end() == -signal.SIGKILL
+        assert until(lambda driver=driver: not of_session(driver))
     assert not {name for name in temporary() - before if "joblib" in name or "loky" in name or "isthmus" in name}
     store = Store(tmp_path / "study")
     if store.folder.exists():
@@ -98,50 +110,65 @@ def test_a_driver_that_is_killed_at_any_moment_leaves_no_process_and_no_file(tmp
 
 @linux
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_is_no_traceback_of_a_worker(tmp_path):
+def test_ctrl_c_on_a_terminal_is_no_traceback_of_a_worker(drivers, tmp_path):
     """The signal goes to all processes of the terminal, at moments at which workers import."""
     dice = random.Random(1)
     for trial in range(5):
-        driver = started(tmp_path / f"study{trial}")
-        until(lambda driver=driver: len(of_session(driver.pid)) > 2)
+        place = tmp_path / f"study{trial}"
+        driver = drivers.start("work", place)
+        until(lambda driver=driver: len(of_session(driver)) > 2)
         time.sleep(dice.uniform(0.0, 1.0))
-        os.killpg(driver.pid, signal.SIGINT)
-        said = driver.communicate()[1].decode()
-        assert said == ""
-        assert driver.returncode == 130
-        assert until(lambda driver=driver: not of_session(driver.pid))
+        os.killpg(driver, signal.SIGINT)
+        assert drivers.end() == 130
+        assert said(place) == ""
+        assert until(lambda driver=driver: not of_session(driver))
 
 
-def test_data_reach_workers_once_and_their_file_goes_with_the_study(tmp_path):
-    assert study(tmp_path / "study", workers=2, count=6) == [4.0 * ROWS] * 6
+def said(folder):
+    """What came through the descriptor of stderr from a driver and its workers."""
+    return folder.with_suffix(".err").read_text()
+
+
+@pytest.mark.slow
+def test_a_process_that_has_workers_ends_and_the_file_of_their_data_with_it(drivers, tmp_path):
+    drivers.start("process", tmp_path / "study")
+    assert drivers.end() == 0
+    assert found(tmp_path / "study") == [4.0 * ROWS] * 4
     assert not list((tmp_path / "study").glob(".rows-*"))
 
 
+def test_a_process_of_a_pool_does_the_jobs_itself_and_lives(drivers, tmp_path):
+    drivers.start("pool", tmp_path / "study")
+    assert drivers.end() == 0
+    assert found(tmp_path / "study") == [4.0 * ROWS] * 3
+    (warning,) = json.loads((tmp_path / "warnings.json").read_text())
+    assert "daemonic" in warning
+
+
 def in_daemon(folder):
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = study(folder, workers=2, count=3)
-    return found, [str(one.message) for one in said]
+        study(folder, count=3)
+    return [str(one.message) for one in told]
 
 
-def test_a_process_of_a_pool_does_the_jobs_itself_and_lives(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found, said = pool.map(in_daemon, [tmp_path / "study"])[0]
-    assert found == [4.0 * ROWS] * 3
-    assert len(said) == 1
-    assert "daemonic" in said[0]
-
-
-def test_a_process_that_has_workers_ends(tmp_path):
-    child = multiprocessing.get_context("spawn").Process(target=study, args=(tmp_path / "study", 2, 3))
-    child.start()
-    child.join(300)
-    assert child.exitcode == 0
+def drive(how, folder):
+    """What a driver of this file does; its exit code."""
+    os.dup2(os.open(f"{folder}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    if how == "work":
+        with open(os.devnull, "w") as sys.stderr:  # its own line; what workers say still comes through the descriptor
+            return ends.guard(lambda: study(folder))
+    forked = multiprocessing.get_context("fork")
+    if how == "process":
+        child = forked.Process(target=study, args=(folder,), kwargs={"count": 4})
+        child.start()
+        child.join()
+        return child.exitcode
+    with forked.Pool(1) as pool:
+        (told,) = pool.map(in_daemon, [folder])
+    Path(folder).with_name("warnings.json").write_text(json.dumps(told))
+    return 0
 
 
 if __name__ == "__main__":
-    from isthmus.cli import ends
-
-    with open(os.devnull, "w") as sys.stderr:  # its own line; what workers say still comes through the descriptor
-        code = ends.guard(lambda: len(study(sys.argv[1])))
-    sys.exit(code)
+    serve(drive)
