@@ -391,7 +391,7 @@ def test_dead_units_come_back_with_the_auxiliary_term_only(kind):
     assert alive[1] >= 3
 
 
-def planted(rows=1500, columns=16, atoms=24, active=2):
+def planted(rows=400, columns=16, atoms=24, active=2):
     """Sparse sums of unit atoms with positive weights, and the atoms (columns, atoms)."""
     generator = torch.Generator().manual_seed(3)
     dictionary = torch.randn(columns, atoms, generator=generator)
@@ -425,9 +425,9 @@ def test_planted_dictionary_is_found(name):
     x, atoms = planted()
     lacks = []
     for seed in (0, 1):
-        model = made(TUNED[name].set_params(latents=32, dead_after=3000), x, "gaussian", seed)
+        model = made(TUNED[name].set_params(latents=32, dead_after=800), x, "gaussian", seed)
         before = likeness(model, atoms)
-        train(model, x, steps=500, rate=0.02)
+        train(model, x, steps=300, rate=0.02)
         lacks.append((1 - before, 1 - likeness(model, atoms)))
         fired = (model.encode(x) > 0).float().sum(1).mean().item()
         assert 1 < fired < 5

@@ -28,7 +28,7 @@ from isthmus import families
 from isthmus.abilities import OF_MODELS, Discrete, HasPrior
 from isthmus.model import Loss, Model, Recipe
 from isthmus.testing.bench import Shape, State, by_hand, engine, leaves, made, noise, rows, state, step, train, weights
-from isthmus.testing.variants import alternatives, changed, fingerprint, proposals, spread
+from isthmus.testing.variants import Fingerprints, alternatives, changed, proposals, spread
 from isthmus.train.stack import free
 
 ENGINE_STEPS = 3
@@ -246,32 +246,39 @@ def _follows(models: list[Model], shape: Shape) -> None:
 
 def check_fields(recipe: Recipe, shape: Shape = (6,), head: str = "bernoulli") -> None:
     """Every field has an effect, alone or beside one other, on results or on what is accepted; or it cannot change."""
-    choices = {f.name: alternatives(recipe, f.name, shape) for f in dataclasses.fields(recipe)}
-    helpful = sorted(choices, key=lambda other: other not in {"hidden", "corruption"})  # most others speak beside these
-    for name, alone in choices.items():
-        values = alone
-        near = {other: choices[other] or proposals(recipe, other) for other in helpful if other != name}
-        company = [{}, *({other: v} for other, given in near.items() for v in given[:2])]
-        if not alone:  # refused alone; beside another field (norm, once there are hidden layers) it may be accepted
+    names = [f.name for f in dataclasses.fields(recipe)]
+    choices = {name: alternatives(recipe, name, shape) for name in names}
+    known = Fingerprints(shape, head)
+    for i, name in enumerate(names):
+        values = choices[name]
+        near = [(other, choices[other] or proposals(recipe, other)) for other in _near(names, i)]
+        company = [{other: v} for other, given in near for v in given[:2]]
+        company.insert(1, {})  # most fields speak beside hidden layers too, and some only there
+        if not values:  # refused alone; beside another field (norm, once there are hidden layers) it may be accepted
             asked = proposals(recipe, name)
             values = [v for v in asked if any(changed(recipe, {**e, name: v}, shape) for e in company)]
             company = [e for e in company if any(changed(recipe, {**e, name: v}, shape) for v in values)]
-        if values and not any(_tells(recipe, extra, name, values, shape, head) for extra in company):
+        if values and not any(_tells(recipe, extra, name, values, known) for extra in company):
             raise AssertionError(f"{recipe.family}: field {name} is ignored")
 
 
-def _tells(recipe: Recipe, extra: dict[str, Any], name: str, values: list[Any], shape: Shape, head: str) -> bool:
+def _near(names: list[str], i: int) -> list[str]:
+    """The other fields, those first that may help the field of number i to speak: the layers, then its neighbours."""
+    order = sorted(range(len(names)), key=lambda j: (names[j] != "hidden", abs(j - i), j < i))
+    return [names[j] for j in order if j != i]
+
+
+def _tells(recipe: Recipe, extra: dict[str, Any], name: str, values: list[Any], known: Fingerprints) -> bool:
     """Whether one of the values of a field has an effect once the fields in ``extra`` are set.
 
     Where these do nothing beside the field's own default, and are refused, its values are held against each other.
     """
-    ground = changed(recipe, extra, shape)
+    ground = changed(recipe, extra, known.shape)
     if ground is None:
-        ways = [way for value in values if (way := changed(recipe, {**extra, name: value}, shape)) is not None]
-        return len({tuple(fingerprint(way, shape, head)) for way in ways}) > 1
-    before = fingerprint(ground, shape, head)
-    others = (changed(ground, {name: value}, shape) for value in values)
-    return any(other is None or fingerprint(other, shape, head) != before for other in others)
+        ways = [way for value in values if (way := changed(recipe, {**extra, name: value}, known.shape)) is not None]
+        return any(not known.alike(ways[0], other) for other in ways[1:])
+    others = (changed(ground, {name: value}, known.shape) for value in values)
+    return any(other is None or not known.alike(ground, other) for other in others)
 
 
 CHECKS: list[Callable[..., None]] = [
