@@ -286,7 +286,7 @@ def test_a_folder_that_cannot_be_made_is_the_environment(shell: Shell) -> None:
 def test_an_interrupted_study_keeps_its_runs_and_continues(
     shell: Shell, tmp_path: Path, number: signal.Signals, code: int, jobs: str
 ) -> None:
-    study = ["compare", "iris", *TINY[:-1], jobs, "--replicates", "4", "--steps", "2000", "--out", "study"]
+    study = ["compare", "iris", *TINY[:-1], jobs, "--replicates", "4", "--steps", "1000", "--out", "study"]
     ran = process(*study, cwd=tmp_path, start_new_session=True)
     runs = tmp_path / "study" / "runs"
     until = time.monotonic() + 120

@@ -28,8 +28,11 @@ from isthmus.testing import (
 )
 
 QUICK = [c for c in CHECKS if c not in (check_fields, check_overfits)]
-ROUNDED = [c for c in QUICK if c is not check_tape]
-"""Light, and what other processors may see otherwise."""
+LIGHT = [c for c in QUICK if c is not check_tape]
+ROUNDED = [check_gradients, check_encode, check_gradcheck, check_stack]
+"""Of the light ones, what other processors may see otherwise."""
+EXACT = [c for c in LIGHT if c not in ROUNDED]
+KINDS = [pytest.param(EXACT, id="exact"), pytest.param(ROUNDED, id="rounded", marks=pytest.mark.sensitive)]
 ALONE = {"pca", "matching", "archetypal", "transcoder", "cvae"}  # fields of their own kind: varied in their own tests
 TRAINED = [name for name in FAMILIES if name not in ALONE]
 VARIANTS = {
@@ -85,15 +88,17 @@ SPECIAL = {
 }
 
 
-@pytest.mark.sensitive
-@pytest.mark.parametrize("check", ROUNDED, ids=lambda c: c.__name__)
+ONE = [pytest.param(c, id=c.__name__, marks=[pytest.mark.sensitive] * (c in ROUNDED)) for c in LIGHT]
+
+
+@pytest.mark.parametrize("check", ONE)
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_family(name, check):
     check(named(name))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [c for c in CHECKS if c not in ROUNDED], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("check", [c for c in CHECKS if c not in LIGHT], ids=lambda c: c.__name__)
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_family_at_length(name, check):
     check(named(name))
@@ -109,11 +114,11 @@ def varied(name, variant):
 
 
 @pytest.mark.slow
-@pytest.mark.sensitive
+@pytest.mark.parametrize("checks", KINDS)
 @pytest.mark.parametrize("variant", list(VARIANTS))
 @pytest.mark.parametrize("name", TRAINED)
-def test_variant(name, variant):
-    for check in ROUNDED:
+def test_variant(name, variant, checks):
+    for check in checks:
         check(*varied(name, variant))
 
 
@@ -132,11 +137,11 @@ def test_pca(shape, latents):
         check(named("pca").set_params(latents=latents), shape)
 
 
-@pytest.mark.sensitive
+@pytest.mark.parametrize("checks", KINDS)
 @pytest.mark.parametrize("variant", list(SPECIAL))
-def test_special(variant):
+def test_special(variant, checks):
     name, fields = SPECIAL[variant]
-    for check in ROUNDED:
+    for check in checks:
         check(named(name).set_params(**fields))
 
 

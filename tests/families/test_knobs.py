@@ -155,7 +155,9 @@ def test_no_choice_makes_another_field_idle_in_silence(name):
     for field in (f.name for f in own if grounds and speaks(base, f.name, known)):
         for choice, value, ground in grounds:
             if choice != field and field not in ground.idle() and (name[-2:], field) != ("vq", "decay"):
-                assert speaks(ground, field, known) is not False, f"{name}: {field} is ignored beside {choice}={value!r}"
+                assert speaks(ground, field, known) is not False, (
+                    f"{name}: {field} is ignored beside {choice}={value!r}"
+                )
 
 
 def test_width_of_no_divisor_is_refused():

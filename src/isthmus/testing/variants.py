@@ -102,14 +102,16 @@ def proposals(recipe: Recipe, name: str) -> list[Any]:
 
 def spread(recipe: Recipe) -> list[Recipe]:
     """Three recipes of one structure that differ in every field that stacks."""
-    fields = [f.name for f in dataclasses.fields(recipe) if f.metadata["stacks"]]
-    others = []
-    for pick in (0, 1):
-        other = clone(recipe)
-        for name in fields:
-            values = alternatives(recipe, name)
-            same = [v for v in values if clone(recipe).set_params(**{name: v}).structure() == recipe.structure()]
-            if same:
-                other.set_params(**{name: same[pick % len(same)]})
-        others.append(other)
+    others = [clone(recipe), clone(recipe)]
+    for name in (f.name for f in dataclasses.fields(recipe) if f.metadata["stacks"]):
+        alike = (v for v in proposals(recipe, name) if _alike(recipe, name, v))
+        values = list(islice(alike, 2))
+        for other, value in zip(others, values * 2, strict=False):
+            other.set_params(**{name: value})
     return [recipe, *others]
+
+
+def _alike(recipe: Recipe, name: str, value: Any) -> bool:
+    """Whether the recipe takes a value for a field, and keeps its structure."""
+    same = clone(recipe).set_params(**{name: value}).structure() == recipe.structure()
+    return same and changed(recipe, {name: value}) is not None
