@@ -8,12 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 
-torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Not while this file is read: the process that only hands out tests needs no torch."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.hookimpl(trylast=True)

@@ -82,7 +82,7 @@ def test_commands_run(call, digits, capsys):
     np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
     words = call.split()
     if words[0] in {"compress", "decompress"}:
-        assert main(["train", "plain", "rows.csv", "--label", "kind", "--out", "model"]) == 0
+        assert main(["train", "plain", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
     if words[0] == "take":
         assert main(["compare", "digits", *STUDY, *FEW]) == 0
     if words[0] == "decompress":

@@ -1,5 +1,6 @@
 """A real terminal, and streams that are closed or narrow: names are shown and never obeyed, and nothing is lost."""
 
+import io
 import json
 import os
 import pty
@@ -7,12 +8,15 @@ import re
 import select
 import subprocess
 import sys
+import traceback
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from isthmus.cli import ends, show
+from isthmus.cli import ends, main, show
 from isthmus.cli.show import plain
 
 EVIL = [
@@ -33,13 +37,15 @@ TINY = ["--families", "pca", "--facets", "reconstruction", "--replicates", "2", 
 CODES = r"\x1b\[[0-9;?]*[A-Za-z]"
 
 
-def terminal(*arguments: str, cwd: Path, width: int = 120) -> tuple[int, str]:
-    """Exit code, and all that is shown on a terminal."""
+def terminal(*arguments: str, cwd: Path, width: int = 120, fresh: bool = False) -> tuple[int, str]:
+    """Exit code, and all that is shown on a terminal: of this process forked, or of a fresh interpreter."""
     child, screen = pty.fork()
     if child == 0:
         os.chdir(cwd)
         os.environ.update({"COLUMNS": str(width), "TERM": "xterm"})
-        os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
+        if fresh:
+            os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
+        os._exit(forked(arguments))
     seen = b""
     while select.select([screen], [], [], 300)[0]:
         try:
@@ -48,6 +54,22 @@ def terminal(*arguments: str, cwd: Path, width: int = 120) -> tuple[int, str]:
             break
     os.close(screen)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
+
+
+def forked(arguments: Sequence[str]) -> int:
+    """What ``isthmus`` does in a child of this process, with streams of its own: it has imported all that it needs."""
+    try:
+        with (
+            open(0, closefd=False) as sys.stdin,
+            open(1, "w", closefd=False) as sys.stdout,
+            open(2, "w", closefd=False) as sys.stderr,
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("default")
+            return main(arguments)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+        return 70
 
 
 def harmless(shown: str) -> None:
@@ -108,8 +130,8 @@ def test_no_command_lets_a_name_reach_the_terminal_as_it_is(rows: Path, tmp_path
         ["ablate", "contractive", rows.name, *label, "--replicates", "2", "--steps", "20", "--jobs", "1", "--dry-run"],
         ["compare", f"missing{NAME}"],
     ]
-    for arguments in steps:
-        code, shown = terminal(*arguments, cwd=tmp_path)
+    for number, arguments in enumerate(steps):
+        code, shown = terminal(*arguments, cwd=tmp_path, fresh=number == 1)
         harmless(shown)
         assert code in ({ends.INPUT} if "missing" in arguments[1] else {ends.DONE, ends.PARTLY}), (arguments, shown)
 
@@ -117,6 +139,7 @@ def test_no_command_lets_a_name_reach_the_terminal_as_it_is(rows: Path, tmp_path
 CLOSED = {"stderr": "2>&-", "output": ">&- 2>&-", "all": "<&- >&- 2>&-"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", CLOSED.values(), ids=CLOSED)
 def test_workers_live_with_closed_streams(tmp_path: Path, closed: str) -> None:
     shell = ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "isthmus"]
@@ -127,13 +150,28 @@ def test_workers_live_with_closed_streams(tmp_path: Path, closed: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-def test_a_narrow_stream_shows_what_it_can_and_ends_nothing(tmp_path: Path, encoding: str) -> None:
-    environment = os.environ | {"PYTHONIOENCODING": encoding}
-    run = [sys.executable, "-m", "isthmus", "compare", "iris", *TINY, "--out", "数据", "--lang", "zh"]
+def test_a_narrow_stream_shows_what_it_can_and_ends_nothing(
+    tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = ["compare", "iris", *TINY, "--out", "数据", "--lang", "zh"]
     for more in ([], ["--json"]):
-        ran = subprocess.run([*run, *more], cwd=tmp_path, env=environment, capture_output=True, check=False)
-        assert (ran.returncode, ran.stderr) == (ends.DONE, b"")
-    assert json.loads(ran.stdout.decode(encoding))["folder"].endswith("数据")
+        with monkeypatch.context() as patch:
+            for name, errors in (("stdout", "strict"), ("stderr", "backslashreplace")):  # as an interpreter makes them
+                patch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors))
+            code = main([*run, *more])
+            out, err = (bytes(one.buffer.getvalue()) for one in (sys.stdout, sys.stderr) if one.flush() is None)
+        assert (code, err) == (ends.DONE, b"")
+    assert json.loads(out.decode(encoding))["folder"].endswith("数据")
+
+
+@pytest.mark.slow
+def test_a_narrow_stream_of_a_process_too(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "isthmus", "compare", "iris", *TINY, "--out", "数据", "--lang", "zh"]
+    ran = subprocess.run(
+        run, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (ends.DONE, b"")
 
 
 def test_bytes_that_are_no_text_are_refused_before_any_work(tmp_path: Path) -> None:
@@ -146,6 +184,7 @@ def test_bytes_that_are_no_text_are_refused_before_any_work(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
     place = os.fsencode(tmp_path) + b"/\xff"
     os.mkdir(place)

@@ -51,16 +51,22 @@ def content(store):
 
 
 @pytest.mark.slow
-def test_two_workers_leave_what_one_leaves(store, tmp_path):
+def test_two_workers_leave_what_one_leaves_and_an_error_costs_its_own_run_only(store, tmp_path):
     other = Store(tmp_path / "other")
     other.create({"format": 1}, {})
-    heard = []
-    drive(store, jobs(6), ("", -1), perform, workers=1, progress=lambda *event: heard.append(event))
-    drive(other, jobs(6), ("", -1), perform, workers=2)
+    wanted, heard = jobs(6), []
+    drive(store, wanted, ("raise", 1), perform, workers=1, progress=lambda *event: heard.append(event))
+    drive(other, wanted, ("raise", 1), perform, workers=2)
     assert content(store) == content(other)
-    assert len(content(store)) == 6
     assert [(done, total) for _, _, done, total in heard] == [(i, 6) for i in range(1, 7)]
-    assert [(job.id, record.id) for job, record, _, _ in heard] == [(job.id, job.id) for job in jobs(6)]
+    assert [(job.id, record.id) for job, record, _, _ in heard] == [(job.id, job.id) for job in wanted]
+    for one in (store, other):
+        records = one.records()[0]
+        assert [records[job.id].status for job in wanted] == ["ok", "failed", *["ok"] * 4]
+        assert records[wanted[1].id].message == "KeyError: 'broken\\nin two lines'"
+        assert drive(one, wanted, ("", -1), perform, workers=1) == {}
+        assert {record.status for record in one.records()[0].values()} == {"ok"}
+    assert content(store) == content(other)
 
 
 def test_what_is_done_is_not_done_again_and_progress_counts_on(store):
@@ -70,18 +76,6 @@ def test_what_is_done_is_not_done_again_and_progress_counts_on(store):
     drive(store, jobs(5), ("", -1), perform, workers=1, progress=lambda *event: heard.append(event[2:]))
     assert heard == [(4, 5), (5, 5)]
     assert before.items() <= {p.name: p.stat().st_mtime_ns for p in store.runs.iterdir()}.items()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_costs_its_own_run_only_and_is_tried_again(store, workers):
-    wanted = jobs(4)
-    drive(store, wanted, ("raise", 1), perform, workers=workers)
-    records = store.records()[0]
-    assert [records[job.id].status for job in wanted] == ["ok", "failed", "ok", "ok"]
-    assert records[wanted[1].id].message == "KeyError: 'broken\\nin two lines'"
-    assert drive(store, wanted, ("", -1), perform, workers=workers) == {}
-    assert {record.status for record in store.records()[0].values()} == {"ok"}
 
 
 @pytest.mark.slow
