@@ -685,6 +685,7 @@ def test_measure_and_dry_run_reach_the_training(shell: Shell) -> None:
     assert not Path("two").exists()
 
 
+@pytest.mark.slow
 def test_pca_has_no_more_components_than_columns(shell: Shell) -> None:
     found = json.loads(shell("train", "plain", "iris", "--steps", "20", "--set", "latents=64", "--json")[1])
     assert found["test"]["pca"]["explained_variance"] == pytest.approx(1.0)

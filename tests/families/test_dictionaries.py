@@ -268,6 +268,7 @@ def test_batchtopk_average_forgets_its_start_and_then_by_its_decay():
     assert model.threshold.item() == pytest.approx(1.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [50, 100, 400])
 @pytest.mark.parametrize("kind", [BatchTopK, Matryoshka])
 def test_what_ships_uses_k_units_a_row_however_short_the_training(kind, steps):

@@ -157,6 +157,7 @@ def test_soft_choice_nears_the_drawn_category_as_it_cools():
     assert terms[1] < 0.02 * terms[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [FSQ(latents=4), LFQ(latents=4), Gumbel(latents=4)])
 def test_symbols_are_used_after_training(recipe):
     x = rows((6,), 200)

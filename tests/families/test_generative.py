@@ -178,6 +178,7 @@ def test_factor_critic_learns_the_density_ratio():
     assert critic(z, still=True).mean().item() == pytest.approx(-0.5 * math.log(1 - 0.81), abs=0.25)
 
 
+@pytest.mark.slow
 def test_factor_lowers_the_total_correlation_wherever_tuning_may_look():
     x, found = load_digits().data, []
     where = Factor().space()["gamma"]
@@ -293,6 +294,7 @@ def test_a_prior_gives_codes(name):
     assert model.decode(z[:3]).shape == (3, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vae", "betatc", "factor", "dip", "infovae", "wae", "rae"])
 def test_absurd_weights_stay_finite(name):
     strong = {"vae": "beta", "betatc": "beta", "factor": "gamma", "infovae": "strength"}.get(name, "strength")

@@ -88,6 +88,7 @@ def test_iwae_variance_settles_where_the_bound_is_best(samples):
     assert (model.variance.item() < 0.95 * evenly) == (samples > 1)
 
 
+@pytest.mark.slow
 def test_iwae_of_linear_normal_rows_learns_their_variance():
     """With the decoder that made the rows and many draws, the bound is the likelihood, whose best variance is known."""
     g = torch.Generator().manual_seed(0)
@@ -172,6 +173,7 @@ def given(n, columns=10, conditions=30, variance=0.3, seed=0):
     return torch.cat([x, y], 1), to_y, to_z, density.log_prob(x - y @ to_y.t())
 
 
+@pytest.mark.slow
 def test_cvae_of_linear_normal_rows_has_their_likelihood_and_their_variance():
     """The decoder that made the rows, with the exact posterior: what it bounds and what it remembers are known."""
     rows_, to_y, to_z, truth = given(600)
@@ -200,6 +202,7 @@ def test_cvae_of_linear_normal_rows_has_their_likelihood_and_their_variance():
     assert model.variance.item() == pytest.approx(0.3, rel=0.06)
 
 
+@pytest.mark.slow
 def test_cvae_that_was_trained_never_bounds_more_than_the_truth():
     x, (fresh, *_, truth) = given(1500)[0].float(), given(1500, seed=1)
     model = made(CVAE(latents=32, condition=30), x, "gaussian")

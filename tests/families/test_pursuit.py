@@ -72,6 +72,7 @@ def test_entries_stay_by_the_convex_hull(delta):
     assert delta == 0 or away.max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [Matching(), Archetypal()], ids=["matching", "archetypal"])
 def test_digits(recipe):
     x = (load_digits().data / 16).astype(np.float32)

@@ -82,6 +82,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return compare(frame, label="kind", anomaly="odd", out=folder, jobs=1, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_shows_them_escaped(study: Study, read: Any, lang: str) -> None:
     page, t = read(study, lang), Words(lang)

@@ -130,6 +130,7 @@ def test_a_run_of_a_study_is_a_model_too(topk: Fitted, tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------- damage
 
 
+@pytest.mark.slow
 def test_every_damaged_file_is_noticed(saved: Path) -> None:
     """3,000 files with flipped, lost, doubled or added bytes: BadInput, each of them."""
     draw = random.Random(0)
@@ -186,6 +187,7 @@ def leaves(data: object, path: tuple = ()) -> list[tuple]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:these rows:UserWarning")  # to a scaler of other numbers, rows are far away
 @pytest.mark.parametrize("family", ["topk", "vq"])
 def test_valid_json_with_a_wrong_meaning_is_refused_or_harmless(family: str, tmp_path: Path) -> None:
@@ -235,6 +237,7 @@ def test_sealed_nonsense_gets_one_line(saved: Path, text: bytes, word: str) -> N
     refused(saved, word)
 
 
+@pytest.mark.slow
 def test_changed_tensors_that_are_vouched_for_are_refused_or_harmless(saved: Path) -> None:
     """800 files of tensors with damaged bytes, most of them in the header, under a manifest with the new hash."""
     draw = random.Random(1)
@@ -344,6 +347,7 @@ def test_what_is_no_model_folder_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "no model")
 
 
+@pytest.mark.slow
 def test_loading_runs_nothing(saved: Path) -> None:
     """In a process of its own, under an audit hook: no code, no process, no socket, no file outside the folder."""
     done = subprocess.run([sys.executable, "-c", WATCHED, str(saved)], capture_output=True, text=True, check=False)

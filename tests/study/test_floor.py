@@ -93,6 +93,7 @@ def test_few_replicates_and_an_unknown_floor_say_nothing():
     assert (none.floor, gone.floor) == (None, None)
 
 
+@pytest.mark.slow
 def test_many_contenders_at_chance_seldom_seem_to_beat_it():
     """Ten contenders whose AUROC is one half: the share of studies in which anybody is said to beat it."""
     rng = np.random.default_rng(0)

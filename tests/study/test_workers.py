@@ -137,6 +137,7 @@ def test_a_process_that_has_workers_ends_and_the_file_of_their_data_with_it(driv
     assert not list((tmp_path / "study").glob(".rows-*"))
 
 
+@pytest.mark.slow
 def test_a_process_of_a_pool_does_the_jobs_itself_and_lives(drivers, tmp_path):
     drivers.start("pool", tmp_path / "study")
     assert drivers.end() == 0

@@ -29,6 +29,7 @@ def pretrained():
     return fit(recipe, X[:1300], plan=Plan(steps=600), scale="unit")
 
 
+@pytest.mark.slow
 @pytest.mark.sensitive
 def test_it_ends_where_a_loop_by_hand_ends(pretrained):
     """Cross-entropy on standardised codes, Adam on all that the code depends on."""

@@ -115,6 +115,7 @@ def test_a_last_stage_that_only_harms_changes_nothing(monkeypatch):
     assert now == pytest.approx(np.array(outcome.history["valid"])[stage == 4].min(), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "topk", "vae"])
 def test_a_stack_ends_where_each_model_ends_alone(name):
     plans = [Plan(**(PLAN.to_json() | {"learning_rate": r, "steps": 96})) for r in (2e-3, 5e-3)]
