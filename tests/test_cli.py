@@ -1,5 +1,6 @@
 """The command line as a person or a program meets it."""
 
+import contextlib
 import dataclasses
 import inspect
 import io
@@ -328,6 +329,15 @@ def plan(shell: Shell, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(out))
 
 
+@pytest.fixture(scope="module")
+def usual() -> dict[str, Any]:
+    """The plan without options; it is made once, and writes nothing."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(PLAN) == 0
+    found = dict(json.loads(said.getvalue()))
+    return found | {"folder": Path(found["folder"]).name}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
@@ -346,11 +356,12 @@ def plan(shell: Shell, *arguments: str) -> dict[str, Any]:
         (["--out", "elsewhere"], {"folder": "elsewhere"}),
     ],
 )
-def test_options_reach_the_plan(shell: Shell, arguments: list[str], expected: dict[str, Any]) -> None:
+def test_options_reach_the_plan(
+    shell: Shell, usual: dict[str, Any], arguments: list[str], expected: dict[str, Any]
+) -> None:
     found = plan(shell, *arguments)
     found["folder"] = Path(found["folder"]).name
     assert {key: found[key] for key in expected} == expected
-    usual = plan(shell)
     assert all(usual[key] != value for key, value in expected.items() if key != "hidden" or value)
 
 
@@ -581,7 +592,7 @@ def test_train_for_people(shell: Shell) -> None:
     ],
 )
 def test_set_reaches_recipe_and_plan(shell: Shell, arguments: list[str], expected: dict[str, dict[str, Any]]) -> None:
-    code, out, _ = shell("train", "plain", "iris", "--steps", "10", "--json", *arguments)
+    code, out, _ = shell("train", "plain", "iris", "--steps", "10", "--measure", "none", "--json", *arguments)
     assert code == 0
     found = json.loads(out)
     for part, fields in expected.items():
@@ -701,10 +712,10 @@ def test_a_diverged_training_is_not_saved(shell: Shell) -> None:
 
 @pytest.mark.slow
 def test_train_is_quiet_if_asked(screen: Callable[..., tuple[int, str]]) -> None:
-    code, seen = screen("train", "plain", "iris", "--steps", "300")
+    code, seen = screen("train", "plain", "iris", "--steps", "300", "--measure", "none")
     assert code == 0
     assert re.search(r"\d+/300 steps", seen)
-    code, seen = screen("train", "plain", "iris", "--steps", "300", "--quiet")
+    code, seen = screen("train", "plain", "iris", "--steps", "300", "--measure", "none", "--quiet")
     assert code == 0
     assert not re.search(r"\d+/300 steps", seen)
 
@@ -809,7 +820,7 @@ def test_the_doctor_examines_a_study_a_run_and_a_model(shell: Shell) -> None:
     run = next(path for path in Path("isthmus-iris/runs").iterdir() if (path / "model.json").exists())
     found = json.loads(shell("doctor", str(run), "--json")[1])
     assert (found["runs"], found["rows"], found["findings"]) == (1, True, [])
-    shell("train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--out", "ill")
+    shell("train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--measure", "none", "--out", "ill")
     code, _, err = shell("doctor", "ill")
     assert code == ends.INPUT
     assert "--data FILE" in one_line(err)
@@ -929,7 +940,7 @@ def test_options_are_few_and_each_is_decided(command: Callable[..., Any]) -> Non
 
 @pytest.mark.slow
 def test_train_says_what_the_doctor_found(shell: Shell) -> None:
-    arguments = ["train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--out", "ill"]
+    arguments = ["train", "vae", "iris", "--set", "beta=1000", "--steps", "1000", "--measure", "none", "--out", "ill"]
     code, out, err = shell(*arguments, "--json")
     assert code == ends.DONE
     assert "isthmus: posterior collapse: " in err

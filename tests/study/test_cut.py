@@ -106,6 +106,7 @@ def test_a_race_adds_no_replicates_where_only_steps_can_tell():
 @pytest.mark.slow
 def test_a_study_of_few_steps_says_so_first_and_one_of_many_does_not(tmp_path):
     options = {"families": "plain", "facets": "reconstruction", "replicates": 3, "configs": 1, "jobs": 1}
+    options["rivals"] = "pca"  # sparse coding takes the time of ten trainings
     few = compare("digits", steps=50, out=tmp_path / "few", **options)
     found = few.verdict()["reconstruction"]
     assert (found.outcome, found.cut) == ("undecided", {"plain": 50})
