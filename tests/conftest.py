@@ -14,12 +14,12 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Not while this file is read: the process that only hands out tests needs no torch."""
-    import torch
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread where tests run; the process that only hands them out needs no torch, and begins sooner."""
+    if not config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        import torch
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
 
 
 @pytest.hookimpl(trylast=True)
