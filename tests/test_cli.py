@@ -290,7 +290,7 @@ def test_an_interrupted_study_keeps_its_runs_and_continues(
     study = ["compare", "iris", *TINY[:-1], jobs, "--replicates", "4", "--steps", "1000", "--out", "study"]
     ran = process(*study, cwd=tmp_path, start_new_session=True)
     runs = tmp_path / "study" / "runs"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while not any(runs.glob("[0-9a-f]*")) and time.monotonic() < until and ran.poll() is None:
         time.sleep(0.01)
     os.killpg(ran.pid, number)  # as a terminal does: to the workers too
@@ -1015,10 +1015,10 @@ def test_labels_of_several_data_sets_reach_their_own(shell: Shell) -> None:
 
 @pytest.mark.slow
 def test_an_interruption_says_how_many_data_sets_are_done(shell: Shell, tmp_path: Path) -> None:
-    several = ["compare", "iris", "wine", *TINY, "--replicates", "3", "--steps", "4000", "--out", "both"]
+    several = ["compare", "iris", "wine", *TINY, "--replicates", "3", "--steps", "1000", "--out", "both"]
     ran = process(*several, cwd=tmp_path)
     runs = tmp_path / "both" / "sets" / "wine" / "runs"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while not any(runs.glob("[0-9a-f]*")) and time.monotonic() < until and ran.poll() is None:
         time.sleep(0.01)
     ran.send_signal(signal.SIGINT)
@@ -1075,7 +1075,8 @@ def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
     ],
 )
 def test_options_reach_the_ablation(shell: Shell, arguments: list[str], expected: dict[str, Any] | str) -> None:
-    code, out, err = shell("ablate", "l1", "iris", *arguments, "--dry-run", "--json", "--jobs", "1")
+    few = [] if "--facets" in arguments else ["--facets", "reconstruction"]
+    code, out, err = shell("ablate", "l1", "iris", *arguments, *few, "--dry-run", "--json", "--jobs", "1")
     if isinstance(expected, str):
         assert (code, out) == (ends.INPUT, "")
         assert expected in one_line(err)

@@ -137,6 +137,7 @@ def test_pca(shape, latents):
         check(named("pca").set_params(latents=latents), shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checks", KINDS)
 @pytest.mark.parametrize("variant", list(SPECIAL))
 def test_special(variant, checks):

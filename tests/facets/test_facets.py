@@ -158,6 +158,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @EVERY
 @pytest.mark.parametrize("data", SMALL.values(), ids=SMALL)
 def test_small_and_flat_data_are_finite_or_none(facet, data):

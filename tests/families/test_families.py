@@ -128,6 +128,7 @@ def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
     assert made.hidden == (8, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["gaussian", "bernoulli"])
 @pytest.mark.parametrize("name", FREE)
 def test_one_row_constant_rows_and_one_column_stay_finite(name, head):

@@ -30,6 +30,7 @@ def mine():
     del OWN["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", list(NETWORKS))
 @pytest.mark.parametrize("name", [n for n, recipe in FAMILIES.items() if not recipe.wants])
 def test_trains_or_refuses(name, network, mine):

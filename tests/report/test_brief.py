@@ -136,6 +136,7 @@ def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: An
         assert first == Words("en").title(next(iter(v.means))), name
 
 
+@pytest.mark.slow
 def test_every_reason_to_leave_a_question_out_is_said_in_chinese(tmp_path: Path, make: Any, read: Any) -> None:
     for lang in LANGUAGES:
         assert set(Words(lang).texts["skipped"]) == set(OBSTACLES.values())

@@ -31,6 +31,7 @@ def with_sweep(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_says_draws_and_lists_the_sweep(tmp_path: Path, make: Any, read: Any, drawn: Any, lang: str) -> None:
     page, t = read(Study(with_sweep(make(tmp_path / "study", replicates=2))), lang), Words(lang)

@@ -77,6 +77,7 @@ def curved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FACETS, "sparsity", replace(FACETS["sparsity"], curves={"made_up": MADE_UP}))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("curved")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_draws_each_curve_with_a_legend_and_a_table(
@@ -111,6 +112,7 @@ def test_the_table_says_where_a_value_lies_between_points(tmp_path: Path, make: 
     assert f" {between:.3f} " in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("curved")
 def test_of_many_contenders_the_rivals_and_the_best_are_drawn_openly(tmp_path: Path, make: Any, read: Any) -> None:
     many = [f"mine{i}" for i in range(20)]

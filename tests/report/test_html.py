@@ -90,6 +90,7 @@ def test_every_section_is_there_in_both_languages(whole: Study, lang: str, read:
     assert "isthmus compare digits" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_no_key_and_no_python_word_is_left_in_the_text(whole: Study, lang: str, read: Any) -> None:
     text = read(whole, lang).text
@@ -177,6 +178,7 @@ def injected(make: Any, folder: Path, texts: list[str], at: int) -> Study:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(0, len(PAYLOADS), 9))
 def test_no_text_from_outside_becomes_markup(
     at: int, tmp_path: Path, harmless: list[Any], make: Any, read: Any
@@ -196,6 +198,7 @@ def test_text_from_outside_is_shown_as_it_is(tmp_path: Path, make: Any, read: An
     assert "<i>x</i>" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("finished", [0, 1, 7, 23])
 def test_half_a_study_has_half_a_report_that_says_so(
@@ -250,6 +253,7 @@ def test_colour_images_have_pictures(tmp_path: Path, make: Any, read: Any) -> No
     assert all(a["alt"] for a in pictures)
 
 
+@pytest.mark.slow
 def test_of_many_contenders_the_first_are_open_and_the_others_unfold(tmp_path: Path, make: Any, read: Any) -> None:
     """PCA is the bar, so it stays in sight; the best follow."""
     many = [f"mine{i}" for i in range(20)]
@@ -271,6 +275,7 @@ def test_of_many_contenders_the_first_are_open_and_the_others_unfold(tmp_path: P
     assert forest.count("<title>") == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_diverged_family_is_excluded_with_its_reason_and_wins_nothing(
     tmp_path: Path, lang: str, make: Any, read: Any
