@@ -56,7 +56,7 @@ def test_the_standard_error_knows_that_splits_overlap():
 @pytest.mark.slow
 @pytest.mark.parametrize(("dimension", "columns", "seed"), [(1, 10, 0), (3, 12, 1), (5, 16, 2)])
 def test_a_subspace_with_noise_is_told_within_one(dimension, columns, seed):
-    found = swept(linear(dimension, columns, rows=300, seed=seed), seed=seed)
+    found = swept(linear(dimension, columns, rows=300, seed=seed), seed=seed, steps=800)
     assert abs(found.chosen - dimension) <= 1
     assert np.mean(found.linear[found.widths.index(found.chosen)]) < 1.3 * np.min(np.mean(found.linear, axis=1))
 
@@ -68,7 +68,7 @@ def test_a_curved_sheet_is_told_within_one_by_a_network_that_can_bend():
     roll = np.stack([turn * np.cos(turn), height, turn * np.sin(turn)], axis=1)
     roll = (roll - roll.mean(0)) / roll.std(0)
     x = roll @ np.linalg.qr(random.normal(size=(15, 3)))[0].T * math.sqrt(5) + 0.2 * random.normal(size=(500, 15))
-    found = swept(x, hidden=(32, 32), steps=1200)
+    found = swept(x, hidden=(32, 32), steps=700)
     assert 2 <= found.chosen <= 3
 
 
