@@ -175,6 +175,7 @@ def test_a_training_is_its_step_times_its_steps_and_a_closed_form_has_none():
     assert FACET.measure(trained, SPLITS)["step_flops"] == 2 * found["step_flops"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name, recipe in FAMILIES.items() if not recipe.wants and name != "pca"])
 def test_every_family_is_counted_and_twice_the_same(family):
     torch.manual_seed(0)

@@ -102,6 +102,7 @@ class Prior:
         return rows(n, seed % 1000 + 5) * np.float32(1 if self.good else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [True, False])
 def test_the_sampler_is_chosen_on_validation_rows(splits, good):
     """Only the prior's codes, or only the training codes, decode to what rows look like."""
@@ -190,6 +191,7 @@ EFFECTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("effect", "least", "most"), [("none", 0, 1), ("too little spread", 9, 12), ("shuffled", 9, 12)]
 )

@@ -17,6 +17,7 @@ def splits():
     return split(*digits(), latents=8)
 
 
+@pytest.mark.slow
 def test_sparse_codes_are_minima_for_their_dictionary(splits):
     """A code is the minimum of half the squared error plus the penalty: its subgradient holds 0 in every element."""
     found = rivals.sparse_coding(splits)
@@ -34,6 +35,7 @@ def test_sparse_codes_are_minima_for_their_dictionary(splits):
     assert np.abs(pull[~active]).max() < found.penalty + 0.02
 
 
+@pytest.mark.slow
 def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(splits):
     share = explained_variance(splits.test.x, rivals.sparse_coding(splits).rebuilt, splits.train.x.mean(axis=0))
     assert 0.3 < share < 0.9
@@ -91,6 +93,7 @@ def test_a_bounded_rival_says_so_and_is_bounded(splits, monkeypatch):
     assert rivals.independent_components(splits)[0].shape[1] == fewer < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_penalty_is_that_which_rebuilds_validation_rows_best(splits, monkeypatch, order):
     """As families are tuned: by validation rows, and not by the test rows."""

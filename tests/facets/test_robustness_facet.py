@@ -189,6 +189,7 @@ def test_denoising_rows_makes_a_model_more_robust():
     assert made["denoising"]["decay"].y[-1] > made["plain"]["decay"].y[-1] + 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, recipe in FAMILIES.items() if not recipe.wants])
 def test_every_family_answers(name):
     splits = split(np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32), None, latents=4)

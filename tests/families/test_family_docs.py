@@ -32,6 +32,7 @@ def test_page_has_every_field_with_its_default_and_help(name):
             assert field.metadata["text"] in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_example_runs(name, monkeypatch, capsys):
     monkeypatch.setattr(fitted, "fit", functools.partial(fitted.fit, plan=Plan(steps=20)))

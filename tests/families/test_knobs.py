@@ -140,6 +140,7 @@ def speaks(ground, field, known):
     return any(not known.alike(ground, other) for other in taken) if taken else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in FAMILIES if n not in {"pca", "cvae"}])
 def test_no_choice_makes_another_field_idle_in_silence(name):
     """What has an effect beside the default of a choice has one beside its other values, or is refused there.

@@ -32,6 +32,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", list(NETWORKS))
 def test_contract(network):
     shape, fields = NETWORKS[network]
@@ -40,12 +41,14 @@ def test_contract(network):
     check_tape(VAE(latents=2, **{k: v for k, v in fields.items() if k != "tied"}), shape, "gaussian")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["conv2d", "vit", "norm and skips"])
 def test_learns(network):
     shape, fields = NETWORKS[network]
     check_overfits(Plain(latents=4, **fields), shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["conv2d", "vit", "norm and skips"])
 def test_no_field_is_ignored(network):
     shape, fields = NETWORKS[network]

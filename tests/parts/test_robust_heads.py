@@ -61,6 +61,7 @@ def test_huge_residuals_stay_finite(head):
     assert slope.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ROBUST)
 def test_contract(head):
     for check in (check_gradcheck, check_stack, check_tape, check_overfits):

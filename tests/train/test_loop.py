@@ -139,6 +139,7 @@ def test_models_of_a_stack_stop_at_their_own_time():
     assert steps[0] == train([task(clone(FAMILIES["plain"]), plans[0], 0)])[0].steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["patience", "drops", "check", "tolerance", "factor", "warmup", "schedule", "batch"])
 def test_every_field_of_the_plan_has_an_effect(field):
     plan = Plan(steps=600, batch=32, check=20, learning_rate=1e-2)
