@@ -34,6 +34,7 @@ from isthmus.model import Model, Recipe
 from isthmus.train.finetune import Finetuned, finetune
 from isthmus.train.fitted import Fitted, fit
 from isthmus.train.loop import Check, Outcome
+from isthmus.train.cut import advised
 from isthmus.train.plan import Plan
 
 BLOCK = 4096  # rows encoded at a time: bounds memory, whatever comes in
@@ -103,7 +104,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         latents: int | None = None,
         steps: int = Plan.steps,
         batch: int = Plan.batch,
-        learning_rate: float = Plan.learning_rate,
+        learning_rate: float | None = Plan.learning_rate,
         schedule: str = Plan.schedule,
         warmup: float = Plan.warmup,
         clip: float | None = Plan.clip,
@@ -462,4 +463,5 @@ def _advice(outcome: Outcome, plan: Plan) -> str:
             f"training diverged at step {outcome.steps}; the best weights before that (step "
             f"{outcome.best_step}) are kept: lower learning_rate, or set clip"
         )
-    return f"training was cut at {plan.steps} steps before it converged: raise steps"
+    wanted = advised(outcome.history)
+    return f"training was cut at {plan.steps} steps before it converged: raise steps, for instance to {wanted}"

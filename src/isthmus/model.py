@@ -291,13 +291,13 @@ def knob(
     return dataclasses.field(default=default, metadata=about | {"only": only and Only(*only)})
 
 
-def types_of(kind: type[Recipe]) -> dict[str, Any]:
-    """The type of each field of a recipe."""
-    return _types(kind)  # type: ignore[arg-type]  # a class is hashable
+def types_of(kind: type) -> dict[str, Any]:
+    """The type of each field of a recipe, or of a plan."""
+    return _types(kind)
 
 
 @functools.cache
-def _types(kind: type[Recipe]) -> dict[str, Any]:  # reading the annotations takes longer than all else about them
+def _types(kind: type) -> dict[str, Any]:  # reading the annotations takes longer than all else about them
     hints = get_type_hints(kind)
     return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
 
@@ -333,6 +333,36 @@ def _fits(kind: Any, bounds: Bounds, value: Any) -> bool:
     return isinstance(value, right) and isinstance(value, bool) == (item is bool) and bounds.hold(value)
 
 
+def within(made: Any, name: str) -> None:
+    """Refuse what a field of ``made``, all of whose fields are knobs, does not take; ``name`` is what it is called."""
+    kinds = types_of(type(made))
+    for f in dataclasses.fields(made):
+        value, bounds = getattr(made, f.name), f.metadata["bounds"]
+        if not _fits(kinds[f.name], bounds, value):
+            hint = " Register a network of your own first (isthmus.register_backbone)."
+            raise BadInput(
+                f"{name}: {f.name} must be {_allowed(kinds[f.name], bounds)}; got {value!r}: {f.metadata['text']}"
+                + hint * (f.name == "backbone")
+            )
+
+
+def idle(made: Any) -> dict[str, str]:
+    """The fields that have no effect beside the others, each with what it needs to have one."""
+    needs = {f.name: f.metadata["only"] for f in dataclasses.fields(made)}
+    return {name: need.words for name, need in needs.items() if need is not None and not need.holds(made)}
+
+
+def heard(made: Any, name: str) -> None:
+    """Refuse a field of another value than its default where it has no effect."""
+    defaults = {f.name: f.default for f in dataclasses.fields(made)}
+    for field, need in idle(made).items():
+        if (value := getattr(made, field)) != defaults[field]:
+            raise BadInput(
+                f"{name}: {field} does nothing unless {need}; got {field}={value!r}: leave it at "
+                f"{defaults[field]!r}, or see to it that {need}"
+            )
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class Recipe:
     """A family with its hyper-parameters: plain data, nothing computed at construction.
@@ -346,6 +376,9 @@ class Recipe:
     family: ClassVar[str] = ""
     camp: ClassVar[str] = ""
     """Where it stands in a list: classical, generative, discrete, sparse dictionary, robust, or rival."""
+    pace: ClassVar[float] = 1.0
+    """What learning rates are multiplied by where none is given, by measurement: how much faster than others it learns
+    best."""
     wants: ClassVar[str] = ""
     """What it needs besides rows, in words; a family that wants something cannot take part in a study."""
     targets: ClassVar[bool] = False
@@ -457,8 +490,7 @@ class Recipe:
         >>> Recipe().idle()
         {'corruption_level': 'there is a corruption'}
         """
-        needs = {f.name: f.metadata["only"] for f in dataclasses.fields(self)}
-        return {name: need.words for name, need in needs.items() if need is not None and not need.holds(self)}
+        return idle(self)
 
     @property
     def deep(self) -> bool:
@@ -532,15 +564,8 @@ class Recipe:
 
     def _check(self) -> None:
         """Refuse what a field does not take, and what would be ignored. Families add rules between fields."""
-        name, kinds = self.family, types_of(type(self))
-        for f in dataclasses.fields(self):
-            value, bounds = getattr(self, f.name), f.metadata["bounds"]
-            if not _fits(kinds[f.name], bounds, value):
-                hint = " Register a network of your own first (isthmus.register_backbone)."
-                raise BadInput(
-                    f"{name}: {f.name} must be {_allowed(kinds[f.name], bounds)}; got {value!r}: {f.metadata['text']}"
-                    + hint * (f.name == "backbone")
-                )
+        name = self.family
+        within(self, name)
         if self.backbone == "linear" and self.hidden:
             raise BadInput(
                 f"{name}: backbone linear has no hidden layers; got hidden={self.hidden!r}; use backbone mlp"
@@ -550,21 +575,15 @@ class Recipe:
                 f"{name}: corruption_level must be at most 1, a share, for {self.corruption}; "
                 f"got {self.corruption_level!r}"
             )
-        defaults = {f.name: f.default for f in dataclasses.fields(self)}
-        for field, need in self.idle().items():
-            if (value := getattr(self, field)) != defaults[field]:
-                raise BadInput(
-                    f"{name}: {field} does nothing unless {need}; got {field}={value!r}: leave it at "
-                    f"{defaults[field]!r}, or make sure that {need}"
-                )
+        heard(self, name)
 
     def _build(self, shape: tuple[int, ...], head: str) -> Model:
         raise TypeError(f"{type(self).__name__} has no _build: a family must define it")
 
 
-def takes(recipe: Recipe, field: Any) -> str:
-    """What a field of a recipe may be, in words."""
-    return _allowed(types_of(type(recipe))[field.name], field.metadata["bounds"])
+def takes(made: Any, field: Any) -> str:
+    """What a field of a recipe, or of a plan, may be, in words."""
+    return _allowed(types_of(type(made))[field.name], field.metadata["bounds"])
 
 
 def _described(field: Any, kind: Any) -> dict[str, Any]:

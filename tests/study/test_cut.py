@@ -8,14 +8,14 @@ from isthmus.answers.recommendation import recommendation
 from isthmus.answers.sentences import sentence
 from isthmus.answers.words import Words
 from isthmus.api.study import compare
-from isthmus.evidence.cut import Cut, cut_short, standing
+from isthmus.evidence.cut import Cut, cut_short, lost
 from isthmus.evidence.purposes import answered
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.study.racing import doubts
 
 FALLING = {"step": [0, 50, 100, 150, 200], "valid": [1.0, 0.6, 0.4, 0.32, 0.3]}
 SETTLED = {"step": [0, 50, 100, 150, 200], "valid": [1.0, 0.301, 0.3, 0.3, 0.3]}
-EARLY = Cut(200, 1600, 0.3)
+EARLY = Cut(200, 800, 0.3)
 AHEAD = {"plain": [0.70, 0.71, 0.70, 0.71], "topk": [0.60, 0.61, 0.60, 0.61], "pca": [0.80, 0.81, 0.80, 0.81]}
 
 
@@ -26,8 +26,9 @@ def verdict(scores, cut=None, **options):
 
 def test_a_contender_is_cut_short_by_its_mean_over_replicates():
     one = cut_short([("cut", FALLING)] * 5)
-    assert (one.steps, one.needed) == (200, 1600)
-    assert cut_short([("cut", FALLING), *[("converged", FALLING)] * 4]) is not None
+    assert (one.steps, one.needed) == (200, 800)
+    mixed = cut_short([("cut", FALLING), *[("converged", FALLING)] * 4])
+    assert mixed.reach == pytest.approx(one.reach / 5)  # a score is a mean over replicates, and so is what it may gain
     assert cut_short([("cut", FALLING), *[("converged", FALLING)] * 99]) is None
     assert cut_short([("cut", SETTLED)] * 5) is None
     assert cut_short([]) is None
@@ -35,27 +36,48 @@ def test_a_contender_is_cut_short_by_its_mean_over_replicates():
 
 @pytest.mark.parametrize("relation", ["better", "worse", "equal", "undecided"])
 def test_only_what_more_steps_may_change_is_held_back(relation):
-    assert standing(relation, False, False) == relation
-    assert standing(relation, True, False) == (relation if relation in {"better", "undecided"} else "undecided")
-    assert standing(relation, False, True) == (relation if relation in {"worse", "undecided"} else "undecided")
+    """Two means apart by the lead of the relation, a rope of 0.01: who was cut may gain too little, or enough."""
+    lead = {"better": 0.1, "worse": -0.1}.get(relation, 0.0)
+    little, enough = (0.005, 0.02) if relation == "equal" else (0.08, 0.095)
+    assert lost(relation, lead, 0.01, (0.0, 0.0)) == (False, False)
+    assert lost(relation, lead, 0.01, (little, little)) == (False, False)
+    assert lost(relation, lead, 0.01, (enough, 0.0)) == (relation in {"worse", "equal"}, False)
+    assert lost(relation, lead, 0.01, (0.0, enough)) == (False, relation in {"better", "equal"})
+
+
+@pytest.mark.parametrize(
+    ("higher", "mine", "more", "best"),
+    [
+        (True, 0.8, {}, 1.2),  # of nothing, half as much again
+        (True, 0.8, {"bounds": (0.0, 1.0)}, 1.0),
+        (True, 0.8, {"floor": 0.6, "bounds": (0.0, 1.0)}, 0.9),
+        (True, 0.5, {"floor": 0.6}, 0.5),  # who is below the floor has come no way
+        (False, 1.0, {"floor": 3.0}, 0.0),
+        (False, 1.0, {"floor": 3.0, "bounds": (0.5, np.inf)}, 0.5),
+        (False, np.log(1.0), {"floor": np.log(4.0), "relative": True}, np.log(0.5)),
+    ],
+)
+def test_how_far_who_was_cut_may_come(higher, mine, more, best):
+    assert Cut(200, 800, 0.5).at_best(mine, higher=higher, **more) == pytest.approx(best)
 
 
 def test_a_rival_is_not_better_than_who_was_cut():
     assert verdict(AHEAD).outcome == "rival"
     found = verdict(AHEAD, {"plain": EARLY})
     assert (found.outcome, found.kind, found.halted) == ("undecided", "undecided", True)
-    assert (found.cut, found.steps_needed, found.replicates_needed) == ({"plain": 200}, 1600, None)
+    assert (found.cut, found.steps_needed, found.replicates_needed) == ({"plain": 200}, 800, None)
     assert found.pair("pca", "topk").relation == "better"
     assert FacetVerdict.from_json(found.to_json()) == found
 
 
 @pytest.mark.parametrize("lift", [0.0, -0.004])
-def test_a_rival_is_not_enough_where_the_best_autoencoder_was_cut(lift):
+def test_a_rival_is_not_enough_where_an_autoencoder_that_was_cut_may_leave_it_behind(lift):
     rng = np.random.default_rng(0)
     noise = [0.8 + 0.001 * rng.normal(size=6) for _ in range(2)]
     scores = {"plain": list(noise[0] + lift), "pca": list(noise[1])}
     assert verdict(scores).outcome == "rival enough"
     assert verdict(scores, {"plain": EARLY}).outcome == "undecided"
+    assert verdict(scores, {"plain": EARLY._replace(reach=0.01)}).outcome == "rival enough"  # 0.008: within the rope
 
 
 def test_a_laggard_holds_the_contest_open_only_if_it_may_catch_up():
@@ -67,12 +89,36 @@ def test_a_laggard_holds_the_contest_open_only_if_it_may_catch_up():
     assert verdict(down, {"topk": EARLY._replace(reach=0.6)}, higher=False).outcome == "undecided"
 
 
+def test_the_floor_and_the_best_value_bound_what_may_be_gained():
+    """0.7 of which 0.6 come by themselves: three tenths more of the way are 0.03, not the 0.1 that are missing."""
+    assert verdict(AHEAD, {"plain": EARLY}).halted
+    assert not verdict(AHEAD, {"plain": EARLY}, floor=[0.6] * 4).halted
+    assert not verdict(AHEAD, {"plain": EARLY}, bounds=(0.0, 0.75)).halted
+    ratio = {"relative": True, "higher": False, "rope": 0.01}
+    bits = {"plain": [1.20, 1.21, 1.20, 1.21], "pca": [1.00, 1.01, 1.00, 1.01]}
+    assert verdict(bits, {"plain": EARLY}, **ratio).halted  # at most 2^-0.3 of it: 0.98
+    assert not verdict(bits, {"plain": EARLY}, **ratio, floor=[1.4] * 4).halted
+
+
+def test_a_laggard_whose_gain_changes_nothing_is_not_spoken_of():
+    """A contest that is open by itself, and one in the field that was cut but cannot come near: replicates are asked."""
+    open_ = {"plain": [0.80, 0.83, 0.81], "pca": [0.81, 0.82, 0.80], "kl": [0.5, 0.51, 0.5]}
+    found, without = verdict(open_, {"kl": EARLY}), verdict(open_)
+    assert (found.halted, found.cut, found.steps_needed) == (False, {}, None)
+    assert found == without
+    assert said.notice([found], Words("en")) == ""
+
+
 def test_a_winner_that_was_cut_stays_a_winner():
     scores = {"plain": AHEAD["pca"], "pca": AHEAD["plain"]}
     found = verdict(scores, {"plain": EARLY})
     assert (found.kind, found.outcome, found.cut) == ("better", "autoencoder", {})
-    both = verdict({**scores, "topk": AHEAD["topk"]}, {"plain": EARLY, "topk": EARLY})
-    assert (both.outcome, both.undecided, set(both.cut)) == ("autoencoder", ("topk",), {"topk"})
+    far = {"plain": EARLY, "topk": EARLY._replace(reach=0.4)}
+    both = verdict({**scores, "topk": AHEAD["topk"]}, far)
+    assert (both.outcome, both.undecided, set(both.cut), both.halted) == ("autoencoder", ("topk",), {"topk"}, False)
+    assert said.notice([both], Words("en")) == ""  # what is answered stands
+    near = verdict({**scores, "topk": AHEAD["topk"]}, {"plain": EARLY, "topk": EARLY})
+    assert (near.kind, near.cut) == ("better", {})
 
 
 def test_who_was_not_compared_holds_nothing_open():
@@ -84,7 +130,7 @@ def test_answers_say_it(lang):
     found = verdict(AHEAD, {"plain": EARLY})
     for text in (sentence(found, lang), said.notice([found], Words(lang))):
         assert "200" in text
-        assert "--steps 1600" in text
+        assert "--steps 800" in text
     assert said.notice([verdict(AHEAD)], Words(lang)) == ""
 
 

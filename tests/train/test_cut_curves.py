@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isthmus.train.cut import MOST, WORTH, outlook
+from isthmus.train.cut import FAR, MOST, WORTH, advised, outlook
 
 
 def curve(loss, end=800, check=50):
@@ -23,7 +23,7 @@ def test_of_a_power_law_the_next_doubling_is_told(power):
     assert told.gain == pytest.approx(really, rel=0.05)
     after = loss(told.steps) - loss(2 * told.steps)
     assert after / (loss(0) - loss(800)) < WORTH * 1.1 or told.steps == MOST * 800
-    total = (loss(800) - loss(MOST * 800)) / (loss(0) - loss(800))
+    total = (loss(800) - loss(FAR * 800)) / (loss(0) - loss(800))
     assert told.reach == pytest.approx(total, rel=0.1)
 
 
@@ -57,3 +57,9 @@ def test_without_a_fall_nothing_is_promised(history):
 def test_a_single_check_that_fell_promises_all():
     told = outlook({"step": [0, 50], "valid": [1.0, 0.5]})
     assert (told.gain, told.steps) == (1.0, MOST * 50)
+
+
+@pytest.mark.parametrize(("pace", "wanted"), [(60, 2), (150, 2), (400, 4), (8000, 4)])
+def test_the_steps_advised_follow_from_the_curve(pace, wanted):
+    """Twice as many at least, where the curve has settled; never more than four times as many at once."""
+    assert advised(curve(lambda step: 1 + np.exp(-step / pace))) == wanted * 800

@@ -1,8 +1,15 @@
 """Plans are checked where they are made, and travel as plain data."""
 
+import dataclasses
+import math
+
+import numpy as np
 import pytest
 
 from isthmus.errors import BadInput
+from isthmus.families import FAMILIES, named
+from isthmus.model import takes, types_of
+from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
 
@@ -13,30 +20,58 @@ def test_json_round_trip():
         Plan.from_json({"stepps": 3})
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        {"steps": 0},
-        {"batch": 2.5},
-        {"check": True},
-        {"patience": -1},
-        {"drops": -1},
-        {"warmup": -1},
-        {"warmup": 50},
-        {"warmup": True},
-        {"schedule": "step"},
-        {"stages": "one"},
-        {"learning_rate": 0.0},
-        {"learning_rate": float("nan")},
-        {"clip": -1.0},
-        {"weight_decay": -0.1},
-        {"factor": 1.0},
-        {"tolerance": "small"},
-    ],
-)
-def test_a_bad_value_is_named(field):
-    with pytest.raises(BadInput, match=next(iter(field))):
-        Plan(**field)
+def refused(name, value, **others):
+    with pytest.raises(BadInput) as caught:
+        Plan(**{name: value}, **others)
+    text = str(caught.value)
+    assert text.startswith(f"plan: {name} ")
+    assert f"got {value!r}" in text or f"got {name}={value!r}" in text
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Plan), ids=lambda f: f.name)
+def test_what_a_field_does_not_take_is_refused_with_what_it_takes(field):
+    """Each field by what is declared beside it: type, bounds, choices."""
+    kind, bounds = types_of(Plan)[field.name], field.metadata["bounds"]
+    wrong = {int: [True, 1.5, "3", None], float: [True, "0.1", None], str: [0, None, "step"]}
+    known = wrong[str if kind == "str" else float if "float" in str(kind) else int if kind is int else kind]
+    for value in known if "None" not in str(kind) else [v for v in known if v is not None]:
+        text = refused(field.name, value)
+        assert f"must be {takes(Plan(), field)}; " in text
+        assert text.endswith(field.metadata["text"])
+    if not bounds.choices:
+        assert bounds.low is not None or bounds.above is not None
+        refused(field.name, math.nan)
+        refused(field.name, math.inf)
+        for edge in (bounds.above, bounds.below):
+            if edge is not None:
+                refused(field.name, edge)
+        for edge, sign in ((bounds.low, -1), (bounds.high, 1)):
+            if edge is not None:
+                refused(field.name, edge + sign * (1 if kind is int else 1e-6))
+                Plan(**{field.name: kind(edge)})
+    for value in bounds.among:
+        Plan(**{field.name: value})
+
+
+def test_what_a_schedule_would_ignore_is_refused():
+    for name, value in {"patience": 9, "tolerance": 0.1, "factor": 0.5, "drops": 1}.items():
+        assert "does nothing unless schedule is plateau" in refused(name, value, schedule="cosine")
+    assert "drops above 0" in refused("factor", 0.5, drops=0)
+    assert Plan(schedule="constant", patience=9, tolerance=0.1).patience == 9
+
+
+def test_a_rate_that_is_not_given_is_the_familys():
+    assert {name: Plan().step_size(r) for name, r in FAMILIES.items() if r.pace != 1} == dict.fromkeys(
+        ("kl", "contractive", "contractive_h"), 0.02
+    )
+    assert Plan().of(named("plain")) == Plan(learning_rate=0.005)
+    assert Plan(learning_rate=0.1).step_size(named("kl")) == 0.1
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    for given, used in (({}, 0.02), ({"learning_rate": 0.1}, 0.1)):
+        made = fit(named("kl").set_params(latents=2), rows, plan=Plan(steps=2, check=1, **given))
+        assert (made.plan.learning_rate, made.outcome.history["learning_rate"][0]) == (used, used)
 
 
 def test_rates():

@@ -10,8 +10,11 @@ from isthmus.facets import crowns
 
 
 def notice(verdicts: Iterable[FacetVerdict], say: Words) -> str:
-    """One sentence on all facets that decide: whose trainings were cut, and how many steps would do; "" if none was."""
-    asked = [v for v in verdicts if crowns(v.facet) and v.cut]
+    """One sentence on all facets that decide: whose trainings were cut, and how many steps would do.
+
+    "" if no answer was taken away by it.
+    """
+    asked = [v for v in verdicts if crowns(v.facet) and v.halted]
     if not asked:
         return ""
     steps = {name: n for v in asked for name, n in v.cut.items()}

@@ -10,29 +10,31 @@ import typer
 from isthmus.cli import show
 from isthmus.cli.options import Debug, Json
 
-Kind = Literal["families", "facets", "metrics", "datasets"]
+Kind = Literal["families", "facets", "metrics", "datasets", "plan"]
 Rows = list[dict[str, Any]]
 
 
 def catalogue(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="families, facets, metrics or datasets.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="families, facets, metrics, datasets or plan.")],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show all details of this one.")] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List families, facets, metrics or bundled data sets.
+    """List families, facets, metrics, bundled data sets, or the fields of the training plan.
 
     [bold]isthmus list families[/bold]
 
     [bold]isthmus list families topk[/bold] shows the fields that --set takes.
     """
-    found = {"families": _families, "facets": _facets, "metrics": _metrics, "datasets": _datasets}[kind]()
+    found = {"families": _families, "facets": _facets, "metrics": _metrics, "datasets": _datasets, "plan": _plan}[kind]()
     if name is not None:
         found = [_one(kind, name, found)]
     if json:
         show.machine({kind: found})
     elif name is not None:
         _details(found[0])
+    elif kind == "plan":
+        _table(found)
     else:
         heads = {"name": kind[:-1] if kind != "families" else "family", "camp": "camp", "about": "about"}
         heads = {key: head for key, head in heads.items() if key in found[0]}
@@ -59,8 +61,15 @@ def _details(row: dict[str, Any]) -> None:
         show.line(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if fields := row.get("fields"):
         show.line()
-        lines = [[f["name"], _spell(f["default"]), f["takes"], f["search"] or "", f["about"]] for f in fields]
-        show.table(["field", "default", "takes", "tuned within", "meaning"], lines, words=5)
+        _table(fields)
+
+
+def _table(fields: Rows) -> None:
+    """What ``--set`` takes."""
+    heads = {"name": "field", "default": "default", "takes": "takes", "search": "tuned within", "about": "meaning"}
+    heads = {key: head for key, head in heads.items() if key in fields[0]}
+    lines = [[_spell(f[key]) if key == "default" else f[key] or "" for key in heads] for f in fields]
+    show.table(list(heads.values()), lines, words=len(heads))
 
 
 def _spell(value: Any) -> str:
@@ -80,21 +89,31 @@ def _families() -> Rows:
             "about": ABOUT[name],
             "wants": recipe.wants,
             "in a default study": "yes" if name in DEFAULT else "no",
-            "fields": [_field(recipe, f) for f in dataclasses.fields(recipe)],
+            "fields": [_tuned(recipe, f) for f in dataclasses.fields(recipe)],
         }
         for name, recipe in FAMILIES.items()
     ]
 
 
-def _field(recipe: Any, field: Any) -> dict[str, Any]:
+def _plan() -> Rows:
+    from isthmus.train.plan import Plan
+
+    plan = Plan()
+    return [_field(plan, f, plan.to_json()) for f in dataclasses.fields(plan)]
+
+
+def _field(made: Any, field: Any, values: dict[str, Any]) -> dict[str, Any]:
     from isthmus.model import takes
 
-    span = recipe.space().get(field.name)
-    search = None if span is None else f"{span.low:g} to {span.high:g}{', log' if span.log else ''}"
-    default = recipe.to_json()[field.name]
     need = field.metadata["only"]
     about = field.metadata["text"] + (f" Only where {need.words}." if need else "")
-    return {"name": field.name, "default": default, "takes": takes(recipe, field), "search": search, "about": about}
+    return {"name": field.name, "default": values[field.name], "takes": takes(made, field), "about": about}
+
+
+def _tuned(recipe: Any, field: Any) -> dict[str, Any]:
+    span = recipe.space().get(field.name)
+    search = None if span is None else f"{span.low:g} to {span.high:g}{', log' if span.log else ''}"
+    return {**_field(recipe, field, recipe.to_json()), "search": search}
 
 
 def _facets() -> Rows:

@@ -46,7 +46,7 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan; repeatable."),
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan (isthmus list plan); repeatable."),
     ] = None,
     steps: Annotated[
         int | None,
@@ -82,6 +82,7 @@ def train(
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
     from isthmus.study.outline import slug
+    from isthmus.train.cut import advised
     from isthmus.train.fitted import fit
 
     rows = read(data, label=label, images=images)
@@ -112,7 +113,8 @@ def train(
     folder = artefact.save(fitted, place)
     show.note(f"Saved: {folder}", quiet=quiet)
     if outcome.status == "cut":
-        show.warn(f"training was cut at {outcome.steps} steps, before it converged; give more --steps")
+        wanted = advised(outcome.history)
+        show.warn(f"training was cut at {outcome.steps} steps, before it converged; give --steps {wanted}")
     ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in splits[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
@@ -175,7 +177,7 @@ def _plan(
     from isthmus.train.fitted import fit
 
     marks, began = list[tuple[int, float]](), time.perf_counter()
-    short = replace(plan, steps=CHECKS * EACH, check=EACH, patience=CHECKS + 1, warmup=0)
+    short = replace(plan, steps=CHECKS * EACH, check=EACH, schedule="plateau", patience=CHECKS + 1, warmup=0.0)
     held = max(1, len(splits.valid) * EACH // plan.check)
     few: dict[str, Any] = {**usual, "plan": short, "valid": usual["valid"][:held]}
     fit(recipe, rows.x[splits.train], watch=lambda p: marks.append((p.step, time.perf_counter())), **few)

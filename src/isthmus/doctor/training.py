@@ -33,7 +33,10 @@ def unlearnt(fitted: Fitted) -> Iterator[tuple[str, Evidence]]:
     """What the training itself says, without any row."""
     outcome = fitted.outcome
     if outcome.status == "diverged" or not sound(fitted):
-        yield "diverged", {"steps": outcome.steps, "learning_rate": fitted.plan.learning_rate, **cause(fitted)}
+        yield (
+            "diverged",
+            {"steps": outcome.steps, "learning_rate": fitted.plan.step_size(fitted.recipe), **cause(fitted)},
+        )
     if outcome.status == "closed form":
         return
     if unmoved(outcome) and free(fitted.model):

@@ -11,6 +11,7 @@ number of those it was chosen from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,16 +21,18 @@ import numpy as np
 
 from isthmus.errors import BadInput
 from isthmus.evidence import floor as ground
-from isthmus.evidence.cut import Cut, lost, standing
+from isthmus.evidence.cut import ENDLESS, Cut, lost
 from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
+    TINY,
     TURNED,
     Floats,
     Pair,
     Values,
     average,
     comparable,
+    finite,
     pairs,
     replicates_to_decide,
     steps,
@@ -82,10 +85,12 @@ class FacetVerdict:
     excluded: dict[str, str] = field(default_factory=dict)
     """Who was not compared, and why."""
     cut: dict[str, int] = field(default_factory=dict)
-    """Contenders whose trainings were cut while they were still getting better, where a claim would have rested on
-    that, and after how many steps: the claim is not made (:mod:`isthmus.evidence.cut`)."""
+    """Contenders whose trainings were cut while they were still getting better, where a claim on the leader or on the
+    best autoencoder would have rested on that, and after how many steps (:mod:`isthmus.evidence.cut`)."""
     steps_needed: int | None = None
     """Steps that would do for all of them, as their loss curves promise."""
+    halted: bool = False
+    """Whether more steps may tell if an autoencoder is needed: some were cut, and nothing else decides."""
     pairs: tuple[Pair, ...] = ()
     """Every pair of the table; of two, the one with the better mean is ``a``."""
 
@@ -93,11 +98,6 @@ class FacetVerdict:
     def useless(self) -> bool:
         """Whether nobody is shown to beat the floor, with replicates enough to show it."""
         return self.above == ()
-
-    @property
-    def halted(self) -> bool:
-        """Whether more steps may tell if an autoencoder is needed: some were cut, and nothing else decides."""
-        return self.outcome == "undecided" and bool(self.cut)
 
     def pair(self, a: str | None, b: str | None) -> Pair:
         """The evidence on ``a`` against ``b``, in that order."""
@@ -150,6 +150,7 @@ def judge(
     looks: int = 1,
     facet: str = "",
     floor: Values | None = None,
+    bounds: tuple[float, float] = ENDLESS,
 ) -> FacetVerdict:
     """The verdict on one facet.
 
@@ -181,6 +182,8 @@ def judge(
         Its name, for sentences.
     floor : sequence of R floats, optional
         What the metric comes to in each replicate without learning anything; None or NaN where that is not known.
+    bounds : (float, float), optional
+        The least and the largest value that the metric can have.
 
     Raises
     ------
@@ -215,18 +218,13 @@ def judge(
     level = None if floor is None else comparable(floor, relative)
     sides = [n for n in table if n not in rivals], [n for n in table if n in rivals]
     contest, early = _contest(made, *sides, looks), {n: one for n, one in (cut or {}).items() if n in table}
-    claimed = contest["outcome"] in {"rival", "rival enough"}
-    kept = tuple(replace(one, relation=standing(one.relation, one.a in early, one.b in early)) for one in made)
-    held = {
-        name
-        for one in made
-        for name, fell in zip((one.a, one.b), lost(one.relation, one.a in early, one.b in early), strict=True)
-        if fell
-    }
-    lagging = _lagging(early, contest, made, table, higher)
-    if lagging and (claimed or (contest["outcome"] == "undecided" and contest["autoencoder"] in lagging)):
+    gains = _gains(early, table, level, bounds, higher, relative)
+    made, held = _shaken(made, gains, table, higher, float(np.log1p(rope)) if relative else rope)
+    lagging = _lagging(gains, contest, table, higher, float(np.log1p(rope)) if relative else rope)
+    halted = bool(lagging) and (contest["outcome"] != "undecided" or contest["autoencoder"] in lagging)
+    if halted:
         contest, held = {**contest, "outcome": "undecided"}, held | lagging
-    made, leader = kept, next(iter(table), None)
+    leader = next(iter(table), None)
     against = {one.b: one.relation for one in made if one.a == leader}
     return FacetVerdict(
         facet=facet,
@@ -244,7 +242,7 @@ def judge(
         worse=tuple(n for n, r in against.items() if r == "better"),
         **contest,
         replicates_needed=None
-        if (claimed and lagging) or contest["autoencoder"] in held
+        if halted
         else _needed(contest, made, table, higher, rope, relative, test_fraction, looks),
         means={n: average(x, relative) for n, x in table.items()},
         floor=None if level is None else ground.mean(level, relative),
@@ -253,6 +251,7 @@ def judge(
         excluded=gone,
         cut={n: early[n].steps for n in table if n in held},
         steps_needed=max((early[n].needed for n in held), default=None),
+        halted=halted,
         pairs=made,
     )
 
@@ -345,22 +344,49 @@ def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence
     return {"autoencoder": best, "rival": rival, "rivals": tuple(rivals), "outcome": outcome}
 
 
-def _lagging(
+def _gains(
     early: Mapping[str, Cut],
-    contest: Mapping[str, Any],
-    made: Sequence[Pair],
     table: Mapping[str, Floats],
+    floor: Floats | None,
+    bounds: tuple[float, float],
     higher: bool,
+    relative: bool,
+) -> dict[str, float]:
+    """What more steps may add to the mean of each contender that was cut, at most."""
+    ends = (math.log(max(bounds[0], TINY)), math.log(bounds[1])) if relative else bounds
+    known = finite(floor) if floor is not None else np.empty(0)
+    start = float(known.mean()) if len(known) else math.nan
+    means = {n: float(np.nanmean(table[n])) for n in early}
+    most = {
+        n: one.at_best(means[n], higher=higher, floor=start, bounds=ends, relative=relative) for n, one in early.items()
+    }
+    return {n: abs(most[n] - means[n]) for n in early}
+
+
+def _shaken(
+    made: Sequence[Pair], gains: Mapping[str, float], table: Mapping[str, Floats], higher: bool, rope: float
+) -> tuple[tuple[Pair, ...], set[str]]:
+    """The pairs without the claims that more steps may change, and who took one on the leader away."""
+    kept, held, leader = [], set[str](), next(iter(table), None)
+    for one in made:
+        lead = float(np.nanmean(table[one.a]) - np.nanmean(table[one.b])) * (1 if higher else -1)
+        fell = lost(one.relation, lead, rope, (gains.get(one.a, 0.0), gains.get(one.b, 0.0)))
+        kept.append(replace(one, relation="undecided") if any(fell) else one)
+        if leader in {one.a, one.b}:
+            held |= {name for name, gone in zip((one.a, one.b), fell, strict=True) if gone}
+    return tuple(kept), held
+
+
+def _lagging(
+    gains: Mapping[str, float], contest: Mapping[str, Any], table: Mapping[str, Floats], higher: bool, rope: float
 ) -> set[str]:
-    """Autoencoders that were cut, and might be better than the rivals by now."""
-    best, rival, found = contest["autoencoder"], contest["rival"], set[str]()
-    for name, one in early.items():
-        if name in contest["rivals"] or rival is None:
-            continue
-        behind = name != best and _told(made, best, name).relation == "better"
-        if not behind or one.reaches(float(np.nanmean(table[name])), float(np.nanmean(table[rival])), higher):
-            found.add(name)
-    return found
+    """Autoencoders that were cut, and may come as far as would contradict what is said of the best rival."""
+    rival, outcome = contest["rival"], contest["outcome"]
+    if rival is None or outcome not in {"rival", "rival enough", "undecided"}:
+        return set()
+    behind = {n: (1 if higher else -1) * float(np.nanmean(table[rival]) - np.nanmean(table[n])) for n in gains}
+    mark = rope if outcome == "rival enough" else -rope
+    return {n for n, gain in gains.items() if n not in contest["rivals"] and gain > 0 and gain >= behind[n] + mark}
 
 
 def _told(made: Sequence[Pair], a: str, b: str) -> Pair:

@@ -31,6 +31,7 @@ class Contractive(Recipe):
 
     family: ClassVar[str] = "contractive"
     camp: ClassVar[str] = "classical"
+    pace: ClassVar[float] = 4.0
 
     code_activation: str = knob("sigmoid", "Activation of the code: sigmoid, tanh.", choices=("sigmoid", "tanh"))
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)

@@ -41,6 +41,7 @@ class KL(Recipe):
 
     family: ClassVar[str] = "kl"
     camp: ClassVar[str] = "classical"
+    pace: ClassVar[float] = 4.0
 
     code_activation: str = knob(
         "sigmoid",

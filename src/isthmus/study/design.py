@@ -280,8 +280,9 @@ def configurations(
         ``recipe`` (plain data) and ``learning_rate`` (None for a model without parameters).
     """
     trains = any(True for _ in default.build(tuple(shape), "gaussian").parameters())
-    space = default.space() | ({"learning_rate": LEARNING_RATES} if trains else {})
-    rate = plan.learning_rate if trains else None
+    rates = LEARNING_RATES._replace(low=LEARNING_RATES.low * default.pace, high=LEARNING_RATES.high * default.pace)
+    space = default.space() | ({"learning_rate": rates} if trains else {})
+    rate = plan.step_size(default) if trains else None
     found = [{"recipe": default.to_json(), "learning_rate": rate}]
     if not space:
         return found

@@ -420,7 +420,14 @@ def paced(
     plan = Plan.from_json(job.body["plan"])
     splits, marks = shrunk(material.splits, share), list[tuple[int, float]]()
     held = max(1, len(material.splits.valid.x) * EACH // plan.check)
-    short = {**job.body["plan"], "steps": CHECKS * EACH, "check": EACH, "patience": CHECKS + 1, "warmup": 0}
+    short = {
+        **job.body["plan"],
+        "steps": CHECKS * EACH,
+        "check": EACH,
+        "schedule": "plateau",
+        "patience": CHECKS + 1,
+        "warmup": 0,
+    }
     few = splits._replace(valid=splits.valid.take(slice(0, held)))
     rows = material.rows._replace(train=material.rows.train[: len(few.train.x)])
     one = replace(job, body={**job.body, "plan": short, "configs": job.body["configs"][:configs]})

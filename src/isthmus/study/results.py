@@ -215,6 +215,7 @@ class Results:
             looks=LOOKS if self.design.racing else 1,
             facet=facet,
             floor=self.floor(facet) if found.name == self.design.primary(facet) else None,
+            bounds=found.bounds,
         )
         gaps = {who: n - self.replicates + len(asked[who]) for who, n in verdict.missing.items()}
         return replace(verdict, missing={who: n for who, n in gaps.items() if n})

@@ -98,7 +98,7 @@ def _again(task: Task, first: Sequence[Tensor], history: Mapping[str, Sequence[f
     for before, after in zip(range(len(history["step"]) - 1), range(1, len(history["step"])), strict=True):
         count = int(history["step"][after] - history["step"][before])
         share = plan.rate(int(history["step"][after]))  # 0 at the end of a cosine, which has no drops
-        rate = history["learning_rate"][after] / share if share else plan.learning_rate
+        rate = history["learning_rate"][after] / share if share else plan.step_size(task.recipe)
         for numbers in order.take(count * plan.batch).view(count, plan.batch):
             good = stack.snapshot(0)
             stack.step(numbers, task.done(step), [rate * plan.rate(step)])

@@ -18,8 +18,10 @@ WORTH = 0.01
 which is that share where training begins at the mean."""
 SURE = 3.0
 """Standard deviations of the loss from check to check that a fall must exceed, to be more than noise."""
-MOST = 16
-"""More than so many times the steps are not advised: so far no curve tells."""
+MOST = 4
+"""More than so many times the steps are not advised at once: schedules act before, and a longer curve tells more."""
+FAR = 16
+"""What a training may gain at most is what so many times the steps would bring: a bound, beyond what is advised."""
 
 
 class Outlook(NamedTuple):
@@ -30,7 +32,7 @@ class Outlook(NamedTuple):
     steps: int
     """Steps after which as many again would add less than ``WORTH``; at most ``MOST`` times those that were made."""
     reach: float = 0.0
-    """What ``MOST`` times the steps would add in all, as the same share."""
+    """What ``FAR`` times the steps would add in all, as the same share."""
 
     @property
     def open(self) -> bool:
@@ -71,8 +73,19 @@ def outlook(history: Mapping[str, Sequence[float | None]]) -> Outlook:
     gain, steps = min(kept * late, 4 * (near - last)) / brought, end  # no more than at the pace of the last quarter
     while steps < MOST * end and kept ** math.log2(steps / end) * gain > WORTH:
         steps *= 2
-    reach = sum(gain * kept**doubling for doubling in range(int(math.log2(MOST))))
+    reach = sum(gain * kept**doubling for doubling in range(int(math.log2(FAR))))
     return Outlook(gain, steps, reach)
+
+
+def advised(history: Mapping[str, Sequence[float | None]]) -> int:
+    """Steps to give instead, of a training that was cut: what its curve promises to need, and at least twice as many.
+
+    Examples
+    --------
+    >>> advised({"step": [0, 50, 100, 150, 200], "valid": [1.0, 0.6, 0.4, 0.32, 0.3]})
+    800
+    """
+    return max(2 * int(history["step"][-1] or 0), outlook(history).steps)
 
 
 def _noise(values: Sequence[float]) -> float:

@@ -201,7 +201,8 @@ def fit_many(
     seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
     models = [r.build(shape, head, out, number=hashed(s, "weights")) for r, s in zip(recipes, seeds, strict=True)]
     tasks = [
-        Task(r, m, rows, held, p, s, aims[0], aims[1]) for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
+        Task(r, m, rows, held, p.of(r), s, aims[0], aims[1])
+        for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
     return [
         Fitted(

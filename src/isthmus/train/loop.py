@@ -142,7 +142,7 @@ class _Runner:
         self.noise = task.model.draw(task.valid, generator)
 
     def rate(self, step: int) -> float:
-        return self.plan.learning_rate * self.plan.rate(step) * self.plan.factor**self.drops
+        return self.plan.step_size(self.task.recipe) * self.plan.rate(step) * self.plan.factor**self.drops
 
     def validate(self) -> tuple[float, dict[str, float]]:
         """The objective at the end of its schedules, on clean validation rows, with the same noise; and its terms."""

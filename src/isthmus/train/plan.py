@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from isthmus.errors import BadInput
+from isthmus.model import Recipe, heard, knob, within
 
-SCHEDULES = ("plateau", "constant", "cosine")
-STAGES = ("together", "layerwise")
+RATE = 5e-3
+"""The learning rate of a family of pace 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,57 +29,78 @@ class Plan:
     64
     """
 
-    steps: int = 2500
-    """Most optimiser steps."""
-    batch: int = 64
-    """Rows of a batch. Rows come in a seeded order, epoch after epoch, and every batch is full."""
-    learning_rate: float = 5e-3
-    """Adam's step size."""
-    schedule: str = "plateau"
-    """plateau (drop when progress stops), constant, or cosine (to zero at the last step)."""
-    warmup: float = 0.0
-    """Share of the steps over which the learning rate rises linearly from zero."""
-    clip: float | None = None
-    """Largest Euclidean norm of a model's gradient; None does not clip."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay, per step and unit of learning rate."""
-    check: int = 50
-    """Steps between two looks at the validation rows."""
-    patience: int = 3
-    """Checks without progress before the learning rate drops, or training stops."""
-    tolerance: float = 2e-3
-    """Relative improvement of the validation objective that counts as progress."""
-    factor: float = 0.2
-    """What a drop multiplies the learning rate by."""
-    drops: int = 2
-    """How often the plateau schedule drops the learning rate before it stops."""
-    stages: str = "together"
-    """together, or layerwise: the encoder's layers one by one, then the decoder, then all (isthmus.train.stages)."""
+    steps: int = knob(2500, "Most optimiser steps.", low=1)
+    batch: int = knob(
+        64, "Rows of a batch. Rows come in a seeded order, epoch after epoch, and every batch is full.", low=1
+    )
+    learning_rate: float | None = knob(
+        None,
+        "Adam's step size; null: 0.005, and 0.02 for kl, contractive and contractive_h, which learn slowly.",
+        above=0.0,
+    )
+    schedule: str = knob(
+        "plateau",
+        "plateau (drop the learning rate when progress stops), constant, or cosine (to zero at the last step).",
+        choices=("plateau", "constant", "cosine"),
+    )
+    warmup: float = knob(
+        0.0,
+        "Share of the steps over which the learning rate rises linearly from zero: 0.1 for 250 of 2500 steps.",
+        low=0.0,
+        high=1.0,
+    )
+    clip: float | None = knob(None, "Largest Euclidean norm of a model's gradient; null does not clip.", above=0.0)
+    weight_decay: float = knob(0.0, "Decoupled weight decay, per step and unit of learning rate.", low=0.0)
+    check: int = knob(50, "Steps between two looks at the validation rows.", low=1)
+    patience: int = knob(
+        3,
+        "Checks without progress before the learning rate drops, or training stops.",
+        low=1,
+        only=("schedule is plateau or constant", lambda plan: plan.schedule != "cosine"),
+    )
+    tolerance: float = knob(
+        2e-3,
+        "Relative improvement of the validation objective that counts as progress.",
+        low=0.0,
+        below=1.0,
+        only=("schedule is plateau or constant", lambda plan: plan.schedule != "cosine"),
+    )
+    factor: float = knob(
+        0.2,
+        "What a drop multiplies the learning rate by.",
+        low=0.0,
+        below=1.0,
+        only=("schedule is plateau and drops above 0", lambda plan: plan.schedule == "plateau" and plan.drops > 0),
+    )
+    drops: int = knob(
+        2,
+        "How often the plateau schedule drops the learning rate before it stops.",
+        low=0,
+        only=("schedule is plateau", lambda plan: plan.schedule == "plateau"),
+    )
+    stages: str = knob(
+        "together",
+        "together, or layerwise: the encoder's layers one by one, then the decoder, then all (isthmus.train.stages).",
+        choices=("together", "layerwise"),
+    )
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "check", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise BadInput(f"plan: {name} must be a whole number of at least 1; got {value!r}")
-        if not isinstance(self.drops, int) or isinstance(self.drops, bool) or self.drops < 0:
-            raise BadInput(f"plan: drops must be a whole number of at least 0; got {self.drops!r}")
-        if not (_number(self.warmup) and 0 <= self.warmup <= 1):
-            raise BadInput(
-                f"plan: warmup must be a share of the steps, 0 to 1; got {self.warmup!r}: for 250 of 2500 steps "
-                "give 0.1"
-            )
-        if self.schedule not in SCHEDULES:
-            raise BadInput(f"plan: schedule must be one of {', '.join(SCHEDULES)}; got {self.schedule!r}")
-        if self.stages not in STAGES:
-            raise BadInput(f"plan: stages must be one of {', '.join(STAGES)}; got {self.stages!r}")
-        if not (_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
-            raise BadInput(f"plan: learning_rate must be a positive number; got {self.learning_rate!r}")
-        if self.clip is not None and not (_number(self.clip) and 0 < self.clip < math.inf):
-            raise BadInput(f"plan: clip must be a positive number or None; got {self.clip!r}")
-        for name, top in (("weight_decay", math.inf), ("tolerance", 1.0), ("factor", 1.0)):
-            value = getattr(self, name)
-            if not (_number(value) and 0 <= value < top):
-                raise BadInput(f"plan: {name} must be at least 0 and below {top:g}; got {value!r}")
+        within(self, "plan")
+        heard(self, "plan")
+
+    def step_size(self, recipe: Recipe) -> float:
+        """The learning rate, which may be left to the family."""
+        return RATE * recipe.pace if self.learning_rate is None else self.learning_rate
+
+    def of(self, recipe: Recipe) -> Plan:
+        """This plan with a number for a learning rate.
+
+        Examples
+        --------
+        >>> Plan().of(Recipe()).learning_rate, Plan(learning_rate=0.1).of(Recipe()).learning_rate
+        (0.005, 0.1)
+        """
+        return replace(self, learning_rate=self.step_size(recipe))
 
     def rate(self, step: int) -> float:
         """The scheduled share of the learning rate at a step (the first is 0); plateau drops come on top."""
@@ -98,7 +120,3 @@ class Plan:
         if unknown:
             raise BadInput(f"plan: unknown field {min(unknown)!r}; it has {', '.join(cls.__dataclass_fields__)}")
         return cls(**data)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
