@@ -65,7 +65,8 @@ def test_every_plan_field_reaches_the_training() -> None:
     for name, value in other.items():
         deep = named("plain").set_params(hidden=(6,))
         plan = Autoencoder(deep, **(SMALL | {name: value})).fit(IRIS).fitted_.plan
-        assert plan == Plan(**({k: v for k, v in SMALL.items() if k != "random_state"} | {name: value}))
+        given = {k: v for k, v in SMALL.items() if k != "random_state"} | {name: value}
+        assert plan == Plan(**given).of(deep)
 
 
 def test_recipe_fields_are_reached_through_a_name_and_through_a_recipe() -> None:

@@ -9,7 +9,8 @@ when this module is imported, by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
@@ -139,6 +140,44 @@ class Mode(TorchDispatchMode):
 
     def _dispatched(self, func: Op, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.see(func, args, kwargs or {})
+
+
+class _Open(threading.local):
+    recorder: Any = None
+
+
+OPEN = _Open()
+"""What records the operations of this thread, if anything does: it has ``guarded(flag)``, see :func:`seldom`."""
+
+
+def seldom(flag: Tensor, change: Callable[[], Tensor], value: Tensor) -> Tensor:
+    """``change()`` if an element of ``flag`` is true, else ``value``; where none is, the two must mean the same.
+
+    A recorded step looks at the flag in each replay and leaves the operations of ``change`` out where they are not
+    wanted. Under ``vmap`` and in traces, where no value can be read, they are always done.
+
+    Parameters
+    ----------
+    flag : Tensor of bool
+    change : callable
+        Of tensors, without gradient.
+    value : Tensor
+        Like the result of ``change``; may be written to.
+
+    Examples
+    --------
+    >>> seldom(torch.tensor([False]), lambda: torch.ones(2), torch.zeros(2))
+    tensor([0., 0.])
+    """
+    if OPEN.recorder is not None:
+        with OPEN.recorder.guarded(flag):
+            value.copy_(change())
+        return value
+    try:
+        wanted = bool(flag.any())
+    except RuntimeError:
+        wanted = True
+    return change() if wanted else value
 
 
 # Given in the class body, the method would be wrapped by torch so that its first call loads the whole compiler (1.4 s).

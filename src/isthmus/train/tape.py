@@ -16,9 +16,11 @@ and drawing random numbers inside the step.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -46,6 +48,8 @@ class _Call:
     reads: frozenset[int]
     writes: frozenset[int]
     mutates: bool
+    guard: Tensor | None = None
+    """Replayed only while an element of it is true."""
 
 
 class Tape:
@@ -79,7 +83,7 @@ class Tape:
         program = self._programs.get(id(wanted))
         if program is None:
             live = {storage(t) for t in _tensors(wanted)}
-            program = tuple(self._ready[c] for c in _needed(self._calls, self._inside, live))
+            program = tuple(_parts(_needed(self._calls, self._inside, live), self._ready))
             self._programs[id(wanted)] = program
         with torch.no_grad():
             for call in program:
@@ -104,7 +108,11 @@ def record(step: Callable[..., Any], inputs: Sequence[Any]) -> Tape:
     """
     recorder = _Recorder()
     with recorder:
-        result = _detached(step(*inputs))
+        dispatch.OPEN.recorder = recorder
+        try:
+            result = _detached(step(*inputs))
+        finally:
+            dispatch.OPEN.recorder = None
     return Tape(recorder.calls, inputs, result)
 
 
@@ -114,6 +122,18 @@ class _Recorder(Mode):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[_Call] = []
+        self.guard: Tensor | None = None
+        self.made: tuple[Tensor, ...] = ()
+
+    @contextmanager
+    def guarded(self, flag: Tensor) -> Iterator[None]:
+        """What is recorded inside is replayed only while an element of ``flag`` is true."""
+        flag.any()
+        (self.guard,) = self.made  # under vmap, one element for each model
+        try:
+            yield
+        finally:
+            self.guard = None
 
     def see(self, op: Any, args: Any, kwargs: Any) -> Any:
         if dispatch.draws(op):
@@ -131,7 +151,9 @@ class _Recorder(Mode):
         written = frozenset(storage(value) for a, value in given if a.written and isinstance(value, Tensor))
         fresh = frozenset(storage(t) for t in outs) - reads
         if fresh or written:  # the rest are views: they stay valid because replay fills the same memory
-            self.calls.append(_Call(op, args, kwargs, outs, reads, fresh | written, bool(written)))
+            reads |= frozenset() if self.guard is None else {storage(self.guard)}
+            self.calls.append(_Call(op, args, kwargs, outs, reads, fresh | written, bool(written), self.guard))
+        self.made = outs
         return out
 
 
@@ -140,6 +162,22 @@ def _reads_values(op: Any, args: Any) -> bool:
     if dispatch.reads_values(op):
         return op is not ATEN.index.Tensor or any(t.dtype == torch.bool for t in _tensors(args[1:]))
     return False
+
+
+def _parts(calls: Sequence[_Call], ready: dict[_Call, Callable[[], Any]]) -> Iterator[Callable[[], Any]]:
+    """What a replay does in turn; neighbours with one guard are one part."""
+    for guard, some in groupby(calls, key=lambda call: call.guard):
+        todo = tuple(ready[call] for call in some)
+        if guard is None:
+            yield from todo
+        else:
+            yield partial(_guarded, guard, todo)
+
+
+def _guarded(guard: Tensor, calls: Sequence[Callable[[], Any]]) -> None:
+    if guard.any():
+        for call in calls:
+            call()
 
 
 def _is_identity(func: Any, args: Any) -> bool:
