@@ -31,10 +31,10 @@ from isthmus.data.scale import FARTHEST
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Model, Recipe
+from isthmus.train.cut import advised
 from isthmus.train.finetune import Finetuned, finetune
 from isthmus.train.fitted import Fitted, fit
 from isthmus.train.loop import Check, Outcome
-from isthmus.train.cut import advised
 from isthmus.train.plan import Plan
 
 BLOCK = 4096  # rows encoded at a time: bounds memory, whatever comes in

@@ -1,9 +1,11 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.func import vmap
 
-from isthmus.parts.gates import topk
+from isthmus.parts.gates import chosen, topk
+from isthmus.train.tape import record
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=8), st.integers(1, 8))
@@ -34,3 +36,19 @@ def test_gradient_flows_through_what_passes():
     z = torch.tensor([[3.0, 1.0, 2.0]], requires_grad=True)
     topk(z, torch.tensor(2), 3).sum().backward()
     assert z.grad.tolist() == [[1.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("k", [1, 3, 8])
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_recorded_gate_follows_the_rule_whether_the_batch_has_ties_or_not(k, ties):
+    """Recorded on rows of one kind and replayed on both: the rule is asked where there is a tie, and only there."""
+    generator = torch.Generator().manual_seed(k)
+    apart = torch.rand(2, 4, 8, generator=generator)
+    alike = torch.randint(0, 2, (2, 4, 8), generator=generator).float()
+    values, number = (alike if ties else apart).clone(), torch.tensor(k)
+    tape = record(vmap(lambda one: topk(one, number, 8)), (values,))
+    for rows in (apart, alike, apart):
+        values.copy_(rows)
+        tape.replay()
+        assert torch.equal(tape.result, torch.where(chosen(rows, number, 8), rows, 0.0))
+        assert torch.equal(tape.result, topk(rows, number, 8))

@@ -101,7 +101,7 @@ def test_the_floor_and_the_best_value_bound_what_may_be_gained():
 
 
 def test_a_laggard_whose_gain_changes_nothing_is_not_spoken_of():
-    """A contest that is open by itself, and one in the field that was cut but cannot come near: replicates are asked."""
+    """A contest that is open by itself, and one in the field that was cut but cannot come near."""
     open_ = {"plain": [0.80, 0.83, 0.81], "pca": [0.81, 0.82, 0.80], "kl": [0.5, 0.51, 0.5]}
     found, without = verdict(open_, {"kl": EARLY}), verdict(open_)
     assert (found.halted, found.cut, found.steps_needed) == (False, {}, None)

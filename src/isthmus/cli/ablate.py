@@ -36,7 +36,11 @@ def ablate(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe or of the training plan (isthmus list plan); repeatable."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="A field of the recipe or of the plan (isthmus list plan); repeatable.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder.", show_default="isthmus-DATA-FAMILY-parts")

@@ -26,7 +26,8 @@ def catalogue(
 
     [bold]isthmus list families topk[/bold] shows the fields that --set takes.
     """
-    found = {"families": _families, "facets": _facets, "metrics": _metrics, "datasets": _datasets, "plan": _plan}[kind]()
+    lists = {"families": _families, "facets": _facets, "metrics": _metrics, "datasets": _datasets, "plan": _plan}
+    found = lists[kind]()
     if name is not None:
         found = [_one(kind, name, found)]
     if json:

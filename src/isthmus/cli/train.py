@@ -46,7 +46,11 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the family or of the training plan (isthmus list plan); repeatable."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="A field of the family or of the plan (isthmus list plan); repeatable.",
+        ),
     ] = None,
     steps: Annotated[
         int | None,

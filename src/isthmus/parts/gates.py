@@ -7,11 +7,8 @@ one way in one batch and another way in the next. So jumps stand ``SLACK`` besid
 the unit decides.
 """
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from isthmus.dispatch import seldom
 
@@ -76,11 +73,11 @@ def topk(values: Tensor, k: Tensor, limit: int) -> Tensor:
     tensor([[3., 0., 2., 0.]])
     """
     raw = values.detach()
-    best, units = raw.topk(min(limit + 1, raw.shape[-1]), dim=-1)
-    if limit == raw.shape[-1]:  # nothing comes after the last
-        best = functional.pad(best, (0, 1), value=-math.inf)
-    pair = best.gather(-1, (k - 1 + torch.arange(2, device=raw.device)).long().expand(*best.shape[:-1], 2))
-    tie = pair[..., :1] - pair[..., 1:] <= SLACK * best[..., :1].abs()
+    width = raw.shape[-1]
+    best, units = raw.topk(min(limit + 1, width), dim=-1)
+    around = (k - 1 + torch.arange(2, device=raw.device)).long().clamp(max=width - 1)
+    last = best.gather(-1, around.expand(*best.shape[:-1], 2))
+    tie = (last[..., :1] - last[..., 1:] <= SLACK * best[..., :1].abs()) & (k < width)  # nothing follows the last unit
     units = seldom(tie, lambda: chosen(raw, k, limit).to(raw.dtype).topk(limit, dim=-1).indices, units[..., :limit])
     passes = (torch.arange(limit, device=raw.device) < k).to(raw.dtype).expand_as(units)
     return values * torch.zeros_like(raw).scatter(-1, units, passes)
