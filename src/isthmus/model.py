@@ -359,7 +359,7 @@ def heard(made: Any, name: str) -> None:
         if (value := getattr(made, field)) != defaults[field]:
             raise BadInput(
                 f"{name}: {field} does nothing unless {need}; got {field}={value!r}: leave it at "
-                f"{defaults[field]!r}, or see to it that {need}"
+                f"{defaults[field]!r}, or make sure that {need}"
             )
 
 
@@ -399,7 +399,10 @@ class Recipe:
         off=(),
     )
     activation: str = knob(
-        "relu", f"Activation of the hidden layers: {', '.join(ACTIVATIONS)}.", choices=tuple(ACTIVATIONS)
+        "relu",
+        f"Activation of the hidden layers: {', '.join(ACTIVATIONS)}.",
+        choices=tuple(ACTIVATIONS),
+        only=("there are hidden layers (hidden=32)", lambda recipe: recipe.deep),
     )
     norm: str = knob(
         "none",

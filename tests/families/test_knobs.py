@@ -11,6 +11,7 @@ from isthmus.families import FAMILIES, named, recipe
 from isthmus.families.contractive import Contractive
 from isthmus.families.gumbel import Gumbel
 from isthmus.families.jumprelu import JumpReLU
+from isthmus.families.ksparse import KSparse
 from isthmus.families.matryoshka import Matryoshka
 from isthmus.families.plain import Plain
 from isthmus.families.rae import RAE
@@ -35,6 +36,7 @@ def with_value(name, field, value):
     if field in {"k", "first"} and hasattr(made, "k"):
         made.set_params(k=1)
     company = {
+        "activation": {"hidden": (16,)},
         "steepness": {"loss": "tanh"},
         "corruption_level": {"corruption": "gaussian"},
         "strength": {"gate": "relu"} if name == "transcoder" else {"alpha": 1.0} if name == "infovae" else {},
@@ -111,6 +113,8 @@ IGNORED = [
     (RAE(regulariser="spectral", smoothness=0.1), "smoothness does nothing unless regulariser is l2 or gradient"),
     (Matryoshka(choice="row", decay=0.5), "decay does nothing unless choice is batch"),
     (Plain(corruption_level=0.1), "corruption_level does nothing unless there is a corruption"),
+    (Plain(activation="tanh"), "activation does nothing unless there are hidden layers"),
+    (KSparse(k=2, first=6, anneal=0.0), "first does nothing unless anneal is above 0"),
 ]
 
 
@@ -141,6 +145,20 @@ def speaks(ground, field, known):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in FAMILIES if n not in {"pca", "cvae"}])
+def test_no_field_is_idle_in_silence(name):
+    """Every field of a family and of its network has an effect or is refused; also where a schedule has no length."""
+    base = named(name).set_params(latents=6, **({"k": 2} if hasattr(named(name), "k") else {}))
+    fields = [
+        f for f in dataclasses.fields(base) if f.name not in SHARED or f.name in {"activation", "norm", "residual"}
+    ]
+    lengths = [f.name for f in fields if f.name in {"anneal", "warmup", "cooling"}]
+    for ground in (base, *(changed(base, {name: 0.0}, (6,)) for name in lengths)):
+        for field in fields if ground is not None else ():
+            if field.name not in ground.idle() and (name[-2:], field.name) != ("vq", "decay"):
+                assert speaks(ground, field.name) is not False, f"{name}: {field.name} is ignored in {ground}"
+
+
 @pytest.mark.parametrize("name", [n for n in FAMILIES if n not in {"pca", "cvae"}])
 def test_no_choice_makes_another_field_idle_in_silence(name):
     """What has an effect beside the default of a choice has one beside its other values, or is refused there.

@@ -39,7 +39,7 @@ class ContractiveH(Contractive):
         off=0.0,
         low=0.0,
     )
-    spread: float = knob(0.3, "Standard deviation of the noise that makes nearby rows (sigma).", stacks=True, low=0.0)
+    spread: float = knob(0.3, "Standard deviation of the noise that makes nearby rows (sigma).", stacks=True, above=0.0)
     samples: int = knob(2, "Number of nearby rows that each row is compared with.", low=1)
 
     def _check(self) -> None:

@@ -39,7 +39,12 @@ class KSparse(Recipe):
         off=lambda recipe: recipe.latents,
         low=1,
     )
-    first: int | None = knob(None, "Code elements that pass at the start; null: the whole code.", low=1)
+    first: int | None = knob(
+        None,
+        "Code elements that pass at the start; null: the whole code.",
+        low=1,
+        only=("anneal is above 0", lambda r: r.anneal > 0),
+    )
     anneal: float = knob(
         0.2,
         "Share of the plan's steps over which the number of elements that pass falls.",

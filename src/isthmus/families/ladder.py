@@ -33,6 +33,11 @@ class Ladder(VAE):
 
     family: ClassVar[str] = "ladder"
 
+    activation: str = knob(
+        "relu",
+        f"Activation of the hidden layers, and between the two layers of the code: {', '.join(ACTIVATIONS)}.",
+        choices=tuple(ACTIVATIONS),
+    )
     upper: int = knob(4, "Width of the layer above the code (t).", low=1)
     between: int = knob(32, "Units between the two layers, on the way up and on the way down.", low=1)
 

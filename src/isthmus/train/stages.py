@@ -84,9 +84,10 @@ class _Course:
     def alone(self, layer: int, plan: Plan) -> Task:
         """The training of one layer as an autoencoder of its own."""
         recipe, train, valid = _single(self.task.recipe, layer, _layers(self.task)), *self.rows(layer)
+        hidden = self.task.recipe.activation
         shape, number = tuple(train.shape[1:]), seed(self.task.seed, "layer", layer)
         own = self.task.model.head if self.task.target is None else "gaussian"
-        head = own if layer == 0 else "bernoulli" if recipe.activation == "sigmoid" else "gaussian"
+        head = own if layer == 0 else "bernoulli" if hidden == "sigmoid" else "gaussian"
         try:
             model = recipe.build(shape, head, number=seed(number, "weights"))
         except BadInput as error:
@@ -96,10 +97,10 @@ class _Course:
             _layers(self.task)[layer].out_features,
         )
         deep = layer < len(_layers(self.task)) - 1
-        if deep and code not in {"identity", recipe.activation}:
+        if deep and code not in {"identity", hidden}:
             raise BadInput(
                 f"stages: a layer of {recipe.family} by itself has a {code} code, its hidden layers are "
-                f"{recipe.activation}: set activation={code}"
+                f"{hidden}: set activation={code}"
             )
         if deep and _layers(Task(recipe, model, train, valid, plan, number))[0].out_features not in (width, 2 * width):
             raise BadInput(f"stages: a code of {recipe.family} is not one number for each unit: use stages=together")
@@ -157,14 +158,14 @@ def _layers(task: Task) -> list[nn.Linear]:
 
 def _single(recipe: Recipe, layer: int, layers: Sequence[nn.Linear]) -> Recipe:
     """The recipe of one layer by itself: a hidden one has a code like the activations of hidden layers."""
-    change: dict[str, Any] = {"hidden": ()}
+    change: dict[str, Any] = {}
     if layer > 0:
         change["head"] = "auto"
     if layer < len(layers) - 1:
         change["latents"] = layers[layer].out_features
         if "code_activation" in recipe.get_params():
             change["code_activation"] = recipe.activation
-    return replace(recipe, **change)
+    return recipe.without("hidden", ()).set_params(**change)
 
 
 @torch.no_grad()
