@@ -51,7 +51,13 @@ class Gumbel(Recipe):
         off=0.0,
         low=0.0,
     )
-    temperature: float = knob(1.0, "Temperature of the softmax at the first step (tau).", stacks=True, low=0.01)
+    temperature: float = knob(
+        1.0,
+        "Temperature of the softmax at the first step (tau).",
+        stacks=True,
+        low=0.01,
+        only=("cooling is above 0", lambda r: r.cooling > 0),
+    )
     cooling: float = knob(
         0.3, "Share of the plan's steps over which the temperature falls.", stacks=True, low=0.0, high=1.0
     )
