@@ -125,7 +125,7 @@ def one_line(text: str) -> str:
         (["compare", "iris", "--lang", "de"], "'de' is not one of 'en', 'zh'"),
         (["compare", "iris", "--steps", "many"], "many"),
         (["list", "familys"], "'familys' is not one of"),
-        (["list"], "choose from: families, facets, metrics, datasets; see isthmus list --help"),
+        (["list"], "choose from: families, facets, metrics, datasets, plan; see isthmus list --help"),
         (["comapre", "digits"], "'decompress'? See isthmus --help"),
         (["train", "plain"], "missing argument"),
     ],
@@ -1106,3 +1106,11 @@ def test_a_recipe_file_is_taken_as_it_is(shell: Shell) -> None:
         code, out, err = shell("ablate", name, "iris")
         assert (code, out) == (ends.INPUT, "")
         assert expected in one_line(err)
+
+
+def test_the_fields_of_the_plan_are_listed_with_what_they_take(shell: Shell) -> None:
+    code, out, _ = shell("list", "plan", "--json")
+    fields = {row["name"]: row for row in json.loads(out)["plan"]}
+    assert (code, list(fields)) == (ends.DONE, list(Plan.__dataclass_fields__))
+    assert fields["warmup"]["takes"] == "a number of at least 0 and at most 1"
+    assert fields["drops"]["about"].endswith("Only where schedule is plateau.")
