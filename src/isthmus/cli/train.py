@@ -117,8 +117,9 @@ def train(
     folder = artefact.save(fitted, place)
     show.note(f"Saved: {folder}", quiet=quiet)
     if outcome.status == "cut":
-        wanted = advised(outcome.history)
-        show.warn(f"training was cut at {outcome.steps} steps, before it converged; give --steps {wanted}")
+        show.warn(
+            f"training was cut at {outcome.steps} steps, before it converged; give --steps {advised(outcome.history)}"
+        )
     ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in splits[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
