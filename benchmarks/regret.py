@@ -1,13 +1,17 @@
-"""Does following the verdict pay? Regret of the recommended contender on rows that the study never saw.
+"""Does following the advice pay? Regret of the recommended contender on rows that the study never saw.
 
 A quarter of each data set is put aside. The rest goes through an ordinary study; for each purpose we take what its
-verdict says (where it is undecided: the rival, as its sentence advises). Then all contenders, as they were chosen and
+answer says, a claim or a bet. Then all contenders, as they were chosen and
 trained in the study, are scored on the rows put aside. The regret of a choice is what the best contender there scores
 better, in ropes of the metric: 1 is the smallest difference that anybody should care about. Against the recommendation
 stand all fixed choices: the same family (or rival) for this purpose on every data set.
 
     python benchmarks/regret.py --out regret.jsonl            # runs what is missing there, then prints the table
     python benchmarks/regret.py --out regret.jsonl --print    # prints only
+    python benchmarks/regret.py --bench oddbench --minutes 20 --out odd.jsonl     # 47 tables of one group each
+
+Every finished data set is one line of JSON, so a run that stops (``--minutes``) goes on with the same command. A line
+holds the scores of each replicate too: ``--again`` decides anew from them, by the rules of today.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import gzip
 import json
 import math
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,9 @@ import isthmus
 from isthmus.api.study import Study
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
+from isthmus.errors import BadInput
+from isthmus.evidence.purposes import answered
+from isthmus.evidence.verdict import judge
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, numbers
 from isthmus.families import DEFAULT
@@ -53,7 +61,11 @@ Set = tuple[np.ndarray, np.ndarray, str | None]
 def adbench(path: Path) -> Set:
     """At most 1,000 normal rows and 200 anomalies."""
     with np.load(path) as file:
-        x, y = file["X"].astype(np.float64), file["y"].astype(int)
+        return few(file["X"].astype(np.float64), file["y"].astype(int))
+
+
+def few(x: np.ndarray, y: np.ndarray) -> Set:
+    """A seeded draw of at most 1,000 rows of label 0 and 200 of label 1."""
     order = np.random.default_rng(0).permutation(len(x))
     kept = [order[y[order] == kind][:count] for kind, count in ((0, MOST - MOST_ANOMALIES), (1, MOST_ANOMALIES))]
     picked = np.sort(np.concatenate(kept))
@@ -113,8 +125,16 @@ def cells(folder: Path) -> Set:
     return x[:, np.sort(np.argsort(-x.var(0))[:200])], y, None
 
 
-def sets(data: Path) -> dict[str, Callable[[], Set]]:
+def oddbench(path: Path) -> Set:
+    """At most 1,000 normal rows and 200 anomalies of a table in which one group of rows plays the anomaly."""
+    with np.load(path) as file:
+        return few(file["X"].astype(np.float64), file["y"].astype(int))
+
+
+def sets(data: Path, bench: str) -> dict[str, Callable[[], Set]]:
     """Name -> what loads it."""
+    if bench == "oddbench":
+        return {path.stem: lambda path=path: oddbench(path) for path in sorted((data / "oddbench").glob("*.npz"))}
     found = {name: lambda name=name: adbench(data / "adbench" / f"{name}.npz") for name in ADBENCH}
     found |= {name: lambda name=name: images(data / name) for name in ("mnist", "fashion_mnist")}
     return found | {
@@ -171,25 +191,117 @@ def regrets(values: dict[str, float], metric: str) -> dict[str, float]:
     return {who: abs(best - v) / rope for who, v in scale.items()}
 
 
-def run(name: str, load: Callable[[], Set], steps: int, replicates: int, workers: int) -> dict[str, Any]:
-    """One data set: the study, what it recommends, and the regret of everybody."""
+def ropes(expected: float, metric: str) -> float:
+    """An expected regret in the metric's unit, or as a share, in ropes."""
+    known = METRICS[metric]
+    return math.log1p(expected) / math.log1p(known.rope) if known.relative else expected / known.rope
+
+
+def run(name: str, load: Callable[[], Set], options: argparse.Namespace) -> dict[str, Any]:
+    """One data set: the study's scores, and everybody's on the rows put aside."""
     there, aside = parted(load())
+    facets = {"oddbench": "anomaly"}.get(options.bench, ",".join(FACET.values()))
     with tempfile.TemporaryDirectory() as folder:
-        options = {"facets": ",".join(FACET.values()), "replicates": replicates, "configs": 3, "jobs": workers}
         study = isthmus.compare(
-            there[0], there[1], anomaly=there[2], out=Path(folder) / "study", plan=Plan(steps=steps), **options
+            there[0],
+            there[1],
+            anomaly=there[2],
+            facets=facets,
+            families=options.families,
+            replicates=options.replicates,
+            configs=options.configs,
+            jobs=options.jobs,
+            out=Path(folder) / "study",
+            plan=Plan(steps=options.steps),
         )
         data = read(there[0], there[1], anomaly=there[2])
         table = held_out(study, data, aside)
         found: dict[str, Any] = {"data": name, "rows": len(there[0]), "purposes": {}}
         for one in study.purposes():
             facet = FACET[one.purpose]
+            (v,) = one.verdicts
             found["purposes"][one.purpose] = {
                 "kind": one.kind,
-                "take": one.take or one.against,
+                "take": one.take,
+                "expected": one.regret,
                 "regret": regrets(table[facet], study.design.primary(facet)),
+                "rivals": list(v.rivals),
+                "metric": v.metric,
+                "test_fraction": v.test_fraction,
+                "floor": None
+                if (floor := study.floor(facet)) is None
+                else [None if math.isnan(f) else f for f in floor],
+                "scores": {who: [None if math.isnan(s) else s for s in study.scores(facet)[who]] for who in v.means},
             }
     return found
+
+
+def again(result: dict[str, Any]) -> dict[str, Any]:
+    """The same with what today's rules make of its scores; that trainings were cut is left out."""
+    for purpose, row in result["purposes"].items():
+        known = METRICS[row["metric"]]
+        v = judge(
+            row["scores"],
+            metric=known.name,
+            higher=bool(known.higher),
+            rope=known.rope,
+            relative=known.relative,
+            rivals=set(row["rivals"]),
+            test_fraction=row["test_fraction"],
+            facet=FACET[purpose],
+            floor=row["floor"],
+        )
+        one = next(p for p in answered({v.facet: v}) if p.purpose == purpose)
+        row |= {"kind": one.kind, "take": one.take, "expected": one.regret}
+    return result
+
+
+def paired(results: list[dict[str, Any]], purpose: str) -> Iterator[str]:
+    """The recommendation against every fixed choice: mean regrets, and bootstrap intervals over data sets."""
+    rows = [r["purposes"][purpose] for r in results if purpose in r["purposes"]]
+    rows = [row for row in rows if row["take"] in row["regret"]]
+    if not rows:
+        return
+    taken = np.array([row["regret"][row["take"]] for row in rows])
+    rivals = {name for row in rows for name in row["rivals"]}
+    fixed = {
+        who: np.array([row["regret"].get(who, max(row["regret"].values())) for row in rows])
+        for who in sorted({name for row in rows for name in row["regret"]})
+    }
+    hindsight = np.array(
+        [
+            min((v for n, v in row["regret"].items() if n not in rivals), default=max(row["regret"].values()))
+            for row in rows
+        ]
+    )
+    chance = np.array([np.mean(list(row["regret"].values())) for row in rows])
+    open_ = np.array([row["expected"] is not None for row in rows])
+    told = np.array([ropes(row["expected"] or 0.0, row["metric"]) for row in rows])
+    yield f"\n{purpose}: {len(rows)} data sets, {open_.sum()} bets; mean regret in ropes, bootstrap intervals\n"
+    yield "| choice | regret | more than the recommendation |\n|---|---|---|"
+    yield f"| recommended | {_interval(taken)} | |"
+    for who, values in sorted(
+        {**fixed, "(best autoencoder, with hindsight)": hindsight, "(random contender)": chance}.items(),
+        key=lambda item: item[1].mean(),
+    ):
+        name = f"{who} (rival)" if who in rivals else who
+        yield f"| {name} | {_interval(values)} | {_interval(values - taken)} |"
+    if open_.any():
+        yield f"\nBets: regret {_interval(taken[open_])}, told beforehand {told[open_].mean():.2f}. "
+    better = np.array([min(v for n, v in row["regret"].items() if n in rivals) for row in rows])
+    auto = np.array([row["take"] not in rivals for row in rows])
+    yield (
+        f"An autoencoder is truly better than every rival by 2 ropes in {int((better >= 2).sum())}, recommended in "
+        f"{int((auto & (better >= 2)).sum())} of these; a rival by 1 rope in {int((hindsight >= 1).sum())}, an "
+        f"autoencoder recommended in {int((auto & (hindsight >= 1)).sum())} of these."
+    )
+
+
+def _interval(values: np.ndarray) -> str:
+    """A mean with its percentile bootstrap interval."""
+    picked = np.random.default_rng(0).integers(len(values), size=(10_000, len(values)))
+    low, high = np.quantile(values[picked].mean(axis=1), (0.025, 0.975))
+    return f"{values.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
 def tables(results: list[dict[str, Any]]) -> Iterator[str]:
@@ -201,6 +313,8 @@ def tables(results: list[dict[str, Any]]) -> Iterator[str]:
     for purpose in FACET:
         rows = [r["purposes"][purpose] for r in results if purpose in r["purposes"]]
         rows = [row for row in rows if row["take"] in row["regret"]]
+        if not rows:
+            continue
         fixed: dict[str, list[float]] = {}
         for row in rows:
             worst = max(row["regret"].values())
@@ -230,21 +344,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=BESIDE)
     parser.add_argument("--out", type=Path, required=True, help="one line of JSON for each data set")
+    parser.add_argument("--bench", choices=("mixed", "oddbench"), default="mixed", help="which data sets")
     parser.add_argument("--sets", help="names with commas; by default all")
+    parser.add_argument("--families", default="default", help="pca: rivals alone, in some seconds for each data set")
+    parser.add_argument(
+        "--part", default="0/1", help="0/2 and 1/2 are every other data set: to develop on, and to check"
+    )
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--replicates", type=int, default=3)
+    parser.add_argument("--configs", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no data set after so many")
     parser.add_argument("--print", action="store_true", help="run nothing")
+    parser.add_argument("--again", action="store_true", help="decide anew from the scores that are there")
     options = parser.parse_args()
     done = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
-    known = sets(options.data)
-    for name in options.sets.split(",") if options.sets else known:
-        if options.print or any(one["data"] == name for one in done):
+    known, began = sets(options.data, options.bench), time.monotonic()
+    first, step = map(int, options.part.split("/"))
+    wanted = options.sets.split(",") if options.sets else list(known)[first::step]
+    for name in wanted:
+        late = time.monotonic() - began > 60 * options.minutes
+        if options.print or late or any(one["data"] == name for one in done):
             continue
-        done.append(run(name, known[name], options.steps, options.replicates, options.jobs))
+        try:
+            done.append(run(name, known[name], options))
+        except BadInput as refused:  # what the reader refuses is told, and the next one is asked
+            done.append({"data": name, "refused": str(refused), "purposes": {}})
+            print(f"{name} is refused: {refused}")
         with options.out.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
-    print("\n".join(tables(done)))
+    done = [again(one) if options.again else one for one in done if one["data"] in wanted]
+    print("\n".join([*tables(done), *(line for purpose in FACET for line in paired(done, purpose))]))
 
 
 if __name__ == "__main__":

@@ -803,6 +803,31 @@ def test_the_winner_is_taken_home(shell: Shell) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_recommended_is_taken_without_its_name(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    shell(*QUICK)
+    one = Study("isthmus-iris").purposes()[0]
+    found = json.loads(shell("take", "isthmus-iris", "--out", "model", "--json")[1])
+    assert (found["family"], found["facet"]) == (one.take, one.verdicts[0].facet)
+    assert artefact.load("model").recipe.family == one.take
+    code, _, err = shell("take", "isthmus-iris", "--for", "anomaly")
+    assert code == ends.INPUT
+    assert "recommends nobody for anomaly" in one_line(err)
+
+
+def test_a_rival_that_is_recommended_is_named_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    from isthmus.cli import take
+
+    take._rival("anomaly", "lof", json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["object"] == "sklearn.neighbors.LocalOutlierFactor"
+    assert found["parameters"] == {"n_neighbors": 20, "novelty": True}
+    take._rival("anomaly", "ecod", json=True)
+    assert set(json.loads(capsys.readouterr().out)) == {"rival", "facet"}, "it is no object of scikit-learn"
+    take._rival("features", "raw columns", json=False)
+    assert "sklearn.linear_model.LogisticRegression(C=1.0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_the_answer_says_how_to_take_a_choice_home(shell: Shell) -> None:
     _, out, _ = shell(*QUICK, "--out", "a study")  # so few steps that PCA is better
     line = next(line for line in out.splitlines() if line.startswith("  $ "))

@@ -10,10 +10,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import SCORERS, grade, learned, normal_view
+from isthmus.facets.anomaly import grade, learned, normal_view
 from isthmus.facets.facet import Rows, Splits, numbers, row_error
+from isthmus.facets.outliers import SCORERS
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
+from isthmus.scorer import Scorer
 
 X, Y = digits()
 FACET = FACETS["anomaly"]
@@ -36,11 +38,11 @@ def flat(x):
 
 def test_metrics_are_those_of_the_stored_scores():
     contender = pca(SPLITS.train.x, 16)
-    score = row_error(contender, SPLITS.test.x)
-    found = FACET.measure(contender, SPLITS)
-    assert (
-        found["auroc"] == found["auroc_reconstruction"] == pytest.approx(roc_auc_score(SPLITS.test.y, score), abs=1e-12)
-    )
+    found, error = FACET.measure(contender, SPLITS), row_error(contender, SPLITS.test.x)
+    score = Scorer.fit(contender, SPLITS.train.x, SPLITS.valid.x, SPLITS.seed).scores(SPLITS.test.x)
+    assert found["anomaly_score"] == pytest.approx(score, abs=1e-12)
+    assert found["auroc"] == pytest.approx(roc_auc_score(SPLITS.test.y, score), abs=1e-12)
+    assert found["auroc_reconstruction"] == pytest.approx(roc_auc_score(SPLITS.test.y, error), abs=1e-12)
     assert found["average_precision"] == pytest.approx(average_precision_score(SPLITS.test.y, score), abs=1e-12)
     assert 0.85 < found["auroc"] < 1
 
@@ -149,8 +151,8 @@ def test_a_model_no_better_than_the_mean_has_learned_nothing():
     worse = Fixed(constant, lambda z: np.repeat(mean[None] + 1e-3, len(z), axis=0))
     assert not learned(worse, SPLITS)
     found = FACET.measure(worse, SPLITS)
-    assert found["untrained_scorer"] == 1
-    assert found["auroc"] == auroc(SPLITS.test.y, row_error(worse, SPLITS.test.x))
+    assert found["untrained_scorer"] == 1, "what it scores is the merit of its neighbours"
+    assert found["auroc_reconstruction"] == auroc(SPLITS.test.y, row_error(worse, SPLITS.test.x))
 
 
 def test_a_trained_model_has_learned_and_one_without_a_step_has_not():

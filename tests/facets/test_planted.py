@@ -5,8 +5,9 @@ import pytest
 from contenders import pca, split
 
 from isthmus.facets import planted as theme
-from isthmus.facets.anomaly import against, judged, knn_distance
+from isthmus.facets.anomaly import against, judged
 from isthmus.facets.facet import Rows, Splits, numbers, row_error
+from isthmus.facets.outliers import knn_distance
 from isthmus.facets.planted import planted
 
 

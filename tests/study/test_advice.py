@@ -192,11 +192,12 @@ def test_an_open_question_says_how_many_replicates_would_tell() -> None:
     table = {"plain": [0.82, 0.85, 0.80, 0.86, 0.835], "pca": [0.80, 0.80, 0.81, 0.80, 0.805]}
     v = judge(table, metric="auroc", higher=True, rope=0.0, rivals=RIVALS, test_fraction=0.1, facet="anomaly")
     found = one(v)
-    assert (found.kind, found.take, found.replicates_needed) == ("undecided", None, v.replicates_needed)
+    assert (found.kind, found.proven, found.replicates_needed) == ("undecided", False, v.replicates_needed)
+    assert (found.take, found.against, found.open) == ("plain", "pca", ("pca",)), "whoever is expected to lose least"
     assert v.replicates_needed is not None
     assert advice.for_purpose(found, EN) == (
-        "To find anomalies: undecided between plain and PCA; until more is known, prefer PCA, which is simpler; "
-        f"about {v.replicates_needed} replicates would settle it."
+        "To find anomalies: undecided between plain and PCA; take plain, which is not proven: it is expected to fall "
+        f"short of the best by {found.regret:.2g} (AUROC); about {v.replicates_needed} replicates would settle it."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.answers import cut
-from isthmus.answers.sentences import number, useless
+from isthmus.answers.sentences import number, size, useless
 from isthmus.answers.words import Words
 from isthmus.evidence.pareto import pareto
 from isthmus.evidence.proscons import Claim
@@ -107,14 +107,14 @@ def _taken(one: PurposeVerdict, say: Words) -> str:
     if one.kind == "no evidence":
         return say("advice.take_nothing")
     if one.kind == "useless":
-        return useless(next(v for v in one.verdicts if v.useless), say) + say("advice.useless")
+        told = useless(next(v for v in one.verdicts if v.useless), say)
+        return told + (say("advice.at_best", choice=say.title(one.take)) if one.take else say("advice.useless"))
     needed = say("advice.needed", needed=one.replicates_needed) if one.replicates_needed else ""
     needed += next((cut.more(v, say) for v in one.verdicts if v.halted), "")
     if one.kind == "undecided":
         if len(one.verdicts) > 1:
             return say("advice.several", names=say.some(one.open)) + needed
-        shown = {"autoencoder": say.title(one.open[0]), "rival": say.title(one.against)}
-        return say("advice.take_undecided", **shown) + needed
+        return _bet(one, one.verdicts[0], say) + needed
     if one.kind == "depends":
         leaders = {next(name for name in v.means if name in one.pareto.members) for v in one.verdicts}
         others = [name for name in one.pareto.members if name not in leaders]
@@ -125,6 +125,19 @@ def _taken(one: PurposeVerdict, say: Words) -> str:
     text += say("advice.or", names=say.some(one.equal)) if one.equal else ""
     text += say("advice.maybe", names=say.some(one.open)) if one.open else ""
     return text + _price(one, say)
+
+
+def _bet(one: PurposeVerdict, v: FacetVerdict, say: Words) -> str:
+    """Between whom it is undecided, whom to take nevertheless, and what that is expected to cost."""
+    shown = {"autoencoder": say.title(v.autoencoder), "rival": say.title(v.rival), "choice": say.title(one.take)}
+    if one.regret is None:
+        return say("advice.take_simpler", **shown)
+    return say("advice.take_bet", **shown, loss=loss(one.regret, v), metric=say.title(v.metric))
+
+
+def loss(regret: float, v: FacetVerdict) -> str:
+    """An expected regret in the metric's unit or in per cent, in two digits."""
+    return size(float(f"{regret:.2g}"), v)
 
 
 def _effect(one: PurposeVerdict, say: Words) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.answers.advice import aim
+from isthmus.answers.advice import aim, loss
 from isthmus.answers.sentences import chance, number
 from isthmus.answers.words import Words
 from isthmus.evidence.purposes import PurposeVerdict
@@ -23,7 +24,7 @@ class Line(NamedTuple):
     take: str
     """Whom to take, or why nobody."""
     sure: str
-    """The probability that carries the choice, or what would tell."""
+    """The probability that carries the choice, or what a bet is expected to lose and what would tell."""
     gain: str
     """What the choice gains over the simplest rival."""
     command: str
@@ -66,17 +67,33 @@ def brief(
 
 
 def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:
-    who = one.take or (one.open[0] if one.kind == "undecided" and len(one.verdicts) == 1 else None)
-    command = f"{one.take} --for {one.verdicts[0].facet}" if one.take in families else ""
-    return Line(aim(one, say), _take(one, say), _sure(one, say), _gain(who, one.verdicts, say), command, one.kind)
+    command = f"{_word(one.take)} --for {one.verdicts[0].facet}" if one.take in families else ""
+    return Line(aim(one, say), _take(one, say), _sure(one, say), _gain(one.take, one.verdicts, say), command, one.kind)
+
+
+def _word(name: str | None) -> str:
+    """A name as a shell takes it; what does not show is shown as such, for names come from files.
+
+    Examples
+    --------
+    >>> _word("plain"), _word("two words"), _word("a\\u202eb")
+    ('plain', "'two words'", "'a�b'")
+    """
+    return shlex.quote("".join(sign if sign.isprintable() else "�" for sign in name or ""))
 
 
 def _take(one: PurposeVerdict, say: Words) -> str:
     if one.kind == "useless":
-        return say("brief.nobody", floor=say("floor." + next(v for v in one.verdicts if v.useless).facet))
+        floor = say("floor." + next(v for v in one.verdicts if v.useless).facet)
+        return (
+            say("brief.at_best", name=say.title(one.take), floor=floor)
+            if one.take
+            else say("brief.nobody", floor=floor)
+        )
+    if one.kind == "undecided" and one.take:
+        return say("brief.bet", name=say.title(one.take), names=say.either([say.title(name) for name in one.open]))
     if one.kind in {"undecided", "depends"}:
-        names = [*one.open, one.against] if one.kind == "undecided" and len(one.verdicts) == 1 else one.open
-        shown = [say.title(name) for name in names if name]
+        shown = [say.title(name) for name in one.open]
         text = say("brief.others", names=say.either(shown[:2]), n=len(shown) - 2) if len(shown) > 3 else ""
         return say("brief." + one.kind, names=text or say.either(shown))
     if one.take is None:
@@ -89,7 +106,9 @@ def _take(one: PurposeVerdict, say: Words) -> str:
 def _sure(one: PurposeVerdict, say: Words) -> str:
     """The least sure of what the choice rests on."""
     if one.kind == "undecided":
-        return _open(one, say)
+        text = _open(one, say)
+        known = one.take is not None and one.regret is not None
+        return say("brief.loss", loss=loss(one.regret or 0.0, one.verdicts[0]), text=text) if known else text
     if one.kind == "useless":
         return say("brief.useless")
     chances = [p for v in one.verdicts if (p := _chance(one, v)) is not None]

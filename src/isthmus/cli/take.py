@@ -1,19 +1,25 @@
-"""``isthmus take``: out of a study, the model that a family chose for a facet."""
+"""``isthmus take``: out of a study what it recommends, or the model that a family chose for a facet."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isthmus.cli import ends, show
 from isthmus.cli.options import Debug, Json
 
+if TYPE_CHECKING:
+    from isthmus.api.study import Study
+
 
 def take(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.", show_default=False)],
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help="A family of the study.", show_default=False)],
+    family: Annotated[
+        str | None,
+        typer.Argument(metavar="[FAMILY]", help="A family of the study.", show_default="what the study recommends"),
+    ] = None,
     facet: Annotated[
         str | None,
         typer.Option(
@@ -29,9 +35,11 @@ def take(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Save one trained model of a study: the setting that a family chose for a facet.
+    """Save one trained model of a study: what it recommends, or the setting that a family chose for a facet.
 
-    [bold]isthmus take isthmus-digits plain --for reconstruction --out model[/bold]
+    [bold]isthmus take isthmus-digits --for reconstruction --out model[/bold]
+
+    If a rival is recommended, the object of scikit-learn that it is, with its parameters, is told instead.
 
     In Python, isthmus.load("model").encode(X) then gives the codes of rows; scaling is part of the model.
     """
@@ -46,6 +54,10 @@ def take(
         raise BadInput(f"{folder} holds several studies; give the folder of one: {sets}")
     study = Study(folder)
     asked = facet or study.design.facets[0]
+    if family is None:
+        asked, family = _recommended(study, facet)
+        if family not in study.design.families:
+            return _rival(asked, family, json=json)
     fitted = study.model(family, asked, replicate - 1)
     place = artefact.save(fitted, Path(f"{study.folder.resolve().name}-{family}") if out is None else out)
     metric = METRICS[study.design.primary(asked)]
@@ -59,4 +71,34 @@ def take(
     )
     show.line(f'In Python: isthmus.load("{place.name if out is None else out}").encode(X)')
     show.line(f"Model: {place}", apart=True)
+    return ends.DONE
+
+
+def _recommended(study: Study, facet: str | None) -> tuple[str, str]:
+    """The facet that is asked, and whom the study recommends there: a claim, or a bet."""
+    from isthmus.errors import BadInput
+
+    answers = [one for one in study.purposes() if facet in (None, one.verdicts[0].facet)]
+    for one in answers:
+        if one.take is not None:
+            if not one.proven:
+                show.warn(f"{one.take} is the choice of least expected loss for {one.verdicts[0].facet}, not proven")
+            return one.verdicts[0].facet, one.take
+    where = "" if facet is None else f" for {facet}"
+    raise BadInput(f"the study recommends nobody{where}: name a family, one of {', '.join(study.design.families)}")
+
+
+def _rival(facet: str, name: str, *, json: bool) -> int:
+    """Say what a rival is, for it is no model that could be saved."""
+    from isthmus.facets import FACETS
+
+    kin = FACETS[facet].kin.get(name)
+    if json:
+        known = {} if kin is None else {"object": kin.name, "parameters": dict(kin.parameters)}
+        show.machine({"rival": name, "facet": facet, **known})
+        return ends.DONE
+    show.line(f"{name} is recommended for {facet}. It is no autoencoder, and there is no model to save.")
+    if kin is not None:
+        values = ", ".join(f"{key}={value!r}" for key, value in kin.parameters.items())
+        show.line(f"With scikit-learn, on scaled rows: {kin.name}({values})")
     return ends.DONE

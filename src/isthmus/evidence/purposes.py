@@ -6,12 +6,15 @@ weighed against anything else and no means are added, so what is claimed follows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from isthmus.evidence.decision import bet
 from isthmus.evidence.outcome import Outcome
 from isthmus.evidence.pareto import Pareto, opposed, pareto
+from isthmus.evidence.stats import TINY
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
@@ -41,7 +44,12 @@ class PurposeVerdict:
     """Those that speak for it."""
     kind: Outcome
     take: str | None = None
-    """Whom to take, unless it depends, is undecided or has no evidence."""
+    """Whom to take, unless it depends, several facets leave it open, or there is no evidence. Where one facet is
+    undecided, or nobody is shown to beat the trivial floor though somebody seems to, it is a bet: whoever
+    :func:`isthmus.evidence.decision.bet` takes."""
+    regret: float | None = None
+    """Of a bet: what it is expected to fall short of the best contender by, in the unit of its metric
+    or as a share; None of a claim."""
     against: str | None = None
     """The best of the other side: what a chosen autoencoder beats, or what a chosen rival makes superfluous."""
     equal: tuple[str, ...] = ()
@@ -53,12 +61,19 @@ class PurposeVerdict:
     """If undecided: about how many replicates would tell; None if 100 would not."""
     prices: tuple[Price, ...] = ()
 
+    @property
+    def proven(self) -> bool:
+        """Whether the choice is a claim, and not a bet."""
+        return self.take is not None and self.kind not in {"undecided", "useless"}
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON; verdicts by the names of their facets."""
         return {
             "facets": [v.facet for v in self.verdicts],
             "kind": self.kind,
             "take": self.take,
+            "proven": self.proven,
+            "expected_regret": self.regret,
             "against": self.against,
             "equal": list(self.equal),
             "open": list(self.open),
@@ -142,12 +157,33 @@ def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
         return PurposeVerdict(purpose, (v,), "no evidence")
     one = PurposeVerdict(purpose, (v,), v.outcome, pareto=pareto([v]))
     if v.useless:
-        return replace(one, kind="useless")
+        return replace(one, kind="useless", **(_bet(v) if _seems(v) else {}))
     if v.outcome == "undecided":
-        return replace(one, against=v.rival, open=(v.autoencoder or "",), replicates_needed=v.replicates_needed)
+        return replace(one, **_bet(v), replicates_needed=v.replicates_needed)
     if v.outcome in {"rival", "rival enough"}:
         return replace(one, take=v.rival, against=v.autoencoder)
     return replace(one, take=v.leader, against=v.rival, equal=v.equal, open=v.undecided)
+
+
+def _seems(v: FacetVerdict) -> bool:
+    """Whether the best mean lies more than a rope above the floor, though nobody is shown to beat it."""
+    best, floor = next(iter(v.means.values())), v.floor
+    if floor is None:
+        return False
+    gap = (1 if v.higher else -1) * (math.log(max(best, TINY) / max(floor, TINY)) if v.relative else best - floor)
+    return gap > (math.log1p(v.rope) if v.relative else v.rope)
+
+
+def _bet(v: FacetVerdict) -> dict[str, Any]:
+    """Whom to take of an undecided table, at which expected regret, and who else is in question."""
+    take = bet(v.regret, set(v.rivals), v.rope) or v.rival
+    other = v.autoencoder if take in v.rivals else v.rival
+    return {
+        "take": take,
+        "regret": v.regret.get(take or ""),
+        "against": other,
+        "open": tuple(name for name in (v.autoencoder, v.rival) if name and name != take),
+    }
 
 
 def _several(purpose: str, speaks: tuple[FacetVerdict, ...]) -> PurposeVerdict:

@@ -22,6 +22,7 @@ import numpy as np
 from isthmus.errors import BadInput
 from isthmus.evidence import floor as ground
 from isthmus.evidence.cut import ENDLESS, Cut, lost
+from isthmus.evidence.decision import expected_regret
 from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
@@ -91,6 +92,10 @@ class FacetVerdict:
     """Steps that would do for all of them, as their loss curves promise."""
     halted: bool = False
     """Whether more steps may tell if an autoencoder is needed: some were cut, and nothing else decides."""
+    regret: dict[str, float] = field(default_factory=dict)
+    """What each contender is expected to fall short of the best by, in the metric's unit or, where ``relative``, as a
+    share, the least first (:mod:`isthmus.evidence.decision`): for a choice where there is no claim. Empty if no spread
+    is known."""
     pairs: tuple[Pair, ...] = ()
     """Every pair of the table; of two, the one with the better mean is ``a``."""
 
@@ -250,6 +255,7 @@ def judge(
         missing={n: int(np.isnan(x).sum()) for n, x in table.items() if np.isnan(x).any()},
         excluded=gone,
         cut={n: early[n].steps for n in table if n in held},
+        regret=expected_regret(table, higher=higher, test_fraction=test_fraction, relative=relative),
         steps_needed=max((early[n].needed for n in held), default=None),
         halted=halted,
         pairs=made,

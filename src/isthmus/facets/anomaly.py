@@ -16,21 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Contender, Facet, Found, Splits, some, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Splits, validation_error
+from isthmus.facets.outliers import KIN, SCORERS, Score, Scores
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
-from isthmus.facets.rivals import known_bound
 from isthmus.facets.scores import scores
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
-from isthmus.metrics.probes import nearest
 from isthmus.metrics.ranking import auroc, average_precision, degenerate, rounding
 from isthmus.said import Said
-from isthmus.seeds import seed as hashed
-
-Scores = NDArray[np.float64]
-Scorer = Callable[[NDArray[np.float32]], Scores]
-"""Scaled rows (n, *D) -> how anomalous each is, (n,)."""
+from isthmus.scorer import Scorer
 
 
 def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[str, float]:
@@ -69,7 +64,8 @@ def measure(contender: Contender, splits: Splits) -> Found:
     ``untrained_scorer`` is 1 if the model has learned nothing.
     """
     floor, y = rounding(splits.train.x), splits.test.y
-    found = dict(judged(contender.score_scaled, splits, floor))
+    scorer = Scorer.fit(contender, splits.train.x, splits.valid.x, splits.seed)
+    found = dict(judged(scorer.scores, splits, 0.0 if scorer.crowd else floor))
     if y is not None:
         floors = {"reconstruction": floor}
         for name, score in scores(contender, splits, floor).items():
@@ -77,7 +73,7 @@ def measure(contender: Contender, splits: Splits) -> Found:
     return found | ({} if learned(contender, splits) else {"untrained_scorer": 1.0})
 
 
-def judged(scorer: Scorer, splits: Splits, floor: float = 0.0) -> Found:
+def judged(scorer: Score, splits: Splits, floor: float = 0.0) -> Found:
     """Metrics of a scorer: on the labelled anomalies among the test rows, if there are labels, and on made-up ones.
 
     Parameters
@@ -132,26 +128,7 @@ def learned(contender: Contender, splits: Splits) -> bool:
     return contender.trained and (math.isnan(gain) or gain > METRICS["explained_variance"].rope)
 
 
-def isolation_forest(splits: Splits) -> Scorer:
-    """How few random cuts isolate a row from the training rows; 100 trees."""
-    from sklearn.ensemble import IsolationForest
-
-    forest = IsolationForest(n_estimators=100, random_state=splits.seed % 2**32, n_jobs=1).fit(_flat(splits.train.x))
-    return lambda x: -forest.score_samples(_flat(x))
-
-
-def knn_distance(splits: Splits) -> Scorer:
-    """Distance of a row to its fifth nearest training row, or the fifth nearest of a seeded draw of very many."""
-    most = known_bound(len(splits.train.x), len(splits.test.x), math.prod(splits.train.x.shape[1:]))
-    known = _flat(some(splits.train, most, hashed(splits.seed, "neighbours")).x)
-    return lambda x: nearest(known, _flat(x))[0][:, -1]
-
-
-SCORERS: dict[str, Callable[[Splits], Scorer]] = {"isolation forest": isolation_forest, "knn": knn_distance}
-"""Rival -> its scorer, fitted on the training rows."""
-
-
-def _rival(fit: Callable[[Splits], Scorer]) -> Callable[[Splits], Found]:
+def _rival(fit: Callable[[Splits], Score]) -> Callable[[Splits], Found]:
     return lambda splits: judged(fit(splits), splits)
 
 
@@ -235,10 +212,6 @@ def _kept(train: NDArray[np.int64], y: NDArray[np.int64], anomaly: int, share: f
     return np.random.default_rng(seed).permutation(odd)[:wanted]
 
 
-def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return x.reshape(len(x), -1)
-
-
 ANOMALY = Facet(
     name="anomaly",
     title=Said("Anomaly detection", "异常检测"),
@@ -273,4 +246,5 @@ ANOMALY = Facet(
     floor=0.5,
     floor_title=Said("chance", "随机猜测"),
     rivals={name: _rival(fit) for name, fit in SCORERS.items()},
+    kin=KIN,
 )

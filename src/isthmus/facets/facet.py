@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,6 +177,14 @@ class FittedContender:
         return self.fitted.plan.batch
 
 
+class Kin(NamedTuple):
+    """The object of scikit-learn that a rival is, for who wants to use it: named, never pickled."""
+
+    name: str
+    """Where it is imported from."""
+    parameters: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Facet:
     """One question asked of a fitted model."""
@@ -200,6 +208,8 @@ class Facet:
     """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
     rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
+    kin: Mapping[str, Kin] = field(default_factory=dict)
+    """Rivals that are an object of scikit-learn, fitted on scaled training rows."""
     purposes: Mapping[str, Role] = field(default_factory=dict)
     """For which purposes of :data:`isthmus.facets.purpose.PURPOSES` it speaks, and how."""
     wanted: Said | None = None

@@ -1,6 +1,6 @@
 """Features: how much the code tells a simple classifier, and whether its rows fall into the classes by themselves.
 
-Rivals: raw columns, marginalised denoising, and ``pca``.
+Rivals: raw columns, marginalised denoising, boosted trees, nearest rows, and ``pca``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, some
+from isthmus.facets.classifiers import boosted_trees, nearest_rows
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Kin, Rows, Splits, some
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import NOISES, SOLVED, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
-from isthmus.metrics.probes import FEW, commonest_class, knn_accuracy, probe_accuracy, with_few
+from isthmus.metrics.probes import FEW, STRENGTH, commonest_class, knn_accuracy, probe_accuracy, with_few
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
@@ -68,6 +69,26 @@ def denoised(splits: Splits) -> Found:
         return dict.fromkeys(METRICS, math.nan)
     encode = min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, splits))
     return told(encode(train.x), _labels(train), encode(test.x), _labels(test), splits.seed)
+
+
+def trees(splits: Splits) -> Found:
+    """What boosted trees make of the scaled columns, in place of a linear probe of codes."""
+    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
+    seed = hashed(splits.seed, "boosted trees")
+    said = boosted_trees(_flat(train), _labels(train), _flat(valid), _labels(valid), _flat(test), seed)
+    return _named(float(np.mean(said == _labels(test))), train, test)
+
+
+def neighbours(splits: Splits) -> Found:
+    """What the nearest rows make of the scaled columns, in place of a linear probe of codes."""
+    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
+    known, held = (_flat(train), _labels(train)), (_flat(valid), _labels(valid))
+    return _named(nearest_rows(*known, *held, _flat(test), _labels(test)), train, test)
+
+
+def _named(accuracy: float, train: Rows, test: Rows) -> Found:
+    """What a classifier without a code measures."""
+    return {"probe_accuracy": accuracy, "commonest_class": commonest_class(_labels(train), _labels(test))}
 
 
 def told(
@@ -143,7 +164,13 @@ FEATURES = Facet(
     floor="commonest_class",
     floor_title=Said("always naming the commonest class", "总是猜最常见的类别"),
     simplest="raw columns",
-    rivals={"raw columns": raw, "marginalised denoising": denoised},
+    rivals={
+        "raw columns": raw,
+        "marginalised denoising": denoised,
+        "boosted trees": trees,
+        "nearest rows": neighbours,
+    },
+    kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
     curves={
         "few_labels": CurveTitle(
             Said("Accuracy with few labels", "少量标签下的准确率"),

@@ -1,0 +1,159 @@
+"""What finds anomalies without an autoencoder: the rivals of the facet anomaly, each a scorer fitted on training rows.
+
+Neighbours and the machine compare rows with rows, so those that they are fitted on are bounded: a seeded draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.facets.facet import Kin, Splits, some
+from isthmus.facets.rivals import known_bound
+from isthmus.metrics.probes import nearest
+from isthmus.scorer import Crowd, drawn, steps
+from isthmus.seeds import seed as hashed
+
+Scores = NDArray[np.float64]
+Score = Callable[[NDArray[np.float32]], Scores]
+"""Scaled rows (n, *D) -> how anomalous each is, (n,)."""
+
+TREES = 100
+NEIGHBOURS = 20
+"""Of the local outlier factor: the middle of the range that its authors advise."""
+MOST = 10_000
+"""Training rows that the local outlier factor is fitted on, at most."""
+MOST_OF_MACHINE = 3000
+"""The same of the one-class machine, whose work grows faster than the square of its rows."""
+AXES = (1, 2, 5, 10, 20, 50, 100)
+"""Principal components that may be tried, besides all but one; as many are taken as make validation rows likeliest."""
+FLOOR = 1e-6
+"""Of the mean variance of a column: the least noise that principal components leave."""
+
+
+def isolation_forest(splits: Splits) -> Score:
+    """How few random cuts isolate a row from the training rows (Liu, Ting and Zhou 2008); 100 trees."""
+    from sklearn.ensemble import IsolationForest
+
+    forest = IsolationForest(n_estimators=TREES, random_state=splits.seed % 2**32, n_jobs=1).fit(_flat(splits.train.x))
+    return lambda x: -forest.score_samples(_flat(x))
+
+
+def knn_distance(splits: Splits) -> Score:
+    """Distance to the fifth nearest training row (Ramaswamy, Rastogi, Shim 2000), or that of a seeded draw of many."""
+    most = known_bound(len(splits.train.x), len(splits.test.x), math.prod(splits.train.x.shape[1:]))
+    known = _flat(some(splits.train, most, hashed(splits.seed, "neighbours")).x)
+    return lambda x: nearest(known, _flat(x))[0][:, -1]
+
+
+def local_outlier_factor(splits: Splits) -> Score:
+    """How much sparser a row lies than its 20 nearest training rows do (Breunig, Kriegel, Ng and Sander 2000)."""
+    from sklearn.neighbors import LocalOutlierFactor
+
+    known = _flat(some(splits.train, MOST, hashed(splits.seed, "lof")).x)
+    finder = LocalOutlierFactor(n_neighbors=min(NEIGHBOURS, max(1, len(known) - 1)), novelty=True).fit(known)
+    return lambda x: -finder.score_samples(_flat(x))
+
+
+def raw_columns(splits: Splits) -> Score:
+    """The score that models get, of the scaled columns themselves: what it is worth without any model."""
+    units = steps(splits.train.x)
+    known, held = (
+        _flat(rows).astype(np.float64) / units for rows in (drawn(splits.train.x, splits.seed), splits.valid.x)
+    )
+    crowd = Crowd.fit(known, held if len(held) else known)
+    return lambda x: crowd.scores(_flat(x).astype(np.float64) / units)
+
+
+def ecod(splits: Splits) -> Score:
+    """How far out in the tails of the columns' empirical distributions a row lies, column by column.
+
+    Li, Zhao, Hu, Botta, Ionescu and Chen (2022), ECOD, IEEE TKDE, algorithm 1: minus the logarithm of the product of
+    tail probabilities, of the left tails, of the right ones, and of those to which columns are skewed; the largest of
+    the three counts. A row that is asked counts as one row more than the training rows, alone, so that no tail is empty
+    and its score does not depend on the company it is in.
+    """
+    known = _flat(splits.train.x).astype(np.float64)
+    ordered, count = np.sort(known, axis=0), len(known)
+    centred = known - known.mean(axis=0)
+    left_skewed = (centred**3).mean(axis=0) < 0
+
+    def score(x: NDArray[np.float32]) -> Scores:
+        rows = _flat(x).astype(np.float64)
+        left, right = np.empty_like(rows), np.empty_like(rows)
+        for j, column in enumerate(ordered.T):
+            left[:, j] = np.searchsorted(column, rows[:, j], side="right") + 1
+            right[:, j] = count - np.searchsorted(column, rows[:, j], side="left") + 1
+        left, right = (-np.log(tail / (count + 1)) for tail in (left, right))
+        skewed = np.where(left_skewed, left, right)
+        return np.max([left.sum(axis=1), right.sum(axis=1), skewed.sum(axis=1)], axis=0)
+
+    return score
+
+
+def one_class_machine(splits: Splits) -> Score:
+    """How far outside the smallest smooth region around half of the training rows (Schoelkopf et al. 2001) a row lies.
+
+    A radial kernel of the width that scikit-learn takes from the variance of the rows.
+    """
+    from sklearn.svm import OneClassSVM
+
+    known = _flat(some(splits.train, MOST_OF_MACHINE, hashed(splits.seed, "one-class svm")).x).astype(np.float64)
+    machine = OneClassSVM(kernel="rbf", gamma="scale", nu=0.5).fit(known)
+    return lambda x: -machine.score_samples(_flat(x).astype(np.float64))
+
+
+def probabilistic_pca(splits: Splits) -> Score:
+    """Minus the log-likelihood of principal components with equal noise in all other directions (Tipping, Bishop 1999).
+
+    The number of components is its own: validation rows, without labels, are made likeliest.
+    """
+    known, held = _flat(splits.train.x).astype(np.float64), splits.valid.x if len(splits.valid.x) else splits.train.x
+    mean: Scores = known.mean(axis=0)
+    width = known.shape[1]
+    sizes, axes = np.linalg.eigh(np.atleast_2d(np.cov(known.T)))
+    sizes, axes = sizes[::-1].clip(0), axes[:, ::-1]
+    least = max(FLOOR * float(sizes.mean()), float(np.finfo(np.float32).tiny))
+
+    def fitted(count: int) -> Score:
+        noise = max(float(sizes[count:].mean()), least)
+        variances = np.maximum(sizes[:count], noise)
+        constant = width * np.log(2 * np.pi) + np.log(variances).sum() + (width - count) * np.log(noise)
+
+        def score(x: NDArray[np.float32]) -> Scores:
+            centred = _flat(x).astype(np.float64) - mean
+            parts = np.square(centred @ axes[:, :count])
+            rest = np.square(centred).sum(axis=1) - parts.sum(axis=1)
+            return (constant + (parts / variances).sum(axis=1) + rest.clip(0) / noise) / 2
+
+        return score
+
+    counts = {count for count in (*AXES, width - 1) if 0 < count < width} or {0}
+    return min((fitted(count) for count in sorted(counts)), key=lambda score: float(score(held).mean()))
+
+
+SCORERS: dict[str, Callable[[Splits], Score]] = {
+    "isolation forest": isolation_forest,
+    "knn": knn_distance,
+    "lof": local_outlier_factor,
+    "ecod": ecod,
+    "one-class svm": one_class_machine,
+    "probabilistic pca": probabilistic_pca,
+    "raw columns": raw_columns,
+}
+"""Rival -> its scorer, fitted on the training rows."""
+
+KIN = {
+    "isolation forest": Kin("sklearn.ensemble.IsolationForest", {"n_estimators": TREES}),
+    "knn": Kin("sklearn.neighbors.NearestNeighbors", {"n_neighbors": 5}),
+    "lof": Kin("sklearn.neighbors.LocalOutlierFactor", {"n_neighbors": NEIGHBOURS, "novelty": True}),
+    "one-class svm": Kin("sklearn.svm.OneClassSVM", {"kernel": "rbf", "gamma": "scale", "nu": 0.5}),
+}
+"""Those that are one object of scikit-learn."""
+
+
+def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return x.reshape(len(x), -1)

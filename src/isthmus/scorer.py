@@ -1,0 +1,228 @@
+"""How unlike the training rows a row is, by all that a trained autoencoder knows of it.
+
+An error alone is blind to a row that is far out on the surface that the codes draw, and a density of codes to one that
+lies off it. So a row is placed by both at once: what the model makes of it, and what that leaves. There it is asked how
+far the fifth nearest training row is (Ramaswamy, Rastogi and Shim 2000), which follows any shape; how much sparser it
+lies than its neighbours do (the local outlier factor of Breunig, Kriegel, Ng and Sander 2000), which knows that some
+regions are dense; and how far it is from the mean in units of the covariance (Mahalanobis 1936), which is calm where
+rows are few. Each is standardised, as a logarithm, over held-out normal rows, and they are added, as Denouden et al.
+(2018, arXiv:1812.02765) add error and density. Nothing is chosen by labels: nothing is chosen at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.metrics.probes import nearest
+from isthmus.metrics.ranking import degenerate, rounding
+from isthmus.model import Model
+from isthmus.seeds import seed as hashed
+
+Rows = NDArray[np.float32]
+Scores = NDArray[np.float64]
+
+RIDGE = 1e-6
+"""Of the mean variance: what an element that never moved is taken to vary."""
+CALM = 1e-3
+"""The same where residuals stand beside what was rebuilt, with directions of hardly any variance; and of the usual
+distance between neighbours, what rows that are the same lie apart."""
+STILL = 0.03
+"""Of the spread of all columns: what a column that hardly moved in training is taken to have."""
+NEAREST, AROUND = 5, 20
+"""Which neighbour's distance counts, and how many neighbours a row's density is compared with."""
+WEIGHTS = np.array([2.0, 2.0, 1.0])
+"""Of distance, outlier factor and distance to the mean. The last knows least of the shape of the rows."""
+KNOWN, CELLS = 5_000, 20_000_000
+"""Training rows that a row is compared with, at most: a seeded draw; fewer where rows are wide."""
+WIDEST = 512
+"""Columns up to which the covariance is a full one; of wider rows it is its diagonal."""
+BLOCK = 1024
+"""Rows that are scored at once."""
+
+
+class Coded(Protocol):
+    """What is asked of a model: a :class:`isthmus.train.fitted.Fitted`, or what facets compare."""
+
+    def encode_scaled(self, x: Rows) -> Rows:
+        """(n, *D) -> (n, L)."""
+
+    def decode_scaled(self, z: Rows) -> Rows:
+        """(n, L) -> (n, *D)."""
+
+    def score_scaled(self, x: Rows) -> Scores:
+        """(n, *D) -> (n,): the family's own score, or the squared error per element."""
+
+    @property
+    def model(self) -> Model:
+        """The network: whether its family has a score of its own."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores of rows by what a fitted model knows of them; made by :meth:`fit`.
+
+    Attributes
+    ----------
+    fitted : Coded
+    crowd : Crowd or None
+        Where the training rows lie; None where the model's own score is all there is: its family has one (``svdd``), or
+        its errors on held-out rows are rounding, so that it copies its rows and knows nothing of them.
+    units : array (D,)
+        What a step in each element counts.
+    """
+
+    fitted: Coded
+    crowd: Crowd | None
+    units: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, fitted: Coded, train: Rows, held: Rows, seed: int = 0) -> Scorer:
+        """From normal rows, already scaled (``fitted.scaled(x)``).
+
+        Parameters
+        ----------
+        fitted : Coded
+        train : array (n, *D)
+            The training rows, of which at most 5,000 are kept.
+        held : array (m, *D)
+            Normal rows that were not trained on: over them the three distances are standardised.
+        seed : int, default 0
+            Of the draw of training rows.
+
+        Examples
+        --------
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+        >>> model = fit(named("pca").set_params(latents=2), x[:200])
+        >>> scorer = Scorer.fit(model, model.scaled(x[:200]), model.scaled(x[200:]))
+        >>> bool(scorer.scores(model.scaled(9 * x[:1])) > scorer.scores(model.scaled(x[:1])))
+        True
+        """
+        units = steps(train)
+        own = type(fitted.model).score is not Model.score
+        if own or len(held) < 2 or len(train) < 2 or degenerate(fitted.score_scaled(held), rounding(train)) is not None:
+            return cls(fitted, None, units)
+        known, apart = (places(fitted, rows, units) for rows in (drawn(train, seed), held))
+        usable = np.isfinite(known).all() and np.isfinite(apart).all()
+        return cls(fitted, Crowd.fit(known, apart) if usable else None, units)
+
+    def scores(self, x: Rows) -> Scores:
+        """How unlike the training rows scaled rows are, (n, *D) -> (n,); high means anomalous. Each row for itself."""
+        if self.crowd is None:
+            return self.fitted.score_scaled(x)
+        blocks = [x[i : i + BLOCK] for i in range(0, len(x), BLOCK)]
+        found = [self.crowd.scores(places(self.fitted, block, self.units)) for block in blocks]
+        return np.concatenate([np.zeros(0), *found])
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Places of normal rows, and how far from them others are, in three ways that are added."""
+
+    known: NDArray[np.float64]
+    """(n, C)."""
+    reach: NDArray[np.float64]
+    """How far the last of its neighbours is from each, (n,)."""
+    density: NDArray[np.float64]
+    """One over the mean reachability distance of each, (n,)."""
+    calm: float
+    """What is added to distances."""
+    usual: NDArray[np.float64]
+    """Means and standard deviations of the logarithms of the three over held-out rows, (3, 2)."""
+
+    @classmethod
+    def fit(cls, known: NDArray[np.float64], held: NDArray[np.float64]) -> Crowd:
+        """From the places of training rows (n, C), n at least 2, and of held-out ones (m, C); all finite."""
+        from sklearn.neighbors import NearestNeighbors
+
+        finder = NearestNeighbors(n_neighbors=min(AROUND, len(known) - 1), algorithm="brute").fit(known)
+        distances, numbers = finder.kneighbors()  # of the rows themselves, each without itself
+        reach = distances[:, -1]
+        calm = CALM * float(np.median(reach)) or CALM
+        density = 1 / (np.maximum(distances, reach[numbers]).mean(axis=1) + calm)
+        found = cls(known, reach, density, calm, np.tile([0.0, 1.0], (3, 1)))
+        logs = found._logs(held)
+        spread = logs.std(axis=1)
+        return replace(found, usual=np.stack([logs.mean(axis=1), np.where(spread > 0, spread, 1.0)], axis=1))
+
+    def scores(self, asked: NDArray[np.float64]) -> Scores:
+        """The weighted sum of the three, each in deviations over held-out rows: (m, C) -> (m,); NaN if not finite."""
+        if not len(asked) or not np.isfinite(asked).all():
+            return np.full(len(asked), math.nan)
+        found: Scores = WEIGHTS @ ((self._logs(asked) - self.usual[:, :1]) / self.usual[:, 1:])
+        return found
+
+    def _logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logarithms of distance, outlier factor and distance to the mean, (3, m)."""
+        distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
+        near = distances[:, min(NEAREST, distances.shape[1]) - 1]
+        sparse = np.maximum(distances, self.reach[numbers]).mean(axis=1) + self.calm
+        factor = self.density[numbers].mean(axis=1) * sparse
+        return np.log(np.stack([near + self.calm, factor, mahalanobis(self.known, asked, CALM) + CALM]))
+
+
+def places(fitted: Coded, x: Rows, units: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where rows lie: what the model makes of them, and what that leaves. Scaled rows (n, *D) -> (n, 2 D)."""
+    with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
+        rebuilt = np.asarray(fitted.decode_scaled(fitted.encode_scaled(x)), dtype=np.float64)
+        return np.hstack([part.reshape(len(x), -1) / units for part in (rebuilt, x - rebuilt)])
+
+
+def steps(rows: Rows) -> NDArray[np.float64]:
+    """What a step in each element of scaled rows (n, *D) counts, (D,): the column's spread; one for all of a picture.
+
+    Columns of a table have units of their own, and one that varies little may tell much. Pixels have one unit, and
+    those of an edge that never lights up tell nothing.
+    """
+    flat = rows.reshape(len(rows), -1)
+    spread = flat.std(axis=0, dtype=np.float64)
+    size = float(np.sqrt(np.square(spread).mean())) or 1.0
+    return np.full(flat.shape[1], size) if rows.ndim > 2 else np.hypot(spread, STILL * size)
+
+
+def drawn(rows: Rows, seed: int) -> Rows:
+    """All rows (n, *D), or a seeded draw of 5,000 of them, fewer where they are wide."""
+    most = min(KNOWN, max(AROUND + 1, CELLS // max(1, 2 * math.prod(rows.shape[1:]))))
+    if len(rows) <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng(hashed(seed, "known rows")).permutation(len(rows))[:most])]
+
+
+def mahalanobis(known: NDArray[np.floating], asked: NDArray[np.floating], ridge: float = RIDGE) -> Scores:
+    """Distance of each asked row to the mean of the known ones, in units of their covariance.
+
+    Parameters
+    ----------
+    known, asked : arrays (n, L), (m, L)
+    ridge : float, default 1e-6
+        What is added to each variance, as a share of the mean variance, so that elements that stand still have a
+        distance too.
+
+    Returns
+    -------
+    array (m,)
+        NaN everywhere if a code is not finite. Above 512 columns only variances count.
+
+    Examples
+    --------
+    >>> mahalanobis(np.array([[-2.0], [2.0]]), np.array([[4.0]])).round(3).tolist()
+    [2.0]
+    """
+    wide, aims = known.astype(np.float64), asked.astype(np.float64)
+    if not (np.isfinite(wide).all() and np.isfinite(aims).all()):
+        return np.full(len(asked), math.nan)
+    mean = wide.mean(axis=0)
+    centred, gap = wide - mean, aims - mean
+    if wide.shape[1] > WIDEST:
+        variance = np.square(centred).mean(axis=0)
+        return np.sqrt((np.square(gap) / (variance + ridge * (float(variance.mean()) or 1.0))).sum(axis=1))
+    covariance = centred.T @ centred / len(wide)
+    size = float(np.trace(covariance)) / len(covariance) or 1.0
+    ridged = covariance + ridge * size * np.eye(len(covariance))
+    return np.sqrt(np.einsum("ij,ij->i", gap, np.linalg.solve(ridged, gap.T).T).clip(0))
