@@ -108,6 +108,7 @@ def test_the_penalty_is_that_which_rebuilds_validation_rows_best(splits, monkeyp
     assert rivals.sparse_coding(blind).penalty == min(errors, key=errors.get)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_noise_is_that_whose_features_tell_validation_rows_apart(splits, monkeypatch, order):
     facet, module = FACETS["features"], sys.modules["isthmus.facets.features"]
@@ -123,6 +124,7 @@ def test_the_noise_is_that_whose_features_tell_validation_rows_apart(splits, mon
     assert rival(splits)["probe_accuracy"] == alone[best]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("facet", "rival"),
     [

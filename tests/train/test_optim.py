@@ -39,6 +39,7 @@ def test_without_the_kernel_or_with_one_of_other_arguments_the_plain_way_is_take
         assert dispatch.fused_adamw() is None
 
 
+@pytest.mark.slow
 def test_a_torch_without_the_kernel_trains_to_the_same_model():
     code = """
 import sys, torch

@@ -13,6 +13,7 @@ ROWS = load_digits().data[:400] / 16
 PLAN = Plan(steps=400, check=20, patience=1, drops=0)  # impatient: without a schedule it stops long before its end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fields", "share"),
     [

@@ -118,6 +118,7 @@ def test_memory_is_counted_before_it_is_taken():
             ask()
 
 
+@pytest.mark.slow
 def test_no_family_loads_the_compiler(tmp_path):
     """Saved, loaded and used, all families leave torch's compiler alone: it costs a second and writes to /tmp."""
     code = f"""
@@ -137,6 +138,7 @@ print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modu
     assert ran.stdout.strip() == "[]", ran.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_torch_is_named():
     code = "import torch; del torch.Tag; import isthmus.dispatch"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
