@@ -123,13 +123,13 @@ def test_validation_sets_the_share_of_rows_held_out() -> None:
         train, valid, _ = Autoencoder(validation=share, random_state=0)._split(len(rows))
         assert len(valid) == aside
         assert sorted([*train, *valid]) == list(range(10))
-        scaler = Autoencoder("pca", latents=1, validation=share, random_state=0).fit(rows).fitted_.scaler
+        scaler = Autoencoder("pca", latents=1, validation=share, random_state=0).fit(rows).fitted_.layout
         np.testing.assert_allclose(scaler.shift, rows[train].mean(0))
 
 
 def test_scale_is_honoured() -> None:
     for kind in ("standard", "unit", "none"):
-        assert Autoencoder(scale=kind, **SMALL).fit(IRIS).fitted_.scaler.kind == kind
+        assert Autoencoder(scale=kind, **SMALL).fit(IRIS).fitted_.layout.kind == kind
 
 
 def test_verbose_speaks_and_is_silent_by_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +159,7 @@ def test_pca_is_scikit_learns() -> None:
 def test_score_counts_scaled_columns_about_the_training_mean() -> None:
     rows = IRIS * [1.0, 10.0, 100.0, 1000.0]
     model = Autoencoder("pca", latents=1, random_state=0).fit(rows)
-    scaler = model.fitted_.scaler
+    scaler = model.fitted_.layout
     back = model.inverse_transform(model.transform(rows))
     error, spread = (((rows - other) / scaler.scale) ** 2 for other in (back, rows.mean(0)))
     assert model.score(rows) == pytest.approx(1 - error.sum() / spread.sum())
@@ -375,7 +375,7 @@ def test_rows_with_axes_of_their_own_keep_them():
     codes = model.transform(X)
     assert codes.shape == (200, 3)
     assert model.inverse_transform(codes).shape == X.shape
-    assert (model.n_features_in_, model.fitted_.shape, model.fitted_.scaler.kind) == (64, (8, 8), "unit")
+    assert (model.n_features_in_, model.fitted_.shape, model.fitted_.layout.kind) == (64, (8, 8), "unit")
     np.testing.assert_array_equal(model.transform(X.reshape(200, 64)), codes)
     assert model.score_samples(X).shape == (200,)
     assert np.isfinite(model.score(X))
@@ -414,9 +414,9 @@ def test_axes_are_as_said_or_a_warning_says_how_they_are_taken():
     X = np.random.default_rng(0).normal(size=(60, 6, 6))
     with pytest.warns(UserWarning, match="not taken for images"):
         model = Autoencoder(steps=5, random_state=0).fit(X)
-    assert model.fitted_.scaler.kind == "standard"
-    assert Autoencoder(steps=5, images=False, random_state=0).fit(X).fitted_.scaler.kind == "standard"
-    assert Autoencoder(steps=5, images=True, random_state=0).fit(X).fitted_.scaler.kind == "unit"
+    assert model.fitted_.layout.kind == "standard"
+    assert Autoencoder(steps=5, images=False, random_state=0).fit(X).fitted_.layout.kind == "standard"
+    assert Autoencoder(steps=5, images=True, random_state=0).fit(X).fitted_.layout.kind == "unit"
 
 
 def test_a_model_is_copied_to_float64_once_and_again_when_its_weights_change(monkeypatch):

@@ -34,7 +34,7 @@ def pca() -> Fitted:
 def test_shares_are_those_of_the_score_and_their_sign_is_that_of_the_surprise(pca: Fitted) -> None:
     x = rows(50, seed=1)
     found, rebuilt = explain(pca, x), pca.reconstruct(x)
-    scaled = (x - rebuilt) / pca.scaler.scale
+    scaled = (x - rebuilt) / pca.layout.scale
     expected = scaled**2 / (scaled**2).sum(axis=1, keepdims=True)
     assert np.abs(found) == pytest.approx(expected, abs=1e-3)
     clear = expected > 0.01

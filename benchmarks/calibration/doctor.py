@@ -74,7 +74,7 @@ def healthy(families: Sequence[str], sets: Sequence[str], steps: int = STEPS, se
             images = x.ndim > 2
             plan = Plan(steps=steps)
             fitted = fit(recipe, x[splits.train], valid=x[splits.valid], plan=plan, seed=seed, images=images)
-            rows = [fitted.scaler.apply(x[numbers]) for numbers in splits[:2]]
+            rows = [fitted.layout.apply(x[numbers]) for numbers in splits[:2]]
             began = time.process_time()
             alarms = diagnose(fitted, *rows)
             yield Run(family, data, fitted.outcome.status, time.process_time() - began, alarms)

@@ -139,7 +139,7 @@ def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) 
 
 
 def trained(
-    nets: Mapping[str, Net], split: Splits, scaler: Scaler, stream: np.random.Generator
+    nets: Mapping[str, Net], split: Splits, layout: Scaler, stream: np.random.Generator
 ) -> dict[str, FittedContender]:
     """All from one seed, as in a study, but for the one that plays again."""
     one, other = (int(number) for number in stream.integers(2**31, size=2))
@@ -148,7 +148,7 @@ def trained(
         split.train.x,
         split.valid.x,
         [Plan(steps=net.steps, check=min(50, net.steps), batch=60) for net in nets.values()],
-        scaler=scaler,
+        layout=scaler,
         seed=[other if who == AGAIN else one for who in nets],
     )
     return {who: FittedContender(fitted, 1000) for who, fitted in zip(nets, made, strict=True)}

@@ -108,13 +108,13 @@ def length(splits: Splits) -> float:
     return percent(splits, np.square(splits.test.x, dtype=np.float64).sum(axis=1))
 
 
-def networks(splits: Splits, scaler: Scaler, steps: int) -> dict[str, float]:
+def networks(splits: Splits, layout: Scaler, steps: int) -> dict[str, float]:
     """AUROC of each family's score, at the capacity and the plan that a study gives it, and at most ``steps`` steps."""
     latents, hidden = capacity(splits.train.x.shape[1:])
     recipes = [named(family).set_params(latents=latents, hidden=hidden) for family in FAMILIES]
     plans = [Plan(steps=steps, batch=min(128, len(splits.train.x)))] * len(recipes)
     rest = splits.train.x[np.arange(len(splits.train.x)) % max(10, len(splits.train.x) // 1000) != 0]
-    fits = fit_many(recipes, rest, splits.valid.x, plans, scaler=scaler, seed=splits.seed)
+    fits = fit_many(recipes, rest, splits.valid.x, plans, layout=scaler, seed=splits.seed)
     return {
         family: percent(splits, one.score_scaled(splits.test.x)) for family, one in zip(FAMILIES, fits, strict=True)
     }

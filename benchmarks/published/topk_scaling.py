@@ -33,7 +33,7 @@ def trained(settings: Sequence[dict[str, Any]], train: Digits, test: Digits, ste
     plan = Plan(steps=steps, batch=256, learning_rate=2e-3, schedule="cosine", check=steps)
     recipes = [replace(base, **setting) for setting in settings]
     scaler = Scaler.fit(train.x, kind="none")
-    return fit_many(recipes, train.x, test.x[:2000], [plan] * len(recipes), scaler=scaler, seed=seed)
+    return fit_many(recipes, train.x, test.x[:2000], [plan] * len(recipes), layout=scaler, seed=seed)
 
 
 def left(fitted: Fitted, train: Digits, test: Digits) -> float:

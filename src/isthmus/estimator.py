@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from isthmus.data.axes import doubts, pictures
-from isthmus.data.scale import FARTHEST
+from isthmus.data.scale import FARTHEST, Scaler
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Model, Recipe
@@ -198,7 +198,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Z = np.asarray(check_array(X, dtype=[np.float64, np.float32]))
         if Z.shape[1] != self._n_features_out:
             raise BadInput(f"X has {Z.shape[1]} columns, but the code of this autoencoder has {self._n_features_out}")
-        scaler, most = self.fitted_.scaler, np.finfo(Z.dtype).max
+        scaler, most = self._scaler, np.finfo(Z.dtype).max
         rows = self._decode(Z)
         rows = np.clip(flat(rows) * scaler.scale + scaler.shift, -most, most).astype(Z.dtype)
         return rows.reshape(-1, *self._axes)
@@ -263,15 +263,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _scaled(self, X: NDArray[Any]) -> NDArray[Any]:
         """Flat rows as the network takes them; a warning if they hardly are in the unit of the training rows."""
-        if (doubt := self.fitted_.scaler.astray(X, self.fitted_.head == "bernoulli")) is not None:
+        if (doubt := self.fitted_.layout.astray(X, self.fitted_.head == "bernoulli")) is not None:
             warnings.warn(doubt, stacklevel=3)
         return self._standard(X)
 
     def _standard(self, X: NDArray[Any]) -> NDArray[Any]:
         """As the scaler does it, but in the dtype of ``X`` rather than in float32."""
-        scaler = self.fitted_.scaler
+        scaler = self._scaler
         scaled = np.clip((X - scaler.shift) / scaler.scale, -FARTHEST, FARTHEST).astype(X.dtype)
         return scaled.reshape(-1, *self._shape)
+
+    @property
+    def _scaler(self) -> Scaler:
+        scaler = self.fitted_.layout
+        assert isinstance(scaler, Scaler)  # arrays of numbers come in, and nothing else
+        return scaler
 
     def _squares(self, scaled: NDArray[Any]) -> NDArray[Any]:
         return np.square(self._decode(self._encode(scaled)) - scaled)

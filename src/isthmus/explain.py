@@ -52,12 +52,26 @@ def explain(fitted: Fitted, x: ArrayLike) -> NDArray[np.float64]:
             "them; take a family that does (all but svdd, trained without a target)"
         )
     scaled = fitted.scaled(x)
-    return shares(scaled, in_chunks(fitted.model.reconstruct, scaled))
+    return shares_of(fitted, scaled)
+
+
+def shares_of(fitted: Fitted, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The same for rows that are laid out already, (n, *E) -> (n, *D): a column's share is that of all its elements.
+
+    Its sign is that of the element with the largest share; a category has none, so that its share counts as above.
+    """
+    found = shares(scaled, fitted.compared(scaled, in_chunks(fitted.model.reconstruct, scaled)))
+    if not fitted.layout.parts:
+        return found
+    each = [found[:, p.start : p.stop if p.gap is None else p.gap + 1] for p in fitted.layout.parts]
+    size = np.column_stack([np.abs(part).sum(axis=1) for part in each])
+    first = np.column_stack([part[:, 0] if part.shape[1] == 1 else np.ones(len(part)) for part in each])
+    return np.where(first < 0, -size, size)
 
 
 def explains(fitted: Fitted) -> bool:
     """Whether the model's score is the error with which it rebuilds a row."""
-    return type(fitted.model).score is Model.score and fitted.target_scaler is None
+    return type(fitted.model).score is Model.score and fitted.target_layout is None
 
 
 def shares(x: Array, x_hat: Array) -> NDArray[np.float64]:

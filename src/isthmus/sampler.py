@@ -213,7 +213,7 @@ class Sampler:
         >>> [round(float(one.draw(2000).var()), 1) for one in (smooth, smooth.noisy(x))]
         [0.4, 1.0]
         """
-        if self.fitted.target_scaler is not None:
+        if self.fitted.target_layout is not None:
             raise BadInput("noise follows the error on a model's own rows; this one was trained with a target")
         rows = self.fitted.scaled(x)
         return replace(self, spread=residual(rows, self.fitted.decode_scaled(self.fitted.encode_scaled(rows))))
@@ -234,4 +234,4 @@ class Sampler:
         if self.spread is None:
             return self.fitted.decode(codes)
         rows = noised(self.fitted.decode_scaled(codes), self.spread, hashed(seed, "noise"))
-        return self.fitted.scaler.invert(rows)
+        return self.fitted.layout.invert(rows)

@@ -19,7 +19,7 @@ def trained(recipe, data="wine", rows=None, scale="auto", **plan):
     train, valid = x[: len(x) * 3 // 4], x[len(x) * 3 // 4 :]
     plan = Plan(**{"steps": 600, "patience": 10, **plan})
     fitted = fit(recipe, train, valid=valid, plan=plan, scale=scale)
-    return fitted, fitted.scaler.apply(train), fitted.scaler.apply(valid)
+    return fitted, fitted.layout.apply(train), fitted.layout.apply(valid)
 
 
 def found(recipe, data="wine", **options):

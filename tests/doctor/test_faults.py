@@ -269,7 +269,7 @@ def test_a_broken_column_is_named(value, part):
     held = x[:50].copy()
     held[7, 1] = value
     fitted = fit(Plain(latents=1), x, valid=held, plan=Plan(steps=100), columns=["age", "weight", "height"])
-    named = {f.name: f.evidence for f in diagnose(fitted, fitted.scaler.apply(x), fitted.scaler.apply(held))}
+    named = {f.name: f.evidence for f in diagnose(fitted, fitted.layout.apply(x), fitted.layout.apply(held))}
     assert named["broken column"] == {"column": "weight", "rows": 1, "where": part}
     if math.isnan(value):
         assert (named["diverged"]["term"], named["diverged"]["column"]) == ("reconstruction", "weight")

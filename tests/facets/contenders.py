@@ -49,6 +49,10 @@ class Linear:
     def encode_scaled(self, x: Array) -> Array:
         return ((x.reshape(len(x), -1) - self.mean) @ self.axes.T).astype(np.float32)
 
+    def compared(self, x: Array, made: Array) -> Array:
+        """There are no gaps."""
+        return made
+
     def score_scaled(self, x: Array) -> NDArray[np.float64]:
         return row_errors(x, self.decode_scaled(self.encode_scaled(x)))
 
@@ -93,6 +97,10 @@ class Fixed:
 
     def encode_scaled(self, x: Array) -> Array:
         return self.encoder(x)  # type: ignore[operator]
+
+    def compared(self, x: Array, made: Array) -> Array:
+        """There are no gaps."""
+        return made
 
     def score_scaled(self, x: Array) -> NDArray[np.float64]:
         return row_errors(x, self.decode_scaled(self.encode_scaled(x)))

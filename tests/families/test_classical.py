@@ -180,7 +180,7 @@ def test_svdd_scores_vary_and_find_what_is_far_off():
     loadings = generator.normal(size=(2, 8))
     normal, odd = generator.normal(size=(500, 2)) @ loadings, 3 * generator.normal(size=(50, 8))
     fitted = fit(SVDD(latents=3), normal[:300])
-    test = fitted.scaler.apply(np.concatenate([normal[300:], odd]))
+    test = fitted.layout.apply(np.concatenate([normal[300:], odd]))
     scores = fitted.score_scaled(test)
     assert scores.std() > 0.1 * scores.mean()
     assert roc_auc_score(np.repeat([0, 1], [200, 50]), scores) > 0.9

@@ -54,7 +54,7 @@ def there_and_back(path: Path, fitted=MODEL, bound=0.1) -> Path:
 
 
 def within(old, new, bound=0.1, fitted=MODEL):
-    allowed = bound * np.broadcast_to(fitted.scaler.scale, old.shape[-1:])
+    allowed = bound * np.broadcast_to(fitted.layout.scale, old.shape[-1:])
     assert old.shape == new.shape
     assert (np.abs(new.astype(np.float64) - old.astype(np.float64)) <= allowed).all()
     assert bound < 1e-3 or (new != old).any()  # rounding was worth its while
@@ -186,7 +186,7 @@ def test_a_wider_bound_takes_fewer_bytes_and_no_bound_keeps_codes_alone(tmp_path
     assert sizes[0] > sizes[1] > sizes[2]
     assert sizes[3] < sizes[1]
     assert done[0.1].worst <= 0.1 < done[None].worst
-    own = np.square(MODEL.scaler.apply(MODEL.reconstruct(ROWS)) - MODEL.scaler.apply(ROWS)).mean()
+    own = np.square(MODEL.layout.apply(MODEL.reconstruct(ROWS)) - MODEL.layout.apply(ROWS)).mean()
     assert own < done[None].mse < 1.05 * own
 
 
@@ -194,7 +194,7 @@ def test_what_was_reported_is_what_comes_back(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
     done = compress(MODEL, tmp_path / "x.npy", tmp_path / "x.isthmus", bound=0.2)
     path, _ = decompress(tmp_path / "x.isthmus", MODEL, tmp_path / "y.npy")
-    gap = np.abs(np.load(path) - ROWS) / MODEL.scaler.scale
+    gap = np.abs(np.load(path) - ROWS) / MODEL.layout.scale
     assert done.worst == pytest.approx(gap.max(), rel=1e-12)
     assert done.mse == pytest.approx(np.square(gap).mean(), rel=1e-9)
     assert done.elements == ROWS.size

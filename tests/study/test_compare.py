@@ -200,7 +200,7 @@ def test_scaling_knows_the_training_rows_only(study):
     wild = data.x.copy()
     rows = prepare(job, data).rows
     wild[np.concatenate([rows.valid, rows.test])] *= 1000
-    assert prepare(job, dataclasses.replace(data, x=wild)).scaler.to_json() == prepare(job, data).scaler.to_json()
+    assert prepare(job, dataclasses.replace(data, x=wild)).layout.to_json() == prepare(job, data).layout.to_json()
 
 
 def test_anomalies_are_in_the_test_rows_only(study):

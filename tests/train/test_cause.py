@@ -124,8 +124,8 @@ def test_one_of_a_stack_diverges_and_the_others_go_on():
     scaler = Scaler.fit(ROWS)
     rows = scaler.apply(ROWS)
     recipes = [Timed(latents=2, at=at) for at in (10**6, 30, 7)]
-    fitted = fit_many(recipes, rows[:150], rows[150:], [Plan(**PLAN)] * 3, scaler=scaler, seed=0)
+    fitted = fit_many(recipes, rows[:150], rows[150:], [Plan(**PLAN)] * 3, layout=scaler, seed=0)
     assert [one.outcome.status == "diverged" for one in fitted] == [False, True, True]
     assert [one.outcome.cause and one.outcome.cause.step for one in fitted] == [None, 30, 7]
-    alone = fit_many(recipes[:1], rows[:150], rows[150:], [Plan(**PLAN)], scaler=scaler, seed=0)[0]
+    alone = fit_many(recipes[:1], rows[:150], rows[150:], [Plan(**PLAN)], layout=scaler, seed=0)[0]
     assert alone.outcome.history["valid"] == pytest.approx(fitted[0].outcome.history["valid"], rel=1e-4)

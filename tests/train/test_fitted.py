@@ -54,9 +54,9 @@ def test_an_array_is_scaled_alike_by_a_fit_and_by_a_study(shape):
         mine = fit(named("pca").set_params(latents=2), x, valid=x[:5])
     assert [str(one.message) for one in said] == [f"X: {caution}" for caution in data.cautions]
     theirs = Scaler.fit(data.x, images=data.images)
-    assert mine.scaler.to_json() == theirs.to_json()
+    assert mine.layout.to_json() == theirs.to_json()
     other = fit(named("pca").set_params(latents=2), x, valid=x[:5], images=not data.images)
-    assert other.scaler.kind != mine.scaler.kind
+    assert other.layout.kind != mine.layout.kind
 
 
 def test_a_name_is_no_recipe():

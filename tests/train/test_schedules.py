@@ -62,7 +62,7 @@ def test_a_stack_of_models_with_schedules_of_their_own_lets_each_have_its_time()
     rows = ROWS.astype(np.float32)
     recipes = [named("sae").set_params(warmup=w, strength=0.3) for w in (0.2, 0.9)]
     found = fit_many(
-        recipes, rows[:300], rows[300:], [PLAN] * 2, scaler=fit(named("pca"), ROWS).scaler, seed=0
+        recipes, rows[:300], rows[300:], [PLAN] * 2, layout=fit(named("pca"), ROWS).layout, seed=0
     )  # fmt: skip
     short, long = (one.outcome for one in found)
     assert short.steps < long.steps

@@ -156,12 +156,12 @@ def test_real_pairs_are_denoised_in_the_units_of_the_target():
     noisy = clean / 1000 + 0.02 * random.normal(size=clean.shape)
     model = fit(named("plain").set_params(latents=2), noisy[:300], clean[:300], plan=Plan(steps=400))
     made = model.reconstruct(noisy[300:])
-    assert model.target_scaler is not None
+    assert model.target_layout is not None
     np.testing.assert_allclose(made, model.decode(model.encode(noisy[300:])), rtol=1e-6)
     direct = 1000 * noisy[300:]
     assert np.square(made - clean[300:]).mean() < 0.5 * np.square(direct - clean[300:]).mean()
-    scaled = model.target_scaler.apply(clean[300:]).astype(np.float64)
-    errors = np.square(model.target_scaler.apply(made) - scaled).mean(1)
+    scaled = model.target_layout.apply(clean[300:]).astype(np.float64)
+    errors = np.square(model.target_layout.apply(made) - scaled).mean(1)
     np.testing.assert_allclose(model.errors(noisy[300:], clean[300:]), errors, rtol=1e-3, atol=1e-6)
 
 

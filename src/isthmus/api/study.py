@@ -105,6 +105,13 @@ def compare(
         Known factors of variation: names of columns, which models never see, or numbers of shape (N, F).
     images : bool, optional
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
+    kinds : mapping of column names to kinds, optional
+        What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``flag``,
+        ``category``, ``ordered``, ``date``, or ``drop``.
+    drop : str or iterable of str, optional
+        Columns of a table to leave out.
+    missing : iterable of float, optional
+        Numbers that stand for a missing value, such as -999.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

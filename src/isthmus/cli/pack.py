@@ -105,4 +105,4 @@ def decompress(
 def unit(fitted: Fitted) -> str:
     """What errors are measured in, in words."""
     kinds = {"standard": "in standard deviations of the column", "unit": "in ranges of the pixels"}
-    return kinds.get(fitted.scaler.kind, "in the unit of the data")
+    return kinds.get(fitted.layout.kind, "in the unit of the data")

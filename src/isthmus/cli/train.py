@@ -13,7 +13,8 @@ import typer
 
 from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
-from isthmus.cli.options import Debug, DryRun, Json, Quiet
+from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
+from isthmus.study.options import Columns
 
 TRIED = 2
 """Shares of the rows on which a facet is tried before it is asked of all."""
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from isthmus.train.plan import Plan
 
 
+@offers(Columns)
 def train(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="See: isthmus list families.", show_default=False)],
     data: Annotated[
@@ -69,6 +71,7 @@ def train(
     dry_run: DryRun = False,
     quiet: Quiet = False,
     debug: Debug = False,
+    **options: Any,
 ) -> int:
     """Train one model until it converges, save it, and measure it on held-out rows next to PCA.
 
@@ -89,7 +92,7 @@ def train(
     from isthmus.train.cut import advised
     from isthmus.train.fitted import fit
 
-    rows = read(data, label=label, images=images)
+    rows = read(data, label=label, images=images, **understood(Columns, options))
     for said in rows.cautions:
         show.warn(f"{rows.name}: {said}")
     limit = 0.0 if measured == "none" else seconds(measured, "measure")
@@ -103,6 +106,7 @@ def train(
         "seed": seed,
         "images": rows.images,
         "columns": rows.columns,
+        "fields": rows.fields,
     }
     if dry_run:
         _plan(family, recipe, plan, rows, splits, usual, limit, json)
@@ -117,10 +121,9 @@ def train(
     folder = artefact.save(fitted, place)
     show.note(f"Saved: {folder}", quiet=quiet)
     if outcome.status == "cut":
-        show.warn(
-            f"training was cut at {outcome.steps} steps, before it converged; give --steps {advised(outcome.history)}"
-        )
-    ills = diagnose(fitted, *(fitted.scaler.apply(rows.x[n]) for n in splits[:2]))
+        wanted = advised(outcome.history)
+        show.warn(f"training was cut at {outcome.steps} steps, before it converged; give --steps {wanted}")
+    ills = diagnose(fitted, *(fitted.layout.apply(rows.x[n]) for n in splits[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
             show.warn(str(finding))
@@ -267,8 +270,8 @@ def measure(
     from isthmus.study.perform import contender
 
     every, first = Rows(rows.x, rows.y, rows.factors), next(iter(models.values()))
-    views = [one._replace(x=first.scaler.apply(one.x)) for one in map(every.take, splits)]
-    seen = Splits(views[0], views[1], views[2], seed=seed, latents=first.recipe.latents)
+    views = [one._replace(x=first.layout.apply(one.x)) for one in map(every.take, splits)]
+    seen = Splits(views[0], views[1], views[2], seed=seed, latents=first.recipe.latents, layout=first.layout)
     asked = [
         f
         for f in FACETS.values()

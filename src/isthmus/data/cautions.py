@@ -33,6 +33,7 @@ def identifiers(x: NDArray[Any], columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _numbers_rows(column: NDArray[Any]) -> bool:
+    column = column[~np.isnan(column)] if column.dtype.kind == "f" else column
     n = len(column)
     steps = np.diff(column[:2].astype(np.float64))
     if n < 3 or not steps[0] or not np.array_equal(column[:1000], np.rint(column[:1000])):
@@ -77,14 +78,14 @@ def sentences(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
         many = f"{len(names)} columns ({some(names, 5)})" if len(names) > 1 else f"column {shown(names[0])}"
         told.append(
             f"{value:.9g} is the commonest value of {many} and far from the rest; if it means a missing value, "
-            "fill these cells in, or drop the rows or the columns"
+            f"say so (--missing {value:.9g})"
         )
     return told
 
 
 def _repeated_ends(x: NDArray[Any]) -> NDArray[np.bool_]:
     """Columns whose least or greatest value stands in enough rows."""
-    low, high = x.min(axis=0), x.max(axis=0)
+    low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
     counts = np.zeros((2, x.shape[1]), np.int64)
     step = max(1, BLOCK // x.shape[1])
     for start in range(0, len(x), step):
@@ -96,7 +97,7 @@ def _repeated_ends(x: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _outside(column: NDArray[Any]) -> dict[float, bool]:
     """Ends of a column that are its commonest values and lie apart, and whether further than all others lie apart."""
-    values, counts = np.unique(column.astype(np.float64), return_counts=True)
+    values, counts = np.unique(column[~np.isnan(column)].astype(np.float64), return_counts=True)
     often = counts >= max(LEAST, OFTEN * len(column))
     first, last = int(often[0]), len(values) - int(often[-1])
     rest = values[first:last]

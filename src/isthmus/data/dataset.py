@@ -5,16 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences
+from isthmus.data.fields import Field
 from isthmus.errors import BadInput
+
+NUMERIC = ("number", "amount", "flag")
+"""Kinds of columns whose cells are the numbers that they look like."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +38,9 @@ class Dataset:
 
     name: str
     """Short name shown to people: ``digits``, the stem of a file, ``X`` for an array or a frame."""
-    x: NDArray[np.float32]
-    """Rows (N, *D): float32, C-contiguous, finite, in the units of the data."""
+    x: NDArray[Any]
+    """Rows (N, *D): float32, C-contiguous, finite, in the units of the data. With ``fields``, the cells of a table
+    (N, F): float64, NaN where one is missing, and what a number means is its field's affair."""
     y: NDArray[np.int64] | None
     """Class codes (N,), 0 to C - 1, or None."""
     classes: tuple[str, ...]
@@ -53,6 +61,10 @@ class Dataset:
     """What was inferred to read the data, a sentence each."""
     said: bool | None = None
     """Whether rows are images, where the user or the format says so."""
+    fields: tuple[Field, ...] = ()
+    """What the columns of a table are; none where all are numbers without gaps."""
+    asked: Mapping[str, Any] = MappingProxyType({})
+    """What was asked for when a table was read, besides its labels: ``kinds``, ``drop`` and ``missing``."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):
@@ -75,7 +87,9 @@ class Dataset:
     def cautions(self) -> tuple[str, ...]:
         """What a person should know about how these data were read and what is odd about them, a sentence each."""
         axes = None if self.said else doubts(self.x, self.images, self.said)
-        odd = sentences(self.x, self.columns) if len(self.shape) == 1 else []
+        numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in NUMERIC]
+        columns = tuple(self.columns[j] for j in numeric) if self.fields else self.columns
+        odd = sentences(self.x[:, numeric] if self.fields else self.x, columns) if len(self.shape) == 1 else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
 
     def warn(self, level: int = 3) -> None:
@@ -91,7 +105,9 @@ class Dataset:
         """SHA-256 (hex) of rows, codes, class names, anomaly and factors: equal data, equal digest under any name."""
         about = json.dumps([self.x.shape, self.y is not None, self.classes, self.anomaly])
         found = hashlib.sha256(about.encode())
-        found.update(np.ascontiguousarray(self.x, "<f4").data)
+        if self.fields:
+            found.update(json.dumps([field.to_json() for field in self.fields]).encode())
+        found.update(np.ascontiguousarray(self.x, "<f8" if self.fields else "<f4").data)
         if self.y is not None:
             found.update(np.ascontiguousarray(self.y, "<i8").data)
         if self.factors is not None:

@@ -57,7 +57,8 @@ def _columns(raw: Unchecked, names: list[str]) -> tuple[Unchecked, NDArray[Any],
     def where(i: int, j: int | None) -> str:
         return raw.where(i, None if j is None else kept[j])
 
-    left = raw._replace(x=raw.x[:, kept], columns=tuple(raw.columns[j] for j in kept), where=where)
+    fields = tuple(raw.fields[j] for j in kept) if raw.fields else ()
+    left = raw._replace(x=raw.x[:, kept], columns=tuple(raw.columns[j] for j in kept), where=where, fields=fields)
     return left, raw.x[:, taken], tuple(names)
 
 

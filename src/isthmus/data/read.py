@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.arrays import memory, npy_file, npz_file
 from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
 from isthmus.data.factors import aside
+from isthmus.data.fields import Field
 from isthmus.data.files import check, guess, stranger
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
+from isthmus.data.kinds import settle
 from isthmus.data.labels import aligned, alike, classes
 from isthmus.data.numbers import numbers
 from isthmus.data.table import frame, named, parquet
@@ -48,6 +52,9 @@ def read(
     anomaly: Any = None,
     factors: Any = None,
     images: bool | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: str | Iterable[str] | None = None,
+    missing: Iterable[float] | None = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -69,6 +76,13 @@ def read(
     images : bool, optional
         Whether rows with two axes, or with three and channels last, are pictures, whose elements share one scale. By
         default they are if the format says so or the numbers make it plausible (:func:`isthmus.data.axes.pictures`).
+    kinds : mapping of column names to kinds, optional
+        What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``flag``,
+        ``category``, ``ordered``, ``date``, or ``drop``.
+    drop : str or iterable of str, optional
+        Columns of a table to leave out.
+    missing : iterable of float, optional
+        Numbers that stand for a missing value, such as -999.
 
     Returns
     -------
@@ -96,10 +110,12 @@ def read(
     name, raw = _open(source, label)
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
+    drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
+    raw = settle(raw, kinds, drop, missing)
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
-    x = numbers(raw)
+    x = raw.x if raw.fields else numbers(raw)
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
@@ -107,7 +123,41 @@ def read(
     pictured = raw.images if images is None else images
     if pictured is None and pictures(raw.x):
         pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
-    return Dataset(name, x, codes, known, raw.columns, outlier, described, label, made, made_by, tuple(told), pictured)
+    asked = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
+    return Dataset(
+        name,
+        x,
+        codes,
+        known,
+        raw.columns,
+        outlier,
+        described,
+        label,
+        made,
+        made_by,
+        tuple(told),
+        pictured,
+        raw.fields,
+        {name: value for name, value in asked.items() if value},
+    )
+
+
+def cells(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
+    """The cells (N, F) of columns that a model was trained on, of a file, a frame, or an array that holds them already.
+
+    A text that was not there in training is cell -1; further columns of a frame or a file are left out.
+
+    Raises
+    ------
+    BadInput
+        If a column is not there, or a cell is not of its kind.
+    """
+    if isinstance(source, np.ndarray) and source.dtype.kind in "biuf":
+        if source.ndim != 2 or source.shape[1] != len(fields):
+            raise BadInput(f"rows must have {len(fields)} columns, as in training; got shape {source.shape}")
+        return source.astype(np.float64)
+    found: NDArray[np.float64] = settle(_open(source, None)[1], known=fields).x
+    return found
 
 
 def _open(source: Any, label: str | None) -> tuple[str, Unchecked]:

@@ -156,6 +156,14 @@ class Scaler:
             "255, give them in that of the training"
         )
 
+    @property
+    def parts(self) -> tuple[()]:
+        """A number is a number here: there are no columns of several elements."""
+        return ()
+
+    def observed(self, x: NDArray[np.float32]) -> None:
+        """Everything is there: rows of plain numbers have no gaps."""
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats survive exactly."""
         return {

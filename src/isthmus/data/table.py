@@ -19,7 +19,7 @@ from isthmus.data.files import SUSPECT, fits, honest, parsing
 from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.unchecked import LONGEST_NAME, Unchecked, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
-from isthmus.data.written import advice, other_than_text, seen
+from isthmus.data.written import MISSING, advice, other_than_text, seen
 from isthmus.errors import BadInput, NoSuchColumn
 
 INDEX = "__index_level_0__"
@@ -31,7 +31,7 @@ Row = Callable[[int], str]
 
 
 def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, label: str | None) -> Unchecked:
-    """One array of numbers from the columns of a table, without the label column.
+    """The columns of a table, without the label column.
 
     Parameters
     ----------
@@ -52,15 +52,9 @@ def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, la
     kept = [i for i in range(len(names)) if i != label_at]
     columns = tuple(names[i] for i in kept)
     rows = len(cells[0]) if cells else 0
-    enough(where, rows, len(kept))
-    words = row_words(columns, row)
-    texts = [j for j, i in enumerate(kept) if _is_text(cells[i].type)]
-    if texts:
-        raise BadInput(f"{where}: {_text_message(cells[kept[texts[0]]], texts, columns, words, label)}")
-    x = np.empty((rows, len(kept)), np.float64)
-    for j, i in enumerate(kept):
-        x[:, j] = _numbers(where, columns[j], cells[i])
-    return Unchecked(where, x, None if label_at is None else cells[label_at], columns, words, told=told)
+    y = None if label_at is None else cells[label_at]
+    found = tuple(cells[i] for i in kept)
+    return Unchecked(where, np.empty((rows, 0)), y, columns, row_words(columns, row), told=told, cells=found)
 
 
 def _unpacked(
@@ -201,7 +195,7 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False, 
         honest(where, packed, size, "save it as .npy")
         shared = {column.name: column.shared for column in found if column.shared}
         delta = {column.name for column in found if column.delta}
-        texts = [field.name for field in schema if _is_text(field.type) and field.name not in delta]
+        texts = [field.name for field in schema if is_text(field.type) and field.name not in delta]
     with (
         parsing(where, "a Parquet file"),
         pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file,
@@ -217,7 +211,7 @@ def _learnable(where: str, schema: pa.Schema) -> None:
         kind = field.type
         while _is_list(kind):
             kind = (kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind).value_type
-        if not (_is_number(kind) or pa.types.is_temporal(kind) or (kind == field.type and _is_text(kind))):
+        if not (is_number(kind) or pa.types.is_temporal(kind) or (kind == field.type and is_text(kind))):
             raise BadInput(
                 f"{where}: column {shown(field.name)} holds values of type {field.type}, not numbers; drop or unpack it"
             )
@@ -246,7 +240,7 @@ def _decoded(where: str, packed: int, content: pa.Table, schema: pa.Schema) -> p
     return content
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return any(
@@ -263,36 +257,48 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _text_message(cells: Cells, texts: list[int], columns: tuple[str, ...], words: Any, label: str | None) -> str:
-    """What the first text column is: text, or numbers with a stray cell. Only distinct texts are looked at."""
-    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-    coded = pa.types.is_dictionary(cells.type)
-    if (column := seen(_short(cells.dictionary) if coded else cells)) is not None:
-        return f"column {shown(columns[texts[0]])} holds numbers written as text; {advice(column, columns[texts[0]])}"
+def not_text(raw: Unchecked, j: int, cells: Cells) -> str | None:
+    """Why a column of bytes is no text, or None if it is."""
+    strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
+    first, value = next(((i, v) for i, v in strays if isinstance(v, bytes)), (0, ""))
+    if not isinstance(value, bytes):
+        return None
+    bad = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and not _is_utf8(cell.as_py()))
+    first, value = next(bad, (first, value))
+    readable = shown(value.decode("utf-8", errors="replace"))
+    return (
+        f"{raw.place}: {raw.where(first, j)}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
+    )
+
+
+def unreadable(cells: Cells, j: int, columns: tuple[str, ...], words: Any) -> str | None:
+    """Why a column of texts that mean numbers cannot be read as them, or None if they are mere texts or dates."""
+    if (column := seen(_short(cells))) is not None:
+        return f"column {shown(columns[j])} holds numbers written as text; {advice(column, columns[j])}"
+    if (stray := _stray(cells)) is not None:
+        first, value = stray
+        return f"{words(first, j)}: {shown(value)} is not a number; correct it, or drop the row or the column"
     filled = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
     first, value = next(filled, (0, ""))
-    start = cells[:1000]
-    distinct = _short(start.dictionary if coded else start).to_pylist()
-    head = [distinct[i] for i in start.indices.to_pylist() if i is not None] if coded else distinct
-    head = [cell for cell in head if cell is not None]
-    if sum(spelled(cell) is not None for cell in head) * 2 > len(head):
-        strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and spelled(cell.as_py()) is None)
-        first, value = next(strays, (0, None))
-        return f"{words(first, texts[0])}: {shown(value)} is not a number; correct it, or drop the row or the column"
-    if isinstance(value, bytes):
-        strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and not _is_utf8(cell.as_py()))
-        first, value = next(strays, (first, value))
-        readable = shown(value.decode("utf-8", errors="replace"))
-        return f"{words(first, texts[0])}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
-    if isinstance(value, str) and (remedy := other_than_text(value, distinct)):
-        called = ", or name it as the label (--label)" if label is None and remedy.endswith("drop this column") else ""
-        return f"{words(first, texts[0])}: {shown(value.strip())} {remedy}{called}"
-    others = [columns[j] for j in texts[1:]]
-    also = f" (and so do {some(others, 3)})" if others else ""
-    return (
-        f"{words(first, texts[0])}: {shown(value.strip())} is text, and only numbers can be learnt from; "
-        f"drop or encode this column{also}{', or name it as the label (--label)' if label is None else ''}"
-    )
+    if remedy := other_than_text(value, _short(cells[:1000]).to_pylist()):
+        return f"{words(first, j)}: {shown(value.strip())} {remedy}"
+    return None
+
+
+def _stray(cells: Cells) -> tuple[int, Any] | None:
+    """The first cell that is no number in a column most of whose cells are."""
+    head = [cell for cell in pc.unique(_short(cells[:1000])).to_pylist() if cell is not None]
+    if sum(spelled(cell) is not None for cell in head) * 2 <= len(head):
+        return None
+    values = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
+    return next(((i, v) for i, v in values if spelled(v) is None and v.strip() not in MISSING), None)
+
+
+def text_message(cells: Cells, j: int, columns: tuple[str, ...], words: Any) -> str:
+    """Why a column of texts holds no numbers."""
+    values = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
+    first, value = next(((i, v) for i, v in values if spelled(v) is None and v.strip() not in MISSING), (0, ""))
+    return f"{words(first, j)}: {shown(value.strip())} is not a number; mend it, or give the column another kind"
 
 
 def _short(texts: Any) -> Any:
@@ -309,19 +315,14 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
+def numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
     """One column as float64, missing cells as NaN."""
     if isinstance(cells, pa.ChunkedArray):
         cells = cells.combine_chunks()
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
     kind = cells.type
-    if pa.types.is_temporal(kind):
-        raise BadInput(
-            f"{where}: column {shown(name)} holds dates or times ({kind}); drop it, or turn it into a number, "
-            "such as the hour or the days since the first row"
-        )
-    if not _is_number(kind):
+    if not is_number(kind):
         raise BadInput(f"{where}: column {shown(name)} holds values of type {kind}, not numbers; drop or unpack it")
     if pa.types.is_boolean(kind):
         cells = cells.cast(pa.uint8())
@@ -333,6 +334,13 @@ def _numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
     return found
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def dates(cells: Cells) -> NDArray[np.float64]:
+    """Dates and times as seconds since 1970, UTC where a zone is known; missing ones as NaN."""
+    moments = cells.cast(pa.timestamp("us", getattr(cells.type, "tz", None)), safe=False)
+    micro: NDArray[np.float64] = moments.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return micro / 1e6
+
+
+def is_number(kind: pa.DataType) -> bool:
     tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
     return any(test(kind) for test in tests)

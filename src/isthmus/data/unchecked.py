@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.fields import Field
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 
@@ -26,7 +27,7 @@ class Unchecked(NamedTuple):
     place: str
     """Head of every message: the file as given, or ``X``."""
     x: NDArray[Any]
-    """Real numbers or booleans (N, *D)."""
+    """Real numbers or booleans (N, *D); of a table that is not settled yet, nothing (N, 0)."""
     y: Any
     """One label for each row, of any type, or None."""
     columns: tuple[str, ...]
@@ -43,6 +44,10 @@ class Unchecked(NamedTuple):
     """What was inferred to read the source, a sentence each."""
     images: bool | None = None
     """Whether rows are images, where the source says so."""
+    cells: tuple[Any, ...] | None = None
+    """The columns of a table as Arrow arrays, until it is known of what kind they are (:mod:`isthmus.data.kinds`)."""
+    fields: tuple[Field, ...] = ()
+    """What the columns of ``x`` are; none where all are numbers without gaps."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:

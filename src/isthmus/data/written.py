@@ -71,7 +71,6 @@ CLASHES = {
 DATE = re.compile(r"^(\d{1,4}([./-])\d{1,2}\2\d{1,4}|\d{1,2}:\d{2}(:\d{2})?|\d{1,2}[ -][^\W\d]{3,9}[ -]\d{2,4})(\b|T)")
 BRACKETS = re.compile(r"\(\s*[0-9][0-9.,]*\s*\)")
 WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,]*\s*([^\W\d_]{1,4}([/^][^\W_]{1,4})?)")
-YES_NO = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("nein", "ja"), ("non", "oui"))
 
 
 class Spot(NamedTuple):
@@ -190,24 +189,15 @@ def other_than_text(value: str, distinct: Sequence[str | None]) -> str | None:
     --------
     >>> other_than_text("3.5 kg", ["3.5 kg", "4 kg"])
     'is a number with a unit; write the number alone, and the unit in the name of the column'
-    >>> other_than_text("no", ["no", "yes"])
-    "is one of two words; write 0 for 'no' and 1 for 'yes', or drop this column"
     >>> other_than_text("Oslo", ["Oslo", "Bergen"]) is None
     True
     """
     text = value.strip()
-    if DATE.search(text):
-        return "looks like a date or a time; drop the column, or make a number of it, such as the days since the first"
     if BRACKETS.fullmatch(text):
         return f"is a number in brackets, as bookkeepers write negative ones; write -{text[1:-1].strip()}"
     units = {found[1] if (found := WITH_UNIT.fullmatch(cell.strip())) else "" for cell in distinct if cell is not None}
     if len(units) == 1 and "" not in units:
         return "is a number with a unit; write the number alone, and the unit in the name of the column"
-    words = {cell.strip() for cell in distinct if cell is not None}
-    for no, yes in YES_NO:
-        if {word.lower() for word in words} == {no, yes}:
-            zero, one = sorted(words, key=lambda word: word.lower() == yes)
-            return f"is one of two words; write 0 for {shown(zero)} and 1 for {shown(one)}, or drop this column"
     return None
 
 

@@ -39,7 +39,7 @@ def diagnose(fitted: Fitted, train: Array, valid: Array) -> list[Finding]:
     ----------
     fitted : Fitted
     train, valid : arrays (n, *D), (m, *D)
-        Rows scaled by ``fitted.scaler``. At most 1024 of each are encoded, evenly spaced.
+        Rows scaled by ``fitted.layout``. At most 1024 of each are encoded, evenly spaced.
 
     Examples
     --------

@@ -78,7 +78,7 @@ class Seen:
         """Whether the model rebuilds the rows that it reads: not so if it has no such term, or another target."""
         model = self.fitted.model
         rebuilds = "reconstruction" in model.weights or not list(model.parameters())
-        return rebuilds and self.fitted.target_scaler is None
+        return rebuilds and self.fitted.target_layout is None
 
     @cached_property
     def z(self) -> Array:
@@ -121,7 +121,7 @@ class Seen:
     @property
     def differentiable(self) -> bool:
         """Whether ``pulls`` can be asked for: the rows are the target, and something was trained."""
-        return self.fitted.target_scaler is None and len(self.train) > 1 and bool(free(self.fitted.model))
+        return self.fitted.target_layout is None and len(self.train) > 1 and bool(free(self.fitted.model))
 
 
 def sample(rows: Array, most: int = SAMPLE) -> Array:

@@ -31,7 +31,7 @@ def constant_output(seen: Seen) -> Evidence | None:
 
 def constant_scorer(seen: Seen) -> Evidence | None:
     """Scores of the validation rows that are equal, or differ by rounding only."""
-    if len(seen.valid) < 2 or seen.fitted.target_scaler is not None:
+    if len(seen.valid) < 2 or seen.fitted.target_layout is not None:
         return None
     score = seen.fitted.score_scaled(seen.valid)
     if degenerate(score, rounding(seen.train)) is None:

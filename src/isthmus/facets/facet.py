@@ -16,6 +16,7 @@ from isthmus.metrics.fidelity import mse, row_errors
 from isthmus.said import Said
 
 if TYPE_CHECKING:
+    from isthmus.data.layout import Layout
     from isthmus.model import Model
     from isthmus.train.fitted import Fitted
 
@@ -50,6 +51,8 @@ class Splits(NamedTuple):
     """For what is drawn while measuring: the same for every contender."""
     latents: int
     """Width of the code, matched over the families."""
+    layout: Layout | None = None
+    """How the rows were laid out; None where nobody asks what their elements mean."""
 
 
 class CurveTitle(NamedTuple):
@@ -89,6 +92,9 @@ class Coder(Protocol):
 
     def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
         """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
+
+    def compared(self, x: NDArray[np.float32], made: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What was made of rows, to be compared with them: where a row has a gap, the row. Both (n, *D)."""
 
 
 class Contender(Coder, Protocol):
@@ -142,6 +148,9 @@ class FittedContender:
     def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
         return self.fitted.prior(n, seed)
 
+    def compared(self, x: NDArray[np.float32], made: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.fitted.compared(x, made)
+
     def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.fitted.score_scaled(x)
 
@@ -149,7 +158,7 @@ class FittedContender:
         from isthmus.train.fitted import fit_many
 
         one, rows, count = self.fitted, (splits.train.x, splits.valid.x), len(seeds)
-        made = fit_many([one.recipe] * count, *rows, [one.plan] * count, scaler=one.scaler, seed=seeds)
+        made = fit_many([one.recipe] * count, *rows, [one.plan] * count, layout=one.layout, seed=seeds)
         return [replace(self, fitted=fitted) for fitted in made]
 
     @property
@@ -275,8 +284,8 @@ def some(rows: Rows, most: int, seed: int) -> Rows:
 
 
 def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``decode(encode(x))`` in scaled units: (n, *D) -> (n, *D)."""
-    return coder.decode_scaled(coder.encode_scaled(x))
+    """``decode(encode(x))`` in scaled units, and the row where it has a gap: (n, *D) -> (n, *D)."""
+    return coder.compared(x, coder.decode_scaled(coder.encode_scaled(x)))
 
 
 def row_error(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float64]:

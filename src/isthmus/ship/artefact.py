@@ -27,6 +27,7 @@ import safetensors.torch
 from torch import Tensor
 
 from isthmus.data.files import bounded
+from isthmus.data.layout import Layout, Table, from_json
 from isthmus.data.scale import Scaler
 from isthmus.dispatch import within
 from isthmus.durable import put, sync
@@ -82,16 +83,16 @@ def artefact_bytes(fitted: Fitted) -> int:
 
 def _members(fitted: Fitted) -> dict[str, bytes]:
     """As :func:`pack`, unchecked."""
-    state, outcome, scaler = fitted.model.state_dict(), fitted.outcome, fitted.target_scaler
+    state, outcome, target = fitted.model.state_dict(), fitted.outcome, fitted.target_layout
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in state.items()})
     manifest = Manifest(
         kind=KIND,
-        format=1 if scaler is None else 2,
+        format=3 if fitted.fields else 1 if target is None else 2,
         recipe=fitted.recipe.to_json(),
-        shape=list(fitted.shape),
+        shape=list(fitted.model.shape),
         head=cast(Head, fitted.head),
-        scaler=fitted.scaler.to_json(),
-        target=None if scaler is None else Target(shape=list(fitted.out), scaler=scaler.to_json()),
+        scaler=fitted.layout.to_json(),
+        target=None if target is None else Target(shape=list(fitted.out), scaler=target.to_json()),
         columns=list(fitted.columns),
         plan=fitted.plan.to_json(),
         outcome=Summary(status=outcome.status, steps=outcome.steps, best_step=outcome.best_step),
@@ -252,14 +253,15 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     content = _member(place / TENSORS, most=manifest.tensors.bytes)
     if len(content) != manifest.tensors.bytes or hashlib.sha256(content).hexdigest() != manifest.tensors.sha256:
         refuse(place / TENSORS, "damaged: its bytes are not those that the manifest names")
-    if manifest.columns and len(manifest.columns) != math.prod(manifest.shape):
-        refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its {len(manifest.columns)} columns")
     recipe = _attempt(place, lambda: recipe_of(manifest.recipe))
     if recipe.head not in {"auto", manifest.head}:
         refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}")
     target = manifest.target
-    scaler = _scaler(place, manifest.scaler, manifest.shape)
-    target_scaler = None if target is None else _scaler(place, target.scaler, target.shape)
+    layout = _layout(place, manifest.scaler, manifest.shape)
+    target_layout = None if target is None else _layout(place, target.scaler, target.shape)
+    columns = [field.name for field in layout.fields] if isinstance(layout, Table) else manifest.columns
+    if manifest.columns != columns or (columns and not layout.parts and len(columns) != math.prod(manifest.shape)):
+        refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its {len(manifest.columns)} columns")
     out = None if target is None else tuple(target.shape)
     plan = _attempt(place, lambda: Plan.from_json(manifest.plan))
     tensors = _tensors(place / TENSORS, content)
@@ -267,23 +269,26 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     return Fitted(
         recipe=recipe,
         model=_model(place, lambda: recipe.build(tuple(manifest.shape), manifest.head, out), tensors),
-        scaler=scaler,
+        layout=layout,
         columns=tuple(manifest.columns),
         head=manifest.head,
         plan=plan,
         outcome=Outcome(
             status=outcome.status, steps=outcome.steps, best_step=outcome.best_step, seconds=math.nan, history={}
         ),
-        target_scaler=target_scaler,
+        target_layout=target_layout,
     )
 
 
-def _scaler(place: Path, data: Mapping[str, Any], shape: list[int]) -> Scaler:
-    """The scaler that the manifest tells of, for rows of ``shape``."""
-    scaler = _attempt(place, lambda: Scaler.from_json(data))
-    if len(scaler.shift) not in (1, math.prod(shape)):
-        refuse(place / MANIFEST, f"shape {shape} does not fit its scaler of {len(scaler.shift)} columns")
-    return scaler
+def _layout(place: Path, data: Mapping[str, Any], shape: list[int]) -> Layout:
+    """The layout that the manifest tells of, for rows of ``shape``."""
+    layout = _attempt(place, lambda: from_json(data))
+    if isinstance(layout, Table):
+        if [layout.width] != shape:
+            refuse(place / MANIFEST, f"shape {shape} does not fit its columns, of {layout.width} elements")
+    elif isinstance(layout, Scaler) and len(layout.shift) not in (1, math.prod(shape)):
+        refuse(place / MANIFEST, f"shape {shape} does not fit its scaler of {len(layout.shift)} columns")
+    return layout
 
 
 def _manifest(place: Path) -> Manifest:

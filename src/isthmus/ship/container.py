@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from isthmus import codec
 from isthmus.data.files import LARGEST, SUSPECT, check, honest
 from isthmus.data.files import content as unzipped
+from isthmus.data.scale import Scaler
 from isthmus.data.wording import place
 from isthmus.durable import whole
 from isthmus.errors import BadInput
@@ -77,8 +78,19 @@ def fingerprint(fitted: Fitted) -> str:
 
     The same model, saved again by another version, keeps it.
     """
-    facts = [fitted.recipe.to_json(), list(fitted.shape), fitted.head, fitted.scaler.to_json(), list(fitted.columns)]
+    facts = [fitted.recipe.to_json(), list(fitted.shape), fitted.head, fitted.layout.to_json(), list(fitted.columns)]
     return hashlib.sha256(json.dumps(facts).encode() + artefact.pack(fitted)[artefact.TENSORS]).hexdigest()
+
+
+def _scaler(fitted: Fitted) -> Scaler:
+    """How rows were scaled; a model of columns of several kinds is refused."""
+    if isinstance(fitted.layout, Scaler):
+        return fitted.layout
+    kinds = sorted({field.kind for field in fitted.fields} - {"number"}) or ["gaps"]
+    raise BadInput(
+        f"a container holds rows of numbers without gaps; this model is of a table with {kinds[0]}: train one on its "
+        "columns of numbers (isthmus train --drop)"
+    )
 
 
 def compress(
@@ -106,13 +118,14 @@ def compress(
     """
     if bound is not None and not 0 < bound < math.inf:
         raise BadInput(f"bound must be a positive number; got {bound!r}")
-    if fitted.target_scaler is not None:
+    if fitted.target_layout is not None:
         raise BadInput("this model predicts a target other than its rows, so it cannot restore them; train another")
+    _scaler(fitted)
     path, target = Path(source), Path(out)
     _apart(path, target)
     taken = remainder.take(path, fitted.columns, fitted.shape)
     units = _units(fitted, taken.grid)
-    x = fitted.scaler.apply(taken.rows.reshape(-1, *fitted.shape))
+    x = fitted.layout.apply(taken.rows.reshape(-1, *fitted.shape))
     best = _coded(fitted, x, taken.rows, units, bound)
     head = {"model": fingerprint(fitted), "bound": bound, "grid": _runs(taken.grid), "remainder": taken.remainder.about}
     kept = lzma.compress(taken.remainder.kept, preset=9)
@@ -217,7 +230,8 @@ def _units(fitted: Fitted, grid: NDArray[np.int8]) -> codec.Units:
     size = math.prod(fitted.shape)
     if len(grid) != size:
         raise BadInput(f"damaged: it has {len(grid)} columns, the model {size}")
-    shift, scale = (np.broadcast_to(part, size).copy() for part in (fitted.scaler.shift, fitted.scaler.scale))
+    scaler = _scaler(fitted)
+    shift, scale = (np.broadcast_to(part, size).copy() for part in (scaler.shift, scaler.scale))
     return codec.Units(shift, scale, grid)
 
 

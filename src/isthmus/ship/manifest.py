@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from isthmus.errors import BadInput
 
-FORMAT: Final = 2  # the newest; 2 is 1 with a target, so that a model without one is still written as format 1
+FORMAT: Final = 3  # the newest; 2 is 1 with a target, 3 is 1 with columns of several kinds: the least that says all
 KIND: Final = "isthmus model"
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
@@ -52,7 +52,7 @@ class Manifest(_Strict):
     """The content of ``model.json``, without its seal."""
 
     kind: Literal["isthmus model"]
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     recipe: dict[str, JsonValue]
     shape: Shape
     head: Head

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.scale import Scaler
+from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
 from isthmus.evidence.outcome import Relation
 from isthmus.evidence.stats import Pair, Values, comparable, holm, pairs
@@ -99,8 +99,8 @@ def removable(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[
 
 def _head(data: Dataset) -> str:
     """What the head ``auto`` stands for on these data."""
-    scaler = Scaler.fit(data.x, images=data.images)
-    return likelihood(scaler, scaler.apply(data.x))
+    layout = laid_out(data.x, data.fields, images=data.images)
+    return likelihood(layout, layout.apply(data.x))
 
 
 def variants(full: list[dict[str, Any]], found: Iterable[Part]) -> dict[str, list[dict[str, Any]]]:

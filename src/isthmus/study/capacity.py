@@ -237,7 +237,7 @@ class _Split:
         train, valid = (x[np.sort(draw.permutation(len(x))[: math.ceil(kept * len(x))])] for x in splits)
         ranks = draw.random((len(valid), math.prod(data.shape))).argsort(axis=1)
         hidden = torch.from_numpy(ranks < count(data.shape)).reshape(valid.shape)
-        head = likelihood(material.scaler, train)
+        head = likelihood(material.layout, train)
         return cls(tensor(train), tensor(valid), hidden, head, job.seed("training"))
 
     def error(self, x_hat: Tensor) -> float:

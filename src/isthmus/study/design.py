@@ -257,6 +257,7 @@ def _about(data: Dataset) -> dict[str, Any]:
         "class_rows": _counts(data),
         "anomaly": data.anomaly,
         "factors": list(data.factor_names),
+        **({"fields": [field.to_json() for field in data.fields]} if data.fields else {}),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from isthmus.data.layout import field
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import recipe
@@ -58,6 +59,7 @@ class DataNote(_Sealed):
     class_rows: list[Count]
     anomaly: str | None
     factors: list[str] = []
+    fields: list[dict[str, JsonValue]] = []
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -67,9 +69,19 @@ class DataNote(_Sealed):
             raise ValueError("classes and their rows do not fit together")
         if self.anomaly is not None and self.anomaly not in self.classes:
             raise ValueError("the anomaly is none of the classes")
+        if self.fields and [field(one).name for one in self.fields] != self.columns:
+            raise ValueError("fields do not fit the columns")
         if self.columns and len(self.columns) != math.prod(self.shape):
             raise ValueError("columns do not fit the shape")
         return self
+
+
+class Reading(_Sealed):
+    """What was asked for when a table was read."""
+
+    kinds: dict[str, str] = {}
+    drop: list[str] = []
+    missing: list[float] = []
 
 
 class Tuned(_Sealed):
@@ -142,6 +154,7 @@ class Document(_Sealed):
     racing: bool
     source: str = ""
     label: str | None = None
+    reading: Reading = Reading()
     budget: Annotated[float, Field(gt=0)] | None = None
     command: str = ""
     planning: Annotated[float, Field(ge=0)] = 0.0

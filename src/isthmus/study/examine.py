@@ -72,6 +72,7 @@ def data_of(study: Results, source: str | None = None, label: str | None = None)
             "label": label or note.get("label"),
             "anomaly": note["data"]["anomaly"],
             "images": note["data"]["images"],
+            **note.get("reading", {}),
         }
         found = read(where, **options)
         named = list(note["data"].get("factors", []))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.explain import explains, shares
+from isthmus.explain import explains, shares_of
 from isthmus.facets.facet import Rows
 from isthmus.facets.stability import atoms
-from isthmus.train.fitted import Fitted, in_chunks
+from isthmus.train.fitted import Fitted
 
 SHOWN_ROWS = 8
 SHOWN_FILTERS = 16
@@ -28,8 +28,8 @@ def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
     codes = fitted.encode_scaled(test.x[:SHOWN_POINTS])
     shown = test.x[:SHOWN_ROWS]
     found: dict[str, NDArray[np.generic]] = {
-        "rows": fitted.scaler.invert(shown),
-        "reconstructions": fitted.scaler.invert(fitted.decode_scaled(codes[:SHOWN_ROWS])),
+        "rows": fitted.layout.invert(shown),
+        "reconstructions": fitted.layout.invert(fitted.decode_scaled(codes[:SHOWN_ROWS])),
         "filters": directions(fitted, codes),
         "map": plane(codes),
     }
@@ -60,10 +60,10 @@ def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str
     chosen = np.argsort(-score, kind="stable")[:SHOWN_ODD]
     rows = test.x[chosen]
     found: dict[str, NDArray[np.generic]] = {
-        "odd": fitted.scaler.invert(rows),
+        "odd": fitted.layout.invert(rows),
         "odd_number": numbers[chosen],
         "odd_score": score[chosen],
-        "odd_share": shares(rows, in_chunks(fitted.model.reconstruct, rows)).astype(np.float32),
+        "odd_share": shares_of(fitted, rows).astype(np.float32),
     }
     if test.y is not None:
         found["odd_label"] = test.y[chosen]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.scale import Scaler
+from isthmus.data.layout import Layout, laid_out
 from isthmus.data.split import Split, duplicates, split
 from isthmus.facets.anomaly import normal_view
 from isthmus.facets.facet import Rows, Splits
@@ -26,7 +26,7 @@ class Material(NamedTuple):
 
     splits: Splits
     """The scaled rows of its split."""
-    scaler: Scaler
+    layout: Layout
     """Fitted on the training rows only."""
     rows: Split
     """Their numbers in the data."""
@@ -61,14 +61,14 @@ def prepare(job: Job, data: Dataset) -> Material:
 
 def _prepare(job: Job, data: Dataset) -> Material:
     numbers, labels = rows(job, data)
-    scaler = Scaler.fit(data.x[numbers.train], images=data.images)
+    layout = laid_out(data.x[numbers.train], data.fields, images=data.images)
     every = Rows(data.x, labels, data.factors)
-    train, valid, test = (one._replace(x=scaler.apply(one.x)) for one in map(every.take, numbers))
+    train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, numbers))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     copies = sum(duplicates(train.x, held.x) for held in (valid, test))
-    sizes |= {"duplicates": copies, "constant": scaler.constant}
-    splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"])
-    return Material(splits, scaler, numbers, sizes)
+    sizes |= {"duplicates": copies, "constant": layout.constant}
+    splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"], layout=layout)
+    return Material(splits, layout, numbers, sizes)
 
 
 class _Kept:

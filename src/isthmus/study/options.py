@@ -51,6 +51,23 @@ def _widths(text: str) -> list[int]:
         raise BadInput(f"--hidden takes widths with commas, like 64,64, or none; got {text!r}") from None
 
 
+def _kinds(texts: Sequence[str]) -> dict[str, str]:
+    """Kinds of columns from text.
+
+    Examples
+    --------
+    >>> _kinds(["zip=category"])
+    {'zip': 'category'}
+    """
+    found = {}
+    for text in texts:
+        column, equals, kind = text.rpartition("=")
+        if not equals or not column:
+            raise BadInput(f"--kind takes COLUMN=KIND; got {text!r}")
+        found[column] = kind
+    return found
+
+
 class Option(NamedTuple):
     """The default of an option, and what it is on a command line."""
 
@@ -63,11 +80,35 @@ class Option(NamedTuple):
     """What stands in the help for a default that is worked out."""
     flag: str | None = None
     """What is typed; by default two dashes and the name."""
-    read: Callable[[str], Any] | None = None
+    read: Callable[[Any], Any] | None = None
     """What is made of the text that was typed."""
 
 
-class Reading(TypedDict, total=False):
+class Columns(TypedDict, total=False):
+    """What the columns of a table are."""
+
+    kinds: Annotated[
+        Mapping[str, str] | None,
+        Option(
+            None,
+            "What a column is: number, amount (with a long tail), flag, category, ordered or date; repeatable.",
+            "COLUMN=KIND",
+            kind=list[str],
+            shown="from the cells",
+            flag="--kind",
+            read=_kinds,
+        ),
+    ]
+    drop: Annotated[
+        str | Iterable[str] | None, Option(None, "A column to leave out; repeatable.", "COLUMN", kind=list[str])
+    ]
+    missing: Annotated[
+        Iterable[float] | None,
+        Option(None, "A number that means a missing value; repeatable.", "NUMBER", kind=list[float]),
+    ]
+
+
+class Reading(Columns, total=False):
     """How the data are read."""
 
     label: Annotated[str | None, Option(None, "Column of the labels.", "COLUMN")]

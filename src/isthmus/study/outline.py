@@ -46,6 +46,7 @@ def outline(source: Any, labels: Any = None, *, tell: Tell | None = None, **opti
     folder = Path(f"isthmus-{slug(data.name)}" if asked["out"] is None else asked["out"]).absolute()
     limit = None if asked["budget"] is None else seconds(asked["budget"])
     note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": asked["command"]}
+    note |= {"reading": dict(data.asked)} if data.asked else {}
     planned = _designed(data, asked, folder, note)
     if limit is not None and (there := _before(folder, limit)) is not None:
         planned = as_before(planned, there)

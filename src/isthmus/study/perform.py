@@ -103,7 +103,7 @@ def train(job: Job, data: Dataset, material: Material, watch: Watch | None = Non
         material.splits.train.x,
         material.splits.valid.x,
         plans,
-        scaler=material.scaler,
+        layout=material.layout,
         seed=job.seed("training"),
         columns=data.columns,
         watch=watch,

@@ -162,7 +162,7 @@ def plans(
         name: outline(replace(one, name=name), out=folder / "sets" / place, budget=part, command=command, **options)
         for (name, one), place in zip(data.items(), places, strict=True)
     }
-    return Plans(studies, overlaps([one.x for one in data.values()]), folder, command)
+    return Plans(studies, overlaps([one.x for one in data.values() if not one.fields]), folder, command)
 
 
 def begin(planned: Plans) -> None:

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from isthmus.abilities import HasPrior
 from isthmus.data.dataset import Dataset, element_names
-from isthmus.data.scale import Scaler
+from isthmus.data.fields import Field
+from isthmus.data.layout import Layout, Table, laid_out
+from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
@@ -34,24 +36,37 @@ class Fitted:
 
     recipe: Recipe
     model: Model
-    scaler: Scaler
+    layout: Layout
+    """From the rows of the data to what the network takes, and back."""
     head: str
     """The likelihood that it was trained with: gaussian or bernoulli."""
     plan: Plan
     outcome: Outcome
     columns: tuple[str, ...] = ()
-    target_scaler: Scaler | None = None
+    target_layout: Layout | None = None
     """How targets were scaled, if the model was trained to predict something else than its rows; else None."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """``*D``, the shape of one row."""
-        return self.model.shape
+        """``*D``, the shape of one row of the data."""
+        return (len(self.fields),) if self.fields else self.model.shape
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the columns of a table are; none where all are numbers without gaps."""
+        return self.layout.fields if isinstance(self.layout, Table) else ()
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """One name for each element of a row as the network takes it."""
+        if isinstance(self.layout, Table):
+            return self.layout.names
+        return self.columns or element_names(self.shape)
 
     @property
     def out(self) -> tuple[int, ...]:
         """``*E``, the shape of what comes out: ``*D`` unless the model was trained with a target."""
-        if self.target_scaler is None:
+        if self.target_layout is None:
             return self.shape
         return self.decode_scaled(np.zeros((1, self.model.latents), np.float32)).shape[1:]
 
@@ -65,36 +80,35 @@ class Fitted:
         """The code of each row. ``x`` (N, *D) -> (N, L)."""
         return self.encode_scaled(self.scaled(x))
 
-    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
+    def decode(self, z: ArrayLike) -> NDArray[Any]:
         """The rows, or targets, that codes stand for, in their own units. ``z`` (N, L) -> (N, *D)."""
         codes = np.asarray(z, dtype=np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.latents:
             raise BadInput(f"codes must have shape (rows, {self.model.latents}); got {codes.shape}")
-        return (self.target_scaler or self.scaler).invert(self.decode_scaled(codes))
+        return (self.target_layout or self.layout).invert(self.decode_scaled(codes))
 
-    def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
+    def reconstruct(self, x: ArrayLike) -> NDArray[Any]:
         """What the model makes of rows, ``decode(encode(x))`` for most families: (N, *D) -> (N, *D).
 
         A model with a target of its own gives its prediction of that, in the target's units.
         """
         scaled = self.scaled(x)
-        return (self.target_scaler or self.scaler).invert(in_chunks(self.model.reconstruct, scaled))
+        return (self.target_layout or self.layout).invert(in_chunks(self.model.reconstruct, scaled))
 
     def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
         """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.
 
         A model that was trained with a target needs ``target`` (N, *E) to compare with, and no other model takes one.
         """
-        if (target is None) != (self.target_scaler is None):
-            had, get = ("no", "leave target out") if self.target_scaler is None else ("a", "give target=")
+        if (target is None) != (self.target_layout is None):
+            had, get = ("no", "leave target out") if self.target_layout is None else ("a", "give target=")
             raise BadInput(f"this model was trained with {had} target of its own: {get}")
         scaled = self.scaled(x)
-        wanted = scaled if target is None or self.target_scaler is None else self.target_scaler.apply(target)
+        wanted = scaled if target is None or self.target_layout is None else self.target_layout.apply(target)
         made = in_chunks(self.model.reconstruct, scaled)
         if made.shape != wanted.shape:
             raise BadInput(f"targets must have shape {made.shape}, one for each row; got {wanted.shape}")
-        gap = made.astype(np.float64) - wanted
-        return np.square(gap).reshape(len(gap), -1).mean(axis=1)
+        return row_errors(wanted, made if target is not None else self.compared(scaled, made))
 
     def encode_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """As :meth:`encode`, for rows that are scaled already."""
@@ -115,7 +129,12 @@ class Fitted:
         """How unlike the training rows scaled rows are, (n,): the family's own score, or the error per element."""
         if type(self.model).score is not Model.score:
             return in_chunks(self.model.score, x).astype(np.float64)
-        return row_errors(x, in_chunks(self.model.reconstruct, x))
+        return row_errors(x, self.compared(x, in_chunks(self.model.reconstruct, x)))
+
+    def compared(self, x: NDArray[np.float32], made: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What was made of scaled rows, to be compared with them: a gap is compared with nothing. Both (N, *E)."""
+        there = self.layout.observed(x)
+        return made if there is None else np.where(there, made, x)
 
     def scaled(self, x: ArrayLike) -> NDArray[np.float32]:
         """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D).
@@ -126,6 +145,11 @@ class Fitted:
         names = tuple(getattr(x, "columns", ()))
         if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
             raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
+        if self.fields:
+            rows = cells(x, self.fields)
+            if (doubt := self.layout.astray(rows)) is not None:
+                warnings.warn(doubt, stacklevel=3)
+            return self.layout.apply(rows)
         rows = np.asarray(x)
         if rows.shape[1:] != self.shape:
             raise BadInput(f"rows must have shape {self.shape}, as in training; got {rows.shape[1:]}")
@@ -134,9 +158,9 @@ class Fitted:
         if not (good := np.isfinite(rows)).all():
             i = int(np.argmin(good.reshape(len(good), -1).all(axis=1)))
             raise BadInput(f"row {i + 1} (position {i}): a value is missing or infinite; fill it in or drop the row")
-        if (doubt := self.scaler.astray(rows, self.head == "bernoulli")) is not None:
+        if (doubt := self.layout.astray(rows, self.head == "bernoulli")) is not None:
             warnings.warn(doubt, stacklevel=3)
-        return self.scaler.apply(rows)
+        return self.layout.apply(rows)
 
     def __repr__(self) -> str:
         after = f" after {self.outcome.steps} steps" if self.outcome.steps else ""
@@ -155,9 +179,9 @@ def tensor(rows: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.require(rows, np.float32, ["C", "W"]))
 
 
-def likelihood(scaler: Scaler, rows: NDArray[np.float32]) -> str:
+def likelihood(layout: Layout, rows: NDArray[np.float32]) -> str:
     """What the head ``auto`` stands for: bernoulli if the scaled training rows are bounded data in [0, 1]."""
-    bounded = scaler.kind != "standard" and float(rows.min()) >= 0 and float(rows.max()) <= 1
+    bounded = layout.kind in {"unit", "none"} and float(rows.min()) >= 0 and float(rows.max()) <= 1
     return "bernoulli" if bounded else "gaussian"
 
 
@@ -167,11 +191,11 @@ def fit_many(
     valid_rows: NDArray[np.float32],
     plans: Sequence[Plan],
     *,
-    scaler: Scaler,
+    layout: Layout,
     seed: int | Sequence[int],
     target: NDArray[np.float32] | None = None,
     valid_target: NDArray[np.float32] | None = None,
-    target_scaler: Scaler | None = None,
+    target_layout: Layout | None = None,
     columns: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> list[Fitted]:
@@ -181,20 +205,20 @@ def fit_many(
     ----------
     recipes, plans : sequences of equal length
     train_rows, valid_rows : arrays (n, *D), (m, *D)
-        Already scaled by ``scaler``.
-    scaler : Scaler
+        Already laid out by ``layout``.
+    layout : Layout
         Travels with the models.
     seed : int, or one for each recipe
     target, valid_target : arrays (n, *E), (m, *E), optional
-        What the rows should become, already scaled by ``target_scaler``; by default, themselves.
-    target_scaler : Scaler, optional
+        What the rows should become, already scaled by ``target_layout``; by default, themselves.
+    target_layout : Layout, optional
         Travels with the models; given with ``target``, and only then.
     columns : sequence of str
         Names of the elements of a row.
     watch : callable, optional
         See :func:`isthmus.train.loop.train`.
     """
-    head = likelihood(target_scaler or scaler, train_rows if target is None else target)
+    head = likelihood(target_layout or layout, train_rows if target is None else target)
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
     aims = [None if t is None else tensor(t) for t in (target, valid_target)]
     out = None if target is None else target.shape[1:]
@@ -208,12 +232,12 @@ def fit_many(
         Fitted(
             recipe=t.recipe,
             model=t.model,
-            scaler=scaler,
+            layout=layout,
             head=head if t.recipe.head == "auto" else t.recipe.head,
             plan=t.plan,
             outcome=o,
             columns=tuple(columns),
-            target_scaler=target_scaler,
+            target_layout=target_layout,
         )
         for t, o in zip(tasks, train(tasks, watch), strict=True)
     ]
@@ -231,6 +255,7 @@ def fit(
     scale: str = "auto",
     images: bool | None = None,
     columns: Sequence[str] = (),
+    fields: Sequence[Field] = (),
     watch: Watch | None = None,
 ) -> Fitted:
     """Scale the rows and train one model on them.
@@ -238,8 +263,8 @@ def fit(
     Parameters
     ----------
     recipe : Recipe
-    x : array of shape (N, *D)
-        Finite numbers.
+    x : array of shape (N, *D), or frame
+        Finite numbers; or the columns of a table, which may be of several kinds and have gaps.
     target : array of shape (N, *E), optional
         What each row should become: its clean version, or the next layer of a network. By default, itself. It is
         scaled on its own. Another shape than that of ``x`` needs a family that says so (a transcoder).
@@ -256,6 +281,11 @@ def fit(
     images : bool, optional
         Whether rows are images: ``auto`` then scales all elements alike. By default as a study takes the same array;
         what a study would say of these data (:attr:`isthmus.data.dataset.Dataset.cautions`) is then warned of too.
+    columns : sequence of str, optional
+        Names of the elements of a row.
+    fields : sequence of Field, optional
+        What the columns are, where ``x`` holds the cells of a table that was read (:func:`isthmus.data.read.read`). A
+        frame with gaps, or with columns that are no numbers, is read here.
 
     Returns
     -------
@@ -271,6 +301,12 @@ def fit(
     """
     if not isinstance(recipe, Recipe):
         raise BadInput(f"the recipe must be one, such as isthmus.named('plain'); got {recipe!r:.60}")
+    if not fields and target is None and _mixed(x):
+        read_in = read(x)
+        read_in.warn()
+        x, columns, fields, images = read_in.x, read_in.columns, read_in.fields, False
+    if fields:
+        valid = None if valid is None else cells(valid, fields)
     sets = [np.asarray(x)] if target is None else _pair(x, target)
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
@@ -283,11 +319,11 @@ def fit(
         aside, stay = np.sort(order[: len(order) // 5]), np.sort(order[len(order) // 5 :])
         held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
     kinds = [_data(part).images if images is None else images for part in sets]
-    scalers = [Scaler.fit(part, kind=scale, images=kind) for part, kind in zip(sets, kinds, strict=True)]
+    layouts = [laid_out(part, fields, kind=scale, images=kind) for part, kind in zip(sets, kinds, strict=True)]
     if images is None:  # nobody has looked at these data yet
         _data(sets[0], columns).warn()
     (rows, *aims), (held_rows, *held_aims) = (
-        [scaler.apply(part) for scaler, part in zip(scalers, parts, strict=True)] for parts in (sets, held)
+        [layout.apply(part) for layout, part in zip(layouts, parts, strict=True)] for parts in (sets, held)
     )
     plan = plan or Plan()
     return fit_many(
@@ -295,14 +331,24 @@ def fit(
         rows,
         held_rows,
         [replace(plan, batch=min(plan.batch, len(rows)))],
-        scaler=scalers[0],
+        layout=layouts[0],
         seed=seed,
         target=aims[0] if aims else None,
         valid_target=held_aims[0] if aims else None,
-        target_scaler=scalers[1] if aims else None,
+        target_layout=layouts[1] if aims else None,
         columns=columns,
         watch=watch,
     )[0]
+
+
+def _mixed(x: Any) -> bool:
+    """Whether these are columns of several kinds, or with gaps: a frame that is no matrix of finite numbers."""
+    if not hasattr(x, "columns"):
+        return False
+    try:
+        return not np.isfinite(np.asarray(x, np.float64)).all()
+    except (TypeError, ValueError):
+        return True
 
 
 def _data(rows: NDArray[Any], columns: Sequence[str] = ()) -> Dataset:

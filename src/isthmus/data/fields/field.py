@@ -1,0 +1,74 @@
+"""What is known of one column of a table, and what a kind of column must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cells = NDArray[np.float64]
+"""(N,), one number for each row; NaN is a gap. What the number means is its kind's affair."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a table.
+
+    Examples
+    --------
+    >>> Field("city", "category", ("Bergen", "Oslo")).values[1]
+    'Oslo'
+    """
+
+    name: str
+    kind: str
+    """One of :data:`isthmus.data.fields.KINDS`."""
+    values: tuple[str, ...] = ()
+    """The texts that a cell may hold, where it holds texts: cell k means ``values[k]``, and -1 a text besides them."""
+    gaps: bool = False
+    """Whether cells may be missing."""
+
+    def with_gaps(self, gaps: bool) -> Field:
+        """The same column, with gaps or without."""
+        return replace(self, gaps=gaps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"name": self.name, "kind": self.kind, "values": list(self.values), "gaps": self.gaps}
+
+
+class Column(Protocol):
+    """A column as its kind lays it out: cells to numbers that a network takes, and back. Fitted on training rows.
+
+    Whatever the kind, what comes out has mean 0 and, over all its elements together, variance 1 on the training rows:
+    so every column weighs the same, however many elements it takes.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def width(self) -> int:
+        """Elements that a cell takes."""
+
+    @classmethod
+    def fit(cls, cells: Cells, field: Field) -> Self:
+        """Learn from the cells of training rows, of which at least one may be there."""
+
+    def encode(self, cells: Cells) -> NDArray[np.float64]:
+        """(N,) -> (N, width); the row of a gap is not looked at."""
+
+    def decode(self, x: NDArray[np.float64]) -> Cells:
+        """(N, width) -> (N,): the likeliest cell."""
+
+    def names(self, field: Field) -> list[str]:
+        """One for each element, to be read by people."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The same column from plain data, which may come from anywhere: refused with BadInput if it makes no sense."""

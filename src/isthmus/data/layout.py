@@ -1,0 +1,260 @@
+"""From the rows of the data to what a network takes, and back: fitted on training rows, carried with the model.
+
+Rows of plain numbers are laid out by a :class:`isthmus.data.scale.Scaler`, a number for a number. Rows of a table
+whose columns are of several kinds, or have gaps, are laid out by a :class:`Table`: an element for a number, one for
+each value of a category, and one more, "missing", for each column with gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isthmus.data.fields import KINDS, Column, Field
+from isthmus.data.fields.category import Category
+from isthmus.data.fields.plain import number, only
+from isthmus.data.scale import Scaler
+from isthmus.errors import BadInput
+
+BLOCK = 1 << 20
+"""Most elements that are laid out at a time."""
+WIDEST = 1 << 20
+LONGEST = 1000
+"""Most characters of a name or a value that comes from a file."""
+
+
+class Part(NamedTuple):
+    """Where one column lies among the elements of a row."""
+
+    field: Field
+    column: Column
+    start: int
+    """Its first element."""
+    stop: int
+    gap: int | None
+    """The element that says "missing"; None where the column has no gaps."""
+    absent: float
+    """Share of the training rows in which it is missing."""
+
+
+class Layout(Protocol):
+    """What :class:`Scaler` and :class:`Table` have in common."""
+
+    @property
+    def kind(self) -> str:
+        """``standard``, ``unit``, ``none`` or ``table``."""
+
+    @property
+    def constant(self) -> int:
+        """How many columns had one value in all training rows."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The columns of a table; none where a number is a number."""
+
+    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Rows (N, *D) of the data -> (N, *E), finite."""
+
+    def invert(self, x: ArrayLike) -> NDArray[Any]:
+        """(N, *E) -> (N, *D), in the units of the data."""
+
+    def observed(self, x: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Which elements of laid out rows (N, *E) say something; None where all do. Those of a gap do not."""
+
+    def astray(self, x: ArrayLike, bounded: bool = False) -> str | None:
+        """A sentence about rows that hardly are in the unit of the training rows, or None."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+
+
+def laid_out(x: ArrayLike, fields: Sequence[Field] = (), *, images: bool = False, kind: str = "auto") -> Layout:
+    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none."""
+    return Table.fit(np.asarray(x, np.float64), fields) if fields else Scaler.fit(x, kind=kind, images=images)
+
+
+def from_json(data: Mapping[str, Any]) -> Layout:
+    """A layout from plain data that may come from anywhere; refused with BadInput if it makes no sense."""
+    return (
+        Table.from_json(data) if isinstance(data, Mapping) and data.get("kind") == "table" else Scaler.from_json(data)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of several kinds, side by side, each with variance 1.
+
+    Examples
+    --------
+    >>> fields = Field("age", "number", gaps=True), Field("city", "category", ("Bergen", "Oslo"))
+    >>> rows = np.array([[20.0, 0], [40.0, 1], [np.nan, 1], [30.0, 0]])
+    >>> table = Table.fit(rows, fields)
+    >>> table.names
+    ('age', 'age missing', 'city=Bergen', 'city=Oslo', 'city=other')
+    >>> table.apply(rows)[2].round(2)
+    array([ 0.  ,  0.75, -0.71,  0.71,  0.  ], dtype=float32)
+    >>> table.invert(table.apply(rows)).round(3).tolist()
+    [[20.0, 0.0], [40.0, 1.0], [nan, 1.0], [30.0, 0.0]]
+    """
+
+    kind: ClassVar[str] = "table"
+
+    fields: tuple[Field, ...]
+    columns: tuple[Column, ...]
+    """As many, each fitted on training rows."""
+    absent: tuple[float, ...]
+    """Share of the training rows in which each is missing."""
+    constant: int = 0
+
+    @classmethod
+    def fit(cls, x: NDArray[np.float64], fields: Sequence[Field]) -> Table:
+        """Learn from the cells of training rows (N, F)."""
+        columns = tuple(KINDS[field.kind].fit(x[:, j], field) for j, field in enumerate(fields))
+        absent = tuple(float(np.isnan(x[:, j]).mean()) for j in range(len(fields)))
+        with np.errstate(invalid="ignore"):
+            low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+        return cls(tuple(fields), columns, absent, int((~(low < high)).sum()))
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        found, start = [], 0
+        for field, column, absent in zip(self.fields, self.columns, self.absent, strict=True):
+            stop = start + column.width
+            found.append(Part(field, column, start, stop, stop if field.gaps else None, absent))
+            start = stop + field.gaps
+        return tuple(found)
+
+    @property
+    def width(self) -> int:
+        """E, the elements of a row that is laid out."""
+        last = self.parts[-1]
+        return last.stop + (last.gap is not None)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One for each element."""
+        each = ([*p.column.names(p.field), *([f"{p.field.name} missing"] * (p.gap is not None))] for p in self.parts)
+        return tuple(name for names in each for name in names)
+
+    @cached_property
+    def _gap_of(self) -> NDArray[np.int64]:
+        """The element that says that another is missing, for each element; its own number where none does."""
+        found = np.arange(self.width)
+        for part in self.parts:
+            if part.gap is not None:
+                found[part.start : part.stop] = part.gap
+        return found
+
+    @cached_property
+    def _gap_at(self) -> NDArray[np.float64]:
+        """The value from which on the "missing" element of each element says so; infinite where there is none."""
+        found = np.full(self.width, np.inf)
+        for part in self.parts:
+            if part.gap is not None:
+                found[part.start : part.stop] = 0.5 - part.absent
+        return found
+
+    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Cells (N, F), NaN where one is missing -> (N, E), float32 and finite; a gap is 0 in all its elements."""
+        cells = np.asarray(x, np.float64)
+        if cells.ndim != 2 or cells.shape[1] != len(self.fields):
+            raise BadInput(f"rows must have {len(self.fields)} columns, as in training; got shape {cells.shape}")
+        out = np.zeros((len(cells), self.width), np.float32)
+        for j, part in enumerate(self.parts):
+            missing = np.isnan(cells[:, j])
+            laid = part.column.encode(np.where(missing, 0.0, cells[:, j]))
+            out[:, part.start : part.stop] = np.where(missing[:, None], 0.0, laid)
+            if part.gap is not None:
+                out[:, part.gap] = missing - part.absent
+        return out
+
+    def invert(self, x: ArrayLike) -> NDArray[np.float64]:
+        """(N, E) -> cells (N, F): the likeliest ones, NaN where the row says that one is missing."""
+        return np.where(self.missing(x), np.nan, self.filled(x))
+
+    def filled(self, x: ArrayLike) -> NDArray[np.float64]:
+        """(N, E) -> the likeliest cells (N, F), whether the row says that they are missing or not."""
+        laid = np.asarray(x, np.float64)
+        return np.column_stack([part.column.decode(laid[:, part.start : part.stop]) for part in self.parts])
+
+    def missing(self, x: ArrayLike) -> NDArray[np.bool_]:
+        """(N, E) -> which cells (N, F) the row says are missing."""
+        laid = np.asarray(x)
+        none = np.zeros(len(laid), bool)
+        return np.column_stack([none if p.gap is None else laid[:, p.gap] > 0.5 - p.absent for p in self.parts])
+
+    def observed(self, x: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        return x[:, self._gap_of] <= self._gap_at if any(field.gaps for field in self.fields) else None
+
+    def astray(self, x: ArrayLike, bounded: bool = False) -> str | None:
+        """Columns of numbers, looked at as those of a table of numbers only."""
+        numeric = [j for j, field in enumerate(self.fields) if field.kind == "number"]
+        cells = np.asarray(x, np.float64)[:, numeric]
+        whole = cells[~np.isnan(cells).any(axis=1)]
+        if not numeric or not len(whole):
+            return None
+        laid = [self.columns[j].to_json() for j in numeric]
+        shift, scale = (np.array([one[name] for one in laid]) for name in ("shift", "scale"))
+        return Scaler("standard", shift, scale).astray(whole)
+
+    def to_json(self) -> dict[str, Any]:
+        each = zip(self.fields, self.columns, self.absent, strict=True)
+        return {
+            "kind": self.kind,
+            "columns": [{"field": f.to_json(), "layout": c.to_json(), "absent": a} for f, c, a in each],
+            "constant": self.constant,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Table:
+        """A layout from plain data that may come from anywhere.
+
+        Raises
+        ------
+        BadInput
+            If a field is missing, unknown or impossible; the message names it.
+        """
+        only("layout", data, "kind", "columns", "constant")
+        if not isinstance(data["columns"], list) or not data["columns"] or len(data["columns"]) > WIDEST:
+            raise BadInput("layout: expected a list of columns")
+        fields, columns, absent = [], [], []
+        for entry in data["columns"]:
+            only("layout.columns", entry, "field", "layout", "absent")
+            fields.append(field(entry["field"]))
+            columns.append(KINDS[fields[-1].kind].from_json(entry["layout"]))
+            absent.append(number("layout.absent", entry["absent"]))
+        if len({one.name for one in fields}) < len(fields):
+            raise BadInput("layout: two columns have the same name")
+        if min(absent) < 0 or max(absent) > 1:
+            raise BadInput("layout: absent must be a share, 0 to 1")
+        if type(data["constant"]) is not int or not 0 <= data["constant"] <= len(fields):
+            raise BadInput("layout: constant must be a count of columns")
+        for one, column in zip(fields, columns, strict=True):
+            if isinstance(column, Category) and max(column.codes, default=-1) >= len(one.values):
+                raise BadInput(f"layout: column {one.name!r:.60} does not fit its values")
+        made = cls(tuple(fields), tuple(columns), tuple(absent), data["constant"])
+        if made.width > WIDEST:
+            raise BadInput(f"layout: more than {WIDEST} elements")
+        return made
+
+
+def field(data: Any) -> Field:
+    """A column's description from plain data that may come from anywhere."""
+    only("column", data, "name", "kind", "values", "gaps")
+    name, kind, values, gaps = (data[key] for key in ("name", "kind", "values", "gaps"))
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
+        raise BadInput(f"column: name must be a text of 1 to {LONGEST} characters")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise BadInput(f"column: kind must be one of {', '.join(KINDS)}; got {kind!r:.60}")
+    if not isinstance(values, list) or any(not isinstance(text, str) or len(text) > LONGEST for text in values):
+        raise BadInput(f"column: values must be texts of at most {LONGEST} characters")
+    if len(set(values)) < len(values):
+        raise BadInput("column: a value stands twice")
+    if type(gaps) is not bool:
+        raise BadInput("column: gaps must be true or false")
+    return Field(name, kind, tuple(values), gaps)
