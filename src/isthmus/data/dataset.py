@@ -6,10 +6,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ class Dataset:
     """Whether rows are images, where the user or the format says so."""
     fields: tuple[Field, ...] = ()
     """What the columns of a table are; none where all are numbers without gaps."""
-    asked: Mapping[str, Any] = MappingProxyType({})
+    asked: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for when a table was read, besides its labels: ``kinds``, ``drop`` and ``missing``."""
 
     def __post_init__(self) -> None:

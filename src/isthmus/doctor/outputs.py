@@ -79,7 +79,7 @@ def over_capacity(seen: Seen) -> Evidence | None:
     """More freedom than rows, and twice the error on new ones."""
     if seen.made is None or len(seen.train) < 2:
         return None
-    width = math.prod(seen.fitted.shape)
+    width = math.prod(seen.fitted.model.shape)
     free, told = seen.fitted.parameters, seen.rows * width
     if free <= told and seen.fitted.model.latents < width:
         return None

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.dataset import element_names
 from isthmus.data.scale import FARTHEST
 from isthmus.doctor.finding import Array, Evidence, Seen
 from isthmus.model import Ramp
@@ -88,7 +87,7 @@ def cause(fitted: Fitted) -> dict[str, float | str]:
 
 def column(fitted: Fitted, number: int) -> str:
     """The name of an element of a row."""
-    return (fitted.columns or element_names(fitted.shape))[number]
+    return fitted.elements[number]
 
 
 def unmoved(outcome: Outcome) -> bool:
@@ -100,7 +99,7 @@ def unmoved(outcome: Outcome) -> bool:
 def broken_column(fitted: Fitted, parts: Mapping[str, Array]) -> Evidence | None:
     """The first column that is not finite somewhere, or was cut by the scaler."""
     for part, rows in parts.items():
-        flat = rows.reshape(len(rows), math.prod(fitted.shape))
+        flat = rows.reshape(len(rows), math.prod(fitted.model.shape))
         with np.errstate(invalid="ignore"):
             bad = ~(np.abs(flat) < FARTHEST)
         if bad.any():

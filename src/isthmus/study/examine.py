@@ -143,7 +143,7 @@ def _models(place: Path, record: Record, material: Material | None) -> Iterator[
     for number in sorted(config for config in kept if config is not None):
         if material is not None:
             fitted = fitted_of(place, record, number)
-            if fitted.shape != material.splits.train.x.shape[1:]:
+            if fitted.model.shape != material.splits.train.x.shape[1:]:
                 raise BadInput(f"{place}: its model was trained on rows of another shape; repeat that run")
             for finding in diagnose(fitted, material.splits.train.x, material.splits.valid.x):
                 yield number, finding
