@@ -79,8 +79,8 @@ class Model(nn.Module):
     weights: dict[str, Weight]
     stacks: bool = True
     """Whether it may step beside others under ``vmap``. A model with False is always trained alone."""
-    head: str = "gaussian"
-    """The likelihood of the output: gaussian (squared error), bernoulli, huber or student."""
+    head: Any = "gaussian"
+    """The likelihood of the output: gaussian (squared error), bernoulli, huber or student; or that of a table."""
     replays: bool = True
     """Whether its step is recorded once and replayed. A model with False may read values in ``forward``, and runs it
     anew each time; it is for steps so large that Python costs nothing beside them."""
@@ -531,7 +531,7 @@ class Recipe:
         fields = {k: list(v) if isinstance(v, tuple) else v for k, v in self.get_params().items()}
         return {"family": self.family, **fields}
 
-    def build(self, shape: tuple[int, ...], head: str, out: tuple[int, ...] | None = None, *, number: int = 0) -> Model:
+    def build(self, shape: tuple[int, ...], head: Any, out: tuple[int, ...] | None = None, *, number: int = 0) -> Model:
         """An untrained model for rows of ``shape``.
 
         Its initial weights come from a generator of their own: no global random state is read or moved, so threads may
@@ -542,8 +542,9 @@ class Recipe:
         ----------
         shape : tuple of int
             ``*D``, the shape of one row.
-        head : {"gaussian", "bernoulli"}
-            The likelihood that ``auto`` stands for on these data; an explicit ``self.head`` wins.
+        head : {"gaussian", "bernoulli"} or TableHead
+            The likelihood that ``auto`` stands for on these data; an explicit ``self.head`` wins, in a table for its
+            numbers.
         out : tuple of int, optional
             Shape of a row of the target; by default, and for a family without ``targets`` always, ``shape``.
         number : int, default 0
@@ -563,7 +564,13 @@ class Recipe:
             )
         other = (out,) if self.targets else ()
         with drawing(number):
-            return self._build(shape, head if self.head == "auto" else self.head, *other)
+            return self._build(shape, self.likelihood(head), *other)
+
+    def likelihood(self, head: Any) -> Any:
+        """The likelihood of the output on data where ``auto`` stands for ``head``."""
+        if self.head == "auto":
+            return head
+        return self.head if isinstance(head, str) else head.but(self.head)
 
     def _check(self) -> None:
         """Refuse what a field does not take, and what would be ignored. Families add rules between fields."""

@@ -48,6 +48,8 @@ class CVAE(VAE):
             raise BadInput(
                 f"cvae: rows must be tables of more columns than condition = {self.condition}; got shape {shape}"
             )
+        if not isinstance(head, str):
+            raise BadInput("cvae: its condition is the last numbers of a row, and this is a table of several kinds")
         return CVAEModel(self, shape, head)
 
 

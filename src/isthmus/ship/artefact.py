@@ -35,7 +35,7 @@ from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import recipe as recipe_of
 from isthmus.model import Model
 from isthmus.ship.manifest import KIND, Head, Manifest, Member, Summary, Target, parse, refuse, seal
-from isthmus.train.fitted import Fitted
+from isthmus.train.fitted import Fitted, of_table, spoken
 from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
 
@@ -254,8 +254,6 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     if len(content) != manifest.tensors.bytes or hashlib.sha256(content).hexdigest() != manifest.tensors.sha256:
         refuse(place / TENSORS, "damaged: its bytes are not those that the manifest names")
     recipe = _attempt(place, lambda: recipe_of(manifest.recipe))
-    if recipe.head not in {"auto", manifest.head}:
-        refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}")
     target = manifest.target
     layout = _layout(place, manifest.scaler, manifest.shape)
     target_layout = None if target is None else _layout(place, target.scaler, target.shape)
@@ -263,12 +261,15 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     if manifest.columns != columns or (columns and not layout.parts and len(columns) != math.prod(manifest.shape)):
         refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its {len(manifest.columns)} columns")
     out = None if target is None else tuple(target.shape)
+    head = of_table(layout) if layout.parts else manifest.head
+    if spoken(head) != manifest.head or (isinstance(head, str) and recipe.head not in {"auto", head}):
+        refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}, or its layout")
     plan = _attempt(place, lambda: Plan.from_json(manifest.plan))
     tensors = _tensors(place / TENSORS, content)
     outcome = manifest.outcome
     return Fitted(
         recipe=recipe,
-        model=_model(place, lambda: recipe.build(tuple(manifest.shape), manifest.head, out), tensors),
+        model=_model(place, lambda: recipe.build(tuple(manifest.shape), head, out), tensors),
         layout=layout,
         columns=tuple(manifest.columns),
         head=manifest.head,

@@ -23,7 +23,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-Head = Literal["gaussian", "bernoulli", "huber", "student"]
+Head = Literal["gaussian", "bernoulli", "huber", "student", "table"]
 
 
 class Member(_Strict):

@@ -28,6 +28,7 @@ from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import named
 from isthmus.families import recipe as from_json
 from isthmus.model import Recipe
+from isthmus.parts.heads import Head
 from isthmus.study.design import Design, capacity, configurations, design, match, training_plan
 from isthmus.study.options import PartOptions, filled, signed
 from isthmus.study.outline import Outline, slug, split_all
@@ -86,10 +87,11 @@ def removable(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[
     found, refused = [] if stages == TOGETHER else [Part(STAGES, stages, TOGETHER)], {}
     for field, off in recipe.removable().items():
         value = getattr(recipe, field)
-        if value == "auto" and _head(data) == off:
+        shape, head = _laid_out(data)
+        if value == "auto" and head == off:
             continue
         try:
-            recipe.without(field, off).build(data.shape, _head(data))
+            recipe.without(field, off).build(shape, head)
         except BadInput as error:
             refused[field] = str(error)
         else:
@@ -97,10 +99,11 @@ def removable(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[
     return found, refused
 
 
-def _head(data: Dataset) -> str:
-    """What the head ``auto`` stands for on these data."""
+def _laid_out(data: Dataset) -> tuple[tuple[int, ...], Head]:
+    """The shape of a row as a network takes it, and what the head ``auto`` stands for on these data."""
     layout = laid_out(data.x, data.fields, images=data.images)
-    return likelihood(layout, layout.apply(data.x))
+    rows = layout.apply(data.x)
+    return rows.shape[1:], likelihood(layout, rows)
 
 
 def variants(full: list[dict[str, Any]], found: Iterable[Part]) -> dict[str, list[dict[str, Any]]]:

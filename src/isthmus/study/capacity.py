@@ -29,6 +29,7 @@ from isthmus.families import named
 from isthmus.families.pca import PCAModel
 from isthmus.metrics.dimension import two_nearest
 from isthmus.model import Model, Recipe
+from isthmus.parts.heads import Head
 from isthmus.seeds import seed as hashed
 from isthmus.study.launch.local import one_thread
 from isthmus.study.material import prepare
@@ -222,7 +223,7 @@ class _Split:
     valid: Tensor
     hidden: Tensor
     """(m, *D), true where hidden: the same number of elements in every row."""
-    head: str
+    head: Head
     seed: int
 
     @classmethod
@@ -235,8 +236,8 @@ class _Split:
         splits = material.splits.train.x, material.splits.valid.x
         kept = min(1.0, MOST / len(splits[0]))
         train, valid = (x[np.sort(draw.permutation(len(x))[: math.ceil(kept * len(x))])] for x in splits)
-        ranks = draw.random((len(valid), math.prod(data.shape))).argsort(axis=1)
-        hidden = torch.from_numpy(ranks < count(data.shape)).reshape(valid.shape)
+        ranks = draw.random((len(valid), math.prod(valid.shape[1:]))).argsort(axis=1)
+        hidden = torch.from_numpy(ranks < count(valid.shape[1:])).reshape(valid.shape)
         head = likelihood(material.layout, train)
         return cls(tensor(train), tensor(valid), hidden, head, job.seed("training"))
 

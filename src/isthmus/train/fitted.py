@@ -20,6 +20,7 @@ from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
+from isthmus.parts.heads import Head, Slot, TableHead
 from isthmus.seeds import seed as hashed
 from isthmus.train.loop import Outcome, Watch
 from isthmus.train.plan import Plan
@@ -179,10 +180,28 @@ def tensor(rows: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.require(rows, np.float32, ["C", "W"]))
 
 
-def likelihood(layout: Layout, rows: NDArray[np.float32]) -> str:
-    """What the head ``auto`` stands for: bernoulli if the scaled training rows are bounded data in [0, 1]."""
+def likelihood(layout: Layout, rows: NDArray[np.float32]) -> Head:
+    """What the head ``auto`` stands for: bernoulli if the scaled training rows are bounded data in [0, 1], gaussian if
+    they are other numbers, and one for each column of a table."""
+    if layout.parts:
+        return of_table(layout)
     bounded = layout.kind in {"unit", "none"} and float(rows.min()) >= 0 and float(rows.max()) <= 1
     return "bernoulli" if bounded else "gaussian"
+
+
+def of_table(layout: Layout) -> TableHead:
+    """The likelihood of rows that are laid out as a table."""
+    return TableHead(
+        [
+            Slot(p.column.outcome, p.start, p.stop, p.column.shares, p.column.scale, p.gap, p.absent)
+            for p in layout.parts
+        ]
+    )
+
+
+def spoken(head: Head) -> str:
+    """The name of a likelihood."""
+    return head if isinstance(head, str) else head.name
 
 
 def fit_many(
@@ -233,7 +252,7 @@ def fit_many(
             recipe=t.recipe,
             model=t.model,
             layout=layout,
-            head=head if t.recipe.head == "auto" else t.recipe.head,
+            head=spoken(t.recipe.likelihood(head)),
             plan=t.plan,
             outcome=o,
             columns=tuple(columns),

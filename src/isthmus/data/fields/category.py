@@ -37,6 +37,7 @@ class Category:
     """
 
     kind: ClassVar[str] = "category"
+    outcome: ClassVar[str] = "choice"
 
     codes: tuple[int, ...]
     """The cells that have an element of their own, in order; all others share the last element."""

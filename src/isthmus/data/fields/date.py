@@ -37,10 +37,15 @@ class Date:
     """
 
     kind: ClassVar[str] = "date"
+    outcome: ClassVar[str] = "number"
 
     shift: float
     scale: float
     cycles: tuple[str, ...]
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return ()
 
     @property
     def width(self) -> int:

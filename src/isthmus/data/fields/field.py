@@ -48,6 +48,16 @@ class Column(Protocol):
     """
 
     kind: ClassVar[str]
+    outcome: ClassVar[str]
+    """What a cell is an outcome of: ``number``, ``bit`` or ``choice``, which decides its likelihood."""
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the training rows: for a bit that of 1, for a choice those of its values; empty for a number."""
+
+    @property
+    def scale(self) -> float:
+        """What was divided by after shares, or a mean, were subtracted."""
 
     @property
     def width(self) -> int:

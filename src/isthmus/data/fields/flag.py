@@ -23,6 +23,11 @@ class Flag(Number):
     """
 
     kind: ClassVar[str] = "flag"
+    outcome: ClassVar[str] = "bit"
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return (min(max(self.shift, 0.0), 1.0),)
 
     def decode(self, x: NDArray[np.float64]) -> Cells:
         return (super().decode(x) > 0.5).astype(np.float64)

@@ -28,9 +28,14 @@ class Number:
     """
 
     kind: ClassVar[str] = "number"
+    outcome: ClassVar[str] = "number"
 
     shift: float
     scale: float
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return ()
 
     @property
     def width(self) -> int:

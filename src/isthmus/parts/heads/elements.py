@@ -1,4 +1,4 @@
-"""Likelihoods of the output. The decoder's last layer is raw; here it becomes a loss, or a mean in the data's units.
+"""Likelihoods whose elements are all alike.
 
 ``gaussian``: unit variance, raw output = mean, half squared error (constants dropped). ``bernoulli``: raw output =
 logits, cross-entropy; data in [0, 1]. There is no hidden sigmoid anywhere else.
