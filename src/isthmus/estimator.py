@@ -27,13 +27,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from isthmus.data.axes import doubts, pictures
+from isthmus.data.read import read
 from isthmus.data.scale import FARTHEST, Scaler
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Model, Recipe
 from isthmus.train.cut import advised
 from isthmus.train.finetune import Finetuned, finetune
-from isthmus.train.fitted import Fitted, fit
+from isthmus.train.fitted import Fitted, fit, mixed
 from isthmus.train.loop import Check, Outcome
 from isthmus.train.plan import Plan
 
@@ -77,7 +78,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     fitted_ : Fitted
         Model, recipe, scaler, plan and outcome; what :func:`isthmus.save` takes.
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of the rows given to ``fit``: the reconstruction that ``score`` counts as zero.
+        Mean of the rows given to ``fit``: the reconstruction that ``score`` counts as zero. Of columns of several
+        kinds, that of the elements that the network takes.
     n_iter_ : int
         Optimiser steps taken; 0 for a family in closed form.
     n_features_in_, feature_names_in_
@@ -85,6 +87,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Notes
     -----
+    A frame with columns of texts, dates or flags, or with gaps, is taken as it is: see ``docs/data.md``.
+
     Codes and reconstructions have the dtype of their input. Training is in float32; float64 input is encoded in
     float64, so that a row's code does not depend on the rows beside it beyond 1e-15.
 
@@ -159,6 +163,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         BadInput
             A ``ValueError``: if a parameter makes no sense, or ``X`` cannot be used as given.
         """
+        if mixed(X):
+            return self._fit_table(X)
+        self._like = None
         given = _axes(X)
         X = np.asarray(validate_data(self, flat(X), dtype=[np.float64, np.float32], ensure_min_samples=2))
         self._axes, self._shape = given, self._wanted(given, X.shape[1])
@@ -181,23 +188,60 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         )
         self._precise = _Precise(self.fitted_.model)
         self.mean_ = X.mean(axis=0, dtype=np.float64).ravel()
+        return self._fitted(plan)
+
+    def _fit_table(self, X: Any) -> Self:
+        """Train on a frame whose columns are of several kinds, or have gaps."""
+        for name, usual in (("scale", "auto"), ("shape", None), ("images", None)):
+            if getattr(self, name) != usual:
+                raise BadInput(f"{name} is for rows of numbers; leave it at {usual!r} for columns of several kinds")
+        data = read(X)
+        data.warn()
+        train, valid, number = self._split(len(data.x))
+        plan = Plan(**{name: _plain(getattr(self, name)) for name in PLAN})
+        self.fitted_ = fit(
+            self._recipe(),
+            data.x[train],
+            valid=data.x[valid],
+            plan=plan,
+            seed=number,
+            images=False,
+            columns=data.columns,
+            fields=data.fields,
+            watch=_say if self.verbose else None,
+        )
+        self._like = X[:0]
+        self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), len(X.columns)
+        self.mean_ = self.fitted_.layout.apply(data.x).mean(axis=0, dtype=np.float64)
+        return self._fitted(plan)
+
+    def _fitted(self, plan: Plan) -> Self:
+        """What is known after training, whatever was trained on."""
         self.n_iter_ = self.fitted_.outcome.steps
         self._n_features_out = self.fitted_.model.latents
         if self.fitted_.outcome.status in {"cut", "diverged"}:
-            warnings.warn(_advice(self.fitted_.outcome, plan), ConvergenceWarning, stacklevel=2)
+            warnings.warn(_advice(self.fitted_.outcome, plan), ConvergenceWarning, stacklevel=3)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
         """The codes of rows: (n, n_features) -> (n, latents)."""
         check_is_fitted(self)
+        if self._like is not None:
+            return self.fitted_.encode(X)
         return self._encode(self._scaled(self._rows(X)))
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
-        """The rows that codes stand for, in the units of the data: (n, latents) -> (n, n_features)."""
+        """The rows that codes stand for, in the units of the data: (n, latents) -> (n, n_features).
+
+        A frame of the kind that was given to ``fit``, where its columns are of several kinds or have gaps.
+        """
         check_is_fitted(self)
         Z = np.asarray(check_array(X, dtype=[np.float64, np.float32]))
         if Z.shape[1] != self._n_features_out:
             raise BadInput(f"X has {Z.shape[1]} columns, but the code of this autoencoder has {self._n_features_out}")
+        if self._like is not None:
+            found: Any = self.fitted_.frame(self.fitted_.decode(Z), self._like)
+            return found
         scaler, most = self._scaler, np.finfo(Z.dtype).max
         rows = self._decode(Z)
         rows = np.clip(flat(rows) * scaler.scale + scaler.shift, -most, most).astype(Z.dtype)
@@ -210,6 +254,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Higher is more normal, as in scikit-learn's outlier detectors.
         """
         check_is_fitted(self)
+        if self._like is not None:
+            return -self.fitted_.score_scaled(self.fitted_.scaled(X))
         scaled = self._scaled(self._rows(X))
         return -_in_blocks(self._model(scaled.dtype).score, scaled)
 
@@ -219,12 +265,26 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         If no row differs from the training mean, a perfect reconstruction scores 1 and any other 0.
         """
         check_is_fitted(self)
-        scaled = self._scaled(self._rows(X))
-        error = float(self._squares(scaled).sum())
-        spread = float(np.square(scaled - self._standard(self.mean_[None])).sum())
+        if self._like is not None:
+            rows, fitted = self.fitted_.scaled(X), self.fitted_
+            made = fitted.decode_scaled(fitted.encode_scaled(rows))
+            means = np.broadcast_to(self.mean_, rows.shape).astype(np.float32)
+            error, spread = (float(np.square(rows - fitted.compared(rows, one)).sum()) for one in (made, means))
+        else:
+            scaled = self._scaled(self._rows(X))
+            error = float(self._squares(scaled).sum())
+            spread = float(np.square(scaled - self._standard(self.mean_[None])).sum())
         if spread == 0:
             return float(error == 0)
         return 1 - error / spread
+
+    def impute(self, X: Any) -> Any:
+        """A frame with its gaps filled in by what the model makes of the rest of each row; all else as it is.
+
+        Only where ``fit`` saw a frame with gaps, or with columns of several kinds.
+        """
+        check_is_fitted(self)
+        return self.fitted_.impute(X)
 
     def _recipe(self) -> Recipe:
         """A fresh recipe: what ``fit`` does must not show in the parameters."""

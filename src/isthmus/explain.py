@@ -63,7 +63,7 @@ def shares_of(fitted: Fitted, scaled: NDArray[np.float32]) -> NDArray[np.float64
     found = shares(scaled, fitted.compared(scaled, in_chunks(fitted.model.reconstruct, scaled)))
     if not fitted.layout.parts:
         return found
-    each = [found[:, p.start : p.stop if p.gap is None else p.gap + 1] for p in fitted.layout.parts]
+    each = [found[:, p.start : p.end] for p in fitted.layout.parts]
     size = np.column_stack([np.abs(part).sum(axis=1) for part in each])
     first = np.column_stack([part[:, 0] if part.shape[1] == 1 else np.ones(len(part)) for part in each])
     return np.where(first < 0, -size, size)

@@ -228,10 +228,11 @@ class Sampler:
             return prior
         return drawn(self.density, n, number).astype(np.float32)
 
-    def draw(self, n: int, seed: int = 0) -> NDArray[np.float32]:
+    def draw(self, n: int, seed: int = 0) -> NDArray[Any]:
         """``n`` new rows in the units of the data, (n, *D); the same for the same seed."""
         codes = self.codes(n, seed)
         if self.spread is None:
             return self.fitted.decode(codes)
         rows = noised(self.fitted.decode_scaled(codes), self.spread, hashed(seed, "noise"))
-        return self.fitted.layout.invert(rows)
+        layout = self.fitted.layout
+        return layout.invert(layout.settled(rows, np.random.default_rng(hashed(seed, "outcomes"))))

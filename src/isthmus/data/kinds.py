@@ -297,6 +297,14 @@ def _places(field: Field, words: Any) -> Cells:
     return np.where(words.is_null().to_numpy(zero_copy_only=False), np.nan, found)
 
 
+def missing(cells: Any) -> Any:
+    """Which cells of an Arrow column are gaps: null, NaN, or a text that means it."""
+    if is_text(cells.type):
+        words = pc.utf8_trim_whitespace(cells.cast(pa.string()))
+        return pc.or_kleene(pc.is_null(words), pc.fill_null(pc.is_in(words, pa.array(MISSING)), False))
+    return pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type))
+
+
 def _spelled(cells: Any) -> Any:
     """Numbers as the texts that people write for them: 3 rather than 3.0."""
     if pa.types.is_boolean(cells.type):

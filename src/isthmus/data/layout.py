@@ -41,6 +41,11 @@ class Part(NamedTuple):
     absent: float
     """Share of the training rows in which it is missing."""
 
+    @property
+    def end(self) -> int:
+        """Where the next column begins."""
+        return self.stop if self.gap is None else self.gap + 1
+
 
 class Layout(Protocol):
     """What :class:`Scaler` and :class:`Table` have in common."""
@@ -62,6 +67,9 @@ class Layout(Protocol):
 
     def invert(self, x: ArrayLike) -> NDArray[Any]:
         """(N, *E) -> (N, *D), in the units of the data."""
+
+    def settled(self, x: ArrayLike, random: np.random.Generator | None = None) -> NDArray[np.float32]:
+        """Laid out rows as a model makes them, (N, *E), as rows that could stand in the data."""
 
     def observed(self, x: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         """Which elements of laid out rows (N, *E) say something; None where all do. Those of a gap do not."""
@@ -132,8 +140,7 @@ class Table:
     @property
     def width(self) -> int:
         """E, the elements of a row that is laid out."""
-        last = self.parts[-1]
-        return last.stop + (last.gap is not None)
+        return self.parts[-1].end
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -177,6 +184,18 @@ class Table:
         """(N, E) -> cells (N, F): the likeliest ones, NaN where the row says that one is missing."""
         return np.where(self.missing(x), np.nan, self.filled(x))
 
+    def unsaid(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Laid out rows (N, E) in which no cell says that it is missing: a gap is the mean of its column and no more.
+
+        What a model makes of a gap is never compared with anything in training, but what it makes of a value that was
+        hidden is, so it knows better what to make of rows that do not say that something is missing.
+        """
+        out = x.copy()
+        for part in self.parts:
+            if part.gap is not None:
+                out[:, part.gap] = -part.absent
+        return out
+
     def filled(self, x: ArrayLike) -> NDArray[np.float64]:
         """(N, E) -> the likeliest cells (N, F), whether the row says that they are missing or not."""
         laid = np.asarray(x, np.float64)
@@ -187,6 +206,28 @@ class Table:
         laid = np.asarray(x)
         none = np.zeros(len(laid), bool)
         return np.column_stack([none if p.gap is None else laid[:, p.gap] > 0.5 - p.absent for p in self.parts])
+
+    def settled(self, x: ArrayLike, random: np.random.Generator | None = None) -> NDArray[np.float32]:
+        """Rows as a model makes them, (N, E), as rows that could stand in the data: each flag yes or no, each category
+        one of its values, each cell there or missing. The likeliest of them, or draws where ``random`` is given.
+        """
+        out = np.array(x, np.float64)
+        for part in self.parts:
+            cells, column = out[:, part.start : part.stop], part.column
+            if column.outcome == "choice":
+                share = np.clip(cells * column.scale + np.asarray(column.shares), 1e-12, None)
+                bounds = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)
+                which = share.argmax(axis=1)
+                if random is not None:
+                    which = np.minimum((bounds < random.random((len(out), 1))).sum(axis=1), column.width - 1)
+                cells[...] = (np.eye(column.width)[which] - np.asarray(column.shares)) / column.scale
+            if column.outcome == "bit":
+                cells[...] = (_bit(cells * column.scale + column.shares[0], random) - column.shares[0]) / column.scale
+            if part.gap is not None:
+                missing = _bit(out[:, part.gap] + part.absent, random)
+                out[:, part.gap] = missing - part.absent
+                cells[missing > 0] = 0.0
+        return out.astype(np.float32)
 
     def observed(self, x: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         return x[:, self._gap_of] <= self._gap_at if any(field.gaps for field in self.fields) else None
@@ -241,6 +282,12 @@ class Table:
         if made.width > WIDEST:
             raise BadInput(f"layout: more than {WIDEST} elements")
         return made
+
+
+def _bit(share: NDArray[np.float64], random: np.random.Generator | None) -> NDArray[np.float64]:
+    """0 or 1: the likelier of the two, or draws."""
+    edge: Any = 0.5 if random is None else random.random(share.shape)
+    return (share > edge).astype(np.float64)
 
 
 def field(data: Any) -> Field:

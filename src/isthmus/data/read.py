@@ -9,6 +9,7 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.data.arrays import memory, npy_file, npz_file
@@ -158,6 +159,14 @@ def cells(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
         return source.astype(np.float64)
     found: NDArray[np.float64] = settle(_open(source, None)[1], known=fields).x
     return found
+
+
+def table(path: Path) -> pa.Table:
+    """The columns of a table in a file, as they are in it; its numbers read as :func:`read` does."""
+    raw = _open(path, None)[1]
+    if raw.cells is None:
+        raise BadInput(f"{raw.place}: no table with named columns; give a .csv, .tsv or .parquet file")
+    return pa.table(dict(zip(raw.columns, raw.cells, strict=True)))
 
 
 def _open(source: Any, label: str | None) -> tuple[str, Unchecked]:

@@ -161,6 +161,10 @@ class Scaler:
         """A number is a number here: there are no columns of several elements."""
         return ()
 
+    def settled(self, x: ArrayLike, random: np.random.Generator | None = None) -> NDArray[np.float32]:
+        """Rows as they are: any number may stand among plain numbers."""
+        return np.asarray(x, np.float32)
+
     def observed(self, x: NDArray[np.float32]) -> None:
         """Everything is there: rows of plain numbers have no gaps."""
 

@@ -72,11 +72,20 @@ def makers(coder: Coder, splits: Splits) -> dict[Way, Maker]:
     def maker(way: Way) -> Maker:
         def make(n: int, seed: int) -> Array:
             rows = coder.decode_scaled(sources[way.codes](n, seed))
-            return noised(rows, spread, hashed(seed, "noise")) if way.noisy else rows
+            if not way.noisy:
+                return settled(rows, splits)
+            return settled(noised(rows, spread, hashed(seed, "noise")), splits, hashed(seed, "outcomes"))
 
         return make
 
     return {way: maker(way) for source in sources for way in (Way(source, False), Way(source, True))}
+
+
+def settled(rows: Array, splits: Splits, seed: int | None = None) -> Array:
+    """New rows as rows that could stand in the data: the likeliest ones, or draws from what ``seed`` seeds."""
+    if splits.layout is None or not np.isfinite(rows).all():
+        return rows
+    return splits.layout.settled(rows, None if seed is None else np.random.default_rng(seed))
 
 
 def judged(ways: Mapping[Way, Maker], splits: Splits) -> dict[Way, float]:
@@ -133,7 +142,7 @@ def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[
 def mixture_of_rows(splits: Splits) -> dict[str, float]:
     """The same of draws from a Gaussian mixture of the training rows."""
     few = splits._replace(train=some(splits.train, 2 * MOST, _seed(splits, "rows")))
-    return compared(gaussian_mixture(few, len(_some(splits.test, splits, MOST))), splits)
+    return compared(settled(gaussian_mixture(few, len(_some(splits.test, splits, MOST))), splits), splits)
 
 
 def training_rows(splits: Splits) -> dict[str, float]:
@@ -144,8 +153,12 @@ def training_rows(splits: Splits) -> dict[str, float]:
 def shuffled_columns(splits: Splits) -> dict[str, float]:
     """The same of training rows whose columns were shuffled one by one: every column right, nothing between them."""
     random = np.random.default_rng(_seed(splits, "shuffled"))
-    train = _some(splits.train, splits, KNOWN)
-    made = random.permuted(train.reshape(len(train), -1), axis=0)[: len(_some(splits.test, splits, MOST))]
+    train, count = _some(splits.train, splits, KNOWN), len(_some(splits.test, splits, MOST))
+    parts = () if splits.layout is None else splits.layout.parts
+    if parts:  # what stands for one column stays together
+        made = np.hstack([random.permutation(train[:, part.start : part.end])[:count] for part in parts])
+    else:
+        made = random.permuted(train.reshape(len(train), -1), axis=0)[:count]
     return compared(made.reshape(len(made), *train.shape[1:]), splits)
 
 

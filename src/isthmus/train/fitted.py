@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.abilities import HasPrior
 from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.fields import Field
+from isthmus.data.frames import framed
 from isthmus.data.layout import Layout, Table, laid_out
 from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
@@ -29,6 +30,8 @@ from isthmus.train.task import Task
 
 # Rows that are encoded at once: enough to fill the vector units, few enough to stay small beside the data.
 CHUNK = 4096
+ROUNDS = 2
+"""Times that rows go through a model until their gaps are filled in."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +85,10 @@ class Fitted:
         return self.encode_scaled(self.scaled(x))
 
     def decode(self, z: ArrayLike) -> NDArray[Any]:
-        """The rows, or targets, that codes stand for, in their own units. ``z`` (N, L) -> (N, *D)."""
+        """The rows, or targets, that codes stand for, in their own units. ``z`` (N, L) -> (N, *D).
+
+        Of a table these are cells: see :meth:`frame` for what they mean.
+        """
         codes = np.asarray(z, dtype=np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.latents:
             raise BadInput(f"codes must have shape (rows, {self.model.latents}); got {codes.shape}")
@@ -91,10 +97,48 @@ class Fitted:
     def reconstruct(self, x: ArrayLike) -> NDArray[Any]:
         """What the model makes of rows, ``decode(encode(x))`` for most families: (N, *D) -> (N, *D).
 
-        A model with a target of its own gives its prediction of that, in the target's units.
+        A model with a target of its own gives its prediction of that, in the target's units. A frame of columns of
+        several kinds comes back as a frame of the same kind.
         """
         scaled = self.scaled(x)
-        return (self.target_layout or self.layout).invert(in_chunks(self.model.reconstruct, scaled))
+        made = (self.target_layout or self.layout).invert(in_chunks(self.model.reconstruct, scaled))
+        return self.frame(made, x) if self.fields and hasattr(x, "columns") else made
+
+    def impute(self, x: ArrayLike) -> Any:
+        """Rows with their gaps filled in by what the model makes of the rest: an array (N, F), or a frame for a frame.
+
+        What is there stays as it is. A gap of a column that had none in training is filled in too. Rows go through the
+        model a few times, each time with what was filled in before.
+
+        Raises
+        ------
+        BadInput
+            If the model was trained on rows of numbers without gaps, or to predict something else than its rows.
+
+        Examples
+        --------
+        >>> from isthmus.families import named
+        >>> height = np.random.default_rng(0).normal(size=(200, 1))
+        >>> rows = np.hstack([height, 2 * height, -height])
+        >>> rows[:20, 0] = np.nan
+        >>> import pandas
+        >>> model = fit(named("pca").set_params(latents=1), pandas.DataFrame(rows, columns=list("abc")))
+        >>> bool(abs(model.impute(np.array([[np.nan, 2.0, -1.0]]))[0, 0] - 1) < 0.1)
+        True
+        """
+        layout = self.layout
+        if not isinstance(layout, Table) or self.target_layout is not None:
+            raise BadInput("only a model of rows with gaps, or of columns of several kinds, fills gaps in; train one")
+        given = cells(x, self.fields)
+        gaps, laid = np.isnan(given), layout.unsaid(layout.apply(given))
+        for _ in range(ROUNDS):
+            filled = np.where(gaps, layout.filled(in_chunks(self.model.reconstruct, laid)), given)
+            laid = layout.apply(filled)
+        return self.frame(filled, x) if hasattr(x, "columns") else filled
+
+    def frame(self, rows: NDArray[Any], like: Any) -> Any:
+        """Cells (N, F) of a table as a frame of the kind of ``like``, with its types, categories and index."""
+        return framed(self.fields, np.asarray(rows, np.float64), like)
 
     def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
         """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.
@@ -320,7 +364,7 @@ def fit(
     """
     if not isinstance(recipe, Recipe):
         raise BadInput(f"the recipe must be one, such as isthmus.named('plain'); got {recipe!r:.60}")
-    if not fields and target is None and _mixed(x):
+    if not fields and target is None and mixed(x):
         read_in = read(x)
         read_in.warn()
         x, columns, fields, images = read_in.x, read_in.columns, read_in.fields, False
@@ -360,7 +404,7 @@ def fit(
     )[0]
 
 
-def _mixed(x: Any) -> bool:
+def mixed(x: Any) -> bool:
     """Whether these are columns of several kinds, or with gaps: a frame that is no matrix of finite numbers."""
     if not hasattr(x, "columns"):
         return False

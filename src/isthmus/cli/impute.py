@@ -1,0 +1,62 @@
+"""``isthmus impute``: a table again, with its gaps filled in by a trained model."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli import ends, show
+from isthmus.cli.report import Debug
+
+
+def impute(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A table with the model's columns.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet file.", show_default="DATA-imputed.csv"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No messages.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Fill the gaps of a table in with what a model makes of the rest of each row.
+
+    What is there stays as it is, and so do columns that the model does not know.
+
+    [bold]isthmus impute model rows.csv -o whole.csv[/bold]
+    """
+    import pyarrow.compute as pc
+    import pyarrow.csv as pacsv
+    import pyarrow.parquet as pq
+
+    from isthmus.data.kinds import missing
+    from isthmus.data.read import table
+    from isthmus.durable import whole
+    from isthmus.errors import BadInput
+    from isthmus.ship import artefact
+
+    place = data.with_name(f"{data.name.split('.')[0]}-imputed.csv") if out is None else out
+    if place.suffix not in {".csv", ".parquet"}:
+        raise BadInput(f"--out must end in .csv or .parquet; got {place.name}")
+    fitted, given = artefact.load(model), table(data)
+    made = fitted.impute(given)
+    before = after = 0
+    for name in made.column_names:
+        old, new = given.column(name), made.column(name)
+        gaps = missing(old)
+        before, after = (
+            before + (pc.sum(gaps).as_py() or 0),
+            after + (pc.sum(pc.and_(gaps, new.is_null())).as_py() or 0),
+        )
+        if new.type != old.type:  # of gaps alone, or texts that were read as numbers
+            old = new
+        given = given.set_column(given.column_names.index(name), name, pc.if_else(gaps, new, old))
+    with io.BytesIO() as file:
+        pacsv.write_csv(given, file) if place.suffix == ".csv" else pq.write_table(given, file)
+        whole(place, file.getvalue())
+    show.note(f"{before - after:,} of {before:,} gaps were filled in, in {given.num_rows:,} rows", quiet=quiet)
+    show.line(str(place))
+    return ends.DONE
