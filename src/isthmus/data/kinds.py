@@ -310,7 +310,8 @@ def _spelled(cells: Any) -> Any:
     if pa.types.is_boolean(cells.type):
         return cells.cast(pa.string())
     values = cells.to_pylist()
-    return pa.array([None if v is None or math.isnan(v) else str(int(v) if v == int(v) else v) for v in values])
+    bare = [None if v is None or math.isnan(v) else str(int(v) if v == int(v) else v) for v in values]
+    return pa.array(bare, pa.string())
 
 
 def _only(raw: Unchecked, name: str, kind: str, *can: str) -> None:

@@ -185,16 +185,16 @@ class Fitted:
         """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D).
 
         A frame whose columns are those of the training in another order, or some of them, is refused, and so is what is
-        not a finite number.
+        not a finite number. Columns of several kinds go by their names: their order is free, others are left out.
         """
-        names = tuple(getattr(x, "columns", ()))
-        if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
-            raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
         if self.fields:
             rows = cells(x, self.fields)
             if (doubt := self.layout.astray(rows)) is not None:
                 warnings.warn(doubt, stacklevel=3)
             return self.layout.apply(rows)
+        names = tuple(getattr(x, "columns", ()))
+        if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
+            raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
         rows = np.asarray(x)
         if rows.shape[1:] != self.shape:
             raise BadInput(f"rows must have shape {self.shape}, as in training; got {rows.shape[1:]}")
