@@ -49,7 +49,7 @@ def _cast(made: pa.Array, wanted: pa.DataType) -> pa.Array:
         if pa.types.is_timestamp(wanted) and wanted.tz is not None:
             return made.cast(pa.timestamp("us", "UTC")).cast(wanted, safe=False)
         return made.cast(wanted, safe=not pa.types.is_temporal(wanted))
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return made
 
 

@@ -390,6 +390,8 @@ def _parsed(words: Any, form: str) -> Cells | None:
 def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...]) -> Known:
     """A column read as the field that a model was trained on."""
     cells = _plain(cells)
+    if cells.null_count == len(cells):
+        return Known(field, np.full(len(cells), np.nan))
     if not field.values:
         found = _understood(raw, j, cells, field.kind, gone)
         empty = np.full(len(cells), np.nan)
