@@ -8,7 +8,7 @@ each value of a category, and one more, "missing", for each column with gaps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -242,6 +242,16 @@ class Table:
         laid = [self.columns[j].to_json() for j in numeric]
         shift, scale = (np.array([one[name] for one in laid]) for name in ("shift", "scale"))
         return Scaler("standard", shift, scale).astray(whole)
+
+    def shared(self) -> Table:
+        """The same without the values that have no element of their own: what stands in one training row only is in no
+        file that leaves the house. Cells of a category are then counted anew."""
+        fields, columns = list(self.fields), list(self.columns)
+        for j, (one, column) in enumerate(zip(self.fields, self.columns, strict=True)):
+            if isinstance(column, Category):
+                fields[j] = replace(one, values=tuple(one.values[code] for code in column.codes))
+                columns[j] = replace(column, codes=tuple(range(len(column.codes))))
+        return replace(self, fields=tuple(fields), columns=tuple(columns))
 
     def to_json(self) -> dict[str, Any]:
         each = zip(self.fields, self.columns, self.absent, strict=True)

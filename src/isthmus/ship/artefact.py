@@ -91,7 +91,7 @@ def _members(fitted: Fitted) -> dict[str, bytes]:
         recipe=fitted.recipe.to_json(),
         shape=list(fitted.model.shape),
         head=cast(Head, fitted.head),
-        scaler=fitted.layout.to_json(),
+        scaler=(layout.shared() if isinstance(layout := fitted.layout, Table) else layout).to_json(),
         target=None if target is None else Target(shape=list(fitted.out), scaler=target.to_json()),
         columns=list(fitted.columns),
         plan=fitted.plan.to_json(),

@@ -1,0 +1,91 @@
+"""The estimator on frames with words, dates and gaps, as pipelines hand them over."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from isthmus import Autoencoder
+from isthmus.errors import BadInput
+
+RNG = np.random.default_rng(0)
+PLACE = RNG.integers(0, 3, 300)
+FRAME = pd.DataFrame(
+    {
+        "city": np.array(["Bergen", "Oslo", "Rome"])[PLACE],
+        "size": 10.0 * PLACE + RNG.normal(size=300),
+        "paid": RNG.choice(["yes", "no"], 300),
+    }
+)
+FRAME.loc[::7, "size"] = np.nan
+FRAME.loc[::11, "city"] = None
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X. :UserWarning"),
+    pytest.mark.filterwarnings("ignore:training was cut"),
+]
+
+
+def made(**more):
+    return Autoencoder("plain", **({"latents": 3, "steps": 150, "random_state": 0} | more))
+
+
+def test_it_codes_scores_and_brings_back_frames():
+    one = made().fit(FRAME)
+    codes = one.transform(FRAME)
+    assert codes.shape == (300, 3)
+    back = one.inverse_transform(codes)
+    assert (list(back.columns), len(back)) == (list(FRAME.columns), 300)
+    there = FRAME["city"].notna()
+    assert (back["city"] == FRAME["city"])[there].mean() > 0.9
+    assert 0.3 < one.score(FRAME) <= 1
+    assert one.score_samples(FRAME).shape == (300,)
+    assert one.get_feature_names_out().tolist() == ["autoencoder0", "autoencoder1", "autoencoder2"]
+    assert one.feature_names_in_.tolist() == list(FRAME.columns)
+
+
+def test_odd_rows_score_lower():
+    one = made().fit(FRAME)
+    odd = FRAME[FRAME.notna().all(axis=1)][:20].assign(city="Atlantis")
+    assert one.score_samples(odd).mean() < one.score_samples(FRAME).mean()
+
+
+def test_gaps_are_filled_in():
+    found = made(recipe="plain").fit(FRAME).impute(FRAME)
+    assert found.notna().all().all()
+    gone = FRAME["city"].isna()
+    truth = np.array(["Bergen", "Oslo", "Rome"])[PLACE]
+    assert (found["city"][gone] == truth[gone]).mean() > 0.6
+
+
+def test_it_works_in_pipelines_and_searches_and_pickles():
+    y = (PLACE == 2).astype(int)
+    pipe = make_pipeline(made(), LogisticRegression()).fit(FRAME, y)
+    assert pipe.score(FRAME, y) > 0.9
+    search = GridSearchCV(pipe, {"autoencoder__latents": [1, 3]}, cv=2).fit(FRAME, y)
+    assert search.best_params_["autoencoder__latents"] in (1, 3)
+    one = clone(made()).fit(FRAME)
+    again = pickle.loads(pickle.dumps(one))
+    np.testing.assert_array_equal(again.transform(FRAME), one.transform(FRAME))
+
+
+def test_no_row_of_the_training_travels_with_it():
+    one = made().fit(FRAME.assign(city=FRAME["city"].fillna("nowhere"), size=FRAME["size"].fillna(123.456)))
+    assert len(one._like) == 0
+
+
+@pytest.mark.parametrize("option", [{"scale": "unit"}, {"shape": (3, 1)}, {"images": True}])
+def test_options_for_rows_of_numbers_are_refused(option):
+    with pytest.raises(BadInput, match="is for rows of numbers"):
+        made(**option).fit(FRAME)
+
+
+def test_a_frame_of_numbers_is_taken_as_ever():
+    numbers = pd.DataFrame(RNG.normal(size=(60, 3)), columns=list("abc"))
+    one = made().fit(numbers)
+    np.testing.assert_array_equal(one.transform(numbers), made().fit(numbers.to_numpy()).transform(numbers.to_numpy()))
+    assert isinstance(one.inverse_transform(one.transform(numbers)), np.ndarray)
