@@ -55,7 +55,7 @@ def test_odd_rows_score_lower():
 
 
 def test_gaps_are_filled_in():
-    found = made(recipe="plain").fit(FRAME).impute(FRAME)
+    found = made().fit(FRAME).impute(FRAME)
     assert found.notna().all().all()
     gone = FRAME["city"].isna()
     truth = np.array(["Bergen", "Oslo", "Rome"])[PLACE]
