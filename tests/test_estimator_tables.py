@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from isthmus import Autoencoder
 from isthmus.errors import BadInput
+from isthmus.families.plain import Plain
 
 RNG = np.random.default_rng(0)
 PLACE = RNG.integers(0, 3, 300)
@@ -31,7 +32,7 @@ pytestmark = [
 
 
 def made(**more):
-    return Autoencoder("plain", **({"latents": 3, "steps": 150, "random_state": 0} | more))
+    return Autoencoder(**({"recipe": "plain", "latents": 3, "steps": 150, "random_state": 0} | more))
 
 
 def test_it_codes_scores_and_brings_back_frames():
@@ -55,11 +56,17 @@ def test_odd_rows_score_lower():
 
 
 def test_gaps_are_filled_in():
-    found = made().fit(FRAME).impute(FRAME)
+    one = made(recipe=Plain(latents=3, corruption="mask", corruption_level=0.3), latents=None, steps=400).fit(FRAME)
+    found = one.impute(FRAME)
     assert found.notna().all().all()
     gone = FRAME["city"].isna()
     truth = np.array(["Bergen", "Oslo", "Rome"])[PLACE]
     assert (found["city"][gone] == truth[gone]).mean() > 0.6
+
+
+def test_who_never_learnt_to_fill_gaps_in_says_so():
+    with pytest.warns(UserWarning, match="train the family masked, or another one with corruption=mask"):
+        made().fit(FRAME).impute(FRAME)
 
 
 def test_it_works_in_pipelines_and_searches_and_pickles():

@@ -158,7 +158,7 @@ def test_every_default_family_takes_them(family):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = fit(named(family).set_params(latents=4), FRAME, plan=Plan(steps=150, batch=64, check=50))
-    found = made.impute(FRAME)
+        found = made.impute(FRAME)
     assert made.outcome.status != "diverged"
     assert (found["paid"] == WHOLE["paid"])[FRAME["paid"].isna()].mean() > 0.6
 

@@ -32,6 +32,8 @@ from isthmus.train.task import Task
 CHUNK = 4096
 ROUNDS = 2
 """Times that rows go through a model until their gaps are filled in."""
+FILLERS = ("masked", "pca")
+"""Families that fill gaps in without being trained on corrupted rows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,7 +110,12 @@ class Fitted:
         """Rows with their gaps filled in by what the model makes of the rest: an array (N, F), or a frame for a frame.
 
         What is there stays as it is. A gap of a column that had none in training is filled in too. Rows go through the
-        model a few times, each time with what was filled in before.
+        model twice, the second time with what was filled in before.
+
+        Warns
+        -----
+        UserWarning
+            If the model was not trained to rebuild what is hidden from it, so that it fills in poorly.
 
         Raises
         ------
@@ -129,6 +136,12 @@ class Fitted:
         layout = self.layout
         if not isinstance(layout, Table) or self.target_layout is not None:
             raise BadInput("only a model of rows with gaps, or of columns of several kinds, fills gaps in; train one")
+        if self.recipe.corruption != "mask" and self.recipe.family not in FILLERS:
+            warnings.warn(
+                "this model never learnt to rebuild what is hidden from it, and fills gaps in poorly: train the family "
+                "masked, or another one with corruption=mask and a corruption_level such as 0.2",
+                stacklevel=2,
+            )
         given = cells(x, self.fields)
         gaps, laid = np.isnan(given), layout.unsaid(layout.apply(given))
         for _ in range(ROUNDS):
