@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from isthmus.data import dates
 from isthmus.data.fields import KINDS, Cells, Field
-from isthmus.data.numbers import spelled
-from isthmus.data.table import dates, is_number, is_text, not_text, numbers, text_message, unreadable
-from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough, row_words
+from isthmus.data.numbers import spelled, unusable
+from isthmus.data.strays import stray
+from isthmus.data.table import is_number, is_text, numbers
+from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
 from isthmus.data.wording import meant, shown, some
-from isthmus.data.written import DATE, MISSING, decimal, seen
+from isthmus.data.written import DASHES, MISSING, decimal, looks, seen, units
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput, NoSuchColumn
 
-OTHERS = {"drop": "set aside"}
-"""What ``--kind`` takes besides :data:`isthmus.data.fields.KINDS`."""
-REPEATED = 3.0
-"""Texts that stand on average in fewer rows each are names or free text, and tell nothing that repeats."""
+OTHERS = ("drop",)
+"""What ``--kind`` takes besides :data:`isthmus.data.fields.KINDS`: a column set aside."""
+REPEATED, HALF = 3, 0.5
+"""Texts are categories if so many rows or more hold the same one, for this share of the rows; else they are names or
+free text, which tell nothing that repeats."""
 MOST_VALUES = 10_000
 """Most different texts of a column that are kept by name."""
 SKEWED, ENOUGH = 3.0, 20
 """Skewness from which a column of amounts has a long tail, and fewest different values for it to be one."""
-YES_NO = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("nein", "ja"), ("non", "oui"))
+LARGEST = float(np.finfo(np.float32).max)
+YES_NO = (
+    *(("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("nein", "ja"), ("n", "j")),
+    *(("falsch", "wahr"), ("aus", "ein"), ("non", "oui"), ("n", "o"), ("faux", "vrai"), ("no", "si"), ("no", "sí")),
+    *(("n", "s"), ("falso", "verdadero"), ("no", "sì"), ("falso", "vero"), ("não", "sim"), ("nao", "sim")),
+    *(("falso", "verdadeiro"), ("nee", "ja"), ("nej", "ja"), ("nei", "ja"), ("ei", "kyllä"), ("nie", "tak")),
+    *(("ne", "ano"), ("ne", "da"), ("nem", "igen"), ("nu", "da"), ("нет", "да"), ("hayır", "evet")),
+    *(("否", "是"), ("いいえ", "はい"), ("아니요", "예")),
+)
+"""Words for no and yes."""
+ZERO_FIRST, DIGITS = r"^0\d+$", r"^\d+$"
 
 
 class Known(NamedTuple):
@@ -37,7 +51,32 @@ class Known(NamedTuple):
     """None where it is set aside."""
     cells: Cells | None
     why: str = ""
-    """Why it is set aside, to stand behind its name."""
+    """Why it is set aside, to stand behind its name and "it"."""
+    told: tuple[str, ...] = ()
+    """What was inferred of this column alone, a sentence each."""
+    plain: bool = False
+    """Whether it holds numbers in the source."""
+
+
+class Words(NamedTuple):
+    """A column of texts."""
+
+    texts: Any
+    """The different ones, an Arrow array of strings, without blanks around them and without those that mean none."""
+    codes: NDArray[np.int64]
+    """(N,), the place of each row's text among them; -1 where it is missing."""
+
+    def row(self, code: int) -> int:
+        """The first row with a text."""
+        return int(np.argmax(self.codes == code))
+
+    def counts(self) -> NDArray[np.int64]:
+        """How many rows hold each text."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
+
+    def spread(self, values: Cells) -> Cells:
+        """Numbers for the texts as numbers for the rows; NaN where a text is missing."""
+        return np.append(values, np.nan)[self.codes]
 
 
 def settle(
@@ -81,19 +120,24 @@ def settle(
     if known:
         kept = [raw.columns.index(field.name) for field in known]
     names, cells = tuple(raw.columns[j] for j in kept), [raw.cells[j] for j in kept]
-    rows = len(raw.cells[0]) if raw.cells else 0
+    aside = {name: why for name, why in raw.aside.items() if name not in asked}
+    if not kept and aside:
+        raise BadInput(f"{raw.place}: {_none_left(aside)}")
+    rows = len(cells[0]) if cells else 0
     enough(raw.place, max(rows, LEAST_ROWS) if known and rows else rows, len(kept))
-    raw = raw._replace(columns=names, cells=(), where=row_words(names, lambda i: raw.where(i, None)))
-    wanted = any(kind != "drop" for kind in asked.values()) or gone or known
-    if not wanted and all(is_number(column.type) for column in cells):
-        x = np.column_stack([numbers(raw.place, name, column) for name, column in zip(names, cells, strict=True)])
-        if not np.isnan(x).any():
-            return raw._replace(x=x, cells=None)
+    raw = raw._replace(columns=names, cells=(), where=_at(raw.where, kept), aside=aside)
     if known:
-        found = [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)]
-    else:
-        found = [_understood(raw, j, cells[j], asked.get(name, ""), gone) for j, name in enumerate(names)]
-    return _put_together(raw, names, found, said=not known)
+        return _put_together(raw, [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)], said=False)
+    found = [_understood(raw, j, cells[j], asked.get(name, ""), gone) for j, name in enumerate(names)]
+    wanted = any(kind != "drop" for kind in asked.values()) or gone
+    plain = not wanted and all(one.field is None or (one.plain and not one.field.gaps) for one in found)
+    together = _put_together(raw, found, said=not plain)
+    return together._replace(fields=()) if plain else together
+
+
+def _at(where: Callable[[int, int | None], str], kept: Sequence[int]) -> Callable[[int, int | None], str]:
+    """Words for a place in some of the columns."""
+    return lambda i, j: where(i, None if j is None else kept[j])
 
 
 def _array(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...], known: Sequence[Field]) -> Unchecked:
@@ -103,17 +147,19 @@ def _array(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...], kn
         return raw
     if raw.x.ndim != 2:
         raise BadInput(f"{raw.place}: kinds, drop and missing are for tables; these rows have shape {raw.x.shape[1:]}")
-    cells = tuple(pa.array(raw.x[:, j]) for j in range(raw.x.shape[1]))
+    plain = np.float64 if raw.x.dtype.kind == "f" else raw.x.dtype.newbyteorder("=")
+    cells = tuple(pa.array(raw.x[:, j].astype(plain)) for j in range(raw.x.shape[1]))
     return settle(raw._replace(cells=cells), asked, (), gone, known)
 
 
 def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> None:
     """Refuse names that are not there, and kinds that are none."""
+    names = (*raw.columns, *raw.aside)
     for name, kind in asked.items():
-        if name not in raw.columns:
+        if name not in names:
             raise NoSuchColumn(
-                f"{raw.place}: no column {shown(name)} to have a kind or to drop{meant(name, raw.columns)}; "
-                f"the columns are {some(raw.columns)}"
+                f"{raw.place}: no column {shown(name)} to have a kind or to drop{meant(name, names)}; "
+                f"the columns are {some(names)}"
             )
         if kind not in (*KINDS, *OTHERS):
             near = meant(kind, [*KINDS, *OTHERS])
@@ -121,6 +167,8 @@ def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> 
                 f"{raw.place}: column {shown(name)} cannot be of kind {shown(kind)}{near}; the kinds are "
                 f"{', '.join((*KINDS, *OTHERS))}"
             )
+        if name in raw.aside and kind != "drop":
+            raise BadInput(f"{raw.place}: column {shown(name)} cannot be of kind {kind}: it {raw.aside[name]}")
     for field in known:
         if field.name not in raw.columns:
             raise NoSuchColumn(
@@ -129,26 +177,34 @@ def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> 
             )
 
 
-def _put_together(raw: Unchecked, names: tuple[str, ...], found: list[Known], *, said: bool) -> Unchecked:
-    """The columns that are learnt from, and what was inferred of all."""
+def _none_left(aside: Mapping[str, str]) -> str:
+    name, why = next(iter(aside.items()))
+    return f"no column is left to learn from: {shown(name)} {why}"
+
+
+def _put_together(raw: Unchecked, found: list[Known], *, said: bool) -> Unchecked:
+    """The columns that are learnt from, and what was inferred of all; of kinds and gaps if ``said``."""
     fields = tuple(one.field for one in found if one.field is not None)
     at = [j for j, one in enumerate(found) if one.field is not None]
-    aside = {names[j]: one.why for j, one in enumerate(found) if one.field is None}
+    aside = {name: one.why for name, one in zip(raw.columns, found, strict=True) if one.field is None}
+    aside |= raw.aside
     if not fields:
-        first, why = next(iter(aside.items()))
-        raise BadInput(f"{raw.place}: no column is left to learn from: {shown(first)} {why}; see --kind")
+        raise BadInput(f"{raw.place}: {_none_left(aside)}")
     x = np.column_stack([one.cells for one in found if one.cells is not None])
-    columns = tuple(field.name for field in fields)
-    words = raw.where
+    told = [sentence for one in found for sentence in one.told]
+    told += _sentences(fields, x) if said else []
+    told += [f"column {shown(name)} is set aside: it {why}" for name, why in aside.items()]
+    return raw._replace(
+        x=x,
+        cells=None,
+        columns=tuple(field.name for field in fields),
+        where=_at(raw.where, at),
+        fields=fields,
+        told=(*raw.told, *told),
+    )
 
-    def where(i: int, j: int | None) -> str:
-        return words(i, None if j is None else at[j])
 
-    told = (*raw.told, *_sentences(fields, x, aside)) if said else raw.told
-    return raw._replace(x=x, cells=None, columns=columns, where=where, fields=fields, told=told)
-
-
-def _sentences(fields: Sequence[Field], x: Cells, aside: Mapping[str, str]) -> list[str]:
+def _sentences(fields: Sequence[Field], x: Cells) -> list[str]:
     """What was inferred, a line each."""
     told = []
     for kind, said in SAID.items():
@@ -157,16 +213,17 @@ def _sentences(fields: Sequence[Field], x: Cells, aside: Mapping[str, str]) -> l
     gaps = np.isnan(x).sum(axis=0)
     if gaps.any():
         names = [field.name for field, count in zip(fields, gaps, strict=True) if count]
+        count = int(gaps.sum())
         told.append(
-            f"{int(gaps.sum()):,} cells are missing, in {_columns(names)}: a gap is learnt as a gap, and nothing is "
-            "filled in"
+            f"{count:,} cell{'s are' if count > 1 else ' is'} missing, in {_columns(names)}: a gap is learnt as a gap, "
+            "and nothing is filled in"
         )
-    told += [f"column {shown(name)} is set aside: it {why}" for name, why in aside.items()]
     return told
 
 
 SAID = {
     "category": ("is read as categories", "are read as categories"),
+    "ordered": ("is read as values that stand in an order", "are read as values that stand in an order"),
     "date": ("is read as dates and times", "are read as dates and times"),
     "amount": ("has a long tail and is learnt on a log scale", "have long tails and are learnt on a log scale"),
 }
@@ -181,44 +238,40 @@ def _columns(names: Sequence[str]) -> str:
 
 def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float, ...]) -> Known:
     """One column, as the kind that is asked for or the likeliest one."""
-    name, cells = raw.columns[j], _plain(cells)
-    if is_text(cells.type):
-        return _text(raw, j, cells, kind, gone)
-    if pa.types.is_temporal(cells.type) and not pa.types.is_time(cells.type) and not pa.types.is_duration(cells.type):
-        _only(raw, name, kind, "date", "category")
-        if kind == "category":
-            return _category(raw, name, cells.cast(pa.string()), kind)
-        return _known(Field(name, "date"), dates(cells))
-    if pa.types.is_time(cells.type) or pa.types.is_duration(cells.type):
-        unit = cells.cast(pa.time64("us") if pa.types.is_time(cells.type) else pa.duration("us"))
-        cells = pc.divide(unit.cast(pa.int64()).cast(pa.float64()), 1e6)  # seconds
-    if kind == "category" and is_number(cells.type):
-        return _category(raw, name, _spelled(cells), kind)
-    values = numbers(raw.place, name, cells)
-    return _number(raw, j, values, kind, gone, bool(pa.types.is_boolean(cells.type)))
+    name, cells = raw.columns[j], _whole(cells)
+    moments = pa.types.is_temporal(cells.type) and not pa.types.is_time(cells.type)
+    if moments and not pa.types.is_duration(cells.type):
+        _only(raw, name, kind, "date", "category", "ordered")
+        if kind in ("category", "ordered"):
+            return _category(name, _words(raw, j, cells), kind)
+        return _known(Field(name, "date"), dates.seconds(cells))
+    if pa.types.is_temporal(cells.type):
+        return _number(raw, j, dates.elapsed(cells), kind, gone)
+    if not is_number(cells.type):
+        return _text(raw, j, _words(raw, j, cells), kind, gone)
+    if kind in ("category", "ordered"):
+        return _category(name, _words(raw, j, _without(cells, gone)), kind)
+    found = _number(raw, j, numbers(raw.place, name, cells), kind, gone, bool(pa.types.is_boolean(cells.type)))
+    return found._replace(plain=True)
 
 
-def _known(field: Field, cells: Cells) -> Known:
+def _known(field: Field, cells: Cells, told: tuple[str, ...] = ()) -> Known:
     """A column whose field knows whether it has gaps; one without any value is set aside."""
     if np.isnan(cells).all():
         return Known(None, None, "holds no value")
-    return Known(field.with_gaps(bool(np.isnan(cells).any())), cells)
+    return Known(field.with_gaps(bool(np.isnan(cells).any())), cells, told=told)
 
 
 def _number(raw: Unchecked, j: int, values: Cells, kind: str, gone: tuple[float, ...], boolean: bool = False) -> Known:
     name = raw.columns[j]
     _only(raw, name, kind, "number", "amount", "flag", "category", "ordered")
-    if (bad := np.flatnonzero(np.isinf(values))).size:
-        raise BadInput(f"{raw.place}: {raw.where(int(bad[0]), j)}: the value is infinite; mend it, or drop the row")
     values = np.where(np.isin(values, gone), np.nan, values) if gone else values
+    if (bad := np.flatnonzero(np.abs(values) > LARGEST)).size:
+        raise BadInput(unusable(raw, int(bad[0]), j, float(values[bad[0]]), len(bad)))
     there = np.unique(values[~np.isnan(values)])
     two = len(there) == 2 and set(there.tolist()) == {0.0, 1.0}
-    if kind == "flag" and len(there) and not set(there.tolist()) <= {0.0, 1.0}:
-        raise BadInput(f"{raw.place}: column {shown(name)} is no flag: it holds {there[0]:g}, and flags hold 0 and 1")
-    if kind in ("category", "ordered"):
-        words = tuple(f"{value:.17g}" for value in there)
-        places = np.where(np.isnan(values), np.nan, np.searchsorted(there, values))
-        return _known(Field(name, kind, words), places)
+    if kind == "flag" and (odd := np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))).size:
+        raise BadInput(f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no flag, which is 0 or 1")
     return _known(Field(name, kind or ("flag" if two or boolean else _scale(values, there))), values)
 
 
@@ -236,65 +289,173 @@ def _skewness(values: Cells) -> float:
     return float((found**3).mean())
 
 
-def _text(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float, ...]) -> Known:
-    """A column of texts: two words, dates, categories, or names that tell nothing."""
+def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...]) -> Known:
+    """A column of texts: numbers, dates, two words, categories, or names that tell nothing."""
     name = raw.columns[j]
-    _only(raw, name, kind, "number", "amount", "flag", "category", "ordered", "date")
-    if (said := not_text(raw, j, cells)) is not None:
-        raise BadInput(said)
-    words = pc.utf8_trim_whitespace(cells)
-    words = pc.if_else(pc.is_in(words, pa.array(MISSING, words.type)), None, words)
-    if words.null_count == len(words):
+    _only(raw, name, kind, *KINDS)
+    if not len(words.texts):
         return Known(None, None, "holds no value")
+    if (longest := pc.max(pc.utf8_length(words.texts)).as_py()) > LONGEST_NAME:
+        return Known(None, None, f"holds free text (of up to {longest:,} characters)")
     if kind in ("number", "amount"):
-        column = seen(cells)
-        if column is None:
-            raise BadInput(f"{raw.place}: {text_message(cells, j, raw.columns, raw.where)}")
-        mark, _ = decimal({name: column}, lambda spot: f"{raw.place}: {raw.where(spot.row, j)}")
-        values = written_numbers(column, mark)
-        return _number(raw, j, np.full(len(cells), np.nan) if values is None else values, kind, gone)
-    if not kind and (said := unreadable(cells, j, raw.columns, raw.where)) is not None:
-        raise BadInput(f"{raw.place}: {said}")
-    if kind == "date" or (not kind and _dated(words)):
-        return _known(Field(name, "date"), _dates(raw, j, words))
-    distinct = [word for word in pc.unique(words).to_pylist() if word is not None]
-    pair = {word.lower(): word for word in distinct}
-    for no, yes in YES_NO:
-        if kind in ("", "flag") and set(pair) == {no, yes} and len(distinct) == 2:
-            return _placed(Field(name, "flag", (pair[no], pair[yes])), words)
+        return _written(raw, j, words, kind, gone)
+    if kind == "date":
+        return _date(raw, j, words)
     if kind == "flag":
-        raise BadInput(f"{raw.place}: column {shown(name)} is no flag: it holds {some(distinct, 3)}")
-    return _category(raw, name, words, kind)
+        return _flag(raw, j, words)
+    if kind or name in raw.stated:
+        return _category(name, words, kind or raw.stated[name], in_order=name in raw.stated)
+    return _guessed(raw, j, words, gone)
 
 
-def _category(raw: Unchecked, name: str, words: Any, kind: str) -> Known:
-    """Texts by the place of their value among all values: numbers in numeric, texts in alphabetic order."""
-    distinct = [word for word in pc.unique(words).to_pylist() if word is not None]
-    filled = len(words) - words.null_count
-    if not kind and len(distinct) == 1:
-        return Known(None, None, f"holds one text only ({shown(distinct[0])})")
-    if not kind and filled < REPEATED * len(distinct):
-        what = "another text in each row" if len(distinct) == filled else f"{len(distinct):,} different texts"
-        return Known(None, None, f"holds {what}, names or free text; --kind NAME=category keeps it")
-    if max(map(len, distinct)) > LONGEST_NAME:
-        return Known(None, None, f"holds texts of more than {LONGEST_NAME:,} characters")
-    if len(distinct) > MOST_VALUES:
-        counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(words).to_pylist()}
-        distinct = sorted(distinct, key=lambda word: (-counts[word], word))[:MOST_VALUES]
-    numeric = all(spelled(word) is not None for word in distinct)
-    order = sorted(distinct, key=(lambda word: (float(word), word)) if numeric else str)
-    return _placed(Field(name, kind or "category", tuple(order)), words)
+def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> Known:
+    """A column of texts of which nobody says what it is."""
+    name, texts = raw.columns[j], words.texts
+    zeros = bool(pc.any(pc.match_substring_regex(texts, ZERO_FIRST)).as_py())
+    if zeros and _repeats(words) and pc.all(pc.match_substring_regex(texts, DIGITS)).as_py():
+        said = f"column {shown(name)} holds codes with zeros in front, which are categories and not numbers"
+        return _category(name, words, "category")._replace(told=(said,))
+    if seen(texts) is not None or dates.clock(texts) is not None:
+        return _written(raw, j, words, "", gone)
+    if dates.alike(texts) and dates.moments(texts).most:
+        return _date(raw, j, words)
+    if (said_of := stray(texts, words.counts(), name)) is not None:
+        at, why = said_of
+        raise BadInput(f"{raw.place}: {raw.where(words.row(at), j)}: {shown(texts[at].as_py())} {why}")
+    if len(texts) == 2 and _pair(texts.to_pylist(), YES_NO) is not None:
+        return _flag(raw, j, words)
+    return _category(name, words, "")
 
 
-def _placed(field: Field, words: Any) -> Known:
+def _flag(raw: Unchecked, j: int, words: Words) -> Known:
+    """Words for no and yes, or one of them alone."""
+    name, texts = raw.columns[j], words.texts.to_pylist() if len(words.texts) <= 2 else []
+    if (pair := _pair(texts, (*YES_NO, ("0", "1")))) is None:
+        raise BadInput(f"{raw.place}: column {shown(name)} is no flag: it holds {some(words.texts.to_pylist(), 3)}")
+    field = Field(name, "flag", pair)
     return _known(field, _places(field, words))
 
 
-def _places(field: Field, words: Any) -> Cells:
-    """The place of each text among a field's values; -1 for a text besides them, NaN where there is none."""
-    places = pc.index_in(words, pa.array(field.values, words.type))
-    found = np.asarray(pc.fill_null(places, -1).to_numpy(zero_copy_only=False), np.float64)
-    return np.where(words.is_null().to_numpy(zero_copy_only=False), np.nan, found)
+def _pair(texts: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """The words for no and yes, as they are written; None if the texts are none of these pairs, nor part of one."""
+    written = {text.lower(): text for text in texts}
+    if not texts or len(written) != len(texts):
+        return None
+    pair = next((pair for pair in pairs if set(written) <= set(pair)), None)
+    return pair and (written.get(pair[0], pair[0]), written.get(pair[1], pair[1]))
+
+
+def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...]) -> Known:
+    """Numbers as people write them."""
+    name = raw.columns[j]
+    column, values = seen(words.texts), dates.clock(words.texts)
+    told: tuple[str, ...] = ()
+    if column is not None:
+        mark, how = decimal({name: column}, lambda spot: f"{raw.place}: {raw.where(words.row(spot.row), j)}")
+        values, how = written_numbers(column, mark), (*how, *units({name: column}))
+        told = (f"column {shown(name)} is read with {'; '.join(how)}",) if how else ()
+    if values is None:
+        dashes = pc.is_in(words.texts, pa.array(DASHES)).to_numpy(zero_copy_only=False)
+        at = int(np.argmin(looks(words.texts) | dashes))
+        raise BadInput(
+            f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is not a number; mend it, "
+            "or give the column another kind"
+        )
+    return _number(raw, j, words.spread(values), kind, gone)._replace(told=told, plain=True)
+
+
+def _date(raw: Unchecked, j: int, words: Words) -> Known:
+    """Dates, all in one form."""
+    found, name = dates.moments(words.texts), raw.columns[j]
+    if (bad := np.flatnonzero(np.isnan(found.seconds))).size:
+        at = int(bad[0])
+        raise BadInput(
+            f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is no date that is "
+            "understood; write dates as 2024-01-31 or 2024-01-31 13:05, or leave the column out (--drop)"
+        )
+    first = words.texts[0].as_py()
+    if found.twofold:
+        raise BadInput(
+            f"{raw.place}: column {shown(name)}: {shown(first)} may be day before month or month before day, and so "
+            "may all others; write dates as 2024-01-31"
+        )
+    iso = dates.written(float(found.seconds[0]))
+    told = () if first[:4].isdecimal() else (f"column {shown(name)}: {shown(first)} is read as {iso}",)
+    return _known(Field(name, "date"), words.spread(found.seconds), told)
+
+
+def _repeats(words: Words) -> bool:
+    """Whether enough rows hold texts that others hold too."""
+    counts = words.counts()
+    return bool(counts[counts >= REPEATED].sum() >= HALF * counts.sum())
+
+
+def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> Known:
+    """Texts by the place of their value among all values: numbers in numeric, texts in alphabetic order, or as they
+    come if they stand in an order."""
+    counts, missing = words.counts(), bool((words.codes < 0).any())
+    if not len(words.texts):
+        return Known(None, None, "holds no value")
+    if not kind and len(counts) == 1 and not missing:
+        return Known(None, None, f"holds one text only ({shown(words.texts[0].as_py())})")
+    if not kind and not _repeats(words):
+        what = "another text in each row" if counts.max() == 1 else f"{len(counts):,} different texts"
+        why = f"holds names or free text ({what}); --kind {shown(f'{name}=category')} keeps it"
+        return Known(None, None, why)
+    distinct = words.texts.to_pylist()
+    if len(distinct) > MOST_VALUES:
+        best = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
+        distinct = [distinct[k] for k in best]
+    if not in_order:
+        numeric = all(spelled(word) is not None for word in distinct)
+        distinct = sorted(distinct, key=(lambda word: (float(word), word)) if numeric else str)
+    field = Field(name, kind or "category", tuple(distinct))
+    return _known(field, _places(field, words))
+
+
+def _places(field: Field, words: Words) -> Cells:
+    """The place of each row's text among a field's values; -1 for a text besides them, NaN where there is none."""
+    places = pc.fill_null(pc.index_in(words.texts, pa.array(field.values, pa.string())), -1)
+    return words.spread(np.asarray(places.to_numpy(zero_copy_only=False), np.float64))
+
+
+# ------------------------------------------------------------------------------------------------------------- texts
+
+
+def _words(raw: Unchecked, j: int, cells: Any) -> Words:
+    """A column of any type as texts."""
+    coded = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
+    codes = np.asarray(pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
+    texts = _strings(coded.dictionary)
+    if isinstance(texts, int):  # the place of bytes that are no text
+        stray_ = shown(coded.dictionary[texts].as_py().decode("utf-8", errors="replace"))
+        raise BadInput(
+            f"{raw.place}: {raw.where(int(np.argmax(codes == texts)), j)}: {stray_} is not UTF-8 text; save the file "
+            "as UTF-8, or drop this column"
+        )
+    texts = pc.utf8_trim_whitespace(texts)
+    texts = pc.if_else(pc.is_in(texts, pa.array(MISSING, texts.type)), None, texts)
+    if raw.columns[j] not in raw.stated:  # only what stands in some row
+        used = np.bincount(codes[codes >= 0], minlength=len(texts)) > 0
+        texts = pc.if_else(pa.array(used), texts, None)
+    again = pc.dictionary_encode(texts)  # texts that differed in blanks only are one
+    place = np.asarray(pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False), np.int64)
+    return Words(again.dictionary, np.append(place, -1)[codes])
+
+
+def _strings(values: Any) -> Any:
+    """Values of any type as strings: numbers as people write them; the place of the first bytes that are no text."""
+    kind = values.type
+    if pa.types.is_string(kind):
+        return values
+    if is_text(kind) and not (pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        for i, value in enumerate(values.to_pylist()):
+            try:
+                _ = value is None or value.decode("utf-8")
+            except UnicodeDecodeError:
+                return i
+        return pa.array([None if value is None else value.decode("utf-8") for value in values.to_pylist()], pa.string())
+    return _spelled(values) if is_number(kind) and not pa.types.is_boolean(kind) else values.cast(pa.string())
 
 
 def missing(cells: Any) -> Any:
@@ -305,13 +466,20 @@ def missing(cells: Any) -> Any:
     return pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type))
 
 
-def _spelled(cells: Any) -> Any:
+def _spelled(values: Any) -> Any:
     """Numbers as the texts that people write for them: 3 rather than 3.0."""
-    if pa.types.is_boolean(cells.type):
-        return cells.cast(pa.string())
-    values = cells.to_pylist()
-    bare = [None if v is None or math.isnan(v) else str(int(v) if v == int(v) else v) for v in values]
-    return pa.array(bare, pa.string())
+    found = values.to_pylist()
+    return pa.array(
+        [None if v is None or math.isnan(v) else str(int(v) if math.isfinite(v) and v == int(v) else v) for v in found],
+        pa.string(),
+    )
+
+
+def _without(cells: Any, gone: tuple[float, ...]) -> Any:
+    """Numbers without those that stand for a missing one."""
+    if not gone or pa.types.is_boolean(cells.type):
+        return cells
+    return pc.if_else(pc.is_in(cells.cast(pa.float64(), safe=False), pa.array(gone, pa.float64())), None, cells)
 
 
 def _only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
@@ -321,67 +489,13 @@ def _only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
         )
 
 
-def _plain(cells: Any) -> Any:
-    """One Arrow array of plain texts or numbers."""
-    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+def _whole(cells: Any) -> Any:
+    """One Arrow array."""
+    if isinstance(cells, pa.ChunkedArray):
+        cells = (cells.unify_dictionaries() if pa.types.is_dictionary(cells.type) else cells).combine_chunks()
     if isinstance(cells, pa.ChunkedArray):  # several chunks that Arrow cannot join
         cells = pa.concat_arrays(cells.chunks)
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    if any(test(cells.type) for test in (pa.types.is_large_string, pa.types.is_string_view)):
-        cells = cells.cast(pa.string())
     return cells
-
-
-# -------------------------------------------------------------------------------------------------------------- dates
-
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y")
-HOURS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S")
-TRIED = 100
-"""Cells on which each way of writing is tried before the whole column is."""
-
-
-def _dated(words: Any) -> bool:
-    """Whether the texts look like dates."""
-    head = [word for word in words[:1000].to_pylist() if word is not None]
-    return bool(head) and all(DATE.search(word) for word in head)
-
-
-def _dates(raw: Unchecked, j: int, words: Any) -> Cells:
-    """Seconds since 1970; refused where a cell is no date, or all cells can be meant in two ways."""
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):  # the ISO forms, without and with a zone
-        try:
-            return dates(words.cast(kind))
-        except pa.ArrowInvalid:
-            continue
-    read = [found for day in DAYS for hour in HOURS if (found := _parsed(words, day + hour)) is not None]
-    first = next(word for word in words.to_pylist() if word is not None)
-    if any(not np.array_equal(read[0], other, equal_nan=True) for other in read[1:]):
-        raise BadInput(
-            f"{raw.place}: column {shown(raw.columns[j])}: {shown(first)} may be day before month or month before day, "
-            "and so may all others; write dates as 2024-01-31"
-        )
-    if read:
-        return read[0]
-    usual = max(
-        (pc.strptime(words[:TRIED], day + hour, "us", error_is_null=True) for day in DAYS for hour in HOURS),
-        key=lambda found: len(found) - found.null_count,
-    )
-    stray = pc.index(pc.and_(usual.is_null(), words[:TRIED].is_valid()), pa.scalar(True)).as_py()
-    at = max(stray, 0)
-    raise BadInput(
-        f"{raw.place}: {raw.where(at, j)}: {shown(words[at].as_py())} is no date that is understood; write dates as "
-        "2024-01-31 or 2024-01-31 13:05, or leave the column out (--drop)"
-    )
-
-
-def _parsed(words: Any, form: str) -> Cells | None:
-    """The moments, if all cells are written in this form."""
-    for some_words in (words[:TRIED], words):
-        found = pc.strptime(some_words, form, "us", error_is_null=True)
-        if found.null_count > some_words.null_count:
-            return None
-    return dates(found)
 
 
 # ------------------------------------------------------------------------------------------------- as it was trained
@@ -389,18 +503,13 @@ def _parsed(words: Any, form: str) -> Cells | None:
 
 def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...]) -> Known:
     """A column read as the field that a model was trained on."""
-    cells = _plain(cells)
+    cells = _whole(cells)
     if cells.null_count == len(cells):
         return Known(field, np.full(len(cells), np.nan))
     if not field.values:
         found = _understood(raw, j, cells, field.kind, gone)
-        empty = np.full(len(cells), np.nan)
-        return Known(field, empty if found.cells is None else found.cells)
-    if not is_text(cells.type):
-        cells = _spelled(cells) if is_number(cells.type) else cells.cast(pa.string())
-    words = pc.utf8_trim_whitespace(cells)
-    words = pc.if_else(pc.is_in(words, pa.array(MISSING, words.type)), None, words)
-    places = _places(field, words)
+        return Known(field, np.full(len(cells), np.nan) if found.cells is None else found.cells)
+    places = _places(field, _words(raw, j, cells))
     if field.kind == "flag":
         places = np.where(places < 0, np.nan, places)
     return Known(field, places)

@@ -51,7 +51,7 @@ def numbers(raw: Unchecked) -> NDArray[np.float32]:
             np.maximum(high, wide.max(axis=0), out=high)
             np.maximum(error, np.abs(wide - cast).max(axis=0), out=error)
     if bad:
-        raise BadInput(_not_finite(raw, rows, bad[0], count))
+        raise BadInput(unusable(raw, *bad[0], float(rows[bad[0]]), count))
     for j in [] if exact else np.flatnonzero((low == high) & (np.abs(low) >= WHOLE)):
         if rows[:, j].min() != rows[:, j].max():
             raise BadInput(too_fine(raw.place, raw.columns[j], rows[:, j].min(), rows[:, j].max()))
@@ -72,9 +72,9 @@ def too_fine(place: str, column: str, low: object, high: object) -> str:
     )
 
 
-def _not_finite(raw: Unchecked, rows: NDArray[np.generic], first: tuple[int, int], count: int) -> str:
-    value = float(rows[first])
-    where = f"{raw.place}: {raw.where(*first)}"
+def unusable(raw: Unchecked, i: int, j: int, value: float, count: int = 1) -> str:
+    """Why the number in row i and column j, the first of ``count``, cannot be used."""
+    where = f"{raw.place}: {raw.where(i, j)}"
     more = "" if count == 1 else f", the first of {count} cells without a usable number"
     if np.isfinite(value):
         return f"{where}: {value:.6g} is beyond 32-bit floats (3.4e38){more}; give the column another unit"

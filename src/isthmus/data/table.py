@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from isthmus.data import pages
 from isthmus.data.files import SUSPECT, fits, honest, parsing
-from isthmus.data.numbers import WHOLE, spelled, too_fine
-from isthmus.data.unchecked import LONGEST_NAME, Unchecked, enough, row_words
+from isthmus.data.numbers import WHOLE, too_fine
+from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
-from isthmus.data.written import MISSING, advice, other_than_text, seen
 from isthmus.errors import BadInput, NoSuchColumn
 
 INDEX = "__index_level_0__"
@@ -30,7 +29,14 @@ Cells = Any
 Row = Callable[[int], str]
 
 
-def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, label: str | None) -> Unchecked:
+def table(
+    where: str,
+    names: Sequence[str],
+    cells: Sequence[Cells],
+    row: Row,
+    label: str | None,
+    stated: Mapping[str, str] | None = None,
+) -> Unchecked:
     """The columns of a table, without the label column.
 
     Parameters
@@ -44,38 +50,72 @@ def table(where: str, names: Sequence[str], cells: Sequence[Cells], row: Row, la
         Words for row i, counted from 0: ``line 4``.
     label : str or None
         Name of the label column.
+    stated : mapping of names to kinds, optional
+        Of which columns the source says that they are of kind ``category`` or ``ordered``.
     """
     label_at = named(where, names, label)
-    names, cells, told = _unpacked(where, names, cells, label_at)
-    if told:
-        label_at = named(where, names, label)
+    rows = len(cells[0]) if cells else 0
+    names, cells, told, aside = _unpacked(where, names, cells, label_at)
+    label_at = named(where, names, label)
     kept = [i for i in range(len(names)) if i != label_at]
     columns = tuple(names[i] for i in kept)
-    rows = len(cells[0]) if cells else 0
     y = None if label_at is None else cells[label_at]
     found = tuple(cells[i] for i in kept)
-    return Unchecked(where, np.empty((rows, 0)), y, columns, row_words(columns, row), told=told, cells=found)
+    return Unchecked(
+        where,
+        np.empty((rows, 0)),
+        y,
+        columns,
+        row_words(columns, row),
+        told=told,
+        cells=found,
+        stated={name: kind for name, kind in (stated or {}).items() if name != label},
+        aside=aside,
+    )
 
 
 def _unpacked(
     where: str, names: Sequence[str], cells: Sequence[Cells], label_at: int | None
-) -> tuple[list[str], list[Cells], tuple[str, ...]]:
-    """The table with each column of lists of equal length as so many columns, and what was done, in words."""
+) -> tuple[list[str], list[Cells], tuple[str, ...], dict[str, str]]:
+    """The table with each column of lists of equal length as so many columns, what was done, in words, and which
+    columns hold what cannot be learnt from."""
     found: list[str] = []
     parts: list[Cells] = []
-    told = []
+    told, aside = [], {}
     for i, (name, column) in enumerate(zip(names, cells, strict=True)):
+        if i != label_at and (why := unlearnable(column.type)):
+            aside[name] = why
+            continue
         if i == label_at or not _is_list(column.type):
             found.append(name)
             parts.append(column)
             continue
-        elements, width = _elements(where, name, column)
-        enough(where, len(column), width)
+        elements, width, why = _elements(column)
+        if why:
+            aside[name] = why
+            continue
+        enough(where, max(len(column), LEAST_ROWS), width)
         fits(where, 8 * len(elements))
         found += [f"{name}_{k}" for k in range(width)]
         parts += [elements.take(pa.array(np.arange(k, len(elements), width))) for k in range(width)]
         told.append(f"column {shown(name)} holds lists of {width} numbers and is read as {width} columns")
-    return found, parts, tuple(told)
+    return found, parts, tuple(told), aside
+
+
+def unlearnable(kind: pa.DataType) -> str:
+    """Why nothing can be learnt from a column of this type, to stand behind "it"; empty if something can."""
+    inner = _plainest(kind)
+    simple = is_number(inner) or pa.types.is_temporal(inner) or (inner == kind and is_text(kind))
+    if pa.types.is_dictionary(kind):
+        simple = is_number(kind.value_type) or is_text(kind) or pa.types.is_temporal(kind.value_type)
+    return "" if simple else f"holds values of type {kind}, not numbers or texts; unpack them into columns of their own"
+
+
+def _plainest(kind: pa.DataType) -> pa.DataType:
+    """The type of what lies in lists, of lists or not."""
+    while _is_list(kind):
+        kind = (kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind).value_type
+    return kind
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -84,29 +124,28 @@ def _is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
-def _elements(where: str, name: str, column: Cells) -> tuple[Cells, int]:
-    """All elements of a column of lists, row by row, and how many a row has."""
+def _elements(column: Cells) -> tuple[Cells, int, str]:
+    """All elements of a column of lists, row by row, those of a missing list as missing; how many a row has; and why
+    they cannot be columns, if so."""
     width = 1
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     while _is_list(column.type):
         if isinstance(column.type, pa.BaseExtensionType):
             column = column.storage
-        lengths = pc.list_value_length(column)
-        least, most = pc.min_max(lengths).as_py().values()
-        if column.null_count or least != most or not most:
-            if column.null_count:
-                i = pc.index(column.is_null(), pa.scalar(True)).as_py()
-                raise BadInput(
-                    f"{where}: row {i // width + 1}, column {shown(name)}: the value is missing; drop the row"
-                )
-            raise BadInput(
-                f"{where}: column {shown(name)} holds lists of {least} to {most} values, not numbers; only lists of "
-                "equal length can be read as columns: drop or unpack it"
-            )
+        least, most = pc.min_max(pc.list_value_length(column)).as_py().values()
+        if least is None:
+            return column, width, "holds no value"
+        if least != most or not most:
+            why = f"holds lists of {least} to {most} values, and only lists of equal length can be read as columns"
+            return column, width, why
         width *= most
+        there = column.is_valid().to_numpy(zero_copy_only=False)
         column = column.flatten()
-    return column, width
+        if not there.all():
+            at = np.repeat(np.cumsum(there) - 1, most) * most + np.tile(np.arange(most), len(there))
+            column = column.take(pa.array(at, mask=np.repeat(~there, most)))
+    return column, width, ""
 
 
 def named(where: str, names: Sequence[str], label: str | None) -> int | None:
@@ -138,17 +177,35 @@ def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:
     """A pandas, polars or pyarrow frame."""
     names = [str(name) for name in source.columns]
     fits("X", 8 * len(source) * len(names))
-    cells = []
+    cells, stated = [], {}
     for name, series in zip(names, source.iter_columns(), strict=True):
         try:
             cells.append(_dense(series).to_arrow())
-        except Exception:  # a column of Python objects that no one type holds: the first that is no number is named
-            strays = ((i, v) for i, v in enumerate(series.to_list()) if not isinstance(v, int | float | None))
-            i, value = next(strays, (0, None))
-            raise BadInput(
-                f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} is not a number; drop or encode this column"
-            ) from None
-    return table("X", names, cells, _frame_row, label)
+            if kind := _stated(cells[-1].type):
+                # the values of an Enum of polars stand in the order in which they were named, which need mean nothing
+                stated[name] = "category" if source.implementation.is_polars() else kind
+        except Exception:  # a column of Python objects that no one type holds
+            raise BadInput(_several_types(name, series.to_list())) from None
+    return table("X", names, cells, _frame_row, label, stated)
+
+
+def _several_types(name: str, values: Sequence[Any]) -> str:
+    """Why a column of Python objects is refused: the first of those that are fewer, texts or others."""
+    there = [(i, value) for i, value in enumerate(values) if value is not None and str(value) != "nan"]
+    strays = [(i, v) for i, v in there if not isinstance(v, int | float)]
+    if 0 < len(strays) <= len(there) / 2 or not any(isinstance(v, str) for _, v in there):
+        i, value = next(iter(strays), (0, None))
+        return f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} is not a number; mend it, or drop this column"
+    i, value = next(((i, v) for i, v in there if not isinstance(v, str)), (0, None))
+    return (
+        f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} of type {type(value).__name__} stands among texts; "
+        "make all texts (pandas: x.astype(str)), or drop this column"
+    )
+
+
+def _stated(kind: pa.DataType) -> str:
+    """Which kind a type says that a column has; empty if none."""
+    return ("ordered" if kind.ordered else "category") if pa.types.is_dictionary(kind) else ""
 
 
 def _dense(series: nw.Series[Any]) -> nw.Series[Any]:
@@ -165,7 +222,12 @@ def _frame_row(i: int) -> str:
 def parquet(path: Path, label: str | None) -> Unchecked:
     """A Parquet file."""
     content = parquet_table(path, label, coded=True)
-    return table(place(path), content.column_names, content.columns, lambda i: f"row {i + 1}", label)
+    with parsing(place(path), "a Parquet file"):
+        schema = pq.read_schema(path)
+        stated = {field.name: kind for field in schema if (kind := _stated(field.type))}
+    read_in = table(place(path), content.column_names, content.columns, lambda i: f"row {i + 1}", label, stated)
+    barred = {field.name: why for field in schema if field.name != label and (why := unlearnable(field.type))}
+    return read_in._replace(aside=barred | dict(read_in.aside))
 
 
 def parquet_table(path: Path, label: str | None = None, *, coded: bool = False, beside: int = 0) -> pa.Table:
@@ -178,7 +240,7 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False, 
         A column that must be there.
     coded : bool, default False
         Whether the table is only to be learnt from: texts then come as codes into a dictionary, and columns that hold
-        neither numbers nor texts are refused.
+        neither numbers nor texts are left out.
     beside : int, default 0
         Bytes of other columns of the same rows, which are at hand: what is honest is judged by all together.
     """
@@ -187,40 +249,36 @@ def parquet_table(path: Path, label: str | None = None, *, coded: bool = False, 
         schema, footer = file.schema_arrow, file.metadata
         rows, names = footer.num_rows, list(schema.names)
         named(where, names, label)
-        if coded:
-            _learnable(where, schema)
-        found = pages.columns(path, footer)
+        good = [field.name for field in schema if not coded or field.name == label or not unlearnable(field.type)]
+        read_in = good if len(good) < len(names) else None
+        found = [one for one in pages.columns(path, footer) if read_in is None or one.name in read_in]
         size = max(8 * rows * len(names), 8 * sum(c.values for c in found), sum(c.unpacked for c in found))
         fits(where, size)
         honest(where, packed, size, "save it as .npy")
         shared = {column.name: column.shared for column in found if column.shared}
         delta = {column.name for column in found if column.delta}
-        texts = [field.name for field in schema if is_text(field.type) and field.name not in delta]
+        texts = [
+            field.name
+            for field in schema
+            if is_text(field.type) and field.name not in delta and not (coded and pa.types.is_dictionary(field.type))
+        ]
     with (
         parsing(where, "a Parquet file"),
         pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file,
     ):
-        content = _batches(where, packed, file, shared) if shared else file.read()
+        content = _batches(where, packed, file, shared, read_in) if shared else file.read(columns=read_in)
         content.validate(full=True)
+        content = content if read_in is None else content.select(read_in)
         return content if coded else _decoded(where, packed, content, schema)
 
 
-def _learnable(where: str, schema: pa.Schema) -> None:
-    """Refuse, before it is read, a column that could not be learnt from."""
-    for field in schema:
-        kind = field.type
-        while _is_list(kind):
-            kind = (kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind).value_type
-        if not (is_number(kind) or pa.types.is_temporal(kind) or (kind == field.type and is_text(kind))):
-            raise BadInput(
-                f"{where}: column {shown(field.name)} holds values of type {field.type}, not numbers; drop or unpack it"
-            )
-
-
-def _batches(where: str, packed: int, file: pq.ParquetFile, shared: dict[str, int]) -> pa.Table:
+def _batches(
+    where: str, packed: int, file: pq.ParquetFile, shared: dict[str, int], names: list[str] | None
+) -> pa.Table:
     """A file whose texts share their beginnings and so unpack to more than its pages do: few rows at a time."""
     read, size = [], 0
-    for batch in file.iter_batches(batch_size=min(BATCH, max(1, SUSPECT // max(shared.values())))):
+    size_of_batch = min(BATCH, max(1, SUSPECT // max(shared.values())))
+    for batch in file.iter_batches(batch_size=size_of_batch, columns=names):
         read.append(batch)
         size += batch.nbytes
         fits(where, size)
@@ -257,64 +315,6 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
-def not_text(raw: Unchecked, j: int, cells: Cells) -> str | None:
-    """Why a column of bytes is no text, or None if it is."""
-    strays = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
-    first, value = next(((i, v) for i, v in strays if isinstance(v, bytes)), (0, ""))
-    if not isinstance(value, bytes):
-        return None
-    bad = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid and not _is_utf8(cell.as_py()))
-    first, value = next(bad, (first, value))
-    readable = shown(value.decode("utf-8", errors="replace"))
-    return (
-        f"{raw.place}: {raw.where(first, j)}: {readable} is not UTF-8 text; save the file as UTF-8, or drop this column"
-    )
-
-
-def unreadable(cells: Cells, j: int, columns: tuple[str, ...], words: Any) -> str | None:
-    """Why a column of texts that mean numbers cannot be read as them, or None if they are mere texts or dates."""
-    if (column := seen(_short(cells))) is not None:
-        return f"column {shown(columns[j])} holds numbers written as text; {advice(column, columns[j])}"
-    if (stray := _stray(cells)) is not None:
-        first, value = stray
-        return f"{words(first, j)}: {shown(value)} is not a number; correct it, or drop the row or the column"
-    filled = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
-    first, value = next(filled, (0, ""))
-    if remedy := other_than_text(value, _short(cells[:1000]).to_pylist()):
-        return f"{words(first, j)}: {shown(value.strip())} {remedy}"
-    return None
-
-
-def _stray(cells: Cells) -> tuple[int, Any] | None:
-    """The first cell that is no number in a column most of whose cells are."""
-    head = [cell for cell in pc.unique(_short(cells[:1000])).to_pylist() if cell is not None]
-    if sum(spelled(cell) is not None for cell in head) * 2 <= len(head):
-        return None
-    values = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
-    return next(((i, v) for i, v in values if spelled(v) is None and v.strip() not in MISSING), None)
-
-
-def text_message(cells: Cells, j: int, columns: tuple[str, ...], words: Any) -> str:
-    """Why a column of texts holds no numbers."""
-    values = ((i, cell.as_py()) for i, cell in enumerate(cells) if cell.is_valid)
-    first, value = next(((i, v) for i, v in values if spelled(v) is None and v.strip() not in MISSING), (0, ""))
-    return f"{words(first, j)}: {shown(value.strip())} is not a number; mend it, or give the column another kind"
-
-
-def _short(texts: Any) -> Any:
-    """Texts of which no more is kept than tells whether they are numbers."""
-    whole = pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)
-    return pc.utf8_slice_codeunits(texts, 0, 100) if whole else texts
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
     """One column as float64, missing cells as NaN."""
     if isinstance(cells, pa.ChunkedArray):
@@ -332,13 +332,6 @@ def numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
         if low != high:
             raise BadInput(too_fine(where, name, low, high))
     return found
-
-
-def dates(cells: Cells) -> NDArray[np.float64]:
-    """Dates and times as seconds since 1970, UTC where a zone is known; missing ones as NaN."""
-    moments = cells.cast(pa.timestamp("us", getattr(cells.type, "tz", None)), safe=False)
-    micro: NDArray[np.float64] = moments.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return micro / 1e6
 
 
 def is_number(kind: pa.DataType) -> bool:

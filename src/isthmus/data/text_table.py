@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -33,6 +34,10 @@ MOST_COLUMNS = 100_000
 MARKS = {b"\xff\xfe\0\0": "utf-32-le", b"\0\0\xfe\xff": "utf-32-be", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 """Byte order marks and what they mean; the longer ones first, which begin like shorter ones."""
 BREAK = re.compile(rb"[\r\n]+")
+STRANGE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
+"""Bytes that stand in no text in Windows-1252."""
+MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+"""A letter of several bytes in UTF-8."""
 SEPARATOR_LINE = re.compile(r'"?sep=([^"\w\s]|\t|\\t)"?[,;\t]*', re.IGNORECASE)
 """What Excel writes and reads above the names."""
 LONGEST_HEADER = 1 << 26
@@ -56,6 +61,8 @@ class Opened(NamedTuple):
     """Where the line of names ends and the rows begin."""
     comments: int = 0
     """Lines above the names that only comment."""
+    told: tuple[str, ...] = ()
+    """What was inferred to read the letters."""
 
 
 def text_table(path: Path, label: str | None) -> Unchecked:
@@ -66,9 +73,11 @@ def text_table(path: Path, label: str | None) -> Unchecked:
     cells, comments = _parse(found, texts)
     told, cells = _people(found, cells, label, words)
     _parted(found, cells)
+    cells = _codes(found, cells, label)
     _apart_from_float64(found, cells)
     if comments:
         told = (f"{comments} line{'s' * (comments > 1)} of comment (#) left out", *told)
+    told = (*found.told, *told)
     return table(found.where, names, cells, words, label)._replace(
         told=(f"read with {'; '.join(told)}",) if told else (),
     )
@@ -99,6 +108,28 @@ def _people(
         for j, name in enumerate(names)
     ]
     return (*told, *units(odd)), changed
+
+
+def _codes(found: Opened, cells: list[pa.ChunkedArray], label: str | None) -> list[pa.ChunkedArray]:
+    """The columns, with those as texts whose whole numbers have zeros in front (``007``), which numbers would lose."""
+    whole = [
+        name
+        for name, column in zip(found.names, cells, strict=True)
+        if name != label and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+    ]
+    mark = re.escape(found.separator.encode())
+    if not whole or not re.compile(rb"(?:^|[\n\r\" ]|" + mark + rb")0[0-9]").search(found.data, found.head):
+        return cells
+    again = dict(zip(found.names, _parse(found, whole)[0], strict=True))
+    zeros = {name for name in whole if _zeros_in_front(again[name])}
+    return [again[name] if name in zeros else column for name, column in zip(found.names, cells, strict=True)]
+
+
+def _zeros_in_front(texts: pa.ChunkedArray) -> bool:
+    texts = pc.utf8_trim_whitespace(texts)
+    texts = texts.filter(pc.invert(pc.is_in(texts, pa.array(MISSING))))
+    zeros = pc.any(pc.match_substring_regex(texts, r"^0[0-9]+$")).as_py()
+    return bool(zeros and pc.all(pc.match_substring_regex(texts, r"^[0-9]+$")).as_py())
 
 
 def _parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
@@ -136,8 +167,11 @@ def _opened(path: Path, label: str | None) -> Opened:
     where = place(path)
     if what := stranger(path):
         raise BadInput(f"{where}: no text table, but {what}")
-    data = _utf8(where, content(path, LARGEST_TEXT))
-    found = _header(where, path, data)
+    given = content(path, LARGEST_TEXT)
+    data, told = _utf8(where, given)
+    found = _header(where, path, data)._replace(told=told)
+    if data is given and not _is_utf8(data):
+        raise _foreign(where, data, found)
     named(where, found.names, label)
     if len(found.names) > MOST_COLUMNS:
         raise BadInput(f"{where}: {len(found.names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
@@ -147,20 +181,48 @@ def _opened(path: Path, label: str | None) -> Opened:
     return found
 
 
-def _utf8(where: str, data: bytes) -> bytes:
-    """The text in UTF-8, from whatever its byte order mark says it is in."""
+def _utf8(where: str, data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The text in UTF-8, from whatever its byte order mark says it is in, or its bytes make plain; and how it was read,
+    in words. Text that may be in several encodings comes as it is."""
     for mark, encoding in MARKS.items():
         if data.startswith(mark):
             try:
-                return data[len(mark) :].decode(encoding).encode()
+                return data[len(mark) :].decode(encoding).encode(), ()
             except UnicodeDecodeError:
                 raise BadInput(
                     f"{where}: begins as {encoding[:6].upper()} text, which it is not; save the file as UTF-8"
                 ) from None
     first = data[:400]
-    if len(first) >= 8 and any(first[i::2].count(0) > 0.9 * len(first[i::2]) for i in (0, 1)):
-        raise BadInput(f"{where}: looks like UTF-16 without a byte order mark; save the file as UTF-8")
-    return data
+    zeros = [len(first) >= 8 and first[i::2].count(0) > 0.9 * len(first[i::2]) for i in (0, 1)]
+    if any(zeros):
+        try:
+            return data.decode("utf-16-be" if zeros[0] else "utf-16-le").encode(), ("text in UTF-16",)
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"{where}: looks like UTF-16 without a byte order mark, and is none; save the file as UTF-8"
+            ) from None
+    if not data.isascii() and not _is_utf8(data) and _western(data):
+        return data.decode("cp1252").encode(), ("letters in Windows-1252, because they are not UTF-8",)
+    return data, ()
+
+
+def _is_utf8(data: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), BLOCK):
+            decoder.decode(data[start : start + BLOCK], start + BLOCK >= len(data))
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _western(data: bytes) -> bool:
+    """Whether bytes that are not UTF-8 are Windows-1252, which holds Latin-1: letters with accents stand apart there,
+    and no two bytes mean a letter of UTF-8, as they do in a damaged file, or are ones that no letter has."""
+    if STRANGE.search(data) or MULTIBYTE.search(data):
+        return False
+    high = np.frombuffer(data, np.uint8) >= 128
+    return bool(2 * (high[1:] & high[:-1]).sum() < high.sum())
 
 
 def _header(where: str, path: Path, data: bytes) -> Opened:
@@ -404,6 +466,5 @@ def _foreign(where: str, data: bytes, found: Opened) -> BadInput:
     column = f", column {shown(found.names[j])}" if len(cells) == len(found.names) else ""
     text = shown(cells[j] if cells else line)
     return BadInput(
-        f"{where}: line {len(before)}{column}: {text} is not UTF-8 text, but perhaps Latin-1 or Windows-1252; "
-        "save the file as UTF-8"
+        f"{where}: line {len(before)}{column}: {text} is neither UTF-8 nor Windows-1252 text; save the file as UTF-8"
     )

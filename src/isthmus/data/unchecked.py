@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,10 @@ class Unchecked(NamedTuple):
     """The columns of a table as Arrow arrays, until it is known of what kind they are (:mod:`isthmus.data.kinds`)."""
     fields: tuple[Field, ...] = ()
     """What the columns of ``x`` are; none where all are numbers without gaps."""
+    stated: Mapping[str, str] = MappingProxyType({})
+    """The kinds of columns of which the source itself says that they are categories, or ordered ones."""
+    aside: Mapping[str, str] = MappingProxyType({})
+    """Columns that cannot be learnt from, with the reason, to stand behind the name and "it"."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:

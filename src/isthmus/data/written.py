@@ -20,8 +20,16 @@ from isthmus.errors import BadInput
 
 Texts = Any
 """An Arrow array of strings."""
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None")
-"""What stands for a missing number."""
+MISSING = (
+    *("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NaT", "NULL", "null", "None"),
+    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"),
+)
+"""What stands for a missing value, in columns of every kind."""
+DASHES = (
+    *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "*", "na", "n.a.", "N.A.", "k.A.", "nil", "none"),
+    *("missing", "Missing", "unknown", "Unknown", "NONE", "NIL", "NAN"),
+)
+"""What stands for a missing number, among numbers: in a column of texts it may be one of them."""
 BLANKS = " '\u2019\u00a0\u2009\u202f"
 """Blanks and apostrophes that part thousands and are never a decimal mark."""
 UNIT = r"[\p{Sc}%\x{2030}]"
@@ -68,7 +76,6 @@ CLASHES = {
 """What two cells of one file cannot both be."""
 
 
-DATE = re.compile(r"^(\d{1,4}([./-])\d{1,2}\2\d{1,4}|\d{1,2}:\d{2}(:\d{2})?|\d{1,2}[ -][^\W\d]{3,9}[ -]\d{2,4})(\b|T)")
 BRACKETS = re.compile(r"\(\s*[0-9][0-9.,]*\s*\)")
 WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,]*\s*([^\W\d_]{1,4}([/^][^\W_]{1,4})?)")
 
@@ -88,6 +95,8 @@ class Column(NamedTuple):
     """Cells without blanks around them and without their unit; null where the number is missing."""
     unit: str
     """The sign that every cell carries, such as ``%``; empty if none does."""
+    dashes: tuple[str, ...] = ()
+    """Which of :data:`DASHES` stand for a missing number."""
 
 
 def seen(cells: Any) -> Column | None:
@@ -98,11 +107,34 @@ def seen(cells: Any) -> Column | None:
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)) or not _all(_core(text[:1000])):
         return None
     core = _core(text)
-    if not _all(core) or core.null_count == len(core):
+    if not _all(core) or core.null_count == len(core) or len(units := _units(text, core)) != 1 or len(units[0]) > 1:
         return None
-    filled = text.filter(core.is_valid())
-    units = pc.unique(pc.replace_substring_regex(filled, rf"[^{UNIT[1:]}", "")).to_pylist()
-    return Column(core, units[0]) if len(units) == 1 and len(units[0]) <= 1 else None
+    bare = pc.utf8_trim_whitespace(text)
+    dashes = pc.unique(bare.filter(pc.is_in(bare, pa.array(DASHES, bare.type)))).to_pylist()
+    return Column(core, units[0], tuple(dashes))
+
+
+def looks(texts: Any) -> NDArray[np.bool_]:
+    """Which of several different texts look like numbers as people write them, with a sign of unit or without."""
+    found: NDArray[np.bool_] = _fits(_core(texts)).fill_null(True).to_numpy(zero_copy_only=False)
+    return found
+
+
+def signs(texts: Any) -> tuple[str, str] | None:
+    """Two of several texts that all look like numbers, and carry different signs of unit; None if all carry one."""
+    core = _core(texts)
+    if core.null_count == len(core) or not _all(core) or len(_units(texts, core)) == 1:
+        return None
+    filled = texts.filter(core.is_valid()).to_pylist()
+    unit = {text: "".join(re.findall(r"[^\d\s.,+eE'\u2212-]", text)) for text in filled}
+    return filled[0], next(text for text in filled if unit[text] != unit[filled[0]])
+
+
+def _units(text: Any, core: Texts) -> list[str]:
+    """The signs of unit in filled cells, all different ones."""
+    filled = pc.utf8_trim_whitespace(text).filter(core.is_valid())
+    found: list[str] = pc.unique(pc.replace_substring_regex(filled, rf"[^{UNIT[1:]}", "")).to_pylist()
+    return found
 
 
 def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tuple[str, tuple[str, ...]]:
@@ -161,20 +193,6 @@ def numbers(column: Column, mark: str) -> NDArray[np.float64] | None:
     return found
 
 
-def advice(column: Column, name: str) -> str:
-    """What to do about a column of a frame whose numbers are text."""
-    try:
-        mark, told = decimal({name: column}, lambda spot: "")
-    except BadInput as error:
-        return str(error).removeprefix(": ")
-    also = (
-        f"; it is written with {', '.join(told)}" if told else f" ({column.unit} is no number)" if column.unit else ""
-    )
-    change = [f".str.replace({gone!r}, '')" for gone in (*(",." if told else ""), column.unit) if gone and gone != mark]
-    change += [".str.replace(',', '.')"] * (mark == ",")
-    return f"turn them into numbers first (pandas: x{''.join(change)}.astype(float)){also}"
-
-
 def other_than_text(value: str, distinct: Sequence[str | None]) -> str | None:
     """What a cell is that is no plain number and no mere text, and what to do about its column; None if it is text.
 
@@ -202,17 +220,19 @@ def other_than_text(value: str, distinct: Sequence[str | None]) -> str | None:
 
 
 def units(columns: Mapping[str, Column]) -> tuple[str, ...]:
-    """In words, which signs were taken off."""
+    """In words, which signs were taken off, and what stands for a missing number."""
     found: dict[str, list[str]] = {}
     for name, column in columns.items():
         if column.unit:
-            found.setdefault(column.unit, []).append(name)
-    return tuple(f"{unit} taken off in {some(names, 3)}" for unit, names in found.items())
+            found.setdefault(f"{column.unit} taken off", []).append(name)
+        for dash in column.dashes:
+            found.setdefault(f"{shown(dash)} for a missing number", []).append(name)
+    return tuple(f"{what} in {some(names, 3)}" for what, names in found.items())
 
 
 def _core(text: Any) -> Texts:
     core = pc.utf8_trim_whitespace(text)
-    core = pc.if_else(pc.is_in(core, pa.array(MISSING, core.type)), None, core)
+    core = pc.if_else(pc.is_in(core, pa.array([*MISSING, *DASHES], core.type)), None, core)
     core = pc.replace_substring(core, "\u2212", "-")
     core = pc.replace_substring_regex(core, r"^([+-]?)\s*\p{Sc}\s*", r"\1")
     return pc.replace_substring_regex(core, rf"[\s\x{{a0}}\x{{202f}}]*{UNIT}$", "")
@@ -220,13 +240,16 @@ def _core(text: Any) -> Texts:
 
 def _all(core: Texts) -> bool:
     """Whether all filled cells are numbers, under one decimal mark or the other."""
-    fits = pc.or_(*(pc.match_substring_regex(core, pattern) for pattern in VALID.values()))
-    return pc.all(fits).as_py() is not False
+    return pc.all(_fits(core)).as_py() is not False
+
+
+def _fits(core: Texts) -> Any:
+    return pc.or_(*(pc.match_substring_regex(core, pattern) for pattern in VALID.values()))
 
 
 def _first(columns: Mapping[str, Column], pattern: str, but: str = "^$") -> Spot | None:
     """The first cell of a pattern, and not of another one."""
-    for name, (core, _) in columns.items():
+    for name, (core, *_) in columns.items():
         fits = pc.and_not(pc.match_substring_regex(core, pattern), pc.match_substring_regex(core, but))
         row = pc.index(fits, pa.scalar(True)).as_py()
         if row >= 0:
@@ -246,7 +269,7 @@ def _open(text: str) -> str:
 def _thousands(columns: Mapping[str, Column]) -> bool:
     """Whether ``1,279`` beside whole numbers below 1000 is 1279: if numbers lie closer together so than as 1.279."""
     votes = []
-    for core, _ in columns.values():
+    for core, *_ in columns.values():
         open_ = core.filter(pc.fill_null(pc.match_substring_regex(core, EITHER[","]), False))
         plain = core.filter(pc.fill_null(pc.match_substring_regex(core, r"^[+-]?\d+$"), False))
         if len(open_) == 0 or len(plain) == 0:

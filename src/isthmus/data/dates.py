@@ -1,0 +1,126 @@
+"""Dates and times as people write them, as seconds since 1970."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Texts = Any
+"""An Arrow array of strings."""
+DAYS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%m-%d-%y"),
+    *("%d %b %Y", "%d. %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y"),
+)
+HOURS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+FORMS = tuple(day + hour for day in DAYS for hour in HOURS)
+TRIED = 100
+"""Texts on which each way of writing is tried before all are."""
+LOOKED_AT, MOST = 1000, 0.8
+"""Texts that are looked at to tell a column of dates, and the share that must look like one."""
+FIRST_YEAR = -30_000_000_000.0
+"""Seconds from 1970 to about the year 1000: an earlier one is a year of two digits, read as one of four."""
+LIKE = re.compile(
+    r"^(\d{1,4}([./-])\d{1,2}\2\d{1,4}|\d{1,2}[ -]\.?[^\W\d]{3,9}\.?[ -]\d{2,4}|\d{1,2}\. [^\W\d]{3,9} \d{4}"
+    r"|[^\W\d]{3,9}\.? \d{1,2},? \d{4})(\b|T)"
+)
+CLOCK = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
+
+
+class Moments(NamedTuple):
+    """Texts read as dates."""
+
+    seconds: NDArray[np.float64]
+    """Since 1970, UTC where a zone is written; NaN where a text is no date of the form that most are written in."""
+    twofold: bool
+    """Whether another form, which gives other dates, fits all texts too."""
+
+    @property
+    def most(self) -> bool:
+        """Whether at least half of the texts are dates."""
+        return 2 * int(np.isnan(self.seconds).sum()) <= len(self.seconds)
+
+
+def alike(texts: Texts) -> bool:
+    """Whether texts look like dates, most of them.
+
+    Examples
+    --------
+    >>> alike(pa.array(["31.1.2024", "1.2.2024"])), alike(pa.array(["Oslo", "1.2.2024"]))
+    (True, False)
+    """
+    head = texts[:LOOKED_AT].to_pylist()
+    return bool(head) and sum(LIKE.match(text) is not None for text in head) > MOST * len(head)
+
+
+def moments(texts: Texts) -> Moments:
+    """Different texts as dates, in the one form that fits all of them, or most.
+
+    Examples
+    --------
+    >>> moments(pa.array(["1.2.1970", "31.1.1970"])).seconds / 86400
+    array([31., 30.])
+    >>> moments(pa.array(["1/2/2024", "3/4/2024"])).twofold
+    True
+    """
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):  # the ISO forms, without and with a zone
+        try:
+            return Moments(seconds(texts.cast(kind)), False)
+        except pa.ArrowInvalid:
+            continue
+    tried = {form: np.isnan(_parsed(texts[:TRIED], form)).sum() for form in FORMS}
+    least = min(tried.values())
+    read = [_parsed(texts, form) for form in FORMS if tried[form] == least]
+    gaps = [int(np.isnan(found).sum()) for found in read]
+    best = [found for found, count in zip(read, gaps, strict=True) if count == min(gaps)]
+    return Moments(best[0], any(not np.array_equal(best[0], other, equal_nan=True) for other in best[1:]))
+
+
+def _parsed(texts: Texts, form: str) -> NDArray[np.float64]:
+    found = seconds(pc.strptime(texts, form, "us", error_is_null=True))
+    return np.where(found > FIRST_YEAR, found, np.nan)
+
+
+def clock(texts: Texts) -> NDArray[np.float64] | None:
+    """Times of the day as seconds since midnight; None if some text is none.
+
+    Examples
+    --------
+    >>> clock(pa.array(["10:30", "23:59:59.5"]))
+    array([37800. , 86399.5])
+    """
+    if not pc.all(pc.match_substring_regex(texts, CLOCK)).as_py():
+        return None
+    parts = ([*map(float, text.split(":")), 0.0] for text in texts.to_pylist())
+    return np.array([3600 * hour + 60 * minute + second for hour, minute, second, *_ in parts])
+
+
+def seconds(cells: Any) -> NDArray[np.float64]:
+    """Dates and times of Arrow's as seconds since 1970, UTC where a zone is known; missing ones as NaN."""
+    moments = cells.cast(pa.timestamp("us", getattr(cells.type, "tz", None)), safe=False)
+    micro: NDArray[np.float64] = moments.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return micro / 1e6
+
+
+def elapsed(cells: Any) -> NDArray[np.float64]:
+    """Times of the day and time spans of Arrow's as seconds; missing ones as NaN."""
+    micro = cells.cast(pa.time64("us") if pa.types.is_time(cells.type) else pa.duration("us"), safe=False)
+    whole: NDArray[np.float64] = micro.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return whole / 1e6
+
+
+def written(moment: float) -> str:
+    """A moment as ISO text, without a time where it is midnight.
+
+    Examples
+    --------
+    >>> written(0.0), written(90.0)
+    ('1970-01-01', '1970-01-01 00:01:30')
+    """
+    text = str(np.datetime64(round(moment), "s")).replace("T", " ")
+    return text.removesuffix(" 00:00:00")
