@@ -16,7 +16,7 @@ from isthmus.train.plan import Plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
-ELSEWHERE = ("families/", "data.md", "sampling.md")  # have tests of their own
+ELSEWHERE = ("families/", "fields/", "data.md", "sampling.md")  # have tests of their own
 PYTHON = {
     name: blocks
     for name, text in PAGES.items()

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 import isthmus.data
-from isthmus.data import files, numbers, scale, text_table, unchecked
+import isthmus.data.fields
+from isthmus.data import fields, files, kinds, numbers, scale, text_table, unchecked
+from isthmus.data.fields import category
 from isthmus.data.read import DATASETS, FORMATS, read
 from isthmus.errors import BadInput
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+FOLDER = Path(__file__).resolve().parents[2] / "docs"
+PAGE, KINDS_PAGE = (FOLDER / "data.md").read_text(), (FOLDER / "fields" / "README.md").read_text()
 MODULES = [f"isthmus.data.{module.name}" for module in pkgutil.iter_modules(isthmus.data.__path__)]
+MODULES += [f"isthmus.data.fields.{module.name}" for module in pkgutil.iter_modules(isthmus.data.fields.__path__)]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -24,11 +28,20 @@ def test_examples_in_docstrings_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-def test_examples_of_the_page_run():
+@pytest.mark.parametrize(("page", "least"), [(PAGE, 5), (KINDS_PAGE, 3)], ids=["data", "fields"])
+def test_examples_of_the_page_run(page, least):
     runner = doctest.DocTestRunner()
-    runner.run(doctest.DocTestParser().get_doctest(PAGE.replace("```", ""), {}, "data.md", None, 0))
-    assert runner.tries >= 5
+    runner.run(doctest.DocTestParser().get_doctest(page.replace("```", ""), {}, "data.md", None, 0))
+    assert runner.tries >= least
     assert runner.failures == 0
+
+
+def test_every_kind_of_column_has_a_page_and_stands_on_the_first_one():
+    for kind in fields.KINDS:
+        assert (FOLDER / "fields" / f"{kind}.md").read_text().startswith(f"# {kind}\n")
+        assert f"| [{kind}]({kind}.md) |" in KINDS_PAGE
+    assert (kinds.REPEATED, kinds.HALF, kinds.MOST_VALUES, kinds.SKEWED, kinds.ENOUGH) == (3, 0.5, 10_000, 3, 20)
+    assert (category.MOST, category.LEAST_ROWS, unchecked.LONGEST_NAME) == (64, 2, 1000)
 
 
 def lines(*rows, head="age"):
@@ -36,17 +49,18 @@ def lines(*rows, head="age"):
 
 
 CASES = {
-    "fill it in": lines("1", "2").replace("\n2\n", "\n?\n", 1),
-    "correct it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
-    "is text": lines("1,Oslo", "2,Rome", head="age,city"),
-    "one of two words": lines("1,yes", "2,no", head="age,ok"),
+    "fill it in": lines("1", "2").replace("\n2\n", "\ninf\n", 1),
+    "mend it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
+    "another sign": lines("12%", "3.5"),
+    "with a unit": lines("3.5 kg", "4 kg"),
     "first line has": "Report of 2024\n" + lines("1,2", head="age,size"),
-    "dates": lines("1,2020-01-01", head="age,day"),
-    "correct the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
+    "day before month": lines("1,1/2/2024", "2,3/4/2024", head="age,day"),
+    "no column is left": lines("Ann went home", head="note"),
+    "mend the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
     "holds numbers": lines("4.9,3.0", head="5.1,3.5"),
     "same name": lines("1,2", head="age,age"),
     "may be": lines("1;1,279", "2;2", head="row;age"),
-    "UTF-8": lines("1,tea", "2,caf\xe9", head="age,kind").encode("latin-1"),
+    "UTF-8": lines("1,tea", "2,чай", head="age,kind").encode("cp1251"),
     "only 1 row": "age\n1\n",
     "beyond": lines("1", "2").replace("\n2\n", "\n1e39\n", 1),
     "too fine": "time\n" + "".join(f"{1_700_000_000 + i}\n" for i in range(12)),

@@ -45,7 +45,7 @@ def test_they_are_part_of_the_data():
 
 def test_places_are_named_by_the_columns_that_are_left():
     odd = TABLE.copy()
-    odd.loc[3, "c"] = np.nan
+    odd.loc[3, "c"] = np.inf
     with pytest.raises(BadInput, match=r"row 4 .*column 'c'"):
         read(odd, factors="a,b")
 

@@ -120,38 +120,74 @@ def test_headers_of_numbers_that_count_are_names(put):
     assert read(put("t.csv", waves + "\n" + rows * 6)).columns[0] == "400.0"
 
 
+def holed(data, column, *rows):
+    """Whether so many cells are gaps, and no others."""
+    return np.flatnonzero(np.isnan(data.x[:, data.columns.index(column)])).tolist() == list(rows)
+
+
+GAPS = {
+    "empty": table(("\n4,", "\n,")),
+    "question mark": table(("\n4,", "\n?,")),
+    "not a number": table(("\n4,", "\nNaN,")),
+    "not available": table(("\n4,", "\n#N/A,")),
+    "a dash": table(("\n4,", "\n-,")),
+    "blank lines": "\n" + table(("\n4,", "\n\n,")),
+    "a newline in a cell": table(("\n3,4.5,b", '\n3,4.5,"b\nb"'), ("\n4,", "\n,")),
+}
+
+
+@pytest.mark.parametrize("text", GAPS.values(), ids=GAPS)
+def test_missing_numbers_are_gaps_and_said(put, text):
+    data = read(put("t.csv", text), label="k")
+    assert holed(data, "x", 4)
+    assert not np.isnan(data.x[:, 1]).any()
+    assert [(field.kind, field.gaps) for field in data.fields] == [("number", True), ("number", False)]
+    assert "1 cell is missing, in column 'x': a gap is learnt as a gap, and nothing is filled in" in data.cautions
+    assert any("'-' for a missing number in 'x'" in said for said in data.cautions) == ("\n-," in text)
+
+
+ENCODED = {
+    "latin-1": table(("4,8.0,a", "4,8.0,é"), head="é,y,k").encode("latin-1"),
+    "windows": table(("4,8.0,a", "4,8.0,€"), head="é,y,k").encode("cp1252"),
+    "utf-16 without a mark": table(("4,8.0,a", "4,8.0,é"), head="é,y,k").encode("utf-16-le"),
+    "utf-16 without a mark, big end first": table(("4,8.0,a", "4,8.0,é"), head="é,y,k").encode("utf-16-be"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_other_encodings_are_read_and_said(put, name):
+    data = read(put("t.csv", ENCODED[name]), label="k")
+    assert data.columns == ("é", "y")
+    assert data.classes == ("a", "b", "€" if name == "windows" else "é")
+    assert data.told == (f"read with {'text in UTF-16' if 'utf' in name else WINDOWS}",)
+    np.testing.assert_array_equal(data.x[:, 0], range(12))
+
+
+WINDOWS = "letters in Windows-1252, because they are not UTF-8"
+FOREIGN = {
+    "cyrillic": table(("4,8.0,a", "4,8.0,чай")).encode("cp1251"),
+    "japanese": table(("4,8.0,a", "4,8.0,東京")).encode("shift_jis"),
+    "utf-8 with a broken letter": table(("4,8.0,a", "4,8.0,é"), ("6,18.0,a", "6,18.0,ü")).encode()[:-1] + b"\xe9\n",
+    "bytes": table(("4,8.0,a", "4,8.0,?")).encode().replace(b"?", b"\xff\xff\xff"),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_letters_that_would_be_garbled_are_refused_with_their_place(put, content):
+    said = refusal(put("t.csv", content), label="k")
+    assert "column 'k': " in said
+    assert said.endswith("is neither UTF-8 nor Windows-1252 text; save the file as UTF-8")
+
+
 REFUSED = {
-    "text column": (
-        table(),
-        {},
-        "line 2, column 'k': 'a' is text, and only numbers can be learnt from; drop or encode",
-    ),
-    "stray text": (
-        table(("\n4,", "\nfour,")),
-        {"label": "k"},
-        "line 6, column 'x': 'four' is not a number; correct it",
-    ),
+    "stray text": (table(("\n4,", "\nfour,")), {"label": "k"}, "line 6, column 'x': 'four' is not a number; mend it"),
     "decimal comma among points": (
         table((",", ";"), ("4;8.0", "4;8,0")),
         {"label": "k"},
         "line 6, column 'y': '8,0' does not fit '0.0': some decimals have a comma, others a point; write all with",
     ),
-    "missing": (table(("\n4,", "\n,")), {"label": "k"}, "line 6, column 'x': the value is missing; fill it in"),
-    "question mark": (table(("\n4,", "\n?,")), {"label": "k"}, "line 6, column 'x': the value is missing"),
-    "not a number": (table(("\n4,", "\nNaN,")), {"label": "k"}, "line 6, column 'x': the value is missing"),
     "infinite": (table(("\n4,", "\n-inf,")), {"label": "k"}, "line 6, column 'x': the value is infinite"),
     "out of range": (table(("\n4,", "\n1e39,")), {"label": "k"}, "line 6, column 'x': 1e+39 is beyond 32-bit floats"),
-    "several missing": (
-        table(("\n4,", "\n,"), ("18.0", "")),
-        {"label": "k"},
-        "the first of 2 cells without a usable number",
-    ),
-    "line after blanks": ("\n" + table(("\n4,", "\n\n,")), {"label": "k"}, "line 8, column 'x': the value is missing"),
-    "line after newline in a cell": (
-        table(("\n4,8.0,a", '\n4,8.0,"a\na"'), ("\n7,", "\n,")),
-        {"label": "k"},
-        "line 10, column 'x': the value is missing",
-    ),
     "missing label": (
         table(("\n4,8.0,a", "\n4,8.0,")),
         {"label": "k"},
@@ -191,23 +227,10 @@ REFUSED = {
     "one row": ("x,y\n1,2\n", {}, "only 1 row; at least 10 are needed"),
     "nine rows": ("x,y\n" + "1,2\n" * 9, {}, "only 9 rows; at least 10 are needed"),
     "label alone": ("k\n" + "a\nb\n" * 6, {"label": "k"}, "no columns to learn from (besides the label)"),
-    "dates": (table((",a", ",2020-01-01"), (",b", ",2020-01-02")), {}, "column 'k' holds dates or times (date32[day])"),
-    "clock": (table((",a", ",10:30"), (",b", ",11:45")), {}, "column 'k' holds dates or times (time32[s])"),
     "blank": ("\n\n", {}, "no text in the file"),
     "zeros": (b"x\0,y\n" + b"1,2\n" * 12, {}, "holds binary data, not text"),
     "zero in a cell": (table(("\n4,", "\n\0,")), {"label": "k"}, r"line 6, column 'x': '\x00' is not a number"),
-    "utf-16 without a mark": (table().encode("utf-16-le"), {}, "looks like UTF-16 without a byte order mark"),
-    "utf-16 cut": (table().encode("utf-16")[:-1], {}, "begins as UTF-16 text, which it is not"),
-    "latin-1 name": (
-        table(head="é,y,k").encode("latin-1"),
-        {},
-        "line 1: '\ufffd' is not UTF-8 text, but perhaps",
-    ),
-    "latin-1 label": (
-        table(("4,8.0,a", "4,8.0,é")).encode("latin-1"),
-        {"label": "k"},
-        "line 6, column 'k': '\ufffd' is not UTF-8 text, but perhaps Latin-1 or Windows-1252; save the file as UTF-8",
-    ),
+    "utf-16 cut": (table().encode("utf-16")[:-1], {}, "begins as UTF-16 text and holds what is none"),
     "a row for names": (
         "39,gov,77,x\n" + "50,own,83,y\n38,gov,21,x\n" * 6,
         {},
@@ -231,12 +254,7 @@ REFUSED = {
         {"label": "k"},
         "column 'x' runs from 16777216 to 16777217, steps too fine",
     ),
-    "latin-1 cell": (
-        table(("\n4,", "\né,")).encode("latin-1"),
-        {"label": "k"},
-        "line 6, column 'x': '\ufffd' is not UTF-8",
-    ),
-    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote in the header line is not closed"),
+    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote opens in the line of column names"),
     "control characters": (table(("\n4,", "\n\x1b[31m4,")), {"label": "k"}, r"'\x1b[31m4' is not a number"),
 }
 
@@ -265,7 +283,7 @@ def test_a_large_table_is_read_in_blocks_and_its_places_are_right(put, monkeypat
     assert data.y[[1, 2, 19_999]].tolist() == [1, 0, 1]
     for row, said in [
         ("x,3,b", "line 20001, column 'x': 'x' is not a number"),
-        (",3,b", "line 20001, column 'x': the value is missing; fill it in"),
+        ("inf,3,b", "line 20001, column 'x': the value is infinite; fill it in"),
         ("3,b", "line 20001: expected 3 values as in the first line, got 2"),
         ("3,3,", "line 20001: the label is missing; 1 of 20000 rows have none"),
     ]:
@@ -314,13 +332,14 @@ def test_parquet(put):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"a": X[:, 0], "t": ["text"] * 30}, "t.parquet: row 1, column 't': 'text' is text"),
-        ({"a": [1.0, None] * 15}, "t.parquet: row 2, column 'a': the value is missing, the first of 15 cells"),
-        ({"a": pa.array([0] * 30, pa.timestamp("ms"))}, "column 'a' holds dates or times (timestamp[ms])"),
-        ({"a": [[1], [1, 2]] * 15}, "column 'a' holds lists of 1 to 2 values, not numbers; only lists of equal length"),
-        ({"a": [[1], None] * 15}, "row 2, column 'a': the value is missing"),
-        ({"a": [["b"]] * 30}, "column 'a' holds values of type list<element: string>, not numbers"),
-        ({"a": [{"b": 1}] * 30}, "column 'a' holds values of type struct"),
+        ({"t": ["text"] * 30}, "t.parquet: no column is left to learn from: 't' holds one text only ('text')"),
+        ({"a": [1.0, None, np.inf] * 10}, "t.parquet: row 3, column 'a': the value is infinite, the first of 10 cells"),
+        (
+            {"a": [[1], [1, 2]] * 15},
+            "no column is left to learn from: 'a' holds lists of 1 to 2 values, and only",
+        ),
+        ({"a": [["b"]] * 30}, "'a' holds values of type list<element: string>, not numbers or texts"),
+        ({"a": [{"b": 1}] * 30}, "no column is left to learn from: 'a' holds values of type struct"),
         ({"a": [2**60, 2**60 + 1] * 15}, "column 'a' runs from 1152921504606846976 to 1152921504606846977, steps too"),
         ({"a": [1.0] * 3}, "only 3 rows"),
         ({"a": X[:, 0], "__index_level_0__": Y}, "row index of a pandas frame; save it with index=False"),
@@ -329,6 +348,29 @@ def test_parquet(put):
 )
 def test_parquet_that_is_refused(put, columns, said):
     assert said in refusal(put("t.parquet", parquet(**columns)))
+
+
+def test_parquet_of_several_kinds(put):
+    kinds = pd.Categorical(["S", "M", "L"] * 10, categories=["S", "M", "L"], ordered=True)
+    frame = pd.DataFrame({"a": X[:, 0], "size": kinds, "city": ["Rome", "Oslo", None] * 10})
+    table = pa.Table.from_pandas(frame)
+    for name, column in {
+        "when": pa.array(range(30), pa.timestamp("ms")),
+        "e": [[1.0, 2.0], None, [None, 4.0]] * 10,
+        "s": [{"b": 1}] * 30,
+        "bytes": pa.array([b"u", b"v"] * 15),
+    }.items():
+        table = table.append_column(name, pa.array(column))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    data = read(put("t.parquet", buffer.getvalue()))
+    assert data.columns == ("a", "size", "city", "when", "e_0", "e_1", "bytes")
+    assert [f.kind for f in data.fields] == ["number", "ordered", "category", "date", *["number"] * 2, "category"]
+    assert [f.values for f in data.fields if f.values] == [("S", "M", "L"), ("Oslo", "Rome"), ("u", "v")]
+    expected = [[0, 1, 0, 1, 2, 0], [1, 0, 0.001, np.nan, np.nan, 1], [2, np.nan, 0.002, np.nan, 4, 0]]
+    np.testing.assert_array_equal(data.x[:3, 1:], expected)
+    assert "column 's' is set aside: it holds values of type struct<b: int64>" in " ".join(data.cautions)
+    assert read("t.parquet", drop="s").x.shape == (30, 7)
 
 
 def test_parquet_without_its_label_or_its_end(put):
@@ -396,7 +438,7 @@ def header(shape, descr="<f8"):
         ("t.npy", npy(X * 1j), {}, "t.npy: holds complex numbers"),
         ("t.npy", npy(X.astype(object), allow_pickle=True), {}, "t.npy: holds Python objects"),
         ("t.npy", npy(X.astype(str)), {}, "t.npy: holds text"),
-        ("t.npy", npy(np.where(X > 2, np.nan, X)), {}, "(X[19, 3]): the value is missing"),
+        ("t.npy", npy(np.where(X > 2, np.inf, X)), {}, "(X[19, 3]): the value is infinite"),
         ("t.npy", npy(X), {"label": "y"}, "t.npy: label 'y' names a column of a table"),
         ("t.npy", npy(X)[:-8], {}, "t.npy: declares 960 bytes of numbers (shape (30, 4)) but holds 952"),
         ("t.npy", npy(X) + b"more", {}, "but holds 964"),
@@ -505,7 +547,7 @@ def test_idx_types(put, code, dtype):
         (struct.pack(">4B3I", 0, 0, 8, 3, 60000, 2800, 2800), "GiB of memory; the limit is 8 GiB"),
         (
             idx(np.full((20, 2), np.nan, ">f4"), 13),
-            "row 1, column 'x0' (X[0, 0]): the value is missing, the first of 40",
+            "no column is left to learn from: 'x0' holds no value",
         ),
     ],
 )

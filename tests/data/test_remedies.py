@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -30,25 +31,77 @@ def column(*cells):
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        (("yes", "no"), "'yes' is one of two words; write 0 for 'no' and 1 for 'yes', or drop this column, or name it"),
-        (("F", "T"), "write 0 for 'F' and 1 for 'T'"),
-        (("yes", "no", "perhaps"), "is text, and only numbers can be learnt from"),
-        (("1/31/2024", "2/28/2024"), "'1/31/2024' looks like a date or a time; drop the column"),
-        (("31.01.2024 10:15", "28.02.2024 09:00"), "looks like a date or a time"),
-        (("3 Jan 2024", "4 Feb 2024"), "looks like a date or a time"),
-        (("2024-01-03T10:00:00.5+01:00 x", "2024"), "looks like a date or a time"),
         (("3.5 kg", "4 kg"), "'3.5 kg' is a number with a unit; write the number alone"),
-        (("3kg", "4lb"), "is text, and only numbers can be learnt from"),
+        (("1.5",) * 11 + ("3 kg",), "'3 kg' is a number with a unit; write the number alone"),
+        (("1.5",) * 11 + ("old",), "'old' is not a number; mend it, or drop the row or the column, or read"),
+        (("1",) * 11 + ("3+",), "or read the column as categories (--kind 'x=category')"),
+        (("12%", "3.5"), "'3.5' carries another sign than '12%', or none; write all in one unit"),
+        (("$12", "€3"), "'€3' carries another sign than '$12'"),
+        (("1_000", "2"), "'1_000' is no number as tables have them; write 1000 if it is one, or read"),
+        (("２", "３"), "write 2 if it is one"),
+        (("2024-01-03", "2024-01-04", "2024-01-05", "2024-01-06", "2024-01-07", "2024-01-32"), "is no date that is"),
         (("(5.5)", "4.5"), "'(5.5)' is a number in brackets, as bookkeepers write negative ones; write -5.5"),
     ],
 )
 def test_text_that_people_mean_as_numbers(tmp_path, cells, said):
     (tmp_path / "t.csv").write_text(column(*cells))
     found = refusal(tmp_path / "t.csv")
-    assert "line 2, column 'x': " in found
+    shown = re.search(r"line (\d+), column 'x': '(.*?)' ", found)
+    assert (tmp_path / "t.csv").read_text().splitlines()[int(shown[1]) - 1].split(",")[0] == shown[2]
     assert said in found
-    if said.startswith("'yes'"):
-        assert read(tmp_path / "t.csv", label="x").classes == ("no", "yes")
+    if "category" in found:
+        assert read(tmp_path / "t.csv", kinds={"x": "category"}).fields[0].kind == "category"
+    assert read(tmp_path / "t.csv", drop="x").columns == ("y",)
+
+
+DAY, HOUR = 86400, 3600
+JAN, FEB = 19753 * DAY, 19781 * DAY
+"""Seconds to 2024-01-31 and 2024-02-28."""
+READ = {
+    "yes and no": (("yes", "no"), "flag", ("no", "yes"), [1, 0]),
+    "letters": (("F", "T"), "flag", ("F", "T"), [0, 1]),
+    "german": (("Ja", "Nein", ""), "flag", ("Nein", "Ja"), [1, 0, None]),
+    "chinese": (("是", "否"), "flag", ("否", "是"), [1, 0]),
+    "spanish": (("sí", "no"), "flag", ("no", "sí"), [1, 0]),
+    "three words": (("yes", "no", "perhaps"), "category", ("no", "perhaps", "yes"), [2, 0, 1]),
+    "a mark or nothing": (("x", ""), "category", ("x",), [0, None]),
+    "codes with zeros": (("007", "7", "0130"), "category", ("007", "7", "0130"), [0, 1, 2]),
+    "codes of few values": (("3", "7", "20"), "number", (), [3, 7, 20]),
+    "units of two kinds": (("3kg", "4lb"), "category", ("3kg", "4lb"), [0, 1]),
+    "lists": (('"1,2,3"', '"1,2"'), "category", ("1,2", "1,2,3"), [1, 0]),
+    "blanks around": ((" u", "u ", "v", "  "), "category", ("u", "v"), [0, 0, 1, None]),
+    "month first": (("1/31/2024", "2/28/2024"), "date", (), [JAN, FEB]),
+    "day first": (("31/1/2024", "28/2/2024", ""), "date", (), [JAN, FEB, None]),
+    "short years": (("31.01.24", "28.02.24"), "date", (), [JAN, FEB]),
+    "with a time": (("31.01.2024 10:00", "28.02.2024 09:00"), "date", (), [JAN + 10 * HOUR, FEB + 9 * HOUR]),
+    "in the afternoon": (("1/31/2024 1:00 PM", "2/28/2024 9:00 AM"), "date", (), [JAN + 13 * HOUR, FEB + 9 * HOUR]),
+    "month in letters": (("31 Jan 2024", "28 Feb 2024"), "date", (), [JAN, FEB]),
+    "american letters": (('"January 31, 2024"', '"February 28, 2024"'), "date", (), [JAN, FEB]),
+    "iso": (("2024-01-31", "2024-02-28", "NA"), "date", (), [JAN, FEB, None]),
+    "zones": (("2024-01-31T01:00:00+01:00", "2024-02-28T00:00:00Z"), "date", (), [JAN, FEB]),
+    "long ago": (("1950-01-01", "1969-12-31"), "date", (), [-7305 * DAY, -DAY]),
+    "clock": (("10:30", "11:45"), "number", (), [10.5 * HOUR, 11.75 * HOUR]),
+    "some dates": (("2024-01-31", "soon"), "category", ("2024-01-31", "soon"), [0, 1]),
+    "versions": (("1.2.3", "1.12.0"), "category", ("1.12.0", "1.2.3"), [1, 0]),
+}
+
+
+@pytest.mark.parametrize(("given", "kind", "values", "expected"), READ.values(), ids=READ)
+def test_texts_are_read_as_what_they_mean(tmp_path, given, kind, values, expected):
+    rows = column(*given).splitlines()  # beside a column of cities: else numbers without gaps are a plain matrix
+    text = "\n".join([f"{rows[0]},city", *(f"{row},{'uv'[i % 2]}" for i, row in enumerate(rows[1:]))])
+    (tmp_path / "t.csv").write_text(text)
+    data = read(tmp_path / "t.csv")
+    assert (data.fields[0].kind, data.fields[0].values, data.fields[0].gaps) == (kind, values, None in expected)
+    found = [None if np.isnan(cell) else cell for cell in data.x[: len(expected), 0].tolist()]
+    assert found == expected
+
+
+def test_dates_that_may_be_two_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text(column("1/2/2024", "3/4/2024"))
+    said = refusal(tmp_path / "t.csv")
+    assert "'1/2/2024' may be day before month or month before day, and so may all others; write dates as" in said
+    assert read(tmp_path / "t.csv", kinds={"x": "category"}).fields[0].values == ("1/2/2024", "3/4/2024")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ OFTEN = 0.005
 LEAST, LEVELS = 3, 6
 """Least number of rows with a sentinel, and of different values besides it."""
 BLOCK = 1 << 22
+HEAD = 2000
+"""Rows, taken evenly, by which a column is looked at before all are."""
 
 
 def identifiers(x: NDArray[Any], columns: Sequence[str]) -> tuple[str, ...]:
@@ -68,8 +70,48 @@ def sentinels(x: NDArray[Any], columns: Sequence[str]) -> dict[float, list[str]]
     return found
 
 
+def copies(x: NDArray[Any], y: NDArray[np.int64], columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a table (N, D) each of whose values stands beside one class only, where chance would hardly do so.
+
+    Were the classes ``y`` (N,) drawn anew for each row, the m rows of a value would all be of one class with
+    probability sum_c p_c^m; a column is named if the product over its values is below that of :data:`CHANCE`.
+
+    Examples
+    --------
+    >>> y = np.arange(40) % 2
+    >>> copies(np.column_stack([10 - y, np.arange(40) % 3]), y, ["twin", "other"])
+    ('twin',)
+    """
+    step = max(1, len(x) // HEAD)
+    return tuple(
+        name for j, name in enumerate(columns) if _tells(x[::step, j], y[::step]) and (step == 1 or _tells(x[:, j], y))
+    )
+
+
+def _tells(column: NDArray[Any], y: NDArray[np.int64]) -> bool:
+    values, which, rows = np.unique(column, return_inverse=True, return_counts=True, equal_nan=True)
+    if len(values) * 2 > len(column):
+        return False
+    first = np.zeros(len(values), np.int64)
+    first[which] = y  # of each value, the class of one of its rows
+    if (first[which] != y).any():
+        return False
+    shares = np.bincount(y) / len(y)
+    shares = shares[shares > 0]
+    logs = rows[:, None] * np.log(shares)
+    return bool(-np.logaddexp.reduce(logs, axis=1).sum() > CHANCE)
+
+
+def telling(x: NDArray[Any], y: NDArray[np.int64] | None, columns: Sequence[str]) -> list[str]:
+    """Copies of the label in words, a line each."""
+    return [
+        f"column {shown(name)} tells the label of every row; leave it out if it is a copy of it (--drop {shown(name)})"
+        for name in (copies(x, y, columns) if y is not None else ())
+    ]
+
+
 def sentences(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
-    """The same in words, a line each."""
+    """Numbers of rows and sentinels in words, a line each."""
     told = [
         f"column {shown(name)} only numbers the rows, and models learn from it; drop it if it is an identifier"
         for name in identifiers(x, columns)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
-from isthmus.data.cautions import sentences
+from isthmus.data.cautions import sentences, telling
 from isthmus.data.fields import Field
 from isthmus.errors import BadInput
 
@@ -89,6 +89,7 @@ class Dataset:
         numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in NUMERIC]
         columns = tuple(self.columns[j] for j in numeric) if self.fields else self.columns
         odd = sentences(self.x[:, numeric] if self.fields else self.x, columns) if len(self.shape) == 1 else []
+        odd += telling(self.x, self.y, self.columns) if len(self.shape) == 1 else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
 
     def warn(self, level: int = 3) -> None:

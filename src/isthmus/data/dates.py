@@ -29,6 +29,7 @@ LIKE = re.compile(
     r"^(\d{1,4}([./-])\d{1,2}\2\d{1,4}|\d{1,2}[ -]\.?[^\W\d]{3,9}\.?[ -]\d{2,4}|\d{1,2}\. [^\W\d]{3,9} \d{4}"
     r"|[^\W\d]{3,9}\.? \d{1,2},? \d{4})(\b|T)"
 )
+SHORT_YEAR = r"[./-]\d{2}([ T]|$)"
 CLOCK = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
 
 
@@ -42,8 +43,8 @@ class Moments(NamedTuple):
 
     @property
     def most(self) -> bool:
-        """Whether at least half of the texts are dates."""
-        return 2 * int(np.isnan(self.seconds).sum()) <= len(self.seconds)
+        """Whether more than half of the texts are dates."""
+        return 2 * int(np.isnan(self.seconds).sum()) < len(self.seconds)
 
 
 def alike(texts: Texts) -> bool:
@@ -83,6 +84,9 @@ def moments(texts: Texts) -> Moments:
 
 def _parsed(texts: Texts, form: str) -> NDArray[np.float64]:
     found = seconds(pc.strptime(texts, form, "us", error_is_null=True))
+    if "%y" in form:
+        short = pc.match_substring_regex(texts, SHORT_YEAR).to_numpy(zero_copy_only=False)
+        return np.where(short, found, np.nan)
     return np.where(found > FIRST_YEAR, found, np.nan)
 
 

@@ -17,7 +17,7 @@ from isthmus.data.numbers import spelled, unusable
 from isthmus.data.strays import stray
 from isthmus.data.table import is_number, is_text, numbers
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
-from isthmus.data.wording import meant, shown, some
+from isthmus.data.wording import meant, option, shown, some
 from isthmus.data.written import DASHES, MISSING, decimal, looks, seen, units
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput, NoSuchColumn
@@ -124,7 +124,9 @@ def settle(
     if not kept and aside:
         raise BadInput(f"{raw.place}: {_none_left(aside)}")
     rows = len(cells[0]) if cells else 0
-    enough(raw.place, max(rows, LEAST_ROWS) if known and rows else rows, len(kept))
+    if known and not rows:
+        raise BadInput(f"{raw.place}: no rows; give at least one")
+    enough(raw.place, max(rows, LEAST_ROWS) if known else rows, len(kept))
     raw = raw._replace(columns=names, cells=(), where=_at(raw.where, kept), aside=aside)
     if known:
         return _put_together(raw, [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)], said=False)
@@ -400,7 +402,7 @@ def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> 
         return Known(None, None, f"holds one text only ({shown(words.texts[0].as_py())})")
     if not kind and not _repeats(words):
         what = "another text in each row" if counts.max() == 1 else f"{len(counts):,} different texts"
-        why = f"holds names or free text ({what}); --kind {shown(f'{name}=category')} keeps it"
+        why = f"holds names or free text ({what}); {option(name, 'category')} keeps it"
         return Known(None, None, why)
     distinct = words.texts.to_pylist()
     if len(distinct) > MOST_VALUES:
@@ -425,7 +427,7 @@ def _places(field: Field, words: Words) -> Cells:
 def _words(raw: Unchecked, j: int, cells: Any) -> Words:
     """A column of any type as texts."""
     coded = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
-    codes = np.asarray(pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
+    codes = np.asarray(pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
     texts = _strings(coded.dictionary)
     if isinstance(texts, int):  # the place of bytes that are no text
         stray_ = shown(coded.dictionary[texts].as_py().decode("utf-8", errors="replace"))
@@ -439,7 +441,7 @@ def _words(raw: Unchecked, j: int, cells: Any) -> Words:
         used = np.bincount(codes[codes >= 0], minlength=len(texts)) > 0
         texts = pc.if_else(pa.array(used), texts, None)
     again = pc.dictionary_encode(texts)  # texts that differed in blanks only are one
-    place = np.asarray(pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False), np.int64)
+    place = np.asarray(pc.fill_null(again.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
     return Words(again.dictionary, np.append(place, -1)[codes])
 
 
@@ -506,6 +508,15 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
     cells = _whole(cells)
     if cells.null_count == len(cells):
         return Known(field, np.full(len(cells), np.nan))
+    if (pa.types.is_date(cells.type) or pa.types.is_timestamp(cells.type)) and field.kind not in ("date", "category"):
+        raise BadInput(
+            f"{raw.place}: column {shown(field.name)} holds dates, and was of kind {field.kind} in training; give it so"
+        )
+    if field.kind == "date" and is_number(cells.type) and not pa.types.is_null(cells.type):
+        raise BadInput(
+            f"{raw.place}: column {shown(field.name)} holds numbers, and was of kind date in training; write dates as "
+            "2024-01-31"
+        )
     if not field.values:
         found = _understood(raw, j, cells, field.kind, gone)
         return Known(field, np.full(len(cells), np.nan) if found.cells is None else found.cells)

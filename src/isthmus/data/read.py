@@ -153,10 +153,9 @@ def cells(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
     BadInput
         If a column is not there, or a cell is not of its kind.
     """
-    if isinstance(source, np.ndarray) and source.dtype.kind in "biuf":
-        if source.ndim != 2 or source.shape[1] != len(fields):
-            raise BadInput(f"rows must have {len(fields)} columns, as in training; got shape {source.shape}")
-        return source.astype(np.float64)
+    held = None if isinstance(source, str | os.PathLike) else nw.from_native(source, pass_through=True)
+    if held is not None and not isinstance(held, nw.DataFrame | nw.LazyFrame):
+        return _held(source, fields)
     found: NDArray[np.float64] = settle(_open(source, None)[1], known=fields).x
     return found
 
@@ -167,6 +166,23 @@ def table(path: Path) -> pa.Table:
     if raw.cells is None:
         raise BadInput(f"{raw.place}: no table with named columns; give a .csv, .tsv or .parquet file")
     return pa.table(dict(zip(raw.columns, raw.cells, strict=True)))
+
+
+def _held(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
+    """An array of cells, checked."""
+    try:
+        rows = np.asarray(source)
+        found = rows.astype(np.float64) if rows.dtype.kind in "biufO" else None
+    except (TypeError, ValueError):
+        found = None
+    if found is None:
+        raise BadInput("rows must be the cells of a table as numbers, a frame or a file; give a frame with the columns")
+    if found.ndim != 2 or found.shape[1] != len(fields):
+        raise BadInput(f"rows must have {len(fields)} columns, as in training; got shape {found.shape}")
+    if not (good := ~np.isinf(found)).all():
+        i, j = np.argwhere(~good)[0]
+        raise BadInput(f"row {i + 1} (position {i}), column {shown(fields[j].name)}: the value is infinite; mend it")
+    return found
 
 
 def _open(source: Any, label: str | None) -> tuple[str, Unchecked]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.numbers import spelled
-from isthmus.data.wording import shown
+from isthmus.data.wording import option, shown
 from isthmus.data.written import looks, other_than_text, signs
 
 FEW = 0.2
@@ -39,7 +39,7 @@ def stray(texts: Any, counts: NDArray[np.int64], column: str) -> tuple[int, str]
     >>> stray(pa.array(["Oslo", "Rome"]), np.array([5, 5]), "city") is None
     True
     """
-    kept = f"read the column as categories (--kind {shown(f'{column}=category')})"
+    kept = f"read the column as categories ({option(column, 'category')})"
     head = texts[:LOOKED_AT].to_pylist()
     if (pair := signs(texts)) is not None:
         at = texts.to_pylist().index(pair[1])

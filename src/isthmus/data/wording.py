@@ -24,6 +24,18 @@ def shown(value: object, width: int = 40) -> str:
     return repr(text if len(text) <= width else text[: width - 1] + "…")
 
 
+def option(name: str, kind: str) -> str:
+    """What to type to say of which kind a column is.
+
+    Examples
+    --------
+    >>> option("zip code", "category"), option("x" * 99, "category")
+    ("--kind 'zip code=category'", '--kind COLUMN=category')
+    """
+    short = len(name) <= 30 and name.isprintable() and "'" not in name
+    return f"--kind '{name}={kind}'" if short else f"--kind COLUMN={kind}"
+
+
 def place(path: object) -> str:
     """A path at the head of a message: as it is if it can be printed on one line; its end if it is very long."""
     text = str(path)
