@@ -83,6 +83,6 @@ class Date:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         only(cls.kind, data, "shift", "scale", "cycles")
         cycles = data["cycles"]
-        if not isinstance(cycles, list) or any(name not in ROUNDS for name in cycles) or len(set(cycles)) < len(cycles):
+        if not isinstance(cycles, list) or any(cycles.count(name) > 1 or name not in [*ROUNDS] for name in cycles):
             raise BadInput(f"date: cycles must be among {', '.join(ROUNDS)}")
         return cls(finite(cls.kind, data, "shift"), positive(cls.kind, data, "scale"), tuple(cycles))

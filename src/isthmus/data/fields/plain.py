@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +17,7 @@ def only(what: str, data: Any, *names: str) -> None:
 
 def number(what: str, value: Any) -> float:
     """A finite number."""
-    if type(value) not in (int, float) or not abs(value) < math.inf:
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
         raise BadInput(f"{what}: expected a finite number; got {value!r:.60}")
     return float(value)
 
