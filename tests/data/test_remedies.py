@@ -79,6 +79,7 @@ READ = {
     "american letters": (('"January 31, 2024"', '"February 28, 2024"'), "date", (), [JAN, FEB]),
     "iso": (("2024-01-31", "2024-02-28", "NA"), "date", (), [JAN, FEB, None]),
     "zones": (("2024-01-31T01:00:00+01:00", "2024-02-28T00:00:00Z"), "date", (), [JAN, FEB]),
+    "months": (("2024-01", "1970-02"), "date", (), [JAN - 30 * DAY, 31 * DAY]),
     "long ago": (("1950-01-01", "1969-12-31"), "date", (), [-7305 * DAY, -DAY]),
     "clock": (("10:30", "11:45"), "number", (), [10.5 * HOUR, 11.75 * HOUR]),
     "some dates": (("2024-01-31", "soon"), "category", ("2024-01-31", "soon"), [0, 1]),

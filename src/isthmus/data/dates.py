@@ -29,6 +29,7 @@ LIKE = re.compile(
     r"^(\d{1,4}([./-])\d{1,2}\2\d{1,4}|\d{1,2}[ -]\.?[^\W\d]{3,9}\.?[ -]\d{2,4}|\d{1,2}\. [^\W\d]{3,9} \d{4}"
     r"|[^\W\d]{3,9}\.? \d{1,2},? \d{4})(\b|T)"
 )
+MONTH = r"^(1[89]|20)\d\d-(0[1-9]|1[0-2])$"
 SHORT_YEAR = r"[./-]\d{2}([ T]|$)"
 CLOCK = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
 
@@ -55,6 +56,8 @@ def alike(texts: Texts) -> bool:
     >>> alike(pa.array(["31.1.2024", "1.2.2024"])), alike(pa.array(["Oslo", "1.2.2024"]))
     (True, False)
     """
+    if pc.all(pc.match_substring_regex(texts, MONTH)).as_py():
+        return True
     head = texts[:LOOKED_AT].to_pylist()
     return bool(head) and sum(LIKE.match(text) is not None for text in head) > MOST * len(head)
 
@@ -69,6 +72,8 @@ def moments(texts: Texts) -> Moments:
     >>> moments(pa.array(["1/2/2024", "3/4/2024"])).twofold
     True
     """
+    if pc.all(pc.match_substring_regex(texts, MONTH)).as_py():
+        texts = pc.binary_join_element_wise(texts, "-01", "")
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):  # the ISO forms, without and with a zone
         try:
             return Moments(seconds(texts.cast(kind)), False)
