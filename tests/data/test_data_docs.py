@@ -50,13 +50,13 @@ def lines(*rows, head="age"):
 
 CASES = {
     "fill it in": lines("1", "2").replace("\n2\n", "\ninf\n", 1),
-    "mend it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
+    "correct it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
     "another sign": lines("12%", "3.5"),
     "with a unit": lines("3.5 kg", "4 kg"),
     "first line has": "Report of 2024\n" + lines("1,2", head="age,size"),
     "day before month": lines("1,1/2/2024", "2,3/4/2024", head="age,day"),
     "no column is left": lines("Ann went home", head="note"),
-    "mend the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
+    "correct the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
     "holds numbers": lines("4.9,3.0", head="5.1,3.5"),
     "same name": lines("1,2", head="age,age"),
     "may be": lines("1;1,279", "2;2", head="row;age"),

@@ -180,7 +180,11 @@ def test_letters_that_would_be_garbled_are_refused_with_their_place(put, content
 
 
 REFUSED = {
-    "stray text": (table(("\n4,", "\nfour,")), {"label": "k"}, "line 6, column 'x': 'four' is not a number; mend it"),
+    "stray text": (
+        table(("\n4,", "\nfour,")),
+        {"label": "k"},
+        "line 6, column 'x': 'four' is not a number; correct it",
+    ),
     "decimal comma among points": (
         table((",", ";"), ("4;8.0", "4;8,0")),
         {"label": "k"},

@@ -66,7 +66,7 @@ def test_one_column_that_is_sure_decides_for_the_file(tmp_path):
     sure = ["0.5", "12.25"]  # that every reader takes for numbers
     rows = "".join(f"{a};{b};{'uv'[i % 2]}\n" for i in range(6) for a, b in zip(sure, open_, strict=True))
     assert given(tmp_path, "a;b;k\n" + rows).x[:2, 1].tolist() == [1279, 2855]
-    sure, points = ["0,5", "12,25"], ["1.279", "2.855"]  # a point that parts thousands is no decimal point
+    sure, points = ["0,5", "12,25"], ["1.279", "2.855"]  # a point that separates thousands is no decimal point
     rows = "".join(f"{a};{b};{'uv'[i % 2]}\n" for i in range(6) for a, b in zip(sure, points, strict=True))
     assert given(tmp_path, "a;b;k\n" + rows).x[:2, 1].tolist() == [1279, 2855]
 
@@ -79,8 +79,8 @@ UNCLEAR = {
         ["8,0", "0.5"],
         "'8,0' does not fit '0.5': some decimals have a comma, others a point; write",
     ),
-    "comma as both": (["1,5", "1,234,567"], "the comma is a decimal mark in one and parts thousands in the other"),
-    "point as both": (["1.5", "1.234.567"], "the point is a decimal mark in one and parts thousands in the other"),
+    "comma as both": (["1,5", "1,234,567"], "the comma is a decimal mark in one and separates thousands in the other"),
+    "point as both": (["1.5", "1.234.567"], "the point is a decimal mark in one and separates thousands in the other"),
     "both part": (["1,234.5", "1.234,5"], "'1.234,5' stands beside '1,234.5'"),
     "some per cent": (["12%", "3.5"], "'3.5' carries another sign than '12%', or none; write all in one unit"),
     "two moneys": (["$12", "€3"], "'€3' carries another sign than '$12'"),

@@ -33,7 +33,7 @@ def column(*cells):
     [
         (("3.5 kg", "4 kg"), "'3.5 kg' is a number with a unit; write the number alone"),
         (("1.5",) * 11 + ("3 kg",), "'3 kg' is a number with a unit; write the number alone"),
-        (("1.5",) * 11 + ("old",), "'old' is not a number; mend it, or drop the row or the column, or read"),
+        (("1.5",) * 11 + ("old",), "'old' is not a number; correct it, or drop the row or the column, or read"),
         (("1",) * 11 + ("3+",), "or read the column as categories (--kind 'x=category')"),
         (("12%", "3.5"), "'3.5' carries another sign than '12%', or none; write all in one unit"),
         (("$12", "€3"), "'€3' carries another sign than '$12'"),

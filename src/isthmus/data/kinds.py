@@ -360,8 +360,8 @@ def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float,
         dashes = pc.is_in(words.texts, pa.array(DASHES)).to_numpy(zero_copy_only=False)
         at = int(np.argmin(looks(words.texts) | dashes))
         raise BadInput(
-            f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is not a number; mend it, "
-            "or give the column another kind"
+            f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is not a number; correct "
+            "it, or give the column another kind"
         )
     return _number(raw, j, words.spread(values), kind, gone)._replace(told=told, plain=True)
 

@@ -181,7 +181,7 @@ def _held(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
         raise BadInput(f"rows must have {len(fields)} columns, as in training; got shape {found.shape}")
     if not (good := ~np.isinf(found)).all():
         i, j = np.argwhere(~good)[0]
-        raise BadInput(f"row {i + 1} (position {i}), column {shown(fields[j].name)}: the value is infinite; mend it")
+        raise BadInput(f"row {i + 1} (position {i}), column {shown(fields[j].name)}: the value is infinite; correct it")
     return found
 
 

@@ -53,7 +53,7 @@ def stray(texts: Any, counts: NDArray[np.int64], column: str) -> tuple[int, str]
         at = int(np.flatnonzero(~good)[0])
         text = texts[at].as_py()
         remedy = other_than_text(text, [text])
-        return at, f"{remedy or 'is not a number; mend it, or drop the row or the column'}, or {kept}"
+        return at, f"{remedy or 'is not a number; correct it, or drop the row or the column'}, or {kept}"
     if head and (remedy := other_than_text(head[0], head)):
         return 0, f"{remedy}, or {kept}"
     return None

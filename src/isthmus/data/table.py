@@ -195,7 +195,9 @@ def _several_types(name: str, values: Sequence[Any]) -> str:
     strays = [(i, v) for i, v in there if not isinstance(v, int | float)]
     if 0 < len(strays) <= len(there) / 2 or not any(isinstance(v, str) for _, v in there):
         i, value = next(iter(strays), (0, None))
-        return f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} is not a number; mend it, or drop this column"
+        return (
+            f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} is not a number; correct it, or drop this column"
+        )
     i, value = next(((i, v) for i, v in there if not isinstance(v, str)), (0, None))
     return (
         f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} of type {type(value).__name__} stands among texts; "
