@@ -368,7 +368,7 @@ def test_options_reach_the_plan(
 def test_a_column_that_counts_rows_is_told(shell: Shell) -> None:
     ids = "\n".join(f"{i + 1000},{i % 7},{i // 2}" for i in range(30))
     Path("ids.csv").write_text(f"id,a,b\n{ids}\n")
-    said = "isthmus: ids: column 'id' only numbers the rows, and models learn from it; drop it if it is an identifier\n"
+    said = "isthmus: ids: column 'id' only numbers the rows, and is learnt from; leave it out if it is an id (--drop)\n"
     for data in (["ids.csv"], ["ids.csv", "wine"]):
         code, out, err = shell("compare", *data, *PLAN[2:])
         assert (code, err) == (0, said)
