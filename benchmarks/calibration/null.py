@@ -148,7 +148,7 @@ def trained(
         split.train.x,
         split.valid.x,
         [Plan(steps=net.steps, check=min(50, net.steps), batch=60) for net in nets.values()],
-        layout=scaler,
+        layout=layout,
         seed=[other if who == AGAIN else one for who in nets],
     )
     return {who: FittedContender(fitted, 1000) for who, fitted in zip(nets, made, strict=True)}

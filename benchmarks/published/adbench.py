@@ -114,7 +114,7 @@ def networks(splits: Splits, layout: Scaler, steps: int) -> dict[str, float]:
     recipes = [named(family).set_params(latents=latents, hidden=hidden) for family in FAMILIES]
     plans = [Plan(steps=steps, batch=min(128, len(splits.train.x)))] * len(recipes)
     rest = splits.train.x[np.arange(len(splits.train.x)) % max(10, len(splits.train.x) // 1000) != 0]
-    fits = fit_many(recipes, rest, splits.valid.x, plans, layout=scaler, seed=splits.seed)
+    fits = fit_many(recipes, rest, splits.valid.x, plans, layout=layout, seed=splits.seed)
     return {
         family: percent(splits, one.score_scaled(splits.test.x)) for family, one in zip(FAMILIES, fits, strict=True)
     }

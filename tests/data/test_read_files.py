@@ -234,7 +234,7 @@ REFUSED = {
     "blank": ("\n\n", {}, "no text in the file"),
     "zeros": (b"x\0,y\n" + b"1,2\n" * 12, {}, "holds binary data, not text"),
     "zero in a cell": (table(("\n4,", "\n\0,")), {"label": "k"}, r"line 6, column 'x': '\x00' is not a number"),
-    "utf-16 cut": (table().encode("utf-16")[:-1], {}, "begins as UTF-16 text and holds what is none"),
+    "utf-16 cut": (table().encode("utf-16")[:-1], {}, "begins as UTF-16 text, which it is not"),
     "a row for names": (
         "39,gov,77,x\n" + "50,own,83,y\n38,gov,21,x\n" * 6,
         {},
@@ -258,7 +258,7 @@ REFUSED = {
         {"label": "k"},
         "column 'x' runs from 16777216 to 16777217, steps too fine",
     ),
-    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote opens in the line of column names"),
+    "open quote in names": ('x,"y,k\n1,2,a\n', {}, "a quote in the header line is not closed"),
     "control characters": (table(("\n4,", "\n\x1b[31m4,")), {"label": "k"}, r"'\x1b[31m4' is not a number"),
 }
 

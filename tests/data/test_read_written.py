@@ -79,9 +79,15 @@ UNCLEAR = {
         ["8,0", "0.5"],
         "'8,0' does not fit '0.5': some decimals have a comma, others a point; write",
     ),
-    "comma as both": (["1,5", "1,234,567"], "the comma is a decimal mark in one and separates thousands in the other"),
-    "point as both": (["1.5", "1.234.567"], "the point is a decimal mark in one and separates thousands in the other"),
-    "both part": (["1,234.5", "1.234,5"], "'1.234,5' stands beside '1,234.5'"),
+    "comma as both": (
+        ["1,5", "1,234,567"],
+        "the comma is the decimal mark in one and separates thousands in the other",
+    ),
+    "point as both": (
+        ["1.5", "1.234.567"],
+        "the point is the decimal mark in one and separates thousands in the other",
+    ),
+    "both part": (["1,234.5", "1.234,5"], "'1.234,5' does not fit '1,234.5'"),
     "some per cent": (["12%", "3.5"], "'3.5' carries another sign than '12%', or none; write all in one unit"),
     "two moneys": (["$12", "€3"], "'€3' carries another sign than '$12'"),
     "digits of other scripts": (["٣", "٤"], "'٣' is no number as tables have them; write 3 if it is one"),

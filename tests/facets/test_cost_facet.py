@@ -159,7 +159,7 @@ def test_a_training_is_its_step_times_its_steps_and_a_closed_form_has_none():
     assert not {"step_flops", "train_flops", "train_bytes"} & set(FACET.measure(contender, SPLITS))
     network = named("plain").set_params(latents=4).build((8, 8), "gaussian")
     trained = SimpleNamespace(
-        **{name: getattr(contender, name) for name in ("encode_scaled", "decode_scaled", "parameters")},
+        **{name: getattr(contender, name) for name in ("encode_scaled", "decode_scaled", "compared", "parameters")},
         train_seconds=1.0,
         artefact_bytes=1,
         model=network,

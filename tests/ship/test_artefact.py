@@ -225,7 +225,7 @@ def test_valid_json_with_a_wrong_meaning_is_refused_or_harmless(family: str, tmp
         (b'{"kind": "isthmus model", "kind": "isthmus model"', "JSON"),
         (b'{"kind": "isthmus model", "format": 1e999', "format"),
         (b'{"kind": "isthmus model", "format": ' + b"9" * 10_000, "JSON"),
-        (b'{"kind": "isthmus model", "format": 3', "newer"),
+        (b'{"kind": "isthmus model", "format": 4', "newer"),
         (b'{"kind": "keras model", "format": 1', "not the manifest"),
         (b'["isthmus model"', "JSON"),
         (b"\xff\xfe", "JSON"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,11 @@ def impute(
     if place.suffix not in {".csv", ".parquet"}:
         raise BadInput(f"--out must end in .csv or .parquet; got {place.name}")
     fitted, given = artefact.load(model), table(data)
-    made = fitted.impute(given)
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        made = fitted.impute(given)
+    for doubt in doubts:
+        show.warn(str(doubt.message))
     before = after = 0
     for name in made.column_names:
         old, new = given.column(name), made.column(name)

@@ -22,6 +22,7 @@ TRIED = 2
 if TYPE_CHECKING:
     from isthmus.data.dataset import Dataset
     from isthmus.data.split import Split
+    from isthmus.doctor.finding import Finding
     from isthmus.facets.facet import Facet
     from isthmus.model import Recipe
     from isthmus.train.fitted import Fitted
@@ -67,6 +68,7 @@ def train(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Random seed; the same seed, data and machine give the same numbers.")
     ] = 0,
+    *,
     json: Json = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -83,13 +85,11 @@ def train(
     """
     from isthmus.data.read import read
     from isthmus.data.split import split
-    from isthmus.doctor import diagnose
     from isthmus.doctor.training import cause
     from isthmus.doctor.words import numbers
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
     from isthmus.study.outline import slug
-    from isthmus.train.cut import advised
     from isthmus.train.fitted import fit
 
     rows = read(data, label=label, images=images, **understood(Columns, options))
@@ -120,13 +120,7 @@ def train(
         return ends.PARTLY
     folder = artefact.save(fitted, place)
     show.note(f"Saved: {folder}", quiet=quiet)
-    if outcome.status == "cut":
-        wanted = advised(outcome.history)
-        show.warn(f"training was cut at {outcome.steps} steps, before it converged; give --steps {wanted}")
-    ills = diagnose(fitted, *(fitted.layout.apply(rows.x[n]) for n in splits[:2]))
-    for finding in ills:
-        if finding.name != "stopped too early":  # said above
-            show.warn(str(finding))
+    ills = _ills(fitted, rows, splits)
     try:
         scores, missed = _measured(family, fitted, rows, splits, usual, limit, quiet)
     except KeyboardInterrupt as stop:
@@ -145,6 +139,21 @@ def train(
     width = fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)
     _print(rows, scores, end, folder, len(splits.test), width)
     return ends.DONE
+
+
+def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:
+    """What is wrong with a training, said as it is found."""
+    from isthmus.doctor import diagnose
+    from isthmus.train.cut import advised
+
+    if fitted.outcome.status == "cut":
+        steps, wanted = fitted.outcome.steps, advised(fitted.outcome.history)
+        show.warn(f"training was cut at {steps} steps, before it converged; give --steps {wanted}")
+    ills = diagnose(fitted, *(fitted.layout.apply(rows.x[n]) for n in splits[:2]))
+    for finding in ills:
+        if finding.name != "stopped too early":  # said above
+            show.warn(str(finding))
+    return ills
 
 
 def _measured(

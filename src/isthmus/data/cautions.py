@@ -115,7 +115,7 @@ def telling(x: NDArray[Any], y: NDArray[np.int64] | None, columns: Sequence[str]
 def sentences(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
     """Numbers of rows and sentinels in words, a line each."""
     told = [
-        f"column {shown(name)} only numbers the rows, and models learn from it; leave it out (--drop) if it is an identifier"
+        f"column {shown(name)} only numbers the rows, and models learn from it; leave it out (--drop) if it is an id"
         for name in identifiers(x, columns)
     ]
     for value, names in sentinels(x, columns).items():
