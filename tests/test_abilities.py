@@ -29,6 +29,8 @@ SYSTEM = "what this system may lack"
 ALLOWED = {
     ("api/notebook.py", "getattr(shell, 'kernel', None)"): FOREIGN,
     ("data/arrays.py", "getattr(source, 'tensors', None)"): FOREIGN,
+    ("data/dates.py", "getattr(cells.type, 'tz', None)"): FOREIGN,
+    ("train/fitted.py", "hasattr(x, 'columns')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'dataset')"): FOREIGN,
     ("data/read.py", "hasattr(source, '__next__')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'toarray')"): FOREIGN,

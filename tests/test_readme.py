@@ -57,10 +57,10 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """As they stand, except that a study is made small."""
     monkeypatch.chdir(tmp_path)
-    rows = [f"{i % 7},{i % 5},{i % 3},{'red' if i % 2 else 'blue'}" for i in range(80)]
-    Path("rows.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
+    rows = [f"{i % 7 or ''},{'north' if i % 3 else 'south'},{i % 5},{'low' if i % 2 else 'high'}" for i in range(80)]
+    Path("people.csv").write_text("\n".join(["age,region,children,income", *rows, ""]))
     asked = [words[1:] for words in commands(ENGLISH) if words[0] == "isthmus"]
-    assert {words[0] for words in asked} == {"compare", "take", "train", "list"}
+    assert {words[0] for words in asked} == {"compare", "take", "train", "impute", "list"}
     for words in asked:
         less = NARROW if "all" in words else [] if "--families" in words else FEW
         given = [*words, *SMALL, *less] if words[0] == "compare" else words

@@ -179,7 +179,7 @@ def test_bytes_that_are_no_text_are_refused_before_any_work(tmp_path: Path) -> N
     run = [sys.executable, "-m", "isthmus", "compare", "iris", *TINY, "--out", out]
     ran = subprocess.run(run, cwd=tmp_path, capture_output=True, check=False, text=True)
     assert ran.returncode == ends.INPUT
-    assert "no text" in ran.stderr
+    assert "bytes that are not text" in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -54,6 +54,9 @@ class Coded(Protocol):
     def decode_scaled(self, z: Rows) -> Rows:
         """(n, L) -> (n, *D)."""
 
+    def compared(self, x: Rows, made: Rows) -> Rows:
+        """What was made of rows, to be compared with them: where a row has a gap, the row. Both (n, *D)."""
+
     def score_scaled(self, x: Rows) -> Scores:
         """(n, *D) -> (n,): the family's own score, or the squared error per element."""
 
@@ -170,7 +173,8 @@ class Crowd:
 def places(fitted: Coded, x: Rows, units: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where rows lie: what the model makes of them, and what that leaves. Scaled rows (n, *D) -> (n, 2 D)."""
     with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
-        rebuilt = np.asarray(fitted.decode_scaled(fitted.encode_scaled(x)), dtype=np.float64)
+        made = fitted.compared(x, fitted.decode_scaled(fitted.encode_scaled(x)))
+        rebuilt = np.asarray(made, dtype=np.float64)
         return np.hstack([part.reshape(len(x), -1) / units for part in (rebuilt, x - rebuilt)])
 
 

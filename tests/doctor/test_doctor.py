@@ -138,7 +138,7 @@ def test_a_training_in_stages_can_stop_too_early_too():
     history = {"step": [0.0, 50.0, 100.0, 200.0], "valid": [math.nan, math.nan, 10.0, 1.0]}
     outcome = dataclasses.replace(fitted.outcome, status="cut", steps=200, history=history)
     said = {f.name: f for f in diagnose(dataclasses.replace(fitted, outcome=outcome), train, valid)}
-    assert said["stopped too early"].evidence == {"steps": 200, "promised_gain": 1.0, "steps_needed": 3200}
+    assert said["stopped too early"].evidence == {"steps": 200, "promised_gain": 1.0, "steps_needed": 800}
 
 
 def test_every_name_has_words_in_both_languages_and_a_finding_reads_as_one_line():

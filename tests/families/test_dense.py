@@ -82,8 +82,8 @@ def test_pca_pads_with_zeros_beyond_the_rank():
 
 def test_contractive_uses_the_closed_form_and_the_exact_norm():
     for hidden in ((), (5,)):
-        exact = {"estimator": "exact"} if hidden else {}  # one layer has the closed form
-        model = made(Contractive(latents=3, hidden=hidden, activation="tanh", **exact), X, "gaussian")
+        exact = {"estimator": "exact", "activation": "tanh"} if hidden else {}  # one layer has the closed form
+        model = made(Contractive(latents=3, hidden=hidden, **exact), X, "gaussian")
         jacobians = [torch.autograd.functional.jacobian(lambda r, m=model: m.encode(r[None])[0], row) for row in X]
         want = torch.stack([j.square().sum() for j in jacobians]).mean() / 6
         torch.testing.assert_close(model(X, X).terms["contraction"], want)

@@ -13,6 +13,7 @@ from isthmus.parts import heads
 from isthmus.parts.heads import Slot, TableHead
 from isthmus.testing import check_gradcheck, check_stack, check_tape
 from isthmus.train.fitted import of_table
+from isthmus.train.stack import Stack
 
 FIELDS = (
     Field("age", "number", gaps=True),
@@ -103,6 +104,32 @@ def test_families_keep_the_contract_with_it(family):
     recipe = named(family).set_params(latents=4)
     for check in (check_stack, check_tape, check_gradcheck):
         check(recipe, (8,), HEAD)
+
+
+def test_what_stands_for_one_column_is_hidden_together_and_a_gap_says_so_still():
+    noise = HEAD.whole(torch.rand(2, 5, 8))
+    assert (noise[..., CITY] == noise[..., 3:4]).all()
+    assert not torch.equal(noise[..., 0], noise[..., 2])
+    assert (noise[..., [NO_AGE, NO_CITY]] == 1).all()
+    assert torch.equal(heads.whole("gaussian", noise), noise)
+    model = named("masked").set_params(latents=4).build((8,), HEAD)
+    drawn = model.draw(ROWS[:6], torch.Generator().manual_seed(0))
+    assert (drawn[:, CITY] == drawn[:, 3:4]).all()
+
+
+def test_corruption_hides_whole_columns():
+    rows = ROWS[:64].float()
+    recipe = named("plain").set_params(latents=4, corruption="mask", corruption_level=0.5)
+    stack = Stack(
+        [recipe.build((8,), HEAD)],
+        corruption="mask",
+        levels=[0.5],
+        generators=[torch.Generator().manual_seed(0)],
+        rows=(rows,),
+        batch=16,
+    )
+    noise = stack._draw([torch.Generator().manual_seed(1)])["corruption"][0]
+    assert (noise[:, CITY] == noise[:, 3:4]).all()
 
 
 def test_what_needs_rows_of_numbers_says_so():

@@ -7,6 +7,7 @@ import pytest
 
 from isthmus.answers.words import Words
 from isthmus.api.several import Several
+from isthmus.facets import FACETS
 from isthmus.report.diagram import critical_difference, groups
 from isthmus.report.html import template
 from isthmus.report.several import kind, overview, render
@@ -37,6 +38,9 @@ def several(make, folder: Path, names, overlaps=(), **options) -> Several:
 @pytest.fixture(scope="module")
 def six(make, tmp_path_factory):
     levels = {"plain": 1.0, "topk": 3.0, "pca": 2.0, "knn": 4.0, "isolation forest": 5.0}
+    others = [name for name in FACETS["anomaly"].rivals if name not in levels]
+    levels |= {name: 6.0 + i for i, name in enumerate(others)}
+    assert len(levels) == 10
     return several(make, tmp_path_factory.mktemp("six"), "abcdef", levels=levels)
 
 
@@ -45,7 +49,7 @@ def test_the_page_says_who_ranks_first_and_where_each_answer_is(six, lang, readi
     page = reading(render(six, six.folder, lang))
     t = Words(lang)
     assert t("several.title", n=6) in page.text
-    assert t("several.critical", cd="2.49") in page.text  # 5 contenders, 6 sets: 2.728 sqrt(30 / 36)
+    assert t("several.critical", cd="5.53") in page.text  # 10 contenders, 6 sets: 3.164 sqrt(110 / 36)
     links = {a["href"] for tag, a in page.elements if tag == "a" and not a["href"].startswith("#")}
     assert links == {f"sets/s{i}/report.html" for i in range(6)}
     lines = six.recommendation(lang, {**t.texts["facets"], **t.texts["contenders"]})

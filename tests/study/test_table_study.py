@@ -107,6 +107,8 @@ def test_the_command_line_takes_kinds_drops_and_missing_numbers(file, tmp_path, 
     there = before["size"].notna()
     np.testing.assert_allclose(after["size"][there], before["size"][there], rtol=1e-12)
     assert (after["who"] == before["who"]).all()
+    assert (before["old"] == -99).any()  # which the model knows to be no number
+    assert after["old"].between(0, 4).all()
     assert run(["impute", str(tmp_path / "m"), str(file), "-o", str(tmp_path / "whole.parquet")]) == 0
     pd.testing.assert_series_equal(pd.read_parquet(tmp_path / "whole.parquet")["size"], after["size"], rtol=1e-9)
 

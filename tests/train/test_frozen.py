@@ -40,7 +40,7 @@ def test_the_engine_ends_where_a_loop_by_hand_ends(part):
     mine.model.start = lambda x: None
     order = Order(len(TRAIN), seed(1, "order"))
     moving = [p for p in reference.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(moving, lr=PLAN.learning_rate, weight_decay=PLAN.weight_decay)
+    optimiser = torch.optim.AdamW(moving, lr=PLAN.step_size(mine.recipe), weight_decay=PLAN.weight_decay)
     for _ in range(PLAN.steps):
         x = TRAIN[order.take(PLAN.batch)]
         optimiser.zero_grad()

@@ -41,7 +41,7 @@ def by_hand(recipe, plan, number):
     _, model, rows, *_ = exact(recipe, plan, number)
     model.start(rows)
     order, noise = Order(len(TRAIN), seed(number, "order")), torch.Generator().manual_seed(seed(number, "noise"))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=plan.step_size(recipe), weight_decay=plan.weight_decay)
     for step in range(plan.steps):
         done = step / plan.steps
         if isinstance(model, Timed):

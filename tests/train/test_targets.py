@@ -84,7 +84,7 @@ def by_hand(recipe, goal, number):
     model = recipe.build((64,), "bernoulli", tuple(aims.shape[1:]), number=number)
     model.start(*([TRAIN, aims] if recipe.targets else [TRAIN]))
     order, noise = Order(len(TRAIN), seed(number, "order")), torch.Generator().manual_seed(seed(number, "noise"))
-    optimiser = torch.optim.Adam(model.parameters(), lr=PLAN.learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=PLAN.step_size(named("plain")))
     for _ in range(PLAN.steps):
         numbers = order.take(PLAN.batch)
         blur = draw_corruption(recipe.corruption, (PLAN.batch, 64), noise)

@@ -72,7 +72,9 @@ def ablate(
     ----------
     recipe : str, Recipe or mapping
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, factors, images, facets, replicates, steps, seed, jobs, plan, progress, command
+    source, labels, label, anomaly, factors, images, kinds, drop, missing, facets, replicates, steps, seed, jobs, plan
+        As in :func:`isthmus.compare`.
+    progress, command
         As in :func:`isthmus.compare`.
     configs : int, default 1
         Tuning configurations: with 1 the recipe as given; further ones are drawn over the full recipe's space, and are

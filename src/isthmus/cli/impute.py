@@ -29,12 +29,13 @@ def impute(
 
     [bold]isthmus impute model rows.csv -o whole.csv[/bold]
     """
+    import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.csv as pacsv
     import pyarrow.parquet as pq
 
-    from isthmus.data.kinds import missing
-    from isthmus.data.read import table
+    from isthmus.data.read import cells, table
     from isthmus.durable import whole
     from isthmus.errors import BadInput
     from isthmus.ship import artefact
@@ -48,20 +49,18 @@ def impute(
         made = fitted.impute(given)
     for doubt in doubts:
         show.warn(str(doubt.message))
-    before = after = 0
-    for name in made.column_names:
+    gone, left = np.isnan(cells(given, fitted.fields)), 0
+    for j, name in enumerate(made.column_names):
         old, new = given.column(name), made.column(name)
-        gaps = missing(old)
-        before, after = (
-            before + (pc.sum(gaps).as_py() or 0),
-            after + (pc.sum(pc.and_(gaps, new.is_null())).as_py() or 0),
-        )
+        left += pc.sum(new.is_null()).as_py()
         if new.type != old.type:  # of gaps alone, or texts that were read as numbers
             old = new
-        given = given.set_column(given.column_names.index(name), name, pc.if_else(gaps, new, old))
+        filled = pc.if_else(pa.array(gone[:, j]), new, old)
+        given = given.set_column(given.column_names.index(name), name, filled)
     with io.BytesIO() as file:
         pacsv.write_csv(given, file) if place.suffix == ".csv" else pq.write_table(given, file)
         whole(place, file.getvalue())
-    show.note(f"{before - after:,} of {before:,} gaps were filled in, in {given.num_rows:,} rows", quiet=quiet)
+    filled_in = int(gone.sum())
+    show.note(f"{filled_in - left:,} of {filled_in:,} gaps were filled in, in {given.num_rows:,} rows", quiet=quiet)
     show.line(str(place))
     return ends.DONE

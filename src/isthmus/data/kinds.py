@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,6 +132,7 @@ def settle(
     if known:
         return _put_together(raw, [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)], said=False)
     found = [_understood(raw, j, cells[j], asked.get(name, ""), gone) for j, name in enumerate(names)]
+    found = [one if one.field is None else one._replace(field=replace(one.field, missing=gone)) for one in found]
     wanted = any(kind != "drop" for kind in asked.values()) or gone
     plain = not wanted and all(one.field is None or (one.plain and not one.field.gaps) for one in found)
     together = _put_together(raw, found, said=not plain)
@@ -460,14 +462,6 @@ def _strings(values: Any) -> Any:
     return _spelled(values) if is_number(kind) and not pa.types.is_boolean(kind) else values.cast(pa.string())
 
 
-def missing(cells: Any) -> Any:
-    """Which cells of an Arrow column are gaps: null, NaN, or a text that means it."""
-    if is_text(cells.type):
-        words = pc.utf8_trim_whitespace(cells.cast(pa.string()))
-        return pc.or_kleene(pc.is_null(words), pc.fill_null(pc.is_in(words, pa.array(MISSING)), False))
-    return pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type))
-
-
 def _spelled(values: Any) -> Any:
     """Numbers as the texts that people write for them: 3 rather than 3.0."""
     found = values.to_pylist()
@@ -505,7 +499,7 @@ def _whole(cells: Any) -> Any:
 
 def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...]) -> Known:
     """A column read as the field that a model was trained on."""
-    cells = _whole(cells)
+    cells, gone = _whole(cells), gone or field.missing
     if cells.null_count == len(cells):
         return Known(field, np.full(len(cells), np.nan))
     if (pa.types.is_date(cells.type) or pa.types.is_timestamp(cells.type)) and field.kind not in ("date", "category"):

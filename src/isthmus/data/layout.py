@@ -302,8 +302,8 @@ def _bit(share: NDArray[np.float64], random: np.random.Generator | None) -> NDAr
 
 def field(data: Any) -> Field:
     """A column's description from plain data that may come from anywhere."""
-    only("column", data, "name", "kind", "values", "gaps")
-    name, kind, values, gaps = (data[key] for key in ("name", "kind", "values", "gaps"))
+    only("column", data, "name", "kind", "gaps", "values", "missing")
+    name, kind, gaps, values, missing = (data[key] for key in ("name", "kind", "gaps", "values", "missing"))
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
         raise BadInput(f"column: name must be a text of 1 to {LONGEST} characters")
     if not isinstance(kind, str) or kind not in KINDS:
@@ -314,4 +314,6 @@ def field(data: Any) -> Field:
         raise BadInput("column: a value stands twice")
     if type(gaps) is not bool:
         raise BadInput("column: gaps must be true or false")
-    return Field(name, kind, tuple(values), gaps)
+    if not isinstance(missing, list) or len(missing) > LONGEST:
+        raise BadInput(f"column: missing must be a list of at most {LONGEST} numbers")
+    return Field(name, kind, tuple(values), gaps, tuple(number("column.missing", value) for value in missing))

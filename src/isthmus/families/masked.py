@@ -58,7 +58,7 @@ class MaskedModel(EncoderDecoder):
         self.register_buffer("share", torch.tensor(float(recipe.share)), persistent=False)
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        return heads.whole(self.head, torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device))
 
     def forward(self, x: Tensor, target: Tensor, noise: Tensor | None = None) -> Loss:
         """Without noise nothing is hidden, and the whole row counts as what was to be rebuilt."""

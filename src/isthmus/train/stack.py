@@ -21,6 +21,7 @@ from isthmus.data.corrupt import corrupt
 from isthmus.data.corrupt import draw as draw_corruption
 from isthmus.dispatch import tree_map
 from isthmus.model import Model, Ramp, Timed
+from isthmus.parts.heads import whole
 from isthmus.train.optim import Adam
 from isthmus.train.tape import Tape, record
 
@@ -178,6 +179,8 @@ class Stack:
                     "corruption": draw_corruption(self.corruption, x.shape, generator),
                     "model": model.draw(x, generator),
                 }
+                if self.corruption == "mask":
+                    both["corruption"] = whole(model.head, both["corruption"])
                 drawn[generator] = {name: noise for name, noise in both.items() if noise is not None}
         return tree_map(lambda *same: torch.stack(same), *(drawn[g] for g in generators))
 

@@ -30,6 +30,8 @@ class Field:
     """The texts that a cell may hold, where it holds texts: cell k means ``values[k]``, and -1 a text besides them."""
     gaps: bool = False
     """Whether cells may be missing."""
+    missing: tuple[float, ...] = ()
+    """Numbers that stand for a missing one."""
 
     def with_gaps(self, gaps: bool) -> Field:
         """The same column, with gaps or without."""
@@ -37,7 +39,8 @@ class Field:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {"name": self.name, "kind": self.kind, "values": list(self.values), "gaps": self.gaps}
+        lists = {"values": list(self.values), "missing": list(self.missing)}
+        return {"name": self.name, "kind": self.kind, "gaps": self.gaps, **lists}
 
 
 class Column(Protocol):

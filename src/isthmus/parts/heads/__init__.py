@@ -10,7 +10,7 @@ from isthmus.parts.heads import elements
 from isthmus.parts.heads.elements import FREEDOM, SCALE
 from isthmus.parts.heads.table import Slot, TableHead
 
-__all__ = ["FREEDOM", "SCALE", "Head", "Slot", "TableHead", "link", "mean", "nll"]
+__all__ = ["FREEDOM", "SCALE", "Head", "Slot", "TableHead", "link", "mean", "nll", "whole"]
 
 Head = str | TableHead
 
@@ -25,6 +25,11 @@ def nll(head: Head, raw: Tensor, target: Tensor) -> Tensor:
     tensor([2.])
     """
     return elements.nll(head, raw, target) if isinstance(head, str) else head.nll(raw, target)
+
+
+def whole(head: Head, noise: Tensor) -> Tensor:
+    """Uniform noise by which elements of rows are hidden, such that what stands for one column is hidden together."""
+    return noise if isinstance(head, str) else head.whole(noise)
 
 
 def mean(head: Head, raw: Tensor) -> Tensor:

@@ -73,12 +73,13 @@ class TableHead:
         self.shift, self.scale = torch.zeros(width), torch.ones(width)
         self.weight, self.gap_at = torch.ones(width), torch.full((width,), math.inf)
         self.gap_of, self.choice = torch.arange(width), torch.zeros(width, dtype=torch.long)
+        self.first, self.says_gap = torch.arange(width), torch.zeros(width, dtype=torch.bool)
         choices = [slot for slot in slots if slot.outcome == "choice"]
         self.binary = any(slot.outcome == "bit" or slot.gap is not None for slot in slots)
         self.among = torch.full((len(choices), max((s.stop - s.start for s in choices), default=0)), width)
         for slot in slots:
             part = slice(slot.start, slot.stop)
-            self.scale[part] = slot.scale
+            self.scale[part], self.first[part] = slot.scale, slot.start
             if slot.outcome == "bit":
                 self.bits[part], self.shift[part] = True, slot.shares[0]
                 self.weight[part] = 0.5 / max(_nats(slot.shares[0], 1 - slot.shares[0]), RARE)
@@ -92,7 +93,7 @@ class TableHead:
                 spread = slot.absent * (1 - slot.absent)
                 self.bits[slot.gap], self.shift[slot.gap] = True, slot.absent
                 self.weight[slot.gap] = 0.5 * spread / max(_nats(slot.absent, 1 - slot.absent), RARE)
-                self.gap_of[part], self.gap_at[part] = slot.gap, 0.5 - slot.absent
+                self.gap_of[part], self.gap_at[part], self.says_gap[slot.gap] = slot.gap, 0.5 - slot.absent, True
 
     def but(self, numbers: str) -> TableHead:
         """The same with another likelihood of numbers."""
@@ -109,6 +110,11 @@ class TableHead:
             cost = torch.where(self.picked, weight * truth * (self._normaliser(raw) - raw), cost)
         there = target[:, self.gap_of] <= self.gap_at.to(raw.dtype)
         return torch.where(there, cost, 0.0)
+
+    def whole(self, noise: Tensor) -> Tensor:
+        """Uniform noise (..., E) by which elements are hidden, as noise by which columns are: all of one or none, and
+        never what says that a cell is missing."""
+        return torch.where(self.says_gap, 1.0, noise[..., self.first])
 
     def mean(self, raw: Tensor) -> Tensor:
         """The expected row, laid out: (B, E) -> (B, E)."""
