@@ -59,6 +59,7 @@ def digits(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*before it converged")
+@pytest.mark.filterwarnings("ignore:X. .*(overrules|filled in)")
 @pytest.mark.parametrize("page", list(PYTHON))
 def test_python_runs(page, digits, monkeypatch):
     """Names that stand for the reader's own rows are digits."""
@@ -78,11 +79,15 @@ def test_commands_run(call, digits, capsys):
     for name in ("rows", "a", "b"):
         rows = [f"{a:.3f},{b:.3f},{c:.3f},{'red' if a > b else 'blue'}" for a, b, c in random.normal(size=(60, 3))]
         Path(f"{name}.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
+    cells = [f"{i % 7 or ''},{'north' if i % 3 else 'south'},{'low' if i % 2 else 'high'}" for i in range(60)]
+    Path("people.csv").write_text("\n".join(["age,region,income", *cells, ""]))
     np.savez("c.npz", X=random.normal(size=(60, 4)), y=np.arange(60) % 2)
     np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
     words = call.split()
     if words[0] in {"compress", "decompress"}:
         assert main(["train", "plain", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
+    if words[0] == "impute":
+        assert main(["train", "masked", "people.csv", "--label", "income", "--measure", "none", "--out", "filler"]) == 0
     if words[0] == "take":
         assert main(["compare", "digits", *STUDY, *FEW]) == 0
     if words[0] == "decompress":
