@@ -324,7 +324,7 @@ def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_ma
     verdict = found.verdict()["anomaly"]
     assert (verdict.metric, set(verdict.means)) == (
         "auroc_planted",
-        {"plain", "topk", "pca", "isolation forest", "knn"},
+        {"plain", "topk", "pca", *FACETS["anomaly"].rivals},
     )
     assert np.isfinite(found.scores("anomaly")["knn"]).all()
     assert np.isnan(found.scores("anomaly", "auroc")["knn"]).all()
