@@ -12,6 +12,7 @@ import sklearn.datasets
 
 import isthmus
 from isthmus.cli import main
+from isthmus.registry import OWN
 from isthmus.train.plan import Plan
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -67,8 +68,11 @@ def test_python_runs(page, digits, monkeypatch):
     monkeypatch.setattr(isthmus, "compare", functools.partial(isthmus.compare, **quick))
     scope = dict.fromkeys(("X", "rows", "noisy", "clean", "X_new", "X_labelled"), digits[0])
     scope["y_labelled"] = digits[1]
+    before = set(OWN)
     for block in PYTHON[page]:
         exec(compile(block, page, "exec"), scope)
+    for registered in set(OWN) - before:
+        del OWN[registered]
 
 
 @pytest.mark.slow

@@ -490,7 +490,7 @@ class Recipe:
 
         Examples
         --------
-        >>> Recipe().idle()
+        >>> Recipe(hidden=(8,)).idle()
         {'corruption_level': 'there is a corruption'}
         """
         return idle(self)

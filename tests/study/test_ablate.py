@@ -201,7 +201,7 @@ def test_bad_input_is_one_line(tmp_path):
         ("plain", "no part that can be taken away"),
         ("plian", "did you mean plain"),
         ({"family": "plain", "hiden": [3]}, "did you mean hidden"),
-        (named("cvae"), "wants"),
+        (named("cvae"), "it needs a condition"),
     ):
         with pytest.raises(BadInput, match=expected):
             ablate(recipe, "iris", out=tmp_path / "out", **QUICK)

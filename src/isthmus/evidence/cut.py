@@ -57,7 +57,7 @@ class Cut(NamedTuple):
 
         Examples
         --------
-        >>> Cut(200, 400, 0.5).at_best(0.8, higher=True, floor=0.6, bounds=(0.0, 1.0))
+        >>> round(Cut(200, 400, 0.5).at_best(0.8, higher=True, floor=0.6, bounds=(0.0, 1.0)), 6)
         0.9
         """
         way = math.log(2) if relative else abs(mine)

@@ -128,8 +128,8 @@ class Fitted:
         >>> height = np.random.default_rng(0).normal(size=(200, 1))
         >>> rows = np.hstack([height, 2 * height, -height])
         >>> rows[:20, 0] = np.nan
-        >>> import pandas
-        >>> model = fit(named("pca").set_params(latents=1), pandas.DataFrame(rows, columns=list("abc")))
+        >>> table = read(rows)  # in which the gaps of its first column are noticed
+        >>> model = fit(named("pca").set_params(latents=1), table.x, fields=table.fields, columns=table.columns)
         >>> bool(abs(model.impute(np.array([[np.nan, 2.0, -1.0]]))[0, 0] - 1) < 0.1)
         True
         """

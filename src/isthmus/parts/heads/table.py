@@ -59,7 +59,7 @@ class TableHead:
     >>> head = TableHead([Slot("number", 0, 1, (), 1.0, 1, 0.25), Slot("choice", 2, 4, (0.5, 0.5), 0.5**0.5, None, 0)])
     >>> row = torch.tensor([[0.0, 0.75, 0.5**0.5, -(0.5**0.5)]])  # a gap, and the first of two values
     >>> head.nll(torch.tensor([[9.0, 9.0, 0.0, 0.0]]), row)[0].round(decimals=3)
-    tensor([0.0000, 0.0001, 0.5000, 0.0000])
+    tensor([0.0000, 0.0000, 0.5000, 0.0000])
     """
 
     name = "table"
