@@ -378,6 +378,14 @@ def test_a_column_that_counts_rows_is_told(shell: Shell) -> None:
         assert json.loads(out)
 
 
+@pytest.mark.slow
+def test_questions_that_were_not_asked_are_named(shell: Shell) -> None:
+    Path("bare.csv").write_text("a,b\n" + "".join(f"{i % 7},{i % 5 + i / 9}\n" for i in range(40)))
+    few = ["--families", "pca", "--rivals", "none", "--replicates", "2", "--jobs", "1"]
+    out = shell("compare", "bare.csv", *few)[1]
+    assert "\nFeatures: Not measured: " in out
+
+
 def test_label_and_anomaly_reach_the_data(shell: Shell, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{b:.3f},{'odd' if i % 10 == 0 else 'fine'}" for i, (a, b) in enumerate(rng.normal(size=(60, 2)))]

@@ -150,7 +150,8 @@ def answer(study: Results, page: Path, lang: str) -> None:
     brief.table(found["brief"], _near(study.folder), words)
     show.line()
     for one in found["answers"]:
-        show.say(one.sentence, indent=2)
+        unasked = one.badge == words("answer.badge_skipped")  # a card of the page has its title above it
+        show.say(f"{one.title}{words('page.colon')}{one.sentence}" if unasked else one.sentence, indent=2)
     for line in found["together"]:
         show.say(line, indent=2)
     if found["capacity"]:

@@ -147,7 +147,8 @@ class Results:
     def floor(self, facet: str) -> NDArray[np.float64] | None:
         """What the metric that decides comes to without learning anything, one value for each replicate.
 
-        None where the facet knows no such floor; NaN in replicates that have not measured it.
+        None where the facet knows no such floor, or it is a rival that was left out; NaN in replicates that have not
+        measured it.
         """
         known = FACETS[facet].floor
         if known is None:
@@ -155,7 +156,7 @@ class Results:
         if not isinstance(known, str):
             return np.full(self.replicates, float(known))
         if known in FACETS[facet].rivals:
-            return self.scores(facet)[known]
+            return self.scores(facet).get(known)
         table = np.array(list(self.scores(facet, known).values()))
         return np.array([column[np.isfinite(column)].max(initial=-np.inf) for column in table.T])
 
