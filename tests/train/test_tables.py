@@ -11,7 +11,7 @@ import isthmus
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.explain import explain
-from isthmus.families import DEFAULT, named
+from isthmus.families import DEFAULT, FAMILIES, named
 from isthmus.sampler import Sampler
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -161,6 +161,16 @@ def test_every_default_family_takes_them(family):
         found = made.impute(FRAME)
     assert made.outcome.status != "diverged"
     assert (found["paid"] == WHOLE["paid"])[FRAME["paid"].isna()].mean() > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "cvae"])
+def test_every_other_family_trains_on_them(family):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = fit(named(family).set_params(latents=4), FRAME[:200], plan=Plan(steps=30, batch=64, check=10))
+    assert made.outcome.status != "diverged"
+    assert np.isfinite(made.encode(FRAME[:200])).all()
 
 
 def test_a_table_of_numbers_without_gaps_is_what_it_was():

@@ -301,6 +301,7 @@ def _decoded(where: str, packed: int, content: pa.Table, schema: pa.Schema) -> p
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds texts or bytes, as they are or as codes into a dictionary."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return any(

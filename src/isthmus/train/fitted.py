@@ -31,7 +31,7 @@ from isthmus.train.task import Task
 # Rows that are encoded at once: enough to fill the vector units, few enough to stay small beside the data.
 CHUNK = 4096
 ROUNDS = 2
-"""Times that rows go through a model until their gaps are filled in."""
+"""Times that rows go through a model until their gaps are filled in. On adult a second one helps, a third does not."""
 FILLERS = ("masked", "pca")
 """Families that fill gaps in without being trained on corrupted rows."""
 
@@ -45,7 +45,7 @@ class Fitted:
     layout: Layout
     """From the rows of the data to what the network takes, and back."""
     head: str
-    """The likelihood that it was trained with: gaussian or bernoulli."""
+    """The name of the likelihood that it was trained with: gaussian, bernoulli, huber, student or table."""
     plan: Plan
     outcome: Outcome
     columns: tuple[str, ...] = ()
