@@ -12,6 +12,7 @@ from isthmus.cli.ablate import ablate
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
 from isthmus.cli.doctor import doctor
+from isthmus.cli.export import export
 from isthmus.cli.impute import impute
 from isthmus.cli.pack import compress, decompress
 from isthmus.cli.report import report
@@ -51,6 +52,7 @@ app.command("ablate")(ablate)
 app.command("take")(take)
 app.command("train")(train)
 app.command("impute")(impute)
+app.command("export")(export)
 app.command("list")(catalogue)
 app.command("report")(report)
 app.command("doctor")(doctor)

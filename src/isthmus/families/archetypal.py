@@ -84,7 +84,7 @@ class ArchetypalModel(Model):
         return torch.relu(topk(raw, torch.full((), self.k, device=raw.device), self.k))
 
     def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.entries + self.pre).reshape(len(z), *self.shape)
+        return (z @ self.entries + self.pre).reshape(z.shape[0], *self.shape)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})

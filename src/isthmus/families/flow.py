@@ -58,7 +58,7 @@ class FlowModel(Posterior):
         """Mean and log variance of q_0(z | x), (B, L), and the flows' u, w and b, (B, K, 2 L + 1)."""
         raw = self.encoder(x)
         mean, log_variance = raw[:, : 2 * self.latents].chunk(2, dim=1)
-        flows = raw[:, 2 * self.latents :].reshape(len(x), self.flows, 2 * self.latents + 1)
+        flows = raw[:, 2 * self.latents :].reshape(x.shape[0], self.flows, 2 * self.latents + 1)
         return mean, log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE), flows
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ class FlowModel(Posterior):
         first = sample(mean, log_variance, noise.flatten(0, 1))
         z, stretch = self.bent(first, flows)
         ratio = self.log_prior(z) - log_normal(first, mean, log_variance).sum(1) + stretch
-        return z.view(len(x), k, -1), ratio.view(len(x), k)
+        return z.view(x.shape[0], k, -1), ratio.view(len(x), k)
 
 
 def planar(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -114,15 +114,15 @@ class GumbelModel(Timed, EncoderDecoder):
 
     def encode(self, x: Tensor) -> Tensor:
         """The vectors of the most probable categories, (B, L)."""
-        return (smallest(-self.logits(x).t()).t() @ self.vectors).reshape(len(x), self.latents)
+        return (smallest(-self.logits(x).t()).t() @ self.vectors).reshape(x.shape[0], self.latents)
 
     def tokens(self, x: Tensor) -> Tensor:
         """The most probable categories, (B, positions)."""
-        return smallest(-self.logits(x).t()).argmax(0).reshape(len(x), self.positions)
+        return smallest(-self.logits(x).t()).argmax(0).reshape(x.shape[0], self.positions)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The vectors of categories, (B, L)."""
-        return self.vectors[tokens].reshape(len(tokens), self.latents)
+        return self.vectors[tokens].reshape(tokens.shape[0], self.latents)
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         size = (len(x) * self.positions, self.entries)
@@ -136,7 +136,7 @@ class GumbelModel(Timed, EncoderDecoder):
         choice = (drawn / self.temperature).softmax(1)
         if self.hard:
             choice = straight(choice, smallest(-drawn.detach().t()).t())
-        code = (choice @ self.vectors).reshape(len(x), self.latents)
+        code = (choice @ self.vectors).reshape(x.shape[0], self.latents)
         kl = math.log(self.entries) + (log_share.exp() * log_share).sum(1).mean()
         kl = kl * self.positions / self.size
         return Loss({"reconstruction": self.misfit(code, target), "kl": kl}, {})

@@ -77,5 +77,5 @@ class IWAEModel(Posterior):
         z, ratio = self.proposals(x, drawn)
         count = drawn.shape[1]
         wide = target.unsqueeze(1).expand(-1, count, *target.shape[1:]).flatten(0, 1)
-        error = self.row_misfit(z.flatten(0, 1), wide).view(len(x), count)
+        error = self.row_misfit(z.flatten(0, 1), wide).view(x.shape[0], count)
         return self.beta * ratio - self.scaled(error) * self.size, error

@@ -105,7 +105,7 @@ class LadderModel(Posterior):
         z = sample(*posterior, noise[..., self.upper :].flatten(0, 1))
         upper = log_normal(t, torch.zeros_like(t), torch.zeros_like(t)) - log_normal(t, top, top_log_variance)
         ratio = (log_normal(z, *prior) - log_normal(z, *posterior)).sum(1) + upper.sum(1)
-        return z.view(len(x), k, -1), ratio.view(len(x), k)
+        return z.view(x.shape[0], k, -1), ratio.view(len(x), k)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

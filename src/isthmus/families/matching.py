@@ -84,7 +84,7 @@ class MatchingModel(Model):
         return pursue(x.flatten(1) - self.pre, self.entries, self.k)[0]
 
     def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.entries + self.pre).reshape(len(z), *self.shape)
+        return (z @ self.entries + self.pre).reshape(z.shape[0], *self.shape)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})

@@ -69,7 +69,7 @@ class PCAModel(Model):
         return (x.flatten(1) - self.mean) @ self.components.t()
 
     def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.components + self.mean).reshape(len(z), *self.shape)
+        return (z @ self.components + self.mean).reshape(z.shape[0], *self.shape)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})

@@ -126,7 +126,7 @@ class TopKModel(EncoderDecoder):
         if self.wide:
             last = self.encoder.last
             values, units = fire(x.flatten(1) - self.pre.flatten(), last.weight, last.bias, self.passing)
-            return values.new_zeros(len(x), self.latents).scatter_(1, units, values)
+            return values.new_zeros(x.shape[0], self.latents).scatter_(1, units, values)
         return torch.relu(topk(self.encoder(x - self.pre), self.k, self.limit))
 
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -126,23 +126,23 @@ class VQModel(EncoderDecoder):
 
     def encode(self, x: Tensor) -> Tensor:
         """The quantised vector, (B, L)."""
-        return sum(e for _, _, e in self.quantise(self.pieces(x))).reshape(len(x), self.latents)  # type: ignore[union-attr]
+        return sum(e for _, _, e in self.quantise(self.pieces(x))).reshape(x.shape[0], self.latents)  # type: ignore[union-attr]
 
     def tokens(self, x: Tensor) -> Tensor:
         """The numbers of the entries, (B, positions * depth): the books of a position side by side."""
         chosen = [picked.argmax(0) for _, picked, _ in self.quantise(self.pieces(x))]
-        return torch.stack(chosen, dim=1).reshape(len(x), -1)
+        return torch.stack(chosen, dim=1).reshape(x.shape[0], -1)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The sum of the entries of all books at each position, (B, L)."""
         chosen = tokens.reshape(-1, len(self.books)).unbind(1)
         pieces = sum(book.entries[picked] for book, picked in zip(self.books, chosen, strict=True))
-        return pieces.reshape(len(tokens), self.latents)
+        return pieces.reshape(tokens.shape[0], self.latents)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         pieces = self.pieces(x)
         stages = self.quantise(pieces)
-        code = self.past(pieces, sum(e.detach() for _, _, e in stages)).reshape(len(x), self.latents)  # type: ignore[arg-type]
+        code = self.past(pieces, sum(e.detach() for _, _, e in stages)).reshape(x.shape[0], self.latents)  # type: ignore[arg-type]
         share = len(x) * self.size
         commitment = torch.stack([(rest - e.detach()).square().sum() for rest, _, e in stages]).sum()
         terms = {"reconstruction": self.misfit(code, target), "commitment": commitment / share}

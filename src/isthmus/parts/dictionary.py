@@ -256,7 +256,7 @@ class Folded(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """(B, L) -> (B, *D), in the data's units."""
         raw = functional.linear(z, self.dictionary, self.offset)
-        return heads.mean(self.head, raw.reshape(len(z), *self.shape))
+        return heads.mean(self.head, raw.reshape(z.shape[0], *self.shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction, (B, *D) -> (B, *D)."""

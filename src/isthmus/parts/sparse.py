@@ -126,7 +126,7 @@ class RowDecoder(nn.Module):
         return 1
 
     def forward(self, z: Tensor) -> Tensor:
-        return torch.addmm(self.last_bias, z, self.rows).reshape(len(z), *self.shape)
+        return torch.addmm(self.last_bias, z, self.rows).reshape(z.shape[0], *self.shape)
 
 
 class TopKCode(torch.autograd.Function):

@@ -86,7 +86,7 @@ class ConvEncoder(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x.reshape(len(x), *self.grid).movedim(-1, 1)
+        h = x.reshape(x.shape[0], *self.grid).movedim(-1, 1)
         for i, layer in enumerate(self.layers):
             h = _finish(layer(h), self.norms, i, self.activation)
         return self.last(h.flatten(1))
@@ -120,8 +120,8 @@ class ConvDecoder(nn.Module):
         return self.first.weight
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.first(z).reshape(len(z), -1, *self.small)
+        h = self.first(z).reshape(z.shape[0], -1, *self.small)
         for i, layer in enumerate(self.layers):
             h = layer(_finish(h, self.norms, i, self.activation))
-        raw = h.movedim(1, -1).reshape(len(z), -1) + self.last_bias
-        return raw.reshape(len(z), *self.shape)
+        raw = h.movedim(1, -1).reshape(z.shape[0], -1) + self.last_bias
+        return raw.reshape(z.shape[0], *self.shape)

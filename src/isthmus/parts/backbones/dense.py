@@ -140,7 +140,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         raw = _through(z, self.layers, self.norms, self.activation, self.residual)
-        return raw.reshape(len(z), *self.shape)
+        return raw.reshape(z.shape[0], *self.shape)
 
 
 class TiedDecoder(nn.Module):
@@ -178,4 +178,4 @@ class TiedDecoder(nn.Module):
         pairs = zip(reversed(encoder.layers), self.biases, strict=True)
         layers = [partial(functional.linear, weight=layer.weight.t(), bias=bias) for layer, bias in pairs]
         raw = _through(z, layers, self.norms, encoder.activation, encoder.residual)
-        return raw.reshape(len(z), *self.shape)
+        return raw.reshape(z.shape[0], *self.shape)

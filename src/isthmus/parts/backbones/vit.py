@@ -41,10 +41,10 @@ class Patches:
     def cut(self, x: Tensor) -> Tensor:
         """(B, *D) -> (B, T, size)."""
         right, below = self.columns * self.wide - self.width, self.rows * self.tall - self.height
-        image = x.reshape(len(x), self.height, self.width, self.channels)
+        image = x.reshape(x.shape[0], self.height, self.width, self.channels)
         image = functional.pad(image, (0, 0, 0, right, 0, below))
-        cells = image.reshape(len(x), self.rows, self.tall, self.columns, self.wide, self.channels)
-        return cells.transpose(2, 3).reshape(len(x), self.count, self.size)
+        cells = image.reshape(x.shape[0], self.rows, self.tall, self.columns, self.wide, self.channels)
+        return cells.transpose(2, 3).reshape(x.shape[0], self.count, self.size)
 
     def join(self, patches: Tensor) -> Tensor:
         """(B, T, size) -> (B, *D); what was padded is cut off."""
@@ -118,7 +118,7 @@ class VitDecoder(nn.Module):
         return self.first.weight
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.first(z).reshape(len(z), self.patches.count, -1)
+        h = self.first(z).reshape(z.shape[0], self.patches.count, -1)
         for block in self.blocks:
             h = block(h)
         return self.patches.join(self.paint(self.norm(h))) + self.last_bias.reshape(self.patches.shape)

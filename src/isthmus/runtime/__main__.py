@@ -1,0 +1,99 @@
+"""``python -m isthmus.runtime MODEL.onnx ROWS.csv``: codes, scores and decisions of a file, in constant memory."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from isthmus.runtime.graph import Graph, Refused, load
+
+BLOCK = 4096
+"""Rows that are in memory at once."""
+
+
+def blocks(source: str, graph: Graph) -> Iterator[Any]:
+    """The rows of a .npy or .csv file, or of CSV on stdin (``-``), some at a time."""
+    if source != "-" and not Path(source).is_file():
+        raise Refused(f"{source}: no such file")
+    if source.endswith(".npy"):
+        rows = np.load(source, mmap_mode="r", allow_pickle=False)
+        yield from (rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK))
+        return
+    with ExitStack() as stack:
+        file = sys.stdin if source == "-" else stack.enter_context(Path(source).open(encoding="utf-8-sig", newline=""))
+        lines = csv.reader(file, strict=True)
+        names = next(lines, None)
+        if names is None:
+            raise Refused(f"{source}: empty; expected a line of column names")
+        places = {name: k for k, name in enumerate(names)}
+        if absent := [name for name in graph.columns if name not in places]:
+            raise Refused(f"{source}: no column {absent[0]!r}; the columns needed are {', '.join(graph.columns)}")
+        while True:
+            held = [line for line in (next(lines, None) for _ in range(BLOCK)) if line is not None]
+            if not held:
+                return
+            for line in held:
+                if line and len(line) != len(names):
+                    raise Refused(f"{source}: a line has {len(line)} values where {len(names)} are expected")
+            full = [line for line in held if line]
+            yield {name: [line[places[name]] for line in full] for name in graph.columns}
+
+
+def write(found: dict[str, Any], file: IO[str], *, head: bool) -> int:
+    """A block of results as lines of CSV; how many."""
+    columns: dict[str, Any] = {}
+    for name, values in found.items():
+        if values.ndim == 1:
+            columns[name] = values.astype(int) if values.dtype == bool else values
+        else:
+            columns |= {f"{name}{k}": values[:, k] for k in range(values.shape[1])}
+    out = csv.writer(file, lineterminator="\n")
+    if head:
+        out.writerow(columns)
+    out.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    return len(next(iter(columns.values()), ()))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit code: 0 done, 2 bad input, 3 environment."""
+    parser = argparse.ArgumentParser("python -m isthmus.runtime", description=__doc__)
+    parser.add_argument("model", help="the .onnx file that isthmus export wrote")
+    parser.add_argument("rows", help="a .csv or .npy file, or - for CSV on stdin")
+    parser.add_argument("-o", "--out", help="a .csv file; by default stdout")
+    parser.add_argument("--only", help="outputs with commas, such as score,anomaly; by default all but the code")
+    given = parser.parse_args(arguments)
+    try:
+        graph = load(given.model)
+        wanted = given.only.split(",") if given.only else [name for name in graph.outputs if name != "code"]
+        with ExitStack() as stack:
+            out = stack.enter_context(Path(given.out).open("w", encoding="utf-8")) if given.out else sys.stdout
+            done = 0
+            for block in blocks(given.rows, graph):
+                done += write(graph.run(block, wanted, done), out, head=not done)
+            out.flush()
+        return 0
+    except (Refused, csv.Error, UnicodeDecodeError, ValueError) as error:
+        print(f"isthmus.runtime: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("isthmus.runtime: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (OSError, ImportError) as error:
+        print(f"isthmus.runtime: {error}", file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""A graph, and rows in the forms in which people have them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.runtime import protobuf
+
+ABOUT = "isthmus"
+"""The name under which a graph tells of its columns."""
+LARGEST = 1 << 31
+"""Bytes of a file; protocol buffers end there."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+UTC = datetime.UTC
+
+
+class Refused(ValueError):
+    """A graph or rows that are not usable as given. The message says what was expected, what came, and what to do."""
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """A graph from the file that ``isthmus export`` wrote.
+
+    Raises
+    ------
+    Refused
+        If the file is not such a graph, or brings more than ONNX's own operations.
+    """
+    place = Path(path)
+    try:
+        if place.stat().st_size > LARGEST:
+            raise Refused(f"{place}: larger than 2 GiB, no ONNX file; give the file that isthmus export wrote")
+        content = place.read_bytes()
+    except OSError as error:
+        raise Refused(f"{place}: {error.strerror}; give the file that isthmus export wrote") from None
+    return Graph(content, str(place))
+
+
+class Graph:
+    """A model that was exported; rows in, arrays out.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    place : str, default "graph"
+        Its name in messages.
+    threads : int, optional
+        Threads of one run; by default one for each core.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        What rows must have, in order; none where a row is an array without names.
+    outputs : tuple of str
+        ``code`` (N, L), ``score`` (N,) and, where the model was exported with a threshold, ``p_value`` (N,) and
+        ``anomaly`` (N,).
+    shape : tuple of int
+        Of a row.
+    """
+
+    def __init__(self, content: bytes, place: str = "graph", threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ImportError("running a graph needs onnxruntime: pip install 'isthmus[runtime]'") from None
+        remedy = "give the file that isthmus export wrote"
+        if (fault := protobuf.fault(content)) is not None:
+            raise Refused(f"{place}: {fault}; {remedy}")
+        if not protobuf.whole(content):
+            raise Refused(f"{place}: changed since it was written, or not by isthmus export; export the model again")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            about = json.loads(self._session.get_modelmeta().custom_metadata_map[ABOUT])
+            self._columns = [dict(column) for column in about["columns"]]
+            self.shape, self._table = tuple(int(n) for n in about["shape"]), bool(about["table"])
+            self._missing, self._dashes = frozenset(about["missing"]), frozenset(about["dashes"])
+            self.columns = tuple(str(column["name"]) for column in self._columns)
+            inputs = {one.name for one in self._session.get_inputs()}
+            wanted = {str(column["input"]) for column in self._columns} if self._table else {"rows"}
+        except Exception as error:  # onnxruntime has errors of a dozen types
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise Refused(f"{place}: no graph that can be run ({first:.200}); {remedy}") from None
+        if inputs != wanted:
+            raise Refused(f"{place}: its inputs are not the columns that it tells of; {remedy}")
+        self._place = place
+        self.outputs = tuple(one.name for one in self._session.get_outputs())
+
+    def run(self, rows: Any, outputs: Sequence[str] | None = None, first: int = 0) -> dict[str, NDArray[Any]]:
+        """What the graph makes of rows.
+
+        Parameters
+        ----------
+        rows : mapping of columns, frame, or array (N, *D)
+            Columns by name, in any order; others are left out. Numbers may be texts, dates texts such as 2024-01-31 or
+            numbers of numpy's own; a gap is None, NaN or an empty text.
+        outputs : sequence of str, optional
+            By default all of ``self.outputs``.
+        first : int, default 0
+            The number of the first row less one, in messages.
+
+        Raises
+        ------
+        Refused
+            If a column is not there, or a cell is not of its kind.
+        """
+        wanted = list(self.outputs if outputs is None else outputs)
+        if unknown := [name for name in wanted if name not in self.outputs]:
+            raise Refused(f"the graph has no output {unknown[0]!r}; it has {', '.join(self.outputs)}")
+        fed = self._fed(rows, first)
+        try:
+            found = self._session.run(wanted, fed)
+        except Exception as error:
+            said = str(error).strip().splitlines()[0]
+            raise Refused(f"{self._place}: the graph cannot be run ({said:.200}); export the model again") from None
+        return dict(zip(wanted, found, strict=True))
+
+    def _fed(self, rows: Any, first: int) -> dict[str, NDArray[Any]]:
+        names = getattr(rows, "column_names", None) or getattr(rows, "columns", None)
+        names = rows.keys() if isinstance(rows, Mapping) else names
+        if names is None:
+            if self._table:
+                raise Refused(
+                    f"expected columns by name ({', '.join(self.columns[:5])}, ...); got {type(rows).__name__}"
+                )
+            return {"rows": self._array(rows, first)}
+        if not self.columns:
+            raise Refused(f"expected an array of rows of shape {self.shape}; got columns by name")
+        if absent := [name for name in self.columns if name not in set(names)]:
+            raise Refused(f"no column {absent[0]!r}; the columns needed are {', '.join(self.columns)}")
+        given = {column["input"]: self._cells(column, rows[column["name"]], first) for column in self._columns}
+        if self._table:
+            return given
+        return {"rows": self._array(np.column_stack([*given.values()]).reshape(-1, *self.shape), first)}
+
+    def _array(self, rows: Any, first: int) -> NDArray[np.float64]:
+        found = np.asarray(rows)
+        if found.dtype.kind not in "biuf" or found.shape[1:] != self.shape:
+            raise Refused(f"rows must be numbers of shape {self.shape}; got {found.dtype} of shape {found.shape[1:]}")
+        out = found.astype(np.float64)
+        if not (good := np.isfinite(out).all(axis=tuple(range(1, out.ndim)))).all():
+            raise Refused(f"row {first + int(np.argmin(good)) + 1}: a value is missing or infinite; fill it in")
+        return out
+
+    def _cells(self, column: Mapping[str, Any], cells: Any, first: int) -> NDArray[Any]:
+        values = np.asarray(cells)
+        if column["text"]:
+            return np.array([self._text(value) for value in values.tolist()], dtype=object)
+        if column["kind"] == "date" and values.dtype.kind == "M":
+            moments = values.astype("datetime64[us]")
+            return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
+        if values.dtype.kind in "biuf":
+            out = values.astype(np.float64)
+        else:
+            read = self._moment if column["kind"] == "date" else self._number
+            out = np.empty(len(values))
+            for k, value in enumerate(values.tolist()):
+                try:
+                    out[k] = read(value)
+                except ValueError:
+                    kind = "date; write 2024-01-31" if column["kind"] == "date" else "number; write it as 1234.5"
+                    raise Refused(
+                        f"row {first + k + 1}, column {column['name']!r}: {value!r:.60} is no {kind}"
+                    ) from None
+        if not (good := ~np.isinf(out)).all():
+            raise Refused(f"row {first + int(np.argmin(good)) + 1}, column {column['name']!r}: the value is infinite")
+        return out
+
+    def _text(self, value: Any) -> str:
+        text = "" if value is None else str(value).strip()  # nan, NaT and <NA> are among what is missing
+        return "" if text in self._missing else text
+
+    def _number(self, value: Any) -> float:
+        if value is None or isinstance(value, bool | int | float):
+            return np.nan if value is None else float(value)
+        text = str(value).strip()
+        if text in self._missing or text in self._dashes:
+            return np.nan
+        if NUMBER.fullmatch(text) is None:
+            raise ValueError(text)
+        return float(text)
+
+    def _moment(self, value: Any) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        if not (text := self._text(value)):
+            return np.nan
+        if not isinstance(value, datetime.date):
+            value = datetime.datetime.fromisoformat(text)
+        if not isinstance(value, datetime.datetime):
+            value = datetime.datetime(value.year, value.month, value.day)
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()

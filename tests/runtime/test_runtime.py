@@ -1,0 +1,209 @@
+"""A graph is run without torch, says the same as its model, and nothing but a graph of ours is run."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from isthmus import runtime
+from isthmus.runtime import Refused
+from isthmus.runtime.__main__ import BLOCK, main
+from isthmus.runtime.protobuf import SEAL, sealed, whole
+
+FROZEN = Path(__file__).parent / "frozen"
+GRAPH = FROZEN / "graph-1.onnx"
+EXPECTED = json.loads((FROZEN / "graph-1.json").read_text(encoding="utf-8"))
+ROWS = EXPECTED["rows"]
+
+
+@pytest.fixture(scope="module")
+def graph() -> runtime.Graph:
+    return runtime.load(GRAPH)
+
+
+def written(rows: dict[str, list[str]], place: Path, times: int = 1) -> Path:
+    with place.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(rows)
+        out.writerows([*zip(*rows.values(), strict=True)] * times)
+    return place
+
+
+def test_a_graph_that_was_written_once_gives_what_its_model_gave(graph: runtime.Graph) -> None:
+    found = graph.run(ROWS)
+    for name in ("code", "score"):
+        assert found[name] == pytest.approx(np.array(EXPECTED[name]), rel=1e-5, abs=1e-5)
+    assert graph.outputs == ("code", "score", "p_value", "anomaly")
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "more columns, another order"])
+def test_rows_come_as_frames_too(graph: runtime.Graph, kind: str) -> None:
+    frame = pd.DataFrame(ROWS)
+    frame["pay"] = frame["pay"].astype(float)
+    frame["when"] = pd.to_datetime(frame["when"])
+    if kind == "polars":
+        frame = pl.from_pandas(frame)
+    elif kind == "pyarrow":
+        frame = pl.from_pandas(frame).to_arrow()
+    elif kind != "pandas":
+        frame = frame[frame.columns[::-1]].assign(note="x")
+    assert graph.run(frame, ["score"])["score"] == pytest.approx(graph.run(ROWS)["score"])
+
+
+def test_no_row_is_no_answer(graph: runtime.Graph) -> None:
+    found = graph.run({name: [] for name in ROWS})
+    assert found["code"].shape == (0, 3)
+    assert found["anomaly"].shape == (0,)
+
+
+def test_torch_is_not_needed(tmp_path: Path) -> None:
+    rows = written(ROWS, tmp_path / "rows.csv")
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.modules['pyarrow'] = None; sys.modules['onnx'] = None\n"
+        f"from isthmus.runtime.__main__ import main; sys.exit(main([{str(GRAPH)!r}, {str(rows)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [float(row["score"]) for row in found] == pytest.approx(EXPECTED["score"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"age": "old"}, "row 2, column 'age': 'old' is no number"),
+        ({"age": "1_0"}, "is no number"),
+        ({"age": "٤"}, "is no number"),
+        ({"age": "1e999"}, "row 2, column 'age': the value is infinite"),
+        ({"when": "3/4/2021"}, "column 'when': '3/4/2021' is no date"),
+    ],
+)
+def test_a_cell_of_another_kind_is_refused_with_its_place(
+    graph: runtime.Graph, change: dict[str, str], said: str
+) -> None:
+    rows = {name: [*values] for name, values in ROWS.items()}
+    for name, value in change.items():
+        rows[name][1] = value
+    with pytest.raises(Refused, match=said):
+        graph.run(rows)
+
+
+def test_columns_and_outputs_that_are_not_there_are_refused(graph: runtime.Graph) -> None:
+    with pytest.raises(Refused, match="no column 'age'"):
+        graph.run({name: values for name, values in ROWS.items() if name != "age"})
+    with pytest.raises(Refused, match="no output 'flag'; it has code, score"):
+        graph.run(ROWS, ["flag"])
+    with pytest.raises(Refused, match="expected columns by name"):
+        graph.run(np.zeros((2, 7)))
+
+
+def test_a_file_goes_through_in_blocks_and_says_what_all_at_once_would(tmp_path: Path, graph: runtime.Graph) -> None:
+    times = 1 + BLOCK // 6
+    rows, out = written(ROWS, tmp_path / "rows.csv", times), tmp_path / "out.csv"
+    assert main([str(GRAPH), str(rows), "-o", str(out), "--only", "score,anomaly"]) == 0
+    with out.open(encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == 6 * times
+    assert found[0].keys() == {"score", "anomaly"}
+    assert [float(row["score"]) for row in found] == pytest.approx([*graph.run(ROWS)["score"]] * times, rel=1e-6)
+    assert [int(row["anomaly"]) for row in found[-6:]] == graph.run(ROWS)["anomaly"].tolist()
+
+
+def test_a_fault_far_down_a_file_is_told_with_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = written(ROWS, tmp_path / "rows.csv", 1 + BLOCK // 6)
+    with rows.open("a", encoding="utf-8") as file:
+        file.write("old,Oslo,1,no,2021-01-01,S,1\n")
+    assert main([str(GRAPH), str(rows)]) == 2
+    assert f"row {6 * (1 + BLOCK // 6) + 1}, column 'age': 'old'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty; expected a line of column names"),
+        (b"age,city\n1,Oslo\n", "no column 'pay'"),
+        (b"age,city,pay,paid,when,size,score\n1,Oslo\n", "has 2 values where 7 are expected"),
+        (b"age,city,pay,paid,when,size,score\n1,\xff,1,no,2021-01-01,S,1\n", "codec can't decode"),
+    ],
+)
+def test_files_that_are_no_such_table_end_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    place = tmp_path / "rows.csv"
+    place.write_bytes(content)
+    assert main([str(GRAPH), str(place)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_seal_is_the_hash_of_all_before_it() -> None:
+    assert whole(sealed(b"abc"))
+    assert not whole(b"abc")
+    assert not whole(sealed(b"abc") + b"x")
+    assert GRAPH.read_bytes()[-64 - len(SEAL) :].startswith(SEAL)
+
+
+def test_every_flipped_byte_is_noticed() -> None:
+    content = GRAPH.read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(content), 300).tolist():
+        changed = bytearray(content)
+        changed[at] ^= 1 << (at % 8)
+        with pytest.raises(Refused):
+            runtime.Graph(bytes(changed))
+
+
+def test_files_that_were_changed_and_sealed_again_are_refused_or_run() -> None:
+    """A seal shows damage, not origin: what is then read must end in one line or in an answer."""
+    random, body = np.random.default_rng(1), GRAPH.read_bytes()[: -64 - len(SEAL)]
+    for _ in range(200):
+        changed = bytearray(body)
+        for at in random.integers(0, len(body), random.integers(1, 4)).tolist():
+            changed[at] = int(random.integers(256))
+        cut = int(random.integers(len(body))) if random.random() < 0.2 else len(body)
+        with suppress(Refused):
+            runtime.Graph(sealed(bytes(changed[:cut]))).run(ROWS)
+
+
+def test_more_than_onnx_is_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(GRAPH)
+    outside = onnx.ModelProto.FromString(model.SerializeToString())
+    tensor = outside.graph.initializer[0]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    strange = onnx.ModelProto.FromString(model.SerializeToString())
+    strange.graph.node[0].domain = "com.example"
+    inner = onnx.ModelProto.FromString(model.SerializeToString())
+    branch = onnx.helper.make_graph([onnx.helper.make_node("X", [], ["y"], domain="com.example")], "g", [], [])
+    inner.graph.node[0].attribute.add(name="body", type=onnx.AttributeProto.GRAPH, g=branch)
+    functions = onnx.ModelProto.FromString(model.SerializeToString())
+    functions.functions.add(name="f")
+    for changed, said in (
+        (outside, "tensors in other files"),
+        (strange, "not ONNX's own"),
+        (inner, "not ONNX's own"),
+        (functions, "functions of its own"),
+    ):
+        with pytest.raises(Refused, match=said):
+            runtime.Graph(sealed(changed.SerializeToString()))
+
+
+def test_missing_files_and_wrong_ones_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "no.onnx"), "rows.csv"]) == 2
+    assert main([str(GRAPH), str(tmp_path / "no.csv")]) == 2
+    assert main([str(Path(__file__)), "rows.csv"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[-1] for line in lines[:2]] == [
+        "No such file or directory; give the file that isthmus export wrote",
+        "no such file",
+    ]
+    assert "it is damaged, or no ONNX file" in lines[2]
