@@ -72,7 +72,9 @@ def ablate(
     ----------
     recipe : str, Recipe or mapping
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, factors, images, kinds, drop, missing, facets, replicates, steps, seed, jobs, plan
+    source, labels, label, anomaly, factors, images, kinds, drop, missing, group, time, weights
+        As in :func:`isthmus.compare`.
+    facets, replicates, steps, seed, jobs, plan
         As in :func:`isthmus.compare`.
     progress, command
         As in :func:`isthmus.compare`.

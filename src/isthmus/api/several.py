@@ -74,6 +74,9 @@ def compare_many(
     label: str | Options | None = None,
     anomaly: str | Options | None = None,
     out: str | os.PathLike[str] | None = None,
+    group: str | Options | None = None,
+    time: str | Options | None = None,
+    weights: str | Options | None = None,
     budget: str | float | None = None,
     progress: Callable[[str], Any] | None = None,
     jobs: int | None = None,
@@ -92,6 +95,9 @@ def compare_many(
         The column of the labels, in every data set that has it; or name of a data set -> its column.
     anomaly : str or mapping of str to str, optional
         The label whose rows are anomalies, in every data set that has it; or name of a data set -> its label.
+    group, time, weights : str or mapping of str to str, optional
+        The columns of groups, times and weights, as in :func:`isthmus.compare`, in all data sets; or name of a data
+        set -> its column.
     out : path, optional
         One folder for all; by default ``isthmus-NAME-and-N-more``.
     budget : str or float, optional
@@ -132,6 +138,7 @@ def compare_many(
     (['iris', 'wine'], True)
     """
     data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
+    data |= {"group": group, "time": time, "weights": weights}
     planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)
     for one in planned.studies.values():
         one.data.warn()

@@ -112,6 +112,14 @@ def compare(
         Columns of a table to leave out.
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
+    group : str or array of shape (N,), optional
+        The column that says which rows belong together, or one value for each row; models never see it, and no group
+        stands on both sides of a split.
+    time : str or array of shape (N,), optional
+        The same for when a row was taken, or ``"rows"`` where they stand in that order: training rows come first, test
+        rows last, and a replicate is another origin of the forecast.
+    weights : str or array of shape (N,), optional
+        The same for how much a row counts, in training and in scores.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

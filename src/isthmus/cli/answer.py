@@ -34,6 +34,14 @@ def caution(planned: Outline) -> None:
         show.warn(f"{planned.data.name}: {said}")
 
 
+def splits(planned: Outline) -> str:
+    """How rows are split and counted, where groups, times or weights say so."""
+    from isthmus.answers.words import Words
+    from isthmus.report.method import beside
+
+    return Words("en")("page.gap").join(beside(planned.design.to_json() | planned.note, Words("en")))
+
+
 def swept(planned: Outline) -> str:
     """How the width of the code was chosen, if a sweep chose it."""
     from isthmus.answers.words import Words
@@ -80,6 +88,9 @@ def planned_facts(planned: Outline, workers: int | None, *, quiet: bool = False)
         "hidden": design.hidden,
         "backbone": design.backbone,
         "contamination": design.contamination,
+        "groups": design.data.get("groups"),
+        "times": design.data.get("times"),
+        "weighted_rows_worth": design.data.get("worth"),
         "rivals": sorted({name for facet in design.facets for name in design.rivals_of(facet)}),
         "given_up": planned.note.get("given_up") or {},
         "steps": steps,
@@ -103,6 +114,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
     hidden = ",".join(map(str, design.hidden)) or "none"
     lines = {
         "families": ", ".join(design.families),
+        **({"rows": said} if (said := splits(planned)) else {}),
         "rivals": ", ".join(facts["rivals"]) or "none" + " besides pca" * ("pca" in design.families),
         "facets": ", ".join(design.facets),
         **{f"not {name}": reason for name, reason in design.skipped.items()},

@@ -41,6 +41,29 @@ def compare(
             help="The class whose rows are anomalies; DATA=LABEL names it for one of several data sets.",
         ),
     ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="COLUMN",
+            help="Column of the groups: rows of one group never stand on both sides of a split; or DATA=COLUMN.",
+        ),
+    ] = None,
+    time: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--time",
+            metavar="COLUMN|rows",
+            help="Column of the time, or rows where they stand in its order: train on the past, test on the future; "
+            "or DATA=COLUMN.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights", metavar="COLUMN", help="Column of the weights: how much each row counts; or DATA=COLUMN."
+        ),
+    ] = None,
     *,
     json: Json = False,
     lang: Lang = "en",
@@ -64,6 +87,9 @@ def compare(
     asked = understood(CompareOptions, options) | {
         "label": choice("--label", label, data),
         "anomaly": choice("--anomaly", anomaly, data),
+        "group": choice("--group", group, data),
+        "time": choice("--time", time, data),
+        "weights": choice("--weights", weights, data),
         "command": shlex.join(["isthmus", *context.obj]),
     }
     if len(data) > 1:

@@ -14,7 +14,7 @@ import typer
 from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
-from isthmus.study.options import Columns
+from isthmus.study.options import TableOptions
 
 TRIED = 2
 """Shares of the rows on which a facet is tried before it is asked of all."""
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from isthmus.train.plan import Plan
 
 
-@offers(Columns)
+@offers(TableOptions)
 def train(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="See: isthmus list families.", show_default=False)],
     data: Annotated[
@@ -84,7 +84,6 @@ def train(
     In Python, isthmus.load("model") brings it back.
     """
     from isthmus.data.read import read
-    from isthmus.data.split import split
     from isthmus.doctor.training import cause
     from isthmus.doctor.words import numbers
     from isthmus.ship import artefact
@@ -92,16 +91,17 @@ def train(
     from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
 
-    rows = read(data, label=label, images=images, **understood(Columns, options))
+    rows = read(data, label=label, images=images, **understood(TableOptions, options))
     for said in rows.cautions:
         show.warn(f"{rows.name}: {said}")
     limit = 0.0 if measured == "none" else seconds(measured, "measure")
     recipe, plan = configure(family, rows.shape, settings or [], steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
-    splits = split(len(rows.x), seed, y=rows.y)
+    splits = rows.split(seed)
+    parts = rows.as_often(splits, seed)
     usual: dict[str, Any] = {
-        "valid": rows.x[splits.valid],
+        "valid": rows.x[parts.valid],
         "plan": plan,
         "seed": seed,
         "images": rows.images,
@@ -109,10 +109,10 @@ def train(
         "fields": rows.fields,
     }
     if dry_run:
-        _plan(family, recipe, plan, rows, splits, usual, limit, json)
+        _plan(family, recipe, plan, rows, parts, usual, limit, json)
         return ends.DONE
     with show.progress(f"{family} on {rows.name}", plan.steps, unit="steps", quiet=quiet) as tell:
-        fitted = fit(recipe, rows.x[splits.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
+        fitted = fit(recipe, rows.x[parts.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
     outcome = fitted.outcome
     if outcome.status == "diverged":
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
@@ -122,7 +122,7 @@ def train(
     show.note(f"Saved: {folder}", quiet=quiet)
     ills = _ills(fitted, rows, splits)
     try:
-        scores, missed = _measured(family, fitted, rows, splits, usual, limit, quiet)
+        scores, missed = _measured(family, fitted, rows, parts, usual, limit, quiet)
     except KeyboardInterrupt as stop:
         stop.add_note(f"the model is kept in {folder}; it was not measured")
         raise
@@ -278,9 +278,10 @@ def measure(
     from isthmus.study.estimate import Piece, expected, probe, shares_of, shrunk
     from isthmus.study.perform import contender
 
-    every, first = Rows(rows.x, rows.y, rows.factors), next(iter(models.values()))
+    every, first = Rows(rows.x, rows.y, rows.factors, rows.metadata.weight), next(iter(models.values()))
     views = [one._replace(x=first.layout.apply(one.x)) for one in map(every.take, splits)]
-    seen = Splits(views[0], views[1], views[2], seed=seed, latents=first.recipe.latents, layout=first.layout)
+    known, held = (one._replace(weight=None) for one in views[:2])  # these stand as often as they count
+    seen = Splits(known, held, views[2], seed=seed, latents=first.recipe.latents, layout=first.layout)
     asked = [
         f
         for f in FACETS.values()

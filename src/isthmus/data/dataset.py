@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences, telling
 from isthmus.data.fields import Field
+from isthmus.data.metadata import NONE, Metadata, in_proportion
+from isthmus.data.split import Split, grouped, ordered, split
 from isthmus.errors import BadInput
+from isthmus.seeds import seed as hashed
 
 NUMERIC = ("number", "amount", "flag")
 """Kinds of columns whose cells are the numbers that they look like."""
@@ -63,7 +66,10 @@ class Dataset:
     fields: tuple[Field, ...] = ()
     """What the columns of a table are; none where all are numbers without gaps."""
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """What was asked for when a table was read, besides its labels: ``kinds``, ``drop`` and ``missing``."""
+    """What was asked for when a table was read, besides its labels: ``kinds``, ``drop`` and ``missing``, and
+    the columns of ``metadata``."""
+    metadata: Metadata = NONE
+    """What is known of the rows besides their columns: groups, times, weights."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):
@@ -92,6 +98,32 @@ class Dataset:
         odd += telling(self.x, self.y, self.columns) if len(self.shape) == 1 else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
 
+    def split(self, seed: int, replicate: int = 0) -> Split:
+        """Training, validation and test rows of a replicate, as groups or times allow; time knows no chance."""
+        if self.metadata.time is not None:
+            return ordered(self.metadata.time, replicate)
+        if self.metadata.group is not None:
+            return grouped(self.metadata.group, seed, y=self.y)
+        return split(len(self.x), seed, y=self.y)
+
+    def as_often(self, parts: Split, seed: int) -> Split:
+        """Training and validation rows as often as their weights say, and every test row once."""
+        weight = self.metadata.weight
+        if weight is None:
+            return parts
+        often = (part[in_proportion(weight[part], hashed(seed, "weights", k))] for k, part in enumerate(parts[:2]))
+        return parts._replace(**dict(zip(Split._fields, often, strict=False)))
+
+    @cached_property
+    def before(self) -> NDArray[np.int64] | None:
+        """The commonest class at the time before each row's own, (N,); -1 at the first time. None without times."""
+        if self.metadata.time is None or self.y is None:
+            return None
+        times, when = np.unique(self.metadata.time, return_inverse=True)
+        counts = np.zeros((len(times), len(self.classes)), np.int64)
+        np.add.at(counts, (when.ravel(), self.y), 1)
+        return np.append(-1, counts.argmax(axis=1))[when.ravel()]
+
     def warn(self, level: int = 3) -> None:
         """Say the cautions to who calls the library, as warnings: those can be read, counted, and turned off.
 
@@ -102,7 +134,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of rows, codes, class names, anomaly and factors: equal data, equal digest under any name."""
+        """SHA-256 (hex) of rows, labels, anomaly, factors and metadata: equal data, equal digest under any name."""
         about = json.dumps([self.x.shape, self.y is not None, self.classes, self.anomaly])
         found = hashlib.sha256(about.encode())
         if self.fields:
@@ -113,6 +145,10 @@ class Dataset:
         if self.factors is not None:
             found.update(json.dumps(self.factor_names).encode())
             found.update(np.ascontiguousarray(self.factors, "<f8").data)
+        for name, part in self.metadata._asdict().items():
+            if part is not None:
+                found.update(name.encode())
+                found.update(np.ascontiguousarray(part, "<i8" if name == "group" else "<f8").data)
         return found.hexdigest()
 
 

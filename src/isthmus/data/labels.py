@@ -35,7 +35,7 @@ def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, 
     """
     if raw.classes and labels is raw.y:
         return raw.y, raw.classes
-    cells = _arrow(raw.place, labels)
+    cells = arrow(raw.place, labels)
     if len(cells) != len(raw.x):
         raise BadInput(f"{raw.place}: {len(cells)} labels for {len(raw.x)} rows; give one label for each row")
     # Only the distinct labels are ever looked at: a file may hold few of them, very long and very often.
@@ -113,7 +113,7 @@ def aligned(source: Any, other: Any, what: str) -> tuple[Any, str | None]:
     return other.iloc[found], f"the {what} were put in the order of the rows, by their index"
 
 
-def _arrow(place: str, labels: Any) -> pa.Array:
+def arrow(place: str, labels: Any) -> pa.Array:
     """Labels of any container as one Arrow array of booleans, integers, floats or strings."""
     try:
         if isinstance(labels, pa.ChunkedArray | pa.Array):

@@ -23,6 +23,9 @@ from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
 from isthmus.data.kinds import settle
 from isthmus.data.labels import aligned, alike, classes
+from isthmus.data.metadata import counted, factors_of, labels_of
+from isthmus.data.metadata import known as metadata_of
+from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
@@ -56,6 +59,9 @@ def read(
     kinds: Mapping[str, str] | None = None,
     drop: str | Iterable[str] | None = None,
     missing: Iterable[float] | None = None,
+    group: Any = None,
+    time: Any = None,
+    weights: Any = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -84,6 +90,14 @@ def read(
         Columns of a table to leave out.
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
+    group : str or array-like (N,), optional
+        The column that says which rows belong together, which is then no part of the rows, or one value for each row:
+        no group stands on both sides of a split.
+    time : str or array-like (N,), optional
+        The same for when a row was taken, a number or a date: what is learnt from lies before what is tested.
+        ``"rows"`` where rows stand in the order of time.
+    weights : str or array-like (N,), optional
+        The same for how much a row counts; rows of weight 0 are left out.
 
     Returns
     -------
@@ -112,6 +126,12 @@ def read(
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
+    raw, beside = metadata_of(source, raw, group=group, time=time, weights=weights)
+    rows = len(raw.x) if raw.cells is None else len(raw.cells[0]) if raw.cells else 0
+    raw, beside, kept = counted(raw, beside)
+    if kept is not None:
+        labels, factors = labels_of(raw._replace(y=None), labels, kept, rows), factors_of(factors, kept)
+    dropped = 0 if kept is None else rows - len(kept)
     raw = settle(raw, kinds, drop, missing)
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
@@ -119,12 +139,14 @@ def read(
     x = raw.x if raw.fields else numbers(raw)
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
-    described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     made, made_by = apart or (None, ())
+    told += of_metadata(beside, dropped)
+    described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     pictured = raw.images if images is None else images
     if pictured is None and pictures(raw.x):
         pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
-    asked = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
+    asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
+    asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     return Dataset(
         name,
         x,
@@ -140,6 +162,7 @@ def read(
         pictured,
         raw.fields,
         {name: value for name, value in asked.items() if value},
+        beside,
     )
 
 

@@ -47,15 +47,16 @@ def inconsistencies(facets: Mapping[str, Mapping[str, float | None]], raw: Mappi
     facets : mapping
         Facet -> metric -> recorded value.
     raw : mapping of str to array
-        What a run keeps: ``row_error``, ``anomaly_score`` and ``anomaly_label``, as far as it has them.
+        What a run keeps, as far as it has them: ``row_error``, ``anomaly_score``, ``anomaly_label``, ``test_weight``.
     """
     again: dict[tuple[str, str], float] = {}
+    weight = raw.get("test_weight")
     if "reconstruction" in facets and "row_error" in raw:
-        again["reconstruction", "mse"] = float(np.mean(raw["row_error"]))
+        again["reconstruction", "mse"] = float(np.average(raw["row_error"], weights=weight))
     if "anomaly" in facets and "anomaly_label" in raw and not facets["anomaly"].get("constant_scorer"):
         label, score = raw["anomaly_label"], raw["anomaly_score"]
-        again["anomaly", "auroc"] = auroc(label, score)
-        again["anomaly", "average_precision"] = average_precision(label, score)
+        again["anomaly", "auroc"] = auroc(label, score, weight)
+        again["anomaly", "average_precision"] = average_precision(label, score, weight)
     found = []
     for (facet, metric), value in again.items():
         recorded = facets[facet].get(metric)
@@ -69,12 +70,19 @@ def inconsistencies(facets: Mapping[str, Mapping[str, float | None]], raw: Mappi
     return found
 
 
-def unlike(metric: str, recorded: float | None, spread: float, errors: NDArray[np.float64]) -> Finding | None:
+def unlike(
+    metric: str,
+    recorded: float | None,
+    spread: float,
+    errors: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
+) -> Finding | None:
     """Whether an explained variance disagrees with the row errors and the rows' spread about the training mean.
 
-    ``spread`` is the mean of squares about it per element, and ``errors`` (n,) the squared error per element.
+    ``spread`` is the mean of squares about it per element, and ``errors`` (n,) the squared error per element; by
+    ``weight`` (n,) each row counts in both.
     """
-    value = 1 - float(np.mean(errors)) / spread if spread > 0 else math.nan
+    value = 1 - float(np.average(errors, weights=weight)) / spread if spread > 0 else math.nan
     return None if same(recorded, value) else mismatch(metric, recorded, value)
 
 

@@ -28,7 +28,9 @@ from isthmus.said import Said
 from isthmus.scorer import Scorer
 
 
-def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[str, float]:
+def grade(
+    label: NDArray[np.int64], score: Scores, floor: float = 0.0, weight: NDArray[np.float64] | None = None
+) -> dict[str, float]:
     """``auroc`` and ``average_precision`` of scores, in which rounding ranks nothing.
 
     Parameters
@@ -39,6 +41,8 @@ def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[s
         High means anomalous.
     floor : float, default 0
         Differences up to here are rounding.
+    weight : array (n,), optional
+        How much each row counts.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def grade(label: NDArray[np.int64], score: Scores, floor: float = 0.0) -> dict[s
     finite = bool(np.isfinite(score).all())
     flat = finite and degenerate(score, floor) is not None
     ranked = np.zeros(len(score)) if flat else score
-    found = {"auroc": auroc(label, ranked), "average_precision": average_precision(label, ranked)}
+    found = {"auroc": auroc(label, ranked, weight), "average_precision": average_precision(label, ranked, weight)}
     return found | ({"constant_scorer": 1.0} if flat else {})
 
 
@@ -63,13 +67,13 @@ def measure(contender: Contender, splits: Splits) -> Found:
 
     ``untrained_scorer`` is 1 if the model has learned nothing.
     """
-    floor, y = rounding(splits.train.x), splits.test.y
+    floor, y, weight = rounding(splits.train.x), splits.test.y, splits.test.weight
     scorer = Scorer.fit(contender, splits.train.x, splits.valid.x, splits.seed)
     found = dict(judged(scorer.scores, splits, 0.0 if scorer.crowd else floor))
     if y is not None:
         floors = {"reconstruction": floor}
         for name, score in scores(contender, splits, floor).items():
-            found[f"auroc_{name}"] = grade(y, score, floors.get(name, 0.0))["auroc"]
+            found[f"auroc_{name}"] = grade(y, score, floors.get(name, 0.0), weight)["auroc"]
     return found | ({} if learned(contender, splits) else {"untrained_scorer": 1.0})
 
 
@@ -91,9 +95,11 @@ def judged(scorer: Score, splits: Splits, floor: float = 0.0) -> Found:
         ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean. Besides these
         metrics ``anomaly_score`` (n,) of every test row and, if there are labels, ``anomaly_label`` (n,).
     """
-    x, y = splits.test.x, splits.test.y
+    x, y, weight = splits.test.x, splits.test.y, splits.test.weight
     score = scorer(x)
-    found: dict[str, float | NDArray[np.generic]] = {} if y is None else {**grade(y, score, floor), "anomaly_label": y}
+    found: dict[str, float | NDArray[np.generic]] = {}
+    if y is not None:
+        found = {**grade(y, score, floor, weight), "anomaly_label": y}
     normal = np.ones(len(x), bool) if y is None else y == 0
     usual, odd = score[normal], {name: scorer(rows) for name, rows in planted(splits, x[normal]).items()}
     for name, high in odd.items():
@@ -230,6 +236,7 @@ ANOMALY = Facet(
     primary="auroc",
     view="normal",
     labels=True,
+    weighs=True,
     unlabelled="auroc_planted",
     sees=Said("normal validation rows, without anomalies and labels", "验证集中的正常数据，不使用异常样本和标签"),
     criterion=validation_error,

@@ -34,11 +34,16 @@ class Rows(NamedTuple):
     """(n,) class codes, or None. In view ``normal`` 1 says anomaly and 0 normal."""
     factors: NDArray[np.float64] | None = None
     """(n, F), what made each row, or None."""
+    weight: NDArray[np.float64] | None = None
+    """(n,), how much each row counts, or None where all count alike."""
+    before: NDArray[np.int64] | None = None
+    """(n,) the class of the row before in time, -1 where there is none; None where time is not known."""
 
     def take(self, numbers: NDArray[np.int64] | slice) -> Rows:
         """Some of them."""
-        y = None if self.y is None else self.y[numbers]
-        return Rows(self.x[numbers], y, None if self.factors is None else self.factors[numbers])
+        y, before = (None if part is None else part[numbers] for part in (self.y, self.before))
+        factors, weight = (None if part is None else part[numbers] for part in (self.factors, self.weight))
+        return Rows(self.x[numbers], y, factors, weight, before)
 
 
 class Splits(NamedTuple):
@@ -251,6 +256,10 @@ class Facet:
     """Metrics that tell what a choice costs. Such a facet is always measured."""
     unlabelled: str = ""
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
+    weighs: bool = False
+    """Whether its metrics count test rows by their weights; else each counts once."""
+    timed_only: frozenset[str] = frozenset()
+    """Rivals that are asked only where rows have times."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
     factors: bool = False
@@ -260,9 +269,13 @@ class Facet:
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
-    def rivals_on(self, shape: Sequence[int], images: bool) -> list[str]:
-        """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not."""
-        return [name for name in self.rivals if name not in self.pictures_only or (images and drawable(shape))]
+    def rivals_on(self, shape: Sequence[int], images: bool, *, timed: bool = False) -> list[str]:
+        """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, and have
+        times or not."""
+        left_out = (frozenset() if images and drawable(shape) else self.pictures_only) | (
+            frozenset() if timed else self.timed_only
+        )
+        return [name for name in self.rivals if name not in left_out]
 
 
 def numbers(found: Found) -> dict[str, float]:

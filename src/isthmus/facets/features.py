@@ -1,6 +1,7 @@
 """Features: how much the code tells a simple classifier, and whether its rows fall into the classes by themselves.
 
-Rivals: raw columns, marginalised denoising, boosted trees, nearest rows, and ``pca``.
+Rivals: raw columns, marginalised denoising, boosted trees, nearest rows, and ``pca``; where rows have times, the class
+of the time before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
 from isthmus.facets.classifiers import boosted_trees, nearest_rows
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Kin, Rows, Splits, some
@@ -86,6 +88,16 @@ def neighbours(splits: Splits) -> Found:
     return _named(nearest_rows(*known, *held, _flat(test), _labels(test)), train, test)
 
 
+def persistence(splits: Splits) -> Found:
+    """What naming the class of the time before gets right, which whoever forecasts may know; the commonest at first."""
+    train, test = _sample(splits, "train"), _sample(splits, "test")
+    if test.before is None:
+        return dict.fromkeys(("probe_accuracy", "commonest_class"), math.nan)
+    usual = np.bincount(_labels(train)).argmax()
+    said = np.where(test.before < 0, usual, test.before)
+    return _named(float(np.mean(said == _labels(test))), train, test)
+
+
 def _named(accuracy: float, train: Rows, test: Rows) -> Found:
     """What a classifier without a code measures."""
     return {"probe_accuracy": accuracy, "commonest_class": commonest_class(_labels(train), _labels(test))}
@@ -135,8 +147,11 @@ def labelled(
 
 
 def _sample(splits: Splits, part: str) -> Rows:
-    """The rows of a part that we look at."""
-    return some(getattr(splits, part), MOST, hashed(splits.seed, "features", part))
+    """The rows of a part that we look at, as often as their weights say."""
+    rows: Rows = getattr(splits, part)
+    if rows.weight is not None:
+        rows = rows.take(in_proportion(rows.weight, hashed(splits.seed, "weights", part)))
+    return some(rows, MOST, hashed(splits.seed, "features", part))
 
 
 def _flat(rows: Rows) -> NDArray[np.float32]:
@@ -157,6 +172,8 @@ FEATURES = Facet(
     primary="probe_accuracy",
     view="all",
     labels=True,
+    weighs=True,
+    timed_only=frozenset({"persistence"}),
     sees=Said("training and validation rows with their labels", "训练集和验证集及其标签"),
     criterion=criterion,
     measure=measure,
@@ -169,6 +186,7 @@ FEATURES = Facet(
         "marginalised denoising": denoised,
         "boosted trees": trees,
         "nearest rows": neighbours,
+        "persistence": persistence,
     },
     kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
     curves={

@@ -25,9 +25,9 @@ def coded(splits: Splits) -> dict[str, float]:
 
 def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
     """The facet's two numbers for the test rows rebuilt, (n, *D)."""
-    x = splits.test.x
+    x, weight = splits.test.x, splits.test.weight
     mean = splits.train.x.mean(axis=0, dtype=np.float64)
-    return known({"mse": mse(x, x_hat), "explained_variance": explained_variance(x, x_hat, mean)})
+    return known({"mse": mse(x, x_hat, weight), "explained_variance": explained_variance(x, x_hat, mean, weight)})
 
 
 RECONSTRUCTION = Facet(
@@ -43,6 +43,7 @@ RECONSTRUCTION = Facet(
     primary="explained_variance",
     view="all",
     labels=False,
+    weighs=True,
     sees=Said("validation rows, without labels", "验证集，不使用标签"),
     criterion=validation_error,
     measure=measure,

@@ -30,13 +30,20 @@ def row_errors(x: Array, x_hat: Array) -> NDArray[np.float64]:
         return np.square(gap).reshape(len(gap), math.prod(gap.shape[1:])).mean(axis=1)
 
 
-def mse(x: Array, x_hat: Array) -> float:
-    """Mean squared error per element, in squared units of ``x``; NaN without rows. ``x`` and ``x_hat`` (n, *D)."""
+def mse(x: Array, x_hat: Array, weight: Array | None = None) -> float:
+    """Mean squared error per element, in squared units of ``x``; NaN without rows. ``x`` and ``x_hat`` (n, *D).
+
+    ``weight`` (n,), positive: how much each row counts; by default all count alike.
+    """
     with np.errstate(all="ignore"):
-        return float(row_errors(x, x_hat).mean()) if len(x) else math.nan
+        return _mean(row_errors(x, x_hat), weight) if len(x) else math.nan
 
 
-def explained_variance(x: Array, x_hat: Array, mean: Array) -> float:
+def _mean(values: NDArray[np.float64], weight: Array | None) -> float:
+    return float(values.mean() if weight is None else np.average(values, weights=weight))
+
+
+def explained_variance(x: Array, x_hat: Array, mean: Array, weight: Array | None = None) -> float:
     """``1 - sum (x - x_hat)^2 / sum (x - mean)^2`` over all rows and elements.
 
     1 is perfect, 0 is what the training mean alone achieves, below 0 is worse than that.
@@ -46,6 +53,8 @@ def explained_variance(x: Array, x_hat: Array, mean: Array) -> float:
     x, x_hat : arrays (n, *D)
     mean : array (*D)
         The mean of the training rows, not of ``x``: a predictor knows no other.
+    weight : array (n,), optional
+        How much each row counts, positive.
 
     Returns
     -------
@@ -58,7 +67,7 @@ def explained_variance(x: Array, x_hat: Array, mean: Array) -> float:
     >>> explained_variance(x, np.ones((3, 1)), x.mean(0)), explained_variance(x, x, x.mean(0))
     (0.0, 1.0)
     """
-    return Fidelity.of(x, x_hat, mean).explained_variance
+    return Fidelity.of(x, x_hat, mean, weight).explained_variance
 
 
 @dataclass(frozen=True)
@@ -75,10 +84,16 @@ class Fidelity:
     """Rows times elements of a row."""
 
     @classmethod
-    def of(cls, x: Array, x_hat: Array, mean: Array) -> Fidelity:
-        """The sums of one batch: ``x`` and ``x_hat`` (n, *D), ``mean`` (*D)."""
+    def of(cls, x: Array, x_hat: Array, mean: Array, weight: Array | None = None) -> Fidelity:
+        """The sums of one batch: ``x`` and ``x_hat`` (n, *D), ``mean`` (*D), ``weight`` (n,) how much each counts."""
         with np.errstate(all="ignore"):
             wide = np.asarray(x, dtype=np.float64)
+            if weight is not None:
+                share = np.sqrt(np.asarray(weight, np.float64) / np.mean(weight))
+                share = share.reshape(-1, *[1] * (wide.ndim - 1))
+                x_hat, mean, wide = (wide - x_hat) * share, (wide - mean) * share, wide * share
+                squared, spread, size = (float(np.square(gap).sum()) for gap in (x_hat, mean, wide))
+                return cls(squared, spread, size, wide.size)
             squared, spread, size = (float(np.square(gap).sum()) for gap in (wide - x_hat, wide - mean, wide))
             return cls(squared, spread, size, wide.size)
 

@@ -20,7 +20,7 @@ ROUNDING = 1e-6
 ROUNDING_OF_ERRORS = 1e-12
 
 
-def auroc(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
+def auroc(label: NDArray[np.integer], score: NDArray[np.floating], weight: NDArray[np.floating] | None = None) -> float:
     """The chance that an anomaly scores above a normal row, a tie counting one half (Mann and Whitney 1947).
 
     Parameters
@@ -29,6 +29,8 @@ def auroc(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
         1 for an anomaly, 0 for a normal row.
     score : array (n,)
         High means anomalous.
+    weight : array (n,), optional
+        How much each row counts, positive; a pair counts the product.
 
     Returns
     -------
@@ -45,15 +47,21 @@ def auroc(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
     if not n or not m or not np.isfinite(score).all():
         return math.nan
     _, place, ties = np.unique(score, return_inverse=True, return_counts=True)
+    if weight is not None:
+        normal, odd = (np.bincount(place, np.where(kind, weight, 0.0)) for kind in (~positive, positive))
+        below = np.cumsum(normal) - normal / 2  # a tie counts one half
+        return float(odd @ below / (odd.sum() * normal.sum()))
     rank = (np.cumsum(ties) - (ties - 1) / 2)[place]  # tied scores share the mean of their ranks
     return float((rank[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def average_precision(label: NDArray[np.integer], score: NDArray[np.floating]) -> float:
+def average_precision(
+    label: NDArray[np.integer], score: NDArray[np.floating], weight: NDArray[np.floating] | None = None
+) -> float:
     """``sum (recall_t - recall_{t-1}) precision_t`` over the distinct scores t, downwards.
 
-    The chance level is the share of anomalies. Labels and scores (n,) as for :func:`auroc`; NaN without an anomaly or
-    if a score is not finite.
+    The chance level is the share of anomalies. Labels, scores and weights (n,) as for :func:`auroc`; NaN without an
+    anomaly or if a score is not finite.
 
     Examples
     --------
@@ -66,6 +74,9 @@ def average_precision(label: NDArray[np.integer], score: NDArray[np.floating]) -
     order = np.argsort(-np.asarray(score), kind="stable")
     ordered = np.asarray(score)[order]
     last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the end of each run of ties
+    if weight is not None:
+        hits, seen = (np.cumsum(w[order])[last] for w in (np.where(positive, weight, 0.0), np.asarray(weight)))
+        return float(np.sum(np.diff(hits, prepend=0) * hits / seen) / hits[-1])
     hits = np.cumsum(positive[order])[last]
     return float(np.sum(np.diff(hits, prepend=0) * hits / (last + 1)) / positive.sum())
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.answers.words import Words
+from isthmus.data.metadata import FEW_GROUPS
+from isthmus.facets import FACETS
 from isthmus.report import tables
 from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
@@ -39,8 +41,14 @@ def method(
     versions = {plain(k): plain(v, 200) for r in records for k, v in r["versions"].items()}
     return {
         "data": _data(design, t),
-        "splits": t(
-            "method.splits_text", **{k: f"{sizes[k]:,}" if k in sizes else BLANK for k in ("train", "valid", "test")}
+        "splits": t("page.gap").join(
+            [
+                t(
+                    "method.splits_text",
+                    **{k: f"{sizes[k]:,}" if k in sizes else BLANK for k in ("train", "valid", "test")},
+                ),
+                *beside(design, t),
+            ]
         ),
         "budget": t(
             "method.budget_text",
@@ -56,6 +64,37 @@ def method(
         "recipes": [(shown[name], _recipe(configs)) for name, configs in design["families"].items()],
         "versions": [(k, v) for k, v in sorted(versions.items())],
     }
+
+
+def beside(design: Mapping[str, Any], t: Words) -> list[str]:
+    """How groups, times and weights shape the splits and the scores, a sentence each."""
+    data, asked = design["data"], design.get("reading", {})
+    said = []
+    if (count := data.get("groups")) is not None:
+        said.append(t("method.grouped", column=_column(asked.get("group"), t), n=f"{count:,}"))
+        if count < FEW_GROUPS:
+            said.append(t("method.few_groups", n=count))
+    if data.get("times") is not None:
+        said.append(t("method.timed", column=_column(asked.get("time"), t)))
+    if (worth := data.get("worth")) is not None:
+        facets = [facet for facet in design["facets"] if FACETS[facet].crowns or FACETS[facet].weighs]
+        counted, once = ([f for f in facets if FACETS[f].weighs is whether] for whether in (True, False))
+        said.append(
+            t(
+                "method.weighted",
+                column=_column(asked.get("weights"), t),
+                rows=f"{data['rows']:,}",
+                worth=f"{worth:,.0f}",
+            )
+        )
+        said += [t("method.weighs", names=t.phrase([t.name("facets", f) for f in counted]))] if counted else []
+        said += [t("method.weighs_not", names=t.phrase([t.name("facets", f) for f in once]))] if once else []
+    return said
+
+
+def _column(name: str | None, t: Words) -> str:
+    """What was asked by a name, or came as an array."""
+    return t("method.own_array") if name is None else t("method.of_column", name=plain(name, 40))
 
 
 def _data(design: Mapping[str, Any], t: Words) -> list[tuple[str, str]]:

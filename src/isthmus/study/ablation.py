@@ -171,6 +171,8 @@ def plan_ablation(
     folder = Path(out if out is not None else f"isthmus-{slug(data.name)}-{recipe.family}-parts").absolute()
     note = {
         "source": data.source,
+        "label": data.label,
+        **({"reading": dict(data.asked)} if data.asked else {}),
         "command": command,
         "ablation": {"family": recipe.family, "parts": [list(part) for part in found], "refused": refused},
     }

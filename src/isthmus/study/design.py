@@ -133,7 +133,8 @@ class Design:
 
     def rivals_of(self, facet: str) -> list[str]:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
-        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"])
+        timed = self.data.get("times") is not None
+        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], timed=timed)
         return there if self.rivals is None else [name for name in there if name in self.rivals]
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:
@@ -258,6 +259,7 @@ def _about(data: Dataset) -> dict[str, Any]:
         "anomaly": data.anomaly,
         "factors": list(data.factor_names),
         **({"fields": [field.to_json() for field in data.fields]} if data.fields else {}),
+        **data.metadata.sizes,
     }
 
 

@@ -60,6 +60,9 @@ class DataNote(_Sealed):
     anomaly: str | None
     factors: list[str] = []
     fields: list[dict[str, JsonValue]] = []
+    groups: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
+    times: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
+    worth: Annotated[float, Field(ge=1, lt=LARGEST)] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -82,6 +85,9 @@ class Reading(_Sealed):
     kinds: dict[str, str] = {}
     drop: list[str] = []
     missing: list[float] = []
+    group: str | None = None
+    time: str | None = None
+    weights: str | None = None
 
 
 class Tuned(_Sealed):

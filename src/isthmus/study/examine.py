@@ -25,6 +25,7 @@ from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, misma
 from isthmus.doctor.finding import Finding
 from isthmus.errors import BadInput
 from isthmus.facets.facet import row_error
+from isthmus.metrics.fidelity import row_errors
 from isthmus.ship import artefact
 from isthmus.study.material import Material, prepare
 from isthmus.study.record import Config, JobName, Record
@@ -34,7 +35,13 @@ from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Outcome
 
 SCORES = "scores.safetensors"
-RAW = {"test_rows": "", "row_error": "reconstruction", "anomaly_score": "anomaly", "anomaly_label": "anomaly"}
+RAW = {
+    "test_rows": "",
+    "test_weight": "",
+    "row_error": "reconstruction",
+    "anomaly_score": "anomaly",
+    "anomaly_label": "anomaly",
+}
 """Name of raw scores -> the facet that they are of."""
 DOUBTS = ("leakage between splits", "metric inconsistency")
 """Findings that do not concern a model, and that are always looked for anew."""
@@ -186,8 +193,9 @@ def _numbers(
         if not np.allclose(again, raw["row_error"], rtol=CLOSE_AGAIN, atol=CLOSE_AGAIN * float(again.mean())):
             yield choice.config, mismatch("row error", float(raw["row_error"][worst]), float(again[worst]))
         mean = material.splits.train.x.mean(axis=0, dtype=np.float64)
-        spread = float(np.square(test.x - mean).mean())
-        unequal = unlike("explained_variance", choice.metrics.get("explained_variance"), spread, raw["row_error"])
+        spread = float(np.average(row_errors(test.x, mean), weights=test.weight))
+        recorded = choice.metrics.get("explained_variance")
+        unequal = unlike("explained_variance", recorded, spread, raw["row_error"], test.weight)
         if unequal is not None:
             yield choice.config, unequal
 

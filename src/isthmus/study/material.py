@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.layout import Layout, laid_out
-from isthmus.data.split import Split, duplicates, split
+from isthmus.data.split import Split, duplicates
 from isthmus.facets.anomaly import normal_view
 from isthmus.facets.facet import Rows, Splits
 from isthmus.study.record import Job
@@ -25,11 +25,11 @@ class Material(NamedTuple):
     """What a job works on."""
 
     splits: Splits
-    """The scaled rows of its split."""
+    """The scaled rows of its split; training and validation rows as often as their weights say."""
     layout: Layout
     """Fitted on the training rows only."""
     rows: Split
-    """Their numbers in the data."""
+    """Their numbers in the data, each once."""
     sizes: dict[str, int]
     """How many there are, how many held-out rows are copies, how many columns are constant."""
 
@@ -45,7 +45,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     BadInput
         If there are too few rows.
     """
-    found = split(len(data.x), job.seed("split"), y=data.y)
+    found = data.split(job.seed("split"), job.name.replicate)
     if job.name.view == "all" or data.y is None:
         return found, data.y
     outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
@@ -61,11 +61,17 @@ def prepare(job: Job, data: Dataset) -> Material:
 
 def _prepare(job: Job, data: Dataset) -> Material:
     numbers, labels = rows(job, data)
-    layout = laid_out(data.x[numbers.train], data.fields, images=data.images)
-    every = Rows(data.x, labels, data.factors)
-    train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, numbers))
+    weight = data.metadata.weight
+    counted = data.as_often(numbers, job.seed("split"))
+    layout = laid_out(data.x[counted.train], data.fields, images=data.images)
+    every = Rows(data.x, labels, data.factors, weight, data.before if job.name.view == "all" else None)
+    train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, counted))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
-    copies = sum(duplicates(train.x, held.x) for held in (valid, test))
+    known, held = train.x, valid.x
+    if weight is not None:  # a row that stands several times is no copy
+        known, held = (layout.apply(data.x[part]) for part in numbers[:2])
+        train, valid = (one._replace(weight=None) for one in (train, valid))
+    copies = sum(duplicates(known, rows) for rows in (held, test.x))
     sizes |= {"duplicates": copies, "constant": layout.constant}
     splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"], layout=layout)
     return Material(splits, layout, numbers, sizes)

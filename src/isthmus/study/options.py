@@ -108,7 +108,29 @@ class Columns(TypedDict, total=False):
     ]
 
 
-class Reading(Columns, total=False):
+class Beside(TypedDict, total=False):
+    """What is known of rows besides their columns; models never see it."""
+
+    group: Annotated[
+        Any,
+        Option(None, "Column of the groups: rows of one group never stand on both sides of a split.", "COLUMN"),
+    ]
+    time: Annotated[
+        Any,
+        Option(
+            None,
+            "Column of the time, or rows where they stand in its order: train on the past, test on the future.",
+            "COLUMN|rows",
+        ),
+    ]
+    weights: Annotated[Any, Option(None, "Column of the weights: how much each row counts.", "COLUMN")]
+
+
+class TableOptions(Columns, Beside, total=False):
+    """What may be asked of a table, besides its labels."""
+
+
+class Reading(Columns, Beside, total=False):
     """How the data are read."""
 
     label: Annotated[str | None, Option(None, "Column of the labels.", "COLUMN")]

@@ -44,12 +44,14 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
     record = Record(id=job.id, job=job.name, status="ok", sizes=material.sizes, versions=versions)
     if job.name.kind == "rival":
         choice, raw = _rival(job, material)
+        raw |= _weights(material)
         found: dict[str, Any] = {"facets": {str(job.name.facet): choice}}
         found["message"] = bounded(job.name.name, material.splits)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
     fitted, stopped = race(job, data, material) if job.body["racing"] else (train(job, data, material), frozenset())
     found, chosen, raw = _compare(job, fitted, material.splits, stopped)
+    raw |= _weights(material)
     found["findings"] = _ills(fitted, chosen, material.splits) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
     return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
@@ -82,6 +84,12 @@ def _rival(job: Job, material: Material) -> tuple[Choice, Arrays]:
 def _raw(found: Found) -> Arrays:
     """The scores of every test row, from which its metrics can be computed again."""
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+
+
+def _weights(material: Material) -> Arrays:
+    """How much each test row counts, where not all count alike."""
+    weight = material.splits.test.weight
+    return {} if weight is None else {"test_weight": weight}
 
 
 def _choice(found: Found, config: int | None = None) -> Choice:

@@ -144,6 +144,9 @@ def plans(
     labels: Mapping[str, Any] | None = None,
     label: str | Options | None = None,
     anomaly: str | Options | None = None,
+    group: str | Options | None = None,
+    time: str | Options | None = None,
+    weights: str | Options | None = None,
     out: str | os.PathLike[str] | None = None,
     budget: str | float | None = None,
     command: str = "",
@@ -152,7 +155,8 @@ def plans(
     """Read all data and plan all studies; nothing is written. Arguments as in :func:`isthmus.compare_many`."""
     if isinstance(sources, str | os.PathLike):
         raise BadInput(f"sources must be several data sets; got the one {str(sources)!r}: use compare for it")
-    data = _read(sources, {"labels": labels, "label": label, "anomaly": anomaly})
+    beside = {"group": group, "time": time, "weights": weights}
+    data = _read(sources, {"labels": labels, "label": label, "anomaly": anomaly, **beside})
     if len(data) < 2:
         raise BadInput(f"ranks over data sets need at least 2 of them; got {len(data)}: use compare for one")
     first, part = next(iter(data)), None if budget is None else seconds(budget) / len(data)
@@ -198,7 +202,8 @@ def _contents(folder: Path) -> Contents:
 
 
 def _read(sources: Iterable[Any] | Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Dataset]:
-    """All data by name; ``asked`` holds labels, label and anomaly: one for all, or by the name of the data set."""
+    """All data by name; ``asked`` holds labels, label, anomaly and the columns of groups, times and weights: one for
+    all, or by the name of the data set."""
     given = list(sources.items()) if isinstance(sources, Mapping) else [(None, one) for one in sources]
     called = [_called(source) if name is None else [name] for name, source in given]
     for option, choices in asked.items():

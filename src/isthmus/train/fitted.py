@@ -13,11 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from isthmus.abilities import HasPrior
+from isthmus.data.arrays import memory
 from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.fields import Field
 from isthmus.data.frames import framed
 from isthmus.data.layout import Layout, Table, laid_out
+from isthmus.data.metadata import IN_ORDER, NONE, Metadata, counted, in_proportion
+from isthmus.data.metadata import known as metadata
 from isthmus.data.read import cells, read
+from isthmus.data.split import grouped, ordered
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
@@ -332,6 +336,9 @@ def fit(
     images: bool | None = None,
     columns: Sequence[str] = (),
     fields: Sequence[Field] = (),
+    group: Any = None,
+    time: Any = None,
+    weights: Any = None,
     watch: Watch | None = None,
 ) -> Fitted:
     """Scale the rows and train one model on them.
@@ -362,6 +369,10 @@ def fit(
     fields : sequence of Field, optional
         What the columns are, where ``x`` holds the cells of a table that was read (:func:`isthmus.data.read.read`). A
         frame with gaps, or with columns that are no numbers, is read here.
+    group, time, weights : str or array of shape (N,), optional
+        A column that is no part of the rows, or one value for each row (:func:`isthmus.data.read.read`): no group
+        stands both among the rows that are trained on and those that are held out, the latest rows are held out, and
+        rows count in training as their weights say. Names of columns need a frame.
 
     Returns
     -------
@@ -377,22 +388,34 @@ def fit(
     """
     if not isinstance(recipe, Recipe):
         raise BadInput(f"the recipe must be one, such as isthmus.named('plain'); got {recipe!r:.60}")
-    if not fields and target is None and mixed(x):
-        read_in = read(x)
+    beside = {"group": group, "time": time, "weights": weights}
+    named = {name: one for name, one in beside.items() if isinstance(one, str) and one != IN_ORDER}
+    if named and (target is not None or valid is not None or not hasattr(x, "columns")):
+        raise BadInput(f"{next(iter(named))} names a column, and that needs a frame alone; give one value for each row")
+    known = NONE
+    if read_here := not fields and target is None and (mixed(x) or bool(named)):
+        read_in = read(x, **beside)
         read_in.warn()
-        x, columns, fields, images = read_in.x, read_in.columns, read_in.fields, False
+        images = False if read_in.fields else images
+        x, columns, fields, known = read_in.x, read_in.columns, read_in.fields, read_in.metadata
     if fields:
         valid = None if valid is None else cells(valid, fields)
     sets = [np.asarray(x)] if target is None else _pair(x, target)
+    if not read_here and any(one is not None for one in beside.values()):
+        _, known, positive = counted(*metadata(x, memory(np.zeros((len(sets[0]), 1))), **beside))
+        sets = sets if positive is None else [part[positive] for part in sets]
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
+    few = len(sets[0]) < 10
+    if valid is not None or few:
+        often = slice(None) if known.weight is None else in_proportion(known.weight, hashed(seed, "weights"))
+        sets = [part[often] for part in sets]
     if valid is not None:
         held = [np.asarray(valid)] if valid_target is None else _pair(valid, valid_target)
-    elif len(sets[0]) < 10:
+    elif few:
         held = sets
     else:
-        order = np.random.default_rng(hashed(seed, "holdout")).permutation(len(sets[0]))
-        aside, stay = np.sort(order[: len(order) // 5]), np.sort(order[len(order) // 5 :])
+        stay, aside = _held_out(len(sets[0]), known, seed)
         held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
     kinds = [_data(part).images if images is None else images for part in sets]
     layouts = [laid_out(part, fields, kind=scale, images=kind) for part, kind in zip(sets, kinds, strict=True)]
@@ -415,6 +438,24 @@ def fit(
         columns=columns,
         watch=watch,
     )[0]
+
+
+def _held_out(rows: int, known: Metadata, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the rows that are trained on and of those held out, a fifth, each as often as its weight says."""
+    if known.time is not None:
+        stay, aside, later = ordered(known.time)
+        stay, aside = np.sort(np.append(stay, aside)), later
+    elif known.group is not None:
+        stay, aside, more = grouped(known.group, hashed(seed, "holdout"))
+        stay, aside = np.sort(np.append(stay, aside)), more
+    else:
+        order = np.random.default_rng(hashed(seed, "holdout")).permutation(rows)
+        aside, stay = np.sort(order[: rows // 5]), np.sort(order[rows // 5 :])
+    if known.weight is not None:
+        stay, aside = (
+            part[in_proportion(known.weight[part], hashed(seed, "weights", k))] for k, part in enumerate((stay, aside))
+        )
+    return stay, aside
 
 
 def mixed(x: Any) -> bool:
