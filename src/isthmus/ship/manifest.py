@@ -90,7 +90,7 @@ def parse(path: Path, text: bytes) -> Manifest:
     if text != closed(text[:-TAIL]):
         refuse(path, "damaged or edited: it does not match its own seal")
     try:
-        data = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_constant)
+        data = strict(text)
     except (ValueError, RecursionError):
         refuse(path, "not the JSON that we write")
     if not isinstance(data, dict) or data.get("kind") != KIND:
@@ -105,6 +105,17 @@ def parse(path: Path, text: bytes) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         refuse(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+def strict(text: bytes) -> Any:
+    """What JSON says in which no key stands twice and every number is one.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If it is something else.
+    """
+    return json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_constant)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
