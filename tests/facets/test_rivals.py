@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from contenders import digits, split
 
-from isthmus.facets import FACETS, features, rivals, robustness
+from isthmus.facets import FACETS, features, lasso, rivals, robustness
 from isthmus.facets.facet import Rows, Splits
 from isthmus.metrics.fidelity import explained_variance
 
@@ -39,6 +39,42 @@ def test_sparse_codes_are_minima_for_their_dictionary(splits):
 def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(splits):
     share = explained_variance(splits.test.x, rivals.sparse_coding(splits).rebuilt, splits.train.x.mean(axis=0))
     assert 0.3 < share < 0.9
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("units", "penalty"), [(6, 0.3), (12, 0.05), (30, 0.3)])
+def test_dictionaries_and_codes_are_those_of_scikit_learn(units, penalty):
+    """With fewer atoms than columns the same numbers; with more, where minima lie in a valley, none that is worse."""
+    from sklearn.decomposition import MiniBatchDictionaryLearning
+
+    random = np.random.default_rng(units)
+    x = random.laplace(size=(150, 20)) @ random.normal(size=(20, 20))
+    x -= x.mean(axis=0)
+    options = {"max_iter": 4, "transform_max_iter": 5000, "batch_size": 64, "random_state": 5}
+    learner = MiniBatchDictionaryLearning(
+        units, alpha=penalty, fit_algorithm="cd", transform_algorithm="lasso_cd", transform_alpha=penalty, **options
+    )
+    theirs = learner.fit_transform(x)
+    atoms = lasso.dictionary(x, units, penalty, batch=64, epochs=4, sweeps=5000, seed=5)
+    codes = lasso.codes(x, learner.components_, penalty, 5000)
+
+    def cost(z, atoms):
+        return 0.5 * np.square(x - z @ atoms).sum() + penalty * np.abs(z).sum()
+
+    assert cost(codes, learner.components_) <= cost(theirs, learner.components_) * (1 + 1e-6)
+    if units < x.shape[1]:
+        assert atoms == pytest.approx(learner.components_, abs=1e-4)
+        assert codes == pytest.approx(theirs, abs=1e-3)
+
+
+def test_codes_that_trade_places_settle_in_few_passes():
+    """Two atoms that are nearly one: passes alone would need thousands."""
+    atoms = np.array([[1.0, 0.0], [1.0, 1e-2]]) / 1.0001
+    x = np.array([[3.0, 0.01], [2.0, 0.02], [-1.0, 0.0]])
+    codes = lasso.codes(x, atoms, 1e-6, 40)
+    pull = (x - codes @ atoms) @ atoms.T
+    assert np.abs(pull).max() < 1e-6 * (1 + 1e-6)
+    assert np.abs(pull[codes != 0] - 1e-6 * np.sign(codes[codes != 0])).max() < 1e-9
 
 
 @pytest.mark.parametrize("options", [{"hidden": 0.2}, {"hidden": 0.0, "added": 1.0}, {"hidden": 0.3, "added": 0.5}])
