@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forks import Command
 
 from isthmus import __version__
 from isthmus.api.study import Study
@@ -288,7 +289,7 @@ def test_an_interrupted_study_keeps_its_runs_and_continues(
     shell: Shell, tmp_path: Path, number: signal.Signals, code: int, jobs: str
 ) -> None:
     study = ["compare", "iris", *TINY[:-1], jobs, "--replicates", "4", "--steps", "1000", "--out", "study"]
-    ran = process(*study, cwd=tmp_path, start_new_session=True)
+    ran = Command(*study, cwd=tmp_path)
     runs = tmp_path / "study" / "runs"
     until = time.monotonic() + 600
     while not any(runs.glob("[0-9a-f]*")) and time.monotonic() < until and ran.poll() is None:
@@ -1055,12 +1056,12 @@ def test_labels_of_several_data_sets_reach_their_own(shell: Shell) -> None:
 @pytest.mark.slow
 def test_an_interruption_says_how_many_data_sets_are_done(shell: Shell, tmp_path: Path) -> None:
     several = ["compare", "iris", "wine", *TINY, "--replicates", "3", "--steps", "1000", "--out", "both"]
-    ran = process(*several, cwd=tmp_path)
+    ran = Command(*several, cwd=tmp_path)
     runs = tmp_path / "both" / "sets" / "wine" / "runs"
     until = time.monotonic() + 600
     while not any(runs.glob("[0-9a-f]*")) and time.monotonic() < until and ran.poll() is None:
         time.sleep(0.01)
-    ran.send_signal(signal.SIGINT)
+    os.kill(ran.pid, signal.SIGINT)
     _, err = ran.communicate()
     assert ran.returncode == 130
     assert one_line(err).endswith("runs are kept; the same command continues; 1 of 2 data sets are done\n")
