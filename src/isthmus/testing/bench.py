@@ -16,6 +16,8 @@ from isthmus.train.stack import Stack
 
 Shape = tuple[int, ...]
 State = dict[str, Tensor]
+LOOK = 25
+"""Steps between two looks at whether a training has reached what it is for."""
 
 
 def rows(shape: Shape, n: int = 32, seed: int = 0) -> Tensor:
@@ -100,9 +102,14 @@ def by_hand(model: Model, batches: Sequence[Tensor], rate: float, seed: int) -> 
 
 
 def train(
-    model: Model, x: Tensor, steps: int, rate: float, corruption: Callable[[int], Tensor] | None = None
+    model: Model,
+    x: Tensor,
+    steps: int,
+    rate: float,
+    corruption: Callable[[int], Tensor] | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """A few full-batch Adam steps; the total loss of each."""
+    """A few full-batch Adam steps; the total loss of each. ``enough``, asked every 25 steps, ends them early."""
     params = [p for p in model.parameters() if p.requires_grad]
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in params]
     losses = []
@@ -119,6 +126,8 @@ def train(
                 p.sub_(rate * (m / (1 - 0.9 ** (i + 1))) / ((v / (1 - 0.999 ** (i + 1))).sqrt() + 1e-8))
         model.project()
         model.absorb(loss.seen)
+        if (i + 1) % LOOK == 0 and enough():
+            break
     return losses
 
 
