@@ -4,25 +4,32 @@ What a child starts, its workers, begins as it always does. Where it matters how
 """
 
 import os
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from isthmus.cli import main
 
 
 def command(arguments: Sequence[str]) -> int:
     """What ``isthmus`` does in a child, with streams of its own: the exit code."""
-    import sys
-
     with ExitStack() as streams, warnings.catch_warnings():
         for number, name in enumerate(("stdin", "stdout", "stderr")):
-            stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115
-            setattr(sys, name, streams.enter_context(stream))
+            setattr(sys, name, streams.enter_context(_stream(number)))
         warnings.simplefilter("default")
         return main(arguments)
+
+
+def _stream(number: int) -> AbstractContextManager[TextIO | None]:
+    """A standard stream as an interpreter begins with it: None where it is closed."""
+    try:
+        return open(number, "w" if number else "r", closefd=False, errors="backslashreplace" if number == 2 else None)
+    except OSError:
+        return nullcontext()
 
 
 def leave(run: Callable[[], int]) -> None:
@@ -45,21 +52,25 @@ class Command:
         What stands behind ``isthmus``.
     cwd : Path
         Where it runs. What it says goes to files beside this folder.
+    closed : sequence of int
+        Standard streams that it begins without.
     """
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, closed: Sequence[int] = ()) -> None:
         self._said = [cwd.with_name(f"{cwd.name}.{name}") for name in ("out", "err")]
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            leave(lambda: self._begin(arguments, cwd))
+            leave(lambda: self._begin(arguments, cwd, closed))
 
-    def _begin(self, arguments: Sequence[str], cwd: Path) -> int:
+    def _begin(self, arguments: Sequence[str], cwd: Path, closed: Sequence[int]) -> int:
         os.setsid()
         os.chdir(cwd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, path in enumerate(self._said, 1):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        for number in closed:
+            os.close(number)
         return command(arguments)
 
     def poll(self) -> int | None:
