@@ -24,7 +24,7 @@ from isthmus.data.read import read
 from isthmus.study.design import design
 from isthmus.study.material import prepare
 from isthmus.study.perform import train
-from isthmus.train.fitted import tensor
+from isthmus.train.inference import tensor
 from isthmus.train.task import Task
 
 SAMPLE = 120

@@ -24,7 +24,7 @@ from forks import Command
 
 from isthmus import __version__
 from isthmus.api.study import Study
-from isthmus.cli import ablate, catalogue, compare, doctor, ends, impute, main, report, take, train
+from isthmus.cli import ablate, answers, catalogue, compare, doctor, ends, impute, main, report, take, train
 from isthmus.data.read import read
 from isthmus.data.split import split
 from isthmus.facets import FACETS
@@ -574,7 +574,7 @@ def test_train_measures_next_to_pca_and_saves(shell: Shell) -> None:
     model = artefact.load(found["model"])
     assert Path(found["model"]) == Path("isthmus-iris-pca").absolute()
     assert model.recipe.to_json() == found["recipe"]
-    assert found["rows"] == {"train": 90, "valid": 30, "test": 30}
+    assert found["rows"] == {"train": 90, "valid": 30, "test": 15, "calibration": 15}
     assert list(found["test"]) == ["pca"]
     assert 0.9 < found["test"]["pca"]["explained_variance"] < 1
     assert set(found["test"]["pca"]) <= set(METRICS)
@@ -585,11 +585,11 @@ def test_train_for_people(shell: Shell) -> None:
     code, out, err = shell("train", "plain", "iris", "--steps", "100", "--out", "model")
     assert code == 0
     assert "cut at 100 steps" in one_line(err)
-    assert out.startswith("plain on iris: cut after 100 steps. Measured on 30 rows that training did not see:\n")
+    assert out.startswith("plain on iris: cut after 100 steps. Measured on 15 rows that training did not see:\n")
     heads = next(line for line in out.splitlines() if line.startswith("metric"))
     assert heads.split() == ["metric", "better", "plain", "pca"]
     assert out.splitlines()[-1] == f"Model: {Path('model').absolute()}"
-    assert artefact.load("model").outcome.steps == 100
+    assert len(artefact.load("model").needed().scores) == 15
 
 
 @pytest.mark.slow
@@ -632,7 +632,7 @@ def test_seed_and_label_reach_the_training(shell: Shell) -> None:
 
 def test_a_training_is_saved_before_it_is_measured(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: Any) -> None:
-        assert artefact.load("model").outcome.steps == 20
+        assert len(artefact.load("model").needed().scores) == 15
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "_measured", stopped)
@@ -961,12 +961,18 @@ OPTIONS = {
         "recipe data settings out kinds drop missing label anomaly factors images facets replicates steps seed configs "
         "jobs json lang dry_run quiet debug"
     ),
-    take.take: "folder family facet replicate out json debug",
+    take.take: "folder family facet replicate out data json debug",
     train.train: (
         "family data label images out settings steps measured seed kinds drop missing json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
     impute.impute: "model data out quiet debug",
+    answers.score: "model data out against quiet debug",
+    answers.flag: "model data out rate per_day rows_per_day against quiet debug",
+    answers.encode: "model data out quiet debug",
+    answers.decode: "model data out quiet debug",
+    answers.reconstruct: "model data out quiet debug",
+    answers.sample: "model count out seed quiet debug",
     report.report: "folder lang out debug",
     doctor.doctor: "run data label json lang debug",
 }

@@ -26,7 +26,7 @@ from isthmus.abilities import Discrete
 from isthmus.data.files import fits, honest
 from isthmus.errors import BadInput
 from isthmus.parts.entropy import FARTHEST, MOST_SYMBOLS, pack, unpack
-from isthmus.train.fitted import in_chunks
+from isthmus.train.inference import in_chunks
 
 Array = NDArray[np.float32]
 Wide = NDArray[np.float64]

@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def put(path: Path, content: bytes) -> None:
@@ -24,18 +27,27 @@ def sync(path: Path) -> None:
 
 def whole(path: Path, content: bytes) -> None:
     """Put a file in place, whole or not at all, instead of one that may be there. What fails names that place."""
+    with placed(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which is put in place when the block ends well, and else is gone; as :func:`whole`."""
     try:
         handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
-    os.close(handle)
     try:
-        put(Path(draft), content)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.chmod(draft, 0o644)
         os.replace(draft, path)
     except BaseException as error:
         os.unlink(draft)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.filename in (None, draft):
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     sync(path.parent)

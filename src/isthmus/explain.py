@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import BadInput
 from isthmus.model import Model
-from isthmus.train.fitted import Fitted, in_chunks
+from isthmus.train.inference import Inference, in_chunks
 
 Array = NDArray[np.floating]
 
 
-def explain(fitted: Fitted, x: ArrayLike) -> NDArray[np.float64]:
+def explain(fitted: Inference, x: ArrayLike) -> NDArray[np.float64]:
     """What each element of a row adds to the row's score.
 
     The score is the squared reconstruction error in scaled units, a sum over elements, so that every element's share
@@ -21,7 +21,7 @@ def explain(fitted: Fitted, x: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : Inference
         Of ``fit``, ``load``, ``Study.model``, or ``Autoencoder.fitted_``.
     x : array (n, *D)
         Rows in the units of the data.
@@ -55,7 +55,7 @@ def explain(fitted: Fitted, x: ArrayLike) -> NDArray[np.float64]:
     return shares_of(fitted, scaled)
 
 
-def shares_of(fitted: Fitted, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+def shares_of(fitted: Inference, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
     """The same for rows that are laid out already, (n, *E) -> (n, *D): a column's share is that of all its elements.
 
     Its sign is that of the element with the largest share; a category has none, so that its share counts as above.
@@ -69,7 +69,7 @@ def shares_of(fitted: Fitted, scaled: NDArray[np.float32]) -> NDArray[np.float64
     return np.where(first < 0, -size, size)
 
 
-def explains(fitted: Fitted) -> bool:
+def explains(fitted: Inference) -> bool:
     """Whether the model's score is the error with which it rebuilds a row."""
     return type(fitted.model).score is Model.score and fitted.target_layout is None
 

@@ -19,7 +19,7 @@ from isthmus.metrics.frechet import principal
 from isthmus.seeds import seed as hashed
 
 if TYPE_CHECKING:
-    from isthmus.train.fitted import Fitted
+    from isthmus.train.inference import Inference
 
 KINDS = ("prior", "normal", "mixture")
 LEAST_ROWS = 5  # for each component of a mixture
@@ -134,7 +134,7 @@ class Sampler:
 
     Attributes
     ----------
-    fitted : Fitted
+    fitted : Inference
     kind : {"prior", "normal", "mixture"}
     density : GaussianMixture, Wide or None
         What was fitted to the codes; None for the prior.
@@ -142,20 +142,26 @@ class Sampler:
         Standard deviations of the noise that rows get, in scaled units; None without noise.
     """
 
-    fitted: Fitted
+    fitted: Inference
     kind: str
     density: Any
     spread: NDArray[np.float64] | None = None
 
     @classmethod
     def fit(
-        cls, fitted: Fitted, x: ArrayLike | None = None, *, kind: str = "mixture", components: int = 10, seed: int = 0
+        cls,
+        fitted: Inference,
+        x: ArrayLike | None = None,
+        *,
+        kind: str = "mixture",
+        components: int = 10,
+        seed: int = 0,
     ) -> Sampler:
         """Fit the density of codes.
 
         Parameters
         ----------
-        fitted : Fitted
+        fitted : Inference
         x : array (N, *D), optional
             Rows whose codes the density is fitted to: the training rows. The prior needs none.
         kind : {"mixture", "normal", "prior"}

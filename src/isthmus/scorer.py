@@ -43,6 +43,8 @@ WIDEST = 512
 """Columns up to which the covariance is a full one; of wider rows it is its diagonal."""
 BLOCK = 1024
 """Rows that are scored at once."""
+MATES, APART = 3, (0.25, 0.75)
+"""Neighbours with one of which a row is blended, and how far from itself the blend may lie."""
 
 
 class Coded(Protocol):
@@ -84,7 +86,7 @@ class Scorer:
     units: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, fitted: Coded, train: Rows, held: Rows, seed: int = 0) -> Scorer:
+    def fit(cls, fitted: Coded, train: Rows, held: Rows, seed: int = 0, *, between: bool = False) -> Scorer:
         """From normal rows, already scaled (``fitted.scaled(x)``).
 
         Parameters
@@ -96,6 +98,8 @@ class Scorer:
             Normal rows that were not trained on: over them the three distances are standardised.
         seed : int, default 0
             Of the draw of training rows.
+        between : bool, default False
+            Whether places between neighbours are kept (:func:`blended`), so that the scorer holds no training row.
 
         Examples
         --------
@@ -113,6 +117,8 @@ class Scorer:
             return cls(fitted, None, units)
         known, apart = (places(fitted, rows, units) for rows in (drawn(train, seed), held))
         usable = np.isfinite(known).all() and np.isfinite(apart).all()
+        if usable and between:
+            known = blended(known, seed)
         return cls(fitted, Crowd.fit(known, apart) if usable else None, units)
 
     def scores(self, x: Rows) -> Scores:
@@ -176,6 +182,30 @@ def places(fitted: Coded, x: Rows, units: NDArray[np.float64]) -> NDArray[np.flo
         made = fitted.compared(x, fitted.decode_scaled(fitted.encode_scaled(x)))
         rebuilt = np.asarray(made, dtype=np.float64)
         return np.hstack([part.reshape(len(x), -1) / units for part in (rebuilt, x - rebuilt)])
+
+
+def blended(places: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """As many places as there are rows, each somewhere between a row and one of its three nearest: (n, C) -> (n, C).
+
+    They lie where the rows lie, as dense as these, and none of them is a row, unless it has a twin (SMOTE: Chawla,
+    Bowyer, Hall and Kegelmeyer 2002, JAIR 16). To be no row is no proof against whoever wants to guess at one. They are
+    32-bit numbers, as they are saved.
+
+    Examples
+    --------
+    >>> blended(np.array([[0.0], [1.0], [9.0]]), seed=0).shape
+    (3, 1)
+    """
+    count = min(MATES, len(places) - 1)
+    if count < 1:
+        return places
+    from sklearn.neighbors import NearestNeighbors
+
+    mates = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(places).kneighbors(return_distance=False)
+    random = np.random.default_rng(hashed(seed, "between"))
+    other = places[mates[np.arange(len(places)), random.integers(0, count, len(places))]]
+    part = random.uniform(*APART, (len(places), 1))
+    return (places + part * (other - places)).astype(np.float32).astype(np.float64)
 
 
 def steps(rows: Rows) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import typer
 
 from isthmus.cli import ends, show
 from isthmus.cli.ablate import ablate
+from isthmus.cli.answers import decode, encode, flag, reconstruct, sample, score
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
 from isthmus.cli.doctor import doctor
@@ -53,6 +54,8 @@ app.command("take")(take)
 app.command("train")(train)
 app.command("impute")(impute)
 app.command("export")(export)
+for verb in (score, flag, encode, decode, reconstruct, sample):
+    app.command(verb.__name__)(verb)
 app.command("list")(catalogue)
 app.command("report")(report)
 app.command("doctor")(doctor)

@@ -11,7 +11,7 @@ from isthmus.cli import ends, show
 from isthmus.cli.options import Debug, Json
 
 if TYPE_CHECKING:
-    from isthmus.train.fitted import Fitted
+    from isthmus.train.inference import Inference
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.", show_default=False)]
 
@@ -102,7 +102,7 @@ def decompress(
     return ends.DONE
 
 
-def unit(fitted: Fitted) -> str:
+def unit(fitted: Inference) -> str:
     """What errors are measured in, in words."""
     kinds = {"standard": "in standard deviations of the column", "unit": "in ranges of the pixels"}
     return kinds.get(fitted.layout.kind, "in the unit of the data")

@@ -12,13 +12,18 @@ from isthmus.cli.options import Debug, Json
 
 if TYPE_CHECKING:
     from isthmus.api.study import Study
+    from isthmus.ship.deployed import Deployed
+
+ANOMALY = "anomaly"
 
 
 def take(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.", show_default=False)],
     family: Annotated[
         str | None,
-        typer.Argument(metavar="[FAMILY]", help="A family of the study.", show_default="what the study recommends"),
+        typer.Argument(
+            metavar="[FAMILY]", help="A family, or a rival, of the study.", show_default="what the study recommends"
+        ),
     ] = None,
     facet: Annotated[
         str | None,
@@ -32,6 +37,10 @@ def take(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE", help="Where the data are now.", show_default="where they were"),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -39,14 +48,18 @@ def take(
 
     [bold]isthmus take isthmus-digits --for reconstruction --out model[/bold]
 
-    If a rival is recommended, the object of scikit-learn that it is, with its parameters, is told instead.
+    Half of the replicate's normal test rows calibrate the model, so that isthmus flag knows what is rare; for that the
+    data are read again. An isolation forest, kNN distances and principal components are saved too, if they are
+    recommended or named; of another rival the object of scikit-learn that it is, with its parameters, is told instead.
 
     In Python, isthmus.load("model").encode(X) then gives the codes of rows; scaling is part of the model.
     """
     from isthmus.api.study import Study
     from isthmus.errors import BadInput
+    from isthmus.facets import FACETS
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
+    from isthmus.ship.rivals import RIVALS
     from isthmus.study.several import LIST
 
     if (folder / LIST).is_file():
@@ -56,22 +69,49 @@ def take(
     asked = facet or study.design.facets[0]
     if family is None:
         asked, family = _recommended(study, facet)
-        if family not in study.design.families:
-            return _rival(asked, family, json=json)
-    fitted = study.model(family, asked, replicate - 1)
-    place = artefact.save(fitted, Path(f"{study.folder.resolve().name}-{family}") if out is None else out)
+    rival = family not in study.design.families and family in FACETS[asked].rivals
+    if rival and (asked != ANOMALY or family not in RIVALS):
+        return _rival(asked, family, json=json)
+    if not rival:
+        study.model(family, asked, replicate - 1)  # refused before the data are read
+    deployed = _deployed(study, family, asked, replicate - 1, data, rival)
+    name = family.replace(" ", "-")
+    place = artefact.save(deployed, Path(f"{study.folder.resolve().name}-{name}") if out is None else out)
     metric = METRICS[study.design.primary(asked)]
     score = float(study.scores(asked)[family][replicate - 1])
+    own = deployed.calibration
     if json:
-        about = {"family": family, "facet": asked, "replicate": replicate, "recipe": fitted.recipe.to_json()}
-        show.machine({**about, "metric": metric.name, "test": score, "model": str(place)})
+        about = {"family": family, "facet": asked, "replicate": replicate, "recipe": deployed.recipe.to_json()}
+        known = None if own is None else {"rows": len(own.scores), "rate": own.rate, "threshold": own.threshold}
+        show.machine({**about, "metric": metric.name, "test": score, "calibration": known, "model": str(place)})
         return ends.DONE
     show.line(
         f"{family} as chosen for {asked} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw."
     )
-    show.line(f'In Python: isthmus.load("{place.name if out is None else out}").encode(X)')
+    if own is not None:
+        show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
+    call = "scores" if rival else "encode"
+    show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}(X)')
     show.line(f"Model: {place}", apart=True)
     return ends.DONE
+
+
+def _deployed(study: Study, name: str, facet: str, replicate: int, source: str | None, rival: bool) -> Deployed:
+    """What ships, with a score and calibration rows if the data can be had."""
+    from isthmus.errors import BadInput
+    from isthmus.ship.deployed import Deployed
+    from isthmus.study.deploy import deployed
+    from isthmus.study.examine import data_of
+
+    rows, why = data_of(study, source)
+    if rows is not None:
+        return deployed(study, name, facet, replicate, rows)
+    if rival:
+        raise BadInput(f"{name} is fitted again on the rows of the study: {why}; say where they are (--data)")
+    show.warn(
+        f"saved without calibration rows, so that isthmus flag needs --against: {why}; say where they are (--data)"
+    )
+    return Deployed.of(study.model(name, facet, replicate))
 
 
 def _recommended(study: Study, facet: str | None) -> tuple[str, str]:

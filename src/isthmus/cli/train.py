@@ -20,11 +20,15 @@ TRIED = 2
 """Shares of the rows on which a facet is tried before it is asked of all."""
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from isthmus.data.dataset import Dataset
     from isthmus.data.split import Split
     from isthmus.doctor.finding import Finding
     from isthmus.facets.facet import Facet
     from isthmus.model import Recipe
+    from isthmus.ship.deployed import Deployed
     from isthmus.train.fitted import Fitted
     from isthmus.train.plan import Plan
 
@@ -88,6 +92,7 @@ def train(
     from isthmus.doctor.words import numbers
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
+    from isthmus.study.deploy import halves
     from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
 
@@ -118,7 +123,10 @@ def train(
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
         show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
-    folder = artefact.save(fitted, place)
+    aside, told = halves(splits.test, seed)
+    about = "half of the rows that were held out, as they came"
+    folder = artefact.save(_deployed(fitted, rows, splits, aside, seed, about), place)
+    splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
     show.note(f"Saved: {folder}", quiet=quiet)
     ills = _ills(fitted, rows, splits)
     try:
@@ -130,7 +138,7 @@ def train(
         show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
     if json:
         run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
-        sizes = {name: len(part) for name, part in splits._asdict().items()}
+        sizes = {name: len(part) for name, part in (splits._asdict() | {"calibration": aside}).items()}
         content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
         content["findings"] = {finding.name: finding.evidence for finding in ills}
         show.machine({**content, "outcome": run, "test": scores, "left_out": missed, "model": str(folder)})
@@ -139,6 +147,16 @@ def train(
     width = fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)
     _print(rows, scores, end, folder, len(splits.test), width)
     return ends.DONE
+
+
+def _deployed(
+    fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.int64], seed: int, about: str
+) -> Deployed:
+    """What ships: with a score from training and validation rows, and the rows that were put aside as calibration."""
+    from isthmus.ship.deployed import Deployed
+
+    normal = rows.x[aside] if len(aside) else None
+    return Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, seed=seed, about=about)
 
 
 def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
@@ -63,6 +63,8 @@ class Opened(NamedTuple):
     """Lines above the names that only comment."""
     told: tuple[str, ...] = ()
     """What was inferred to read the letters."""
+    before: int = 0
+    """Lines of the file between the line of names and the first row here, where this is a piece of a file."""
 
 
 def text_table(path: Path, label: str | None) -> Unchecked:
@@ -81,6 +83,57 @@ def text_table(path: Path, label: str | None) -> Unchecked:
     return table(found.where, names, cells, words, label)._replace(
         told=(f"read with {'; '.join(told)}",) if told else (),
     )
+
+
+def pieces_of(where: str, path: Path, text: bytes) -> Opened:
+    """The beginning of a text table, in UTF-8, whose rest is still to come."""
+    found = _header(where, path, text)
+    named(where, found.names, None)
+    if len(found.names) > MOST_COLUMNS:
+        raise BadInput(f"{where}: {len(found.names):,} columns; text tables may have {MOST_COLUMNS:,}; save it as .npy")
+    return found
+
+
+def opened_piece(found: Opened, texts: Sequence[str], mark: str | None) -> tuple[pa.Table, str | None]:
+    """The columns of a piece, those in ``texts`` as they are spelled, and the decimal mark, which later pieces keep."""
+    cells, _ = _parse(found, texts)
+    words = _Lines(found)
+    odd = {}
+    for name, column in zip(found.names, cells, strict=True):
+        if name not in texts and _textual(column) and (written := seen(column)) is not None:
+            odd[name] = written
+    if odd:
+        if mark is None:
+            mark, _ = decimal(odd, lambda spot: f"{found.where}: {words(spot.row)}, column {shown(spot.column)}")
+        read = {name: numbers(column, mark) for name, column in odd.items()}
+        cells = [
+            column if read.get(name) is None else pa.chunked_array([pa.array(read[name], from_pandas=True)])
+            for name, column in zip(found.names, cells, strict=True)
+        ]
+    return pa.table(cells, names=found.names), mark
+
+
+def encoded(where: str, first: bytes) -> Callable[..., bytes]:
+    """What turns pieces of a text into UTF-8, told by its first bytes; a piece may end within a letter."""
+    name = next((name for mark, name in MARKS.items() if first.startswith(mark)), "")
+    skipped = next((len(mark) for mark in MARKS if first.startswith(mark)), 0)
+    if not name:
+        whole = first[: first.rfind(b"\n") + 1] if b"\0" not in first else first[: len(first) // 4 * 4]
+        _, told = _utf8(where, whole)
+        if told:
+            name = "cp1252" if "1252" in told[0] else "utf-16-be" if first[:1] == b"\0" else "utf-16-le"
+    if not name:
+        return lambda data, final: data  # Arrow says which cell is no UTF-8
+    decoder, left = codecs.getincrementaldecoder(name)(), [skipped]
+
+    def turn(data: bytes, final: bool) -> bytes:
+        data, left[0] = data[left[0] :], 0
+        try:
+            return decoder.decode(data, final).encode()
+        except UnicodeDecodeError:
+            raise BadInput(f"{where}: begins as {name} text, which it is not; save the file as UTF-8") from None
+
+    return turn
 
 
 def spelled_table(path: Path) -> tuple[pa.Table, str]:
@@ -398,7 +451,7 @@ def _records(found: Opened) -> Iterator[tuple[int, list[str]]]:
     above = found.data[: found.start].decode("utf-8", errors="replace")
     text = found.data[found.start :].decode("utf-8", errors="replace")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=found.separator)
-    first = 1 + len(re.findall(r"\r\n|\r|\n", above))
+    first = 1 + found.before + len(re.findall(r"\r\n|\r|\n", above))
     seen, line = 0, first
     for record in reader:
         if record:

@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.doctor import codes, outputs, training, words
 from isthmus.doctor.finding import Array, Evidence, Finding, Seen
 from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 
 CHECKS: dict[str, Callable[[Seen], Evidence | None]] = {
     "parameters without gradient": training.without_gradient,
@@ -32,12 +33,12 @@ CHECKS: dict[str, Callable[[Seen], Evidence | None]] = {
 """Name -> check of a model whose weights, rows, codes and outputs are finite."""
 
 
-def diagnose(fitted: Fitted, train: Array, valid: Array) -> list[Finding]:
+def diagnose(fitted: Inference, train: Array, valid: Array) -> list[Finding]:
     """Everything that went wrong with a model, the gravest first; an empty list for a healthy one.
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : Inference
     train, valid : arrays (n, *D), (m, *D)
         Rows scaled by ``fitted.layout``. At most 1024 of each are encoded, evenly spaced.
 
@@ -51,7 +52,7 @@ def diagnose(fitted: Fitted, train: Array, valid: Array) -> list[Finding]:
     >>> [finding.name for finding in diagnose(wild, rows, rows)]
     ['diverged', 'not trained']
     """
-    found = list(training.unlearnt(fitted))
+    found = list(training.unlearnt(fitted)) if isinstance(fitted, Fitted) else []
     broken = training.broken_column(fitted, {"training rows": train, "validation rows": valid})
     found += [("broken column", broken)] if broken else []
     if not broken and training.sound(fitted):

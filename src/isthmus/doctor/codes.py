@@ -12,7 +12,7 @@ from isthmus.abilities import Discrete, HasPosterior
 from isthmus.doctor.finding import Evidence, Seen
 from isthmus.doctor.outputs import LEAST_GAIN
 from isthmus.metrics.symbols import perplexity, usage
-from isthmus.train.fitted import CHUNK, tensor
+from isthmus.train.inference import CHUNK, tensor
 
 STILL = 1e-6
 """A code whose standard deviation over rows is below this, relative to its size, is float32 rounding."""

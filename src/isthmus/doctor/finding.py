@@ -18,7 +18,7 @@ from isthmus.doctor import words
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.model import Ramp
 from isthmus.train.cause import pulls
-from isthmus.train.fitted import Fitted, in_chunks, tensor
+from isthmus.train.inference import Inference, in_chunks, tensor
 from isthmus.train.stack import free
 
 Array = NDArray[np.float32]
@@ -57,7 +57,7 @@ class Finding:
 class Seen:
     """A fitted model and some of its scaled rows; what follows from them is computed once, when a check asks."""
 
-    fitted: Fitted
+    fitted: Inference
     mean: NDArray[np.float64]
     """Of all training rows, (*D)."""
     rows: int
@@ -69,7 +69,7 @@ class Seen:
     """All training rows, for what a sample cannot tell."""
 
     @classmethod
-    def of(cls, fitted: Fitted, train: Array, valid: Array) -> Seen:
+    def of(cls, fitted: Inference, train: Array, valid: Array) -> Seen:
         """Take evenly spaced samples of the rows."""
         return cls(fitted, train.mean(axis=0, dtype=np.float64), len(train), sample(train), sample(valid), train)
 

@@ -13,6 +13,7 @@ from isthmus.doctor.finding import Array, Evidence, Seen
 from isthmus.model import Ramp
 from isthmus.train.cut import outlook
 from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 from isthmus.train.loop import Outcome
 from isthmus.train.stack import free
 from isthmus.train.task import whole_steps
@@ -71,7 +72,7 @@ def unsettled(fitted: Fitted) -> Evidence | None:
     return {"steps": outcome.steps, "best_step": outcome.best_step, "schedule_ends": end}
 
 
-def sound(fitted: Fitted) -> bool:
+def sound(fitted: Inference) -> bool:
     """Whether all trained weights are finite."""
     return all(bool(value.isfinite().all()) for value in fitted.model.parameters())
 
@@ -85,7 +86,7 @@ def cause(fitted: Fitted) -> dict[str, float | str]:
     return named if found.column is None else {**named, "column": column(fitted, found.column)}
 
 
-def column(fitted: Fitted, number: int) -> str:
+def column(fitted: Inference, number: int) -> str:
     """The name of an element of a row."""
     return fitted.elements[number]
 
@@ -96,7 +97,7 @@ def unmoved(outcome: Outcome) -> bool:
     return outcome.steps == 0 or (len(valid) > 1 and len(set(valid)) == 1)
 
 
-def broken_column(fitted: Fitted, parts: Mapping[str, Array]) -> Evidence | None:
+def broken_column(fitted: Inference, parts: Mapping[str, Array]) -> Evidence | None:
     """The first column that is not finite somewhere, or was cut by the scaler."""
     for part, rows in parts.items():
         flat = rows.reshape(len(rows), math.prod(fitted.model.shape))
@@ -135,6 +136,8 @@ def idle_regulariser(seen: Seen) -> Evidence | None:
 
 def stopped_early(seen: Seen) -> Evidence | None:
     """Only a run that was cut can have stopped too early; one whose schedules took its steps is told that."""
+    if not isinstance(seen.fitted, Fitted):
+        return None
     outcome = seen.fitted.outcome
     if outcome.status != "cut" or unsettled(seen.fitted):
         return None

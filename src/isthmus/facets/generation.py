@@ -164,7 +164,7 @@ def shuffled_columns(splits: Splits) -> dict[str, float]:
 
 def _bounds(contender: Contender, splits: Splits) -> dict[str, float]:
     """Bounds on the likelihood of test rows, in nats per row, where the family has them."""
-    from isthmus.train.fitted import tensor
+    from isthmus.train.inference import tensor
 
     if obstacle(contender.model):
         return {}

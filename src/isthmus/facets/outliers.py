@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +35,28 @@ FLOOR = 1e-6
 """Of the mean variance of a column: the least noise that principal components leave."""
 
 
-def isolation_forest(splits: Splits) -> Score:
-    """How few random cuts isolate a row from the training rows (Liu, Ting and Zhou 2008); 100 trees."""
+def forest(train: NDArray[np.float32], seed: int) -> Any:
+    """scikit-learn's isolation forest of scaled training rows (n, *D)."""
     from sklearn.ensemble import IsolationForest
 
-    forest = IsolationForest(n_estimators=TREES, random_state=splits.seed % 2**32, n_jobs=1).fit(_flat(splits.train.x))
-    return lambda x: -forest.score_samples(_flat(x))
+    return IsolationForest(n_estimators=TREES, random_state=seed % 2**32, n_jobs=1).fit(_flat(train))
+
+
+def isolation_forest(splits: Splits) -> Score:
+    """How few random cuts isolate a row from the training rows (Liu, Ting and Zhou 2008); 100 trees."""
+    trees = forest(splits.train.x, splits.seed)
+    return lambda x: -trees.score_samples(_flat(x))
+
+
+def neighbours(splits: Splits) -> NDArray[np.float32]:
+    """The training rows among which neighbours are looked for, flat: all, or a seeded draw of many."""
+    most = known_bound(len(splits.train.x), len(splits.test.x), math.prod(splits.train.x.shape[1:]))
+    return _flat(some(splits.train, most, hashed(splits.seed, "neighbours")).x)
 
 
 def knn_distance(splits: Splits) -> Score:
     """Distance to the fifth nearest training row (Ramaswamy, Rastogi, Shim 2000), or that of a seeded draw of many."""
-    most = known_bound(len(splits.train.x), len(splits.test.x), math.prod(splits.train.x.shape[1:]))
-    known = _flat(some(splits.train, most, hashed(splits.seed, "neighbours")).x)
+    known = neighbours(splits)
     return lambda x: nearest(known, _flat(x))[0][:, -1]
 
 
@@ -106,11 +117,31 @@ def one_class_machine(splits: Splits) -> Score:
     return lambda x: -machine.score_samples(_flat(x).astype(np.float64))
 
 
-def probabilistic_pca(splits: Splits) -> Score:
-    """Minus the log-likelihood of principal components with equal noise in all other directions (Tipping, Bishop 1999).
+class Principal(NamedTuple):
+    """Principal components with equal noise in all other directions (Tipping and Bishop 1999)."""
 
-    The number of components is its own: validation rows, without labels, are made likeliest.
-    """
+    mean: Scores
+    """(D,)."""
+    axes: Scores
+    """As columns, (D, K)."""
+    variances: Scores
+    """Along them, (K,)."""
+    noise: float
+    """The variance in each other direction."""
+
+    def score(self, x: NDArray[np.float32]) -> Scores:
+        """Minus the log-likelihood of rows (n, *D), without the constant of the dimension: (n,)."""
+        centred = _flat(x).astype(np.float64) - self.mean
+        parts = np.square(centred @ self.axes)
+        rest = np.square(centred).sum(axis=1) - parts.sum(axis=1)
+        width, count = self.axes.shape
+        constant = width * np.log(2 * np.pi) + np.log(self.variances).sum() + (width - count) * np.log(self.noise)
+        found: Scores = (constant + (parts / self.variances).sum(axis=1) + rest.clip(0) / self.noise) / 2
+        return found
+
+
+def principal(splits: Splits) -> Principal:
+    """Of the training rows, with as many components as make validation rows, without labels, likeliest."""
     known, held = _flat(splits.train.x).astype(np.float64), splits.valid.x if len(splits.valid.x) else splits.train.x
     mean: Scores = known.mean(axis=0)
     width = known.shape[1]
@@ -118,21 +149,20 @@ def probabilistic_pca(splits: Splits) -> Score:
     sizes, axes = sizes[::-1].clip(0), axes[:, ::-1]
     least = max(FLOOR * float(sizes.mean()), float(np.finfo(np.float32).tiny))
 
-    def fitted(count: int) -> Score:
+    def fitted(count: int) -> Principal:
         noise = max(float(sizes[count:].mean()), least)
-        variances = np.maximum(sizes[:count], noise)
-        constant = width * np.log(2 * np.pi) + np.log(variances).sum() + (width - count) * np.log(noise)
-
-        def score(x: NDArray[np.float32]) -> Scores:
-            centred = _flat(x).astype(np.float64) - mean
-            parts = np.square(centred @ axes[:, :count])
-            rest = np.square(centred).sum(axis=1) - parts.sum(axis=1)
-            return (constant + (parts / variances).sum(axis=1) + rest.clip(0) / noise) / 2
-
-        return score
+        return Principal(mean, axes[:, :count], np.maximum(sizes[:count], noise), noise)
 
     counts = {count for count in (*AXES, width - 1) if 0 < count < width} or {0}
-    return min((fitted(count) for count in sorted(counts)), key=lambda score: float(score(held).mean()))
+    return min((fitted(count) for count in sorted(counts)), key=lambda one: float(one.score(held).mean()))
+
+
+def probabilistic_pca(splits: Splits) -> Score:
+    """Minus the log-likelihood of principal components with equal noise in all other directions (Tipping, Bishop 1999).
+
+    The number of components is its own: validation rows, without labels, are made likeliest.
+    """
+    return principal(splits).score
 
 
 SCORERS: dict[str, Callable[[Splits], Score]] = {

@@ -1,9 +1,10 @@
 """A fitted model on disk: a folder with its tensors and a manifest, readable without running anything.
 
-``model.safetensors`` holds the tensors, ``model.json`` everything else. The manifest carries the SHA-256 of the tensors
-and ends with the SHA-256 of its own text, so that every byte of both is vouched for. That proves damage, not origin:
-whoever can change a file can seal it again, which is why a file that seals well is still checked field by field, and
-nothing is allocated before the declared shapes agree with what the recipe would build.
+``model.safetensors`` holds the tensors, ``decision.safetensors`` the numbers behind score and threshold, ``model.json``
+everything else. The manifest carries the SHA-256 of the others and ends with the SHA-256 of its own text, so that every
+byte is vouched for. That proves damage, not origin: whoever can change a file can seal it again, which is why a file
+that seals well is still checked field by field, and nothing is allocated before the declared shapes agree with what the
+recipe would build.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import safetensors
+import safetensors.numpy
 import safetensors.torch
 from torch import Tensor
 
@@ -32,14 +34,19 @@ from isthmus.data.scale import Scaler
 from isthmus.dispatch import within
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
+from isthmus.families import read as read_recipe
 from isthmus.families import recipe as recipe_of
-from isthmus.model import Model
-from isthmus.ship.manifest import KIND, Head, Manifest, Member, Summary, Target, parse, refuse, seal
+from isthmus.model import Model, Recipe
+from isthmus.ship import decision
+from isthmus.ship.deployed import Deployed
+from isthmus.ship.manifest import FORMAT, KIND, Head, Manifest, Member, Summary, Target, parse, refuse, seal
+from isthmus.ship.rivals import RIVALS, Rival
 from isthmus.train.fitted import Fitted, of_table, spoken
+from isthmus.train.inference import Inference
 from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
 
-MANIFEST, TENSORS = "model.json", "model.safetensors"
+MANIFEST, TENSORS, DECISION = "model.json", "model.safetensors", "decision.safetensors"
 MOST_MANIFEST = 16 << 20  # bytes; half a million column names
 SPARE, WORK = 1 << 27, 16
 """Bytes that building a model may take: so many, for tables and for trying a network of one's own, and so many times
@@ -57,7 +64,7 @@ T = TypeVar("T")
 # ---------------------------------------------------------------------------------------------------------------- out
 
 
-def pack(fitted: Fitted) -> dict[str, bytes]:
+def pack(model: Inference) -> dict[str, bytes]:
     """The members of a model folder, by file name.
 
     Raises
@@ -65,10 +72,10 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     BadInput
         If :func:`load` would refuse it: a weight that is not finite, a family that is not in our table.
     """
-    if type(recipe_of(fitted.recipe.to_json())) is not type(fitted.recipe):
-        raise BadInput(f"only families of isthmus can be saved; got {type(fitted.recipe).__name__}")
-    _sound("the model cannot be saved", fitted.model.state_dict())
-    members = _members(fitted)
+    if type(_recipe(model.recipe.to_json())) is not type(model.recipe):
+        raise BadInput(f"only families of isthmus can be saved; got {type(model.recipe).__name__}")
+    _sound("the model cannot be saved", model.model.state_dict())
+    members = _members(model)
     size = len(members[MANIFEST])
     if size > MOST_MANIFEST:
         raise BadInput(f"{MANIFEST} would take {size} bytes; the limit is {MOST_MANIFEST}: give shorter column names")
@@ -76,30 +83,46 @@ def pack(fitted: Fitted) -> dict[str, bytes]:
     return members
 
 
-def artefact_bytes(fitted: Fitted) -> int:
+def artefact_bytes(model: Inference) -> int:
     """What the saved model takes on disk, in bytes."""
-    return sum(map(len, _members(fitted).values()))
+    return sum(map(len, _members(model).values()))
 
 
-def _members(fitted: Fitted) -> dict[str, bytes]:
+def _members(model: Inference) -> dict[str, bytes]:
     """As :func:`pack`, unchecked."""
-    state, outcome, target = fitted.model.state_dict(), fitted.outcome, fitted.target_layout
+    state, target = model.model.state_dict(), model.target_layout
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in state.items()})
+    deployed = model if isinstance(model, Deployed) else None
+    numbers = {} if deployed is None else decision.numbers(deployed)
+    behind = safetensors.numpy.save(numbers) if numbers else None
     manifest = Manifest(
         kind=KIND,
-        format=3 if fitted.fields else 1 if target is None else 2,
-        recipe=fitted.recipe.to_json(),
-        shape=list(fitted.model.shape),
-        head=cast(Head, fitted.head),
-        scaler=(layout.shared() if isinstance(layout := fitted.layout, Table) else layout).to_json(),
-        target=None if target is None else Target(shape=list(fitted.out), scaler=target.to_json()),
-        columns=list(fitted.columns),
-        plan=fitted.plan.to_json(),
-        outcome=Summary(status=outcome.status, steps=outcome.steps, best_step=outcome.best_step),
+        format=FORMAT,
+        recipe=model.recipe.to_json(),
+        shape=list(model.model.shape),
+        head=cast(Head, model.head),
+        scaler=(layout.shared() if isinstance(layout := model.layout, Table) else layout).to_json(),
+        target=None if target is None else Target(shape=list(model.out), scaler=target.to_json()),
+        columns=list(model.columns),
+        **(_trained(model) if isinstance(model, Fitted) else {}),
+        **({} if deployed is None else decision.said(deployed)),
         versions=_versions(),
-        tensors=Member(bytes=len(weights), sha256=hashlib.sha256(weights).hexdigest()),
+        tensors=_vouched(weights),
+        decision=None if behind is None else _vouched(behind),
     )
-    return {TENSORS: weights, MANIFEST: seal(manifest.model_dump(mode="json", exclude_none=True))}
+    text = seal(manifest.model_dump(mode="json", exclude_none=True))
+    return {TENSORS: weights, **({} if behind is None else {DECISION: behind}), MANIFEST: text}
+
+
+def _trained(fitted: Fitted) -> dict[str, Any]:
+    """What a manifest says of the training."""
+    outcome = fitted.outcome
+    summary = Summary(status=outcome.status, steps=outcome.steps, best_step=outcome.best_step)
+    return {"plan": fitted.plan.to_json(), "outcome": summary}
+
+
+def _vouched(content: bytes) -> Member:
+    return Member(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 @functools.cache
@@ -108,7 +131,7 @@ def _versions() -> dict[str, str]:
 
 
 def write(fitted: Fitted, folder: Path) -> None:
-    """Put the two members into a folder that exists, synced; the caller puts the folder in place."""
+    """Put the members into a folder that exists, synced; the caller puts the folder in place."""
     _fill(folder, pack(fitted))
 
 
@@ -118,12 +141,13 @@ def _fill(folder: Path, members: Mapping[str, bytes]) -> None:
 
 
 def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
-    """Save a fitted model as a folder: all of it or nothing.
+    """Save a fitted model as a folder, without how it was trained: all of it or nothing.
 
     Parameters
     ----------
-    fitted : Fitted or Autoencoder
-        What :func:`isthmus.train.fitted.fit` gave, or an estimator that was fitted.
+    fitted : Fitted, Deployed or estimator
+        What :func:`isthmus.train.fitted.fit`, :func:`load` or :meth:`isthmus.ship.deployed.Deployed.of` gave, or an
+        estimator that was fitted.
     path : path
         The folder to make. One that is already there is replaced only if it holds a saved model and nothing else.
 
@@ -152,9 +176,9 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
     True
     """
     model = getattr(fitted, "fitted_", fitted)
-    if not isinstance(model, Fitted):
+    if not isinstance(model, Inference):
         raise BadInput(f"expected a fitted model to save; got {type(fitted).__name__}: call its fit first")
-    place, members = Path(path).absolute(), pack(model)
+    place, members = Path(path).absolute(), pack(model if isinstance(model, Deployed) else Deployed.of(model))
     with _disk(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         replaces = replaceable(place)
@@ -183,7 +207,7 @@ def replaceable(place: Path) -> bool:
     there = os.listdir(place)
     if not there:
         return False
-    if strange := sorted(set(there) - {MANIFEST, TENSORS}):
+    if strange := sorted(set(there) - {MANIFEST, TENSORS, DECISION}):
         raise BadInput(f"{place} holds more than a saved model ({strange[0]!a}): {remedy}")
     try:
         _manifest(place)
@@ -230,8 +254,8 @@ def _disk(place: Path) -> Iterator[None]:
 # ----------------------------------------------------------------------------------------------------------------- in
 
 
-def load(path: str | os.PathLike[str]) -> Fitted:
-    """Load a saved model: it encodes and decodes bit for bit as before. See :func:`save` for an example.
+def load(path: str | os.PathLike[str]) -> Deployed:
+    """Load a saved model: it encodes, decodes and scores bit for bit as before. See :func:`save` for an example.
 
     Parameters
     ----------
@@ -240,7 +264,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
 
     Returns
     -------
-    Fitted
+    Deployed
 
     Raises
     ------
@@ -250,10 +274,42 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     """
     place = Path(path)
     manifest = _manifest(place)
-    content = _member(place / TENSORS, most=manifest.tensors.bytes)
-    if len(content) != manifest.tensors.bytes or hashlib.sha256(content).hexdigest() != manifest.tensors.sha256:
-        refuse(place / TENSORS, "damaged: its bytes are not those that the manifest names")
-    recipe = _attempt(place, lambda: recipe_of(manifest.recipe))
+    parts = _parts(place, manifest)
+    if manifest.decision is None:
+        if manifest.score is not None or manifest.calibration is not None:
+            refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
+        return Deployed(**parts)
+    content = _content(place / DECISION, manifest.decision)
+    numbers = _tensors(place / DECISION, content, safetensors.numpy.load)
+    return Deployed(**parts, **_attempt(place, lambda: decision.read(manifest, numbers)))
+
+
+def trained(path: str | os.PathLike[str]) -> Fitted:
+    """The model of one run of a study, with how it was trained. See :func:`load`.
+
+    Raises
+    ------
+    BadInput
+        As :func:`load`, and if the folder does not say how the model was trained: what ships does not.
+    """
+    place = Path(path)
+    manifest = _manifest(place)
+    plan, outcome = manifest.plan, manifest.outcome
+    if plan is None or outcome is None:
+        refuse(place / MANIFEST, "it does not say how it was trained: give the folder of a run of a study")
+    return Fitted(
+        **_parts(place, manifest),
+        plan=_attempt(place, lambda: Plan.from_json(plan)),
+        outcome=Outcome(
+            status=outcome.status, steps=outcome.steps, best_step=outcome.best_step, seconds=math.nan, history={}
+        ),
+    )
+
+
+def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
+    """What an :class:`Inference` is made of."""
+    content = _content(place / TENSORS, manifest.tensors)
+    recipe = _attempt(place, lambda: _recipe(manifest.recipe))
     target = manifest.target
     layout = _layout(place, manifest.scaler, manifest.shape)
     target_layout = None if target is None else _layout(place, target.scaler, target.shape)
@@ -264,21 +320,31 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     head = of_table(layout) if layout.parts else manifest.head
     if spoken(head) != manifest.head or (isinstance(head, str) and recipe.head not in {"auto", head}):
         refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}, or its layout")
-    plan = _attempt(place, lambda: Plan.from_json(manifest.plan))
-    tensors = _tensors(place / TENSORS, content)
-    outcome = manifest.outcome
-    return Fitted(
-        recipe=recipe,
-        model=_model(place, lambda: recipe.build(tuple(manifest.shape), head, out), tensors),
-        layout=layout,
-        columns=tuple(manifest.columns),
-        head=manifest.head,
-        plan=plan,
-        outcome=Outcome(
-            status=outcome.status, steps=outcome.steps, best_step=outcome.best_step, seconds=math.nan, history={}
-        ),
-        target_layout=target_layout,
-    )
+    if manifest.plan is not None:  # also where nobody asks: a file is whole or it is refused
+        _attempt(place, lambda: Plan.from_json(manifest.plan or {}))
+    tensors = _tensors(place / TENSORS, content, safetensors.torch.load)
+    return {
+        "recipe": recipe,
+        "model": _model(place, lambda: recipe.build(tuple(manifest.shape), head, out), tensors),
+        "layout": layout,
+        "columns": tuple(manifest.columns),
+        "head": manifest.head,
+        "target_layout": target_layout,
+    }
+
+
+def _content(path: Path, member: Member) -> bytes:
+    """The bytes of a member that the manifest vouches for."""
+    content = _member(path, most=member.bytes)
+    if _vouched(content) != member:
+        refuse(path, "damaged: its bytes are not those that the manifest names")
+    return content
+
+
+def _recipe(data: Mapping[str, Any]) -> Recipe:
+    """A family's recipe, or that of a rival."""
+    kind = RIVALS.get(str(data.get("family"))) if isinstance(data, Mapping) else None
+    return recipe_of(data) if kind is None else read_recipe(kind, data)
 
 
 def _layout(place: Path, data: Mapping[str, Any], shape: list[int]) -> Layout:
@@ -315,11 +381,11 @@ def _member(path: Path, *, most: int) -> bytes:
         refuse(path, f"not a plain file ({error.strerror})")
 
 
-def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+def _tensors(path: Path, content: bytes, read: Callable[[bytes], dict[str, T]]) -> dict[str, T]:
     if int.from_bytes(content[:8], "little") > MOST_HEADER:
         refuse(path, f"header is longer than {MOST_HEADER} bytes")
     try:
-        return safetensors.torch.load(content)
+        return read(content)
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         refuse(path, f"not readable as safetensors ({error})")
 
@@ -345,6 +411,8 @@ def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) 
                 f"got {got.dtype} of shape {tuple(got.shape)}",
             )
     model.load_state_dict(tensors, strict=True)
+    if isinstance(model, Rival):
+        _attempt(place, model.check)
     return model
 
 

@@ -34,7 +34,7 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput
 from isthmus.parts.entropy import likely_bits
 from isthmus.ship import artefact, remainder
-from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 
 MAGIC = b"ISTHMUS\x01"
 LENGTH = struct.Struct("<Q")
@@ -73,7 +73,7 @@ class Written:
     """Mean squared error of an element, scaled."""
 
 
-def fingerprint(fitted: Fitted) -> str:
+def fingerprint(fitted: Inference) -> str:
     """A hash of all in a model that decoding depends on: recipe, shape, head, scaling, columns, weights.
 
     The same model, saved again by another version, keeps it.
@@ -82,7 +82,7 @@ def fingerprint(fitted: Fitted) -> str:
     return hashlib.sha256(json.dumps(facts).encode() + artefact.pack(fitted)[artefact.TENSORS]).hexdigest()
 
 
-def _scaler(fitted: Fitted) -> Scaler:
+def _scaler(fitted: Inference) -> Scaler:
     """How rows were scaled; a model of columns of several kinds is refused."""
     if isinstance(fitted.layout, Scaler):
         return fitted.layout
@@ -94,13 +94,13 @@ def _scaler(fitted: Fitted) -> Scaler:
 
 
 def compress(
-    fitted: Fitted, source: str | os.PathLike[str], out: str | os.PathLike[str], *, bound: float | None = None
+    fitted: Inference, source: str | os.PathLike[str], out: str | os.PathLike[str], *, bound: float | None = None
 ) -> Written:
     """Write a data file as a container.
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : Inference
         A model of such rows.
     source : path
         ``.npy``, ``.npz``, IDX, ``.csv``, ``.tsv`` (all but ``.npz`` and ``.parquet`` also ``.gz``) or ``.parquet``.
@@ -146,7 +146,7 @@ def compress(
 
 
 def decompress(
-    source: str | os.PathLike[str], fitted: Fitted, out: str | os.PathLike[str] | None = None
+    source: str | os.PathLike[str], fitted: Inference, out: str | os.PathLike[str] | None = None
 ) -> tuple[Path, float | None]:
     """Write the data file that a container stands for.
 
@@ -154,7 +154,7 @@ def decompress(
     ----------
     source : path
         What :func:`compress` wrote.
-    fitted : Fitted
+    fitted : Inference
         The same model.
     out : path, optional
         The file to write. By default the container's name with the end of the original's; it must not exist.
@@ -226,7 +226,7 @@ def _head(where: str, text: bytes, columns: int) -> tuple[Head, str, NDArray[np.
     return head, kind, np.repeat(*np.array(head.grid, np.int64).T).astype(np.int8)
 
 
-def _units(fitted: Fitted, grid: NDArray[np.int8]) -> codec.Units:
+def _units(fitted: Inference, grid: NDArray[np.int8]) -> codec.Units:
     size = math.prod(fitted.shape)
     if len(grid) != size:
         raise BadInput(f"damaged: it has {len(grid)} columns, the model {size}")
@@ -236,7 +236,7 @@ def _units(fitted: Fitted, grid: NDArray[np.int8]) -> codec.Units:
 
 
 def _coded(
-    fitted: Fitted, x: NDArray[np.float32], rows: NDArray[np.float64], units: codec.Units, bound: float | None
+    fitted: Inference, x: NDArray[np.float32], rows: NDArray[np.float64], units: codec.Units, bound: float | None
 ) -> codec.Coded:
     """The rows at the step that takes the fewest bits; without a bound, at one whose error hardly shows."""
     if bound is None:

@@ -12,8 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from isthmus.errors import BadInput
 
-FORMAT: Final = 3  # the newest; 2 is 1 with a target, 3 is 1 with columns of several kinds: the least that says all
+FORMAT: Final = 4
+"""What is written. 2 is 1 with a target, 3 is 1 with columns of several kinds; 4 has a score and a calibration, and may
+lack how the model was trained."""
 KIND: Final = "isthmus model"
+OLDER: Final = (1, 2, 3)
+SINCE_4, BEFORE_4 = frozenset({"score", "calibration", "decision"}), frozenset({"plan", "outcome"})
+"""What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
 Shape = Annotated[list[Annotated[int, Field(ge=1, lt=1 << 40)]], Field(min_length=1, max_length=8)]
@@ -48,21 +53,40 @@ class Target(_Strict):
     scaler: dict[str, JsonValue]
 
 
+class Score(_Strict):
+    """How the distances to the places of training rows become a score."""
+
+    places: int = Field(ge=2, lt=1 << 24)
+    """How many there are."""
+    calm: float = Field(gt=0)
+
+
+class Calibrated(_Strict):
+    """Which rows say how rare a score is."""
+
+    rows: int = Field(ge=1, lt=1 << 31)
+    rate: float = Field(gt=0, lt=1)
+    about: str = Field(max_length=500)
+
+
 class Manifest(_Strict):
     """The content of ``model.json``, without its seal."""
 
     kind: Literal["isthmus model"]
-    format: Literal[1, 2, 3]
+    format: Literal[4]
     recipe: dict[str, JsonValue]
     shape: Shape
     head: Head
     scaler: dict[str, JsonValue]
     target: Target | None = None
     columns: list[str]
-    plan: dict[str, JsonValue]
-    outcome: Summary
+    plan: dict[str, JsonValue] | None = None
+    outcome: Summary | None = None
+    score: Score | None = None
+    calibration: Calibrated | None = None
     versions: dict[str, str]
     tensors: Member
+    decision: Member | None = None
 
 
 def seal(manifest: Mapping[str, Any]) -> bytes:
@@ -101,7 +125,7 @@ def parse(path: Path, text: bytes) -> Manifest:
     if len(json.dumps(data.get("recipe"))) > MOST_RECIPE:
         refuse(path, f"recipe is longer than {MOST_RECIPE} characters")
     try:
-        return Manifest.model_validate({k: v for k, v in data.items() if k != "seal"})
+        return Manifest.model_validate(_migrated(path, {k: v for k, v in data.items() if k != "seal"}))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         refuse(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
@@ -116,6 +140,17 @@ def strict(text: bytes) -> Any:
         If it is something else.
     """
     return json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_constant)
+
+
+def _migrated(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of an older format as this version writes it: the old ones say less, and nothing otherwise."""
+    if data.get("format") in OLDER and type(data["format"]) is int:
+        for name in SINCE_4 & data.keys():
+            refuse(path, f"{name}: not a part of format {data['format']}")
+        for name in sorted(BEFORE_4 - data.keys()):
+            refuse(path, f"{name}: missing")
+        return {**data, "format": FORMAT}
+    return data
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

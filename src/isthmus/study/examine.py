@@ -159,7 +159,7 @@ def _models(place: Path, record: Record, material: Material | None) -> Iterator[
 def fitted_of(place: Path, record: Record, number: int) -> Fitted:
     """A kept model of a run, with what its record knows of its training."""
     other, config = place / f"config-{number}", record.configs[number]
-    return replace(artefact.load(other if other.is_dir() else place), outcome=_outcome(config))
+    return replace(artefact.trained(other if other.is_dir() else place), outcome=_outcome(config))
 
 
 def _outcome(config: Config) -> Outcome:

@@ -343,7 +343,7 @@ class Results:
             if mine and facet in record.facets:
                 place, number = self.folder / "runs" / record.id, record.facets[facet].config
                 other = place / f"config-{number}"
-                return artefact.load(other if other.is_dir() else place)
+                return artefact.trained(other if other.is_dir() else place)
         raise BadInput(
             f"no model of {family} for {facet} in replicate {replicate + 1}: not done yet, failed or diverged"
         )

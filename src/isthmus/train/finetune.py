@@ -25,7 +25,8 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model
 from isthmus.seeds import seed as hashed
-from isthmus.train.fitted import Fitted, in_chunks, tensor
+from isthmus.train.fitted import Fitted
+from isthmus.train.inference import in_chunks, tensor
 from isthmus.train.loop import Outcome, Watch, train
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task

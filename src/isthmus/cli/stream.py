@@ -1,0 +1,207 @@
+"""What the commands that answer rows share: blocks of a file through a model into a file, or into a pipe.
+
+Rows come in blocks and go out in blocks, so that a file of any length takes the memory of one. Columns that the model
+does not know are carried along. A file is put in place when it is whole.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
+
+import typer
+
+from isthmus.cli import show
+from isthmus.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from isthmus.data.blocks import Block
+    from isthmus.data.fields import Field
+    from isthmus.ship.deployed import Deployed
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
+Data = Annotated[
+    Path, typer.Argument(metavar="DATA", help=".csv, .tsv, .parquet or .npy, or - for stdin.", show_default=False)
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="A .csv, .parquet or .npy file.", show_default="CSV on stdout"),
+]
+
+SUFFIXES = (".csv", ".parquet", ".npy")
+STDOUT = Path("-")
+HEADER = 192
+"""Bytes of the header of a .npy file whose length is known at its end: room for any number of rows."""
+
+
+class Answer(NamedTuple):
+    """What is said of the rows of a block."""
+
+    columns: Mapping[str, Any]
+    """Name -> Arrow array or numpy array (n,)."""
+    array: NDArray[Any] | None
+    """The same as one array (n, ...), for .npy; None where columns are of several kinds."""
+
+
+class Sink(Protocol):
+    """Where answers go."""
+
+    def put(self, block: Block, answer: Answer) -> None:
+        """Write the answers of a block behind those before."""
+
+    def close(self) -> None:
+        """There are no more."""
+
+
+class Columns:
+    """A table: the columns that are carried along, then the answers."""
+
+    def __init__(self, file: IO[bytes], suffix: str, left: set[str]) -> None:
+        self.file, self.suffix, self.left = file, suffix, left
+        self.writer: Any = None
+
+    def put(self, block: Block, answer: Answer) -> None:
+        import pyarrow as pa
+        import pyarrow.csv as pacsv
+        import pyarrow.parquet as pq
+
+        given = block.table
+        kept = {} if given is None else {n: given.column(n) for n in given.column_names if n not in self.left}
+        if twice := sorted(kept.keys() & answer.columns.keys()):
+            raise BadInput(f"the data have a column {twice[0]!r} of their own, as the answer has; rename it")
+        made = {name: pa.array(values, from_pandas=True) for name, values in answer.columns.items()}
+        table = pa.table({**kept, **made})
+        if self.writer is None:
+            kind = pacsv.CSVWriter if self.suffix == ".csv" else pq.ParquetWriter
+            self.writer = kind(self.file, table.schema)
+        self.writer.write_table(table.cast(self.writer.schema) if self.suffix == ".parquet" else table)
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+class Array:
+    """A ``.npy`` file, whose number of rows stands in its header at the end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.rows = file, 0
+        self.kind: tuple[np.dtype[Any], tuple[int, ...]] | None = None
+
+    def put(self, block: Block, answer: Answer) -> None:
+        if answer.array is None:
+            raise BadInput(
+                "a .npy file holds numbers alone, and these columns are of several kinds; give .csv or .parquet"
+            )
+        if self.kind is None:
+            self.kind = answer.array.dtype, answer.array.shape[1:]
+            self.file.write(b" " * HEADER)
+        self.file.write(answer.array.tobytes())
+        self.rows += len(answer.array)
+
+    def close(self) -> None:
+        if self.kind is not None:
+            about = {"descr": self.kind[0].str, "fortran_order": False, "shape": (self.rows, *self.kind[1])}
+            text = repr(about).encode().ljust(HEADER - 11) + b"\n"
+            self.file.seek(0)
+            self.file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+
+
+def wanted(model: Deployed) -> tuple[Field, ...]:
+    """The columns that a model reads."""
+    from isthmus.data.fields import Field
+
+    return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
+
+
+def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The rows of a block as the model takes them, (n, *D), and which of them it can answer, (n,).
+
+    A model of numbers without gaps knows nothing to make of a gap.
+    """
+    import numpy as np
+
+    from isthmus.data.read import cells
+
+    if model.fields:
+        return (block.rows if block.table is not None else cells(block.rows, model.fields)), np.ones(
+            len(block.rows), bool
+        )
+    rows = block.rows
+    if block.table is not None:
+        if not model.columns:
+            raise BadInput(
+                "the model does not know names of columns; give a .npy file of such rows as it was trained on"
+            )
+        rows = rows.reshape(len(rows), *model.shape)
+    if rows.shape[1:] != model.shape:
+        raise BadInput(f"rows must have shape {model.shape}, as in training; got {rows.shape[1:]}")
+    return rows, np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+
+
+def answered(function: Callable[[Any], NDArray[Any]], rows: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[Any]:
+    """``function`` of the rows that can be answered; NaN for the others."""
+    import numpy as np
+
+    if good.all():
+        return function(rows)
+    found = function(rows[good])
+    out = np.full((len(rows), *found.shape[1:]), np.nan, np.result_type(found.dtype, np.float32))
+    out[good] = found
+    return out
+
+
+def run(data: Path, out: Path | None, fields: tuple[Field, ...], answer: Callable[[Block], Answer]) -> int:
+    """Answer a file block by block; the number of its rows."""
+    from isthmus.data.blocks import STDIN, blocks
+
+    place = STDOUT if out is None else out
+    if place != STDOUT and place.suffix not in SUFFIXES:
+        raise BadInput(f"--out must end in {', '.join(SUFFIXES)}, or be - for stdout; got {place.name}")
+    if place != STDOUT and data != Path(STDIN) and place.exists() and data.exists() and place.samefile(data):
+        raise BadInput(f"{place} is the file that is read; name another one to write (--out)")
+    count, said = 0, set[str]()
+    with _sink(place, {field.name for field in fields}) as sink:
+        for block in blocks(data, fields):
+            with warnings.catch_warnings(record=True) as doubts:
+                warnings.simplefilter("always")
+                found = answer(block)
+            for doubt in (str(one.message) for one in doubts):
+                if doubt not in said:
+                    said.add(doubt)
+                    show.warn(doubt)
+            sink.put(block, found)
+            count += len(block.rows)
+    return count
+
+
+def write(block: Block, answer: Answer, out: Path | None) -> None:
+    """Write one block that was read from nowhere."""
+    place = STDOUT if out is None else out
+    if place != STDOUT and place.suffix not in SUFFIXES:
+        raise BadInput(f"--out must end in {', '.join(SUFFIXES)}, or be - for stdout; got {place.name}")
+    with _sink(place, set()) as sink:
+        sink.put(block, answer)
+
+
+@contextmanager
+def _sink(place: Path, left: set[str]) -> Iterator[Sink]:
+    from isthmus.durable import placed
+
+    if place == STDOUT:
+        sink: Sink = Columns(sys.stdout.buffer, ".csv", left)
+        yield sink
+        sink.close()
+        sys.stdout.buffer.flush()
+        return
+    with placed(place) as file:
+        sink = Array(file) if place.suffix == ".npy" else Columns(file, place.suffix, left)
+        yield sink
+        sink.close()

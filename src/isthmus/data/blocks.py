@@ -1,0 +1,201 @@
+"""Files of any length, some rows at a time: text tables, Parquet and ``.npy``, in constant memory.
+
+A text table is cut at the ends of lines into pieces of a few megabytes, and each is read as a whole table is
+(:mod:`isthmus.data.text_table`), with the separator, the encoding and the decimal mark of the first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from isthmus.data.arrays import real
+from isthmus.data.fields import Field
+from isthmus.data.files import check, parsing, stranger
+from isthmus.data.kinds import settle
+from isthmus.data.table import named, table
+from isthmus.data.text_table import Opened, encoded, opened_piece, pieces_of
+from isthmus.data.wording import place, shown
+from isthmus.errors import BadInput
+
+STDIN = "-"
+PIECE = 1 << 22
+"""Bytes of text that are read at a time."""
+LONGEST = 1 << 26
+"""Bytes in which a line of a text table ends."""
+BATCH = 1 << 16
+"""Rows of a table that are read at a time, at most."""
+ELEMENTS = 1 << 22
+"""Numbers that are read at a time, about."""
+
+
+class Block(NamedTuple):
+    """Some rows of a file."""
+
+    rows: NDArray[Any]
+    """Cells (n, F) of the wanted columns, NaN where one is missing; or rows (n, *D) of an array."""
+    table: pa.Table | None
+    """The columns as they are in the file; None of an array."""
+
+
+def blocks(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
+    """The rows of a file, block by block, at least one block, which may be empty.
+
+    Parameters
+    ----------
+    source : Path
+        ``.csv``, ``.tsv`` (also ``.gz``), ``.parquet``, ``.npy``, or ``-``, which is told by its first bytes.
+    fields : sequence of Field
+        The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
+
+    Raises
+    ------
+    BadInput
+        If a column is not there, a cell is not of its kind, or the file is none of these.
+    """
+    with ExitStack() as stack:
+        where, stream = _opened(source, stack)
+        first = stream.peek(8)[:8]  # type: ignore[attr-defined]
+        path = None if source == Path(STDIN) else source
+        if first.startswith(b"\x1f\x8b"):
+            path, unpacked = None, gzip.GzipFile(fileobj=stream)
+            stream = cast(IO[bytes], unpacked)
+            first = stream.peek(8)[:8]  # type: ignore[attr-defined]
+        if first.startswith(b"\x93NUMPY"):
+            yield from _array(where, path or _seekable(stream, stack))
+        elif first.startswith(b"PAR1"):
+            yield from _parquet(where, path or _seekable(stream, stack), fields)
+        else:
+            if source != Path(STDIN) and (what := stranger(source)):
+                raise BadInput(f"{where}: no table, but {what}")
+            yield from _text(where, source, stream, fields)
+
+
+def _opened(source: Path, stack: ExitStack) -> tuple[str, IO[bytes]]:
+    if source == Path(STDIN):
+        return "stdin", sys.stdin.buffer
+    if not os.path.lexists(source):
+        raise BadInput(f"{place(source)}: no such file; give a .csv, .parquet or .npy file, or - for stdin")
+    check(source)
+    return place(source), stack.enter_context(source.open("rb"))
+
+
+def _seekable(stream: IO[bytes], stack: ExitStack) -> Path:
+    """The same bytes as a plain file: what comes through a pipe is put on the disk first."""
+    held = stack.enter_context(tempfile.NamedTemporaryFile(prefix="isthmus-"))  # noqa: SIM115
+    shutil.copyfileobj(stream, held)
+    held.flush()
+    return Path(held.name)
+
+
+def _array(where: str, path: Path) -> Iterator[Block]:
+    with parsing(where, "a .npy file"):
+        held = np.load(path, mmap_mode="r", allow_pickle=False)
+    real(where, held.dtype)
+    if held.ndim < 2:
+        raise BadInput(f"{where}: shape {held.shape}; expected rows x columns: save X.reshape(-1, 1) or X[None]")
+    step = max(1, ELEMENTS // max(1, int(np.prod(held.shape[1:]))))
+    for start in range(0, max(len(held), 1), step):
+        yield Block(np.array(held[start : start + step]), None)
+
+
+def _parquet(where: str, path: Path, fields: Sequence[Field]) -> Iterator[Block]:
+    with parsing(where, "a Parquet file"):
+        file = pq.ParquetFile(path)
+    with file:
+        schema = file.schema_arrow
+        named(where, list(schema.names), None)
+        step = min(BATCH, max(1, ELEMENTS // max(1, len(schema.names))))
+        begun = 0
+        with parsing(where, "a Parquet file"):
+            batches = file.iter_batches(batch_size=step)
+        while True:
+            with parsing(where, "a Parquet file"):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            yield _settled(where, pa.Table.from_batches([batch]), fields, begun)
+            begun += len(batch)
+        if not begun:
+            yield _settled(where, schema.empty_table(), fields, 0)
+
+
+def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
+    exact = {field.name for field in fields if field.kind not in {"number", "amount"}}
+    wanted = {field.name for field in fields}
+    mark: str | None = None
+    began = 0
+    for found in _pieces(where, source, stream):
+        texts = [name for name in found.names if name in exact or name not in wanted]
+        content, mark = opened_piece(found, texts, mark)
+        yield _settled(where, content, fields, began)
+        began += content.num_rows
+
+
+def _pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
+    """Whole lines, each piece with the line of names above it."""
+    data = stream.read(PIECE)
+    encoding = encoded(where, data)
+    held, head, lines = b"", None, 0
+    while True:
+        text = encoding(data, final=not data)
+        held += text
+        last = not data
+        if head is None and (last or len(held) >= PIECE // 2 or b"\n" in held):
+            head = pieces_of(where, source, held)
+            held = held[head.head :]
+            lines = head.data[: head.head].count(b"\n")
+        if head is not None:
+            at = len(held) if last else _cut(held, head.separator)
+            if at or last:
+                piece = held[:at]
+                line = head.data[head.start : head.head]
+                if piece.strip() or not lines or last:
+                    yield head._replace(data=line + b"\n" + piece, start=0, head=len(line), before=lines)
+                lines += piece.count(b"\n")
+                held = held[at:]
+            elif len(held) > LONGEST:
+                raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is a quote not closed?")
+        if last:
+            return
+        data = stream.read(PIECE)
+
+
+def _cut(text: bytes, separator: str) -> int:
+    """Where the last whole line ends, line breaks in quotes apart; 0 if none does."""
+    at = text.rfind(b"\n")
+    if at < 0 or b'"' not in text:
+        return at + 1
+    mark = re.escape(separator.encode())
+    quoted = re.compile(rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"(?:[^"]|"")*+(?:"|\Z)')
+    spans = [(found.start(), found.end()) for found in quoted.finditer(text)]
+    for start, end in reversed(spans):
+        if start <= at < end:
+            at = text.rfind(b"\n", 0, start)
+        elif end <= at:
+            break
+    return at + 1
+
+
+def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int) -> Block:
+    """A block with the cells of the wanted columns."""
+    raw = table(where, content.column_names, content.columns, lambda i: f"row {began + i + 1}", None)
+    if not content.num_rows:
+        missing = next((field.name for field in fields if field.name not in raw.columns), None)
+        if missing is not None:
+            raise BadInput(f"{where}: no column {shown(missing)}, which the model was trained on")
+        return Block(np.empty((0, len(fields))), content)
+    return Block(settle(raw, known=fields).x if fields else np.empty((content.num_rows, 0)), content)

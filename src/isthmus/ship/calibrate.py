@@ -1,0 +1,339 @@
+"""From scores to decisions: how rare a score is among normal rows, and what may be said of the rows that are flagged.
+
+Everything here compares scores (high means anomalous) with those of *calibration rows*: normal rows that neither
+trained the model, nor stopped its training, nor chose it. Where they and a new normal row are exchangeable, its p-value
+is at most ``a`` with probability at most ``a``, whatever the score (Vovk, Gammerman and Shafer 2005, Algorithmic
+learning in a random world; for outliers Laxhammar and Falkman 2010, and Bates et al. 2023, Annals of Statistics 51).
+Pure functions of arrays, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isthmus.errors import BadInput
+
+Scores = NDArray[np.float64]
+
+DRAWS = 2000
+"""Simulated batches from which an envelope is taken."""
+
+
+def p_values(calibration: ArrayLike, scores: ArrayLike, *, random: np.random.Generator | None = None) -> Scores:
+    """Split-conformal p-values of new rows: the share of normal rows, the new one among them, that score as high.
+
+    Parameters
+    ----------
+    calibration : array (n,)
+        Scores of calibration rows.
+    scores : array (m,)
+        Scores of new rows; NaN stays NaN.
+    random : Generator, optional
+        Breaks ties, the row's own place among them, at random: p-values of normal rows are then uniform, and not only
+        at most so. By default a tie counts as higher.
+
+    Returns
+    -------
+    array (m,)
+        In [1 / (n + 1), 1], or (0, 1] with random ties.
+
+    Examples
+    --------
+    >>> p_values([1.0, 2.0, 3.0, 4.0], [2.5, 9.0]).tolist()
+    [0.6, 0.2]
+    """
+    known, asked = _calibration(calibration), np.asarray(scores, np.float64)
+    above = len(known) - np.searchsorted(known, asked, side="right")
+    alike = len(known) - np.searchsorted(known, asked, side="left") - above
+    share = 1.0 if random is None else random.uniform(size=asked.shape)
+    return np.where(np.isnan(asked), np.nan, (above + (alike + 1) * share) / (len(known) + 1))
+
+
+def weighted_p_values(
+    calibration: ArrayLike,
+    scores: ArrayLike,
+    weights: ArrayLike,
+    asked: ArrayLike,
+    *,
+    random: np.random.Generator | None = None,
+) -> Scores:
+    """The same where new rows are drawn otherwise than calibration rows, by a known ratio of densities.
+
+    Tibshirani, Barber, Candes and Ramdas (2019), Conformal prediction under covariate shift, NeurIPS.
+
+    Parameters
+    ----------
+    calibration, scores : arrays (n,), (m,)
+    weights, asked : arrays (n,), (m,)
+        Density among new rows over that among calibration rows, at each of them, up to a common factor; for instance
+        odds of a classifier that tells the two apart.
+    random : Generator, optional
+        Breaks ties at random.
+
+    Examples
+    --------
+    >>> weighted_p_values([1.0, 2.0, 3.0], [2.5], [1.0, 1.0, 2.0], [1.0]).tolist()
+    [0.6]
+    """
+    known, rows = np.asarray(calibration, np.float64), np.asarray(scores, np.float64)
+    mass, own = np.asarray(weights, np.float64), np.asarray(asked, np.float64)
+    if mass.shape != known.shape or own.shape != rows.shape:
+        raise BadInput(f"expected one weight for each score; got {mass.shape} for {known.shape}, {own.shape}")
+    if not (np.isfinite(mass).all() and np.isfinite(own).all() and min(mass.min(), own.min(initial=0)) >= 0):
+        raise BadInput("weights must be finite numbers of at least 0: ratios of densities")
+    if not mass.sum() > 0:
+        raise BadInput("weights of the calibration rows must not all be 0: calibrate on rows like the new ones")
+    order = np.argsort(known, kind="stable")
+    known = _calibration(known[order])
+    tails = np.append(np.cumsum(mass[order][::-1])[::-1], 0.0)
+    above, at_least = (tails[np.searchsorted(known, rows, side=side)] for side in ("right", "left"))
+    share = 1.0 if random is None else random.uniform(size=rows.shape)
+    return np.where(np.isnan(rows), np.nan, (above + (at_least - above + own) * share) / (mass.sum() + own))
+
+
+def cross_p_values(folds: list[Scores], asked: list[Scores], *, plus: bool = False) -> Scores:
+    """P-values where each row is held out once, so that no row is spent on calibration alone.
+
+    Vovk (2015), Cross-conformal predictors, Annals of Mathematics and AI 74. With ``plus`` the comparison is the
+    jackknife+ (Barber, Candes, Ramdas and Tibshirani 2021, Annals of Statistics 49), in which each held-out score meets
+    the new row's score under the very model that did not see it; without, all held-out scores meet the mean of the new
+    row's scores. Both are close to exact in practice; what is proven of jackknife+ is twice the level.
+
+    Parameters
+    ----------
+    folds : list of arrays (n_k,)
+        Scores of the rows of fold k by the model that did not train on them; folds of one row are the jackknife.
+    asked : list of arrays (m,)
+        Scores of the new rows by the same models.
+    plus : bool, default False
+
+    Examples
+    --------
+    >>> cross_p_values([np.array([1.0, 3.0]), np.array([2.0])], [np.array([2.5]), np.array([1.5])], plus=True).tolist()
+    [0.75]
+    """
+    if len(folds) != len(asked) or len(folds) < 2:
+        raise BadInput(f"expected two folds or more, each with scores of the new rows; got {len(folds)}, {len(asked)}")
+    count = sum(map(len, folds))
+    mean = np.mean(asked, axis=0)
+    met = asked if plus else [mean] * len(folds)
+    found = [len(fold) - np.searchsorted(_calibration(fold), one) for fold, one in zip(folds, met, strict=True)]
+    return np.where(np.isnan(mean), np.nan, (1 + np.sum(found, axis=0)) / (count + 1))
+
+
+def threshold(calibration: ArrayLike, rate: float) -> float:
+    """The score above which a row is flagged, so that a normal row is with probability at most ``rate``.
+
+    A row is flagged if and only if its (deterministic) p-value is at most ``rate``.
+
+    Raises
+    ------
+    BadInput
+        If there are too few calibration rows for the rate: none of them could say that a row is so rare.
+
+    Examples
+    --------
+    >>> threshold(np.arange(99.0), 0.02)
+    97.0
+    """
+    known = _calibration(calibration)
+    enough(len(known), rate)
+    return float(known[len(known) - 1 - _most(len(known), rate)])
+
+
+def enough(rows: int, rate: float) -> None:
+    """Refuse a false-alarm rate of which so many calibration rows say nothing."""
+    if not 0 < rate < 1:
+        raise BadInput(f"the false-alarm rate must lie between 0 and 1, both excluded; got {rate!r}")
+    if _most(rows, rate) < 0:
+        need = math.ceil(1 / rate - 1e-9) - 1
+        raise BadInput(
+            f"{rows:,} calibration rows say nothing of a false-alarm rate of {rate:g}: expected at least {need:,} "
+            f"rows, or a rate of at least {_up(1 / (rows + 1))}"
+        )
+
+
+def _up(rate: float) -> str:
+    """A rate in three digits, never less than it is."""
+    digits = 3 - math.floor(math.log10(rate)) - 1
+    return f"{math.ceil(rate * 10**digits) / 10**digits:g}"
+
+
+def _most(rows: int, rate: float) -> int:
+    """Calibration rows that may score as high as a flagged row; -1 if even none is too many."""
+    return math.floor(rate * (rows + 1) * (1 + 1e-12)) - 1
+
+
+def flags(p: ArrayLike, rate: float) -> NDArray[np.bool_]:
+    """Which rows are flagged at a false-alarm rate: those whose p-value is at most the rate. NaN is not."""
+    return np.asarray(p, np.float64) <= rate * (1 + 1e-12)
+
+
+def per_day(alarms: float, rows: float) -> float:
+    """The false-alarm rate at which ``rows`` normal rows a day raise ``alarms`` false alarms on average.
+
+    Examples
+    --------
+    >>> per_day(5, 20_000)
+    0.00025
+    """
+    if not (0 < alarms < rows and math.isfinite(rows)):
+        raise BadInput(f"expected fewer alarms a day than rows a day, and more than 0; got {alarms:g} of {rows:g}")
+    return alarms / rows
+
+
+def discoveries(p: ArrayLike, level: float) -> NDArray[np.bool_]:
+    """Which rows of a batch to flag, so that on average at most a share ``level`` of the flags is false.
+
+    Benjamini and Hochberg (1995), JRSS B 57. Conformal p-values of a batch against one calibration set are positively
+    dependent, under which the procedure holds (Bates et al. 2023, theorem 2).
+
+    Examples
+    --------
+    >>> discoveries([0.01, 0.9, 0.02, 0.04], 0.05).tolist()
+    [True, False, True, False]
+    """
+    if not 0 < level < 1:
+        raise BadInput(f"the level must lie between 0 and 1, both excluded; got {level!r}")
+    given = np.asarray(p, np.float64)
+    known = np.sort(given[~np.isnan(given)])
+    fits = np.flatnonzero(known <= level * np.arange(1, len(known) + 1) / max(1, len(known)) * (1 + 1e-12))
+    return given <= known[fits[-1]] if len(fits) else np.zeros(given.shape, bool)
+
+
+class Bound(NamedTuple):
+    """What may be said of a threshold that was picked after looking."""
+
+    flagged: int
+    """Rows at or below the threshold."""
+    false: int
+    """How many of them are normal, at most."""
+    share: float
+    """``false / flagged``, 0 where nothing is flagged."""
+
+
+def envelope(calibration: int, batch: int, confidence: float = 0.95, *, seed: int = 0) -> NDArray[np.int64]:
+    """For each rank of p-values how many normal rows of a batch have one so small, at most, all ranks at once.
+
+    With n calibration rows, p-values of normal rows are multiples of 1 / (n + 1), and the numbers of them up to each
+    multiple have a law that no score changes: that of ranks of n and m draws (Gazin, Blanchard and Roquain 2024,
+    Transductive conformal inference with adaptive scores, AISTATS; Bates et al. 2023). It is simulated, and bounded by
+    one quantile at all ranks, the least that keeps ``confidence`` for all of them together.
+
+    Parameters
+    ----------
+    calibration, batch : int
+        Rows n and m.
+    confidence : float, default 0.95
+    seed : int, default 0
+        Of the simulation.
+
+    Returns
+    -------
+    array (n + 1,)
+        Entry k: how many of m normal rows have a p-value of at most ``(k + 1) / (n + 1)``.
+    """
+    if calibration < 1 or batch < 1 or not 0 < confidence < 1:
+        raise BadInput(f"expected rows and a confidence between 0 and 1; got {calibration}, {batch}, {confidence!r}")
+    random = np.random.default_rng(seed)
+    # Given n uniform scores, spacings between them are the shares of normal rows with each p-value.
+    shares = random.dirichlet(np.ones(calibration + 1), DRAWS)
+    counts = np.sort(np.cumsum(random.multinomial(batch, shares), axis=1), axis=0)
+    fresh = np.cumsum(random.multinomial(batch, random.dirichlet(np.ones(calibration + 1), DRAWS)), axis=1)
+    # The place among sorted draws that a fresh batch needs, at its worst rank, decides: a quantile of a quantile.
+    needed = np.zeros(DRAWS, np.int64)
+    for k in range(calibration + 1):
+        np.maximum(needed, np.searchsorted(counts[:, k], fresh[:, k], side="left"), out=needed)
+    place = int(np.quantile(needed, confidence, method="higher"))
+    most = counts[place] if place < DRAWS else np.full(calibration + 1, batch)
+    return np.minimum(np.maximum.accumulate(most), batch)
+
+
+def false_share(p: ArrayLike, threshold: float, calibration: int, confidence: float = 0.95, *, seed: int = 0) -> Bound:
+    """An upper bound on the share of false discoveries in a batch, for whatever threshold was picked after looking.
+
+    Valid for all thresholds at once: with probability ``confidence`` over calibration rows and batch, none of the
+    bounds is too small (:func:`envelope`).
+
+    Parameters
+    ----------
+    p : array (m,)
+        Split-conformal p-values of the batch, without random ties.
+    threshold : float
+        Rows of p-values up to here are flagged.
+    calibration : int
+        Rows n that the p-values are against.
+
+    Examples
+    --------
+    >>> false_share(np.r_[np.full(50, 0.001), np.linspace(0.01, 1, 950)], 0.001, 999).flagged
+    50
+    """
+    given = np.asarray(p, np.float64)
+    given = given[~np.isnan(given)]
+    flagged = int(flags(given, threshold).sum())
+    if not flagged:
+        return Bound(0, 0, 0.0)
+    rank = min(math.floor(threshold * (calibration + 1) * (1 + 1e-12)), calibration + 1) - 1
+    false = min(flagged, int(envelope(calibration, len(given), confidence, seed=seed)[rank])) if rank >= 0 else 0
+    return Bound(flagged, false, false / flagged)
+
+
+class Contamination(NamedTuple):
+    """The share of anomalies among rows that should be normal, with its uncertainty."""
+
+    share: float
+    low: float
+    high: float
+
+
+def contamination(clean: ArrayLike, mixed: ArrayLike, *, at: float = 0.5, confidence: float = 0.95) -> Contamination:
+    """How many of some rows are anomalous, told by their p-values against clean rows.
+
+    Storey (2002), JRSS B 64: normal p-values are spread evenly above ``at``, where anomalies hardly have any. The
+    interval is that of a binomial share (Clopper and Pearson 1934), and leaves the chance in the clean rows out.
+
+    Parameters
+    ----------
+    clean, mixed : arrays (n,), (m,)
+        Scores.
+    at : float, default 0.5
+    """
+    from scipy.stats import beta
+
+    p = p_values(clean, mixed, random=np.random.default_rng(0))
+    count, high = len(p), int((p > at).sum())
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, high, count - high + 1)) if high else 0.0
+    most = float(beta.ppf(1 - tail, high + 1, count - high)) if high < count else 1.0
+    share, least, largest = (min(1.0, max(0.0, 1 - part / (1 - at))) for part in (high / count, most, low))
+    return Contamination(share, least, largest)
+
+
+def trimmed(calibration: ArrayLike, share: float) -> Scores:
+    """Calibration scores without the highest ones, where a share of the rows is known to be anomalous.
+
+    Kept as they are, anomalies among calibration rows make flags rarer: the false-alarm rate is kept, power is lost.
+    With them cut off, it is kept only as far as they score above normal rows; a share too large makes false alarms.
+
+    Examples
+    --------
+    >>> trimmed([3.0, 1.0, 2.0, 9.0], 0.25).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    if not 0 <= share < 1:
+        raise BadInput(f"the share of anomalies must be at least 0 and below 1; got {share!r}")
+    known = _calibration(calibration)
+    return known[: max(1, len(known) - math.floor(share * len(known)))]
+
+
+def _calibration(scores: ArrayLike) -> Scores:
+    """Scores of calibration rows, sorted; refused if there are none, or one is not finite."""
+    known = np.sort(np.asarray(scores, np.float64))
+    if known.ndim != 1 or not len(known) or not np.isfinite(known).all():
+        raise BadInput("calibration needs finite scores of at least one row; leave out rows without a score")
+    return known

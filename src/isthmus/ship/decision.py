@@ -1,0 +1,76 @@
+"""The numbers behind score and threshold of a deployed model, out to a file and in again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.errors import BadInput
+from isthmus.scorer import Crowd
+from isthmus.ship import calibrate
+from isthmus.ship.deployed import Calibration, Deployed
+from isthmus.ship.manifest import Calibrated, Manifest, Score
+
+Numbers = dict[str, NDArray[Any]]
+
+
+def said(deployed: Deployed) -> dict[str, Any]:
+    """What the manifest says of score and calibration."""
+    crowd, own = deployed.crowd, deployed.calibration
+    return {
+        "score": None if crowd is None else Score(places=len(crowd.known), calm=crowd.calm),
+        "calibration": None if own is None else Calibrated(rows=len(own.scores), rate=own.rate, about=own.about),
+    }
+
+
+def numbers(deployed: Deployed) -> Numbers:
+    """The arrays behind it; none where there is neither."""
+    found: Numbers = {}
+    if (crowd := deployed.crowd) is not None and deployed.units is not None:
+        found = {"known": crowd.known.astype(np.float32), "reach": crowd.reach, "density": crowd.density}
+        found |= {"usual": crowd.usual, "units": deployed.units}
+    if deployed.calibration is not None:
+        found["calibration"] = deployed.calibration.scores
+    return {name: np.ascontiguousarray(values) for name, values in found.items()}
+
+
+def read(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Score and calibration from arrays that may come from anywhere.
+
+    Raises
+    ------
+    BadInput
+        If they are not what the manifest says, or make no score.
+    """
+    score, own, width = manifest.score, manifest.calibration, math.prod(manifest.shape)
+    wanted: dict[str, tuple[tuple[int, ...], type]] = {}
+    if score is not None:
+        count = score.places
+        wanted = {"known": ((count, 2 * width), np.float32), "reach": ((count,), np.float64)}
+        wanted |= {"density": ((count,), np.float64), "usual": ((3, 2), np.float64), "units": ((width,), np.float64)}
+    if own is not None:
+        wanted["calibration"] = ((own.rows,), np.float64)
+    if strange := sorted(wanted.keys() ^ found.keys()):
+        raise BadInput(f"decision: {'missing' if strange[0] in wanted else 'unexpected'} array {strange[0]!a:.60}")
+    for name, (shape, kind) in wanted.items():
+        values = found[name]
+        if values.shape != shape or values.dtype != kind:
+            raise BadInput(f"decision: {name} must be {np.dtype(kind)} of shape {shape}; got {values.shape}")
+        if not np.isfinite(values).all():
+            raise BadInput(f"decision: {name} holds a number that is not finite")
+    made: dict[str, Any] = {}
+    if score is not None:
+        if min(found["units"].min(), found["density"].min(), found["usual"][:, 1].min()) <= 0:
+            raise BadInput("decision: units, densities and deviations must be above 0")
+        crowd = Crowd(found["known"].astype(np.float64), found["reach"], found["density"], score.calm, found["usual"])
+        made = {"crowd": crowd, "units": found["units"]}
+    if own is not None:
+        if bool((np.diff(found["calibration"]) < 0).any()):
+            raise BadInput("decision: calibration scores must be sorted")
+        calibrate.enough(own.rows, own.rate)
+        made["calibration"] = Calibration(found["calibration"], own.rate, own.about)
+    return made

@@ -1,0 +1,162 @@
+"""A model as it ships: what answers rows, how odd a row is, and how rare that is among normal rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isthmus.errors import BadInput
+from isthmus.sampler import Sampler
+from isthmus.scorer import Crowd, Scorer
+from isthmus.ship import calibrate
+from isthmus.train.inference import Inference
+
+Scores = NDArray[np.float64]
+
+RATE = 0.01
+"""False-alarm rate where nobody names one, as far as there are calibration rows enough for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Scores of normal rows that neither trained the model, nor stopped its training, nor chose it.
+
+    Examples
+    --------
+    >>> Calibration.of(np.arange(19.0), "19 rows").rate
+    0.05
+    """
+
+    scores: Scores
+    """(n,), sorted."""
+    rate: float
+    """The false-alarm rate of the threshold that ships."""
+    about: str
+    """Which rows those were, in words."""
+
+    @classmethod
+    def of(cls, scores: ArrayLike, about: str, rate: float | None = None) -> Self:
+        """From scores (n,) in any order; by default at a rate of 0.01, or the least that so many rows can tell."""
+        known = np.sort(np.asarray(scores, np.float64))
+        if not len(known) or not np.isfinite(known).all():
+            raise BadInput("calibration needs finite scores of at least one row; leave out rows without a score")
+        made = cls(known, max(RATE, 1 / (len(known) + 1)) if rate is None else float(rate), about)
+        calibrate.enough(len(known), made.rate)
+        return made
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is flagged."""
+        return calibrate.threshold(self.scores, self.rate)
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Deployed(Inference):
+    """A trained model, or a rival of autoencoders, ready for use; made by :meth:`of`, saved and loaded by ``ship``.
+
+    It holds no plan, no history and no row of the training data.
+    """
+
+    crowd: Crowd | None = None
+    """Where training rows lie, by places between them; None where the network's own score is all there is."""
+    units: Scores | None = None
+    """What a step in each element counts beside others, (D,); given with ``crowd``."""
+    calibration: Calibration | None = None
+
+    @classmethod
+    def of(
+        cls,
+        fitted: Inference,
+        train: ArrayLike | None = None,
+        held: ArrayLike | None = None,
+        normal: ArrayLike | None = None,
+        *,
+        seed: int = 0,
+        rate: float | None = None,
+        about: str = "",
+    ) -> Self:
+        """What ships of a fitted model.
+
+        Parameters
+        ----------
+        fitted : Inference
+            What :func:`isthmus.train.fitted.fit` gave.
+        train, held : arrays (n, *D), (m, *D), optional
+            Normal rows, those that it was trained on and others, in the units of the data: from them comes the score
+            (:class:`isthmus.scorer.Scorer`). Without them it is the squared error per element.
+        normal : array (k, *D), optional
+            Calibration rows: normal ones of their own. Without them there are scores, but no p-values and flags.
+        seed : int, default 0
+            Of the places between training rows.
+        rate : float, optional
+            False-alarm rate of the threshold that ships; by default 0.01, or the least that so many rows can tell.
+        about : str
+            Which rows the calibration rows are.
+
+        Examples
+        --------
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> x = np.random.default_rng(0).normal(size=(500, 4))
+        >>> model = fit(named("pca").set_params(latents=2), x[:200], valid=x[200:300])
+        >>> ships = Deployed.of(model, x[:200], x[200:300], x[300:])
+        >>> bool(ships.p_values(9 * x[:1])[0] <= 0.01), ships.calibration.rate
+        (True, 0.01)
+        """
+        parts = {name: getattr(fitted, name) for name in Inference.__dataclass_fields__}
+        made = cls(**parts)
+        if train is not None and held is not None and made.target_layout is None:
+            scorer = Scorer.fit(made, made.scaled(train), made.scaled(held), seed, between=True)
+            made = cls(**parts, crowd=scorer.crowd, units=None if scorer.crowd is None else scorer.units)
+        return made if normal is None else made.calibrated(normal, rate=rate, about=about)
+
+    def calibrated(self, normal: ArrayLike, *, rate: float | None = None, about: str = "") -> Self:
+        """The same, with calibration rows (k, *D) of its own."""
+        scores = self.scores(normal)
+        parts = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+        return type(self)(**{**parts, "calibration": Calibration.of(scores, about or f"{len(scores):,} rows", rate)})
+
+    def scores(self, x: ArrayLike) -> Scores:
+        """How unlike the training rows each row is, (N, *D) -> (N,); high means anomalous."""
+        return self.score_laid_out(self.scaled(x))
+
+    def score_laid_out(self, x: NDArray[np.float32]) -> Scores:
+        """As :meth:`scores`, for rows that are scaled already."""
+        if self.target_layout is not None:
+            raise BadInput("a model with a target of its own does not score rows; take errors(x, target)")
+        if self.crowd is None or self.units is None:
+            return self.score_scaled(x)
+        return Scorer(self, self.crowd, self.units).scores(x)
+
+    def p_values(self, x: ArrayLike) -> Scores:
+        """How rare so high a score is among normal rows, (N, *D) -> (N,): see :mod:`isthmus.ship.calibrate`."""
+        return calibrate.p_values(self.needed().scores, self.scores(x))
+
+    def flags(self, x: ArrayLike, rate: float | None = None) -> NDArray[np.bool_]:
+        """Which rows are flagged, at a false-alarm rate, by default that of the threshold that ships."""
+        own = self.needed()
+        wanted = own.rate if rate is None else rate
+        calibrate.enough(len(own.scores), wanted)
+        return calibrate.flags(self.p_values(x), wanted)
+
+    def sample(self, n: int, seed: int = 0) -> NDArray[Any]:
+        """``n`` new rows in the units of the data, (n, *D), from the family's prior; the same for the same seed."""
+        return Sampler.fit(self, kind="prior").draw(n, seed)
+
+    def needed(self) -> Calibration:
+        """The calibration.
+
+        Raises
+        ------
+        BadInput
+            If there is none.
+        """
+        if self.calibration is None:
+            raise BadInput(
+                "this model has no calibration rows, so that no score can be called rare; give normal rows that it was "
+                "not trained on: .calibrated(rows) in Python, --against FILE in the shell"
+            )
+        return self.calibration

@@ -1,0 +1,257 @@
+"""Rivals that find anomalies, as networks of parameters, so that they ship as families do: no pickle, no training row.
+
+They score rows and do nothing else. An isolation forest is the cuts of its trees, principal components are axes and
+variances; kNN keeps places between training rows in the stead of the rows (:func:`isthmus.scorer.blended`), so that its
+distances are close to those that a study measured, and not the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.data.layout import Layout
+from isthmus.errors import BadInput
+from isthmus.facets.facet import Splits
+from isthmus.facets.outliers import forest, neighbours, principal
+from isthmus.metrics.probes import NEIGHBOURS, nearest
+from isthmus.model import Model, Recipe, knob
+from isthmus.scorer import blended
+from isthmus.seeds import seed as hashed
+from isthmus.train.fitted import likelihood, spoken
+from isthmus.train.inference import Inference
+
+EULER = 0.5772156649015329
+
+
+class Rival(Model):
+    """What scores rows without coding them."""
+
+    def __init__(self, shape: tuple[int, ...], name: str) -> None:
+        super().__init__()
+        self.shape, self.latents, self.weights, self.name = shape, 1, {}, name
+
+    def encode(self, x: Tensor) -> Tensor:
+        raise BadInput(f"{self.name} scores rows and has no codes of them; take a family of autoencoders for that")
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.encode(z)
+
+    def check(self) -> None:
+        """Refuse parameters, from a file, that no training ends with."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RivalRecipe(Recipe):
+    """A rival's sizes: what its parameters' shapes follow from."""
+
+    camp: ClassVar[str] = "rival"
+
+    def to_json(self) -> dict[str, Any]:
+        """Its own sizes only: of layers and codes it has none."""
+        known = Recipe.__dataclass_fields__
+        return {"family": self.family, **{k: v for k, v in super().to_json().items() if k not in {"family", *known}}}
+
+
+class Forest(Rival):
+    """The cuts of an isolation forest: a row goes left where its element is at most the threshold."""
+
+    element: Tensor
+    cut: Tensor
+    left: Tensor
+    right: Tensor
+    length: Tensor
+
+    def __init__(self, shape: tuple[int, ...], recipe: IsolationForest) -> None:
+        super().__init__(shape, recipe.family)
+        self.depth, self.usual = recipe.depth, path(recipe.sample)
+        size = (recipe.trees, recipe.nodes)
+        for name in ("element", "left", "right"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.int32))
+        for name in ("cut", "length"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+
+    def score(self, x: Tensor) -> Tensor:
+        """``2 ** -(mean path length / that of so many rows)``: (B, *D) -> (B,)."""
+        rows = x.flatten(1)
+        trees = torch.arange(len(self.cut))
+        at = torch.zeros((len(rows), len(self.cut)), dtype=torch.int64)
+        for _ in range(self.depth):
+            value = rows.gather(1, self.element[trees, at].long())
+            at = torch.where(value <= self.cut[trees, at], self.left[trees, at], self.right[trees, at]).long()
+        return 2.0 ** -(self.length[trees, at].mean(1) / self.usual)
+
+    def check(self) -> None:
+        """Every number of a node and of an element is one."""
+        for name, most in (
+            ("element", math.prod(self.shape)),
+            ("left", self.cut.shape[1]),
+            ("right", self.cut.shape[1]),
+        ):
+            if not bool(((values := getattr(self, name)) >= 0).all() and (values < most).all()):
+                raise BadInput(f"isolation forest: {name} must lie between 0 and {most - 1}")
+        if not bool((self.length >= 0).all()):
+            raise BadInput("isolation forest: lengths of paths must be at least 0")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class IsolationForest(RivalRecipe):
+    """Isolates rows by random cuts (Liu, Ting and Zhou 2008)."""
+
+    family: ClassVar[str] = "isolation forest"
+
+    trees: int = knob(100, "Trees.", low=1, high=100_000)
+    nodes: int = knob(511, "Nodes of a tree, at most.", low=1, high=1 << 20)
+    depth: int = knob(8, "Cuts on a path, at most.", low=0, high=64)
+    sample: int = knob(256, "Training rows that a tree was grown from.", low=2, high=1 << 30)
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Forest(shape, self)
+
+
+class Near(Rival):
+    """Places between training rows; a row is as odd as the fifth nearest is far."""
+
+    known: Tensor
+
+    def __init__(self, shape: tuple[int, ...], recipe: Neighbours) -> None:
+        super().__init__(shape, recipe.family)
+        self.register_buffer("known", torch.zeros((recipe.places, math.prod(shape))))
+
+    def score(self, x: Tensor) -> Tensor:
+        """Distance to the fifth nearest place: (B, *D) -> (B,)."""
+        found = nearest(self.known.numpy(), x.flatten(1).numpy(), NEIGHBOURS)[0][:, -1] if len(x) else np.zeros(0)
+        return torch.from_numpy(np.ascontiguousarray(found))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Neighbours(RivalRecipe):
+    """The distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim 2000), of places between them."""
+
+    family: ClassVar[str] = "knn"
+
+    places: int = knob(1000, "Places between training rows.", low=1, high=1 << 24)
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Near(shape, self)
+
+
+class Axes(Rival):
+    """Principal axes with their variances, and one noise."""
+
+    mean: Tensor
+    axes: Tensor
+    variances: Tensor
+    noise: Tensor
+
+    def __init__(self, shape: tuple[int, ...], recipe: PrincipalAxes) -> None:
+        super().__init__(shape, recipe.family)
+        width = math.prod(shape)
+        sizes = {"mean": (width,), "axes": (width, recipe.components), "variances": (recipe.components,), "noise": ()}
+        for name, size in sizes.items():
+            self.register_buffer(name, torch.ones(size, dtype=torch.float64))
+
+    def score(self, x: Tensor) -> Tensor:
+        """Minus the log-likelihood: (B, *D) -> (B,)."""
+        centred = x.flatten(1).double() - self.mean
+        parts = (centred @ self.axes).square()
+        rest = (centred.square().sum(1) - parts.sum(1)).clamp_min(0)
+        width, count = self.axes.shape
+        constant = width * math.log(2 * math.pi) + self.variances.log().sum() + (width - count) * self.noise.log()
+        return (constant + (parts / self.variances).sum(1) + rest / self.noise) / 2
+
+    def check(self) -> None:
+        """Variances are above 0."""
+        if not bool((self.variances > 0).all() and self.noise > 0):
+            raise BadInput("probabilistic pca: variances must be above 0")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PrincipalAxes(RivalRecipe):
+    """How unlikely a row is under principal components with noise (Tipping and Bishop 1999)."""
+
+    family: ClassVar[str] = "probabilistic pca"
+
+    components: int = knob(1, "Principal components.", low=0, high=1 << 20)
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Axes(shape, self)
+
+
+def path(rows: int) -> float:
+    """The mean number of cuts that isolate one of so many rows (Liu, Ting and Zhou 2008, equation 1).
+
+    Examples
+    --------
+    >>> path(1), path(2), round(path(256), 3)
+    (0.0, 1.0, 10.245)
+    """
+    if rows < 3:
+        return float(rows == 2)
+    return 2.0 * (math.log(rows - 1.0) + EULER) - 2.0 * (rows - 1.0) / rows
+
+
+def _forest(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    grown = forest(splits.train.x, splits.seed)
+    trees = [one.tree_ for one in grown.estimators_]
+    nodes = max(tree.node_count for tree in trees)
+    found = {name: np.zeros((len(trees), nodes)) for name in ("element", "cut", "left", "right", "length")}
+    for i, (tree, columns) in enumerate(zip(trees, grown.estimators_features_, strict=True)):
+        count, leaf, own = tree.node_count, tree.children_left < 0, np.arange(tree.node_count)
+        found["element"][i, :count] = np.where(leaf, 0, columns[tree.feature.clip(0)])
+        found["cut"][i, :count] = np.where(leaf, 0.0, tree.threshold)
+        found["left"][i, :count] = np.where(leaf, own, tree.children_left)  # who has arrived stays
+        found["right"][i, :count] = np.where(leaf, own, tree.children_right)
+        deep = np.zeros(count)
+        for node in np.flatnonzero(~leaf):  # parents come before their children
+            deep[[tree.children_left[node], tree.children_right[node]]] = deep[node] + 1
+        found["length"][i, :count] = deep + [path(int(n)) for n in tree.n_node_samples]
+    depth = max(tree.max_depth for tree in trees)
+    made = IsolationForest(trees=len(trees), nodes=nodes, depth=int(depth), sample=int(grown.max_samples_))
+    return made, found
+
+
+def _near(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    known = blended(neighbours(splits).astype(np.float64), hashed(splits.seed, "knn"))
+    return Neighbours(places=len(known)), {"known": known}
+
+
+def _axes(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    found = principal(splits)
+    return PrincipalAxes(components=found.axes.shape[1]), found._asdict()
+
+
+RIVALS: dict[str, type[RivalRecipe]] = {one.family: one for one in (IsolationForest, Neighbours, PrincipalAxes)}
+"""Name of a rival that ships -> its recipe."""
+
+FITTERS: dict[str, Callable[[Splits], tuple[RivalRecipe, dict[str, Any]]]] = {
+    "isolation forest": _forest,
+    "knn": _near,
+    "probabilistic pca": _axes,
+}
+
+
+def fitted(name: str, splits: Splits, layout: Layout, columns: tuple[str, ...] = ()) -> Inference:
+    """A rival of the facet anomaly, fitted as a study does on the training rows of these splits.
+
+    Raises
+    ------
+    BadInput
+        If it is none of those that ship.
+    """
+    if name not in FITTERS:
+        raise BadInput(f"{name} cannot be saved; of the rivals that find anomalies these can: {', '.join(FITTERS)}")
+    recipe, parameters = FITTERS[name](splits)
+    head = likelihood(layout, splits.train.x)
+    model = recipe.build(splits.train.x.shape[1:], head)
+    with torch.no_grad():
+        for key, own in model.named_buffers():
+            own.copy_(torch.as_tensor(np.ascontiguousarray(parameters[key])))
+    model.eval()
+    return Inference(recipe=recipe, model=model, layout=layout, head=spoken(head), columns=tuple(columns))

@@ -1,0 +1,86 @@
+"""A contender of a study as it ships: the model that it chose, or the rival fitted again, with calibration rows.
+
+Calibration rows are half of the normal test rows of the replicate, drawn by its seed. They neither trained, nor
+stopped, nor chose it. The other half stays unseen by what ships.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.dataset import Dataset
+from isthmus.errors import BadInput
+from isthmus.seeds import seed as hashed
+from isthmus.ship import rivals
+from isthmus.ship.deployed import Deployed
+from isthmus.study.material import Material, prepare
+from isthmus.study.record import Job
+from isthmus.study.results import Results
+
+
+def deployed(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> Deployed:
+    """The model that a family chose for a facet in one replicate, or a rival of the facet anomaly, ready for use.
+
+    Parameters
+    ----------
+    study : Results
+    name, facet : str
+        A family or a rival, and a facet.
+    replicate : int
+        Counted from 0.
+    data : Dataset
+        The rows of the study (:func:`isthmus.study.examine.data_of`).
+
+    Raises
+    ------
+    BadInput
+        If there is no such run, or a rival that cannot be saved.
+    """
+    rival = name not in study.design.families
+    job = _job(study, name, facet, replicate)
+    material = prepare(job, data)
+    numbers = material.rows
+    normal, about = _calibration(job, data, material, replicate)
+    if rival:
+        found: Any = rivals.fitted(name, material.splits, material.layout, data.columns)
+        return Deployed.of(found, normal=data.x[normal], about=about)
+    chosen = study.model(name, facet, replicate)
+    return Deployed.of(
+        chosen, data.x[numbers.train], data.x[numbers.valid], data.x[normal], seed=job.seed("facets"), about=about
+    )
+
+
+def halves(rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers in two halves, sorted, drawn by a seed: for calibration, and for the numbers that are told.
+
+    Examples
+    --------
+    >>> [len(part) for part in halves(np.arange(7), seed=0)]
+    [3, 4]
+    """
+    order = np.random.default_rng(hashed(seed, "calibration")).permutation(rows)
+    return np.sort(order[: len(rows) // 2]), np.sort(order[len(rows) // 2 :])
+
+
+def _job(study: Results, name: str, facet: str, replicate: int) -> Job:
+    done = {record.id: record for record in study.records}
+    for job in study.design.jobs(study.rounds):
+        own = job.name
+        if (own.name, own.replicate) == (name, replicate) and job.id in done and facet in done[job.id].facets:
+            return job
+    raise BadInput(f"no run of {name} for {facet} in replicate {replicate + 1}: not done yet, failed or diverged")
+
+
+def _calibration(job: Job, data: Dataset, material: Material, replicate: int) -> tuple[NDArray[np.int64], str]:
+    """Numbers of the calibration rows, and which rows they are, in words."""
+    test = material.rows.test
+    if job.name.view == "normal" and material.splits.test.y is not None:
+        test = test[material.splits.test.y == 0]
+    elif data.anomaly is not None and data.y is not None:
+        test = test[data.y[test] != data.classes.index(str(data.anomaly))]
+    found = halves(test, job.seed("facets"))[0]
+    kind = "test rows" if len(test) == len(material.rows.test) else "normal test rows"
+    return found, f"half of the {kind} of replicate {replicate + 1}"

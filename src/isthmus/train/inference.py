@@ -1,0 +1,229 @@
+"""A trained network with what it needs to be used: rows in, codes and rows out, in the units of the data."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from isthmus.abilities import HasPrior
+from isthmus.data.dataset import element_names
+from isthmus.data.fields import Field
+from isthmus.data.frames import framed
+from isthmus.data.layout import Layout, Table
+from isthmus.data.read import cells
+from isthmus.errors import BadInput
+from isthmus.metrics.fidelity import row_errors
+from isthmus.model import Model, Recipe
+
+# Rows that are encoded at once: enough to fill the vector units, few enough to stay small beside the data.
+CHUNK = 4096
+ROUNDS = 2
+"""Times that rows go through a model until their gaps are filled in. On adult a second one helps, a third does not."""
+FILLERS = ("masked", "pca")
+"""Families that fill gaps in without being trained on corrupted rows."""
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Inference:
+    """A trained autoencoder as it answers rows, without how it was trained. Arrays are in the units of the data."""
+
+    recipe: Recipe
+    model: Model
+    layout: Layout
+    """From the rows of the data to what the network takes, and back."""
+    head: str
+    """The name of the likelihood that it was trained with: gaussian, bernoulli, huber, student or table."""
+    columns: tuple[str, ...] = ()
+    target_layout: Layout | None = None
+    """How targets were scaled, if the model was trained to predict something else than its rows; else None."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``*D``, the shape of one row of the data."""
+        return (len(self.fields),) if self.fields else self.model.shape
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the columns of a table are; none where all are numbers without gaps."""
+        return self.layout.fields if isinstance(self.layout, Table) else ()
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """One name for each element of a row as the network takes it."""
+        if isinstance(self.layout, Table):
+            return self.layout.names
+        return self.columns or element_names(self.shape)
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """``*E``, the shape of what comes out: ``*D`` unless the model was trained with a target."""
+        if self.target_layout is None:
+            return self.shape
+        return self.decode_scaled(np.zeros((1, self.model.latents), np.float32)).shape[1:]
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values; the buffers of closed-form models count."""
+        own = sum(p.numel() for p in self.model.parameters())
+        return own or sum(b.numel() for b in self.model.buffers())
+
+    def encode(self, x: ArrayLike) -> NDArray[np.float32]:
+        """The code of each row. ``x`` (N, *D) -> (N, L)."""
+        return self.encode_scaled(self.scaled(x))
+
+    def decode(self, z: ArrayLike) -> NDArray[Any]:
+        """The rows, or targets, that codes stand for, in their own units. ``z`` (N, L) -> (N, *D).
+
+        Of a table these are cells: see :meth:`frame` for what they mean.
+        """
+        codes = np.asarray(z, dtype=np.float32)
+        if codes.ndim != 2 or codes.shape[1] != self.model.latents:
+            raise BadInput(f"codes must have shape (rows, {self.model.latents}); got {codes.shape}")
+        return (self.target_layout or self.layout).invert(self.decode_scaled(codes))
+
+    def reconstruct(self, x: ArrayLike) -> NDArray[Any]:
+        """What the model makes of rows, ``decode(encode(x))`` for most families: (N, *D) -> (N, *D).
+
+        A model with a target of its own gives its prediction of that, in the target's units. A frame of columns of
+        several kinds comes back as a frame of the same kind.
+        """
+        scaled = self.scaled(x)
+        made = (self.target_layout or self.layout).invert(in_chunks(self.model.reconstruct, scaled))
+        return self.frame(made, x) if self.fields and hasattr(x, "columns") else made
+
+    def impute(self, x: ArrayLike) -> Any:
+        """Rows with their gaps filled in by what the model makes of the rest: an array (N, F), or a frame for a frame.
+
+        What is there stays as it is. A gap of a column that had none in training is filled in too. Rows go through the
+        model twice, the second time with what was filled in before.
+
+        Warns
+        -----
+        UserWarning
+            If the model was not trained to rebuild what is hidden from it, so that it fills in poorly.
+
+        Raises
+        ------
+        BadInput
+            If the model was trained on rows of numbers without gaps, or to predict something else than its rows.
+
+        Examples
+        --------
+        >>> from isthmus.data.read import read
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> height = np.random.default_rng(0).normal(size=(200, 1))
+        >>> rows = np.hstack([height, 2 * height, -height])
+        >>> rows[:20, 0] = np.nan
+        >>> table = read(rows)  # in which the gaps of its first column are noticed
+        >>> model = fit(named("pca").set_params(latents=1), table.x, fields=table.fields, columns=table.columns)
+        >>> model.impute(np.array([[np.nan, 2.0, -1.0]])).round()
+        array([[ 1.,  2., -1.]])
+        """
+        layout = self.layout
+        if not isinstance(layout, Table) or self.target_layout is not None:
+            raise BadInput("only a model of rows with gaps, or of columns of several kinds, fills gaps in; train one")
+        if self.recipe.corruption != "mask" and self.recipe.family not in FILLERS:
+            warnings.warn(
+                "this model never learnt to rebuild what is hidden from it, and fills gaps in poorly: train the family "
+                "masked, or another one with corruption=mask and a corruption_level such as 0.2",
+                stacklevel=2,
+            )
+        given = cells(x, self.fields)
+        gaps, laid = np.isnan(given), layout.unsaid(layout.apply(given))
+        for _ in range(ROUNDS):
+            filled = np.where(gaps, layout.filled(in_chunks(self.model.reconstruct, laid)), given)
+            laid = layout.apply(filled)
+        return self.frame(filled, x) if hasattr(x, "columns") else filled
+
+    def frame(self, rows: NDArray[Any], like: Any) -> Any:
+        """Cells (N, F) of a table as a frame of the kind of ``like``, with its types, categories and index."""
+        return framed(self.fields, np.asarray(rows, np.float64), like)
+
+    def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.
+
+        A model that was trained with a target needs ``target`` (N, *E) to compare with, and no other model takes one.
+        """
+        if (target is None) != (self.target_layout is None):
+            had, get = ("no", "leave target out") if self.target_layout is None else ("a", "give target=")
+            raise BadInput(f"this model was trained with {had} target of its own: {get}")
+        scaled = self.scaled(x)
+        wanted = scaled if target is None or self.target_layout is None else self.target_layout.apply(target)
+        made = in_chunks(self.model.reconstruct, scaled)
+        if made.shape != wanted.shape:
+            raise BadInput(f"targets must have shape {made.shape}, one for each row; got {wanted.shape}")
+        return row_errors(wanted, made if target is not None else self.compared(scaled, made))
+
+    def encode_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As :meth:`encode`, for rows that are scaled already."""
+        return in_chunks(self.model.encode, x)
+
+    def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As :meth:`decode`, leaving the rows scaled."""
+        return in_chunks(self.model.decode, z)
+
+    def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
+        """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
+        if not isinstance(self.model, HasPrior):
+            return None
+        with torch.no_grad():
+            return self.model.prior(n, torch.Generator().manual_seed(seed)).numpy()
+
+    def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How unlike the training rows scaled rows are, (n,): the family's own score, or the error per element."""
+        if type(self.model).score is not Model.score:
+            return in_chunks(self.model.score, x).astype(np.float64)
+        return row_errors(x, self.compared(x, in_chunks(self.model.reconstruct, x)))
+
+    def compared(self, x: NDArray[np.float32], made: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What was made of scaled rows, to be compared with them: a gap is compared with nothing. Both (N, *E)."""
+        there = self.layout.observed(x)
+        return made if there is None else np.where(there, made, x)
+
+    def scaled(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D).
+
+        A frame whose columns are those of the training in another order, or some of them, is refused, and so is what is
+        not a finite number. Columns of several kinds go by their names: their order is free, others are left out.
+        """
+        if self.fields:
+            rows = cells(x, self.fields)
+            if (doubt := self.layout.astray(rows)) is not None:
+                warnings.warn(doubt, stacklevel=3)
+            return self.layout.apply(rows)
+        names = tuple(getattr(x, "columns", ()))
+        if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
+            raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
+        rows = np.asarray(x)
+        if rows.shape[1:] != self.shape:
+            raise BadInput(f"rows must have shape {self.shape}, as in training; got {rows.shape[1:]}")
+        if rows.dtype.kind not in "biuf":
+            raise BadInput(f"rows must be numbers; got dtype {rows.dtype}: drop or encode other columns")
+        if not (good := np.isfinite(rows)).all():
+            i = int(np.argmin(good.reshape(len(good), -1).all(axis=1)))
+            raise BadInput(f"row {i + 1} (position {i}): a value is missing or infinite; fill it in or drop the row")
+        if (doubt := self.layout.astray(rows, self.head == "bernoulli")) is not None:
+            warnings.warn(doubt, stacklevel=3)
+        return self.layout.apply(rows)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.recipe}, rows of shape {self.shape})"
+
+
+def in_chunks(function: object, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``function`` over rows, some at a time: (N, *D) -> (N, ...)."""
+    with torch.no_grad():
+        parts = [function(tensor(rows[i : i + CHUNK])) for i in range(0, max(len(rows), 1), CHUNK)]  # type: ignore[operator]
+    return torch.cat(parts).numpy()
+
+
+def tensor(rows: NDArray[np.float32]) -> Tensor:
+    """Rows as a float32 tensor, without a copy where none is needed."""
+    return torch.from_numpy(np.require(rows, np.float32, ["C", "W"]))
