@@ -12,6 +12,7 @@ from isthmus.cli.ablate import ablate
 from isthmus.cli.answers import decode, encode, flag, reconstruct, sample, score
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
+from isthmus.cli.convert import convert
 from isthmus.cli.doctor import doctor
 from isthmus.cli.export import export
 from isthmus.cli.impute import impute
@@ -59,6 +60,7 @@ for verb in (score, flag, encode, decode, reconstruct, sample):
 app.command("list")(catalogue)
 app.command("report")(report)
 app.command("doctor")(doctor)
+app.command("convert")(convert)
 app.command("compress")(compress)
 app.command("decompress")(decompress)
 

@@ -1,8 +1,8 @@
 """Sparse dictionaries as other libraries keep them: written from a saved model, and read into one.
 
-One layout of another library is one file here, with that library's formula written out; :class:`isthmus.ship.convert.form.Form`
-is what they have in common. Nothing is converted on trust: both sides encode and rebuild the same probe rows, and are
-compared.
+One layout of another library is one file here, with that library's formula written out;
+:class:`isthmus.ship.convert.form.Form` is what they have in common. Nothing is converted on trust: both sides encode
+and rebuild the same probe rows, and are compared.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import safetensors.torch
 
 from isthmus.durable import put, sync
 from isthmus.errors import BadEnvironment, BadInput
-from isthmus.ship import artefact
 from isthmus.ship.convert import members, own
-from isthmus.ship.convert.agree import Agreement, compared
+from isthmus.ship.convert.agree import Agreement, compared, probes
 from isthmus.ship.convert.dictionary_learning import DictionaryLearning
 from isthmus.ship.convert.form import Foreign
 from isthmus.ship.convert.openai import OpenAI
@@ -31,6 +30,7 @@ from isthmus.train.fitted import Fitted
 
 __all__ = ["LAYOUTS", "Agreement", "Read", "Written", "layout_of", "read", "write"]
 
+PICKLES = (".pt", ".pth", ".pkl", ".bin")
 LAYOUTS: dict[str, Foreign] = {one.name: one for one in (SAELens(), DictionaryLearning(), Sparsify(), OpenAI())}
 
 
@@ -97,7 +97,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], to: str, *, exact: bool 
     foreign, place = LAYOUTS[to], Path(path).absolute()
     if os.path.lexists(place):
         raise BadInput(f"{place} exists: choose another path")
-    form, folded, lost = own.told(fitted)
+    form, inside, folded, lost = own.told(fitted)
     config, spelled = foreign.spell(form)
     content = safetensors.torch.save({name: tensor.contiguous().clone() for name, tensor in spelled.items()})
     tensors = safetensors.torch.load(content)
@@ -107,19 +107,26 @@ def write(fitted: Fitted, path: str | os.PathLike[str], to: str, *, exact: bool 
     if form.prefixes and not meant.prefixes:
         lost += ("the widths of the nested dictionaries",)
     try:
-        agreement = compared(fitted, foreign, config, tensors, meant)
+        agreement = compared(fitted, foreign, config, tensors, meant, fitted.layout.invert(probes(inside)))
     except BadInput as error:
         raise BadInput(f"{foreign.title}: {error}") from None
-    if exact and (folded or not agreement.exact):
-        what = f"{' and '.join(folded)} would be multiplied out" if folded else "sums are rounded in another order"
-        raise BadInput(f"not exact: {what} (codes differ by up to {agreement.codes:.3g}); leave out exact to accept it")
+    if exact:
+        _exact(agreement, folded)
     words, numbers = foreign.files
     text = json.dumps(config, indent=1, allow_nan=False).encode() + b"\n"
     _put(place, {words: text, numbers: content})
     return Written(place, agreement, folded, lost)
 
 
-def read(path: str | os.PathLike[str], layout: str | None = None) -> Read:
+def _exact(agreement: Agreement, folded: tuple[str, ...] = ()) -> None:
+    """Refuse what is the same up to rounding only."""
+    if folded or not agreement.exact:
+        what = f"{' and '.join(folded)} would be multiplied out" if folded else "sums are rounded in another order"
+        most = f"codes differ by up to {agreement.codes:.3g} and rows by up to {agreement.made:.3g}"
+        raise BadInput(f"not exact: {what} ({most}); leave out exact to accept it")
+
+
+def read(path: str | os.PathLike[str], layout: str | None = None, *, exact: bool = False) -> Read:
     """Read a sparse dictionary that another library saved. See :func:`write` for an example.
 
     Parameters
@@ -128,6 +135,8 @@ def read(path: str | os.PathLike[str], layout: str | None = None) -> Read:
         A folder with the two files of one layout. Nothing in them is run, and no pickle is opened.
     layout : {"saelens", "dictionary_learning", "sparsify", "openai"}, optional
         By default found out by the names of the files.
+    exact : bool, default False
+        Refuse where the least difference is found; by default it may be that of rounding.
 
     Returns
     -------
@@ -142,8 +151,8 @@ def read(path: str | os.PathLike[str], layout: str | None = None) -> Read:
     place = Path(path)
     foreign = LAYOUTS[layout_of(place) if layout is None else _named(layout)]
     words, numbers = (place / name for name in foreign.files)
-    if not os.path.lexists(numbers) and (pickles := [p for p in foreign.pickles if os.path.lexists(place / p)]):
-        refuse(place / pickles[0], f"a pickle, which is never opened here: make {numbers.name} of it yourself, see docs/convert.md")
+    if not os.path.lexists(numbers):
+        _no_pickle(place)
     config, there = members.words(words), members.header(numbers)
     try:
         wanted = foreign.expected(config, dict(there))
@@ -153,25 +162,32 @@ def read(path: str | os.PathLike[str], layout: str | None = None) -> Read:
     try:
         form = foreign.parse(config, tensors)
         model = own.made(form)
-        agreement = compared(model, foreign, config, tensors, form)
+        agreement = compared(model, foreign, config, tensors, form, probes(form))
+        if exact:
+            _exact(agreement)
     except BadInput as error:
         refuse(place, str(error))
     return Read(model, foreign.name, agreement)
 
 
 def layout_of(path: Path) -> str:
-    """The layout whose two files are in a folder, or one of them and a pickle."""
+    """The layout whose tensors are in a folder."""
     if not path.is_dir():
         refuse(path, "not a folder: give the folder of a saved model")
-    there = set(os.listdir(path))
     for foreign in LAYOUTS.values():
-        if foreign.files[1] in there:
+        if os.path.lexists(path / foreign.files[1]):
             return foreign.name
-    for foreign in LAYOUTS.values():
-        if there & set(foreign.pickles):
-            return foreign.name
+    _no_pickle(path)
     names = ", ".join(f"{foreign.files[1]} ({foreign.name})" for foreign in LAYOUTS.values())
     refuse(path, f"no model of a known layout in it: expected one of {names}")
+
+
+def _no_pickle(path: Path) -> None:
+    """Say why nothing is read where tensors are pickled."""
+    for name in sorted(os.listdir(path)) if path.is_dir() else []:
+        if name.endswith(PICKLES):
+            remedy = "make safetensors of it yourself, by the lines that docs/convert.md has for it"
+            refuse(path / name, f"a pickle, which can run code and is never opened here: {remedy}")
 
 
 def _named(layout: str) -> str:
@@ -192,6 +208,8 @@ def _put(place: Path, content: dict[str, bytes]) -> None:
         os.rename(made, place)
         sync(place.parent)
     except OSError as error:
-        raise BadEnvironment(f"cannot write {place}: {error.strerror or error}; choose another path or make room") from error
+        raise BadEnvironment(
+            f"cannot write {place}: {error.strerror or error}; choose another path or make room"
+        ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -62,17 +62,19 @@ def probes(form: Form) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def compared(fitted: Fitted, foreign: Foreign, config: Config, tensors: Tensors, form: Form) -> Agreement:
+def compared(
+    fitted: Fitted, foreign: Foreign, config: Config, tensors: Tensors, form: Form, given: NDArray[np.float32]
+) -> Agreement:
     """What a model, and the formula of the library on the content of its files, make of the same rows in float32.
 
-    ``form`` is what the files mean; it says where rows are on an edge.
+    ``form`` is what the files mean; it says where rows are on an edge. ``given`` are the rows (N, D), in the units of
+    the data.
 
     Raises
     ------
     BadInput
         If they are not one function up to rounding.
     """
-    given = probes(form)
     x = torch.from_numpy(given)
     scaled = fitted.layout.apply(given.reshape(len(given), *fitted.shape))
     whole = torch.from_numpy(fitted.encode_scaled(scaled))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.ship.convert.form import Config
 
+T = TypeVar("T")
 MOST = 1 << 24
 """Most units, or elements of a row."""
 
@@ -21,11 +22,14 @@ def known(config: Config, names: Sequence[str], what: str) -> None:
         raise BadInput(f"unknown key {strange[0]!a}: {what} has {', '.join(names)}")
 
 
-def only(name: str, value: Any, choices: Sequence[Any], remedy: str = "") -> None:
-    """Refuse another value than these few."""
-    if not isinstance(value, (str, bool, int, float)) or value not in choices or type(value) not in map(type, choices):
-        expected = " or ".join(map(str, dict.fromkeys(choices)))
-        raise BadInput(f"{name} must be {expected}, as isthmus has no other; got {value!a:.60}{remedy and f': {remedy}'}")
+def only(name: str, value: Any, choices: Sequence[T], remedy: str = "") -> T:
+    """The value, if it is one of these few; another one is refused."""
+    for choice in choices:
+        if type(value) is type(choice) and value == choice:
+            return choice
+    expected = " or ".join(map(str, dict.fromkeys(choices)))
+    then = f": {remedy}" if remedy else ""
+    raise BadInput(f"{name} must be {expected}, as isthmus has no other; got {value!a:.60}{then}")
 
 
 def count(config: Config, name: str, most: int = MOST) -> int:

@@ -1,7 +1,7 @@
 """dictionary_learning (Marks, Karvonen and Mueller 2024): ``config.json`` and ``ae.safetensors``.
 
-Read against its version 0.1 and what its repository has since. The library itself keeps the tensors in ``ae.pt``, a pickle, with these names; :data:`REMEDY` goes from
-one to the other. It subtracts the decoder's bias before it encodes, but in two classes: ``AutoEncoderNew`` and
+Read against its version 0.1 and what its repository has since. The library itself keeps the tensors in ``ae.pt``, a
+pickle, with these names. It subtracts the decoder's bias before it encodes, but in two classes: ``AutoEncoderNew`` and
 ``JumpReluAutoEncoder`` have nothing to subtract.
 """
 
@@ -17,17 +17,15 @@ from isthmus.errors import BadInput
 from isthmus.ship.convert.choose import count, known, largest, only
 from isthmus.ship.convert.form import Config, Form, Product, Spec, Tensors
 
-REMEDY = (
-    "import torch; from safetensors.torch import load_file, save_file\n"
-    'save_file(torch.load("ae.pt", weights_only=True), "ae.safetensors")  # to be read here\n'
-    'torch.save(load_file("ae.safetensors"), "ae.pt")  # to be read by dictionary_learning'
-)
+# fmt: off
 TRAINER = (
-    "activation_dim anneal_start auxk_alpha bandwidth decay_start device dict_class dict_size group_fractions "
-    "group_sizes group_weights k l1_penalty layer lm_name lr n_sparsity_updates p_end p_start resample_steps seed "
-    "sparsity_function sparsity_penalty sparsity_queue_length sparsity_warmup_steps steps submodule_name target_l0 "
-    "threshold_beta threshold_start_step top_k_aux trainer_class wandb_name warmup_steps"
-).split()
+    "activation_dim", "anneal_start", "auxk_alpha", "bandwidth", "decay_start", "device", "dict_class",
+    "dict_size", "group_fractions", "group_sizes", "group_weights", "k", "l1_penalty", "layer", "lm_name", "lr",
+    "n_sparsity_updates", "p_end", "p_start", "resample_steps", "seed", "sparsity_function", "sparsity_penalty",
+    "sparsity_queue_length", "sparsity_warmup_steps", "steps", "submodule_name", "target_l0", "threshold_beta",
+    "threshold_start_step", "top_k_aux", "trainer_class", "wandb_name", "warmup_steps",
+)
+# fmt: on
 """What its trainers write down. Only the class, the sizes and k bear on the codes."""
 PLAIN = ("encoder.weight", "encoder.bias", "decoder.weight")
 CHOSEN = (*PLAIN, "b_dec", "k", "threshold")
@@ -51,18 +49,21 @@ class DictionaryLearning:
     name: ClassVar[str] = "dictionary_learning"
     title: ClassVar[str] = "dictionary_learning"
     files: ClassVar[tuple[str, str]] = ("config.json", "ae.safetensors")
-    pickles: ClassVar[tuple[str, ...]] = ("ae.pt",)
-    remedy: ClassVar[str] = REMEDY
+    opens: ClassVar[tuple[str, ...]] = (
+        'torch.save(safetensors.torch.load_file("DIR/ae.safetensors"), "DIR/ae.pt")',
+        'dictionary_learning.utils.load_dictionary("DIR", "cpu")',
+    )
 
     def expected(self, config: Config, header: dict[str, Spec]) -> dict[str, tuple[str, tuple[int, ...]]]:
         known(config, ("trainer", "buffer"), "a configuration")
         trainer = _trainer(config)
         known(trainer, TRAINER, "the part trainer of a configuration")
-        kind = trainer.get("dict_class")
-        only("dict_class", kind, tuple(NAMES))
+        kind = only("dict_class", trainer.get("dict_class"), tuple(NAMES))
         first = header.get("encoder.weight", header.get("W_enc"))
         if first is None or len(first.shape) != 2:
-            raise BadInput(f"{kind} has a matrix {NAMES[kind][0]}; got {', '.join(sorted(header)) or 'no tensor'!a:.200}")
+            raise BadInput(
+                f"{kind} has a matrix {NAMES[kind][0]}; got {', '.join(sorted(header)) or 'no tensor'!a:.200}"
+            )
         units, wide = first.shape if "encoder.weight" in header else first.shape[::-1]
         for name, size in (("dict_size", units), ("activation_dim", wide)):
             if name in trainer:
@@ -133,7 +134,9 @@ class DictionaryLearning:
         if form.gate == "pursuit":
             raise BadInput("dictionary_learning has no matching pursuit: convert to saelens")
         kind = _kind(form)
-        form = form.referred(torch.zeros_like(form.pre) if kind in {"AutoEncoderNew", "JumpReluAutoEncoder"} else form.offset)
+        form = form.referred(
+            torch.zeros_like(form.pre) if kind in {"AutoEncoderNew", "JumpReluAutoEncoder"} else form.offset
+        )
         weight = {"encoder.weight": form.weight, "decoder.weight": form.dictionary}
         trainer: Config = {"dict_class": kind, "activation_dim": form.wide[0], "dict_size": form.units}
         tensors: Tensors
@@ -219,5 +222,7 @@ def _kind(form: Form) -> str:
     if form.gate == "relu":
         return "AutoEncoder" if form.pre.any() and _unit(form.dictionary) else "AutoEncoderNew"
     if form.gate == "threshold":
-        return "JumpReluAutoEncoder" if form.k is None else "MatryoshkaBatchTopKSAE" if form.prefixes else "BatchTopKSAE"
+        return (
+            "JumpReluAutoEncoder" if form.k is None else "MatryoshkaBatchTopKSAE" if form.prefixes else "BatchTopKSAE"
+        )
     return {"topk": "AutoEncoderTopK", "gated": "GatedAutoEncoder"}[form.gate]

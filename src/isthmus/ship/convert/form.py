@@ -1,6 +1,6 @@
 """A sparse dictionary as numbers, free of any library's names: what every layout spells in its own way.
 
-    raw = weight (x - pre) + bias,   z = gate(raw),   y = dictionary z + offset (+ skip x)
+raw = weight (x - pre) + bias,   z = gate(raw),   y = dictionary z + offset (+ skip x)
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def apart(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 PRODUCTS: tuple[Product, ...] = (along, across, apart)
-"""A sum of products has no one value in float32: it depends on the order of the terms, which BLAS takes from how a
-matrix lies in memory. Libraries differ in that, and a library of ours does with the width of a code."""
+"""A sum of products has no one value in float32: it depends on the order of the terms, which BLAS takes from how
+matrices lie in memory. Libraries differ in that, and a library of ours does with the width of a code."""
 
 
 Config = dict[str, Any]
@@ -148,12 +148,8 @@ class Foreign(Protocol):
         """The names of the JSON file and of the safetensors file."""
 
     @property
-    def pickles(self) -> tuple[str, ...]:
-        """Endings of the pickles that the library itself writes, which are never opened here."""
-
-    @property
-    def remedy(self) -> str:
-        """How the user makes the two files from a pickle, or a pickle from them; empty if the library has none."""
+    def opens(self) -> tuple[str, ...]:
+        """Lines of Python that open the two files of the folder DIR in that library."""
 
     def expected(self, config: Config, header: dict[str, Spec]) -> dict[str, tuple[str, tuple[int, ...]]]:
         """The type and shape of each tensor that must be there; refuses a configuration that can't be expressed."""

@@ -30,8 +30,9 @@ class Entry(NamedTuple):
 
 def words(path: Path) -> dict[str, Any]:
     """The object in a JSON file of at most a mebibyte, in which no key stands twice and every number is one."""
+    text = _bytes(path)
     try:
-        found = strict(_bytes(path))
+        found = strict(text)
     except (ValueError, RecursionError):
         refuse(path, "not readable as JSON: it may be damaged")
     if not isinstance(found, dict):
@@ -85,7 +86,9 @@ def tensors(path: Path, wanted: dict[str, tuple[str, tuple[int, ...]]], there: d
             got, remedy = there[name], ""
             if got.dtype in {"F16", "BF16", "F64"} and dtype == "F32":
                 remedy = ": only float32 is converted without loss; save it in float32 (model.float()) first"
-            refuse(path, f"tensor {name} must be {dtype} of shape {shape}; got {got.dtype} of shape {got.shape}{remedy}")
+            refuse(
+                path, f"tensor {name} must be {dtype} of shape {shape}; got {got.dtype} of shape {got.shape}{remedy}"
+            )
     fits(str(path), 2 * path.stat().st_size)
     try:
         found = safetensors.torch.load(_bytes(path, LARGEST))

@@ -1,8 +1,9 @@
 """OpenAI's sparse_autoencoder: ``autoencoder.json`` and ``autoencoder.safetensors``.
 
-Gao et al. (2024) and Bills et al. (2023). Read against ``sparse_autoencoder/model.py`` of its repository. The library itself keeps one pickle, a ``state_dict``
-with two entries that are no tensors; here these are the JSON file. Its TopK cannot be expressed: whatever is loaded with that activation also has each row
-normalised (``normalize``), which isthmus does not do, and there is no way to write down a TopK without.
+Gao et al. (2024), Scaling and evaluating sparse autoencoders. Read against ``sparse_autoencoder/model.py`` of its
+repository. The library itself keeps one pickle, a ``state_dict`` with two entries that are no tensors; here these are
+the JSON file. Its TopK cannot be expressed: whatever is loaded with that activation also has each row normalised
+(``normalize``), which isthmus does not do, and there is no way to write down a TopK without.
 """
 
 from __future__ import annotations
@@ -16,14 +17,6 @@ from isthmus.errors import BadInput
 from isthmus.ship.convert.choose import known, only
 from isthmus.ship.convert.form import Config, Form, Product, Spec, Tensors
 
-REMEDY = (
-    "import json, torch; from safetensors.torch import load_file, save_file\n"
-    's = torch.load("0.pt", weights_only=True); w = {n: s.pop(n) for n in ("activation", "activation_state_dict") if n in s}\n'
-    'save_file(s, "autoencoder.safetensors"); json.dump(w, open("autoencoder.json", "w"))  # to be read here\n'
-    's = load_file("autoencoder.safetensors") | json.load(open("autoencoder.json"))\n'
-    "sparse_autoencoder.Autoencoder.from_state_dict(s)  # to be used there"
-)
-
 
 class OpenAI:
     """See :class:`isthmus.ship.convert.form.Foreign`."""
@@ -31,8 +24,11 @@ class OpenAI:
     name: ClassVar[str] = "openai"
     title: ClassVar[str] = "OpenAI's sparse_autoencoder"
     files: ClassVar[tuple[str, str]] = ("autoencoder.json", "autoencoder.safetensors")
-    pickles: ClassVar[tuple[str, ...]] = ("autoencoder.pt",)
-    remedy: ClassVar[str] = REMEDY
+    opens: ClassVar[tuple[str, ...]] = (
+        'words = json.load(open("DIR/autoencoder.json"))',
+        'state = safetensors.torch.load_file("DIR/autoencoder.safetensors") | words',
+        "sparse_autoencoder.Autoencoder.from_state_dict(state)",
+    )
 
     def expected(self, config: Config, header: dict[str, Spec]) -> dict[str, tuple[str, tuple[int, ...]]]:
         known(config, ("activation", "activation_state_dict"), "autoencoder.json")

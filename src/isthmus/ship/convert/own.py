@@ -40,6 +40,8 @@ class Own(NamedTuple):
     """A model as numbers that take and give rows in the units of the data."""
 
     form: Form
+    inside: Form
+    """The same in the units that the network takes."""
     folded: tuple[str, ...]
     """What was multiplied out, in words."""
     lost: tuple[str, ...]
@@ -62,7 +64,7 @@ def told(fitted: Fitted) -> Own:
         raise BadInput(
             "a model with head bernoulli can't be converted: its rows come out of a sigmoid; train with head=gaussian"
         )
-    found = _form(model, recipe.family)
+    found = inside = _form(model, recipe.family)
     wide, out = found.wide
     shift, scale = _affine(fitted.layout, wide)
     shift_out, scale_out = _affine(fitted.target_layout or fitted.layout, out)
@@ -73,7 +75,7 @@ def told(fitted: Fitted) -> Own:
         found, folded = found.unscaled(shift, scale, shift_out, scale_out), ("the scaling of the rows",)
     lost = ["the names of the columns"] * bool(fitted.columns)
     lost += [f"the shape {fitted.shape}: rows go in flat"] * (len(fitted.shape) > 1)
-    return Own(found, folded, tuple(lost))
+    return Own(found, inside, folded, tuple(lost))
 
 
 def made(form: Form) -> Fitted:
@@ -173,7 +175,9 @@ def _family(form: Form) -> tuple[str, dict[str, Any]]:
         fields = {"gate": "topk", "k": form.k} if form.gate == "topk" else {"gate": "relu"}
         return "transcoder", fields
     if form.gate == "threshold" and form.k is not None:
-        return ("matryoshka", {"k": form.k, "prefixes": form.prefixes}) if form.prefixes else ("batchtopk", {"k": form.k})
+        return (
+            ("matryoshka", {"k": form.k, "prefixes": form.prefixes}) if form.prefixes else ("batchtopk", {"k": form.k})
+        )
     if form.gate == "relu" or (form.threshold is not None and not bool(form.threshold.any())):
         return "sae", {}
     simple = {"topk": "topk", "pursuit": "matching"}

@@ -1,7 +1,8 @@
 """SAELens from version 6 on: ``cfg.json`` and ``sae_weights.safetensors``.
 
-Bloom, Tigges, Duong and Chanin (2024), SAELens. Read against its version 6.54: ``sae_lens/saes``. Inference forms only: BatchTopK and Matryoshka dictionaries are
-saved by SAELens itself as ``jumprelu``, with one threshold in all places.
+Bloom, Tigges, Duong and Chanin (2024), SAELens. Read against its version 6.54: ``sae_lens/saes``. Inference forms
+only: BatchTopK and Matryoshka dictionaries are saved by SAELens itself as ``jumprelu``, with one threshold in all
+places.
 """
 
 from __future__ import annotations
@@ -53,17 +54,18 @@ class SAELens:
     name: ClassVar[str] = "saelens"
     title: ClassVar[str] = "SAELens"
     files: ClassVar[tuple[str, str]] = ("cfg.json", "sae_weights.safetensors")
-    pickles: ClassVar[tuple[str, ...]] = ()
-    remedy: ClassVar[str] = ""
+    opens: ClassVar[tuple[str, ...]] = ('sae_lens.SAE.load_from_disk("DIR")',)
 
     def expected(self, config: Config, header: dict[str, Spec]) -> dict[str, tuple[str, tuple[int, ...]]]:
         kind = config.get("architecture")
         if kind in TRAINING:
             raise BadInput(f"architecture {kind} is a checkpoint of training: save it with save_inference_model")
-        only("architecture", kind, tuple(GATES))
+        kind = only("architecture", kind, tuple(GATES))
         known(config, (*SHARED, *OWN.get(kind, ())), f"a configuration of {kind}")
         only("dtype", config.get("dtype", "float32"), ("float32", "torch.float32"), "save it in float32")
-        only("normalize_activations", config.get("normalize_activations", "none"), ("none",), "fold it into the weights")
+        only(
+            "normalize_activations", config.get("normalize_activations", "none"), ("none",), "fold it into the weights"
+        )
         only("reshape_activations", config.get("reshape_activations", "none"), ("none",), "give flat rows")
         meta = config.get("metadata", {})
         if not isinstance(meta, dict):
@@ -72,7 +74,9 @@ class SAELens:
         out = count(config, "d_out") if kind in TRANSCODERS else wide
         before = flag(config, "apply_b_dec_to_input", kind not in TRANSCODERS)
         if before and kind in TRANSCODERS:
-            raise BadInput("apply_b_dec_to_input must be false of a transcoder, whose b_dec has the width of its target")
+            raise BadInput(
+                "apply_b_dec_to_input must be false of a transcoder, whose b_dec has the width of its target"
+            )
         found = {"b_dec": (out,), "W_dec": (units, out)}
         if kind == "matching_pursuit":
             only("residual_threshold", config.get("residual_threshold", 1e-2), (0, 0.0), "isthmus always takes k steps")
@@ -169,7 +173,7 @@ class SAELens:
 
     def decode(self, config: Config, tensors: Tensors, codes: Tensor, x: Tensor, product: Product) -> Tensor:
         out = product(codes, tensors["W_dec"].t(), tensors["b_dec"])
-        return out + x @ tensors["W_skip"].t() if "W_skip" in tensors else out
+        return out + product(x, tensors["W_skip"], torch.zeros(())) if "W_skip" in tensors else out
 
 
 def _pursued(left: Tensor, entries: Tensor, steps: int) -> Tensor:

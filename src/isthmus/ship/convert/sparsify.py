@@ -1,7 +1,7 @@
 """sparsify (EleutherAI): ``cfg.json`` and ``sae.safetensors``.
 
-Belrose, Quirke and others (2024). Read against version 1.3 of the package eai-sparsify: ``sparsify/sparse_coder.py``. Rows less the decoder's bias are encoded, but
-by a transcoder; of the rectified raw codes the k largest pass.
+Read against version 1.3 of the package eai-sparsify: ``sparsify/sparse_coder.py``. Rows less the decoder's bias are
+encoded, but by a transcoder as they are; of the rectified raw codes the k largest pass.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ class Sparsify:
     name: ClassVar[str] = "sparsify"
     title: ClassVar[str] = "sparsify"
     files: ClassVar[tuple[str, str]] = ("cfg.json", "sae.safetensors")
-    pickles: ClassVar[tuple[str, ...]] = ()
-    remedy: ClassVar[str] = ""
+    opens: ClassVar[tuple[str, ...]] = ('sparsify.SparseCoder.load_from_disk("DIR")',)
 
     def expected(self, config: Config, header: dict[str, Spec]) -> dict[str, tuple[str, tuple[int, ...]]]:
         known(config, KEYS, "a configuration")
@@ -76,9 +75,13 @@ class Sparsify:
 
     def spell(self, form: Form) -> tuple[Config, Tensors]:
         if form.gate != "topk":
-            raise BadInput("sparsify lets the k largest pass, and has no other gate: convert topk or a transcoder with it")
+            raise BadInput(
+                "sparsify lets the k largest pass, and has no other gate: convert topk or a transcoder with it"
+            )
         if form.wide[0] != form.wide[1]:
-            raise BadInput(f"sparsify makes rows as wide as it takes; this one takes {form.wide[0]} and makes {form.wide[1]}")
+            raise BadInput(
+                f"sparsify makes rows as wide as it takes; this one takes {form.wide[0]} and makes {form.wide[1]}"
+            )
         form = form if form.transcodes else form.referred(form.offset)
         config: Config = {
             "activation": "topk",
@@ -106,4 +109,4 @@ class Sparsify:
 
     def decode(self, config: Config, tensors: Tensors, codes: Tensor, x: Tensor, product: Product) -> Tensor:
         out = product(codes, tensors["W_dec"].t(), tensors["b_dec"])
-        return out + x @ tensors["W_skip"].t() if "W_skip" in tensors else out
+        return out + product(x, tensors["W_skip"], torch.zeros(())) if "W_skip" in tensors else out

@@ -1,0 +1,99 @@
+"""``isthmus convert``: a sparse dictionary as another library keeps it, and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from isthmus.cli import ends, show
+from isthmus.cli.options import Debug, Json
+
+if TYPE_CHECKING:
+    from isthmus.ship.convert import Agreement
+
+Theirs = Literal["saelens", "dictionary_learning", "sparsify", "openai"]
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A model folder, or one that another library made.", show_default=False),
+    ],
+    to: Annotated[
+        Literal["isthmus", "saelens", "dictionary_learning", "sparsify", "openai"],
+        typer.Option("--to", metavar="LAYOUT", help="isthmus, saelens, dictionary_learning, sparsify or openai."),
+    ] = "isthmus",
+    layout: Annotated[
+        Theirs | None,
+        typer.Option("--from", metavar="LAYOUT", help="What MODEL is.", show_default="found out by its files"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="The folder to make.", show_default="MODEL-LAYOUT")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Refuse where anything must be multiplied out, or a last bit differs.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Convert a sparse dictionary to the layout of another library, or from one.
+
+    [bold]isthmus convert model --to saelens -o sae[/bold]
+
+    [bold]isthmus convert sae -o model[/bold]
+
+    Both sides encode and rebuild the same rows, and the largest difference is told. What the other side can't express
+    is refused.
+    """
+    from isthmus.errors import BadInput
+    from isthmus.ship import artefact
+    from isthmus.ship import convert as foreign
+
+    place = source.with_name(f"{source.resolve().name}-{to}") if out is None else out
+    facts: dict[str, Any] = {"from": "isthmus", "to": to}
+    if os.path.lexists(source / artefact.MANIFEST):
+        if to == "isthmus" or layout is not None:
+            raise BadInput(f"{source}: it is a model of isthmus; give --to and one of {', '.join(foreign.LAYOUTS)}")
+        fitted = artefact.load(source)
+    else:
+        read = foreign.read(source, layout, exact=exact)
+        fitted, facts["from"], facts["reading"] = read.model, read.layout, read.agreement._asdict()
+    facts |= {"family": fitted.recipe.family, "folder": str(place)}
+    if to == "isthmus":
+        if os.path.lexists(place):
+            raise BadInput(f"{place} exists: choose another path")
+        artefact.save(fitted, place)
+    else:
+        done = foreign.write(fitted, place, to, exact=exact)
+        facts |= {"writing": done.agreement._asdict(), "multiplied_out": done.folded, "left_out": done.lost}
+    if json:
+        show.machine(facts)
+        return ends.DONE
+    if to == "isthmus":
+        _tell(read.agreement)
+        show.line(f"{foreign.LAYOUTS[read.layout].title}: {fitted.recipe}")
+    else:
+        _tell(done.agreement)
+        for what, which in (("multiplied out", done.folded), ("left out", done.lost)):
+            if which:
+                show.line(f"{what}: {', '.join(which)}")
+        show.line("To open it in Python:")
+        for one in foreign.LAYOUTS[to].opens:
+            show.line(f"  {one.replace('DIR', str(place))}")
+    show.line(f"Model: {place}", apart=True)
+    return ends.DONE
+
+
+def _tell(agreement: Agreement) -> None:
+    """What both sides made of the same rows."""
+    rows = f"on {agreement.rows} probe rows, in which {agreement.units} units fired"
+    if agreement.exact:
+        show.line(f"max |difference| = 0 of codes and rows {rows}")
+    else:
+        most = f"largest difference of a code {agreement.codes:.3g}, of a rebuilt element {agreement.made:.3g}"
+        show.line(f"{most}, {rows}: rounding in float32")
+    if agreement.ties:
+        show.line(f"{agreement.ties} more rows lie on an edge, where rounding decides which units fire")
