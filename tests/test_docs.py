@@ -90,6 +90,10 @@ def test_commands_run(call, digits, capsys):
     words = call.split()
     if words[0] in {"compress", "decompress"}:
         assert main(["train", "plain", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
+    if words[0] == "convert":
+        assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
+        if words[1] == "sae":
+            assert main(["convert", "model", "--to", "saelens", "--out", "sae"]) == 0
     if words[0] == "impute":
         assert main(["train", "masked", "people.csv", "--label", "income", "--measure", "none", "--out", "filler"]) == 0
     if words[0] == "take":
