@@ -26,6 +26,7 @@ from isthmus.parts.gates import cut
 from isthmus.ship import artefact, convert
 from isthmus.ship.convert import agree, members
 from isthmus.ship.convert.own import logarithm
+from isthmus.ship.deployed import Deployed
 
 EXPECTED = {
     name: json.loads((Path(__file__).parent / "expected" / f"convert_{name}.json").read_text())
@@ -266,6 +267,14 @@ def test_rows_of_an_image_go_in_flat(tmp_path: Path) -> None:
     done = convert.write(fitted, tmp_path / "a", "sparsify")
     assert "the shape (3, 4): rows go in flat" in done.lost
     assert convert.read(done.folder).model.encode(rows.reshape(60, 12)) == pytest.approx(fitted.encode(rows), abs=1e-4)
+
+
+def test_a_score_and_its_threshold_are_told_to_stay_behind(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, WIDE)).astype(np.float32)
+    shipped = Deployed.of(ours("sae"), rows, normal=rows[:100])
+    done = convert.write(artefact.load(artefact.save(shipped, tmp_path / "model")), tmp_path / "a", "saelens")
+    assert done.lost == ("how odd a row is, and the threshold for it",)
+    assert convert.write(ours("sae"), tmp_path / "b", "saelens").lost == ()
 
 
 # ---------------------------------------------------------------------------------------------- what a check would miss

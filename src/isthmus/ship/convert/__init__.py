@@ -25,8 +25,9 @@ from isthmus.ship.convert.form import Foreign
 from isthmus.ship.convert.openai import OpenAI
 from isthmus.ship.convert.saelens import SAELens
 from isthmus.ship.convert.sparsify import Sparsify
+from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import refuse
-from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 
 __all__ = ["LAYOUTS", "Agreement", "Read", "Written", "layout_of", "read", "write"]
 
@@ -48,18 +49,19 @@ class Written(NamedTuple):
 class Read(NamedTuple):
     """What another library's folder is here."""
 
-    model: Fitted
+    model: Deployed
     layout: str
     agreement: Agreement
 
 
-def write(fitted: Fitted, path: str | os.PathLike[str], to: str, *, exact: bool = False) -> Written:
+def write(fitted: Inference, path: str | os.PathLike[str], to: str, *, exact: bool = False) -> Written:
     """Write a sparse dictionary as another library keeps it.
 
     Parameters
     ----------
-    fitted : Fitted
-        A model with one affine layer each way, of a family that the library has: see ``docs/convert.md``.
+    fitted : Fitted or Deployed
+        What ``fit`` gave or ``load`` read, with one affine layer each way, of a family that the library has: see
+        ``docs/convert.md``.
     path : path
         The folder to make; none may be there.
     to : {"saelens", "dictionary_learning", "sparsify", "openai"}

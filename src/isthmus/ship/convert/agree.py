@@ -13,7 +13,7 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.parts.gates import SLACK
 from isthmus.ship.convert.form import PRODUCTS, Config, Foreign, Form, Tensors
-from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 
 ROWS = 256
 SPREAD = 2.0 ** torch.arange(-3, 5)
@@ -63,7 +63,7 @@ def probes(form: Form) -> NDArray[np.float32]:
 
 @torch.no_grad()
 def compared(
-    fitted: Fitted, foreign: Foreign, config: Config, tensors: Tensors, form: Form, given: NDArray[np.float32]
+    fitted: Inference, foreign: Foreign, config: Config, tensors: Tensors, form: Form, given: NDArray[np.float32]
 ) -> Agreement:
     """What a model, and the formula of the library on the content of its files, make of the same rows in float32.
 

@@ -27,9 +27,8 @@ from isthmus.families.transcoder import TranscoderModel
 from isthmus.model import Model
 from isthmus.parts.gates import cut
 from isthmus.ship.convert.form import Form
-from isthmus.train.fitted import Fitted
-from isthmus.train.loop import Outcome
-from isthmus.train.plan import Plan
+from isthmus.ship.deployed import Deployed
+from isthmus.train.inference import Inference
 
 FAMILIES = "l1, sae, panneal, topk, batchtopk, matryoshka, gated, jumprelu, archetypal, matching and transcoder"
 NEAR = 24
@@ -49,8 +48,8 @@ class Own(NamedTuple):
 
 
 @torch.no_grad()
-def told(fitted: Fitted) -> Own:
-    """What a fitted model is, as numbers.
+def told(fitted: Inference) -> Own:
+    """What a trained model is, as numbers.
 
     Raises
     ------
@@ -75,11 +74,13 @@ def told(fitted: Fitted) -> Own:
         found, folded = found.unscaled(shift, scale, shift_out, scale_out), ("the scaling of the rows",)
     lost = ["the names of the columns"] * bool(fitted.columns)
     lost += [f"the shape {fitted.shape}: rows go in flat"] * (len(fitted.shape) > 1)
+    if isinstance(fitted, Deployed) and (fitted.crowd is not None or fitted.calibration is not None):
+        lost.append("how odd a row is, and the threshold for it")
     return Own(found, inside, folded, tuple(lost))
 
 
-def made(form: Form) -> Fitted:
-    """A fitted model of the family that the numbers belong to; its rows are not scaled.
+def made(form: Form) -> Deployed:
+    """A model of the family that the numbers belong to; its rows are not scaled.
 
     A threshold of its own for each unit is kept as a logarithm, and moved up by the least rounding that this takes.
     """
@@ -94,13 +95,11 @@ def made(form: Form) -> Fitted:
     with torch.no_grad():
         _fill(model, form, rank)
     plain = Scaler("none", np.zeros(1), np.ones(1))
-    return Fitted(
+    return Deployed(
         recipe=recipe,
         model=model.eval(),
         layout=plain,
         head="gaussian",
-        plan=Plan(),
-        outcome=Outcome(status="converted", steps=0, best_step=0, seconds=math.nan),
         target_layout=plain if form.transcodes else None,
     )
 
