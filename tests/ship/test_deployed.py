@@ -1,32 +1,33 @@
 """What ships: a score and a threshold that come back bit for bit, no training row, and what was saved of old."""
 
+import dataclasses
+import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from isthmus.data.split import Split
+from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Rows, Splits
 from isthmus.facets.outliers import SCORERS
 from isthmus.families import named
-from isthmus.data.layout import laid_out
-from isthmus.scorer import Scorer, blended
+from isthmus.metrics.ranking import auroc
+from isthmus.scorer import Scorer
 from isthmus.ship import rivals
 from isthmus.ship.artefact import DECISION, load, save, trained
-from isthmus.ship.deployed import Calibration, Deployed
+from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import seal
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
-from tests_rows import frame, rows
 
+EXPECTED = Path(__file__).parent / "expected"
 RANDOM = np.random.default_rng(0)
 X = (RANDOM.normal(size=(400, 2)) @ RANDOM.normal(size=(2, 5)) + RANDOM.normal(scale=0.3, size=(400, 5))).round(4)
-PARTS = Split(np.arange(200), np.arange(200, 280), np.arange(280, 400))
-"""""" 
+ODD = RANDOM.normal(scale=2.0, size=(60, 5))
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +35,132 @@ def ships() -> Deployed:
     plan = Plan(steps=40, check=20, batch=32)
     model = fit(named("plain").set_params(latents=2), X[:200], valid=X[200:280], plan=plan, columns=tuple("abcde"))
     return Deployed.of(model, X[:200], X[200:280], X[280:], about="the rest", rate=0.02)
+
+
+def test_score_and_threshold_come_back_bit_for_bit(ships: Deployed, tmp_path: Path) -> None:
+    again = load(save(ships, tmp_path / "m"))
+    np.testing.assert_array_equal(again.scores(X), ships.scores(X), strict=True)
+    np.testing.assert_array_equal(again.flags(ODD), ships.flags(ODD), strict=True)
+    assert (again.needed().rate, again.needed().about, len(again.needed().scores)) == (0.02, "the rest", 120)
+    assert again.flags(ODD, rate=0.2).sum() > again.flags(ODD).sum()
+    assert np.array_equal(again.flags(ODD), again.scores(ODD) > again.needed().threshold)
+    assert ships.flags(X[280:]).mean() <= 0.02
+    assert again.flags(ODD).mean() > 0.2
+
+
+def test_the_score_is_that_of_places_between_rows_and_no_row_is_inside(ships: Deployed, tmp_path: Path) -> None:
+    """Of each training row, in units of the data, scaled, or placed, in 32 or 64 bits, no bytes are in the files."""
+    place = save(ships, tmp_path / "m")
+    content = b"".join(path.read_bytes() for path in place.iterdir())
+    assert ships.crowd is not None
+    assert ships.units is not None
+    scaled = ships.scaled(X[:200])
+    forms = [X[:200], scaled, scaled / ships.units]
+    for form in forms:
+        for kind in (np.float32, np.float64):
+            assert not any(row.astype(kind).tobytes() in content for row in form)
+    half = ships.crowd.known[:, :5] + ships.crowd.known[:, 5:]  # a row is what the model made of it and what that left
+    gaps = np.abs(half[:, None] - (scaled / ships.units)[None]).max(axis=2)
+    assert gaps.min() > 1e-3
+    exact = Scorer.fit(ships, scaled, ships.scaled(X[200:280]))
+    y = np.repeat([0, 1], (120, 60))
+    both = np.vstack([X[280:], ODD])
+    assert abs(auroc(y, ships.scores(both)) - auroc(y, exact.scores(ships.scaled(both)))) < 0.05
+
+
+def test_without_calibration_there_are_scores_and_no_flags(ships: Deployed, tmp_path: Path) -> None:
+    bare = load(save(dataclasses.replace(ships, calibration=None), tmp_path / "m"))
+    np.testing.assert_array_equal(bare.scores(X), ships.scores(X))
+    with pytest.raises(BadInput, match=r"no calibration rows.*--against"):
+        bare.flags(X)
+    assert bare.calibrated(X[280:], rate=0.1).needed().rate == 0.1
+    with pytest.raises(BadInput, match=r"5 calibration rows say nothing of a false-alarm rate of 0\.01"):
+        bare.calibrated(X[:5], rate=0.01)
+    assert bare.calibrated(X[:5]).needed().rate == pytest.approx(1 / 6)
+
+
+def test_what_ships_does_not_say_how_it_was_trained(ships: Deployed, tmp_path: Path) -> None:
+    place = save(ships, tmp_path / "m")
+    found = json.loads((place / "model.json").read_text())
+    assert not {"plan", "outcome"} & found.keys()
+    with pytest.raises(BadInput, match="does not say how it was trained"):
+        trained(place)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("units", lambda a: -a, "above 0"),
+        ("known", lambda a: a[:, :-1].copy(), "shape"),
+        ("known", lambda a: a.astype(np.float64), "float32"),
+        ("reach", lambda a: a * np.nan, "not finite"),
+        ("calibration", lambda a: a[::-1].copy(), "sorted"),
+        ("strange", lambda a: np.ones(3), "unexpected array 'strange'"),
+    ],
+)
+def test_numbers_that_make_no_decision_are_refused(ships: Deployed, tmp_path: Path, name, change, said) -> None:
+    import hashlib
+
+    place = save(ships, tmp_path / "m")
+    arrays = safetensors.numpy.load_file(place / DECISION)
+    arrays[name] = change(arrays.get(name))
+    content = safetensors.numpy.save(arrays)
+    (place / DECISION).write_bytes(content)
+    with pytest.raises(BadInput, match=r"damaged|larger than"):
+        load(place)
+    data = {k: v for k, v in json.loads((place / "model.json").read_text()).items() if k != "seal"}
+    data["decision"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (place / "model.json").write_bytes(seal(data))
+    with pytest.raises(BadInput, match=said):
+        load(place)
+
+
+@pytest.mark.parametrize("name", rivals.RIVALS)
+def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
+    """Its scores are those of the study; kNN's are of places between rows, and rank as the study's do."""
+    layout = laid_out(X[:200])
+    parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
+    splits = Splits(*parts, seed=3, latents=2, layout=layout)
+    found = Deployed.of(rivals.fitted(name, splits, layout, tuple("abcde")), normal=X[280:])
+    again = load(save(found, tmp_path / "m"))
+    both = np.vstack([X[280:], ODD])
+    np.testing.assert_array_equal(again.scores(both), found.scores(both), strict=True)
+    measured = SCORERS[name](splits)(layout.apply(both))
+    if name == "knn":
+        assert np.corrcoef(again.scores(both), measured)[0, 1] > 0.98
+    else:
+        np.testing.assert_allclose(again.scores(both), measured, rtol=1e-6, atol=1e-9)
+    assert again.flags(ODD).mean() > again.flags(X[280:]).mean()
+    with pytest.raises(BadInput, match="has no codes"):
+        again.encode(X)
+
+
+def test_a_forest_that_points_nowhere_is_refused(tmp_path: Path) -> None:
+    layout = laid_out(X[:200])
+    parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
+    found = rivals.fitted("isolation forest", Splits(*parts, seed=3, latents=2, layout=layout), layout)
+    found.model.get_buffer("left")[0, 0] = 10**6
+    with pytest.raises(BadInput, match="left must lie between"):
+        load(save(Deployed.of(found), tmp_path / "m"))
+
+
+def maker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_format_3", EXPECTED / "make_format_3.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["format-1", "format-2", "format-3"])
+def test_models_of_every_format_are_read(name: str, tmp_path: Path) -> None:
+    made = maker()
+    for read in (load, trained):
+        model = read(EXPECTED / name)
+        x = made.frame() if name == "format-3" else made.rows()
+        np.testing.assert_allclose(model.encode(x), np.load(EXPECTED / name / "codes.npy"), rtol=1e-4, atol=1e-5)
+    assert trained(EXPECTED / name).outcome.steps == 4
+    again = save(load(EXPECTED / name), tmp_path / "m")
+    assert json.loads((again / "model.json").read_text())["format"] == 4
+    np.testing.assert_array_equal(load(again).encode(x), model.encode(x))

@@ -270,8 +270,8 @@ def false_share(p: ArrayLike, threshold: float, calibration: int, confidence: fl
 
     Examples
     --------
-    >>> false_share(np.r_[np.full(50, 0.001), np.linspace(0.01, 1, 950)], 0.001, 999).flagged
-    50
+    >>> false_share(np.r_[np.full(20, 0.01), np.linspace(0.02, 1, 180)], 0.01, 99).flagged
+    20
     """
     given = np.asarray(p, np.float64)
     given = given[~np.isnan(given)]

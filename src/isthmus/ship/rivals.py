@@ -252,6 +252,6 @@ def fitted(name: str, splits: Splits, layout: Layout, columns: tuple[str, ...] =
     model = recipe.build(splits.train.x.shape[1:], head)
     with torch.no_grad():
         for key, own in model.named_buffers():
-            own.copy_(torch.as_tensor(np.ascontiguousarray(parameters[key])))
+            own.copy_(torch.from_numpy(np.array(parameters[key], order="C")))
     model.eval()
     return Inference(recipe=recipe, model=model, layout=layout, head=spoken(head), columns=tuple(columns))

@@ -1,0 +1,151 @@
+"""Decisions keep what they promise: false alarms at their level, bounds that hold, and a peer's numbers to 1e-12."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from isthmus.errors import BadInput
+from isthmus.ship import calibrate
+
+PEER = json.loads((Path(__file__).parent / "expected" / "nonconform.json").read_text())
+RUNS = 400
+
+
+def within(count: int, runs: int, share: float) -> bool:
+    """Whether a count lies in the middle 99.9 % of its binomial law."""
+    low, high = binom.interval(0.999, runs, share)
+    return bool(low <= count <= high)
+
+
+@pytest.mark.parametrize("case", PEER["cases"], ids=lambda one: str(len(one["calibration"])))
+def test_p_values_are_those_of_nonconform(case: dict) -> None:
+    known, asked = case["calibration"], case["scores"]
+    weights = case["weights"], case["own"]
+    found = {
+        "classical": calibrate.p_values(known, asked),
+        "randomised": calibrate.p_values(known, asked, random=np.random.default_rng(7)),
+        "weighted": calibrate.weighted_p_values(known, asked, *weights),
+        "weighted randomised": calibrate.weighted_p_values(known, asked, *weights, random=np.random.default_rng(7)),
+    }
+    for name, p in found.items():
+        np.testing.assert_allclose(p, case[name], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [20, 99, 500, 2000])
+def test_false_alarms_are_as_rare_as_was_asked(n: int) -> None:
+    """Over draws of calibration rows, one new normal row each: a fresh coin with the stated probability."""
+    random = np.random.default_rng(n)
+    known, asked = random.normal(size=(RUNS, n)), random.normal(size=(RUNS, 1))
+    for rate in (0.05, 0.1, 0.3):
+        exact = math.floor(rate * (n + 1) + 1e-9) / (n + 1)
+        hits = sum(bool(calibrate.flags(calibrate.p_values(k, a), rate)[0]) for k, a in zip(known, asked, strict=True))
+        over = sum(float(a[0]) > calibrate.threshold(k, rate) for k, a in zip(known, asked, strict=True))
+        assert hits == over
+        assert within(hits, RUNS, exact)
+
+
+def test_random_ties_make_p_values_uniform() -> None:
+    random = np.random.default_rng(0)
+    known, asked = random.integers(0, 3, (2000, 9)), random.integers(0, 3, (2000, 1))
+    p = np.array([calibrate.p_values(k, a, random=random)[0] for k, a in zip(known, asked, strict=True)])
+    plain = np.array([calibrate.p_values(k, a)[0] for k, a in zip(known, asked, strict=True)])
+    assert within(int((p <= 0.05).sum()), 2000, 0.05)
+    assert (plain <= 0.05).mean() == 0  # of ten rows none is so rare
+
+
+def test_too_few_rows_for_a_rate_are_refused_with_the_number_that_is_needed() -> None:
+    for n, rate in ((19, 0.05), (99, 0.01), (999, 0.001)):
+        calibrate.threshold(np.arange(n), rate)
+        with pytest.raises(BadInput, match=f"at least {n:,} rows"):
+            calibrate.threshold(np.arange(n - 1), rate)
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        calibrate.threshold(np.arange(9), 1.0)
+
+
+def test_discoveries_keep_the_false_discovery_rate() -> None:
+    """Benjamini and Hochberg's own example, then on average over batches with 10 % anomalies."""
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528]
+    assert calibrate.discoveries([*p, 0.7590, 1.0], 0.05).sum() == 4  # their section 3.2
+    random, shares, found = np.random.default_rng(1), [], 0
+    for _ in range(200):
+        known, normal, odd = random.normal(size=300), random.normal(size=90), random.normal(4.0, 1.0, size=10)
+        flagged = calibrate.discoveries(calibrate.p_values(known, np.r_[normal, odd]), 0.2)
+        shares.append(flagged[:90].sum() / max(1, flagged.sum()))
+        found += flagged[90:].sum()
+    assert np.mean(shares) < 0.2 + 3 * np.std(shares) / math.sqrt(200)
+    assert found > 0.5 * 10 * 200
+    assert not calibrate.discoveries([0.5, 0.9, np.nan], 0.1).any()
+
+
+@pytest.mark.parametrize(("n", "m"), [(50, 100), (300, 60)])
+def test_the_bound_on_false_discoveries_holds_for_every_threshold_at_once(n: int, m: int) -> None:
+    random, most = np.random.default_rng(2), calibrate.envelope(n, m, 0.95)
+    misses = 0
+    for _ in range(RUNS):
+        p = calibrate.p_values(random.normal(size=n), random.normal(size=m))
+        counts = np.searchsorted(np.sort(p), (np.arange(n + 1) + 1.5) / (n + 1))
+        misses += bool((counts > most).any())
+    assert binom.sf(misses - 1, RUNS, 0.05) > 1e-3  # no rarer than a law with 5 % would miss so often
+    assert misses > 0
+    p = np.r_[np.full(40, 1 / (n + 1)), np.linspace(0.1, 1, m - 40)]
+    bound = calibrate.false_share(p, 1 / (n + 1), n)
+    assert bound.flagged == 40
+    assert 0 < bound.share == bound.false / 40 < 1
+    assert calibrate.false_share(p, 1 / (n + 1), n, 0.5).false < bound.false
+    assert calibrate.false_share(p, 1e-9, n) == calibrate.Bound(0, 0, 0.0)
+
+
+def test_weights_keep_the_level_where_new_rows_are_drawn_otherwise() -> None:
+    """Calibration rows from N(0, 1), new ones from N(1, 1), whose ratio of densities is exp(x - 1/2)."""
+    random, plain, weighted = np.random.default_rng(3), 0, 0
+    for _ in range(RUNS):
+        known, asked = random.normal(size=200), random.normal(1.0, 1.0, size=1)
+        weighted += calibrate.weighted_p_values(known, asked, np.exp(known), np.exp(asked))[0] <= 0.1
+        plain += calibrate.p_values(known, asked)[0] <= 0.1
+    assert binom.sf(weighted - 1, RUNS, 0.1) > 1e-3
+    assert plain > 0.25 * RUNS
+    with pytest.raises(BadInput, match="must not all be 0"):
+        calibrate.weighted_p_values([1.0], [1.0], [0.0], [1.0])
+
+
+def test_folds_keep_the_level_without_rows_put_aside() -> None:
+    """The score is the distance to the mean of the rows that a fold did not hold out."""
+    random, hits = np.random.default_rng(4), {False: 0, True: 0}
+    for _ in range(RUNS):
+        rows, new = random.normal(size=(5, 8)), random.normal(size=1)
+        means = [np.delete(rows, k, axis=0).mean() for k in range(5)]
+        folds = [np.abs(rows[k] - means[k]) for k in range(5)]
+        asked = [np.abs(new - mean) for mean in means]
+        for plus in hits:
+            hits[plus] += calibrate.cross_p_values(folds, asked, plus=plus)[0] <= 0.1
+    for count in hits.values():
+        assert binom.sf(count - 1, RUNS, 0.13) > 1e-3
+        assert count > 0.04 * RUNS
+
+
+def test_contamination_is_measured_and_told() -> None:
+    random, clean = np.random.default_rng(5), np.random.default_rng(6).normal(size=4000)
+    for share in (0.0, 0.05, 0.2):
+        odd = random.uniform(size=2000) < share
+        found = calibrate.contamination(clean, np.where(odd, 5.0, random.normal(size=2000)))
+        assert found.low <= found.share <= found.high
+        assert abs(found.share - share) < 0.06
+    dirty = np.r_[random.normal(size=950), random.normal(5.0, 1.0, 50)]
+    asked = random.normal(size=20_000)
+    kept, cut = (
+        calibrate.flags(calibrate.p_values(c, asked), 0.05).mean() for c in (dirty, calibrate.trimmed(dirty, 0.05))
+    )
+    assert kept < 0.02  # anomalies among calibration rows: flags are rarer than asked, not more frequent
+    assert abs(cut - 0.05) < 0.02
+
+
+def test_a_row_without_a_score_is_never_flagged() -> None:
+    p = calibrate.p_values(np.arange(99.0), [np.nan, 1e9])
+    assert np.isnan(p[0])
+    assert calibrate.flags(p, 0.01).tolist() == [False, True]
+    with pytest.raises(BadInput, match="finite scores"):
+        calibrate.p_values([1.0, np.nan], [1.0])

@@ -1,0 +1,231 @@
+"""The commands that answer rows: any format in and out, block by block, whatever order the columns stand in."""
+
+import gzip
+import io
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from isthmus.cli import main
+from isthmus.data import blocks
+from isthmus.families import named
+from isthmus.ship.artefact import save
+from isthmus.ship.deployed import Deployed
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+
+PLAN = Plan(steps=40, check=20, batch=32)
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(300, 3)).round(3)
+NUMBERS = pd.DataFrame(X, columns=["a", "b", "c"])
+PEOPLE = pd.DataFrame(
+    {"age": np.where(np.arange(300) % 9, X[:, 0], np.nan), "city": np.array(["Oslo", "Rome"])[np.arange(300) % 2]}
+)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("models")
+    model = fit(named("vae").set_params(latents=2), X[:150], valid=X[150:200], plan=PLAN, columns=tuple("abc"))
+    save(Deployed.of(model, X[:150], X[150:200], X[200:]), place / "numbers")
+    save(Deployed.of(model), place / "bare")
+    mixed = fit(named("plain").set_params(latents=2), PEOPLE, plan=PLAN)
+    save(Deployed.of(mixed, PEOPLE[:200], PEOPLE[200:250], PEOPLE[250:]), place / "people")
+    return place
+
+
+@pytest.fixture
+def run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    monkeypatch.chdir(tmp_path)
+    for name in ("numbers", "bare", "people"):
+        Path(name).symlink_to(models / name)
+    return lambda *words: main([str(word) for word in words])
+
+
+def loaded(path: str) -> Deployed:
+    from isthmus.ship.artefact import load
+
+    return load(path)
+
+
+def test_the_same_rows_get_the_same_answers_from_every_format(run) -> None:
+    model = loaded("numbers")
+    frame = NUMBERS[:40].assign(id=np.arange(40), label="x")[["label", "c", "id", "a", "b"]]
+    frame.to_csv("rows.csv", index=False)
+    frame.to_csv("rows.tsv", index=False, sep="\t")
+    Path("rows.csv.gz").write_bytes(gzip.compress(Path("rows.csv").read_bytes()))
+    frame.to_parquet("rows.parquet")
+    Path("comma.csv").write_text(frame.to_csv(index=False, sep=";", decimal=","))
+    Path("wide.csv").write_bytes(frame.to_csv(index=False).encode("utf-16"))
+    np.save("rows.npy", X[:40])
+    wanted = model.scores(X[:40])
+    for name in ("rows.csv", "rows.tsv", "rows.csv.gz", "rows.parquet", "comma.csv", "wide.csv", "rows.npy"):
+        for out in ("out.csv", "out.parquet", "out.npy"):
+            assert run("score", "numbers", name, "-o", out) == 0
+        np.testing.assert_allclose(pd.read_csv("out.csv")["score"], wanted, rtol=1e-12)
+        np.testing.assert_allclose(np.load("out.npy"), wanted, rtol=1e-12)
+        found = pd.read_parquet("out.parquet")
+        np.testing.assert_allclose(found["p_value"], model.p_values(X[:40]), rtol=1e-12)
+        if name != "rows.npy":
+            assert list(found.columns) == ["label", "id", "score", "p_value"]
+            assert found["id"].astype(int).tolist() == list(range(40))
+
+
+def test_codes_go_out_and_come_back_as_rows(run) -> None:
+    model = loaded("numbers")
+    NUMBERS.to_csv("rows.csv", index=False)
+    for codes, rows in (("codes.npy", "back.npy"), ("codes.csv", "back.csv"), ("codes.parquet", "back.parquet")):
+        assert run("encode", "numbers", "rows.csv", "-o", codes) == 0
+        assert run("decode", "numbers", codes, "-o", rows) == 0
+        assert run("reconstruct", "numbers", "rows.csv", "-o", f"again-{rows}") == 0
+    np.testing.assert_array_equal(np.load("codes.npy"), model.encode(X))
+    np.testing.assert_allclose(np.load("back.npy"), model.reconstruct(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(np.load("again-back.npy"), model.reconstruct(X))
+    assert list(pd.read_csv("back.csv").columns) == ["a", "b", "c"]
+    np.testing.assert_allclose(pd.read_parquet("back.parquet"), model.reconstruct(X), rtol=1e-5, atol=1e-6)
+    assert run("sample", "numbers", "-n", "7", "--seed", "3", "-o", "new.csv") == 0
+    np.testing.assert_allclose(pd.read_csv("new.csv"), model.sample(7, seed=3), rtol=1e-6)
+
+
+def test_gaps_and_texts_that_were_not_there_in_training_are_answered(run, capsys) -> None:
+    Path("new.csv").write_text("city,age\nParis,1\n,\nOslo,\nRome,0.5\n")
+    assert run("score", "people", "new.csv", "-o", "out.csv") == 0
+    assert pd.read_csv("out.csv")["score"].notna().all()
+    assert run("reconstruct", "people", "new.csv", "-o", "out.csv") == 0
+    assert set(pd.read_csv("out.csv")["city"]) <= {"Oslo", "Rome"}
+    assert run("encode", "people", "new.csv", "-o", "out.npy") == 0
+    Path("gap.csv").write_text("a,b,c\n1,,2\n1,1,1\n")
+    capsys.readouterr()
+    assert run("flag", "numbers", "gap.csv", "-o", "out.csv", "--rate", "0.05") == 0
+    assert capsys.readouterr().err.count("rows with a gap have no answer") == 1
+    assert pd.read_csv("out.csv")["score"].isna().tolist() == [True, False]
+    assert pd.read_csv("out.csv")["flag"].tolist() == [False, False]
+
+
+def test_flags_follow_the_rate_and_the_rows_that_are_compared_with(run, capsys) -> None:
+    NUMBERS.to_csv("rows.csv", index=False)
+    (NUMBERS * 3).to_csv("wild.csv", index=False)
+    shares = {}
+    for name, words in {
+        "own": [],
+        "ten": ["--rate", "0.1"],
+        "day": ["--per-day", "100", "--rows-per-day", "1000"],
+        "wild": ["--rate", "0.1", "--against", "wild.csv"],
+    }.items():
+        assert run("flag", "numbers", "rows.csv", "-o", "out.csv", *words) == 0
+        shares[name] = pd.read_csv("out.csv")["flag"].mean()
+    assert shares["own"] < shares["ten"] == shares["day"]
+    assert shares["wild"] < shares["ten"]
+    capsys.readouterr()
+    for words, said in (
+        (["numbers", "rows.csv", "--rate", "0.001"], "at least 999 rows"),
+        (["bare", "rows.csv"], "no calibration rows"),
+        (["numbers", "rows.csv", "--per-day", "3"], "together with --rows-per-day"),
+        (["numbers", "rows.csv", "--per-day", "9", "--rows-per-day", "3"], "fewer alarms a day"),
+    ):
+        assert run("flag", *words) == 2
+        assert said in capsys.readouterr().err
+    assert run("flag", "bare", "rows.csv", "--against", "wild.csv", "-o", "out.csv") == 0
+
+
+def test_what_cannot_be_read_gets_one_line_and_leaves_no_file(run, capsys) -> None:
+    Path("few.csv").write_text("a,bb,c\n1,2,3\n")
+    Path("text.csv").write_text("a,b,c\n" + "1,2,3\n" * 9 + "1,x,3\n")
+    Path("ragged.csv").write_text("a,b,c\n1,2,3\n1,2\n")
+    Path("empty.csv").write_text("")
+    np.save("flat.npy", X[:, 0])
+    np.save("wide.npy", np.ones((3, 7)))
+    NUMBERS.to_csv("rows.csv", index=False)
+    before = set(os.listdir())
+    for file, said in {
+        "few.csv": "no column 'b', which the model was trained on (did you mean 'bb'?)",
+        "text.csv": "row 10, column 'b': 'x' is not a number",
+        "ragged.csv": "line 3: expected 3 values",
+        "empty.csv": "empty",
+        "nowhere.csv": "no such file",
+        "flat.npy": "expected rows x columns",
+        "wide.npy": "rows must have shape (3,)",
+        "numbers": "folder",
+    }.items():
+        assert run("score", "numbers", file, "-o", "out.csv") == 2, file
+        line = capsys.readouterr().err
+        assert said in line, line
+        assert line.count("\n") == 1
+    for words, said in (
+        (["score", "numbers", "rows.csv", "-o", "rows.csv"], "is the file that is read"),
+        (["score", "numbers", "rows.csv", "-o", "out.txt"], "--out must end in"),
+        (["sample", "people"], "no prior"),
+        (["reconstruct", "people", "rows.csv"], "no column 'age'"),
+    ):
+        assert run(*words) == 2
+        assert said in capsys.readouterr().err
+    assert set(os.listdir()) == before
+
+
+def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatch) -> None:
+    """Quotes with line breaks in them, and a decimal mark that only the first rows tell."""
+    frame = NUMBERS.assign(note=[f'say "{i}",\nor; not' if i % 3 else f"{i}'s 5\" pipe" for i in range(300)])
+    for separator, mark in ((",", "."), (";", ",")):
+        frame.to_csv("rows.csv", index=False, sep=separator, decimal=mark)
+        assert run("score", "numbers", "rows.csv", "-o", "whole.parquet") == 0
+        monkeypatch.setattr(blocks, "PIECE", 700)
+        assert run("score", "numbers", "rows.csv", "-o", "pieces.parquet") == 0
+        monkeypatch.undo()
+        whole, pieces = pd.read_parquet("whole.parquet"), pd.read_parquet("pieces.parquet")
+        assert whole["note"].tolist() == frame["note"].tolist()
+        pd.testing.assert_frame_equal(whole, pieces, rtol=1e-9)
+    Path("head.csv").write_text("a,b,c\n")
+    assert run("score", "numbers", "head.csv", "-o", "none.csv") == 0
+    assert pd.read_csv("none.csv").shape == (0, 2)
+
+
+def shell(*words: str, **more) -> subprocess.Popen:
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-m", "isthmus", *words], stdout=pipe, stderr=pipe, env=env, **more)
+
+
+@pytest.mark.slow
+def test_pipes_and_closed_streams(run) -> None:
+    NUMBERS.to_csv("rows.csv", index=False)
+    NUMBERS.to_parquet("rows.parquet")
+    wanted = loaded("numbers").scores(X)
+    for name in ("rows.csv", "rows.parquet"):
+        with open(name, "rb") as source:
+            out, err = shell("score", "numbers", "-", stdin=source).communicate()
+        assert err == b""
+        np.testing.assert_allclose(pd.read_csv(io.BytesIO(out))["score"], wanted, rtol=1e-12)
+    with open("long.csv", "w") as file:
+        file.write("a,b,c\n" + "1,2,3\n" * 400_000)
+    one = shell("score", "bare", "long.csv")
+    one.stdout.read(10)
+    one.stdout.close()
+    assert (one.wait(), one.stderr.read()) == (141, b"")
+    one.stderr.close()
+
+
+@pytest.mark.slow
+def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
+    """Of 30 times as many rows the peak grows by less than the rows take."""
+    peaks = []
+    for count in (20_000, 600_000):
+        pa.csv = __import__("pyarrow.csv").csv
+        pa.csv.write_csv(pa.table({name: np.resize(X[:, j], count) for j, name in enumerate("abc")}), "long.csv")
+        code = "import sys; from isthmus.cli import main; import resource; main(sys.argv[1:]); " + (
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, "encode", "bare", "long.csv", "-o", "out.npy"], capture_output=True, check=True
+        )
+        peaks.append(int(done.stderr.split()[-1]))
+        assert len(np.load("out.npy")) == count
+    assert peaks[1] - peaks[0] < 80 << 10  # KiB: pieces of 4 MB, several times over, and Arrow's pool
+    assert resource.getpagesize() > 0
