@@ -3,7 +3,6 @@
 import gzip
 import io
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pytest
 
 from isthmus.cli import main
 from isthmus.data import blocks
+from isthmus.data.read import read
 from isthmus.families import named
 from isthmus.ship.artefact import save
 from isthmus.ship.deployed import Deployed
@@ -37,7 +38,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = fit(named("vae").set_params(latents=2), X[:150], valid=X[150:200], plan=PLAN, columns=tuple("abc"))
     save(Deployed.of(model, X[:150], X[150:200], X[200:]), place / "numbers")
     save(Deployed.of(model), place / "bare")
-    mixed = fit(named("plain").set_params(latents=2), PEOPLE, plan=PLAN)
+    data = read(PEOPLE)  # says what it infers; here it is not asked
+    mixed = fit(named("plain").set_params(latents=2), data.x, plan=PLAN, fields=data.fields, columns=data.columns)
     save(Deployed.of(mixed, PEOPLE[:200], PEOPLE[200:250], PEOPLE[250:]), place / "people")
     return place
 
@@ -176,9 +178,9 @@ def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatc
     for separator, mark in ((",", "."), (";", ",")):
         frame.to_csv("rows.csv", index=False, sep=separator, decimal=mark)
         assert run("score", "numbers", "rows.csv", "-o", "whole.parquet") == 0
-        monkeypatch.setattr(blocks, "PIECE", 700)
-        assert run("score", "numbers", "rows.csv", "-o", "pieces.parquet") == 0
-        monkeypatch.undo()
+        with monkeypatch.context() as patched:
+            patched.setattr(blocks, "PIECE", 700)
+            assert run("score", "numbers", "rows.csv", "-o", "pieces.parquet") == 0
         whole, pieces = pd.read_parquet("whole.parquet"), pd.read_parquet("pieces.parquet")
         assert whole["note"].tolist() == frame["note"].tolist()
         pd.testing.assert_frame_equal(whole, pieces, rtol=1e-9)
@@ -217,9 +219,9 @@ def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
     """Of 30 times as many rows the peak grows by less than the rows take."""
     peaks = []
     for count in (20_000, 600_000):
-        pa.csv = __import__("pyarrow.csv").csv
-        pa.csv.write_csv(pa.table({name: np.resize(X[:, j], count) for j, name in enumerate("abc")}), "long.csv")
-        code = "import sys; from isthmus.cli import main; import resource; main(sys.argv[1:]); " + (
+        pacsv.write_csv(pa.table({name: np.resize(X[:, j], count) for j, name in enumerate("abc")}), "long.csv")
+        code = (
+            "import sys, resource; from isthmus.cli import main; main(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         )
         done = subprocess.run(
@@ -228,4 +230,3 @@ def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
         peaks.append(int(done.stderr.split()[-1]))
         assert len(np.load("out.npy")) == count
     assert peaks[1] - peaks[0] < 80 << 10  # KiB: pieces of 4 MB, several times over, and Arrow's pool
-    assert resource.getpagesize() > 0

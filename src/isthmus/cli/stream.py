@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
@@ -150,9 +150,14 @@ def answered(function: Callable[[Any], NDArray[Any]], rows: NDArray[Any], good: 
     """``function`` of the rows that can be answered; NaN for the others."""
     import numpy as np
 
-    if good.all():
+    if len(rows) and good.all():
         return function(rows)
-    found = function(rows[good])
+    if good.any():
+        found = function(rows[good])
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = function(np.zeros((1, *rows.shape[1:])))[:0]  # what one would look like
     out = np.full((len(rows), *found.shape[1:]), np.nan, np.result_type(found.dtype, np.float32))
     out[good] = found
     return out
@@ -191,17 +196,26 @@ def write(block: Block, answer: Answer, out: Path | None) -> None:
         sink.put(block, answer)
 
 
+def _closed(sink: Sink) -> Iterator[Sink]:
+    """A sink that is closed whatever happens: a writer of Arrow's that is not would speak up from its finalizer."""
+    try:
+        yield sink
+    except BaseException:
+        with suppress(OSError):
+            sink.close()
+        raise
+    sink.close()
+
+
 @contextmanager
 def _sink(place: Path, left: set[str]) -> Iterator[Sink]:
     from isthmus.durable import placed
 
     if place == STDOUT:
         sink: Sink = Columns(sys.stdout.buffer, ".csv", left)
-        yield sink
-        sink.close()
+        yield from _closed(sink)
         sys.stdout.buffer.flush()
         return
     with placed(place) as file:
         sink = Array(file) if place.suffix == ".npy" else Columns(file, place.suffix, left)
-        yield sink
-        sink.close()
+        yield from _closed(sink)

@@ -149,7 +149,7 @@ def _pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
     """Whole lines, each piece with the line of names above it."""
     data = stream.read(PIECE)
     encoding = encoded(where, data)
-    held, head, lines = b"", None, 0
+    held, head, lines, begun = b"", None, 0, False
     while True:
         text = encoding(data, final=not data)
         held += text
@@ -157,14 +157,17 @@ def _pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
         if head is None and (last or len(held) >= PIECE // 2 or b"\n" in held):
             head = pieces_of(where, source, held)
             held = held[head.head :]
-            lines = head.data[: head.head].count(b"\n")
+            lines = head.data[: head.start].count(b"\n")
         if head is not None:
             at = len(held) if last else _cut(held, head.separator)
             if at or last:
                 piece = held[:at]
                 line = head.data[head.start : head.head]
-                if piece.strip() or not lines or last:
-                    yield head._replace(data=line + b"\n" + piece, start=0, head=len(line), before=lines)
+                if piece.strip() or (last and not begun):
+                    yield head._replace(
+                        data=line + b"\n" * begun + piece, start=0, head=len(line), before=lines - begun
+                    )
+                    begun = True
                 lines += piece.count(b"\n")
                 held = held[at:]
             elif len(held) > LONGEST:
