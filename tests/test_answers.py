@@ -206,7 +206,7 @@ def test_pipes_and_closed_streams(run) -> None:
         assert err == b""
         np.testing.assert_allclose(pd.read_csv(io.BytesIO(out))["score"], wanted, rtol=1e-12)
     with open("long.csv", "w") as file:
-        file.write("a,b,c\n" + "1,2,3\n" * 400_000)
+        file.write("a,b,c\n" + "1,2,3\n-1,0,1\n0.5,-2,0\n" * 40_000)
     one = shell("score", "bare", "long.csv")
     one.stdout.read(10)
     one.stdout.close()
@@ -216,9 +216,9 @@ def test_pipes_and_closed_streams(run) -> None:
 
 @pytest.mark.slow
 def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
-    """Of 30 times as many rows the peak grows by less than the rows take."""
+    """Of 30 times as many rows the peak hardly grows."""
     peaks = []
-    for count in (20_000, 600_000):
+    for count in (10_000, 300_000):
         pacsv.write_csv(pa.table({name: np.resize(X[:, j], count) for j, name in enumerate("abc")}), "long.csv")
         code = (
             "import sys, resource; from isthmus.cli import main; main(sys.argv[1:]); "
@@ -229,4 +229,4 @@ def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
         )
         peaks.append(int(done.stderr.split()[-1]))
         assert len(np.load("out.npy")) == count
-    assert peaks[1] - peaks[0] < 80 << 10  # KiB: pieces of 4 MB, several times over, and Arrow's pool
+    assert peaks[1] - peaks[0] < 60 << 10  # KiB: pieces of 4 MB, several times over, and Arrow's pool

@@ -96,6 +96,8 @@ def pieces_of(where: str, path: Path, text: bytes) -> Opened:
 
 def opened_piece(found: Opened, texts: Sequence[str], mark: str | None) -> tuple[pa.Table, str | None]:
     """The columns of a piece, those in ``texts`` as they are spelled, and the decimal mark, which later pieces keep."""
+    if not found.data[found.head :].strip():
+        return pa.table({name: pa.array([], pa.string()) for name in found.names}), mark
     cells, _ = _parse(found, texts)
     words = _Lines(found)
     odd = {}
