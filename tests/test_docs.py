@@ -88,7 +88,7 @@ def test_commands_run(call, digits, capsys):
     np.savez("c.npz", X=random.normal(size=(60, 4)), y=np.arange(60) % 2)
     np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
     words = call.split()
-    if words[0] in {"compress", "decompress"}:
+    if words[0] in {"compress", "decompress", "score", "flag", "encode"}:
         assert main(["train", "plain", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
     if words[0] == "convert":
         assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0

@@ -143,7 +143,7 @@ def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.boo
         rows = rows.reshape(len(rows), *model.shape)
     if rows.shape[1:] != model.shape:
         raise BadInput(f"rows must have shape {model.shape}, as in training; got {rows.shape[1:]}")
-    return rows, np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    return rows, np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
 
 
 def answered(function: Callable[[Any], NDArray[Any]], rows: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[Any]:

@@ -39,7 +39,7 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
 from isthmus.runtime.protobuf import sealed
-from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 
 TOLERANCE = 1e-5
 """Largest difference of a score, as a share of the larger of it and 1."""
@@ -61,7 +61,7 @@ class Shipped(nn.Module):
     gap_of: Tensor
     gap_at: Tensor
 
-    def __init__(self, fitted: Fitted) -> None:
+    def __init__(self, fitted: Inference) -> None:
         super().__init__()
         self.model, self.own = fitted.model, type(fitted.model).score is not Model.score
         parts = [part for part in fitted.layout.parts if part.gap is not None]
@@ -84,7 +84,7 @@ class Shipped(nn.Module):
 
 
 def export(
-    fitted: Fitted,
+    fitted: Inference,
     path: str | os.PathLike[str],
     *,
     threshold: float | None = None,
@@ -98,7 +98,7 @@ def export(
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : Inference
     path : path
         The file; its name ends in .onnx.
     threshold : float, optional
@@ -141,7 +141,7 @@ def export(
     return place
 
 
-def graph(fitted: Fitted, *, threshold: float | None = None, calibration: ArrayLike | None = None) -> bytes:
+def graph(fitted: Inference, *, threshold: float | None = None, calibration: ArrayLike | None = None) -> bytes:
     """The content of the file that :func:`export` writes, not yet verified."""
     onnx = _onnx()
     if fitted.target_layout is not None:
@@ -182,7 +182,7 @@ def graph(fitted: Fitted, *, threshold: float | None = None, calibration: ArrayL
     return sealed(whole_model.SerializeToString(deterministic=True))
 
 
-def verify(fitted: Fitted, content: bytes) -> None:
+def verify(fitted: Inference, content: bytes) -> None:
     """Refuse a graph that does not decide as its model does.
 
     Raises
@@ -247,7 +247,7 @@ def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
     return np.array(["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells], dtype=object)
 
 
-def _about(fitted: Fitted, taken: Set[str]) -> dict[str, Any]:
+def _about(fitted: Inference, taken: Set[str]) -> dict[str, Any]:
     """What whoever reads files for the graph must know; ``taken`` are names that no input may have."""
     described = [(p.field.name, p.field.kind, bool(p.field.values)) for p in fitted.layout.parts]
     columns = [
@@ -404,7 +404,7 @@ def _asinh(to: _Graph, x: str) -> str:
 # ------------------------------------------------------------------------------------------------------------ network
 
 
-def _network(fitted: Fitted) -> Any:
+def _network(fitted: Inference) -> Any:
     """The graph of the network: ``laid`` (N, *E) -> ``net_code`` and ``net_score``."""
     module = Shipped(fitted).eval()
     example = torch.zeros((3, *fitted.model.shape))
