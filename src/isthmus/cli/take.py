@@ -137,7 +137,7 @@ def _rival(facet: str, name: str, *, json: bool) -> int:
         known = {} if kin is None else {"object": kin.name, "parameters": dict(kin.parameters)}
         show.machine({"rival": name, "facet": facet, **known})
         return ends.DONE
-    show.line(f"{name} is recommended for {facet}. It is no autoencoder, and there is no model to save.")
+    show.line(f"{name}, a rival for {facet}, is no autoencoder, and there is no model of it to save.")
     if kin is not None:
         values = ", ".join(f"{key}={value!r}" for key, value in kin.parameters.items())
         show.line(f"With scikit-learn, on scaled rows: {kin.name}({values})")
