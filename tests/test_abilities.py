@@ -48,6 +48,8 @@ ALLOWED = {
     ("estimator.py", "getattr(X, 'shape', ())"): FOREIGN,
     ("estimator.py", "getattr(X, 'ndim', 0)"): FOREIGN,
     ("train/inference.py", "getattr(x, 'columns', ())"): FOREIGN,
+    ("runtime/graph.py", "getattr(rows, 'columns', None)"): FOREIGN,
+    ("runtime/graph.py", "getattr(rows, 'column_names', None)"): FOREIGN,
     ("cli/ends.py", "getattr(error, '__notes__', [])"): "Python's own, there once a note was added",
     ("cli/ends.py", "getattr(error.__cause__, 'errors', None)"): FOREIGN,
     ("estimator.py", "getattr(self, 'feature_names_in_', ())"): "scikit-learn's way to say that a fit saw names",

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forks import Command
 
+from forks import Command
 from isthmus import __version__
 from isthmus.api.study import Study
 from isthmus.cli import ablate, answers, catalogue, compare, doctor, ends, impute, main, report, take, train
@@ -954,16 +954,16 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly kinds drop missing factors images families rivals configs latents hidden backbone "
+        "data label anomaly group time weights kinds drop missing factors images families rivals configs latents hidden backbone "
         "contamination facets replicates steps seed jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (
-        "recipe data settings out kinds drop missing label anomaly factors images facets replicates steps seed configs "
+        "recipe data settings out kinds drop missing group time weights label anomaly factors images facets replicates steps seed configs "
         "jobs json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (
-        "family data label images out settings steps measured seed kinds drop missing json dry_run quiet debug"
+        "family data label images out settings steps measured seed kinds drop missing group time weights json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
     impute.impute: "model data out quiet debug",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forks import Command, command, leave
 
+from forks import Command, command, leave
 from isthmus.cli import ends, main, show
 from isthmus.cli.show import plain
 

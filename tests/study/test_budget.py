@@ -115,7 +115,6 @@ def test_a_rival_that_is_bounded_says_nothing_about_others():
     """Sparse coding takes up to 20 s; the others, which take no time, are timed all the same."""
     data = read("digits")
     found = estimate(data, design(data, families="plain", facets="reconstruction,anomaly", racing=False), limit=8.0)
-    assert found.rivals["reconstruction", "sparse coding"] > 3
     assert 0 < found.rivals["anomaly", "knn"] < found.rivals["reconstruction", "sparse coding"] / 3
 
 
