@@ -954,16 +954,19 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly group time weights kinds drop missing factors images families rivals configs latents hidden backbone "
+        "data label anomaly group time weights kinds drop missing "
+        "factors images families rivals configs latents hidden backbone "
         "contamination facets replicates steps seed jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (
-        "recipe data settings out kinds drop missing group time weights label anomaly factors images facets replicates steps seed configs "
+        "recipe data settings out kinds drop missing group time weights "
+        "label anomaly factors images facets replicates steps seed configs "
         "jobs json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (
-        "family data label images out settings steps measured seed kinds drop missing group time weights json dry_run quiet debug"
+        "family data label images out settings steps measured seed kinds drop missing group time weights "
+        "json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
     impute.impute: "model data out quiet debug",
