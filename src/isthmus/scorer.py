@@ -251,12 +251,21 @@ def mahalanobis(known: NDArray[np.floating], asked: NDArray[np.floating], ridge:
     wide, aims = known.astype(np.float64), asked.astype(np.float64)
     if not (np.isfinite(wide).all() and np.isfinite(aims).all()):
         return np.full(len(asked), math.nan)
-    mean = wide.mean(axis=0)
-    centred, gap = wide - mean, aims - mean
-    if wide.shape[1] > WIDEST:
+    whiten, gap = whitening(wide, ridge), aims - wide.mean(axis=0)
+    found: Scores = np.sqrt(np.square(gap * whiten if whiten.ndim == 1 else gap @ whiten).sum(axis=1))
+    return found
+
+
+def whitening(known: NDArray[np.float64], ridge: float = RIDGE) -> NDArray[np.float64]:
+    """What centred rows are multiplied by so that their distances to 0 are :func:`mahalanobis`: (n, L) -> (L, L).
+
+    Above 512 columns (L,), factors of the columns.
+    """
+    centred = known - known.mean(axis=0)
+    if known.shape[1] > WIDEST:
         variance = np.square(centred).mean(axis=0)
-        return np.sqrt((np.square(gap) / (variance + ridge * (float(variance.mean()) or 1.0))).sum(axis=1))
-    covariance = centred.T @ centred / len(wide)
+        return 1 / np.sqrt(variance + ridge * (float(variance.mean()) or 1.0))
+    covariance = centred.T @ centred / len(known)
     size = float(np.trace(covariance)) / len(covariance) or 1.0
-    ridged = covariance + ridge * size * np.eye(len(covariance))
-    return np.sqrt(np.einsum("ij,ij->i", gap, np.linalg.solve(ridged, gap.T).T).clip(0))
+    values, axes = np.linalg.eigh(covariance + ridge * size * np.eye(len(covariance)))
+    return axes / np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 import isthmus
+from isthmus.ship.deployed import Deployed
 from isthmus.ship.graph import export
 
 HERE = Path(__file__).parent / "frozen"
@@ -42,8 +43,7 @@ def main() -> None:
     rows = people()
     model = isthmus.fit(isthmus.named("pca").set_params(latents=3), rows)
     held = rows.tail(60)
-    known = model.errors(held)
-    export(model, HERE / "graph-1.onnx", threshold=float(np.quantile(known, 0.9)), calibration=known)
+    export(Deployed.of(model).calibrated(held, rate=0.1), HERE / "graph-1.onnx")
     asked = rows.head(6).astype(object).where(rows.head(6).notna(), "")
     asked.loc[0, ["city", "size"]] = ["Ulm", "?"]
     asked.loc[1, ["age", "pay"]] = ["NA", "1e12"]

@@ -5,13 +5,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 import isthmus
 from isthmus import runtime
+from isthmus.cli import main
 from isthmus.data.read import read
+from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
+from isthmus.facets.facet import Rows, Splits
 from isthmus.families import named
-from isthmus.ship import graph
+from isthmus.runtime.__main__ import main as run
+from isthmus.ship import graph, rivals
+from isthmus.ship.deployed import TIE, Deployed
+from isthmus.ship.rivals import RIVALS
 from isthmus.train.fitted import Fitted
 from isthmus.train.plan import Plan
 
@@ -61,13 +68,29 @@ def test_pictures_have_graphs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", list(RIVALS))
+def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_path: Path) -> None:
+    scaler = Scaler.fit(NUMBERS[:100])
+    train, valid, test = (Rows(scaler.apply(part), None) for part in (NUMBERS[:100], NUMBERS[100:130], NUMBERS[130:]))
+    splits = Splits(train, valid, test, seed=0, latents=2, layout=scaler)
+    ships = Deployed.of(rivals.fitted(name, splits, scaler), normal=NUMBERS[130:], rate=0.2)
+    found = runtime.load(graph.export(ships, tmp_path / "model.onnx")).run(NUMBERS)
+    assert list(found) == ["score", "p_value", "anomaly"]
+    assert found["score"] == pytest.approx(ships.scores(NUMBERS), rel=1e-5)
+    assert (found["anomaly"] == ships.flags(NUMBERS)).all()
+
+
+@pytest.mark.slow
 def test_every_kind_of_column_is_laid_out_as_the_model_does(tmp_path: Path) -> None:
     rows = table()
     data = read(rows, kinds={"size": "ordered", "pay": "amount"})
     assert {field.kind for field in data.fields} == {"number", "amount", "flag", "category", "ordered", "date"}
     model = isthmus.fit(named("vae").set_params(latents=4), data.x, fields=data.fields, columns=data.columns, plan=PLAN)
-    known = np.sort(model.score_scaled(model.scaled(rows))[:50])
-    made = runtime.load(graph.export(model, tmp_path / "model.onnx", threshold=float(known[40]), calibration=known))
+    parts = data.x[:60], data.x[60:90], data.x[90:]
+    ships = Deployed.of(model, *parts, rate=0.1)
+    assert ships.crowd is not None
+    limit = ships.needed().threshold
+    made = runtime.load(graph.export(ships, tmp_path / "model.onnx"))
     asked = rows.astype(object)
     asked.loc[0, ["city", "size", "paid"]] = ["Ulm", "XL", "perhaps"]
     asked.loc[1, ["pay", "linear"]] = [1e300, -1e300]
@@ -76,11 +99,13 @@ def test_every_kind_of_column_is_laid_out_as_the_model_does(tmp_path: Path) -> N
     found = made.run(asked)
     laid = model.layout.apply(graph_cells(model, asked))
     assert found["code"] == pytest.approx(model.encode_scaled(laid), rel=1e-5, abs=1e-5)
-    score = model.score_scaled(laid)
+    score = ships.score_laid_out(laid)
     assert found["score"] == pytest.approx(score, rel=1e-5)
-    at_least = (known >= found["score"][:, None]).sum(axis=1)
-    assert found["p_value"] == pytest.approx((1 + at_least) / (1 + len(known)))
-    assert (found["anomaly"] == (found["score"] > known[40])).all()
+    assert found["p_value"] == pytest.approx(ships.needed().p_values(score))  # calibration rows are asked again, too
+    assert (found["anomaly"] == (score - TIE * np.maximum(1, np.abs(score)) > limit)).all()
+    assert (found["anomaly"] == (found["p_value"] <= 0.1 + 1e-12)).all()
+    stricter = runtime.load(graph.export(ships, tmp_path / "other.onnx", threshold=limit + 1)).run(asked)
+    assert stricter["anomaly"].sum() < found["anomaly"].sum()
     assert 0 < found["anomaly"].mean() < 1
 
 
@@ -99,11 +124,31 @@ def graph_cells(model: Fitted, rows: pd.DataFrame) -> np.ndarray:
 
 
 @pytest.mark.slow
+def test_the_shell_and_the_runtime_flag_the_same_rows_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calibration rows are among them: their scores tie with themselves."""
+    monkeypatch.chdir(tmp_path)
+    load_breast_cancer(as_frame=True).data.to_csv("rows.csv", index=False)
+    for command in (
+        "train pca rows.csv --measure none --out model --quiet",
+        "export model --out model.onnx --quiet",
+        "flag model rows.csv --out flags.csv --quiet",
+    ):
+        assert main(command.split()) == 0
+    assert run(["model.onnx", "rows.csv", "--out", "same.csv"]) == 0
+    ours, theirs = pd.read_csv("flags.csv"), pd.read_csv("same.csv")
+    assert ours["flag"].tolist() == theirs["anomaly"].astype(bool).tolist()
+    assert 0 < ours["flag"].sum() < len(ours) / 5
+    assert theirs["p_value"] == pytest.approx(ours["p_value"], abs=2 / len(ours))
+
+
+@pytest.mark.slow
 def test_a_graph_that_decides_otherwise_is_not_written(tmp_path: Path) -> None:
-    model, other = fitted("pca"), fitted("pca", NUMBERS[::-1] * 1.5)
+    model, other = (Deployed.of(fitted("pca", rows)) for rows in (NUMBERS, NUMBERS[::-1] * 1.5))
     content = graph.graph(other)
     graph.verify(other, content)
-    with pytest.raises(BadInput, match="the graph of pca gives other codes than the model"):
+    with pytest.raises(BadInput, match="the graph of pca gives other scores than the model"):
         graph.verify(model, content)
 
 
@@ -116,15 +161,7 @@ def test_what_has_no_graph_is_told(tmp_path: Path) -> None:
         graph.export(predicts, tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"threshold": float("nan")}, "threshold must be a finite number"),
-        ({"calibration": []}, "calibration must be finite scores"),
-        ({"calibration": [1.0, float("inf")]}, "calibration must be finite scores"),
-    ],
-)
-def test_decisions_that_cannot_be_are_refused(options: dict[str, object], said: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=said):
-        graph.export(fitted("pca"), tmp_path / "model.onnx", **options)
+def test_a_threshold_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="threshold must be a finite number"):
+        graph.export(fitted("pca"), tmp_path / "model.onnx", threshold=float("nan"))
     assert not list(tmp_path.iterdir())

@@ -100,9 +100,7 @@ def score(
         scores = stream.answered(deployed.scores, rows, good)
         columns = {"score": scores}
         if own is not None:
-            from isthmus.ship import calibrate
-
-            columns["p_value"] = calibrate.p_values(own.scores, scores)
+            columns["p_value"] = own.p_values(scores)
         return stream.Answer(columns, scores)
 
     return _run(deployed, data, out, answer, quiet)
@@ -148,7 +146,7 @@ def flag(
     def answer(block: Block) -> stream.Answer:
         rows, good = stream.rows_of(deployed, block)
         scores = stream.answered(deployed.scores, rows, good)
-        p = calibrate.p_values(own.scores, scores)
+        p = own.p_values(scores)
         found = calibrate.flags(p, level)
         flagged[0] += int(found.sum())
         return stream.Answer({"score": scores, "p_value": p, "flag": found}, found)

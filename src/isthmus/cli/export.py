@@ -17,12 +17,12 @@ def export(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="A .onnx file.", show_default="MODEL.onnx")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Scores above it are anomalies.", show_default=False)
+        float | None, typer.Option("--threshold", help="Scores above it are anomalies.", show_default="the model's own")
     ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Write a model as one ONNX graph: raw columns in, codes and a score out.
+    """Write a model as one ONNX graph: raw columns in; codes, a score and a decision out.
 
     The graph is run beside the model before it is written. Where there is no torch, it scores files by
     python -m isthmus.runtime FILE ROWS.csv.
@@ -31,8 +31,8 @@ def export(
     """
     from isthmus.ship import artefact, graph
 
-    fitted = artefact.load(model)
-    place = graph.export(fitted, model.absolute().with_suffix(".onnx") if out is None else out, threshold=threshold)
-    show.note(f"{place.stat().st_size:,} bytes; the graph gave the model's own codes and scores", quiet=quiet)
+    deployed = artefact.load(model)
+    place = graph.export(deployed, model.absolute().with_suffix(".onnx") if out is None else out, threshold=threshold)
+    show.note(f"{place.stat().st_size:,} bytes; the graph gave what the model gives", quiet=quiet)
     show.line(str(place))
     return ends.DONE

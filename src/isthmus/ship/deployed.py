@@ -16,6 +16,10 @@ from isthmus.train.inference import Inference
 
 Scores = NDArray[np.float64]
 
+TIE = 1e-5
+"""Scores that differ by less, as a share of the larger of them and 1, tie. A row's score differs in its last bits with
+the rows beside it, the processor, and whoever runs the network; a row on the edge must be flagged everywhere or nowhere.
+"""
 RATE = 0.01
 """False-alarm rate where nobody names one, as far as there are calibration rows enough for it."""
 
@@ -49,8 +53,13 @@ class Calibration:
 
     @property
     def threshold(self) -> float:
-        """The score above which a row is flagged."""
+        """The score above which a row is flagged, by more than a tie."""
         return calibrate.threshold(self.scores, self.rate)
+
+    def p_values(self, scores: ArrayLike) -> Scores:
+        """How rare so high a score is among normal rows, (N,) -> (N,); what ties counts as higher."""
+        asked = np.asarray(scores, np.float64)
+        return calibrate.p_values(self.scores, asked - TIE * np.maximum(1, np.abs(asked)))
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -133,7 +142,7 @@ class Deployed(Inference):
 
     def p_values(self, x: ArrayLike) -> Scores:
         """How rare so high a score is among normal rows, (N, *D) -> (N,): see :mod:`isthmus.ship.calibrate`."""
-        return calibrate.p_values(self.needed().scores, self.scores(x))
+        return self.needed().p_values(self.scores(x))
 
     def flags(self, x: ArrayLike, rate: float | None = None) -> NDArray[np.bool_]:
         """Which rows are flagged, at a false-alarm rate, by default that of the threshold that ships."""

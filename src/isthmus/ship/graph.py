@@ -39,6 +39,9 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
 from isthmus.runtime.protobuf import sealed
+from isthmus.scorer import AROUND, CALM, NEAREST, WEIGHTS, Crowd, whitening
+from isthmus.ship.deployed import TIE, Deployed
+from isthmus.ship.rivals import Rival, closest
 from isthmus.train.inference import Inference
 
 TOLERANCE = 1e-5
@@ -61,34 +64,79 @@ class Shipped(nn.Module):
     gap_of: Tensor
     gap_at: Tensor
 
-    def __init__(self, fitted: Inference) -> None:
+    def __init__(self, deployed: Deployed) -> None:
         super().__init__()
-        self.model, self.own = fitted.model, type(fitted.model).score is not Model.score
-        parts = [part for part in fitted.layout.parts if part.gap is not None]
+        self.model, self.own = deployed.model, type(deployed.model).score is not Model.score
+        self.codes = not isinstance(deployed.model, Rival)
+        crowd, units = deployed.crowd, deployed.units
+        self.around = None if crowd is None or units is None else Around(crowd, units)
+        parts = [part for part in deployed.layout.parts if part.gap is not None]
         self.gaps = bool(parts)
-        width = fitted.layout.parts[-1].end if parts else 0
+        width = deployed.layout.parts[-1].end if parts else 0
         of, at = torch.arange(width), torch.full((width,), math.inf)
         for part in parts:
             of[part.start : part.stop], at[part.start : part.stop] = int(part.gap or 0), 0.5 - part.absent
         self.register_buffer("gap_of", of, persistent=False)
         self.register_buffer("gap_at", at, persistent=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        code = self.model.encode(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        code = (self.model.encode(x),) if self.codes else ()
         if self.own:
-            return code, self.model.score(x).double()
-        made = self.model.reconstruct(x)
+            return *code, self.model.score(x).double()
+        made = self.model.reconstruct(x) if self.around is None else self.model.decode(*code)
         if self.gaps:  # a gap is compared with nothing
             made = torch.where(x[:, self.gap_of] <= self.gap_at, made, x)
-        return code, (made.double() - x.double()).square().flatten(1).mean(1)
+        rows, rebuilt = x.double().flatten(1), made.double().flatten(1)
+        if self.around is not None:
+            return *code, self.around(rows, rebuilt)
+        return *code, (rebuilt - rows).square().mean(1)
+
+
+class Around(nn.Module):
+    """How far rows lie from where training rows lie: :meth:`isthmus.scorer.Crowd.scores`, in operations of a graph."""
+
+    known: Tensor
+    reach: Tensor
+    density: Tensor
+    centre: Tensor
+    whiten: Tensor
+    usual: Tensor
+    units: Tensor
+
+    def __init__(self, crowd: Crowd, units: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.calm, self.count = crowd.calm, min(AROUND, len(crowd.known) - 1)
+        centre = crowd.known.mean(axis=0)
+        for name, value in {
+            "known": torch.from_numpy(crowd.known - centre),
+            "reach": torch.from_numpy(crowd.reach),
+            "density": torch.from_numpy(crowd.density),
+            "centre": torch.from_numpy(centre),
+            "whiten": torch.from_numpy(whitening(crowd.known, CALM)),
+            "usual": torch.from_numpy(crowd.usual),
+            "units": torch.from_numpy(units),
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, x: Tensor, made: Tensor) -> Tensor:
+        place = torch.cat([made / self.units, (x - made) / self.units], dim=1) - self.centre
+        distances, numbers = closest(self.known, place, self.count)
+        sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
+        white = place * self.whiten if self.whiten.ndim == 1 else place @ self.whiten
+        three = [
+            distances[:, min(NEAREST, self.count) - 1] + self.calm,
+            self.density[numbers].mean(1) * sparse,
+            white.square().sum(1).sqrt() + CALM,
+        ]
+        logs = torch.stack(three, dim=1).log()
+        return ((logs - self.usual[:, 0]) / self.usual[:, 1]) @ torch.from_numpy(WEIGHTS)
 
 
 def export(
-    fitted: Inference,
+    model: Inference,
     path: str | os.PathLike[str],
     *,
     threshold: float | None = None,
-    calibration: ArrayLike | None = None,
 ) -> Path:
     """Write a model as one ONNX file that decides the same, and prove it.
 
@@ -98,14 +146,12 @@ def export(
 
     Parameters
     ----------
-    fitted : Inference
+    model : Deployed or Fitted
+        Of a deployed model its score and its calibration ship too.
     path : path
         The file; its name ends in .onnx.
     threshold : float, optional
-        Scores above it are anomalies.
-    calibration : array (n,), optional
-        Scores of normal rows that nothing was chosen by: the graph gives p-values too, ``(1 + those at least as large)
-        / (n + 1)`` (Vovk, Gammerman and Shafer 2005).
+        Scores above it are anomalies; by default that of the model's calibration, if it has one.
 
     Returns
     -------
@@ -135,39 +181,45 @@ def export(
     place = Path(path)
     if place.suffix != ".onnx":
         raise BadInput(f"a graph is a file whose name ends in .onnx; got {place.name!a}")
-    content = graph(fitted, threshold=threshold, calibration=calibration)
-    verify(fitted, content)
+    deployed = model if isinstance(model, Deployed) else Deployed.of(model)
+    content = graph(deployed, threshold=threshold)
+    verify(deployed, content)
     whole(place, content)
     return place
 
 
-def graph(fitted: Inference, *, threshold: float | None = None, calibration: ArrayLike | None = None) -> bytes:
+def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
     """The content of the file that :func:`export` writes, not yet verified."""
     onnx = _onnx()
-    if fitted.target_layout is not None:
+    if model.target_layout is not None:
         raise BadInput("a model that was trained to predict something else than its rows has no graph; train another")
     if threshold is not None and not math.isfinite(threshold):
         raise BadInput(f"threshold must be a finite number; got {threshold!r}")
-    known = None if calibration is None else np.sort(np.asarray(calibration, np.float64))
-    if known is not None and (known.ndim != 1 or not len(known) or not np.isfinite(known).all()):
-        raise BadInput("calibration must be finite scores (n,), at least one")
-    network = _network(fitted)
-    about = _about(fitted, {name for node in network.node for name in node.output})
+    known = None if model.calibration is None else model.calibration.scores
+    if threshold is None and model.calibration is not None:
+        threshold = model.calibration.threshold
+    network = _network(model)
+    about = _about(model, {name for node in network.node for name in node.output})
     front, back = _Graph("isthmus/in"), _Graph("isthmus/out")
-    parts = fitted.layout.parts
-    laid = _table(front, parts, about) if parts else _rows(front, fitted.layout, fitted.shape)
+    parts = model.layout.parts
+    laid = _table(front, parts, about) if parts else _rows(front, model.layout, model.shape)
     front.node("Identity", laid, out="laid")
-    outputs = [("code", "float", (None, fitted.model.latents)), ("score", "double", (None,))]
+    outputs: list[tuple[str, str, tuple[int | None, ...]]] = []
+    if not isinstance(model.model, Rival):
+        back.node("Identity", "net_code", out="code")
+        outputs.append(("code", "float", (None, model.model.latents)))
     back.node("Identity", "net_score", out="score")
+    outputs.append(("score", "double", (None,)))
+    slack = back.node("Max", back.node("Abs", "net_score"), back.const(1.0))
+    lowered = back.node("Sub", "net_score", back.node("Mul", slack, back.const(TIE)))
     if known is not None:
-        at_least = back.node("LessOrEqual", back.node("Unsqueeze", "net_score", back.const([1])), back.const(known))
+        at_least = back.node("LessOrEqual", back.node("Unsqueeze", lowered, back.const([1])), back.const(known))
         count = back.node("ReduceSum", back.cast(at_least, "double"), back.const([1]), keepdims=0)
         back.node("Div", back.node("Add", count, back.const(1.0)), back.const(len(known) + 1.0), out="p_value")
         outputs.append(("p_value", "double", (None,)))
     if threshold is not None:
-        back.node("Greater", "net_score", back.const(float(threshold)), out="anomaly")
+        back.node("Greater", lowered, back.const(threshold), out="anomaly")
         outputs.append(("anomaly", "bool", (None,)))
-    back.node("Identity", "net_code", out="code")
     made = onnx.helper.make_graph(
         [*front.nodes, *network.node, *back.nodes],
         "isthmus",
@@ -182,7 +234,7 @@ def graph(fitted: Inference, *, threshold: float | None = None, calibration: Arr
     return sealed(whole_model.SerializeToString(deterministic=True))
 
 
-def verify(fitted: Inference, content: bytes) -> None:
+def verify(model: Deployed, content: bytes) -> None:
     """Refuse a graph that does not decide as its model does.
 
     Raises
@@ -190,19 +242,20 @@ def verify(fitted: Inference, content: bytes) -> None:
     BadInput
         With the largest difference.
     """
-    made, rows = runtime.Graph(content), probes(fitted.layout, fitted.shape)
+    made, rows = runtime.Graph(content), probes(model.layout, model.shape)
     for n in (0, 1, len(rows)):
-        got = made.run(_cells(fitted.layout, rows[:n]))
-        laid = fitted.layout.apply(rows[:n])
-        codes = fitted.encode_scaled(laid) if n else np.zeros((0, fitted.model.latents), np.float32)
-        scores = fitted.score_scaled(laid) if n else np.zeros(0)
-        for name, mine in (("code", codes), ("score", scores)):
+        got = made.run(_cells(model.layout, rows[:n]))
+        laid = model.layout.apply(rows[:n])
+        mine: dict[str, NDArray[Any]] = {"score": model.score_laid_out(laid) if n else np.zeros(0)}
+        if "code" in made.outputs:
+            mine["code"] = model.encode_scaled(laid) if n else np.zeros((0, model.model.latents), np.float32)
+        for name, wanted in mine.items():
             with np.errstate(invalid="ignore"):
-                gap = np.abs(got[name] - mine) / np.maximum(np.abs(mine), 1)
-            if got[name].shape != mine.shape or not (gap <= TOLERANCE).all():
-                worst = float(gap.max()) if got[name].shape == mine.shape else math.nan
+                gap = np.abs(got[name] - wanted) / np.maximum(np.abs(wanted), 1)
+            if got[name].shape != wanted.shape or not (gap <= TOLERANCE).all():
+                worst = float(gap.max()) if got[name].shape == wanted.shape else math.nan
                 raise BadInput(
-                    f"the graph of {fitted.recipe.family} gives other {name}s than the model (largest difference "
+                    f"the graph of {model.recipe.family} gives other {name}s than the model (largest difference "
                     f"{worst:.2g}): it is not written; use the model itself"
                 )
 
@@ -213,7 +266,7 @@ def probes(layout: Layout, shape: Sequence[int]) -> NDArray[np.float64]:
     if isinstance(layout, Scaler):
         usual = random.normal(size=(PROBES, *shape)) if layout.kind == "standard" else random.random((PROBES, *shape))
         usual[:4] *= 30.0
-        return np.asarray(layout.invert(usual.astype(np.float32)), np.float64)
+        return np.asarray(layout.invert(usual.astype(np.float32)), dtype=np.float64)
     rows = np.column_stack([_tried(part, random) for part in layout.parts])
     for j in range(rows.shape[1]):  # one strange cell at a time, and then all of them
         rows[j % PROBES] = np.where(np.arange(rows.shape[1]) == j, rows[j % PROBES], rows[-1])
@@ -247,17 +300,17 @@ def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
     return np.array(["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells], dtype=object)
 
 
-def _about(fitted: Inference, taken: Set[str]) -> dict[str, Any]:
+def _about(model: Deployed, taken: Set[str]) -> dict[str, Any]:
     """What whoever reads files for the graph must know; ``taken`` are names that no input may have."""
-    described = [(p.field.name, p.field.kind, bool(p.field.values)) for p in fitted.layout.parts]
+    described = [(p.field.name, p.field.kind, bool(p.field.values)) for p in model.layout.parts]
     columns = [
         {"name": name, "kind": kind, "text": text, "input": _free(name, taken)}
-        for name, kind, text in described or [(name, "number", False) for name in fitted.columns]
+        for name, kind, text in described or [(name, "number", False) for name in model.columns]
     ]
     return {
         "format": 1,
-        "family": fitted.recipe.family,
-        "shape": list(fitted.shape),
+        "family": model.recipe.family,
+        "shape": list(model.shape),
         "table": bool(described),
         "columns": columns,
         "missing": list(MISSING),
@@ -404,10 +457,10 @@ def _asinh(to: _Graph, x: str) -> str:
 # ------------------------------------------------------------------------------------------------------------ network
 
 
-def _network(fitted: Inference) -> Any:
+def _network(model: Deployed) -> Any:
     """The graph of the network: ``laid`` (N, *E) -> ``net_code`` and ``net_score``."""
-    module = Shipped(fitted).eval()
-    example = torch.zeros((3, *fitted.model.shape))
+    module = Shipped(model).eval()
+    example = torch.zeros((3, *model.model.shape))
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
@@ -416,7 +469,7 @@ def _network(fitted: Inference) -> Any:
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("rows")},),
                 input_names=["laid"],
-                output_names=["net_code", "net_score"],
+                output_names=["net_code", "net_score"][not module.codes :],
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -424,11 +477,11 @@ def _network(fitted: Inference) -> Any:
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise BadInput(
-            f"{fitted.recipe.family} has no graph: torch's exporter says {type(error).__name__} ({first:.200}); take "
+            f"{model.recipe.family} has no graph: torch's exporter says {type(error).__name__} ({first:.200}); take "
             "another family, or use the model itself"
         ) from error
     if made is None or made.functions:
-        raise BadInput(f"{fitted.recipe.family} has no graph: its operations are not all ONNX's own")
+        raise BadInput(f"{model.recipe.family} has no graph: its operations are not all ONNX's own")
     for one in [*made.graph.node, *made.graph.initializer]:  # where in torch and on this machine each came from
         one.ClearField("metadata_props")
         one.ClearField("doc_string")

@@ -20,7 +20,7 @@ from isthmus.data.layout import Layout
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Splits
 from isthmus.facets.outliers import forest, neighbours, principal
-from isthmus.metrics.probes import NEIGHBOURS, nearest
+from isthmus.metrics.probes import NEIGHBOURS
 from isthmus.model import Model, Recipe, knob
 from isthmus.scorer import blended
 from isthmus.seeds import seed as hashed
@@ -81,7 +81,7 @@ class Forest(Rival):
         """``2 ** -(mean path length / that of so many rows)``: (B, *D) -> (B,)."""
         rows = x.flatten(1)
         trees = torch.arange(len(self.cut))
-        at = torch.zeros((len(rows), len(self.cut)), dtype=torch.int64)
+        at = torch.zeros((rows.shape[0], len(self.cut)), dtype=torch.int64)
         for _ in range(self.depth):
             value = rows.gather(1, self.element[trees, at].long())
             at = torch.where(value <= self.cut[trees, at], self.left[trees, at], self.right[trees, at]).long()
@@ -126,8 +126,20 @@ class Near(Rival):
 
     def score(self, x: Tensor) -> Tensor:
         """Distance to the fifth nearest place: (B, *D) -> (B,)."""
-        found = nearest(self.known.numpy(), x.flatten(1).numpy(), NEIGHBOURS)[0][:, -1] if len(x) else np.zeros(0)
-        return torch.from_numpy(np.ascontiguousarray(found))
+        known = self.known.double()
+        centre = known.mean(0)
+        distances, _ = closest(known - centre, x.flatten(1).double() - centre, min(NEIGHBOURS, len(known)))
+        return distances[:, -1]
+
+
+def closest(known: Tensor, asked: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Euclidean distances to, and numbers of, the ``k`` nearest places, nearest first, in operations that graphs have.
+
+    ``known`` (n, C), ``asked`` (m, C), both near 0 so that squares lose little -> (m, k), (m, k).
+    """
+    apart = asked.square().sum(1, keepdim=True) + known.square().sum(1) - 2 * (asked @ known.t())
+    squares, numbers = apart.clamp_min(0).topk(k, dim=1, largest=False)
+    return squares.sqrt(), numbers
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
