@@ -28,7 +28,6 @@ import safetensors.numpy
 import safetensors.torch
 from torch import Tensor
 
-from isthmus.data.files import bounded
 from isthmus.data.layout import Layout, Table, from_json
 from isthmus.data.scale import Scaler
 from isthmus.dispatch import within
@@ -39,7 +38,19 @@ from isthmus.families import recipe as recipe_of
 from isthmus.model import Model, Recipe
 from isthmus.ship import decision
 from isthmus.ship.deployed import Deployed
-from isthmus.ship.manifest import FORMAT, KIND, Head, Manifest, Member, Summary, Target, parse, refuse, seal
+from isthmus.ship.manifest import (
+    FORMAT,
+    KIND,
+    Head,
+    Manifest,
+    Member,
+    Summary,
+    Target,
+    parse,
+    plain_file,
+    refuse,
+    seal,
+)
 from isthmus.ship.rivals import RIVALS, Rival
 from isthmus.train.fitted import Fitted, of_table, spoken
 from isthmus.train.inference import Inference
@@ -335,7 +346,7 @@ def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
 
 def _content(path: Path, member: Member) -> bytes:
     """The bytes of a member that the manifest vouches for."""
-    content = _member(path, most=member.bytes)
+    content = plain_file(path, most=member.bytes)
     if _vouched(content) != member:
         refuse(path, "damaged: its bytes are not those that the manifest names")
     return content
@@ -364,21 +375,7 @@ def _manifest(place: Path) -> Manifest:
         refuse(place, "not a folder: give the folder of a saved model")
     if not os.path.lexists(place / MANIFEST):
         refuse(place, f"no model in it ({MANIFEST}): give the folder of a saved model, or a family's run of a study")
-    return parse(place / MANIFEST, _member(place / MANIFEST, most=MOST_MANIFEST))
-
-
-def _member(path: Path, *, most: int) -> bytes:
-    """The bytes of a plain file: no link, device or pipe is followed, and no more than ``most`` bytes are read."""
-    try:
-        return bounded(path, most)
-    except FileNotFoundError:
-        refuse(path, "missing")
-    except PermissionError:
-        raise BadEnvironment(f"no permission to read {path}") from None
-    except BadInput as error:
-        refuse("", str(error))
-    except OSError as error:
-        refuse(path, f"not a plain file ({error.strerror})")
+    return parse(place / MANIFEST, plain_file(place / MANIFEST, most=MOST_MANIFEST))
 
 
 def _tensors(path: Path, content: bytes, read: Callable[[bytes], dict[str, T]]) -> dict[str, T]:

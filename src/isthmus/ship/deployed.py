@@ -18,7 +18,7 @@ Scores = NDArray[np.float64]
 
 TIE = 1e-5
 """Scores that differ by less, as a share of the larger of them and 1, tie. A row's score differs in its last bits with
-the rows beside it, the processor, and whoever runs the network; a row on the edge must be flagged everywhere or nowhere.
+the rows beside it, the processor, and whoever runs the network; a row on the edge is flagged everywhere or nowhere.
 """
 RATE = 0.01
 """False-alarm rate where nobody names one, as far as there are calibration rows enough for it."""

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from isthmus.errors import BadInput
+from isthmus.data.files import bounded
+from isthmus.errors import BadEnvironment, BadInput
 
 FORMAT: Final = 4
 """What is written. 2 is 1 with a target, 3 is 1 with columns of several kinds; 4 has a score and a calibration, and may
@@ -169,3 +170,17 @@ def refuse(path: Path | str, why: str) -> NoReturn:
     line = " ".join((f"{path}: {why}" if path else why).split())
     line = line.encode("ascii", "backslashreplace").decode() if not line.isprintable() else line
     raise BadInput(line if len(line) <= 600 else f"{line[:600]} ...")
+
+
+def plain_file(path: Path, *, most: int) -> bytes:
+    """The bytes of a plain file: no link, device or pipe is followed, and no more than ``most`` bytes are read."""
+    try:
+        return bounded(path, most)
+    except FileNotFoundError:
+        refuse(path, "missing")
+    except PermissionError:
+        raise BadEnvironment(f"no permission to read {path}") from None
+    except BadInput as error:
+        refuse("", str(error))
+    except OSError as error:
+        refuse(path, f"not a plain file ({error.strerror})")

@@ -12,10 +12,10 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from isthmus.data.files import LARGEST, bounded, fits, opened
-from isthmus.errors import BadEnvironment, BadInput
+from isthmus.data.files import LARGEST, fits, opened
+from isthmus.errors import BadEnvironment
 from isthmus.ship.artefact import MOST_WEIGHT
-from isthmus.ship.manifest import refuse, strict
+from isthmus.ship.manifest import plain_file, refuse, strict
 
 MOST_JSON, MOST_HEADER = 1 << 20, 1 << 20
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 def words(path: Path) -> dict[str, Any]:
     """The object in a JSON file of at most a mebibyte, in which no key stands twice and every number is one."""
-    text = _bytes(path)
+    text = plain_file(path, most=MOST_JSON)
     try:
         found = strict(text)
     except (ValueError, RecursionError):
@@ -91,7 +91,7 @@ def tensors(path: Path, wanted: dict[str, tuple[str, tuple[int, ...]]], there: d
             )
     fits(str(path), 2 * path.stat().st_size)
     try:
-        found = safetensors.torch.load(_bytes(path, LARGEST))
+        found = safetensors.torch.load(plain_file(path, most=LARGEST))
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         refuse(path, f"not readable as safetensors ({error})")
     for name, tensor in found.items():
@@ -100,16 +100,3 @@ def tensors(path: Path, wanted: dict[str, tuple[str, tuple[int, ...]]], there: d
         if tensor.is_floating_point() and not bool((tensor.abs() < MOST_WEIGHT).all()):
             refuse(path, f"tensor {name} holds a value that is not finite, or beyond {MOST_WEIGHT:.0e}")
     return {name: tensor.clone() for name, tensor in found.items()}  # where torch would have put them
-
-
-def _bytes(path: Path, most: int = MOST_JSON) -> bytes:
-    try:
-        return bounded(path, most)
-    except FileNotFoundError:
-        refuse(path, "missing")
-    except PermissionError:
-        raise BadEnvironment(f"no permission to read {path}") from None
-    except BadInput as error:
-        refuse("", str(error))
-    except OSError as error:
-        refuse(path, f"not a plain file ({error.strerror})")
