@@ -14,7 +14,6 @@ from isthmus.answers.recommendation import recommendation
 from isthmus.api.study import Study
 from isthmus.errors import BadInput
 from isthmus.evidence.verdict import judge
-from isthmus.facets import FACETS
 from isthmus.study import outline as outlines
 from isthmus.study import run as runs
 from isthmus.study.estimate import Estimate, Reading
@@ -155,7 +154,7 @@ def test_who_comes_back_catches_up(raced):
     study.rounds, before = rounds, study.rounds
     asked = {who: len(numbers) for who, numbers in study._asked("features").items()}
     study.rounds = before
-    rivals = dict.fromkeys(FACETS["features"].rivals, 3)
+    rivals = dict.fromkeys(planned.design.rivals_of("features"), 3)
     assert asked == {"plain": 6, "vae": 6, "pca": 3, **rivals, "raw columns": 5}
 
 
