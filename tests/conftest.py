@@ -6,6 +6,7 @@ No test looks at a clock, hypothesis neither: on a busy machine the first exampl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,3 +48,29 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
+    """A few digits and their kinds, for what pages show: theirs are as few, trainings short, and the folder is new."""
+    import numpy as np
+    import sklearn.datasets
+
+    from isthmus.train.plan import Plan
+
+    load, own = sklearn.datasets.load_digits, Plan.__post_init__
+
+    def few(**how: Any) -> Any:
+        found = load(**how)
+        parts = dict(enumerate(found)) if how else found
+        parts |= {name: part[:250] for name, part in parts.items() if isinstance(part, np.ndarray)}
+        return tuple(parts.values()) if how else parts
+
+    def short(plan: Plan) -> None:
+        own(plan)
+        object.__setattr__(plan, "steps", min(plan.steps, 60))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Plan, "__post_init__", short)
+    monkeypatch.setattr(sklearn.datasets, "load_digits", few)
+    return tuple(few(return_X_y=True))

@@ -3,7 +3,9 @@
 What a child starts, its workers, begins as it always does. Where it matters how an interpreter begins, tests start one.
 """
 
+import importlib
 import os
+import pkgutil
 import sys
 import traceback
 import warnings
@@ -12,7 +14,12 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TextIO
 
+import isthmus
 from isthmus.cli import main
+
+for module in pkgutil.walk_packages(isthmus.__path__, "isthmus."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 
 
 def command(arguments: Sequence[str]) -> int:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sklearn.datasets
 
 import isthmus
 from isthmus.cli import main
 from isthmus.registry import OWN
-from isthmus.train.plan import Plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
@@ -37,37 +35,16 @@ def commands(text: str) -> list[str]:
 CALLS = list(dict.fromkeys(call for text in PAGES.values() for call in commands(text)))
 
 
-@pytest.fixture
-def digits(tmp_path, monkeypatch):
-    """A few digits and their kinds; the pages' own are as few, their trainings short, and the folder is a new one."""
-    load, own = sklearn.datasets.load_digits, Plan.__post_init__
-
-    def few(**how):
-        found = load(**how)
-        parts = dict(enumerate(found)) if how else found
-        parts |= {name: part[:250] for name, part in parts.items() if isinstance(part, np.ndarray)}
-        return tuple(parts.values()) if how else parts
-
-    def short(plan):
-        own(plan)
-        object.__setattr__(plan, "steps", min(plan.steps, 60))
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Plan, "__post_init__", short)
-    monkeypatch.setattr(sklearn.datasets, "load_digits", few)
-    return few(return_X_y=True)
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*before it converged")
 @pytest.mark.filterwarnings("ignore:X. .*(overrules|filled in)")
 @pytest.mark.parametrize("page", list(PYTHON))
-def test_python_runs(page, digits, monkeypatch):
+def test_python_runs(page, few_digits, monkeypatch):
     """Names that stand for the reader's own rows are digits."""
     quick = {"families": "plain,vae", "replicates": 2, "configs": 1, "facets": "features", "jobs": 1}
     monkeypatch.setattr(isthmus, "compare", functools.partial(isthmus.compare, **quick))
-    scope = dict.fromkeys(("X", "rows", "noisy", "clean", "X_new", "X_labelled"), digits[0])
-    scope["y_labelled"] = digits[1]
+    scope = dict.fromkeys(("X", "rows", "noisy", "clean", "X_new", "X_labelled"), few_digits[0])
+    scope["y_labelled"] = few_digits[1]
     before = set(OWN)
     for block in PYTHON[page]:
         exec(compile(block, page, "exec"), scope)
@@ -77,7 +54,7 @@ def test_python_runs(page, digits, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
-def test_commands_run(call, digits, capsys):
+def test_commands_run(call, few_digits, capsys):
     """On files of the names that the pages give their own."""
     random = np.random.default_rng(0)
     for name in ("rows", "a", "b"):

@@ -1,11 +1,13 @@
 """What the README promises in code is run; both READMEs show the same code, and no link of theirs is dead."""
 
+import functools
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+import isthmus
 from isthmus.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -44,8 +46,11 @@ def test_make_targets_exist() -> None:
 
 
 @pytest.mark.slow
-def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.filterwarnings("ignore:training was cut:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.usefixtures("few_digits")
+def test_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it stands, except that trainings are short and done in this process."""
+    monkeypatch.setattr(isthmus, "compare", functools.partial(isthmus.compare, jobs=1))
     scope: dict[str, object] = {}
     for block in blocks(ENGLISH, "python"):
         exec(compile(block, "README.md", "exec"), scope)
@@ -54,9 +59,9 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 @pytest.mark.slow
-def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """As they stand, except that a study is made small."""
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("few_digits")
+def test_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """As they stand, except that a study is made small, of few digits."""
     rows = [f"{i % 7 or ''},{'north' if i % 3 else 'south'},{i % 5},{'low' if i % 2 else 'high'}" for i in range(80)]
     Path("people.csv").write_text("\n".join(["age,region,children,income", *rows, ""]))
     asked = [words[1:] for words in commands(ENGLISH) if words[0] == "isthmus"]

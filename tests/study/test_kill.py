@@ -24,7 +24,7 @@ from isthmus.study.store import Store
 
 pytestmark = pytest.mark.slow
 
-KILLS, JOBS = 40, 600
+KILLS, JOBS = 40, 320
 DESIGN = {"format": 1, "seed": 0}
 
 
@@ -43,7 +43,7 @@ def say(path, line):
 def perform(job, log, store):
     """A light job that leaves what a real one leaves, long enough that no machine is through before the last kill."""
     say(log, f"began {job.id}")
-    time.sleep(0.002)
+    time.sleep(0.01)
     rows = np.random.default_rng(job.seed("rows")).normal(size=64)
 
     def fill(folder):
@@ -69,7 +69,7 @@ def wait_for(log, count):
     """Until so many jobs have begun in all, so that a kill lands among them however busy the machine is."""
     until = time.monotonic() + 60
     while len(said(log, "began")) < count and time.monotonic() < until:
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def finished(store):
