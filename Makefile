@@ -1,6 +1,6 @@
 # make compare   set up, and run the main job on the embedded digits data
 # make test      set up, and run all tests
-# make quick     set up, and run the tests that take little time: about three minutes on two cores
+# make quick     set up, and run the tests that take little time: about two minutes on two cores
 # make isa       set up, and run what hangs on rounding under two other instruction sets
 # make check     lint, format, types, import floors
 # make examples  run every example as it is

@@ -95,6 +95,7 @@ def test_only_dense_networks_know_their_depth(hidden: tuple[int, ...]) -> None:
     assert not isinstance(decoder(pictures, (4, 4)), Layered)
 
 
+@pytest.mark.slow
 def test_nothing_else_is_found_out_by_whether_an_attribute_is_there() -> None:
     """Neither ``hasattr`` nor ``getattr`` with a default: what is asked of an object is declared, or stands above."""
     found = set()

@@ -18,6 +18,7 @@ def adbench(monkeypatch: pytest.MonkeyPatch):
     return adbench
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["38_thyroid", "6_cardio", "30_satellite"])  # the last two have an odd normal row
 def test_neighbours_are_as_published(adbench, data, name):
     splits, _ = adbench.halves(data / f"{name}.npz")

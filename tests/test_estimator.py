@@ -265,6 +265,7 @@ def test_labels_of_a_few_rows_and_the_shape_of_all() -> None:
     np.testing.assert_array_equal(tuned.predict(X[1200:]), tuned.classes_[proba.argmax(1)])
 
 
+@pytest.mark.slow
 def test_every_parameter_of_the_classifier_has_an_effect() -> None:
     y = load_iris().target
     base = Autoencoder("denoising", **SMALL)

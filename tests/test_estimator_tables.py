@@ -69,6 +69,7 @@ def test_who_never_learnt_to_fill_gaps_in_says_so():
         made().fit(FRAME).impute(FRAME)
 
 
+@pytest.mark.slow
 def test_it_works_in_pipelines_and_searches_and_pickles():
     y = (PLACE == 2).astype(int)
     pipe = make_pipeline(made(), LogisticRegression()).fit(FRAME, y)

@@ -41,6 +41,7 @@ def test_every_file_has_its_recipe():
     assert {path.stem for path in GOLDEN.glob("*.json")} == {*golden.RECIPES, "study"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(golden.RECIPES))
 def test_a_training_gives_what_it_gave(name):
     same(golden.plain(golden.family(name)), kept(name), name)

@@ -131,6 +131,7 @@ def test_workers_live_with_closed_streams(tmp_path: Path, closed: tuple[int, ...
     assert "killed" not in "".join(path.read_text() for path in tmp_path.glob("study/runs/*/record.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_a_narrow_stream_shows_what_it_can_and_ends_nothing(
     tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch

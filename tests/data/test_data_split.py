@@ -18,6 +18,7 @@ def test_every_row_once_and_sizes_as_asked(n, seed, classes):
     assert all((np.diff(part) > 0).all() and part.dtype == np.int64 for part in parts)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(0, 100))
 def test_classes_stand_in_proportion(counts, seed):
     y = np.repeat(np.arange(len(counts)), counts)

@@ -74,6 +74,7 @@ def meant(cells_, field):
     return [None if np.isnan(cell) else cell for cell in cells_]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(frame=frames())
 def test_cells_are_what_the_frame_says_and_come_back_from_the_layout(frame):
@@ -341,6 +342,7 @@ def changed(draw):
     return data
 
 
+@pytest.mark.slow
 def test_a_layout_from_anywhere_is_refused_or_what_it_says():
     draw, made = random.Random(0), 0
     for _ in range(2000):

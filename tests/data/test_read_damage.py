@@ -84,6 +84,7 @@ def refusal(path, label):
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, name):
     path, draw = tmp_path / name, random.Random(name)

@@ -269,6 +269,7 @@ def test_tables_that_are_refused(put, text, options, said):
     assert said in refusal("t.csv", **options)
 
 
+@pytest.mark.slow
 def test_the_width_of_text_tables_is_limited_and_wide_ones_are_read(put):
     wide = 5000
     text = ",".join(f"c{i}" for i in range(wide)) + "\n" + (",".join(["1"] * wide) + "\n") * 10

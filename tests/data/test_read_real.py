@@ -14,6 +14,7 @@ def folder(shared):
     return shared("data")
 
 
+@pytest.mark.slow
 def test_mnist(folder):
     data = read(folder / "mnist" / "train-images-idx3-ubyte.gz")
     assert (data.x.shape, data.images, data.name) == ((60000, 28, 28), True, "train-images")

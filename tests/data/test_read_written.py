@@ -158,6 +158,7 @@ def test_class_names_are_never_merged(tmp_path):
     assert order == ("1", "1.0", "3", "007", "7", "11", "110", "1000", "1e3", str(2**53), str(2**53 + 1))
 
 
+@pytest.mark.slow
 def test_a_typo_among_very_many_columns_is_found(tmp_path, monkeypatch):
     import difflib
 

@@ -69,6 +69,7 @@ def test_the_distance_to_the_fifth_neighbour():
     )
 
 
+@pytest.mark.slow
 def test_the_forest_is_scikit_learns_and_its_seed_counts():
     forest = IsolationForest(random_state=0).fit(flat(SPLITS.train.x))
     score = SCORERS["isolation forest"](SPLITS)(SPLITS.test.x)
@@ -129,6 +130,7 @@ def test_grade_is_honest_about_scores_that_are_not_finite():
     assert math.isnan(found["average_precision"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["plain", "l1", "kl", "contractive", "denoising", "topk", "vae", "vq"])
 def test_an_untrained_network_is_caught(family):
     torch.manual_seed(0)

@@ -17,6 +17,7 @@ TRAIN, VALID, TEST = SPLITS[:3]
 SIDES = (TRAIN.x, TRAIN.y, VALID.x, VALID.y)
 
 
+@pytest.mark.slow
 def test_trees_are_scikit_learns_at_the_rate_and_round_that_validation_rows_want():
     best = (-1.0, None)
     for rate in classifiers.RATES:

@@ -109,6 +109,7 @@ def trained(family, splits, **fields):
     return FittedContender(fit(recipe, splits.train.x, valid=splits.valid.x, plan=plan, scale="none"), 10)
 
 
+@pytest.mark.slow
 def test_families_with_a_posterior_say_what_bits_back_would_take_and_others_do_not():
     found = FACET.measure(trained("vae", SPLITS), SPLITS)
     assert 0.1 < found["bits_back"] < 3

@@ -112,6 +112,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 @EVERY
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_an_odd_model_gets_numbers_or_none_and_never_a_traceback(facet, odd):
@@ -177,6 +178,7 @@ def plain(found):
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}
 
 
+@pytest.mark.slow
 @EVERY
 def test_the_same_seed_gives_the_same_numbers(facet):
     splits = parts_of(facet, X[:300], Y[:300])
@@ -200,6 +202,7 @@ def test_infinities_become_none():
     assert found["c"] == 1.5
 
 
+@pytest.mark.slow
 def test_no_warning_over_many_odd_codes():
     # Columns of all sizes, copies of each other, few rows: what could keep the probe from converging.
     generator = np.random.default_rng(0)

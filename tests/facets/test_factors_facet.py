@@ -76,6 +76,7 @@ def test_without_factors_it_is_not_asked_and_says_so_if_it_is_asked_by_name():
         FACET.measure(pca(SPLITS.train.x, 2), SPLITS._replace(train=SPLITS.train._replace(factors=None)))
 
 
+@pytest.mark.slow
 def test_a_study_of_shapes_asks_it_with_the_factors_of_each_row():
     data = read("shapes")
     planned = design(data, replicates=2)

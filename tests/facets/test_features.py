@@ -26,6 +26,7 @@ def at_chance(found, clusters=True):
     assert (abs(found["cluster_ari"]) < 0.03) == clusters
 
 
+@pytest.mark.slow
 def test_raw_columns_are_read_as_scikit_learn_reads_them():
     train, test = flat(SPLITS.train.x).astype(float), flat(SPLITS.test.x).astype(float)
     scaler = StandardScaler().fit(train)
@@ -38,6 +39,7 @@ def test_raw_columns_are_read_as_scikit_learn_reads_them():
     assert 0.8 < found["knn_accuracy_few"] < found["knn_accuracy"]
 
 
+@pytest.mark.slow
 def test_the_identity_is_the_raw_columns():
     assert FACET.measure(Fixed(flat, None), SPLITS) == FACET.rivals["raw columns"](SPLITS)
 

@@ -211,6 +211,7 @@ def test_verdicts_over_simulated_studies(effect, least, most):
     assert winners.count("other") <= (1 if effect == "none" else 0)
 
 
+@pytest.mark.slow
 def test_in_a_study_the_ceiling_is_shown_and_excluded(tmp_path):
     study = compare(
         "iris", families="pca", facets="generation", replicates=2, configs=1, out=tmp_path / "study", jobs=1
@@ -252,6 +253,7 @@ def test_noise_is_left_out_where_it_harms(splits):
     assert found["c2st"] == found["c2st_smooth"] < found["c2st_noisy"] - 0.1
 
 
+@pytest.mark.slow
 def test_on_digits_the_rivals_stand_in_their_order():
     splits = split(*digits())
     found = {name: rival(splits) for name, rival in GENERATION.rivals.items()}

@@ -114,6 +114,7 @@ def test_no_rival_works_longer_than_its_bound(rows, units):
     assert 1 <= other.units <= units
 
 
+@pytest.mark.slow
 def test_a_bounded_rival_says_so_and_is_bounded(splits, monkeypatch):
     assert rivals.bounded("sparse coding", splits) == ""
     assert rivals.bounded("knn", splits) == ""

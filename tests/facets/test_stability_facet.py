@@ -86,6 +86,7 @@ def test_the_mean_is_over_all_pairs():
     assert found["angles"].y == pytest.approx([1.0] * 4 + [1 / 3] * 4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_spread_is_that_of_the_facets_own_scores():
     half = dataclasses.replace(LINEAR, axes=LINEAR.axes * (np.arange(8) < 4)[:, None])
     found = beside(LINEAR, half)

@@ -22,6 +22,7 @@ from isthmus.train.plan import Plan
 X = rows((8,), 64)
 
 
+@pytest.mark.slow
 def test_ksparse_falls_from_many_to_few():
     model = made(KSparse(latents=10, k=2, first=8, anneal=0.5), X, "bernoulli")
     assert model.passing() == 2  # a model at rest has the fall behind it
@@ -65,6 +66,7 @@ def test_wta_lets_each_unit_pass_in_its_share_of_rows():
     torch.testing.assert_close(model(X, X).terms["reconstruction"], model.misfit(z, X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("code", ["sigmoid", "tanh"])
 def test_curvature_of_one_layer_is_the_change_of_its_jacobian(tied, code):

@@ -163,6 +163,7 @@ def test_no_field_is_idle_in_silence(name):
                 assert speaks(ground, field, known) is not False, f"{name}: {field} is ignored in {ground}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in FAMILIES if n not in {"pca", "cvae"}])
 def test_no_choice_makes_another_field_idle_in_silence(name):
     """What has an effect beside the default of a choice has one beside its other values, or is refused there.

@@ -18,6 +18,7 @@ def pairs_of(counts):
     return sum(comb(int(c), 2) for c in np.ravel(counts))
 
 
+@pytest.mark.slow
 @given(PARTITIONS)
 def test_the_formulas_of_the_papers(both):
     """Hubert and Arabie's equation 5 and Strehl and Ghosh's quotient, from the table of counts."""
@@ -41,6 +42,7 @@ def test_the_formulas_of_the_papers(both):
         assert mutual_information(a, b) == pytest.approx(shared / mean, abs=1e-9)
 
 
+@pytest.mark.slow
 @given(PARTITIONS, st.permutations(range(4)))
 def test_names_of_clusters_do_not_matter(both, names):
     a, b = both

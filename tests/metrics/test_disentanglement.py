@@ -54,6 +54,7 @@ def test_whole_grids_have_the_value_of_the_formula():
     assert separated_attributes(bits, grid[:, :1]) == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_turned_doubled_and_independent_codes():
     whole = mutual_information_gap(FACTORS, FACTORS)
     turned = rotated(math.pi / 4)
@@ -72,6 +73,7 @@ def test_turned_doubled_and_independent_codes():
     assert dci(noise).disentanglement < 0.2
 
 
+@pytest.mark.slow
 @given(SEEDS)
 def test_informations_are_scikit_learns(seed):
     random = np.random.default_rng(seed)

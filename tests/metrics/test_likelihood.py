@@ -59,6 +59,7 @@ def test_a_learnt_prior_counts(monkeypatch):
     assert (log_likelihood_bound(model, x, 50) < before - 50).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "width"),
     [(Ladder(latents=2, upper=1), 1), (Flow(latents=2, flows=2), 0), (CVAE(latents=3, condition=1), 0)],

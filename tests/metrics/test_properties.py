@@ -23,6 +23,7 @@ def test_every_metric_has_a_case_or_is_a_reading():
         assert METRICS[name].function is METRICS[stem].function
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @given(SEEDS)
 @settings(max_examples=20)
@@ -32,6 +33,7 @@ def test_any_rows_give_a_number_within_the_bounds_or_none(name, seed):
     assert math.isnan(found) or low <= found <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "word"), [(name, word) for name in NAMES for word in CASES[name].same])
 @given(SEEDS)
 @settings(max_examples=8)

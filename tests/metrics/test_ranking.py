@@ -32,6 +32,7 @@ def test_average_precision_by_hand():
     assert average_precision(np.array([1, 0, 1]), np.array([3.0, 2.0, 1.0])) == pytest.approx(5 / 6, abs=1e-15)
 
 
+@pytest.mark.slow
 @given(SETS)
 @settings(max_examples=150)
 def test_as_scikit_learn_has_it_ties_included(rows):

@@ -56,6 +56,7 @@ def test_hoyer_ignores_scale_sign_and_order(z, power):
     assert row_hoyer(-z.astype(np.float64)[:, ::-1] * 2.0**power) == pytest.approx(found, abs=1e-12)
 
 
+@pytest.mark.slow
 @given(CODES, st.lists(st.integers(0, 12), max_size=4))
 @settings(max_examples=60)
 def test_streamed_is_exact(z, cuts):

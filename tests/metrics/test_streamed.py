@@ -79,6 +79,7 @@ def rows(kind, seed):
     return x.astype(np.float32), y.astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUMS)
 @given(kind=SETS, seed=st.integers(0, 2**32 - 1), cuts=CUTS)
 @settings(max_examples=30)

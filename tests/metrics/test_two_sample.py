@@ -27,6 +27,7 @@ def normal(n, d=5, seed=0):
     return np.random.default_rng(seed).normal(size=(n, d))
 
 
+@pytest.mark.slow
 def test_chance_under_one_distribution_and_its_spread():
     """Over 40 pairs of samples: accuracy as a coin's, discrepancy 0 on average, coverage at its closed form."""
     pairs = [(normal(200, seed=2 * i), normal(200, seed=2 * i + 1)) for i in range(40)]
@@ -248,6 +249,7 @@ def test_equal_real_rows_have_no_scale():
     assert math.isnan(mmd2(np.ones((20, 3)), normal(20, 3)))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.floats(0.01, 100), st.integers(0, 1000))
 def test_scale_place_and_order_do_not_matter(scale, seed):

@@ -15,6 +15,7 @@ def test_widths_are_mirrored():
     assert decoder(torch.ones(6, 2)).shape == (6, 4, 3)
 
 
+@pytest.mark.slow
 def test_first_and_last_layer_are_raw():
     torch.manual_seed(0)
     encoder = Encoder((3,), (), 2, "relu").double()

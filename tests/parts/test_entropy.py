@@ -55,6 +55,7 @@ def test_heavy_tails_cost_little_more_than_their_entropy():
     assert 8 * len(pack(numbers, measured=True)) / numbers.size < 1.02 * (math.log2(50) + math.log2(4 * math.pi))
 
 
+@pytest.mark.slow
 def test_what_does_not_vary_is_free():
     one, many = (len(pack(np.full((n, 50), 7), measured=True)) for n in (10, 100_000))
     assert one == many < 50

@@ -55,6 +55,7 @@ def test_no_field_is_ignored(network):
     check_fields(Plain(latents=2, **fields), shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in {"relu", "sigmoid", "tanh"}])
 def test_every_activation_stacks_and_replays(name):
     recipe = Plain(latents=2, hidden=(4,), activation=name)

@@ -35,6 +35,7 @@ def register():
     OWN.pop("mine", None)
 
 
+@pytest.mark.slow
 def test_contract(register):
     register()
     for check in CHECKS:

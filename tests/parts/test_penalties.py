@@ -71,6 +71,7 @@ def test_exact_norm_of_a_deep_encoder_on_images():
     torch.testing.assert_close(penalties.jacobian_norm(encoder, x), frobenius(encoder, x))
 
 
+@pytest.mark.slow
 def test_estimate_is_unbiased():
     torch.manual_seed(1)
     encoder = Encoder((4,), (5,), 3, "tanh").double()

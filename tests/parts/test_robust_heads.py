@@ -79,6 +79,7 @@ def outliers(seed):
     return train.astype(np.float32), test.astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ROBUST)
 def test_clean_rows_are_reconstructed_better_among_outliers(head):
     plan = Plan(steps=600, batch=64, check=200, learning_rate=0.01)

@@ -99,6 +99,7 @@ def test_numbers_may_have_a_robust_likelihood_and_no_bernoulli_s():
         named("plain").set_params(head="bernoulli").build((8,), HEAD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", DEFAULT)
 def test_families_keep_the_contract_with_it(family):
     recipe = named(family).set_params(latents=4)

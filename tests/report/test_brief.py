@@ -100,6 +100,7 @@ def test_no_terminal_cuts_anything(
             assert sign in together
 
 
+@pytest.mark.slow
 def test_a_terminal_begins_with_the_table_then_sentences_then_evidence(
     tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_terminal_begins_with_the_table_then_sentences_then_evidence(
     assert out[: places[0]].count("\n") <= 1, "before it only that trainings were cut"
 
 
+@pytest.mark.slow
 def test_the_page_begins_with_the_table_and_folds_the_rest(tmp_path: Path, make: Any, read: Any) -> None:
     page = read(Study(make(tmp_path / "study")))
     tables = [a for tag, a in page.elements if tag == "table"]
@@ -125,6 +127,7 @@ def test_the_page_begins_with_the_table_and_folds_the_rest(tmp_path: Path, make:
     assert {a.get("class") for tag, a in page.elements if tag == "code"} == {"copies"}
 
 
+@pytest.mark.slow
 def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: Any, read: Any) -> None:
     study = Study(make(tmp_path / "study"))
     page = read(study)
@@ -147,6 +150,7 @@ def test_every_reason_to_leave_a_question_out_is_said_in_chinese(tmp_path: Path,
     assert OBSTACLES["few anomalies"] not in read(study, "zh").text
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_the_same_table(tmp_path: Path, make: Any, reading: Any) -> None:
     study = Study(make(tmp_path / "<b>study"))
     shown = reading(study._repr_html_())

@@ -47,6 +47,7 @@ def test_the_page_says_draws_and_lists_the_sweep(tmp_path: Path, make: Any, read
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [2, 2.345]
 
 
+@pytest.mark.slow
 def test_without_a_sweep_there_is_no_section(tmp_path: Path, make: Any, read: Any) -> None:
     assert "capacity" not in read(Study(make(tmp_path / "study", replicates=2))).ids()
 

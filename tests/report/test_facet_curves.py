@@ -127,5 +127,6 @@ def test_of_many_contenders_the_rivals_and_the_best_are_drawn_openly(tmp_path: P
     assert "mine19<" in folded
 
 
+@pytest.mark.slow
 def test_without_curves_there_is_no_section(tmp_path: Path, make: Any, read: Any) -> None:
     assert "facet_curves" not in read(Study(make(tmp_path / "study", replicates=2))).ids()

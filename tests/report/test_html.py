@@ -80,6 +80,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Study:
     return Study(make(tmp_path_factory.mktemp("whole") / "study"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_section_is_there_in_both_languages(whole: Study, lang: str, read: Any) -> None:
     page, t = read(whole, lang), Words(lang)
@@ -117,6 +118,7 @@ def test_the_chinese_page_has_no_english_sentence(whole: Study, read: Any) -> No
             assert not any(p.strip() in text for p in parts), f"{section}.{key}"
 
 
+@pytest.mark.slow
 def test_the_page_makes_no_request(whole: Study, read: Any) -> None:
     page = read(whole)
     for tag, attributes in page.elements:
@@ -191,6 +193,7 @@ def test_no_text_from_outside_becomes_markup(
     assert not re.search("[\u202a-\u202e\x00\x1b]", page.text)
 
 
+@pytest.mark.slow
 def test_text_from_outside_is_shown_as_it_is(tmp_path: Path, make: Any, read: Any) -> None:
     folder = make(tmp_path / "study", name="<b>a & b</b>", classes=("<i>x</i>", "y"), replicates=2)
     page = read(Study(folder))
@@ -239,6 +242,7 @@ def test_without_labels_the_maps_have_one_colour_and_label_questions_say_why(
     assert len(maps) == 9
 
 
+@pytest.mark.slow
 def test_rows_of_a_table_have_no_pictures(tmp_path: Path, make: Any, read: Any) -> None:
     page = read(Study(make(tmp_path / "study", shape=(13,), classes=("a", "b", "c"), replicates=2)))
     assert "pictures" not in page.ids()
@@ -246,6 +250,7 @@ def test_rows_of_a_table_have_no_pictures(tmp_path: Path, make: Any, read: Any) 
     assert not [tag for tag, _ in page.elements if tag == "img"]
 
 
+@pytest.mark.slow
 def test_colour_images_have_pictures(tmp_path: Path, make: Any, read: Any) -> None:
     page = read(Study(make(tmp_path / "study", shape=(6, 5, 3), replicates=2)))
     pictures = [a for tag, a in page.elements if tag == "img"]
@@ -292,6 +297,7 @@ def test_a_diverged_family_is_excluded_with_its_reason_and_wins_nothing(
     assert not re.search(r"\b(None|nan|inf)\b", page.text)
 
 
+@pytest.mark.slow
 def test_warnings_say_what_was_found(tmp_path: Path, make: Any, read: Any) -> None:
     text = read(Study(make(tmp_path / "study", replicates=2))).text
     t = Words("en")
@@ -317,17 +323,20 @@ def test_the_page_is_small_enough_to_send(whole: Study) -> None:
     assert len(html.render(whole).encode()) < 2_000_000
 
 
+@pytest.mark.slow
 def test_the_same_folder_gives_the_same_page(whole: Study, tmp_path: Path) -> None:
     again = Study(whole.folder)
     again.records = again.records[::-1]
     assert html.render(again) == html.render(whole)
 
 
+@pytest.mark.slow
 def test_the_marks_of_differences_are_explained(whole: Study) -> None:
     assert "blue dots are autoencoders, grey squares are rivals" in html.render(whole)
     assert "蓝色圆点是自编码器，灰色方块是基线" in html.render(whole, "zh")
 
 
+@pytest.mark.slow
 def test_write_is_all_or_nothing(whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     assert html.write(whole, path) == path
@@ -354,6 +363,7 @@ def test_an_unknown_language_is_refused(whole: Study, tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_damaged_exhibit_costs_only_itself(tmp_path: Path, make: Any, read: Any) -> None:
     folder = make(tmp_path / "study", replicates=2)
     for record in Study(folder).records:

@@ -161,6 +161,7 @@ def test_every_flipped_byte_is_noticed() -> None:
             runtime.Graph(bytes(changed))
 
 
+@pytest.mark.slow
 def test_files_that_were_changed_and_sealed_again_are_refused_or_run() -> None:
     """A seal shows damage, not origin: what is then read must end in one line or in an answer."""
     random, body = np.random.default_rng(1), GRAPH.read_bytes()[: -64 - len(SEAL)]

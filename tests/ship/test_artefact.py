@@ -78,6 +78,7 @@ def refused(folder: Path, *words: str) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_comes_back_bit_for_bit(family: str, tmp_path: Path) -> None:
     before = small(family)
@@ -159,6 +160,7 @@ def test_every_damaged_file_is_noticed(saved: Path) -> None:
     load(saved)
 
 
+@pytest.mark.slow
 def test_every_single_byte_of_the_manifest_counts(saved: Path) -> None:
     path = saved / "model.json"
     content = path.read_bytes()

@@ -60,6 +60,7 @@ def within(old, new, bound=0.1, fitted=MODEL):
     assert bound < 1e-3 or (new != old).any()  # rounding was worth its while
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["<f8", "<f4", ">f4", "<f2", "<i2", "<i8"])
 @pytest.mark.parametrize("bound", [0.3, 1e-4])
 def test_npy_keeps_its_type_and_the_bound(tmp_path, dtype, bound):

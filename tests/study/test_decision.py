@@ -99,6 +99,7 @@ def test_a_bet_never_makes_a_claim_and_is_kept_with_the_verdict():
             assert found.regret is None
 
 
+@pytest.mark.slow
 def test_among_equals_a_rival_is_taken_more_often_than_not_and_a_better_one_is_found():
     """What replaces "the rival, which is simpler": it costs nothing under the null, and much less under an effect."""
     null = [answered({"anomaly": verdict(seed, 0.0, spread=0.005)})[0].take for seed in range(60)]

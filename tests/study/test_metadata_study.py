@@ -32,6 +32,7 @@ def leaky(groups=30, each=6):
     return pd.DataFrame(x, columns=list("abcd")).assign(who=[f"g{k}" for k in of], kind=label)
 
 
+@pytest.mark.slow
 def test_a_leak_between_groups_is_closed(tmp_path):
     table, asked = leaky(), {"label": "kind", "facets": "features", "rivals": "raw columns", **FEW}
     open_ = isthmus.compare(table.drop(columns="who"), out=tmp_path / "open", **asked)
@@ -43,6 +44,7 @@ def test_a_leak_between_groups_is_closed(tmp_path):
     assert closed.note["reading"]["group"] == "who"
 
 
+@pytest.mark.slow
 def test_report_dry_run_and_doctor_know_of_them(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = leaky().assign(w=np.tile([0.5, 1.0, 4.0], 60))
@@ -107,6 +109,7 @@ def test_a_weighted_score_is_that_of_rows_that_stand_so_often():
     assert average_precision(label, score, often) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_models_learn_from_the_past_and_persistence_takes_part(tmp_path):
     rng = np.random.default_rng(1)
     state = np.cumsum(rng.random(300) < 0.1) % 2  # a label that seldom turns
@@ -147,6 +150,7 @@ def test_fit_heeds_them():
     ]
 
 
+@pytest.mark.slow
 def test_train_and_ablate_and_several_heed_them(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     leaky().to_csv("a.csv", index=False)

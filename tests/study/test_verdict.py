@@ -309,10 +309,12 @@ def test_a_headline_is_wrong_in_at_most_five_percent_where_it_is_hardest(truth, 
     assert s["outcome autoencoder"] <= 0.06
 
 
+@pytest.mark.slow
 def test_planted_equality_is_called_so():
     assert simulated.rates([1.0, 0.0, 0.0], 5, 6.0, 200)["equal"] >= 0.9
 
 
+@pytest.mark.slow
 def test_planted_rival_is_enough():
     s = simulated.rates([0.0, -1.0, -2.0, 0.0], 5, 3.0, 200, rivals=1)
     assert s["outcome rival enough"] >= 0.9

@@ -63,6 +63,7 @@ def test_it_ends_where_a_loop_by_hand_ends(pretrained):
     np.testing.assert_array_equal(tuned.predict(X[:9]), tuned.predict_proba(X[:9]).argmax(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_is_trained_and_what_is_not(pretrained, frozen):
     before = {k: v.clone() for k, v in pretrained.model.state_dict().items()}

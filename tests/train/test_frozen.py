@@ -31,6 +31,7 @@ def state(model):
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.sensitive
 @pytest.mark.parametrize("part", ["encoder", "decoder", "encoder.layers.0"])
 def test_the_engine_ends_where_a_loop_by_hand_ends(part):
@@ -55,6 +56,7 @@ def test_the_engine_ends_where_a_loop_by_hand_ends(part):
         assert torch.equal(value, before[key]) == key.startswith(part)
 
 
+@pytest.mark.slow
 @pytest.mark.sensitive
 @pytest.mark.parametrize("name", ["plain", "topk", "vae"])
 def test_a_stack_ends_where_each_model_ends_alone(name):

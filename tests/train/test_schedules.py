@@ -40,6 +40,7 @@ def test_a_warm_up_of_the_learning_rate_is_waited_for():
     assert hasty.outcome.steps < 200 <= patient.outcome.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [60, 300])
 def test_what_ships_is_what_was_trained_however_few_steps_there_are(steps):
     one = fit(named("ksparse").set_params(latents=16, k=4), ROWS, plan=Plan(steps=steps))

@@ -153,6 +153,7 @@ def test_drawn_rows_are_rows_that_could_stand_in_the_table(model):
     assert joint.mean() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", DEFAULT)
 def test_every_default_family_takes_them(family):
     with warnings.catch_warnings():

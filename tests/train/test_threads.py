@@ -42,6 +42,7 @@ def untouched():
     assert global_states() == before
 
 
+@pytest.mark.slow
 def test_fits_in_threads_are_those_of_a_serial_run(untouched):
     serial = {name: weights(name) for name in SEVERAL}
     threads = torch.get_num_threads()
@@ -58,6 +59,7 @@ def test_initial_weights_do_not_follow_the_global_state_and_follow_the_seed():
     assert not torch.equal(weights("plain", seed=6)["encoder.layers.0.weight"], first["encoder.layers.0.weight"])
 
 
+@pytest.mark.slow
 def test_load_and_compare_touch_no_global_state(untouched, tmp_path):
     fitted = fit(named("vq").set_params(latents=4), ROWS, plan=SHORT)
     isthmus.save(fitted, tmp_path / "model")
