@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus import mixture as mixtures
 from isthmus.errors import BadInput
 from isthmus.metrics.frechet import principal
 from isthmus.seeds import seed as hashed
@@ -87,11 +88,10 @@ def density(z: NDArray[np.floating], components: int, seed: int, floor: float = 
 
     Returns
     -------
-    GaussianMixture or Wide
-        scikit-learn's; of codes wider than ``WIDEST`` that of their first principal axes, with a noise.
+    Mixture or Wide
+        Of codes wider than ``WIDEST`` that of their first principal axes, with a noise.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
 
     wide = np.asarray(z, dtype=np.float64)
     if wide.shape[1] > WIDEST:
@@ -99,21 +99,20 @@ def density(z: NDArray[np.floating], components: int, seed: int, floor: float = 
         return Wide(density(axes.down(wide), components, seed, floor), axes)
     count = max(1, min(components, len(wide) // LEAST_ROWS))
     least = max(floor * float(wide.var(axis=0).mean()), TINY)
-    with warnings.catch_warnings():  # what has all but settled, or has fewer different rows than components, will do
+    with warnings.catch_warnings():  # fewer different rows than components will do
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(count, reg_covar=least, random_state=seed % 2**32).fit(wide)
+        return mixtures.fit(wide, count, least, seed % 2**32)
 
 
 def drawn(mixture: Any, n: int, seed: int) -> NDArray[np.float64]:
     """``n`` draws from a mixture, (n, L), in random order; the same for the same seed."""
     if isinstance(mixture, Wide):
         return mixture.axes.up(drawn(mixture.mixture, n, seed), hashed(seed, "other directions"))
-    # Drawn here, not by scikit-learn, which sorts its draws by component and keeps a state of its own.
     random = np.random.default_rng(seed)
-    which = random.choice(len(mixture.weights_), size=n, p=mixture.weights_)
-    roots = np.linalg.cholesky(mixture.covariances_)
+    which = random.choice(len(mixture.weights), size=n, p=mixture.weights)
+    roots = np.linalg.cholesky(mixture.covariances)
     noise = random.normal(size=(n, roots.shape[1]))
-    return mixture.means_[which] + np.einsum("nij,nj->ni", roots[which], noise)
+    return mixture.means[which] + np.einsum("nij,nj->ni", roots[which], noise)
 
 
 def residual(x: NDArray[np.floating], x_hat: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -136,7 +135,7 @@ class Sampler:
     ----------
     fitted : Inference
     kind : {"prior", "normal", "mixture"}
-    density : GaussianMixture, Wide or None
+    density : Mixture, Wide or None
         What was fitted to the codes; None for the prior.
     spread : array (*D) or None
         Standard deviations of the noise that rows get, in scaled units; None without noise.

@@ -22,7 +22,7 @@ from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
-from isthmus.metrics.two_sample import c2st, mmd2
+from isthmus.metrics.two_sample import c2st, discrepancy, mmd2
 from isthmus.said import Said
 from isthmus.sampler import density, drawn, noised, residual
 from isthmus.seeds import seed as hashed
@@ -91,7 +91,8 @@ def settled(rows: Array, splits: Splits, seed: int | None = None) -> Array:
 def judged(ways: Mapping[Way, Maker], splits: Splits) -> dict[Way, float]:
     """The squared discrepancy of each way from the validation rows, the least first; without what has no number."""
     valid = _some(splits.valid, splits, JUDGED)
-    found = {way: mmd2(valid, make(len(valid), _seed(splits, "valid"))) for way, make in ways.items() if len(valid)}
+    far = discrepancy(valid)
+    found = {way: far(make(len(valid), _seed(splits, "valid"))) for way, make in ways.items() if len(valid)}
     return dict(sorted(((w, gap) for w, gap in found.items() if math.isfinite(gap)), key=lambda item: item[1]))
 
 

@@ -7,6 +7,7 @@ usual distance, and not whether a grey value is exactly 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,20 +94,41 @@ def mmd2(real: Array, made: Array) -> float:
     >>> mmd2(x, x) < 0 < mmd2(x, x + 100)
     True
     """
-    if min(len(real), len(made)) < 2:
-        return math.nan
-    gaps, width = _gaps(real, made)
-    if not width > 0:
-        return math.nan
-    kernel = np.exp(-gaps / (2 * width * WIDEST**2))
-    total = kernel.copy()
+    return discrepancy(real)(made)
+
+
+def discrepancy(real: Array) -> Callable[[Array], float]:
+    """:func:`mmd2` from rows (n, *D), as a function of made ones: what only real rows say is found once.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [1.0]])
+    >>> discrepancy(x)(x + 3) == mmd2(x, x + 3)
+    True
+    """
+    sound = len(real) > 1 and finite(real)
+    gaps = distances(real, real) if sound else np.empty((0, 0))
+    width = _median(gaps)
+    usual = _alike(gaps, width) if width > 0 else math.nan
+
+    def judge(made: Array) -> float:
+        if not width > 0 or len(made) < 2 or not finite(made):
+            return math.nan
+        n, m = len(real), len(made)
+        own, across = _alike(distances(made, made), width), _alike(distances(real, made), width)
+        return (usual - n) / (n * (n - 1)) + (own - m) / (m * (m - 1)) - 2 * across / (n * m)
+
+    return judge
+
+
+def _alike(gaps: NDArray[np.float64], width: float) -> float:
+    """The sum of the kernel over squared distances; it is 1 of a row and itself."""
+    kernel = np.exp(gaps * (-1 / (2 * width * WIDEST**2)))
+    total = kernel.sum()
     for _ in range(KERNELS - 1):
-        kernel = np.square(np.square(kernel))  # half as wide
-        total += kernel
-    kernel, n, m = total / KERNELS, len(real), len(made)
-    own, other, across = kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]
-    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (own, other)]
-    return float(sum(within) - 2 * across.sum() / (n * m))
+        np.square(np.square(kernel, out=kernel), out=kernel)  # half as wide
+        total += kernel.sum()
+    return float(total) / KERNELS
 
 
 def distances(a: Array, b: Array) -> NDArray[np.float64]:
@@ -130,9 +152,14 @@ def _gaps(real: Array, made: Array) -> tuple[NDArray[np.float64], float]:
         return np.empty(0), math.nan
     both = np.concatenate([real, made])
     gaps = distances(both, both)
-    own = gaps[: len(real), : len(real)][np.triu_indices(len(real), 1)]
+    return gaps, _median(gaps[: len(real), : len(real)])
+
+
+def _median(gaps: NDArray[np.float64]) -> float:
+    """The median squared distance of different rows, from those of all pairs (n, n); NaN without any."""
+    own = gaps[np.triu_indices(len(gaps), 1)]
     apart = own[own > 0]
-    return gaps, float(np.median(apart)) if len(apart) else math.nan
+    return float(np.median(apart)) if len(apart) else math.nan
 
 
 TABLE = [

@@ -260,6 +260,10 @@ def _replayable(call: _Call) -> Callable[[], Any]:
     """The operation, writing where it wrote when it was recorded."""
     if call.mutates:
         return partial(call.op, *call.args, **call.kwargs)
+    if call.op is ATEN._to_copy.default:
+        return partial(call.outs[0].copy_, call.args[0])
+    if call.op is ATEN.new_full.default:
+        return partial(call.outs[0].fill_, call.args[2])
     variant = _out_variant(call.op)
     if variant is None or len(call.outs) < dispatch.returns(call.op):  # gradients that nobody asked for are left out
         return partial(_copy_into, call.outs, call.op, call.args, call.kwargs)
