@@ -277,7 +277,7 @@ def estimate(
     with one_thread():
         for name in LOADED:  # else whatever needs one of them first would seem to take so long for each share of rows
             import_module(name)
-        pieces = _Pieces(data, design, clock)
+        pieces = _Pieces(data, design, clock, began + limit)
         probe(pieces.all, limit - (clock() - began), clock, tell, shares_of(len(data.x)))
         found = dict(zip(pieces.names, readings(pieces.all), strict=True))
     part = {kind: {n: r for (k, n), r in found.items() if k == kind} for kind in ("family", "criterion", "facet")}
@@ -295,8 +295,8 @@ def estimate(
 class _Pieces:
     """The pieces of a study by name: one split, each family, each facet asked of one family, each rival."""
 
-    def __init__(self, data: Dataset, design: Design, clock: Clock) -> None:
-        self.data, self.clock = data, clock
+    def __init__(self, data: Dataset, design: Design, clock: Clock, deadline: float) -> None:
+        self.data, self.clock, self.deadline = data, clock, deadline
         self.jobs = [job for job in design.jobs() if job.name.replicate == 0]
         self.materials: dict[str, Material] = {}
         self.shown: Fitted | None = None
@@ -354,7 +354,8 @@ class _Pieces:
 
         def do(share: float) -> Done:
             configs = count if share == 1.0 else 1
-            fitted, step, steps = paced(job, data, self._material(job.name.view), share, configs, self.clock)
+            material = self._material(job.name.view)
+            fitted, step, steps = paced(job, data, material, share, configs, self.clock, self.deadline)
             if fitted is not None and (self.shown is None or self.shown.outcome.status == "closed form"):
                 self.shown = fitted
             return Done(step / configs, steps, configs)
@@ -410,12 +411,19 @@ def trained(one: Recipe, shape: Sequence[int]) -> int:
 
 
 def paced(
-    job: Job, data: Dataset, material: Material, share: float, configs: int, clock: Clock
+    job: Job,
+    data: Dataset,
+    material: Material,
+    share: float,
+    configs: int,
+    clock: Clock,
+    deadline: float = math.inf,
 ) -> tuple[Fitted | None, float, int]:
     """The first of some configurations after some steps, the seconds of a step of all (0 in closed form), and how many.
 
     Validation rows are as many, next to the steps, as in the training itself. Whose steps take long is not watched to
-    the end, and no model comes of it.
+    the end, and no model comes of it; after a single step, whose recording counts, if another would end after the
+    ``deadline``.
     """
     plan = Plan.from_json(job.body["plan"])
     splits, marks = shrunk(material.splits, share), list[tuple[int, float]]()
@@ -434,14 +442,16 @@ def paced(
     began = clock()
 
     def watch(heard: Check) -> None:
-        marks.append((heard.step, clock()))
-        if heard.step > 1 and configs == 1 and clock() - began > LONG:
+        now = clock()
+        last = now - (marks[-1][1] if marks else began)
+        marks.append((heard.step, now))
+        if now + last > deadline or (heard.step > 1 and configs == 1 and now - began > LONG):
             raise _Enough
 
     try:
         fitted = train(one, data, material._replace(splits=few, rows=rows), watch=watch)[0]
     except _Enough:
-        return None, pace(marks), marks[-1][0]
+        return None, pace(marks) or marks[-1][1] - began, marks[-1][0]
     return fitted, pace(marks), fitted.outcome.steps
 
 
