@@ -1,6 +1,7 @@
 """Time that is asked for is kept: with a clock that the tests turn themselves."""
 
 import dataclasses
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,23 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.study.budget import Watch, afford, as_before, called, given_up
 from isthmus.study.design import design
-from isthmus.study.estimate import LEAST, SHARES, Done, Estimate, Piece, Reading, estimate, probe, readings, shares_of
-from isthmus.study.outline import Outline
+from isthmus.study.estimate import (
+    CHECKS,
+    EACH,
+    LEAST,
+    SHARES,
+    Done,
+    Estimate,
+    Piece,
+    Reading,
+    estimate,
+    paced,
+    probe,
+    readings,
+    shares_of,
+)
+from isthmus.study.material import prepare
+from isthmus.study.outline import Outline, outline
 from isthmus.study.run import run
 
 
@@ -313,6 +329,45 @@ def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
     assert "Complete replicates: 1. A claim needs at least 3" in lines[2]
     assert "9 of 12 runs" in study.report().read_text(encoding="utf-8")
     assert len(told.lines(study, "zh")) == len(lines)
+
+
+def test_a_budget_counts_from_the_command_and_keeps_a_part_for_the_report(tmp_path, monkeypatch):
+    """What was spent before counts as planning; in the last tenth no replicate is begun, however quick it would be."""
+    data, clock = read("iris"), Clock()
+    asked = {"families": "plain", "facets": "reconstruction", "configs": 1, "budget": "100s"}
+    monkeypatch.setattr("isthmus.study.outline.estimate", lambda *_, **__: costs())
+    early = outline(data, **asked, out=tmp_path / "late", began=time.perf_counter() - 40)
+    assert early.note["planning"] >= 40
+    small = design(data, families="plain", facets="reconstruction", rivals="none", replicates=4, configs=1, racing=True)
+    small = dataclasses.replace(small, plan={**small.plan, "steps": 50})
+    note = {"source": "iris", "budget": 100.0, "planning": 0.0, "given_up": {}}
+    note["expected"] = {called(job): 1.0 for job in small.jobs()}
+
+    def heard(job, record, done, total):
+        clock.now = 92.0
+
+    found = run(Outline(data, small, tmp_path / "study", note), workers=1, progress=heard, clock=clock)
+    assert {record.job.replicate for record in found.records} <= {0, 1}  # two are chosen before the first begins
+
+
+def test_a_training_whose_second_step_would_end_too_late_is_watched_for_one():
+    data = read("iris")
+    job = next(j for j in design(data, families="plain", facets="reconstruction").jobs() if j.name.name == "plain")
+    clock = Ticking()
+    watched = [paced(job, data, prepare(job, data), 1.0, 1, clock, clock.now + left) for left in (0.0, 1e9)]
+    assert [steps for _, _, steps in watched] == [1, CHECKS * EACH]
+    assert watched[0][1] > 0
+
+
+class Ticking:
+    """A clock that moves a little whenever it is read."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 1e-3
+        return self.now
 
 
 # ---------------------------------------------------------------------------------------------------------- rivals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time as clock
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -99,12 +100,13 @@ def compare(
 
 def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
     """The study of one data set."""
+    began = clock.perf_counter()  # loading what a study needs takes seconds of a budget
     from isthmus.api.study import Study
     from isthmus.study.outline import outline
 
     jobs = options["jobs"]
     with answer.probing(options["budget"], quiet=quiet) as tell:
-        planned = outline(data, **options, tell=tell)
+        planned = outline(data, **options, tell=tell, began=began)
     answer.caution(planned)
     if dry_run:
         answer.plan(planned, jobs, json, quiet=quiet)

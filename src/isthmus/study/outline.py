@@ -34,13 +34,21 @@ class Outline(NamedTuple):
 
 
 @signed(CompareOptions)
-def outline(source: Any, labels: Any = None, *, tell: Tell | None = None, **options: Unpack[CompareOptions]) -> Outline:
+def outline(
+    source: Any,
+    labels: Any = None,
+    *,
+    tell: Tell | None = None,
+    began: float | None = None,
+    **options: Unpack[CompareOptions],
+) -> Outline:
     """Read the data and plan the study; nothing is written. Arguments as in :func:`isthmus.compare`.
 
-    ``tell`` hears how many seconds went into finding out how long the study will take, if there is a budget.
+    ``tell`` hears how many seconds went into finding out how long the study will take, if there is a budget. A budget
+    counts from ``began`` on the clock of ``time.perf_counter``, by default from this call.
     """
     asked = filled(CompareOptions, options)
-    began = time.perf_counter()
+    began = time.perf_counter() if began is None else began
     _check(asked)
     data = _data(source, labels, asked)
     folder = Path(f"isthmus-{slug(data.name)}" if asked["out"] is None else asked["out"]).absolute()

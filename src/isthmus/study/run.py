@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from statistics import mean
 from typing import Any
 
-from isthmus.study.budget import Watch, called, first
+from isthmus.study.budget import KEPT_BACK, Watch, called, first
 from isthmus.study.jobs import Progress, Work, drive, kind
 from isthmus.study.launch.local import Local
 from isthmus.study.outline import Outline, check_workers
@@ -38,7 +38,8 @@ def run(
         if planned.design.racing:
             there = Results(planned.folder)
             spent = there.note["planning"] + sum(record.seconds for record in there.records) / launch.workers
-            watch = watching(planned, there.note, began + planned.note["budget"] - spent, launch.workers, clock)
+            ends = began + planned.note["budget"] * (1 - KEPT_BACK) - spent  # the rest is for the report
+            watch = watching(planned, there.note, ends, launch.workers, clock)
         while True:
             repaired |= drive(store, planned.design.jobs(store.rounds()), launch, progress=progress, choose=watch)
             study = Results(planned.folder)
