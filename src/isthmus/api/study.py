@@ -120,6 +120,15 @@ def compare(
         rows last, and a replicate is another origin of the forecast.
     weights : str or array of shape (N,), optional
         The same for how much a row counts, in training and in scores.
+    size : int, (int, int) or str, optional
+        Height and width that pictures of a folder are resized to, ``32`` or ``"32x48"``; by default their own where it
+        is one, else their usual one, at most 64 pixels along the longer side.
+    crop : bool, default False
+        Whether the middle of pictures of another shape is cut out, instead of stretching them.
+    gray : bool, optional
+        Whether pictures are read with one channel, or with three; by default three if any of them has colours.
+    skip_damaged : bool, default False
+        Whether pictures that cannot be read are left out, instead of refused.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

@@ -32,7 +32,10 @@ def ablate(
         str, typer.Argument(metavar="RECIPE", help="A family, or a .json file with a recipe.", show_default=False)
     ],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A data file, or a bundled data set.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help="A data file, a folder of pictures, or a bundled data set.", show_default=False
+        ),
     ],
     settings: Annotated[
         list[str] | None,

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 def train(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="See: isthmus list families.", show_default=False)],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A data file, or a bundled data set.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help="A data file, a folder of pictures, or a bundled data set.", show_default=False
+        ),
     ],
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,
     images: Annotated[

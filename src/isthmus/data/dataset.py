@@ -18,6 +18,7 @@ from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences, telling
 from isthmus.data.fields import Field
 from isthmus.data.metadata import NONE, Metadata, in_proportion
+from isthmus.data.picture import Canvas
 from isthmus.data.split import Split, grouped, ordered, split
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
@@ -41,8 +42,9 @@ class Dataset:
     name: str
     """Short name shown to people: ``digits``, the stem of a file, ``X`` for an array or a frame."""
     x: NDArray[Any]
-    """Rows (N, *D): float32, C-contiguous, finite, in the units of the data. With ``fields``, the cells of a table
-    (N, F): float64, NaN where one is missing, and what a number means is its field's affair."""
+    """Rows (N, *D): float32, C-contiguous, finite, in the units of the data; of encoded pictures uint8, or uint16. With
+    ``fields``, the cells of a table (N, F): float64, NaN where one is missing, and what a number means is its field's
+    affair."""
     y: NDArray[np.int64] | None
     """Class codes (N,), 0 to C - 1, or None."""
     classes: tuple[str, ...]
@@ -70,6 +72,8 @@ class Dataset:
     the columns of ``metadata``."""
     metadata: Metadata = NONE
     """What is known of the rows besides their columns: groups, times, weights."""
+    canvas: Canvas | None = None
+    """What encoded pictures were drawn on; None of other rows."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):

@@ -21,6 +21,7 @@ from isthmus.data.fields import Field
 from isthmus.data.files import check, guess, stranger
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
+from isthmus.data.images import Wanted, folder, sized
 from isthmus.data.kinds import settle
 from isthmus.data.labels import aligned, alike, classes
 from isthmus.data.metadata import counted, factors_of, labels_of
@@ -62,6 +63,10 @@ def read(
     group: Any = None,
     time: Any = None,
     weights: Any = None,
+    size: Any = None,
+    crop: bool = False,
+    gray: bool | None = None,
+    skip_damaged: bool = False,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -69,7 +74,8 @@ def read(
     ----------
     source : str, Path, array-like or frame
         A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.npy``; ``.npz``; IDX, plain or ``.gz``), the name
-        of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame.
+        of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame. A
+        folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`).
     labels : array-like (N,), optional
         One label for each row: texts, whole numbers or booleans. It takes the place of labels that the source brings.
     label : str, optional
@@ -98,6 +104,15 @@ def read(
         ``"rows"`` where rows stand in the order of time.
     weights : str or array-like (N,), optional
         The same for how much a row counts; rows of weight 0 are left out.
+    size : int, (int, int) or str, optional
+        Height and width, ``32`` or ``"32x48"``, to which encoded pictures are resized; by default their own where it
+        is one, else their usual one, at most 64 pixels along the longer side.
+    crop : bool, default False
+        Whether the middle is cut out of a picture of another shape, instead of stretching it.
+    gray : bool, optional
+        Whether encoded pictures are read with one channel, or with three; by default three if any of them has colours.
+    skip_damaged : bool, default False
+        Whether encoded pictures that cannot be read are left out, and told, instead of refused.
 
     Returns
     -------
@@ -122,7 +137,10 @@ def read(
         raise BadInput("labels and label exclude each other: give the labels, or the name of their column")
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
-    name, raw = _open(source, label)
+    wanted = Wanted(sized(size), bool(crop), gray, bool(skip_damaged))
+    name, raw = _open(source, label, wanted)
+    if raw.canvas is None and wanted != Wanted():
+        raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
@@ -136,7 +154,7 @@ def read(
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
-    x = raw.x if raw.fields else numbers(raw)
+    x = raw.x if raw.fields or raw.canvas is not None else numbers(raw)
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     made, made_by = apart or (None, ())
@@ -146,6 +164,7 @@ def read(
     if pictured is None and pictures(raw.x):
         pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
     asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
+    asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged}
     asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     return Dataset(
         name,
@@ -161,8 +180,9 @@ def read(
         tuple(told),
         pictured,
         raw.fields,
-        {name: value for name, value in asked.items() if value},
+        {name: value for name, value in asked.items() if value} | ({} if gray is None else {"gray": gray}),
         beside,
+        raw.canvas,
     )
 
 
@@ -208,13 +228,13 @@ def _held(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
     return found
 
 
-def _open(source: Any, label: str | None) -> tuple[str, Unchecked]:
+def _open(source: Any, label: str | None, wanted: Wanted = Wanted()) -> tuple[str, Unchecked]:
     """The short name of the source, and its rows before values are checked."""
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if isinstance(text, bytes):
             text = os.fsdecode(text)
-        return (text, _unlabelled(bundled(text), label)) if text in DATASETS else _file(Path(text), label)
+        return (text, _unlabelled(bundled(text), label)) if text in DATASETS else _file(Path(text), label, wanted)
     if source is None or isinstance(source, bool | int | float | dict | set | bytes) or hasattr(source, "__next__"):
         what = f"{shown(source)} ({type(source).__name__})"
         remedy = "give a file, a name, an array or a frame"
@@ -271,7 +291,9 @@ def form(path: Path) -> str:
     return suffix
 
 
-def _file(path: Path, label: str | None) -> tuple[str, Unchecked]:
+def _file(path: Path, label: str | None, wanted: Wanted) -> tuple[str, Unchecked]:
+    if os.path.isdir(path):  # which says no, whatever is wrong with the path
+        return path.resolve().name or "pictures", _unlabelled(folder(path, wanted), label)
     suffix = form(path)
     stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)

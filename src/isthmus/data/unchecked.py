@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.fields import Field
+from isthmus.data.picture import Canvas
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 
@@ -53,6 +54,8 @@ class Unchecked(NamedTuple):
     """The kinds of columns of which the source itself says that they are categories, or ordered ones."""
     aside: Mapping[str, str] = MappingProxyType({})
     """Columns that cannot be learnt from, with the reason, to stand behind the name and "it"."""
+    canvas: Canvas | None = None
+    """What encoded pictures were drawn on."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:

@@ -80,7 +80,7 @@ class DataNote(_Sealed):
 
 
 class Reading(_Sealed):
-    """What was asked for when a table was read."""
+    """What was asked for when a table, or pictures, were read."""
 
     kinds: dict[str, str] = {}
     drop: list[str] = []
@@ -88,6 +88,10 @@ class Reading(_Sealed):
     group: str | None = None
     time: str | None = None
     weights: str | None = None
+    size: list[Annotated[int, Field(ge=1)]] | None = None
+    crop: bool = False
+    gray: bool | None = None
+    skip_damaged: bool = False
 
 
 class Tuned(_Sealed):

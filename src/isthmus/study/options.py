@@ -126,11 +126,41 @@ class Beside(TypedDict, total=False):
     weights: Annotated[Any, Option(None, "Column of the weights: how much each row counts.", "COLUMN")]
 
 
-class TableOptions(Columns, Beside, total=False):
-    """What may be asked of a table, besides its labels."""
+class Pictures(TypedDict, total=False):
+    """How encoded pictures become rows."""
+
+    size: Annotated[
+        Any,
+        Option(
+            None,
+            "Height and width that pictures are resized to: 32, or 32x48.",
+            "N|HEIGHTxWIDTH",
+            shown="their own, at most 64",
+        ),
+    ]
+    crop: Annotated[
+        bool, Option(False, "Cut out the middle of pictures of another shape, instead of stretching them.", kind=bool)
+    ]
+    gray: Annotated[
+        bool | None,
+        Option(
+            None,
+            "Read pictures with one channel, or with three.",
+            kind=bool,
+            shown="three if any has colours",
+            flag="--gray/--color",
+        ),
+    ]
+    skip_damaged: Annotated[
+        bool, Option(False, "Leave out pictures that cannot be read, instead of refusing them.", kind=bool)
+    ]
 
 
-class Reading(Columns, Beside, total=False):
+class TableOptions(Columns, Beside, Pictures, total=False):
+    """What may be asked of a table, or of pictures, besides its labels."""
+
+
+class Reading(Columns, Beside, Pictures, total=False):
     """How the data are read."""
 
     label: Annotated[str | None, Option(None, "Column of the labels.", "COLUMN")]

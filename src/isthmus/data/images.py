@@ -1,0 +1,318 @@
+"""Many encoded pictures as rows of one shape: a folder, whose sub-folders are classes.
+
+Pictures are looked at twice: their headers say what canvas they are drawn on, then each is decoded and drawn. They stay
+bytes (or 16-bit numbers) until they are scaled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.dataset import element_names
+from isthmus.data.files import fits, opened
+from isthmus.data.picture import Canvas, Header, header, pixels
+from isthmus.data.unchecked import LEAST_ROWS, Unchecked, enough
+from isthmus.data.wording import brief, place, shown, some
+from isthmus.errors import BadInput
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+"""Ends of the names of pictures."""
+SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin"}
+"""What systems leave in folders, besides names that begin with a point."""
+PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+"""Folders that hold a part of the data each, not a class."""
+LONGEST = 64
+"""Pixels along the longer side of a picture, where nobody asks for a size."""
+MOST_BYTES = 1 << 30
+"""Of an encoded picture."""
+
+
+class Wanted(NamedTuple):
+    """What was asked of pictures; None and False where nothing was."""
+
+    size: tuple[int, int] | None = None
+    """Height and width."""
+    crop: bool = False
+    gray: bool | None = None
+    skip_damaged: bool = False
+
+
+class Source(NamedTuple):
+    """An encoded picture that can be opened."""
+
+    name: str
+    """For people: the path below the folder."""
+    where: str
+    """Head of every message."""
+    open: Callable[[], IO[bytes]]
+
+
+class Found(NamedTuple):
+    """What lies in a folder."""
+
+    pictures: list[PurePosixPath]
+    """Paths below it, sorted."""
+    told: tuple[str, ...]
+    """What is left out, a sentence each."""
+
+
+def folder(path: Path, wanted: Wanted) -> Unchecked:
+    """The pictures of a folder and of those below it, whose names are the classes.
+
+    Raises
+    ------
+    BadInput
+        If there are too few, if one of them is damaged, or if all together would fill the memory.
+    """
+    found = listed(path)
+    sources = [_source(path, name) for name in found.pictures]
+    drawn = draw(place(path), sources, wanted)
+    names = [found.pictures[i] for i in drawn.kept]
+    classes, of_classes = labels(names)
+    columns = element_names(drawn.canvas.shape)
+
+    def where(i: int, j: int | None) -> str:
+        return str(names[i]) if j is None else f"{names[i]}, element {columns[j]}"
+
+    told = (*drawn.told, *of_classes, *found.told)
+    return Unchecked(place(path), drawn.x, classes, columns, where, told=told, images=True, canvas=drawn.canvas)
+
+
+def listed(path: Path) -> Found:
+    """What lies in a folder: its pictures, by their names, and what is left out. No link is followed.
+
+    Raises
+    ------
+    BadInput
+        If a folder cannot be read, or holds no picture.
+    """
+    pictures: list[PurePosixPath] = []
+    hidden, links, others = 0, 0, list[str]()
+    left = [PurePosixPath()]
+    while left:
+        below = left.pop()
+        for entry in _entries(path / below):
+            name = below / entry.name
+            if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
+                hidden += 1
+            elif entry.is_symlink():
+                links += 1
+            elif entry.is_dir(follow_symlinks=False):
+                left.append(name)
+            elif entry.is_file(follow_symlinks=False) and name.suffix.lower() in SUFFIXES:
+                pictures.append(name)
+            else:
+                others.append(str(name))
+    if not pictures:
+        raise BadInput(
+            f"{place(path)}: this is a folder; give one file in it, or a folder of pictures ({', '.join(SUFFIXES[:7])})"
+        )
+    told = []
+    if links:
+        told.append(f"{_count(links, 'link')} left out: links are not followed, so copy what they lead to")
+    if others:
+        told.append(f"{_count(len(others), 'file')} left out whose names are not those of pictures: {some(others, 3)}")
+    if hidden:
+        told.append(f"{_count(hidden, 'hidden or system file')} left out")
+    return Found(sorted(pictures, key=lambda name: name.parts), tuple(told))
+
+
+def _entries(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        why = error.strerror or brief(error)
+        raise BadInput(f"{place(path)}: can't be read ({why}); check the folder and its permissions") from None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _source(path: Path, name: PurePosixPath) -> Source:
+    whole = path / name
+    return Source(str(name), place(whole), lambda: opened(whole, MOST_BYTES))
+
+
+def labels(names: Sequence[PurePosixPath]) -> tuple[list[str] | None, tuple[str, ...]]:
+    """The class of each picture, or None, and what is said of it.
+
+    The class is the first folder of a path that tells pictures apart. Folders named train, test or the like are parts
+    of the data, which a study splits by itself.
+
+    Examples
+    --------
+    >>> names = [PurePosixPath(name) for name in ("train/cat/1.png", "train/dog/2.png", "test/cat/3.png")]
+    >>> labels([*names, *names])[0][:3]
+    ['cat', 'dog', 'cat']
+    """
+    below = [name.parent.parts for name in names]
+    told: list[str] = []
+    while below and all(parts and parts[0] == below[0][0] for parts in below):
+        below = [parts[1:] for parts in below]
+    if below and all(parts and parts[0].lower() in PARTS for parts in below):
+        parts_there = sorted({parts[0] for parts in below})
+        told.append(f"the folders {some(parts_there)} are read as one: a study splits rows by itself")
+        below = [parts[1:] for parts in below]
+    bare = sum(not parts for parts in below)
+    if bare == len(below):
+        return None, tuple(told)
+    if bare:
+        told.append(f"no classes: {bare:,} of {len(below):,} pictures lie in no folder of their own")
+        return None, tuple(told)
+    found = [parts[0] for parts in below]
+    many = len(set(found))
+    if many < 2:
+        return None, tuple(told)
+    if many > len(found) / 2:
+        told.append(f"no classes: {many:,} folders for {len(found):,} pictures; labels can be given beside them")
+        return None, tuple(told)
+    told.append(f"classes are the {many:,} folders {some(sorted(set(found)), 3)}")
+    return found, tuple(told)
+
+
+class Drawn(NamedTuple):
+    """Pictures as rows."""
+
+    x: NDArray[Any]
+    """(N, *D), uint8 or uint16."""
+    canvas: Canvas
+    kept: list[int]
+    """Which of the sources these are."""
+    told: tuple[str, ...]
+    """What was made of them, a sentence each."""
+
+
+def draw(where: str, sources: Sequence[Source], wanted: Wanted) -> Drawn:
+    """Draw all pictures on one canvas.
+
+    Parameters
+    ----------
+    where : str
+        Head of messages about all of them.
+    sources : sequence of Source
+    wanted : Wanted
+
+    Raises
+    ------
+    BadInput
+        As :func:`folder`.
+    """
+    damaged: dict[int, str] = {}
+    heads: dict[int, Header] = {}
+    for i, source in enumerate(sources):
+        with _aside(i, damaged, wanted), _stream(source) as (stream, size):
+            heads[i] = header(source.where, stream, size)
+    if not heads:
+        raise BadInput(
+            f"{where}: none of {len(sources):,} pictures can be read; the first: {next(iter(damaged.values()))}"
+        )
+    canvas = _canvas(list(heads.values()), wanted)
+    enough(where, max(len(heads), LEAST_ROWS), int(np.prod(canvas.shape)))
+    fits(where, 4 * len(heads) * int(np.prod(canvas.shape)))  # as they are trained on
+    rows = np.empty((len(heads), *canvas.shape), canvas.dtype)
+    kept: list[int] = []
+    grey = canvas.colour and wanted.gray is None
+    for i in heads:
+        with _aside(i, damaged, wanted), _stream(sources[i]) as (stream, size):
+            row = pixels(sources[i].where, stream, size, canvas)
+            rows[len(kept)] = row
+            kept.append(i)
+            grey = grey and bool((row[..., :1] == row[..., 1:]).all())
+    x = rows[: len(kept)]
+    if grey:
+        x, canvas = np.ascontiguousarray(x[..., 0]), canvas._replace(colour=False)
+    enough(where, len(kept), int(np.prod(canvas.shape)))
+    told = _said([heads[i] for i in kept], canvas, wanted)
+    if damaged:
+        first = next(iter(damaged.values())).removeprefix(where).lstrip("/\\")
+        told.append(f"{_count(len(damaged), 'damaged picture')} left out, the first: {first}")
+    return Drawn(x, canvas, kept, tuple(told))
+
+
+@contextmanager
+def _aside(i: int, damaged: dict[int, str], wanted: Wanted) -> Iterator[None]:
+    """A picture that cannot be read is refused, or left out if that was asked for."""
+    try:
+        yield
+    except BadInput as error:
+        if not wanted.skip_damaged:
+            raise BadInput(f"{error}; leave such pictures out with --skip-damaged (skip_damaged=True)") from None
+        damaged[i] = str(error)
+
+
+@contextmanager
+def _stream(source: Source) -> Iterator[tuple[IO[bytes], int]]:
+    """A picture that is open, and how many bytes it has."""
+    try:
+        stream = source.open()
+    except OSError as error:
+        raise BadInput(f"{source.where}: can't be read ({error.strerror or brief(error)})") from None
+    with stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        if not size:
+            raise BadInput(f"{source.where}: the file is empty")
+        yield stream, size
+
+
+def _canvas(heads: Sequence[Header], wanted: Wanted) -> Canvas:
+    """What fits the pictures: of their own size where it is one and small, else of their usual size, made small."""
+    if wanted.size is not None:
+        height, width = wanted.size
+    else:
+        height, width = (int(np.median(side)) for side in zip(*((h.height, h.width) for h in heads), strict=True))
+        shrink = max(1.0, max(height, width) / LONGEST)
+        height, width = max(1, round(height / shrink)), max(1, round(width / shrink))
+    colour = any(h.colour for h in heads) if wanted.gray is None else not wanted.gray
+    return Canvas(height, width, colour, wanted.crop, any(h.deep for h in heads) and not colour)
+
+
+def _said(heads: Sequence[Header], canvas: Canvas, wanted: Wanted) -> list[str]:
+    """What was made of the pictures."""
+    formats = ", ".join(f"{count:,} {name}" for name, count in Counter(h.format for h in heads).most_common())
+    sizes = Counter((h.height, h.width) for h in heads)
+    low, high = min(sizes), max(sizes)
+    size = f"{low[0]} x {low[1]}" if len(sizes) == 1 else f"{low[0]} x {low[1]} to {high[0]} x {high[1]}"
+    tone = "colour" if canvas.colour else "grey of 16 bits" if canvas.deep else "grey"
+    text = f"{_count(len(heads), 'picture')} ({formats}) of {size} pixels, read as {tone}"
+    if any((h.height, h.width) != canvas.shape[:2] for h in heads):
+        how = "the middle cut out to" if canvas.crop else "resized to"
+        text += f", {how} {canvas.height} x {canvas.width}" + ("" if wanted.size else " (--size says otherwise)")
+    told = [text]
+    if any(h.colour for h in heads) and not canvas.colour and wanted.gray is None:
+        told.append("all colours in them are greys, so one channel is kept (--color keeps three)")
+    if any(h.alpha for h in heads):
+        told.append("what is transparent in them is laid on white")
+    if any(h.deep for h in heads) and not canvas.deep:
+        told.append("16-bit pictures among them are read with 8 bits, as the others are in colour")
+    return told
+
+
+def sized(size: Any) -> tuple[int, int] | None:
+    """Height and width from what a person gives: one number, two, or a text.
+
+    Examples
+    --------
+    >>> sized("32"), sized("32x48"), sized((32, 48)), sized(None)
+    ((32, 32), (32, 48), (32, 48), None)
+    """
+    if size is None:
+        return None
+    try:
+        parts = size.lower().split("x") if isinstance(size, str) else [size] if isinstance(size, int) else list(size)
+        found = [int(part) for part in parts]
+    except (TypeError, ValueError):
+        found = []
+    if not 1 <= len(found) <= 2 or min(found) < 1 or isinstance(size, bool):
+        raise BadInput(f"size must be a number of pixels, or HEIGHTxWIDTH, such as 32 or 32x48; got {shown(size)}")
+    return found[0], found[-1]
