@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import isthmus
 from isthmus.cli import main
@@ -15,7 +16,7 @@ from isthmus.registry import OWN
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
-ELSEWHERE = ("families/", "fields/", "data.md", "sampling.md")  # have tests of their own
+ELSEWHERE = ("families/", "fields/", "data.md", "sampling.md", "forms/pictures.md")  # have tests of their own
 PYTHON = {
     name: blocks
     for name, text in PAGES.items()
@@ -64,9 +65,13 @@ def test_commands_run(call, few_digits, capsys):
     Path("people.csv").write_text("\n".join(["age,region,income", *cells, ""]))
     np.savez("c.npz", X=random.normal(size=(60, 4)), y=np.arange(60) % 2)
     np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
+    for i, pixels in enumerate(random.integers(0, 256, (60, 8, 8), np.uint8)):
+        Path("pictures", "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(Path("pictures", "ab"[i % 2], f"{i}.png"))
     words = call.split()
     if words[0] in {"compress", "decompress", "score", "flag", "encode"}:
-        assert main(["train", "plain", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
+        data = ["pictures"] if "pictures" in words else ["rows.csv", "--label", "kind"]
+        assert main(["train", "plain", *data, "--measure", "none", "--out", "model"]) == 0
     if words[0] == "convert":
         assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
         if words[1] == "sae":

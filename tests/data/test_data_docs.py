@@ -18,6 +18,7 @@ from isthmus.data.read import DATASETS, FORMATS, read
 from isthmus.errors import BadInput
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs"
+PICTURES_PAGE = (FOLDER / "forms" / "pictures.md").read_text()
 PAGE, KINDS_PAGE = (FOLDER / "data.md").read_text(), (FOLDER / "fields" / "README.md").read_text()
 MODULES = [f"isthmus.data.{module.name}" for module in pkgutil.iter_modules(isthmus.data.__path__)]
 MODULES += [f"isthmus.data.fields.{module.name}" for module in pkgutil.iter_modules(isthmus.data.fields.__path__)]
@@ -28,7 +29,9 @@ def test_examples_in_docstrings_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize(("page", "least"), [(PAGE, 5), (KINDS_PAGE, 3)], ids=["data", "fields"])
+@pytest.mark.parametrize(
+    ("page", "least"), [(PAGE, 5), (KINDS_PAGE, 3), (PICTURES_PAGE, 3)], ids=["data", "fields", "pictures"]
+)
 def test_examples_of_the_page_run(page, least):
     runner = doctest.DocTestRunner()
     runner.run(doctest.DocTestParser().get_doctest(page.replace("```", ""), {}, "data.md", None, 0))
