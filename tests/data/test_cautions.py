@@ -97,14 +97,41 @@ def test_pictures_are_told_from_series_by_their_numbers():
         read(two.reshape(50, -1), images=True)
 
 
-@pytest.mark.parametrize("shape", [(20, 3, 12, 12), (20, 1, 9, 9), (20, 12, 32, 32)])
-def test_channels_first_are_asked_of_the_shape(shape):
+@pytest.mark.parametrize("shape", [(20, 3, 12, 12), (20, 1, 9, 9)])
+def test_channels_first_are_asked_of_the_shape_and_put_last(shape):
     x = RNG.integers(0, 256, shape, dtype=np.uint8)
-    assert (
-        "looks like channels first, but channels are expected last; give X.transpose(0, 2, 3, 1)" in read(x).cautions[0]
+    data = read(x)
+    np.testing.assert_array_equal(data.x, x.transpose(0, 2, 3, 1))
+    assert data.images
+    assert data.cautions == (
+        f"channels stand first in rows of shape {shape[1:]} and are put last (--axes last: they do)",
     )
-    if shape[1] != 12:
-        assert read(x.transpose(0, 2, 3, 1)).cautions == ()
+    assert read(x.transpose(0, 2, 3, 1)).cautions == ()
+    kept = read(x, axes="last")
+    np.testing.assert_array_equal(kept.x, x)
+    assert "looks like channels first, but channels are expected last" in kept.cautions[0]
+
+
+def test_many_channels_and_numbers_that_are_no_pixels_stay_as_they_are_unless_asked():
+    many = RNG.integers(0, 256, (20, 12, 32, 32), dtype=np.uint8)
+    noise = RNG.normal(size=(20, 3, 12, 12))
+    for x in (many, noise):
+        data = read(x)
+        assert data.shape == x.shape[1:]
+        assert "looks like channels first, but channels are expected last; give X.transpose" in data.cautions[0]
+        assert read(x, axes="first").shape == (*x.shape[2:], x.shape[1])
+    np.testing.assert_array_equal(read(noise, images=True).x, noise.transpose(0, 2, 3, 1).astype(np.float32))
+    with pytest.raises(BadInput, match="axes are for arrays of rows with three axes"):
+        read(noise[:, 0], axes="first")
+    with pytest.raises(BadInput, match="axes must be first or last"):
+        read(noise, axes="middle")
+
+
+def test_a_cell_of_pictures_with_channels_first_is_named_where_it_stands():
+    x = RNG.random((20, 3, 8, 8))
+    x[4, 2, 5, 6] = np.inf
+    with pytest.raises(BadInput, match=r"row 5, column 'x2_5_6' \(X\[4, 2, 5, 6\]\): the value is infinite"):
+        read(x, axes="first")
 
 
 def test_channels_before_time_are_asked_of_the_numbers():

@@ -1,11 +1,14 @@
 """Folders of pictures: sizes, modes, classes, what is left out, and what is refused."""
 
 import io
+import json
 import struct
 import zlib
 from pathlib import PurePosixPath
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -209,7 +212,7 @@ def test_the_default_size_is_the_usual_one_and_small(tmp_path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "the file is empty"),
+        (b"", "there are no bytes"),
         (b"no picture", "not a picture of a known format, or damaged at its beginning"),
     ],
 )
@@ -276,3 +279,70 @@ def test_options_of_pictures_are_refused_of_other_data():
 def test_sizes_that_are_none_are_refused(size):
     with pytest.raises(BadInput, match="size must be"):
         sized(size)
+
+
+def encode(pixels, kind="PNG"):
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, kind)
+    return out.getvalue()
+
+
+@pytest.fixture
+def twenty():
+    return RANDOM.integers(0, 256, (20, 8, 8, 3), np.uint8)
+
+
+def test_a_parquet_column_of_bytes_is_pictures(tmp_path, twenty):
+    table = {"image": [encode(one) for one in twenty], "kind": ["a", "b"] * 10, "note": list(range(20))}
+    pq.write_table(pa.table(table), tmp_path / "p.parquet")
+    data = read(tmp_path / "p.parquet", label="kind")
+    np.testing.assert_array_equal(data.x, twenty)
+    assert data.classes == ("a", "b")
+    assert data.name == "p"
+    assert data.cautions == (
+        "20 pictures (20 PNG) of 8 x 8 pixels, read as colour",
+        "column 'image' holds the pictures, 'kind' their labels",
+        "'note' left out",
+    )
+    assert read(tmp_path / "p.parquet").y is None
+    with pytest.raises(BadInput, match="holds the pictures; name another one"):
+        read(tmp_path / "p.parquet", label="image")
+    with pytest.raises(BadInput, match="no label column 'kin'"):
+        read(tmp_path / "p.parquet", label="kin")
+
+
+def test_the_struct_of_the_hugging_face_hub_and_its_names(tmp_path, twenty):
+    cells = [{"bytes": encode(one), "path": f"{i}.png"} for i, one in enumerate(twenty)]
+    cells[7]["bytes"] = None
+    codes = [i % 2 for i in range(20)]
+    about = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    table = pa.table({"image": cells, "label": codes})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(about)}), tmp_path / "p.parquet")
+    with pytest.raises(BadInput, match=r"p.parquet, row 8 \('7.png'\): there are no bytes; leave such pictures out"):
+        read(tmp_path / "p.parquet")
+    data = read(tmp_path / "p.parquet", skip_damaged=True, size=4, gray=True)
+    assert data.shape == (4, 4)
+    assert data.classes == ("cat", "dog")
+    assert data.y.tolist() == [code for i, code in enumerate(codes) if i != 7]
+    assert any("1 damaged picture left out, the first: row 8 ('7.png')" in said for said in data.cautions)
+
+
+def test_columns_of_other_bytes_are_no_pictures(tmp_path):
+    table = {"id": [f"{i}".encode() for i in range(20)], "a": np.arange(20.0), "b": np.arange(20.0) ** 2}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    assert "a" in read(tmp_path / "t.parquet").columns
+    with pytest.raises(BadInput, match="size, crop, gray and skip_damaged are for encoded pictures"):
+        read(tmp_path / "t.parquet", size=8)
+
+
+def test_two_columns_of_pictures_are_refused(tmp_path, twenty):
+    cells = [encode(one) for one in twenty]
+    pq.write_table(pa.table({"a": cells, "b": cells}), tmp_path / "p.parquet")
+    with pytest.raises(BadInput, match="several columns hold pictures"):
+        read(tmp_path / "p.parquet")
+
+
+def test_arrays_of_bytes_stay_bytes_until_they_are_scaled(twenty):
+    assert read(twenty).x.dtype == np.uint8
+    assert read(twenty, images=False).x.dtype == np.float32
+    assert read(twenty).digest == read(twenty.astype(np.float32), images=True).digest

@@ -74,7 +74,7 @@ def ablate(
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
     source, labels, label, anomaly, factors, images, kinds, drop, missing, group, time, weights
         As in :func:`isthmus.compare`.
-    size, crop, gray, skip_damaged
+    size, crop, gray, skip_damaged, axes
         As in :func:`isthmus.compare`.
     facets, replicates, steps, seed, jobs, plan
         As in :func:`isthmus.compare`.

@@ -129,6 +129,9 @@ def compare(
         Whether pictures are read with one channel, or with three; by default three if any of them has colours.
     skip_damaged : bool, default False
         Whether pictures that cannot be read are left out, instead of refused.
+    axes : {"first", "last"}, optional
+        Where the channels of rows with three axes stand; by default first where the shape says so and the numbers make
+        it plausible.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from isthmus.data.axes import channels_lead, pictures
 from isthmus.data.dataset import element_names
 from isthmus.data.files import fits, honest, parsing
 from isthmus.data.numbers import WHOLE, too_fine
@@ -120,6 +121,41 @@ def _objects(where: str, x: NDArray[Any]) -> NDArray[np.float64]:
         return found
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"{where}: can't be read as numbers ({brief(error)}); give X.astype(float)") from None
+
+
+def channels_last(raw: Unchecked, axes: str | None = None, images: bool | None = None) -> Unchecked:
+    """Rows of pictures with their channels last, (N, H, W, C), where they stand first: told, or asked of the shape.
+
+    Parameters
+    ----------
+    raw : Unchecked
+    axes : {"first", "last"}, optional
+        Where they stand; by default they are first if the shape says so, and the numbers make it plausible.
+    images : bool, optional
+        Whether rows are pictures, if somebody says so.
+
+    Raises
+    ------
+    BadInput
+        If ``axes`` is given for rows that have not three axes, or of encoded pictures.
+    """
+    if axes not in (None, "first", "last"):
+        raise BadInput(f"axes must be first or last; got {shown(axes)}")
+    shape = raw.x.shape[1:]
+    if axes is not None and (len(shape) != 3 or raw.canvas is not None):
+        raise BadInput(f"{raw.place}: axes are for arrays of rows with three axes, such as channels x height x width")
+    if axes == "last" or raw.canvas is not None or not (axes or channels_lead(shape)):
+        return raw
+    x = np.moveaxis(raw.x, 1, -1)
+    if axes is None and not (images or raw.images or (images is None and pictures(x))):
+        return raw
+
+    def where(i: int, j: int | None) -> str:
+        there = None if j is None else np.moveaxis(np.arange(x[0].size).reshape(shape), 0, -1).flat[j]
+        return raw.where(i, None if there is None else int(there))
+
+    told = () if axes else (f"channels stand first in rows of shape {shape} and are put last (--axes last: they do)",)
+    return raw._replace(x=x, columns=element_names(x.shape[1:]), where=where, told=(*raw.told, *told))
 
 
 def npy_file(path: Path) -> Unchecked:

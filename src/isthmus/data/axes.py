@@ -37,13 +37,24 @@ def pictures(x: NDArray[Any]) -> bool:
     return x.dtype.kind == "b" or x.dtype == np.uint8 or min(_alike(x, 1), _alike(x, 2)) > SMOOTH
 
 
+def channels_lead(shape: tuple[int, ...]) -> bool:
+    """Whether rows of this shape look like channels x height x width.
+
+    Examples
+    --------
+    >>> channels_lead((3, 32, 32)), channels_lead((32, 32, 3)), channels_lead((3, 3, 3))
+    (True, False, False)
+    """
+    return len(shape) == 3 and shape[0] in CHANNELS and shape[2] not in CHANNELS
+
+
 def doubts(x: NDArray[Any], images: bool, said: bool | None = None) -> str | None:
     """A sentence about the axes of rows (N, *D) that are probably not as meant here; None if there is none.
 
     ``images`` is what they are taken for, ``said`` what the user or the format says of them, if anything.
     """
     shape = x.shape[1:]
-    if len(shape) == 3 and shape[2] not in CHANNELS and (shape[0] in CHANNELS or shape[1] == shape[2] > shape[0]):
+    if len(shape) == 3 and (channels_lead(shape) or (shape[2] not in CHANNELS and shape[1] == shape[2] > shape[0])):
         return f"shape {shape} looks like channels first, but channels are expected last; give X.transpose(0, 2, 3, 1)"
     if images or len(shape) not in (2, 3):
         return None
@@ -66,6 +77,8 @@ def _alike(x: NDArray[Any], axis: int) -> float:
         return 1.0
     some = x[np.linspace(0, len(x) - 1, min(len(x), LOOKED_AT)).astype(int)].astype(np.float64)
     some = some[..., None] if some.ndim == 3 else some
+    if not np.isfinite(some).all():
+        return 0.0  # such numbers are refused elsewhere, by their place
     middle = some - some.mean(axis=(0, 1, 2))
     peak = np.abs(middle).max(axis=(0, 1, 2))
     middle = middle / np.where(peak > 0, peak, 1.0)

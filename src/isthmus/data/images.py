@@ -234,7 +234,7 @@ def draw(where: str, sources: Sequence[Source], wanted: Wanted) -> Drawn:
     enough(where, len(kept), int(np.prod(canvas.shape)))
     told = _said([heads[i] for i in kept], canvas, wanted)
     if damaged:
-        first = next(iter(damaged.values())).removeprefix(where).lstrip("/\\")
+        first = next(iter(damaged.values())).removeprefix(where).lstrip("/\\, ")
         told.append(f"{_count(len(damaged), 'damaged picture')} left out, the first: {first}")
     return Drawn(x, canvas, kept, tuple(told))
 
@@ -261,7 +261,7 @@ def _stream(source: Source) -> Iterator[tuple[IO[bytes], int]]:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         if not size:
-            raise BadInput(f"{source.where}: the file is empty")
+            raise BadInput(f"{source.where}: there are no bytes")
         yield stream, size
 
 

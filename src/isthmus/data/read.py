@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.data.arrays import memory, npy_file, npz_file
+from isthmus.data.arrays import channels_last, memory, npy_file, npz_file
 from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
+from isthmus.data.encoded import encoded, pictures_in
 from isthmus.data.factors import aside
 from isthmus.data.fields import Field
 from isthmus.data.files import check, guess, stranger
@@ -67,6 +68,7 @@ def read(
     crop: bool = False,
     gray: bool | None = None,
     skip_damaged: bool = False,
+    axes: str | None = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -75,7 +77,8 @@ def read(
     source : str, Path, array-like or frame
         A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.npy``; ``.npz``; IDX, plain or ``.gz``), the name
         of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame. A
-        folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`).
+        folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or ``.parquet`` with a column of
+        encoded ones (:mod:`isthmus.data.encoded`).
     labels : array-like (N,), optional
         One label for each row: texts, whole numbers or booleans. It takes the place of labels that the source brings.
     label : str, optional
@@ -113,6 +116,9 @@ def read(
         Whether encoded pictures are read with one channel, or with three; by default three if any of them has colours.
     skip_damaged : bool, default False
         Whether encoded pictures that cannot be read are left out, and told, instead of refused.
+    axes : {"first", "last"}, optional
+        Where the channels of rows with three axes stand, which are pictures that are not encoded; by default first
+        where the shape says so and the numbers make it plausible.
 
     Returns
     -------
@@ -141,6 +147,7 @@ def read(
     name, raw = _open(source, label, wanted)
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
+    raw = channels_last(raw, axes, images)
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
@@ -154,17 +161,18 @@ def read(
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
-    x = raw.x if raw.fields or raw.canvas is not None else numbers(raw)
+    pictured = raw.images if images is None else images
+    if pictured is None and pictures(raw.x):
+        pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
+    pixels = raw.canvas is not None or (pictured and raw.x.dtype == np.uint8)
+    x = raw.x if raw.fields else np.ascontiguousarray(raw.x) if pixels else numbers(raw)
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     made, made_by = apart or (None, ())
     told += of_metadata(beside, dropped)
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
-    pictured = raw.images if images is None else images
-    if pictured is None and pictures(raw.x):
-        pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
     asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
-    asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged}
+    asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes}
     asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     return Dataset(
         name,
@@ -295,6 +303,8 @@ def _file(path: Path, label: str | None, wanted: Wanted) -> tuple[str, Unchecked
     if os.path.isdir(path):  # which says no, whatever is wrong with the path
         return path.resolve().name or "pictures", _unlabelled(folder(path, wanted), label)
     suffix = form(path)
+    if suffix == ".parquet" and (column := pictures_in(path)) is not None:
+        return path.name[: -len(suffix)] or "data", encoded(path, column, label, wanted)
     stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)
 

@@ -92,6 +92,7 @@ class Reading(_Sealed):
     crop: bool = False
     gray: bool | None = None
     skip_damaged: bool = False
+    axes: Literal["first", "last"] | None = None
 
 
 class Tuned(_Sealed):

@@ -156,11 +156,26 @@ class Pictures(TypedDict, total=False):
     ]
 
 
-class TableOptions(Columns, Beside, Pictures, total=False):
-    """What may be asked of a table, or of pictures, besides its labels."""
+class Arrays(TypedDict, total=False):
+    """What the axes of arrays mean."""
+
+    axes: Annotated[
+        Literal["first", "last"] | None,
+        Option(
+            None,
+            "Where the channels of rows with three axes stand.",
+            "first|last",
+            kind=Literal["first", "last"],
+            shown="asked of the shape",
+        ),
+    ]
 
 
-class Reading(Columns, Beside, Pictures, total=False):
+class TableOptions(Columns, Beside, Pictures, Arrays, total=False):
+    """What may be asked of a table, of pictures or of an array, besides its labels."""
+
+
+class Reading(Columns, Beside, Pictures, Arrays, total=False):
     """How the data are read."""
 
     label: Annotated[str | None, Option(None, "Column of the labels.", "COLUMN")]

@@ -17,7 +17,17 @@ from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, design
 from isthmus.study.estimate import SHARE, Tell, estimate
 from isthmus.study.material import rows
-from isthmus.study.options import Beside, CompareOptions, DesignOptions, Pictures, Reading, declared, filled, signed
+from isthmus.study.options import (
+    Arrays,
+    Beside,
+    CompareOptions,
+    DesignOptions,
+    Pictures,
+    Reading,
+    declared,
+    filled,
+    signed,
+)
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
 
@@ -80,7 +90,7 @@ def _data(source: Any, labels: Any, asked: Mapping[str, Any]) -> Dataset:
     """The rows: read, or as they were read before."""
     if not isinstance(source, Dataset):
         return read(source, labels, **{name: asked[name] for name in declared(Reading)})
-    for name in ("factors", *declared(Beside), *declared(Pictures)):
+    for name in ("factors", *declared(Beside), *declared(Pictures), *declared(Arrays)):
         if asked[name] is not None and asked[name] is not False:
             raise BadInput(f"{name} need data that are still to be read, one data set at a time; leave {name} out here")
     return source if asked["images"] is None else replace(source, said=asked["images"])
