@@ -5,16 +5,21 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from isthmus.api.study import Study, compare
 from isthmus.data.read import read
+from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage, same, unlike
 from isthmus.errors import BadInput
+from isthmus.families import named
 from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
 from isthmus.report.html import render
+from isthmus.ship.artefact import save
+from isthmus.ship.deployed import Deployed
 from isthmus.study.examine import data_of, examine, examine_model
 from isthmus.study.jobs import Work, drive
 from isthmus.study.launch.local import Local
@@ -22,6 +27,7 @@ from isthmus.study.perform import perform
 from isthmus.study.racing import Round
 from isthmus.study.record import digest
 from isthmus.study.store import Store
+from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
 LABEL, SCORE = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
@@ -163,6 +169,25 @@ def test_one_run_alone_and_a_saved_model(healthy):
     run = healthy.records[0]
     assert list(examine(healthy, run=run.id)) == []
     assert examine_model(healthy.folder / "runs" / run.id, "iris") == []
+
+
+@pytest.mark.parametrize("kind", [[], ["c=category"]], ids=["numbers", "kinds"])
+def test_a_saved_model_is_examined_on_the_columns_that_it_knows(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(120, 2)) @ rng.normal(size=(2, 3)) + 0.1 * rng.normal(size=(120, 3))
+    path, about = tmp_path / "rows.csv", {"who": np.arange(120) % 12, "day": np.arange(120), "weight": np.ones(120)}
+    pd.DataFrame({**dict(zip("abd", rows.T, strict=True)), "c": np.arange(120) % 3, **about}).to_csv(path, index=False)
+    kinds = dict(one.split("=") for one in kind)
+    data = read(path, kinds=kinds, group="who", weights="weight", drop="day")
+    assert data.columns == ("a", "b", "d", "c")
+    fitted = fit(named("pca").set_params(latents=2), data.x, columns=data.columns, fields=data.fields)
+    model = save(Deployed.of(fitted), tmp_path / "model")
+    scaled = fitted.scaled(data.x)
+    assert examine_model(model, str(path)) == diagnose(fitted, scaled, scaled)
+    few = tmp_path / "few.csv"
+    pd.read_csv(path)[["c", "a"]].to_csv(few, index=False)
+    with pytest.raises(BadInput, match=r"columns, as in training|'b'|shape"):
+        examine_model(model, str(few))
 
 
 @pytest.mark.slow

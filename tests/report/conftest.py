@@ -50,6 +50,7 @@ def make(
     levels: Mapping[str, float] | None = None,
     curves: Callable[[str, str, int], dict[str, Line]] = lambda facet, name, replicate: {},
     seed: int = 0,
+    rivals: Sequence[str] | None = None,
 ) -> Path:
     """Write a study folder; ``finished`` stops after that many runs, ``endings`` maps (name, replicate) to a status.
 
@@ -79,6 +80,7 @@ def make(
         latents=16,
         hidden=[64],
         seed=seed,
+        rivals=None if rivals is None else list(rivals),
     )
     store = Store(folder)
     store.create(design.to_json(), {"command": command, "source": source})

@@ -142,6 +142,17 @@ def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: An
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rival", "command"),
+    [("isolation forest", "'isolation forest' --for anomaly"), ("knn", "knn --for anomaly"), ("lof", "")],
+)
+def test_a_rival_that_can_be_saved_has_its_command_too(rival: str, command: str) -> None:
+    scores = {"plain": 0.7 + WOBBLE, "pca": 0.71 - WOBBLE, rival: 0.9 + WOBBLE}
+    about = {"metric": "auroc", "higher": True, "rope": 0.01, "rivals": {"pca", rival}, "test_fraction": 1 / 3}
+    (line,) = brief(answered({"anomaly": judge(scores, facet="anomaly", **about)}), ["plain", "pca"])
+    assert line.command == command
+
+
 def test_every_reason_to_leave_a_question_out_is_said_in_chinese(tmp_path: Path, make: Any, read: Any) -> None:
     for lang in LANGUAGES:
         assert set(Words(lang).texts["skipped"]) == set(OBSTACLES.values())

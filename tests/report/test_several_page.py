@@ -11,6 +11,7 @@ from isthmus.facets import FACETS
 from isthmus.report.diagram import critical_difference, groups
 from isthmus.report.html import template
 from isthmus.report.several import kind, overview, render
+from isthmus.report.tables import Grid
 from isthmus.study.several import LIST, Contents, Listed
 
 EVIL = '<script>alert(1)</script>"&\u202e'
@@ -55,6 +56,23 @@ def test_the_page_says_who_ranks_first_and_where_each_answer_is(six, lang, readi
     lines = six.recommendation(lang, {**t.texts["facets"], **t.texts["contenders"]})
     assert lines[0].split(t("page.colon"))[1][1:40] in page.text
     assert page.scripts == [template("page.js")]
+
+
+def test_one_contender_alone_has_a_page_without_pairs(make, tmp_path, reading):
+    alone = tmp_path / "alone"
+    about = {"families": ("plain",), "facets": ("reconstruction",), "rivals": ()}
+    for i, name in enumerate("ab"):
+        make(alone / "sets" / name, name=name, seed=i, **about)
+    listed = [Listed(name=name, folder=name) for name in "ab"]
+    (alone / LIST).write_text(Contents(sets=listed, overlaps=[], command="").model_dump_json())
+    found = Several(alone)
+    (ranking,) = found.rankings().values()
+    assert list(ranking.ranks) == ["plain"]
+    assert ranking.pairs == ()
+    page = reading(render(found, alone))
+    t = Words("en")
+    assert t("several.pairs", facet=t.name("facets", "reconstruction")) not in page.text
+    assert Grid("", [("a", []), ("b", [])], []).texts == [False, False]
 
 
 def test_links_are_relative_to_where_the_page_lies(six, reading):

@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
+from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
 from isthmus.facets.outliers import SCORERS
 from isthmus.families import named
@@ -113,6 +114,11 @@ def test_numbers_that_make_no_decision_are_refused(ships: Deployed, tmp_path: Pa
     (place / "model.json").write_bytes(seal(data))
     with pytest.raises(BadInput, match=said):
         load(place)
+
+
+def test_facets_say_which_of_their_rivals_ship() -> None:
+    assert FACETS["anomaly"].saved == set(rivals.RIVALS) == set(rivals.FITTERS)
+    assert {name for name, facet in FACETS.items() if facet.saved} == {"anomaly"}
 
 
 @pytest.mark.parametrize("name", rivals.RIVALS)

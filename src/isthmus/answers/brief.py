@@ -28,7 +28,7 @@ class Line(NamedTuple):
     gain: str
     """What the choice gains over the simplest rival."""
     command: str
-    """What follows ``isthmus take FOLDER``, if the choice is a model of the study."""
+    """What follows ``isthmus take FOLDER``, if the choice is a model of the study or a rival that it saves."""
     kind: str
     """How it ended, as in :class:`isthmus.evidence.purposes.PurposeVerdict`."""
 
@@ -67,7 +67,9 @@ def brief(
 
 
 def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:
-    command = f"{_word(one.take)} --for {one.verdicts[0].facet}" if one.take in families else ""
+    facet = one.verdicts[0].facet
+    saved = one.take in families or one.take in FACETS[facet].saved
+    command = f"{_word(one.take)} --for {facet}" if saved else ""
     return Line(aim(one, say), _take(one, say), _sure(one, say), _gain(one.take, one.verdicts, say), command, one.kind)
 
 

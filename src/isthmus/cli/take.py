@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from isthmus.api.study import Study
     from isthmus.ship.deployed import Deployed
 
-ANOMALY = "anomaly"
-
 
 def take(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.", show_default=False)],
@@ -59,7 +57,6 @@ def take(
     from isthmus.facets import FACETS
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
-    from isthmus.ship.rivals import RIVALS
     from isthmus.study.several import LIST
 
     if (folder / LIST).is_file():
@@ -70,7 +67,7 @@ def take(
     if family is None:
         asked, family = _recommended(study, facet)
     rival = family not in study.design.families and family in FACETS[asked].rivals
-    if rival and (asked != ANOMALY or family not in RIVALS):
+    if rival and family not in FACETS[asked].saved:
         return _rival(asked, family, json=json)
     if not rival:
         study.model(family, asked, replicate - 1)  # refused before the data are read

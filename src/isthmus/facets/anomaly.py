@@ -254,4 +254,5 @@ ANOMALY = Facet(
     floor_title=Said("chance", "随机猜测"),
     rivals={name: _rival(fit) for name, fit in SCORERS.items()},
     kin=KIN,
+    saved=frozenset({"isolation forest", "knn", "probabilistic pca"}),
 )

@@ -224,6 +224,8 @@ class Facet:
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     kin: Mapping[str, Kin] = field(default_factory=dict)
     """Rivals that are an object of scikit-learn, fitted on scaled training rows."""
+    saved: frozenset[str] = frozenset()
+    """Rivals that ``isthmus take`` saves as models (:data:`isthmus.ship.rivals.RIVALS`)."""
     purposes: Mapping[str, Role] = field(default_factory=dict)
     """For which purposes of :data:`isthmus.facets.purpose.PURPOSES` it speaks, and how."""
     wanted: Said | None = None

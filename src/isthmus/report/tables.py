@@ -50,13 +50,8 @@ class Grid(NamedTuple):
     @property
     def texts(self) -> list[bool]:
         """Which columns hold text, that of the names aside: their heads begin where their texts do."""
-        return [
-            False,
-            *(
-                any(c.relation == "text" for c in column)
-                for column in zip(*(row.cells for row in self.rows), strict=True)
-            ),
-        ]
+        held = [{c.relation for c in column} for column in zip(*(row.cells for row in self.rows), strict=True)]
+        return [False, *("text" in relations for relations in held or [set[str]()] * (len(self.heads) - 1))]
 
 
 def decimals(values: Sequence[float]) -> int:

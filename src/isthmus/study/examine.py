@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.read import read
+from isthmus.data.read import cells, read
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, mismatch, unlike
 from isthmus.doctor.finding import Finding
@@ -32,6 +32,7 @@ from isthmus.study.record import Config, JobName, Record
 from isthmus.study.results import Results
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted
+from isthmus.train.inference import Inference
 from isthmus.train.loop import Outcome
 
 SCORES = "scores.safetensors"
@@ -208,10 +209,20 @@ def examine_model(folder: str | os.PathLike[str], source: str, label: str | None
     folder : path
         Of a saved model.
     source, label : str
-        Rows like those that it was trained on, and the column to leave out. A saved model does not know which rows
-        those were, nor how its loss fell: all rows serve as training and validation rows, and over-capacity, leakage
-        and an end too early cannot be seen.
+        Rows like those that it was trained on, and the column to leave out; so are all other columns that the model
+        does not know. A saved model does not know which rows those were, nor how its loss fell: all rows serve as
+        training and validation rows, and over-capacity, leakage and an end too early cannot be seen.
     """
     fitted = artefact.load(folder)
-    rows = fitted.scaled(read(source, label=label).x)
+    rows = fitted.scaled(_known(fitted, source, label))
     return diagnose(fitted, rows, rows)
+
+
+def _known(fitted: Inference, source: str, label: str | None) -> NDArray[Any]:
+    """The columns that a model knows; all, where its columns or those of the rows have no names in common."""
+    if fitted.fields:
+        return cells(source, fitted.fields)
+    data = read(source, label=label)
+    if len(data.shape) > 1 or not set(fitted.columns) < set(data.columns):
+        return data.x
+    return data.x[:, [data.columns.index(name) for name in fitted.columns]]
