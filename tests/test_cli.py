@@ -151,6 +151,14 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["compare", "iris", "--families", ""], "no family"),
         (["compare", "iris", "--facets", "reconstructoin"], "did you mean reconstruction"),
         (["compare", "iris", "--steps", "5", "--budget", "5m"], "steps and budget exclude each other"),
+        (["compare", "iris", "--plan", "steps=5", "--budget", "5m"], "steps and budget exclude each other"),
+        (["compare", "iris", "--plan", "steps=5", "--steps", "5"], "steps is given twice"),
+        (["compare", "iris", "--plan", "batch=5", "--plan", "batch=5"], "--plan batch is given twice"),
+        (["compare", "iris", "--plan", "batch"], "--plan takes FIELD=VALUE; got 'batch'"),
+        (["compare", "iris", "--plan", "bacth=5"], "unknown field 'bacth' (did you mean 'batch'?)"),
+        (["compare", "iris", "--plan", "batch=0"], "plan: batch must be a whole number of at least 1; got 0"),
+        (["compare", "iris", "--learning-rate", "0"], "plan: learning_rate must be a number above 0, or null; got 0"),
+        (["ablate", "l1", "iris", "--set", "batch=5", "--plan", "batch=6"], "--set batch and --plan batch"),
         (["compare", "iris", "--budget", "soon"], "5m"),
         (["compare", "iris", "--replicates", "1"], "at least 2"),
         (["compare", "iris", "--configs", "0"], "at least 1"),
@@ -169,7 +177,7 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["train", "plain", "iris", "--set", "patience=0"], "patience"),
         (["train", "pca", "iris", "--set", "hidden=3"], "hidden"),
         (["train", "plain", "iris", "--set", "backbone=linear", "--set", "hidden=3"], "linear has no hidden layers"),
-        (["train", "plain", "iris", "--steps", "5", "--set", "steps=5"], "exclude each other"),
+        (["train", "plain", "iris", "--steps", "5", "--set", "steps=5"], "steps is given twice"),
         (["train", "plain", "iris", "--steps", "5", "--out", "rows.csv"], "rows.csv"),
         (["list", "families", "plian"], "did you mean plain"),
         (["report", "nowhere"], "nowhere"),
@@ -612,13 +620,13 @@ def test_set_reaches_recipe_and_plan(shell: Shell, arguments: list[str], expecte
 
 
 def test_capacity_follows_the_data_unless_it_is_set() -> None:
-    wide, narrow = train.configure("plain", (784,), [], None)[0], train.configure("plain", (4,), [], None)[0]
+    wide, narrow = train.configure("plain", (784,), [])[0], train.configure("plain", (4,), [])[0]
     assert (wide.latents, wide.hidden) == capacity((784,))
     assert (narrow.latents, narrow.hidden) == capacity((4,))
     assert wide.hidden != narrow.hidden
-    assert train.configure("plain", (784,), ["backbone=linear"], None)[0].hidden == ()
-    assert train.configure("topk", (4,), [], None)[0].to_json()["k"] == 1
-    assert train.configure("plain", (4,), ["steps=70"], None)[1].steps == 70
+    assert train.configure("plain", (784,), ["backbone=linear"])[0].hidden == ()
+    assert train.configure("topk", (4,), [])[0].to_json()["k"] == 1
+    assert train.configure("plain", (4,), ["steps=70"])[1] == {"steps": 70}
 
 
 @pytest.mark.slow
@@ -956,11 +964,11 @@ OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing "
         "factors images families rivals configs latents hidden backbone "
-        "contamination facets replicates steps seed jobs out budget json lang dry_run quiet debug"
+        "contamination facets replicates steps seed learning_rate plan jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing group time weights "
-        "label anomaly factors images facets replicates steps seed configs "
+        "label anomaly factors images facets replicates steps seed learning_rate plan configs "
         "jobs json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
@@ -1109,6 +1117,8 @@ def test_an_ablation_answers_continues_and_is_drawn_again(shell: Shell) -> None:
         (["--seed", "7"], {"seed": 7}),
         (["--steps", "70"], {"steps": 70}),
         (["--set", "steps=80"], {"steps": 80}),
+        (["--plan", "steps=90"], {"steps": 90}),
+        (["--learning-rate", "0.01"], {"plan": Plan(learning_rate=0.01).to_json()}),
         (["--set", "latents=3"], {"latents": 3}),
         (
             ["--set", "hidden=9,7"],

@@ -72,5 +72,5 @@ def test_a_study_says_its_network(tmp_path):
 
 
 def test_train_chooses_hidden_layers_for_the_network():
-    assert train.configure("plain", (8, 8), ["backbone=conv2d"], None)[0].hidden == (16, 32)
-    assert train.configure("plain", (8, 8), ["backbone=vit", "hidden=8"], None)[0].hidden == (8,)
+    assert train.configure("plain", (8, 8), ["backbone=conv2d"])[0].hidden == (16, 32)
+    assert train.configure("plain", (8, 8), ["backbone=vit", "hidden=8"])[0].hidden == (8,)

@@ -41,6 +41,8 @@ def test_the_same_question_gives_the_same_jobs_and_json_keeps_them(iris):
         {"hidden": (7,)},
         {"plan": Plan(steps=7)},
         {"plan": Plan(learning_rate=0.5)},
+        {"plan": {"learning_rate": 0.5}},
+        {"learning_rate": 0.5},
     ],
 )
 def test_whatever_changes_a_training_changes_its_name(iris, other):
@@ -109,13 +111,27 @@ def test_the_first_configuration_is_the_default_and_the_others_fill_the_space():
     span = named("l1").space()["strength"]
     strength = np.array([c["recipe"]["strength"] for c in found[1:]])
     rate = np.array([c["learning_rate"] for c in found[1:]])
-    for values, where in ((strength, span), (rate, LEARNING_RATES)):
+    around = LEARNING_RATES._replace(low=0.4 * 0.0123, high=6 * 0.0123)
+    for values, where in ((strength, span), (rate, around)):
         share = (np.log(values) - np.log(where.low)) / (np.log(where.high) - np.log(where.low))
         # 64 points of a low-discrepancy sequence: each eighth of the range holds 8, give or take a few.
         assert np.abs(np.histogram(share, bins=8, range=(0, 1))[0] - 8).max() <= 3
     assert found == configurations("l1", named("l1"), (6,), plan, 65, 0)
     assert found[1:] != configurations("l1", named("l1"), (6,), plan, 65, 1)[1:]
     assert found[:4] == configurations("l1", named("l1"), (6,), plan, 4, 0)
+
+
+def test_a_learning_rate_moves_what_tuning_draws(iris):
+    usual, slow = (design(iris, families="l1,pca", learning_rate=rate).families for rate in (None, 5e-4))
+    assert [c["learning_rate"] for c in slow["l1"]] == pytest.approx([c["learning_rate"] / 10 for c in usual["l1"]])
+    assert slow["pca"] == usual["pca"]
+
+
+def test_a_plan_may_be_named_by_its_fields(iris):
+    assert design(iris, plan={"batch": 32, "schedule": "cosine"}).plan == Plan(batch=32, schedule="cosine").to_json()
+    assert design(iris, plan=Plan(steps=9, batch=32), steps=7).plan == Plan(steps=7, batch=32).to_json()
+    with pytest.raises(BadInput, match="steps is given twice"):
+        design(iris, plan={"steps": 9}, steps=7)
 
 
 @pytest.mark.parametrize("latents", [1, 3])

@@ -76,7 +76,7 @@ def ablate(
         As in :func:`isthmus.compare`.
     size, crop, gray, skip_damaged, axes
         As in :func:`isthmus.compare`.
-    facets, replicates, steps, seed, jobs, plan
+    facets, replicates, steps, learning_rate, seed, jobs, plan
         As in :func:`isthmus.compare`.
     progress, command
         As in :func:`isthmus.compare`.

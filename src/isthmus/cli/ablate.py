@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from isthmus.api.ablation import Ablation
     from isthmus.data.dataset import Dataset
     from isthmus.model import Recipe
-    from isthmus.train.plan import Plan
 
 LARGEST = 1 << 20
 """Bytes of a recipe file."""
@@ -71,8 +70,11 @@ def ablate(
     asked = understood(AblateOptions, options)
     jobs = asked.pop("jobs")
     rows = read(data, **{name: asked.pop(name) for name in declared(Reading)})
-    chosen, plan = given(recipe, rows, settings or [], asked.pop("steps"))
-    planned = plan_ablation(chosen, rows, plan=plan, out=out, command=shlex.join(["isthmus", *context.obj]), **asked)
+    chosen, plan = given(recipe, rows, settings or [])
+    if twice := sorted(plan.keys() & (more := asked.pop("plan") or {}).keys()):
+        raise BadInput(f"--set {twice[0]} and --plan {twice[0]} are the same field; give it once")
+    command = shlex.join(["isthmus", *context.obj])
+    planned = plan_ablation(chosen, rows, plan=plan | more, out=out, command=command, **asked)
     answer.caution(planned)
     if dry_run:
         answer.plan(planned, jobs, json)
@@ -87,12 +89,13 @@ def ablate(
     return answer.ending(study)
 
 
-def given(recipe: str, rows: Dataset, settings: list[str], steps: int | None) -> tuple[Recipe, Plan]:
-    """The recipe of a file as it stands, or a family's at the capacity of a comparison; ``--set`` changes both."""
+def given(recipe: str, rows: Dataset, settings: list[str]) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a file as it stands, or a family's at the capacity of a comparison; ``--set`` changes it, and says
+    fields of the plan."""
     from isthmus.families import recipe as from_json
 
     family = from_json(_file(Path(recipe))) if recipe.endswith(".json") else recipe
-    return configure(family, rows.shape, settings, steps)
+    return configure(family, rows.shape, settings)
 
 
 def _file(path: Path) -> dict[str, object]:

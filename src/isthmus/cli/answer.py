@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,7 @@ def planned_facts(planned: Outline, workers: int | None, *, quiet: bool = False)
         "rivals": sorted({name for facet in design.facets for name in design.rivals_of(facet)}),
         "given_up": planned.note.get("given_up") or {},
         "steps": steps,
+        "plan": design.plan,
         "seed": design.seed,
         "runs": len(jobs),
         "runs_done": sum((planned.folder / "runs" / job.id).exists() for job in jobs),
@@ -120,6 +121,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
         **{f"not {name}": reason for name, reason in design.skipped.items()},
         "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}",
         **({"sweep": said} if (said := swept(planned)) else {}),
+        **({"plan": said} if (said := trained(design.plan)) else {}),
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
         f"at most {facts['steps']} steps each",
         "time": f"at most about {clock(facts['seconds'])} on {facts['workers']} "
@@ -131,6 +133,21 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
     width = max(map(len, lines))
     for name, text in lines.items():
         show.line(f"  {name:<{width}}  {text}")
+
+
+def trained(plan: Mapping[str, Any]) -> str:
+    """The fields of a plan that are not as usual; steps are told with the runs.
+
+    Examples
+    --------
+    >>> from isthmus.train.plan import Plan
+    >>> trained(Plan(steps=7, learning_rate=0.001, schedule="cosine").to_json())
+    'learning_rate 0.001, schedule cosine'
+    """
+    from isthmus.train.plan import Plan
+
+    usual = Plan().to_json()
+    return ", ".join(f"{name} {value}" for name, value in plan.items() if name != "steps" and value != usual[name])
 
 
 def clock(seconds: float) -> str:

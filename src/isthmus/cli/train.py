@@ -14,7 +14,7 @@ import typer
 from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
-from isthmus.study.options import TableOptions
+from isthmus.study.options import TableOptions, value
 
 TRIED = 2
 """Shares of the rows on which a facet is tried before it is asked of all."""
@@ -96,6 +96,7 @@ def train(
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
     from isthmus.study.deploy import halves
+    from isthmus.study.design import training_plan
     from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
 
@@ -103,7 +104,8 @@ def train(
     for said in rows.cautions:
         show.warn(f"{rows.name}: {said}")
     limit = 0.0 if measured == "none" else seconds(measured, "measure")
-    recipe, plan = configure(family, rows.shape, settings or [], steps)
+    recipe, of_plan = configure(family, rows.shape, settings or [])
+    plan = training_plan(of_plan, steps=steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
     splits = rows.split(seed)
@@ -230,10 +232,9 @@ def _plan(
     show.line(f"  time  at most about {clock(whole)} for {plan.steps} steps, then at most {clock(limit)} of measuring")
 
 
-def configure(
-    family: str | Recipe, shape: tuple[int, ...], settings: list[str], steps: int | None
-) -> tuple[Recipe, Plan]:
-    """A recipe as it is, or a family's at the capacity of a comparison, and the plan, as ``--set`` changes them."""
+def configure(family: str | Recipe, shape: tuple[int, ...], settings: list[str]) -> tuple[Recipe, dict[str, Any]]:
+    """A recipe as it is, or a family's at the capacity of a comparison, as ``--set`` changes it; and the fields of the
+    plan that it names."""
     from isthmus.errors import BadInput
     from isthmus.families import named, read
     from isthmus.study.capacity import capacity, match
@@ -248,36 +249,12 @@ def configure(
             raise BadInput(f"--set takes FIELD=VALUE; got {setting!r}")
         of_plan = name in Plan.__dataclass_fields__ and name not in default.get_params(deep=False)
         (plan if of_plan else fields)[name] = value(text, listed=isinstance(default.get_params().get(name), tuple))
-    if steps is not None and "steps" in plan:
-        raise BadInput("--steps and --set steps=... exclude each other; give one of them")
-    plan |= {} if steps is None else {"steps": steps}
     matched = default
     if isinstance(family, str):
         default.set_params(backbone=fields.pop("backbone", default.backbone))
         latents, hidden = capacity(shape, default.backbone)
         matched = match(family, default, fields.pop("latents", latents), hidden)
-    return read(type(default), matched.to_json() | fields), Plan.from_json(plan)
-
-
-def value(text: str, *, listed: bool = False) -> Any:
-    """What a person types behind ``=``: a number, true, false, none, a word, or a list of numbers with commas.
-
-    Examples
-    --------
-    >>> value("0.5"), value("none"), value("tanh"), value("64,32", listed=True), value("none", listed=True)
-    (0.5, None, 'tanh', [64, 32], [])
-    """
-    import json
-
-    if listed:
-        return [] if text in {"", "none"} else [value(part.strip()) for part in text.strip("[]()").split(",")]
-    words = {"none": None, "true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    return read(type(default), matched.to_json() | fields), plan
 
 
 def measure(

@@ -144,7 +144,7 @@ def plan_ablation(
 ) -> Outline:
     """Plan the study; nothing is written. Arguments as in :func:`isthmus.ablate`."""
     asked = filled(PartOptions, options)
-    plan = training_plan(asked.pop("plan"), asked.pop("steps"))
+    plan = training_plan(asked.pop("plan"), steps=asked.pop("steps"), learning_rate=asked.pop("learning_rate"))
     if recipe.wants:
         raise BadInput(
             f"{recipe.family} cannot take part in a study, which provides rows only: it needs {recipe.wants}"

@@ -30,9 +30,10 @@ from isthmus.study.options import DesignOptions, filled, signed
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
-from isthmus.train.plan import Plan
+from isthmus.train.plan import RATE, Plan
 
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
+"""Where tuning looks around the usual rate; around another one in proportion."""
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
 LEASTS = {"replicates": 2, "configs": 1, "seed": 0}
@@ -203,7 +204,8 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     replicates, configs, seed = (_whole(asked, name, least) for name, least in LEASTS.items())
     if (data.x == data.x[:1]).all():
         raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
-    plan, backbone = training_plan(asked["plan"], asked["steps"]), asked["backbone"]
+    plan = training_plan(asked["plan"], steps=asked["steps"], learning_rate=asked["learning_rate"])
+    backbone = asked["backbone"]
     usual = capacity(data.shape, backbone or USUAL)
     latents = usual[0] if asked["latents"] is None else asked["latents"]
     hidden = usual[1] if asked["hidden"] is None else tuple(asked["hidden"])
@@ -232,10 +234,23 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     )
 
 
-def training_plan(plan: Plan | None, steps: int | None) -> Plan:
-    """How every model is trained: the plan, or the usual one, with so many steps at most."""
-    plan = plan or Plan()
-    return plan if steps is None else dataclasses.replace(plan, steps=steps)
+def training_plan(plan: Plan | Mapping[str, Any] | None, **options: Any) -> Plan:
+    """How every model is trained: the plan, its fields, or the usual one, with what options say of single fields.
+
+    An option replaces a field of a plan that is given whole; a field that was named is not replaced but refused.
+
+    Examples
+    --------
+    >>> training_plan({"batch": 32}, steps=100, learning_rate=None).steps
+    100
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if not isinstance(plan, Plan):
+        fields = dict(plan or {})
+        if twice := sorted(fields.keys() & given.keys()):
+            raise BadInput(f"{twice[0]} is given twice, as an option and as a field of the plan; give it once")
+        plan = Plan.from_json(fields)
+    return dataclasses.replace(plan, **given)
 
 
 def _whole(asked: Mapping[str, Any], name: str, least: int) -> int:
@@ -274,8 +289,9 @@ def configurations(
     """The tuning configurations of one family: its default, then a quasi-random design over its declared space.
 
     Points of a scrambled Halton sequence (Halton 1960; scrambling after Owen 2017) fill the space more evenly than
-    independent draws do. The learning rate is tuned with the recipe. A family with nothing to tune has one
-    configuration. The draw depends on the family's name and the seed of the study, so replicates share it.
+    independent draws do. The learning rate is tuned with the recipe, around the one that the plan gives it. A
+    family with nothing to tune has one configuration. The draw depends on the family's name and the seed of the study,
+    so replicates share it.
 
     Returns
     -------
@@ -283,7 +299,8 @@ def configurations(
         ``recipe`` (plain data) and ``learning_rate`` (None for a model without parameters).
     """
     trains = any(True for _ in default.build(tuple(shape), "gaussian").parameters())
-    rates = LEARNING_RATES._replace(low=LEARNING_RATES.low * default.pace, high=LEARNING_RATES.high * default.pace)
+    pace = plan.step_size(default) / RATE
+    rates = LEARNING_RATES._replace(low=LEARNING_RATES.low * pace, high=LEARNING_RATES.high * pace)
     space = default.space() | ({"learning_rate": rates} if trains else {})
     rate = plan.step_size(default) if trains else None
     found = [{"recipe": default.to_json(), "learning_rate": rate}]

@@ -68,6 +68,46 @@ def _kinds(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def value(text: str, *, listed: bool = False) -> Any:
+    """What a person types behind ``=``: a number, true, false, none, a word, or a list of numbers with commas.
+
+    Examples
+    --------
+    >>> value("0.5"), value("none"), value("tanh"), value("64,32", listed=True), value("none", listed=True)
+    (0.5, None, 'tanh', [64, 32], [])
+    """
+    import json
+
+    if listed:
+        return [] if text in {"", "none"} else [value(part.strip()) for part in text.strip("[]()").split(",")]
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _of_plan(texts: Sequence[str]) -> dict[str, Any]:
+    """Fields of the plan from text; what they may be, the plan knows.
+
+    Examples
+    --------
+    >>> _of_plan(["steps=300", "schedule=cosine"])
+    {'steps': 300, 'schedule': 'cosine'}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, given = text.partition("=")
+        if not equals:
+            raise BadInput(f"--plan takes FIELD=VALUE; got {text!r}")
+        if name in found:
+            raise BadInput(f"--plan {name} is given twice; give it once")
+        found[name] = value(given)
+    return found
+
+
 class Option(NamedTuple):
     """The default of an option, and what it is on a command line."""
 
@@ -207,7 +247,26 @@ class Asking(TypedDict, total=False):
         Option(None, "Largest number of optimiser steps of one training.", kind=int, shown="from the plan of training"),
     ]
     seed: Annotated[int, Option(0, "Random seed; the same seed, data and machine give the same numbers.", kind=int)]
-    plan: Annotated["Plan | None", Option(None, kind=None)]
+    learning_rate: Annotated[
+        float | None,
+        Option(
+            None,
+            "Adam's step size of every family; tuning looks from 0.4 to 6 times as high.",
+            "RATE",
+            kind=float,
+            shown="0.005, or the family's own",
+        ),
+    ]
+    plan: Annotated[
+        "Plan | Mapping[str, Any] | None",
+        Option(
+            None,
+            "A field of the plan of training (isthmus list plan); repeatable.",
+            "FIELD=VALUE",
+            kind=list[str],
+            read=_of_plan,
+        ),
+    ]
 
 
 class Compared(TypedDict, total=False):

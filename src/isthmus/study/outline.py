@@ -79,7 +79,8 @@ def outline(
 
 def _check(asked: Mapping[str, Any]) -> None:
     """Refuse options that contradict each other or make no sense, before data are read."""
-    if asked["steps"] is not None and asked["budget"] is not None:
+    named = isinstance(asked["plan"], Mapping) and "steps" in asked["plan"]
+    if (asked["steps"] is not None or named) and asked["budget"] is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
     check_workers(asked["jobs"])
     if isinstance(asked["latents"], str) and asked["latents"] != "auto":

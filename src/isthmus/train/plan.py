@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.model import Recipe, heard, knob, within
 
@@ -114,9 +116,10 @@ class Plan:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Plan:
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """A plan from plain data; unknown fields are refused."""
         unknown = set(data) - {f.name for f in dataclasses.fields(cls)}
         if unknown:
-            raise BadInput(f"plan: unknown field {min(unknown)!r}; it has {', '.join(cls.__dataclass_fields__)}")
+            fields, name = list(cls.__dataclass_fields__), str(min(unknown))
+            raise BadInput(f"plan: unknown field {name!r}" + (meant(name, fields) or "; it has " + ", ".join(fields)))
         return cls(**data)
