@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +13,9 @@ from isthmus.cli.options import Debug, Quiet
 from isthmus.cli.stream import Data, Model, Out
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from isthmus.data.blocks import Block
     from isthmus.ship.deployed import Deployed
+    from isthmus.ship.verbs import Answer
 
 Against = Annotated[
     Path | None,
@@ -35,14 +35,11 @@ def encode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
 
     [bold]isthmus encode model rows.csv -o codes.parquet[/bold]
     """
+    from isthmus.ship import verbs
+
     deployed = _loaded(model)
-
-    def answer(block: Block) -> stream.Answer:
-        rows, good = stream.rows_of(deployed, block)
-        codes = stream.answered(deployed.encode, rows, good)
-        return stream.Answer({f"code{j}": codes[:, j] for j in range(codes.shape[1])}, codes)
-
-    return _run(deployed, data, out, answer, quiet)
+    stream.run(data, out, verbs.wanted(deployed), partial(verbs.encode, deployed))
+    return _done(out, quiet)
 
 
 def reconstruct(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debug: Debug = False) -> int:
@@ -50,13 +47,11 @@ def reconstruct(model: Model, data: Data, out: Out = None, quiet: Quiet = False,
 
     [bold]isthmus reconstruct model rows.csv -o again.csv[/bold]
     """
+    from isthmus.ship import verbs
+
     deployed = _loaded(model)
-
-    def answer(block: Block) -> stream.Answer:
-        rows, good = stream.rows_of(deployed, block)
-        return _rows(deployed, stream.answered(deployed.reconstruct, rows, good))
-
-    return _run(deployed, data, out, answer, quiet)
+    stream.run(data, out, verbs.wanted(deployed), partial(verbs.reconstruct, deployed))
+    return _done(out, quiet)
 
 
 def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debug: Debug = False) -> int:
@@ -64,22 +59,10 @@ def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
 
     [bold]isthmus decode model codes.parquet -o rows.csv[/bold]
     """
-    from isthmus.data.fields import Field
+    from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    fields = tuple(Field(f"code{j}", "number", gaps=True) for j in range(deployed.model.latents))
-
-    def answer(block: Block) -> stream.Answer:
-        import numpy as np
-
-        from isthmus.errors import BadInput
-
-        if block.rows.ndim != 2 or block.rows.shape[1] != len(fields):
-            raise BadInput(f"codes must have {len(fields)} columns; got rows of shape {block.rows.shape[1:]}")
-        good = np.isfinite(block.rows).all(axis=1)
-        return _rows(deployed, stream.answered(deployed.decode, block.rows, good))
-
-    stream.run(data, out, fields, answer)
+    stream.run(data, out, verbs.codes(deployed), partial(verbs.decode, deployed))
     return _done(out, quiet)
 
 
@@ -92,18 +75,12 @@ def score(
 
     [bold]isthmus score model new.csv | head[/bold]
     """
+    from isthmus.ship import verbs
+
     deployed = _loaded(model)
     own = _against(deployed, against) if against is not None or deployed.calibration is not None else None
-
-    def answer(block: Block) -> stream.Answer:
-        rows, good = stream.rows_of(deployed, block)
-        scores = stream.answered(deployed.scores, rows, good)
-        columns = {"score": scores}
-        if own is not None:
-            columns["p_value"] = own.p_values(scores)
-        return stream.Answer(columns, scores)
-
-    return _run(deployed, data, out, answer, quiet)
+    stream.run(data, out, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own))
+    return _done(out, quiet)
 
 
 def flag(
@@ -131,7 +108,7 @@ def flag(
     [bold]isthmus flag model new.csv --rate 0.01 -o flagged.csv[/bold]
     """
     from isthmus.errors import BadInput
-    from isthmus.ship import calibrate
+    from isthmus.ship import calibrate, verbs
 
     if (per_day is None) != (rows_per_day is None) or (rate is not None and per_day is not None):
         raise BadInput("give --rate, or --per-day together with --rows-per-day")
@@ -143,15 +120,12 @@ def flag(
     calibrate.enough(len(own.scores), level)
     flagged = [0]
 
-    def answer(block: Block) -> stream.Answer:
-        rows, good = stream.rows_of(deployed, block)
-        scores = stream.answered(deployed.scores, rows, good)
-        p = own.p_values(scores)
-        found = calibrate.flags(p, level)
-        flagged[0] += int(found.sum())
-        return stream.Answer({"score": scores, "p_value": p, "flag": found}, found)
+    def answer(block: Block) -> Answer:
+        found = verbs.flag(deployed, block, own, level)
+        flagged[0] += int(found.columns["flag"].sum())
+        return found
 
-    count = stream.run(data, out, stream.wanted(deployed), _told(deployed, answer))
+    count = stream.run(data, out, verbs.wanted(deployed), answer)
     show.note(
         f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {len(own.scores):,} "
         f"calibration rows ({own.about}); of normal rows alone {level * count:.3g} would be",
@@ -175,10 +149,11 @@ def sample(
     [bold]isthmus sample model -n 1000 -o new.csv[/bold]
     """
     from isthmus.data.blocks import Block
+    from isthmus.ship import verbs
 
     deployed = _loaded(model)
     made = deployed.sample(count, seed)
-    stream.write(Block(made, None), _rows(deployed, made), out)
+    stream.write(Block(made, None), verbs.rows(deployed, made), out)
     return _done(out, quiet)
 
 
@@ -193,51 +168,16 @@ def _against(deployed: Deployed, path: Path | None) -> Any:
     import numpy as np
 
     from isthmus.data.blocks import blocks
+    from isthmus.ship import verbs
     from isthmus.ship.deployed import Calibration
 
     if path is None:
         return deployed.needed()
     found = []
-    for block in blocks(path, stream.wanted(deployed)):
-        rows, good = stream.rows_of(deployed, block)
+    for block in blocks(path, verbs.wanted(deployed)):
+        rows, good = verbs.rows_of(deployed, block)
         found.append(deployed.scores(rows[good]) if good.any() else np.zeros(0))
     return Calibration.of(np.concatenate(found), f"rows of {path.name}")
-
-
-def _told(deployed: Deployed, answer: Any) -> Any:
-    """The same answers, and a line where rows have none."""
-    import warnings
-
-    def tell(block: Block) -> stream.Answer:
-        _, good = stream.rows_of(deployed, block)
-        if not good.all():
-            warnings.warn(
-                "rows with a gap have no answer, for the model was trained on rows without gaps: train it on some, or "
-                "fill them in",
-                stacklevel=2,
-            )
-        found: stream.Answer = answer(block)
-        return found
-
-    return tell
-
-
-def _rows(deployed: Deployed, rows: NDArray[Any]) -> stream.Answer:
-    """Rows in the units of the data, by the names of their columns."""
-    from isthmus.data.dataset import element_names
-    from isthmus.data.frames import column
-
-    if deployed.fields:
-        return stream.Answer({f.name: column(f, rows[:, j]) for j, f in enumerate(deployed.fields)}, None)
-    own = deployed.columns if deployed.target_layout is None else ()
-    names = own or element_names(rows.shape[1:])
-    flat = rows.reshape(len(rows), -1)
-    return stream.Answer({name: flat[:, j] for j, name in enumerate(names)}, rows)
-
-
-def _run(deployed: Deployed, data: Path, out: Path | None, answer: Any, quiet: bool) -> int:
-    stream.run(data, out, stream.wanted(deployed), _told(deployed, answer))
-    return _done(out, quiet)
 
 
 def _done(out: Path | None, quiet: bool) -> int:

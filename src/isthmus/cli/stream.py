@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -20,11 +20,10 @@ from isthmus.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
     from isthmus.data.blocks import Block
     from isthmus.data.fields import Field
-    from isthmus.ship.deployed import Deployed
+    from isthmus.ship.verbs import Answer
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
 Data = Annotated[
@@ -39,15 +38,6 @@ SUFFIXES = (".csv", ".parquet", ".npy")
 STDOUT = Path("-")
 HEADER = 192
 """Bytes of the header of a .npy file whose length is known at its end: room for any number of rows."""
-
-
-class Answer(NamedTuple):
-    """What is said of the rows of a block."""
-
-    columns: Mapping[str, Any]
-    """Name -> Arrow array or numpy array (n,)."""
-    array: NDArray[Any] | None
-    """The same as one array (n, ...), for .npy; None where columns are of several kinds."""
 
 
 class Sink(Protocol):
@@ -112,55 +102,6 @@ class Array:
             text = repr(about).encode().ljust(HEADER - 11) + b"\n"
             self.file.seek(0)
             self.file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
-
-
-def wanted(model: Deployed) -> tuple[Field, ...]:
-    """The columns that a model reads."""
-    from isthmus.data.fields import Field
-
-    return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
-
-
-def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The rows of a block as the model takes them, (n, *D), and which of them it can answer, (n,).
-
-    A model of numbers without gaps knows nothing to make of a gap.
-    """
-    import numpy as np
-
-    from isthmus.data.read import cells
-
-    if model.fields:
-        return (block.rows if block.table is not None else cells(block.rows, model.fields)), np.ones(
-            len(block.rows), bool
-        )
-    rows = block.rows
-    if block.table is not None:
-        if not model.columns:
-            raise BadInput(
-                "the model does not know names of columns; give a .npy file of such rows as it was trained on"
-            )
-        rows = rows.reshape(len(rows), *model.shape)
-    if rows.shape[1:] != model.shape:
-        raise BadInput(f"rows must have shape {model.shape}, as in training; got {rows.shape[1:]}")
-    return rows, np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
-
-
-def answered(function: Callable[[Any], NDArray[Any]], rows: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[Any]:
-    """``function`` of the rows that can be answered; NaN for the others."""
-    import numpy as np
-
-    if len(rows) and good.all():
-        return function(rows)
-    if good.any():
-        found = function(rows[good])
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = function(np.zeros((1, *rows.shape[1:])))[:0]  # what one would look like
-    out = np.full((len(rows), *found.shape[1:]), np.nan, np.result_type(found.dtype, np.float32))
-    out[good] = found
-    return out
 
 
 def run(data: Path, out: Path | None, fields: tuple[Field, ...], answer: Callable[[Block], Answer]) -> int:

@@ -1,0 +1,127 @@
+"""What a model that ships says of a block of rows: a function for each verb, the same in the shell and in a server."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.blocks import Block
+from isthmus.data.dataset import element_names
+from isthmus.data.fields import Field
+from isthmus.data.frames import column
+from isthmus.data.read import cells
+from isthmus.errors import BadInput
+from isthmus.ship import calibrate
+from isthmus.ship.deployed import Calibration, Deployed
+
+
+class Answer(NamedTuple):
+    """What is said of the rows of a block."""
+
+    columns: Mapping[str, Any]
+    """Name -> Arrow array or numpy array (n,)."""
+    array: NDArray[Any] | None
+    """The same as one array (n, ...), for .npy; None where columns are of several kinds."""
+
+
+def wanted(model: Deployed) -> tuple[Field, ...]:
+    """The columns that a model reads."""
+    return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
+
+
+def codes(model: Deployed) -> tuple[Field, ...]:
+    """The columns of its codes, as :func:`encode` names them."""
+    return tuple(Field(f"code{j}", "number", gaps=True) for j in range(model.model.latents))
+
+
+def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The rows of a block as the model takes them, (n, *D), and which of them it can answer, (n,).
+
+    A model of numbers without gaps knows nothing to make of a gap.
+    """
+    if model.fields:
+        return (block.rows if block.table is not None else cells(block.rows, model.fields)), np.ones(
+            len(block.rows), bool
+        )
+    rows = block.rows
+    if block.table is not None:
+        if not model.columns:
+            raise BadInput(
+                "the model does not know names of columns; give a .npy file of such rows as it was trained on"
+            )
+        rows = rows.reshape(len(rows), *model.shape)
+    if rows.shape[1:] != model.shape:
+        raise BadInput(f"rows must have shape {model.shape}, as in training; got {rows.shape[1:]}")
+    return rows, np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+
+
+def encode(model: Deployed, block: Block) -> Answer:
+    """The code of each row: code0, code1, ..."""
+    made = _answered(model.encode, *_told(model, block))
+    return Answer({field.name: made[:, j] for j, field in enumerate(codes(model))}, made)
+
+
+def reconstruct(model: Deployed, block: Block) -> Answer:
+    """What the model makes of each row, in the units of the data."""
+    return rows(model, _answered(model.reconstruct, *_told(model, block)))
+
+
+def decode(model: Deployed, block: Block) -> Answer:
+    """The rows that codes stand for; the block is one of :func:`codes`."""
+    if block.rows.ndim != 2 or block.rows.shape[1] != model.model.latents:
+        raise BadInput(f"codes must have {model.model.latents} columns; got rows of shape {block.rows.shape[1:]}")
+    return rows(model, _answered(model.decode, block.rows, np.isfinite(block.rows).all(axis=1)))
+
+
+def score(model: Deployed, block: Block, own: Calibration | None) -> Answer:
+    """How unlike the training rows each row is, and with a calibration how rare that is among normal rows."""
+    scores = _answered(model.scores, *_told(model, block))
+    return Answer({"score": scores} if own is None else {"score": scores, "p_value": own.p_values(scores)}, scores)
+
+
+def flag(model: Deployed, block: Block, own: Calibration, rate: float) -> Answer:
+    """As :func:`score`, and which rows are flagged at a false-alarm rate."""
+    found = score(model, block, own).columns
+    flags = calibrate.flags(found["p_value"], rate)
+    return Answer({**found, "flag": flags}, flags)
+
+
+def rows(model: Deployed, made: NDArray[Any]) -> Answer:
+    """Rows (n, *D) in the units of the data, by the names of their columns."""
+    if model.fields:
+        return Answer({f.name: column(f, made[:, j]) for j, f in enumerate(model.fields)}, None)
+    own = model.columns if model.target_layout is None else ()
+    names = own or element_names(made.shape[1:])
+    flat = made.reshape(len(made), -1)
+    return Answer({name: flat[:, j] for j, name in enumerate(names)}, made)
+
+
+def _told(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """As :func:`rows_of`, with a warning where rows have no answer."""
+    rows, good = rows_of(model, block)
+    if not good.all():
+        warnings.warn(
+            "rows with a gap have no answer, for the model was trained on rows without gaps: train it on some, or "
+            "fill them in",
+            stacklevel=3,
+        )
+    return rows, good
+
+
+def _answered(function: Callable[[Any], NDArray[Any]], rows: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[Any]:
+    """``function`` of the rows that can be answered; NaN for the others."""
+    if len(rows) and good.all():
+        return function(rows)
+    if good.any():
+        found = function(rows[good])
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = function(np.zeros((1, *rows.shape[1:])))[:0]  # what one would look like
+    out = np.full((len(rows), *found.shape[1:]), np.nan, np.result_type(found.dtype, np.float32))
+    out[good] = found
+    return out
