@@ -132,6 +132,11 @@ def compare(
     axes : {"first", "last"}, optional
         Where the channels of rows with three axes stand; by default first where the shape says so and the numbers make
         it plausible.
+    window : int, optional
+        Where a row of the source is one step of a series: how many steps a row of the study holds. It needs ``time``,
+        and ``group`` then tells several series apart; no step is both learnt from and tested.
+    stride : int, optional
+        Steps from one window to the next, by default 1.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

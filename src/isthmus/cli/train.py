@@ -117,6 +117,7 @@ def train(
         "images": rows.images,
         "columns": rows.columns,
         "fields": rows.fields,
+        "series": rows.series,
     }
     if dry_run:
         _plan(family, recipe, plan, rows, parts, usual, limit, json)

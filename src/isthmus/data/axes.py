@@ -66,8 +66,8 @@ def doubts(x: NDArray[Any], images: bool, said: bool | None = None) -> str | Non
     if said is not None:
         return None
     return (
-        f"rows of shape {shape} are not taken for images, so each element is scaled by itself; "
-        "set images=True (--images) if they are"
+        f"rows of shape {shape} are not taken for images, so each {'channel' if len(shape) == 2 else 'element'} is "
+        "scaled by itself; set images=True (--images) if they are"
     )
 
 

@@ -19,7 +19,9 @@ from isthmus.data.cautions import sentences, telling
 from isthmus.data.fields import Field
 from isthmus.data.metadata import NONE, Metadata, in_proportion
 from isthmus.data.picture import Canvas
+from isthmus.data.series import Series
 from isthmus.data.split import Split, grouped, ordered, split
+from isthmus.data.windows import Windows
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
 
@@ -74,6 +76,8 @@ class Dataset:
     """What is known of the rows besides their columns: groups, times, weights."""
     canvas: Canvas | None = None
     """What encoded pictures were drawn on; None of other rows."""
+    windows: Windows | None = None
+    """Which steps of a series the rows are windows of; None where they are no windows."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):
@@ -87,6 +91,11 @@ class Dataset:
         """``*D``, the shape of one row."""
         return tuple(self.x.shape[1:])
 
+    @property
+    def series(self) -> Series | None:
+        """What windows the rows are; None where they are none."""
+        return None if self.windows is None else self.windows.series
+
     @cached_property
     def images(self) -> bool:
         """Whether rows are images, height x width or height x width x channels: as said, else if it is plausible."""
@@ -95,7 +104,7 @@ class Dataset:
     @cached_property
     def cautions(self) -> tuple[str, ...]:
         """What a person should know about how these data were read and what is odd about them, a sentence each."""
-        axes = None if self.said else doubts(self.x, self.images, self.said)
+        axes = None if self.said or self.windows else doubts(self.x, self.images, self.said)
         numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in NUMERIC]
         columns = tuple(self.columns[j] for j in numeric) if self.fields else self.columns
         odd = sentences(self.x[:, numeric] if self.fields else self.x, columns) if len(self.shape) == 1 else []
@@ -104,6 +113,9 @@ class Dataset:
 
     def split(self, seed: int, replicate: int = 0) -> Split:
         """Training, validation and test rows of a replicate, as groups or times allow; time knows no chance."""
+        if self.windows is not None:
+            odd = None if self.anomaly is None or self.y is None else self.y == self.classes.index(self.anomaly)
+            return self.windows.forecast(replicate, odd)
         if self.metadata.time is not None:
             return ordered(self.metadata.time, replicate)
         if self.metadata.group is not None:
@@ -121,6 +133,8 @@ class Dataset:
     @cached_property
     def before(self) -> NDArray[np.int64] | None:
         """The commonest class at the time before each row's own, (N,); -1 at the first time. None without times."""
+        if self.windows is not None:
+            return self.windows.before
         if self.metadata.time is None or self.y is None:
             return None
         times, when = np.unique(self.metadata.time, return_inverse=True)
@@ -153,6 +167,8 @@ class Dataset:
             if part is not None:
                 found.update(name.encode())
                 found.update(np.ascontiguousarray(part, "<i8" if name == "group" else "<f8").data)
+        if self.windows is not None:
+            self.windows.into(found)
         return found.hexdigest()
 
 

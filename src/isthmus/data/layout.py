@@ -19,6 +19,7 @@ from isthmus.data.fields import KINDS, Column, Field
 from isthmus.data.fields.category import Category
 from isthmus.data.fields.plain import number, only
 from isthmus.data.scale import Scaler
+from isthmus.data.series import Series, Windowed
 from isthmus.errors import BadInput
 
 BLOCK = 1 << 20
@@ -81,16 +82,26 @@ class Layout(Protocol):
         """Plain data."""
 
 
-def laid_out(x: ArrayLike, fields: Sequence[Field] = (), *, images: bool = False, kind: str = "auto") -> Layout:
-    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none."""
+def laid_out(
+    x: ArrayLike,
+    fields: Sequence[Field] = (),
+    *,
+    images: bool = False,
+    kind: str = "auto",
+    series: Series | None = None,
+) -> Layout:
+    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none, and
+    the windows of ``series`` where that is given."""
+    if series is not None:
+        return Windowed.of(x, series)
     return Table.fit(np.asarray(x, np.float64), fields) if fields else Scaler.fit(x, kind=kind, images=images)
 
 
 def from_json(data: Mapping[str, Any]) -> Layout:
     """A layout from plain data that may come from anywhere; refused with BadInput if it makes no sense."""
-    return (
-        Table.from_json(data) if isinstance(data, Mapping) and data.get("kind") == "table" else Scaler.from_json(data)
-    )
+    if isinstance(data, Mapping) and data.get("kind") == "table":
+        return Table.from_json(data)
+    return Windowed.from_json(data) if isinstance(data, Mapping) and "series" in data else Scaler.from_json(data)
 
 
 @dataclass(frozen=True, eq=False)

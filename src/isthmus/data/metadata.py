@@ -60,7 +60,7 @@ NONE = Metadata()
 
 
 def known(
-    source: Any, raw: Unchecked, *, group: Any = None, time: Any = None, weights: Any = None
+    source: Any, raw: Unchecked, *, group: Any = None, time: Any = None, weights: Any = None, series: bool = False
 ) -> tuple[Unchecked, Metadata]:
     """The rows without the columns that are no part of them, and what these say.
 
@@ -73,16 +73,18 @@ def known(
     group, time, weights : str or array-like (N,), optional
         A column, or one value for each row; for ``time`` also ``"rows"``, if no column is called so. A group is of any
         type, a time a number or a date, a weight a number of at least 0.
+    series : bool, default False
+        Whether groups are series, each of which has times of its own.
 
     Raises
     ------
     BadInput
         If a column is not there, a value is missing, or a weight is no weight.
     """
-    if group is not None and time is not None:
+    if group is not None and time is not None and not series:
         raise BadInput(
             "group and time exclude each other: rows are kept together by one of them; give the other up, or cut the "
-            "data into one file for each group"
+            "data into one file for each group; of several series take windows (--window)"
         )
     rows = len(raw.cells[0]) if raw.cells else len(raw.x)
     asked = {"group": group, "time": time, "weights": weights}

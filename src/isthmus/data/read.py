@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from isthmus.data import steps
 from isthmus.data.arrays import channels_last, memory, npy_file, npz_file
 from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
@@ -69,6 +70,8 @@ def read(
     gray: bool | None = None,
     skip_damaged: bool = False,
     axes: str | None = None,
+    window: int | None = None,
+    stride: int | None = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -119,6 +122,11 @@ def read(
     axes : {"first", "last"}, optional
         Where the channels of rows with three axes stand, which are pictures that are not encoded; by default first
         where the shape says so and the numbers make it plausible.
+    window : int, optional
+        How many steps of a series a row is to hold, where a row of the source is one step. It needs ``time``; ``group``
+        then tells several series apart (:mod:`isthmus.data.steps`).
+    stride : int, optional
+        Steps from one window to the next, by default 1.
 
     Returns
     -------
@@ -151,7 +159,9 @@ def read(
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
-    raw, beside = metadata_of(source, raw, group=group, time=time, weights=weights)
+    if window is not None or stride is not None:
+        window, stride = steps.asked(raw.place, window, stride, time, weights, factors)
+    raw, beside = metadata_of(source, raw, group=group, time=time, weights=weights, series=window is not None)
     rows = len(raw.x) if raw.cells is None else len(raw.cells[0]) if raw.cells else 0
     raw, beside, kept = counted(raw, beside)
     if kept is not None:
@@ -169,12 +179,12 @@ def read(
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     made, made_by = apart or (None, ())
-    told += of_metadata(beside, dropped)
+    told += [] if window else of_metadata(beside, dropped)
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
     asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes}
     asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
-    return Dataset(
+    found = Dataset(
         name,
         x,
         codes,
@@ -192,6 +202,7 @@ def read(
         beside,
         raw.canvas,
     )
+    return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
 
 
 def cells(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:

@@ -40,8 +40,8 @@ class Scaler:
     """
 
     kind: str
-    """``standard``: mean 0 and standard deviation 1 for each column; ``unit``: one minimum and one maximum over all
-    elements, or over those of each channel, go to 0 and 1; ``none``: left as is."""
+    """``standard``: mean 0 and standard deviation 1 for each column, or each channel of a series; ``unit``: one minimum
+    and one maximum over all elements, or over those of each channel, go to 0 and 1; ``none``: left as is."""
     shift: NDArray[np.float64]
     """(D,) for ``standard`` and for channels on scales of their own, else (1,); in the units of the data."""
     scale: NDArray[np.float64]
@@ -61,7 +61,8 @@ class Scaler:
         x : array (N, *D)
             Finite numbers.
         kind : {"auto", "standard", "unit", "none"}
-            ``auto`` is ``none`` if all values lie in [0, 1], else ``unit`` for images, else ``standard``.
+            ``auto`` is ``none`` if all values lie in [0, 1], else ``unit`` for images, else ``standard``. Rows of two
+            axes that are no images are series (time, channels): the steps of a channel share its scale.
         images : bool, default False
             Whether rows are images, whose elements share one scale. Channels (last) share it too, unless one of them
             spans less than a quarter of what all together span: beside the others it would hardly count.
@@ -90,7 +91,12 @@ class Scaler:
             width = most / 2 - least / 2  # halves: the width of float64 data may exceed float64
             scale = np.where(width > 0, np.maximum(width, np.finfo(np.float64).tiny) * 2, 1.0)
             return cls(kind, least, scale, constant)
-        shift, scale = _moments(rows, low, high)
+        if np.ndim(x) == 3 and not images:
+            time, channels = np.shape(x)[1:]
+            ends = low.reshape(time, channels).min(axis=0), high.reshape(time, channels).max(axis=0)
+            shift, scale = (np.tile(one, time) for one in _moments(rows.reshape(-1, channels), *ends))
+        else:
+            shift, scale = _moments(rows, low, high)
         return cls(kind, shift, scale, constant)
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:

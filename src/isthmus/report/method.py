@@ -74,6 +74,9 @@ def beside(design: Mapping[str, Any], t: Words) -> list[str]:
         said.append(t("method.grouped", column=_column(asked.get("group"), t), n=f"{count:,}"))
         if count < FEW_GROUPS:
             said.append(t("method.few_groups", n=count))
+    if data.get("window") is not None:
+        numbers = {name: f"{data[name]:,}" for name in ("steps", "window", "stride")}
+        said.append(t("method.windows", **numbers))
     if data.get("times") is not None:
         said.append(t("method.timed", column=_column(asked.get("time"), t)))
     if (worth := data.get("worth")) is not None:

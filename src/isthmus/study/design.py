@@ -275,6 +275,7 @@ def _about(data: Dataset) -> dict[str, Any]:
         "factors": list(data.factor_names),
         **({"fields": [field.to_json() for field in data.fields]} if data.fields else {}),
         **data.metadata.sizes,
+        **({} if data.windows is None else data.windows.sizes),
     }
 
 

@@ -63,6 +63,9 @@ class DataNote(_Sealed):
     groups: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
     times: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
     worth: Annotated[float, Field(ge=1, lt=LARGEST)] | None = None
+    steps: Some | None = None
+    window: Some | None = None
+    stride: Some | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -93,6 +96,8 @@ class Reading(_Sealed):
     gray: bool | None = None
     skip_damaged: bool = False
     axes: Literal["first", "last"] | None = None
+    window: Some | None = None
+    stride: Some | None = None
 
 
 class Tuned(_Sealed):

@@ -63,7 +63,7 @@ def _prepare(job: Job, data: Dataset) -> Material:
     numbers, labels = rows(job, data)
     weight = data.metadata.weight
     counted = data.as_often(numbers, job.seed("split"))
-    layout = laid_out(data.x[counted.train], data.fields, images=data.images)
+    layout = laid_out(data.x[counted.train], data.fields, images=data.images, series=data.series)
     every = Rows(data.x, labels, data.factors, weight, data.before if job.name.view == "all" else None)
     train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, counted))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}

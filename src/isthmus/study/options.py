@@ -211,11 +211,20 @@ class Arrays(TypedDict, total=False):
     ]
 
 
-class TableOptions(Columns, Beside, Pictures, Arrays, total=False):
-    """What may be asked of a table, of pictures or of an array, besides its labels."""
+class Windowing(TypedDict, total=False):
+    """What windows are made of a series, where a row is one step of it."""
+
+    window: Annotated[
+        int | None, Option(None, "Steps of a window of a series, whose rows are steps; with --time.", "STEPS", kind=int)
+    ]
+    stride: Annotated[int | None, Option(None, "Steps from one window to the next.", "STEPS", kind=int, shown="1")]
 
 
-class Reading(Columns, Beside, Pictures, Arrays, total=False):
+class TableOptions(Columns, Beside, Pictures, Arrays, Windowing, total=False):
+    """What may be asked of a table, of pictures, of a series or of an array, besides its labels."""
+
+
+class Reading(TableOptions, total=False):
     """How the data are read."""
 
     label: Annotated[str | None, Option(None, "Column of the labels.", "COLUMN")]

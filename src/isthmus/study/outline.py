@@ -24,6 +24,7 @@ from isthmus.study.options import (
     DesignOptions,
     Pictures,
     Reading,
+    Windowing,
     declared,
     filled,
     signed,
@@ -91,7 +92,7 @@ def _data(source: Any, labels: Any, asked: Mapping[str, Any]) -> Dataset:
     """The rows: read, or as they were read before."""
     if not isinstance(source, Dataset):
         return read(source, labels, **{name: asked[name] for name in declared(Reading)})
-    for name in ("factors", *declared(Beside), *declared(Pictures), *declared(Arrays)):
+    for name in ("factors", *declared(Beside), *declared(Pictures), *declared(Arrays), *declared(Windowing)):
         if asked[name] is not None and asked[name] is not False:
             raise BadInput(f"{name} need data that are still to be read, one data set at a time; leave {name} out here")
     return source if asked["images"] is None else replace(source, said=asked["images"])

@@ -16,6 +16,7 @@ from isthmus.data.layout import Layout, laid_out
 from isthmus.data.metadata import IN_ORDER, NONE, Metadata, counted, in_proportion
 from isthmus.data.metadata import known as metadata
 from isthmus.data.read import cells, read
+from isthmus.data.series import Series
 from isthmus.data.split import grouped, ordered
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
@@ -135,6 +136,7 @@ def fit(
     images: bool | None = None,
     columns: Sequence[str] = (),
     fields: Sequence[Field] = (),
+    series: Series | None = None,
     group: Any = None,
     time: Any = None,
     weights: Any = None,
@@ -168,6 +170,8 @@ def fit(
     fields : sequence of Field, optional
         What the columns are, where ``x`` holds the cells of a table that was read (:func:`isthmus.data.read.read`). A
         frame with gaps, or with columns that are no numbers, is read here.
+    series : Series, optional
+        What windows the rows are, where they are windows that were read (:func:`isthmus.data.read.read`).
     group, time, weights : str or array of shape (N,), optional
         A column that is no part of the rows, or one value for each row (:func:`isthmus.data.read.read`): no group
         stands both among the rows that are trained on and those that are held out, the latest rows are held out, and
@@ -217,7 +221,9 @@ def fit(
         stay, aside = _held_out(len(sets[0]), known, seed)
         held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
     kinds = [_data(part).images if images is None else images for part in sets]
-    layouts = [laid_out(part, fields, kind=scale, images=kind) for part, kind in zip(sets, kinds, strict=True)]
+    layouts = [
+        laid_out(part, fields, kind=scale, images=kind, series=series) for part, kind in zip(sets, kinds, strict=True)
+    ]
     if images is None:  # nobody has looked at these data yet
         _data(sets[0], columns).warn()
     (rows, *aims), (held_rows, *held_aims) = (

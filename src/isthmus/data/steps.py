@@ -1,0 +1,166 @@
+"""From a table of steps, one row for each, to a data set of windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.files import fits
+from isthmus.data.metadata import IN_ORDER, Metadata
+from isthmus.data.numbers import numbers
+from isthmus.data.series import LONGEST, Series
+from isthmus.data.unchecked import LEAST_ROWS, Unchecked
+from isthmus.data.windows import Numbers, Windows, begun, order, seen
+from isthmus.data.wording import shown, some
+from isthmus.errors import BadInput
+
+MEASURED = ("number", "amount", "flag")
+"""Kinds of columns whose cells are the numbers that they look like."""
+REMEDIES = {
+    "date": "if it says when a row was taken name it (--time), else leave it out (--drop)",
+    "category": "leave it out (--drop), or name it as what tells series apart (--group)",
+    "ordered": "leave it out (--drop)",
+}
+
+
+def asked(where: str, window: Any, stride: Any, time: Any, weights: Any, factors: Any) -> tuple[int, int]:
+    """Length and stride of windows, checked.
+
+    Raises
+    ------
+    BadInput
+        If a number makes no sense, rows have no order, or something was asked that windows have not.
+    """
+    stride = 1 if stride is None else stride
+    for name, value in (("window", window), ("stride", stride)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= LONGEST:
+            raise BadInput(f"{name} must be a whole number of steps, at least 1; got {value!r:.60}")
+    if window < 2:
+        raise BadInput(f"a window of {window} step is a row; give at least 2 (--window), or leave it out")
+    if time is None:
+        raise BadInput(
+            f"{where}: a window needs an order of rows: name the column of the time (--time COLUMN), or say that rows "
+            f"stand in order (--time {IN_ORDER})"
+        )
+    for name, value in (("weights", weights), ("factors", factors)):
+        if value is not None:
+            raise BadInput(f"{where}: windows have no {name}, for each holds several rows; leave {name} out")
+    return int(window), int(stride)
+
+
+def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int | None], str]) -> Dataset:
+    """The windows of a data set whose rows are steps.
+
+    Parameters
+    ----------
+    data : Dataset
+        Rows (S, C), with times.
+    window, stride : int
+        As :func:`asked` gives them.
+    where : callable
+        Words for row i and column j of the source.
+
+    Raises
+    ------
+    BadInput
+        If a channel is no number, times make no series, or there are too few windows.
+    """
+    if data.x.ndim != 2:
+        raise BadInput(
+            f"{data.name}: rows of shape {data.shape} are windows or pictures already; leave window out (--window), or "
+            "give one row for each step"
+        )
+    for field in data.fields:
+        if field.kind not in MEASURED:
+            raise BadInput(
+                f"{data.name}: column {shown(field.name)} is of kind {field.kind}, and a channel is a number; "
+                f"{REMEDIES[field.kind]}"
+            )
+    meta, asks = data.metadata, data.asked
+    group = None if meta.group is None else asks.get("group")
+    series = Series(window, stride, data.columns, asks.get("time", IN_ORDER), group)
+    whole = ~np.isnan(data.x).any(axis=1)
+    found = order(data.name, np.asarray(meta.time), meta.group, whole)
+    first = begun(found.stretches, window, stride)
+    if len(first) < LEAST_ROWS:
+        longest = int(np.diff(found.stretches, axis=1).max(initial=0))
+        raise BadInput(
+            f"{data.name}: {len(first)} windows of {window} steps, and at least {LEAST_ROWS} are needed; the longest "
+            f"run of steps with nothing missing has {longest:,}: give a shorter window (--window), a smaller stride "
+            "(--stride), or drop a column with gaps (--drop)"
+        )
+    fits(data.name, 4 * len(first) * math.prod(series.shape))
+    steps = np.zeros(data.x.shape, np.float32)
+    good = np.flatnonzero(whole)
+    raw = Unchecked(data.name, data.x[good], None, data.columns, lambda i, j: where(int(good[i]), j))
+    steps[good] = numbers(raw)
+    steps = steps[found.rows]
+    of = np.zeros(len(first), np.int64) if meta.group is None else meta.group[found.rows][first]
+    label = None if data.y is None else data.y[found.rows]
+    codes, classes, label = _labels(data, label, first, window)
+    told = _told(data, whole, found, first, window)
+    return replace(
+        data,
+        x=seen(steps, first, window),
+        y=codes,
+        classes=classes,
+        columns=series.elements,
+        fields=(),
+        said=False,
+        told=(*data.told, *told),
+        asked={**asks, "window": window, "stride": stride},
+        metadata=Metadata(time=first.astype(np.float64)),
+        windows=Windows(series, first, of, len(steps), label),
+    )
+
+
+def _labels(
+    data: Dataset, label: Numbers | None, first: Numbers, window: int
+) -> tuple[Numbers | None, tuple[str, ...], Numbers | None]:
+    """The codes of windows, the names of their classes, and the codes of steps.
+
+    A window with an anomalous step is an anomaly; another one is of the class that most of its steps have. Classes that
+    no window has are no classes, and their steps count as normal ones.
+    """
+    if label is None:
+        return None, (), None
+    counts = np.stack(
+        [np.cumsum(np.append(0, label == code))[first[:, None] + [0, window]] for code in range(len(data.classes))]
+    )
+    held = counts[:, :, 1] - counts[:, :, 0]
+    codes = held.argmax(axis=0)
+    if data.anomaly is not None:
+        odd = data.classes.index(data.anomaly)
+        codes = np.where(held[odd] > 0, odd, codes)
+    there = np.unique(codes)
+    place = np.full(len(data.classes), -1)
+    place[there] = np.arange(len(there))
+    classes = tuple(data.classes[code] for code in there)
+    if len(classes) < 2 or (data.anomaly is not None and data.anomaly not in classes):
+        raise BadInput(
+            f"{data.name}: all windows of {window} steps are of class {some(classes)}; give a shorter window "
+            "(--window), or leave the label out"
+        )
+    return place[codes], classes, place[label]
+
+
+def _told(data: Dataset, whole: NDArray[np.bool_], found: Any, first: Numbers, window: int) -> list[str]:
+    """What was done to make windows of the rows, a line each."""
+    told = [f"{len(first):,} windows of {window} steps of {len(data.columns)} channel{'s' * (len(data.columns) > 1)}"]
+    if found.moved:
+        told.append("rows stood out of the order of time and were sorted by it")
+    if found.breaks:
+        told.append(f"steps are missing in {found.breaks:,} places: no window lies across one")
+    if gone := int((~whole).sum()):
+        told.append(f"{gone:,} steps lack a value: no window holds one")
+    if data.y is not None and data.anomaly is not None:
+        told.append("a window is an anomaly if one of its steps is")
+    elif data.y is not None:
+        told.append("a window has the class of most of its steps")
+    return told
