@@ -63,6 +63,11 @@ def test_commands_run(call, few_digits, capsys):
         Path(f"{name}.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
     cells = [f"{i % 7 or ''},{'north' if i % 3 else 'south'},{'low' if i % 2 else 'high'}" for i in range(60)]
     Path("people.csv").write_text("\n".join(["age,region,income", *cells, ""]))
+    reviews = [f"a {'fine' if i % 2 else 'dull'} film about {'cats' if i % 3 else 'dogs'}, {i}" for i in range(60)]
+    Path("letters.txt").write_text("\n".join(reviews))
+    Path("reviews.csv").write_text(
+        "\n".join(["review;stars", *(f"{one};{i % 2}" for i, one in enumerate(reviews)), ""])
+    )
     np.savez("c.npz", X=random.normal(size=(60, 4)), y=np.arange(60) % 2)
     np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
     for i, pixels in enumerate(random.integers(0, 256, (60, 8, 8), np.uint8)):

@@ -107,11 +107,15 @@ def compare(
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     kinds : mapping of column names to kinds, optional
         What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``flag``,
-        ``category``, ``ordered``, ``date``, or ``drop``.
+        ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the same by groups of
+        characters), or ``drop``.
     drop : str or iterable of str, optional
         Columns of a table to leave out.
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
+    terms : int, optional
+        Most terms that are kept of each column of free text; by default one for each 4 training rows, 32 at least and
+        1,000 at most.
     group : str or array of shape (N,), optional
         The column that says which rows belong together, or one value for each row; models never see it, and no group
         stands on both sides of a split.

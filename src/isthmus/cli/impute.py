@@ -29,12 +29,12 @@ def impute(
 
     [bold]isthmus impute model rows.csv -o whole.csv[/bold]
     """
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.csv as pacsv
     import pyarrow.parquet as pq
 
+    from isthmus.data.fields import missing
     from isthmus.data.read import cells, table
     from isthmus.durable import whole
     from isthmus.errors import BadInput
@@ -49,7 +49,7 @@ def impute(
         made = fitted.impute(given)
     for doubt in doubts:
         show.warn(str(doubt.message))
-    gone, left = np.isnan(cells(given, fitted.fields)), 0
+    gone, left = missing(cells(given, fitted.fields)), 0
     for j, name in enumerate(made.column_names):
         old, new = given.column(name), made.column(name)
         left += pc.sum(new.is_null()).as_py()

@@ -26,6 +26,7 @@ from isthmus.data.arrays import real
 from isthmus.data.fields import Field
 from isthmus.data.files import check, parsing, stranger
 from isthmus.data.kinds import settle
+from isthmus.data.lines import COLUMN, parted, written
 from isthmus.data.table import named, table
 from isthmus.data.text_table import Opened, encoded, opened_piece, pieces_of
 from isthmus.data.wording import place, shown
@@ -57,7 +58,7 @@ def blocks(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv`` (also ``.gz``), ``.parquet``, ``.npy``, or ``-``, which is told by its first bytes.
+        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, or ``-``, which is told by its first bytes.
     fields : sequence of Field
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
 
@@ -78,6 +79,8 @@ def blocks(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
             yield from _array(where, path or _seekable(stream, stack))
         elif first.startswith(b"PAR1"):
             yield from _parquet(where, path or _seekable(stream, stack), fields)
+        elif source.name.lower().endswith((".txt", ".txt.gz")):
+            yield from _lines(where, stream, fields)
         else:
             if source != Path(STDIN) and (what := stranger(source)):
                 raise BadInput(f"{where}: no table, but {what}")
@@ -143,6 +146,26 @@ def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field]) 
         content, mark = opened_piece(found, texts, mark)
         yield _settled(where, content, fields, began)
         began += content.num_rows
+
+
+def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
+    """Lines of text, each a row of one column."""
+    data = stream.read(PIECE)
+    encoding = encoded(where, data)
+    held, began = b"", 0
+    while True:
+        last = not data
+        held += encoding(data, final=last)
+        at = len(held) if last else held.rfind(b"\n") + 1
+        if at or (last and not began):
+            found = parted(written(where, held[:at], began)[0]) if at else pa.array([], pa.string())
+            yield _settled(where, pa.table({COLUMN: found}), fields, began)
+            began, held = began + len(found), held[at:]
+        elif len(held) > LONGEST:
+            raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is it text?")
+        if last:
+            return
+        data = stream.read(PIECE)
 
 
 def _pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:

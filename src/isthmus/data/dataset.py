@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences, telling
-from isthmus.data.fields import Field
+from isthmus.data.fields import TEXTS, Field
 from isthmus.data.metadata import NONE, Metadata, in_proportion
 from isthmus.data.picture import Canvas
 from isthmus.data.series import Series
@@ -46,7 +46,7 @@ class Dataset:
     x: NDArray[Any]
     """Rows (N, *D): float32, C-contiguous, finite, in the units of the data; of encoded pictures uint8, or uint16. With
     ``fields``, the cells of a table (N, F): float64, NaN where one is missing, and what a number means is its field's
-    affair."""
+    affair. Where some are free text, an array of objects, in which these are the texts themselves."""
     y: NDArray[np.int64] | None
     """Class codes (N,), 0 to C - 1, or None."""
     classes: tuple[str, ...]
@@ -107,8 +107,17 @@ class Dataset:
         axes = None if self.said or self.windows else doubts(self.x, self.images, self.said)
         numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in NUMERIC]
         columns = tuple(self.columns[j] for j in numeric) if self.fields else self.columns
-        odd = sentences(self.x[:, numeric] if self.fields else self.x, columns) if len(self.shape) == 1 else []
-        odd += telling(self.x, self.y, self.columns) if len(self.shape) == 1 else []
+        flat = len(self.shape) == 1
+        odd = (
+            sentences(self.x[:, numeric].astype(np.float64) if self.fields else self.x, columns)
+            if flat and numeric
+            else []
+        )
+        known = [j for j in range(len(self.columns)) if not self.fields or self.fields[j].kind not in TEXTS]
+        if flat and len(known) < len(self.columns):
+            odd += telling(self.x[:, known].astype(np.float64), self.y, [self.columns[j] for j in known])
+        elif flat:
+            odd += telling(self.x, self.y, self.columns)
         return (*self.told, *([] if axes is None else [axes]), *odd)
 
     def split(self, seed: int, replicate: int = 0) -> Split:
@@ -155,9 +164,14 @@ class Dataset:
         """SHA-256 (hex) of rows, labels, anomaly, factors and metadata: equal data, equal digest under any name."""
         about = json.dumps([self.x.shape, self.y is not None, self.classes, self.anomaly])
         found = hashlib.sha256(about.encode())
+        textual = [field.kind in TEXTS for field in self.fields]
+        numbers = self.x[:, np.logical_not(textual)] if any(textual) else self.x
+        written = [self.x[:, j] for j in np.flatnonzero(textual)]
         if self.fields:
             found.update(json.dumps([field.to_json() for field in self.fields]).encode())
-        found.update(np.ascontiguousarray(self.x, "<f8" if self.fields else "<f4").data)
+        for text in (text for column in written for text in column):
+            found.update(json.dumps(text).encode())
+        found.update(np.ascontiguousarray(numbers, "<f8" if self.fields else "<f4").data)
         if self.y is not None:
             found.update(np.ascontiguousarray(self.y, "<i8").data)
         if self.factors is not None:

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.data.fields import Cells, Field
+from isthmus.data.fields import TEXTS, Field, missing
 
 MICRO = 1e6
 
 
-def column(field: Field, cells: Cells, wanted: pa.DataType | None = None) -> pa.Array:
+def column(field: Field, cells: NDArray[Any], wanted: pa.DataType | None = None) -> pa.Array:
     """The cells of one column as an Arrow array, of the type ``wanted`` where they fit it.
 
     Examples
@@ -25,7 +25,11 @@ def column(field: Field, cells: Cells, wanted: pa.DataType | None = None) -> pa.
     >>> column(Field("age", "number"), np.array([30.2, np.nan]), pa.int64()).to_pylist()
     [30, None]
     """
-    gone = np.isnan(cells)
+    gone = missing(cells)
+    if field.kind in TEXTS:
+        made = pa.array(cells, pa.string(), mask=gone)
+        return made if wanted is None else _cast(made, wanted)
+    cells = np.asarray(cells, np.float64)
     if field.values:
         texts = np.array([*field.values, None], dtype=object)
         places = np.where(gone | (cells < 0), len(field.values), cells).astype(np.int64)
@@ -53,7 +57,7 @@ def _cast(made: pa.Array, wanted: pa.DataType) -> pa.Array:
         return made
 
 
-def framed(fields: Sequence[Field], cells: NDArray[np.float64], like: Any) -> Any:
+def framed(fields: Sequence[Field], cells: NDArray[Any], like: Any) -> Any:
     """Cells (N, F) as a frame of the kind of ``like``, with the types of its columns, its categories and its index.
 
     Parameters

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isthmus.data import dates
-from isthmus.data.fields import KINDS, Cells, Field
+from isthmus.data.fields import KINDS, TEXTS, Cells, Field
+from isthmus.data.fields import missing as gaps_of
+from isthmus.data.fields.text import READ, WIDEST, unspaced, worded
 from isthmus.data.numbers import spelled, unusable
 from isthmus.data.strays import stray
 from isthmus.data.table import is_number, is_text, numbers
@@ -28,6 +30,8 @@ OTHERS = ("drop",)
 REPEATED, HALF = 3, 0.5
 """Texts are categories if so many rows or more hold the same one, for this share of the rows; else they are names or
 free text, which tell nothing that repeats."""
+LOOKED_AT = 1000
+"""Texts by which it is told whether a column holds sentences."""
 MOST_VALUES = 10_000
 """Most different texts of a column that are kept by name."""
 SKEWED, ENOUGH = 3.0, 20
@@ -50,7 +54,7 @@ class Known(NamedTuple):
 
     field: Field | None
     """None where it is set aside."""
-    cells: Cells | None
+    cells: NDArray[Any] | None
     why: str = ""
     """Why it is set aside, to stand behind its name and "it"."""
     told: tuple[str, ...] = ()
@@ -86,8 +90,9 @@ def settle(
     drop: Iterable[str] = (),
     missing: Iterable[float] = (),
     known: Sequence[Field] = (),
+    terms: int | None = None,
 ) -> Unchecked:
-    """The columns of a table as numbers (N, F), with what each of them is.
+    """The columns of a table as numbers (N, F), with what each of them is; those of free text stay texts.
 
     Parameters
     ----------
@@ -102,6 +107,8 @@ def settle(
     known : sequence of Field, optional
         What the columns are, where a model was trained on such: then nothing is inferred, columns besides these are
         left out, and a text that was not there in training has a place of its own.
+    terms : int, optional
+        Most terms that are kept of each column of free text.
 
     Returns
     -------
@@ -114,6 +121,8 @@ def settle(
         If a column cannot be read as it should be, or is not there.
     """
     asked, gone = {**(kinds or {}), **dict.fromkeys(drop, "drop")}, tuple(float(value) for value in missing)
+    if terms is not None and not (type(terms) is int and 0 < terms <= WIDEST):
+        raise BadInput(f"terms must be a whole number of 1 to {WIDEST:,}; got {shown(terms)}")
     if raw.cells is None:
         return _array(raw, asked, gone, known)
     _named(raw, asked, known)
@@ -133,10 +142,21 @@ def settle(
         return _put_together(raw, [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)], said=False)
     found = [_understood(raw, j, cells[j], asked.get(name, ""), gone) for j, name in enumerate(names)]
     found = [one if one.field is None else one._replace(field=replace(one.field, missing=gone)) for one in found]
+    if terms is not None:
+        if not any(one.field is not None and one.field.kind in TEXTS for one in found):
+            raise BadInput(f"{raw.place}: terms are of free text, and no column is one; leave terms out, or name one")
+        found = [_of_terms(one, terms) for one in found]
     wanted = any(kind != "drop" for kind in asked.values()) or gone
     plain = not wanted and all(one.field is None or (one.plain and not one.field.gaps) for one in found)
     together = _put_together(raw, found, said=not plain)
     return together._replace(fields=()) if plain else together
+
+
+def _of_terms(one: Known, terms: int) -> Known:
+    """A column with so many terms, if it is free text."""
+    return (
+        one if one.field is None or one.field.kind not in TEXTS else one._replace(field=replace(one.field, terms=terms))
+    )
 
 
 def _at(where: Callable[[int, int | None], str], kept: Sequence[int]) -> Callable[[int, int | None], str]:
@@ -208,13 +228,13 @@ def _put_together(raw: Unchecked, found: list[Known], *, said: bool) -> Unchecke
     )
 
 
-def _sentences(fields: Sequence[Field], x: Cells) -> list[str]:
+def _sentences(fields: Sequence[Field], x: NDArray[Any]) -> list[str]:
     """What was inferred, a line each."""
     told = []
     for kind, said in SAID.items():
         if names := [field.name for field in fields if field.kind == kind]:
             told.append(f"{_columns(names)} {said[len(names) > 1]} (--kind COLUMN=KIND overrules)")
-    gaps = np.isnan(x).sum(axis=0)
+    gaps = gaps_of(x).sum(axis=0)
     if gaps.any():
         names = [field.name for field, count in zip(fields, gaps, strict=True) if count]
         count = int(gaps.sum())
@@ -229,6 +249,8 @@ SAID = {
     "category": ("is read as categories", "are read as categories"),
     "ordered": ("is read as values that stand in an order", "are read as values that stand in an order"),
     "date": ("is read as dates and times", "are read as dates and times"),
+    "text": ("is read as free text, by its words", "are read as free text, by their words"),
+    "characters": ("is read as free text, by groups of characters", "are read as free text, by groups of characters"),
     "amount": ("has a long tail and is learnt on a log scale", "have long tails and are learnt on a log scale"),
 }
 
@@ -299,8 +321,15 @@ def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ..
     _only(raw, name, kind, *KINDS)
     if not len(words.texts):
         return Known(None, None, "holds no value")
+    if kind in TEXTS or (not kind and name in raw.stated and raw.stated[name] in TEXTS):
+        return _free(name, words, kind or raw.stated[name])
     if (longest := pc.max(pc.utf8_length(words.texts)).as_py()) > LONGEST_NAME:
-        return Known(None, None, f"holds free text (of up to {longest:,} characters)")
+        if kind:
+            raise BadInput(
+                f"{raw.place}: column {shown(name)} holds texts of up to {longest:,} characters and cannot be of kind "
+                f"{kind}; it can be {', '.join(TEXTS)}, or drop"
+            )
+        return _free(name, words, _script(words))
     if kind in ("number", "amount"):
         return _written(raw, j, words, kind, gone)
     if kind == "date":
@@ -403,8 +432,10 @@ def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> 
     if not kind and len(counts) == 1 and not missing:
         return Known(None, None, f"holds one text only ({shown(words.texts[0].as_py())})")
     if not kind and not _repeats(words):
+        if _sentences_in(words):
+            return _free(name, words, _script(words))
         what = "another text in each row" if counts.max() == 1 else f"{len(counts):,} different texts"
-        why = f"holds names or free text ({what}); {option(name, 'category')} keeps it"
+        why = f"holds names ({what}); {option(name, 'category')} keeps it, and so does {option(name, 'text')}"
         return Known(None, None, why)
     distinct = words.texts.to_pylist()
     if len(distinct) > MOST_VALUES:
@@ -415,6 +446,27 @@ def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> 
         distinct = sorted(distinct, key=(lambda word: (float(word), word)) if numeric else str)
     field = Field(name, kind or "category", tuple(distinct))
     return _known(field, _places(field, words))
+
+
+def _free(name: str, words: Words, kind: str) -> Known:
+    """Free text: its cells are the texts themselves."""
+    texts = np.array([*words.texts.to_pylist(), np.nan], dtype=object)
+    cells = texts[words.codes]
+    long = int(pc.sum(pc.greater(pc.utf8_length(words.texts), READ)).as_py() or 0)
+    told = (f"column {shown(name)}: of {long:,} texts the first {READ:,} characters are read",) if long else ()
+    return Known(Field(name, kind, gaps=bool((words.codes < 0).any())), cells, told=told)
+
+
+def _sentences_in(words: Words) -> bool:
+    """Whether texts that do not repeat are sentences, rather than names."""
+    some_of = words.texts.to_pylist()[:LOOKED_AT]
+    return 2 * sum(worded(text) for text in some_of) > len(some_of)
+
+
+def _script(words: Words) -> str:
+    """How free text is best counted: by groups of characters where there are no blanks between words."""
+    some_of = words.texts.to_pylist()[:LOOKED_AT]
+    return "characters" if 2 * sum(unspaced(text) for text in some_of) > len(some_of) else "text"
 
 
 def _places(field: Field, words: Words) -> Cells:
@@ -500,6 +552,9 @@ def _whole(cells: Any) -> Any:
 def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...]) -> Known:
     """A column read as the field that a model was trained on."""
     cells, gone = _whole(cells), gone or field.missing
+    if field.kind in TEXTS:
+        found = _free(field.name, _words(raw, j, cells), field.kind)
+        return found._replace(field=field, told=())
     if cells.null_count == len(cells):
         return Known(field, np.full(len(cells), np.nan))
     if (pa.types.is_date(cells.type) or pa.types.is_timestamp(cells.type)) and field.kind not in ("date", "category"):

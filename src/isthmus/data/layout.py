@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus.data.fields import KINDS, Column, Field
+from isthmus.data.fields import KINDS, TEXTS, Column, Field, missing
 from isthmus.data.fields.category import Category
 from isthmus.data.fields.plain import number, only
 from isthmus.data.scale import Scaler
@@ -94,7 +94,7 @@ def laid_out(
     the windows of ``series`` where that is given."""
     if series is not None:
         return Windowed.of(x, series)
-    return Table.fit(np.asarray(x, np.float64), fields) if fields else Scaler.fit(x, kind=kind, images=images)
+    return Table.fit(cells_of(x, fields), fields) if fields else Scaler.fit(x, kind=kind, images=images)
 
 
 def from_json(data: Mapping[str, Any]) -> Layout:
@@ -131,12 +131,13 @@ class Table:
     constant: int = 0
 
     @classmethod
-    def fit(cls, x: NDArray[np.float64], fields: Sequence[Field]) -> Table:
+    def fit(cls, x: NDArray[Any], fields: Sequence[Field]) -> Table:
         """Learn from the cells of training rows (N, F)."""
-        columns = tuple(KINDS[field.kind].fit(x[:, j], field) for j, field in enumerate(fields))
-        absent = tuple(float(np.isnan(x[:, j]).mean()) for j in range(len(fields)))
+        columns = tuple(KINDS[field.kind].fit(_of_kind(x[:, j], field), field) for j, field in enumerate(fields))
+        absent = tuple(float(missing(x[:, j]).mean()) for j in range(len(fields)))
+        numeric = np.array([field.kind not in TEXTS for field in fields])
         with np.errstate(invalid="ignore"):
-            low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+            low, high = (end.reduce(x[:, numeric].astype(np.float64), axis=0) for end in (np.fmin, np.fmax))
         return cls(tuple(fields), columns, absent, int((~(low < high)).sum()))
 
     @cached_property
@@ -179,20 +180,26 @@ class Table:
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
         """Cells (N, F), NaN where one is missing -> (N, E), float32 and finite; a gap is 0 in all its elements."""
-        cells = np.asarray(x, np.float64)
+        cells = cells_of(x, self.fields)
         if cells.ndim != 2 or cells.shape[1] != len(self.fields):
             raise BadInput(f"rows must have {len(self.fields)} columns, as in training; got shape {cells.shape}")
         out = np.zeros((len(cells), self.width), np.float32)
-        for j, part in enumerate(self.parts):
-            missing = np.isnan(cells[:, j])
-            laid = part.column.encode(np.where(missing, 0.0, cells[:, j]))
-            out[:, part.start : part.stop] = np.where(missing[:, None], 0.0, laid)
-            if part.gap is not None:
-                out[:, part.gap] = missing - part.absent
+        step = max(1, BLOCK // self.width)
+        for start in range(0, len(cells), step):
+            rows, laid = cells[start : start + step], out[start : start + step]
+            for j, part in enumerate(self.parts):
+                gone = missing(rows[:, j])
+                given = _of_kind(np.where(gone, 0.0, rows[:, j]), part.field)
+                laid[:, part.start : part.stop] = np.where(gone[:, None], 0.0, part.column.encode(given))
+                if part.gap is not None:
+                    laid[:, part.gap] = gone - part.absent
         return out
 
-    def invert(self, x: ArrayLike) -> NDArray[np.float64]:
-        """(N, E) -> cells (N, F): the likeliest ones, NaN where the row says that one is missing."""
+    def invert(self, x: ArrayLike) -> NDArray[Any]:
+        """(N, E) -> cells (N, F): the likeliest ones, NaN where the row says that one is missing.
+
+        Of free text they are the terms that weigh most, and the array then is one of objects.
+        """
         return np.where(self.missing(x), np.nan, self.filled(x))
 
     def unsaid(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -207,7 +214,7 @@ class Table:
                 out[:, part.gap] = -part.absent
         return out
 
-    def filled(self, x: ArrayLike) -> NDArray[np.float64]:
+    def filled(self, x: ArrayLike) -> NDArray[Any]:
         """(N, E) -> the likeliest cells (N, F), whether the row says that they are missing or not."""
         laid = np.asarray(x, np.float64)
         return np.column_stack([part.column.decode(laid[:, part.start : part.stop]) for part in self.parts])
@@ -246,7 +253,7 @@ class Table:
     def astray(self, x: ArrayLike, bounded: bool = False) -> str | None:
         """Columns of numbers, looked at as those of a table of numbers only."""
         numeric = [j for j, field in enumerate(self.fields) if field.kind == "number"]
-        cells = np.asarray(x, np.float64)[:, numeric]
+        cells = np.asarray(x)[:, numeric].astype(np.float64)
         whole = cells[~np.isnan(cells).any(axis=1)]
         if not numeric or not len(whole):
             return None
@@ -305,6 +312,16 @@ class Table:
         return made
 
 
+def cells_of(x: ArrayLike, fields: Sequence[Field]) -> NDArray[Any]:
+    """Cells (N, F) as an array of float64, or of objects where some are texts."""
+    return np.asarray(x, object if any(field.kind in TEXTS for field in fields) else np.float64)
+
+
+def _of_kind(cells: NDArray[Any], field: Field) -> NDArray[Any]:
+    """The cells (N,) of one column: numbers as such, where they stood beside texts."""
+    return cells if field.kind in TEXTS else cells.astype(np.float64, copy=False)
+
+
 def _bit(share: NDArray[np.float64], random: np.random.Generator | None) -> NDArray[np.float64]:
     """0 or 1: the likelier of the two, or draws."""
     edge: Any = 0.5 if random is None else random.random(share.shape)
@@ -313,8 +330,9 @@ def _bit(share: NDArray[np.float64], random: np.random.Generator | None) -> NDAr
 
 def field(data: Any) -> Field:
     """A column's description from plain data that may come from anywhere."""
-    only("column", data, "name", "kind", "gaps", "values", "missing")
-    name, kind, gaps, values, missing = (data[key] for key in ("name", "kind", "gaps", "values", "missing"))
+    asked = isinstance(data, Mapping) and data.get("kind") in TEXTS and "terms" in data
+    only("column", data, "name", "kind", "gaps", "values", "missing", *(["terms"] * asked))
+    name, kind, gaps, values, gone = (data[key] for key in ("name", "kind", "gaps", "values", "missing"))
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
         raise BadInput(f"column: name must be a text of 1 to {LONGEST} characters")
     if not isinstance(kind, str) or kind not in KINDS:
@@ -325,6 +343,8 @@ def field(data: Any) -> Field:
         raise BadInput("column: a value stands twice")
     if type(gaps) is not bool:
         raise BadInput("column: gaps must be true or false")
-    if not isinstance(missing, list) or len(missing) > LONGEST:
+    if not isinstance(gone, list) or len(gone) > LONGEST:
         raise BadInput(f"column: missing must be a list of at most {LONGEST} numbers")
-    return Field(name, kind, tuple(values), gaps, tuple(number("column.missing", value) for value in missing))
+    if type(terms := data.get("terms", 0)) is not int or not 0 <= terms <= WIDEST:
+        raise BadInput(f"column: terms must be a count of at most {WIDEST:,}")
+    return Field(name, kind, tuple(values), gaps, tuple(number("column.missing", value) for value in gone), terms)

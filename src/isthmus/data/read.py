@@ -19,13 +19,15 @@ from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
 from isthmus.data.encoded import encoded, pictures_in
 from isthmus.data.factors import aside
-from isthmus.data.fields import Field
+from isthmus.data.fields import TEXTS, Field
+from isthmus.data.fields import missing as missing_in
 from isthmus.data.files import check, guess, stranger
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
 from isthmus.data.images import Wanted, folder, sized
 from isthmus.data.kinds import settle
 from isthmus.data.labels import aligned, alike, classes
+from isthmus.data.lines import lines
 from isthmus.data.metadata import counted, factors_of, labels_of
 from isthmus.data.metadata import known as metadata_of
 from isthmus.data.metadata import sentences as of_metadata
@@ -44,6 +46,8 @@ FORMATS: dict[str, Callable[[Path, str | None], Unchecked]] = {
     ".tsv": text_table,
     ".tsv.gz": text_table,
     ".parquet": parquet,
+    ".txt": lambda path, label: _unlabelled(lines(path), label),
+    ".txt.gz": lambda path, label: _unlabelled(lines(path), label),
     ".npz": npz_file,
     ".npy": lambda path, label: _unlabelled(npy_file(path), label),
     ".idx": lambda path, label: _unlabelled(idx(path), label),
@@ -62,6 +66,7 @@ def read(
     kinds: Mapping[str, str] | None = None,
     drop: str | Iterable[str] | None = None,
     missing: Iterable[float] | None = None,
+    terms: int | None = None,
     group: Any = None,
     time: Any = None,
     weights: Any = None,
@@ -97,11 +102,15 @@ def read(
         default they are if the format says so or the numbers make it plausible (:func:`isthmus.data.axes.pictures`).
     kinds : mapping of column names to kinds, optional
         What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``flag``,
-        ``category``, ``ordered``, ``date``, or ``drop``.
+        ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the same by groups of
+        characters), or ``drop``.
     drop : str or iterable of str, optional
         Columns of a table to leave out.
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
+    terms : int, optional
+        Most terms (words, or groups of characters) that are kept of each column of free text: by default one for each 4
+        training rows, 32 at least and 1,000 at most.
     group : str or array-like (N,), optional
         The column that says which rows belong together, which is then no part of the rows, or one value for each row:
         no group stands on both sides of a split.
@@ -167,7 +176,7 @@ def read(
     if kept is not None:
         labels, factors = labels_of(raw._replace(y=None), labels, kept, rows), factors_of(factors, kept)
     dropped = 0 if kept is None else rows - len(kept)
-    raw = settle(raw, kinds, drop, missing)
+    raw = settle(raw, kinds, drop, missing, terms=terms)
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
@@ -181,7 +190,7 @@ def read(
     made, made_by = apart or (None, ())
     told += [] if window else of_metadata(beside, dropped)
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
-    asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing)}
+    asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing), "terms": terms}
     asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes}
     asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     found = Dataset(
@@ -205,8 +214,9 @@ def read(
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
 
 
-def cells(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
-    """The cells (N, F) of columns that a model was trained on, of a file, a frame, or an array that holds them already.
+def cells(source: Any, fields: Sequence[Field]) -> NDArray[Any]:
+    """The cells (N, F) of columns that a model was trained on, of a file, a frame, or an array that holds them already:
+    float64, or objects where some are free text.
 
     A text that was not there in training is cell -1; further columns of a frame or a file are left out.
 
@@ -218,7 +228,7 @@ def cells(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
     held = None if isinstance(source, str | os.PathLike) else nw.from_native(source, pass_through=True)
     if held is not None and not isinstance(held, nw.DataFrame | nw.LazyFrame):
         return _held(source, fields)
-    found: NDArray[np.float64] = settle(_open(source, None)[1], known=fields).x
+    found: NDArray[Any] = settle(_open(source, None)[1], known=fields).x
     return found
 
 
@@ -230,8 +240,10 @@ def table(path: Path) -> pa.Table:
     return pa.table(dict(zip(raw.columns, raw.cells, strict=True)))
 
 
-def _held(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
+def _held(source: Any, fields: Sequence[Field]) -> NDArray[Any]:
     """An array of cells, checked."""
+    if (textual := np.array([field.kind in TEXTS for field in fields])).any():
+        return _held_texts(source, fields, textual)
     try:
         rows = np.asarray(source)
         found = rows.astype(np.float64) if rows.dtype.kind in "biufO" else None
@@ -245,6 +257,27 @@ def _held(source: Any, fields: Sequence[Field]) -> NDArray[np.float64]:
         i, j = np.argwhere(~good)[0]
         raise BadInput(f"row {i + 1} (position {i}), column {shown(fields[j].name)}: the value is infinite; correct it")
     return found
+
+
+def _held_texts(source: Any, fields: Sequence[Field], textual: NDArray[np.bool_]) -> NDArray[Any]:
+    """The same of cells some of which are free text."""
+    try:
+        rows = np.array(source, dtype=object)
+    except ValueError:
+        rows = np.empty(0, object)
+    if rows.ndim != 2 or rows.shape[1] != len(fields):
+        raise BadInput(f"rows must have {len(fields)} columns, as in training; got shape {rows.shape}")
+    rows[:, ~textual] = _held(rows[:, ~textual], [field for field in fields if field.kind not in TEXTS])
+    texts = rows[:, textual]
+    texts[texts == None] = np.nan  # noqa: E711
+    for i, j in np.argwhere(~missing_in(texts)):
+        if not isinstance(texts[i, j], str):
+            name = [field.name for field in fields if field.kind in TEXTS][j]
+            raise BadInput(
+                f"row {i + 1} (position {i}), column {shown(name)}: expected a text; got {shown(texts[i, j])}"
+            )
+    rows[:, textual] = texts
+    return rows
 
 
 def _open(source: Any, label: str | None, wanted: Wanted = Wanted()) -> tuple[str, Unchecked]:

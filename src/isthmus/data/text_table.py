@@ -121,7 +121,7 @@ def encoded(where: str, first: bytes) -> Callable[..., bytes]:
     skipped = next((len(mark) for mark in MARKS if first.startswith(mark)), 0)
     if not name:
         whole = first[: first.rfind(b"\n") + 1] if b"\0" not in first else first[: len(first) // 4 * 4]
-        _, told = _utf8(where, whole)
+        _, told = utf8(where, whole)
         if told:
             name = "cp1252" if "1252" in told[0] else "utf-16-be" if first[:1] == b"\0" else "utf-16-le"
     if not name:
@@ -223,9 +223,9 @@ def _opened(path: Path, label: str | None) -> Opened:
     if what := stranger(path):
         raise BadInput(f"{where}: no text table, but {what}")
     given = content(path, LARGEST_TEXT)
-    data, told = _utf8(where, given)
+    data, told = utf8(where, given)
     found = _header(where, path, data)._replace(told=told)
-    if data is given and not _is_utf8(data):
+    if data is given and not is_utf8(data):
         raise _foreign(where, data, found)
     named(where, found.names, label)
     if len(found.names) > MOST_COLUMNS:
@@ -236,7 +236,7 @@ def _opened(path: Path, label: str | None) -> Opened:
     return found
 
 
-def _utf8(where: str, data: bytes) -> tuple[bytes, tuple[str, ...]]:
+def utf8(where: str, data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """The text in UTF-8, from whatever its byte order mark says it is in, or its bytes make plain; and how it was read,
     in words. Text that may be in several encodings comes as it is."""
     for mark, encoding in MARKS.items():
@@ -256,12 +256,12 @@ def _utf8(where: str, data: bytes) -> tuple[bytes, tuple[str, ...]]:
             raise BadInput(
                 f"{where}: looks like UTF-16 without a byte order mark, and is none; save the file as UTF-8"
             ) from None
-    if not data.isascii() and not _is_utf8(data) and _western(data):
+    if not data.isascii() and not is_utf8(data) and _western(data):
         return data.decode("cp1252").encode(), ("letters in Windows-1252, because they are not UTF-8",)
     return data, ()
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), BLOCK):

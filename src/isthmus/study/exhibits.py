@@ -35,7 +35,7 @@ def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
     }
     if test.y is not None:
         found["map_label"] = test.y[: len(codes)]
-    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+    return _kept(found)
 
 
 def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
@@ -67,7 +67,12 @@ def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str
     }
     if test.y is not None:
         found["odd_label"] = test.y[chosen]
-    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+    return _kept(found)
+
+
+def _kept(found: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """What a file of arrays can hold: rows with free text are not drawn, and not kept."""
+    return {name: np.ascontiguousarray(array) for name, array in found.items() if array.dtype != object}
 
 
 def directions(fitted: Fitted, codes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -131,7 +131,8 @@ class Columns(TypedDict, total=False):
         Mapping[str, str] | None,
         Option(
             None,
-            "What a column is: number, amount (with a long tail), flag, category, ordered or date; repeatable.",
+            "What a column is: number, amount (with a long tail), flag, category, ordered, date, text (by its "
+            "words) or characters (text by groups of them); repeatable.",
             "COLUMN=KIND",
             kind=list[str],
             shown="from the cells",
@@ -145,6 +146,10 @@ class Columns(TypedDict, total=False):
     missing: Annotated[
         Iterable[float] | None,
         Option(None, "A number that means a missing value; repeatable.", "NUMBER", kind=list[float]),
+    ]
+    terms: Annotated[
+        int | None,
+        Option(None, "Terms kept of each column of free text.", "N", kind=int, shown="from the number of rows"),
     ]
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from isthmus.abilities import HasPrior
 from isthmus.data.dataset import element_names
-from isthmus.data.fields import Field
+from isthmus.data.fields import Field, missing
 from isthmus.data.frames import framed
-from isthmus.data.layout import Layout, Table
+from isthmus.data.layout import Layout, Table, cells_of
 from isthmus.data.read import cells
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
@@ -136,7 +136,7 @@ class Inference:
                 stacklevel=2,
             )
         given = cells(x, self.fields)
-        gaps, laid = np.isnan(given), layout.unsaid(layout.apply(given))
+        gaps, laid = missing(given), layout.unsaid(layout.apply(given))
         for _ in range(ROUNDS):
             filled = np.where(gaps, layout.filled(in_chunks(self.model.reconstruct, laid)), given)
             laid = layout.apply(filled)
@@ -144,7 +144,7 @@ class Inference:
 
     def frame(self, rows: NDArray[Any], like: Any) -> Any:
         """Cells (N, F) of a table as a frame of the kind of ``like``, with its types, categories and index."""
-        return framed(self.fields, np.asarray(rows, np.float64), like)
+        return framed(self.fields, cells_of(rows, self.fields), like)
 
     def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
         """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.

@@ -2,10 +2,15 @@
 
 from isthmus.data.fields.category import Category, Ordered
 from isthmus.data.fields.date import Date
-from isthmus.data.fields.field import Cells, Column, Field
+from isthmus.data.fields.field import Cells, Column, Field, missing
 from isthmus.data.fields.flag import Flag
 from isthmus.data.fields.number import Amount, Number
+from isthmus.data.fields.text import Characters, Text
 
-__all__ = ["KINDS", "Cells", "Column", "Field"]
+__all__ = ["KINDS", "TEXTS", "Cells", "Column", "Field", "missing"]
 
-KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (Number, Amount, Flag, Category, Ordered, Date)}
+KINDS: dict[str, type[Column]] = {
+    kind.kind: kind for kind in (Number, Amount, Flag, Category, Ordered, Date, Text, Characters)
+}
+TEXTS = (Text.kind, Characters.kind)
+"""Kinds whose cells are texts and no numbers."""

@@ -11,6 +11,19 @@ from numpy.typing import NDArray
 
 Cells = NDArray[np.float64]
 """(N,), one number for each row; NaN is a gap. What the number means is its kind's affair."""
+Documents = NDArray[np.object_]
+"""(N,), one text for each row; NaN is a gap."""
+
+
+def missing(cells: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which cells, of numbers or of numbers and texts, are gaps.
+
+    Examples
+    --------
+    >>> missing(np.array([1.0, np.nan])), missing(np.array(["a text", np.nan], dtype=object))
+    (array([False,  True]), array([False,  True]))
+    """
+    return np.asarray(cells != cells, bool)  # noqa: PLR0124
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,8 @@ class Field:
     """Whether cells may be missing."""
     missing: tuple[float, ...] = ()
     """Numbers that stand for a missing one."""
+    terms: int = 0
+    """Of free text: most terms that are kept; 0 leaves that to the number of training rows."""
 
     def with_gaps(self, gaps: bool) -> Field:
         """The same column, with gaps or without."""
@@ -40,14 +55,15 @@ class Field:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         lists = {"values": list(self.values), "missing": list(self.missing)}
-        return {"name": self.name, "kind": self.kind, "gaps": self.gaps, **lists}
+        asked = {"terms": self.terms} if self.terms else {}
+        return {"name": self.name, "kind": self.kind, "gaps": self.gaps, **lists, **asked}
 
 
 class Column(Protocol):
     """A column as its kind lays it out: cells to numbers that a network takes, and back. Fitted on training rows.
 
     Whatever the kind, what comes out has mean 0 and, over all its elements together, variance 1 on the training rows:
-    so every column weighs the same, however many elements it takes.
+    so every column weighs the same, however many elements it takes. Free text alone weighs more (:mod:`.text`).
     """
 
     kind: ClassVar[str]
@@ -67,13 +83,13 @@ class Column(Protocol):
         """Elements that a cell takes."""
 
     @classmethod
-    def fit(cls, cells: Cells, field: Field) -> Self:
+    def fit(cls, cells: NDArray[Any], field: Field) -> Self:
         """Learn from the cells of training rows, of which at least one may be there."""
 
-    def encode(self, cells: Cells) -> NDArray[np.float64]:
+    def encode(self, cells: NDArray[Any]) -> NDArray[np.float64]:
         """(N,) -> (N, width); the row of a gap is not looked at."""
 
-    def decode(self, x: NDArray[np.float64]) -> Cells:
+    def decode(self, x: NDArray[np.float64]) -> NDArray[Any]:
         """(N, width) -> (N,): the likeliest cell."""
 
     def names(self, field: Field) -> list[str]:
