@@ -962,18 +962,21 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 
 OPTIONS = {
     compare.compare: (
-        "data label anomaly group time weights kinds drop missing terms size crop gray skip_damaged axes window stride "
+        "data label anomaly group time weights kinds drop missing terms "
+        "size crop gray skip_damaged axes window stride "
         "factors images families rivals configs latents hidden backbone "
         "contamination facets replicates steps seed learning_rate plan jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (
-        "recipe data settings out kinds drop missing terms group time weights size crop gray skip_damaged axes window stride "
+        "recipe data settings out kinds drop missing terms group time weights "
+        "size crop gray skip_damaged axes window stride "
         "label anomaly factors images facets replicates steps seed learning_rate plan configs "
         "jobs json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (
-        "family data label images out settings steps measured seed kinds drop missing terms group time weights size crop gray skip_damaged axes window stride "
+        "family data label images out settings steps measured seed kinds drop missing terms "
+        "group time weights size crop gray skip_damaged axes window stride "
         "json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"no cases at {CASES}
         ("03-excel-sep-line/sep.csv", "kind", (2,), ""),
         ("04-newline-in-header/nl.csv", "kind", (2,), ""),
         ("05-latin1-label/latin.csv", "kind", None, "letters in Windows-1252, because they are not UTF-8"),
-        ("08-channels-first/nchw.npy", None, (3, 12, 12), "X.transpose(0, 2, 3, 1)"),
+        ("08-channels-first/nchw.npy", None, (12, 12, 3), "channels stand first"),
         ("08-channels-first/nhwc.npy", None, (12, 12, 3), ""),
         ("12-id-with-gaps/id_sorted.csv", "group", None, "only numbers the rows"),
         ("12-id-with-gaps/id_gaps.csv", "group", None, "only numbers the rows"),

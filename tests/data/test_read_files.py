@@ -586,7 +586,7 @@ def test_idx_with_other_labels_beside_it(put):
         ("loose.csv", "loose.csv: can't be read (No such file"),
         ("empty.csv", "empty.csv: the file is empty"),
         ("empty.npz", "empty.npz: the file is empty"),
-        ("notes.txt", "notes.txt: the format is not known by this name; expected a name that ends in .csv, .csv.gz"),
+        ("notes.rtf", "notes.rtf: the format is not known by this name; expected a name that ends in .csv, .csv.gz"),
         ("cut.csv.gz", "cut.csv.gz: can't be read as a gzip file"),
         ("plain.csv.gz", "plain.csv.gz: can't be read as a gzip file"),
         ("bomb.csv.gz", "if you trust the file, unpack it first"),
@@ -602,7 +602,7 @@ def test_what_is_no_data_file(put, name, said):
     os.symlink("nothing.csv", "loose.csv")
     for empty in ("empty.csv", "empty.npz"):
         put(empty, b"")
-    put("notes.txt", "words")
+    put("notes.rtf", "words")
     put("cut.csv.gz", gzip.compress(table().encode())[:-12])
     put("plain.csv.gz", table())
     if name == "bomb.csv.gz":

@@ -393,9 +393,8 @@ def test_an_enum_of_polars_keeps_its_values():
 
 ASIDE = {
     "one text": (["x"] * 30, "holds one text only ('x')"),
-    "names": ([f"name {i}" for i in range(30)], "holds names or free text (another text in each row); --kind"),
-    "rare names": ([f"name {i % 28}" for i in range(30)], "holds names or free text (28 different texts); --kind"),
-    "essays": (["x" * 2000, "y"] * 15, "holds free text (of up to 2,000 characters)"),
+    "names": ([f"name {i}" for i in range(30)], "holds names (another text in each row); --kind"),
+    "rare names": ([f"name {i % 28}" for i in range(30)], "holds names (28 different texts); --kind"),
     "nothing": ([None] * 30, "holds no value"),
     "blanks": ([" ", "?"] * 15, "holds no value"),
     "ragged lists": ([[1], [1, 2]] * 15, "holds lists of 1 to 2 values, and only lists of equal length can be read"),

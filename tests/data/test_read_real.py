@@ -93,9 +93,9 @@ def test_a_series_with_its_times_is_read(folder):
     assert np.diff(data.x[:3, 0]).tolist() == [1800, 1800]
 
 
-def test_news_are_free_text_that_is_set_aside(folder):
+def test_news_are_free_text(folder):
     said = " ".join(read(folder / "text" / "ag_news_test.csv.gz").cautions)
-    assert "is set aside: it holds names or free text" in said
+    assert "are read as free text, by their words" in said
 
 
 def test_cifar_names_its_training_rows(folder):

@@ -72,9 +72,9 @@ def ablate(
     ----------
     recipe : str, Recipe or mapping
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, factors, images, kinds, drop, missing, terms, group, time, weights
+    source, labels, label, anomaly, factors, images, kinds, drop, missing, group, time, weights
         As in :func:`isthmus.compare`.
-    size, crop, gray, skip_damaged, axes
+    terms, size, crop, gray, skip_damaged, axes, window, stride
         As in :func:`isthmus.compare`.
     facets, replicates, steps, learning_rate, seed, jobs, plan
         As in :func:`isthmus.compare`.
