@@ -38,7 +38,7 @@ def encode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.wanted(deployed), partial(verbs.encode, deployed))
+    stream.run(data, out, verbs.wanted(deployed), partial(verbs.encode, deployed), verbs.canvas(deployed))
     return _done(out, quiet)
 
 
@@ -50,7 +50,7 @@ def reconstruct(model: Model, data: Data, out: Out = None, quiet: Quiet = False,
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.wanted(deployed), partial(verbs.reconstruct, deployed))
+    stream.run(data, out, verbs.wanted(deployed), partial(verbs.reconstruct, deployed), verbs.canvas(deployed))
     return _done(out, quiet)
 
 
@@ -79,7 +79,8 @@ def score(
 
     deployed = _loaded(model)
     own = _against(deployed, against) if against is not None or deployed.calibration is not None else None
-    stream.run(data, out, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own))
+    known = verbs.wanted(deployed)
+    stream.run(data, out, known, lambda block: verbs.score(deployed, block, own), verbs.canvas(deployed))
     return _done(out, quiet)
 
 
@@ -125,7 +126,7 @@ def flag(
         flagged[0] += int(found.columns["flag"].sum())
         return found
 
-    count = stream.run(data, out, verbs.wanted(deployed), answer)
+    count = stream.run(data, out, verbs.wanted(deployed), answer, verbs.canvas(deployed))
     show.note(
         f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {len(own.scores):,} "
         f"calibration rows ({own.about}); of normal rows alone {level * count:.3g} would be",
@@ -174,7 +175,9 @@ def _against(deployed: Deployed, path: Path | None) -> Any:
     if path is None:
         return deployed.needed()
     found = []
-    for block in blocks(path, verbs.wanted(deployed)):
+    for block in blocks(path, verbs.wanted(deployed), verbs.canvas(deployed)):
+        for told in block.told:
+            show.warn(told)
         rows, good = verbs.rows_of(deployed, block)
         found.append(deployed.scores(rows[good]) if good.any() else np.zeros(0))
     return Calibration.of(np.concatenate(found), f"rows of {path.name}")

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
     from isthmus.data.blocks import Block
     from isthmus.data.fields import Field
+    from isthmus.data.picture import Canvas
     from isthmus.ship.verbs import Answer
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
 Data = Annotated[
-    Path, typer.Argument(metavar="DATA", help=".csv, .tsv, .parquet or .npy, or - for stdin.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="DATA", help=".csv, .tsv, .parquet or .npy, a folder of pictures, or - for stdin.", show_default=False
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -104,8 +108,14 @@ class Array:
             self.file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
 
 
-def run(data: Path, out: Path | None, fields: tuple[Field, ...], answer: Callable[[Block], Answer]) -> int:
-    """Answer a file block by block; the number of its rows."""
+def run(
+    data: Path,
+    out: Path | None,
+    fields: tuple[Field, ...],
+    answer: Callable[[Block], Answer],
+    drawn_on: Canvas | None = None,
+) -> int:
+    """Answer a file, or a folder of pictures, block by block; the number of its rows."""
     from isthmus.data.blocks import STDIN, blocks
 
     place = STDOUT if out is None else out
@@ -115,7 +125,9 @@ def run(data: Path, out: Path | None, fields: tuple[Field, ...], answer: Callabl
         raise BadInput(f"{place} is the file that is read; name another one to write (--out)")
     count, said = 0, set[str]()
     with _sink(place, {field.name for field in fields}) as sink:
-        for block in blocks(data, fields):
+        for block in blocks(data, fields, drawn_on):
+            for told in block.told:
+                show.warn(told)
             with warnings.catch_warnings(record=True) as doubts:
                 warnings.simplefilter("always")
                 found = answer(block)

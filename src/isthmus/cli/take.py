@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,6 +96,7 @@ def take(
 
 def _deployed(study: Study, name: str, facet: str, replicate: int, source: str | None, rival: bool) -> Deployed:
     """What ships, with a score and calibration rows if the data can be had."""
+    from isthmus.data.picture import canvas_of
     from isthmus.errors import BadInput
     from isthmus.ship.deployed import Deployed
     from isthmus.study.deploy import deployed
@@ -108,7 +110,10 @@ def _deployed(study: Study, name: str, facet: str, replicate: int, source: str |
     show.warn(
         f"saved without calibration rows, so that isthmus flag needs --against: {why}; say where they are (--data)"
     )
-    return Deployed.of(study.model(name, facet, replicate))
+    model = study.model(name, facet, replicate)
+    crop = study.note.get("reading", {}).get("crop", False)
+    plain = canvas_of(model.shape) if crop else None
+    return Deployed.of(model if plain is None else replace(model, canvas=plain._replace(crop=True)))
 
 
 def _recommended(study: Study, facet: str | None) -> tuple[str, str]:

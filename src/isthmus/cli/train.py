@@ -162,6 +162,7 @@ def _deployed(
     from isthmus.ship.deployed import Deployed
 
     normal = rows.x[aside] if len(aside) else None
+    fitted = replace(fitted, canvas=rows.canvas)
     return Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, seed=seed, about=about)
 
 

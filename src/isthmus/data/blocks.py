@@ -7,6 +7,7 @@ A text table is cut at the ends of lines into pieces of a few megabytes, and eac
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 import shutil
@@ -23,10 +24,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus.data.arrays import real
+from isthmus.data.encoded import Gallery, gallery
 from isthmus.data.fields import Field
 from isthmus.data.files import check, parsing, stranger
+from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
 from isthmus.data.lines import COLUMN, parted, written
+from isthmus.data.picture import Canvas
 from isthmus.data.table import named, table
 from isthmus.data.text_table import Opened, encoded, opened_piece, pieces_of
 from isthmus.data.wording import place, shown
@@ -49,10 +53,12 @@ class Block(NamedTuple):
     rows: NDArray[Any]
     """Cells (n, F) of the wanted columns, NaN where one is missing; or rows (n, *D) of an array."""
     table: pa.Table | None
-    """The columns as they are in the file; None of an array."""
+    """The columns as they are in the file; None of an array. Of pictures, what is known of them besides."""
+    told: tuple[str, ...] = ()
+    """What was made of pictures, a sentence each; a row of NaN is one that cannot be read, and is told."""
 
 
-def blocks(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
+def blocks(source: Path, fields: Sequence[Field], canvas: Canvas | None = None) -> Iterator[Block]:
     """The rows of a file, block by block, at least one block, which may be empty.
 
     Parameters
@@ -61,12 +67,17 @@ def blocks(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
         ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, or ``-``, which is told by its first bytes.
     fields : sequence of Field
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
+    canvas : Canvas, optional
+        Of a model of pictures, which a folder or a Parquet file may hold encoded.
 
     Raises
     ------
     BadInput
         If a column is not there, a cell is not of its kind, or the file is none of these.
     """
+    if canvas is not None and (pictures := gallery(source)) is not None:
+        yield from _drawn(pictures, canvas)
+        return
     with ExitStack() as stack:
         where, stream = _opened(source, stack)
         first = stream.peek(8)[:8]  # type: ignore[attr-defined]
@@ -85,6 +96,14 @@ def blocks(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
             if source != Path(STDIN) and (what := stranger(source)):
                 raise BadInput(f"{where}: no table, but {what}")
             yield from _text(where, source, stream, fields)
+
+
+def _drawn(pictures: Gallery, canvas: Canvas) -> Iterator[Block]:
+    step, began = max(1, ELEMENTS // math.prod(canvas.shape)), 0
+    for rows, told in redraw(pictures.sources, canvas, step):
+        said = told if began else (*told, *pictures.told)
+        yield Block(rows, pictures.table.slice(began, len(rows)), said)
+        began += len(rows)
 
 
 def _opened(source: Path, stack: ExitStack) -> tuple[str, IO[bytes]]:

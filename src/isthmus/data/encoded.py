@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from isthmus.data.dataset import element_names
 from isthmus.data.files import parsing
-from isthmus.data.images import Source, Wanted, draw
+from isthmus.data.images import Source, Wanted, draw, listed, sources_in
 from isthmus.data.table import named, parquet_table
 from isthmus.data.unchecked import LONGEST_NAME, Unchecked, row_words
 from isthmus.data.wording import place, shown, some
@@ -45,6 +46,36 @@ def pictures_in(path: Path) -> str | None:
     if len(found) > 1:
         raise BadInput(f"{place(path)}: several columns hold pictures ({some(found)}); save the file with one of them")
     return found[0] if found else None
+
+
+class Gallery(NamedTuple):
+    """Encoded pictures, before they are drawn."""
+
+    sources: list[Source]
+    table: pa.Table
+    """What is known of each besides: its file, or the other columns of its row."""
+    told: tuple[str, ...] = ()
+
+
+def gallery(path: Path) -> Gallery | None:
+    """The encoded pictures of a folder or of a Parquet file; None if it is neither.
+
+    Raises
+    ------
+    BadInput
+        If there are no pictures in a folder, or a file is damaged.
+    """
+    if os.path.isdir(path):
+        found = listed(path)
+        return Gallery(sources_in(path, found), pa.table({"file": [str(name) for name in found.pictures]}), found.told)
+    if not path.name.lower().endswith(".parquet") or not path.is_file() or (column := pictures_in(path)) is None:
+        return None
+    content = parquet_table(path)
+    cells = content.column(column)
+    beside = content.drop_columns([column])
+    if _is_struct(cells.type, PATH) and "file" not in beside.column_names:
+        beside = beside.add_column(0, "file", pc.struct_field(cells, PATH))
+    return Gallery(sources(place(path), cells), beside)
 
 
 def encoded(path: Path, column: str, label: str | None, wanted: Wanted) -> Unchecked:

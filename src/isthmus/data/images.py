@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
@@ -43,6 +44,8 @@ class Wanted(NamedTuple):
     crop: bool = False
     gray: bool | None = None
     skip_damaged: bool = False
+    canvas: Canvas | None = None
+    """That of a model, which leaves nothing to be chosen."""
 
 
 class Source(NamedTuple):
@@ -73,7 +76,7 @@ def folder(path: Path, wanted: Wanted) -> Unchecked:
         If there are too few, if one of them is damaged, or if all together would fill the memory.
     """
     found = listed(path)
-    sources = [_source(path, name) for name in found.pictures]
+    sources = sources_in(path, found)
     drawn = draw(place(path), sources, wanted)
     names = [found.pictures[i] for i in drawn.kept]
     classes, of_classes = labels(names)
@@ -138,9 +141,9 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _source(path: Path, name: PurePosixPath) -> Source:
-    whole = path / name
-    return Source(str(name), place(whole), lambda: opened(whole, MOST_BYTES))
+def sources_in(path: Path, found: Found) -> list[Source]:
+    """The pictures of a folder, to be opened."""
+    return [Source(str(name), place(path / name), partial(opened, path / name, MOST_BYTES)) for name in found.pictures]
 
 
 def labels(names: Sequence[PurePosixPath]) -> tuple[list[str] | None, tuple[str, ...]]:
@@ -265,8 +268,35 @@ def _stream(source: Source) -> Iterator[tuple[IO[bytes], int]]:
         yield stream, size
 
 
+def redraw(sources: Sequence[Source], canvas: Canvas, step: int) -> Iterator[tuple[NDArray[Any], tuple[str, ...]]]:
+    """Pictures on the canvas of a model, ``step`` at a time, as many rows as pictures; and what is said of them.
+
+    A picture that cannot be read is a row of NaN, and is told.
+    """
+    heads: list[Header] = []
+    keep = Wanted(skip_damaged=True)
+    for source in sources:
+        with _aside(0, {}, keep), _stream(source) as (stream, size):
+            heads.append(header(source.where, stream, size))
+    told = _said(heads, canvas, Wanted(canvas=canvas)) if heads else []
+    for start in range(0, max(len(sources), 1), step):
+        some_ = sources[start : start + step]
+        rows, damaged = np.zeros((len(some_), *canvas.shape), canvas.dtype), dict[int, str]()
+        for i, source in enumerate(some_):
+            with _aside(i, damaged, keep), _stream(source) as (stream, size):
+                rows[i] = pixels(source.where, stream, size, canvas)
+        if damaged:
+            rows = rows.astype(np.float32)
+            rows[list(damaged)] = np.nan
+            told.append(f"{_count(len(damaged), 'damaged picture')} without an answer: {next(iter(damaged.values()))}")
+        yield rows, tuple(told)
+        told = []
+
+
 def _canvas(heads: Sequence[Header], wanted: Wanted) -> Canvas:
     """What fits the pictures: of their own size where it is one and small, else of their usual size, made small."""
+    if wanted.canvas is not None:
+        return wanted.canvas
     if wanted.size is not None:
         height, width = wanted.size
     else:
@@ -287,15 +317,23 @@ def _said(heads: Sequence[Header], canvas: Canvas, wanted: Wanted) -> list[str]:
     text = f"{_count(len(heads), 'picture')} ({formats}) of {size} pixels, read as {tone}"
     if any((h.height, h.width) != canvas.shape[:2] for h in heads):
         how = "the middle cut out to" if canvas.crop else "resized to"
-        text += f", {how} {canvas.height} x {canvas.width}" + ("" if wanted.size else " (--size says otherwise)")
+        why = " as in training" if wanted.canvas else "" if wanted.size else " (--size says otherwise)"
+        text += f", {how} {canvas.height} x {canvas.width}{why}"
     told = [text]
-    if any(h.colour for h in heads) and not canvas.colour and wanted.gray is None:
+    if any(h.colour for h in heads) and not canvas.colour and wanted.gray is None and wanted.canvas is None:
         told.append("all colours in them are greys, so one channel is kept (--color keeps three)")
     if any(h.alpha for h in heads):
         told.append("what is transparent in them is laid on white")
     if any(h.deep for h in heads) and not canvas.deep:
         told.append("16-bit pictures among them are read with 8 bits, as the others are in colour")
     return told
+
+
+def asked(size: Any, crop: bool, gray: bool | None, skip_damaged: bool) -> Wanted:
+    """What is asked of pictures, checked; ``size`` as :func:`sized` takes it, or the canvas of a model."""
+    if isinstance(size, Canvas):
+        return Wanted(size[:2], size.crop, not size.colour, bool(skip_damaged), size)
+    return Wanted(sized(size), bool(crop), gray, bool(skip_damaged))
 
 
 def sized(size: Any) -> tuple[int, int] | None:

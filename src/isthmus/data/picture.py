@@ -56,6 +56,19 @@ class Canvas(NamedTuple):
         return np.dtype(np.uint16 if self.deep else np.uint8)
 
 
+def canvas_of(shape: tuple[int, ...]) -> Canvas | None:
+    """The canvas of rows of a shape, where nothing else is known of it; None if they are no pictures.
+
+    Examples
+    --------
+    >>> canvas_of((8, 6)), canvas_of((8,))
+    (Canvas(height=8, width=6, colour=False, crop=False, deep=False), None)
+    """
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 3):
+        return Canvas(shape[0], shape[1], len(shape) == 3)
+    return None
+
+
 class Header(NamedTuple):
     """What a picture says of itself before its pixels are decoded."""
 

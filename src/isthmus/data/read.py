@@ -24,7 +24,8 @@ from isthmus.data.fields import missing as missing_in
 from isthmus.data.files import check, guess, stranger
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
-from isthmus.data.images import Wanted, folder, sized
+from isthmus.data.images import Wanted, folder
+from isthmus.data.images import asked as of_pictures
 from isthmus.data.kinds import settle
 from isthmus.data.labels import aligned, alike, classes
 from isthmus.data.lines import lines
@@ -119,9 +120,9 @@ def read(
         ``"rows"`` where rows stand in the order of time.
     weights : str or array-like (N,), optional
         The same for how much a row counts; rows of weight 0 are left out.
-    size : int, (int, int) or str, optional
+    size : int, (int, int), str or Canvas, optional
         Height and width, ``32`` or ``"32x48"``, to which encoded pictures are resized; by default their own where it
-        is one, else their usual one, at most 64 pixels along the longer side.
+        is one, else their usual one, at most 64 pixels along the longer side. The canvas of a model says all at once.
     crop : bool, default False
         Whether the middle is cut out of a picture of another shape, instead of stretching it.
     gray : bool, optional
@@ -160,7 +161,7 @@ def read(
         raise BadInput("labels and label exclude each other: give the labels, or the name of their column")
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
-    wanted = Wanted(sized(size), bool(crop), gray, bool(skip_damaged))
+    wanted = of_pictures(size, crop, gray, skip_damaged)
     name, raw = _open(source, label, wanted)
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")

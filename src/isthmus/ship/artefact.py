@@ -29,6 +29,7 @@ import safetensors.torch
 from torch import Tensor
 
 from isthmus.data.layout import Layout, Table, from_json
+from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.scale import Scaler
 from isthmus.dispatch import within
 from isthmus.durable import put, sync
@@ -44,6 +45,7 @@ from isthmus.ship.manifest import (
     Head,
     Manifest,
     Member,
+    Pictures,
     Summary,
     Target,
     parse,
@@ -115,6 +117,7 @@ def _members(model: Inference) -> dict[str, bytes]:
         scaler=(layout.shared() if isinstance(layout := model.layout, Table) else layout).to_json(),
         target=None if target is None else Target(shape=list(model.out), scaler=target.to_json()),
         columns=list(model.columns),
+        pictures=None if (own := model.canvas) is None else Pictures(crop=own.crop, deep=own.deep),
         **(_trained(model) if isinstance(model, Fitted) else {}),
         **({} if deployed is None else decision.said(deployed)),
         versions=_versions(),
@@ -341,7 +344,16 @@ def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
         "columns": tuple(manifest.columns),
         "head": manifest.head,
         "target_layout": target_layout,
+        "canvas": None if manifest.pictures is None else _canvas(place, manifest.pictures, manifest.shape),
     }
+
+
+def _canvas(place: Path, said: Pictures, shape: list[int]) -> Canvas:
+    """What the pictures of a model are drawn on."""
+    plain = canvas_of(tuple(shape))
+    if plain is None or (plain.colour and said.deep):
+        refuse(place / MANIFEST, f"shape {shape} is not one of encoded pictures, or not of 16 bits")
+    return plain._replace(crop=said.crop, deep=said.deep)
 
 
 def _content(path: Path, member: Member) -> bytes:

@@ -18,7 +18,7 @@ FORMAT: Final = 4
 lack how the model was trained."""
 KIND: Final = "isthmus model"
 OLDER: Final = (1, 2, 3)
-SINCE_4, BEFORE_4 = frozenset({"score", "calibration", "decision"}), frozenset({"plan", "outcome"})
+SINCE_4, BEFORE_4 = frozenset({"score", "calibration", "decision", "pictures"}), frozenset({"plan", "outcome"})
 """What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
@@ -70,6 +70,13 @@ class Calibrated(_Strict):
     about: str = Field(max_length=500)
 
 
+class Pictures(_Strict):
+    """How encoded pictures become rows, besides the shape of these."""
+
+    crop: bool
+    deep: bool
+
+
 class Manifest(_Strict):
     """The content of ``model.json``, without its seal."""
 
@@ -85,6 +92,7 @@ class Manifest(_Strict):
     outcome: Summary | None = None
     score: Score | None = None
     calibration: Calibrated | None = None
+    pictures: Pictures | None = None
     versions: dict[str, str]
     tensors: Member
     decision: Member | None = None

@@ -13,6 +13,7 @@ from isthmus.data.blocks import Block
 from isthmus.data.dataset import element_names
 from isthmus.data.fields import Field
 from isthmus.data.frames import column
+from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.read import cells
 from isthmus.errors import BadInput
 from isthmus.ship import calibrate
@@ -31,6 +32,11 @@ class Answer(NamedTuple):
 def wanted(model: Deployed) -> tuple[Field, ...]:
     """The columns that a model reads."""
     return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
+
+
+def canvas(model: Deployed) -> Canvas | None:
+    """What a model of pictures takes them drawn on; None of a model of other rows."""
+    return model.canvas or canvas_of(model.shape)
 
 
 def codes(model: Deployed) -> tuple[Field, ...]:
@@ -54,6 +60,9 @@ def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.boo
                 "the model does not know names of columns; give a .npy file of such rows as it was trained on"
             )
         rows = rows.reshape(len(rows), *model.shape)
+    if rows.shape[1:] != model.shape and rows.ndim == 4 and (*rows.shape[2:], rows.shape[1]) == model.shape:
+        warnings.warn("channels stand first in these rows and are put last, as in training", stacklevel=2)
+        rows = np.moveaxis(rows, 1, -1)
     if rows.shape[1:] != model.shape:
         raise BadInput(f"rows must have shape {model.shape}, as in training; got {rows.shape[1:]}")
     return rows, np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
@@ -103,7 +112,7 @@ def rows(model: Deployed, made: NDArray[Any]) -> Answer:
 def _told(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """As :func:`rows_of`, with a warning where rows have no answer."""
     rows, good = rows_of(model, block)
-    if not good.all():
+    if not good.all() and not block.told:
         warnings.warn(
             "rows with a gap have no answer, for the model was trained on rows without gaps: train it on some, or "
             "fill them in",

@@ -6,6 +6,7 @@ stopped, nor chose it. The other half stays unseen by what ships.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,8 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     normal, about = _calibration(job, data, material, replicate)
     if rival:
         found: Any = rivals.fitted(name, material.splits, material.layout, data.columns)
-        return Deployed.of(found, normal=data.x[normal], about=about)
-    chosen = study.model(name, facet, replicate)
+        return Deployed.of(replace(found, canvas=data.canvas), normal=data.x[normal], about=about)
+    chosen = replace(study.model(name, facet, replicate), canvas=data.canvas)
     return Deployed.of(
         chosen, data.x[numbers.train], data.x[numbers.valid], data.x[normal], seed=job.seed("facets"), about=about
     )

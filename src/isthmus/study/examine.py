@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.encoded import gallery
 from isthmus.data.read import cells, read
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, mismatch, unlike
@@ -222,7 +223,8 @@ def _known(fitted: Inference, source: str, label: str | None) -> NDArray[Any]:
     """The columns that a model knows; all, where its columns or those of the rows have no names in common."""
     if fitted.fields:
         return cells(source, fitted.fields)
-    data = read(source, label=label)
+    drawn = fitted.canvas if gallery(Path(source)) is not None else None
+    data = read(source, label=label, size=drawn)
     if len(data.shape) > 1 or not set(fitted.columns) < set(data.columns):
         return data.x
     return data.x[:, [data.columns.index(name) for name in fitted.columns]]

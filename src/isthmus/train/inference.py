@@ -16,6 +16,7 @@ from isthmus.data.dataset import element_names
 from isthmus.data.fields import Field, missing
 from isthmus.data.frames import framed
 from isthmus.data.layout import Layout, Table, cells_of
+from isthmus.data.picture import Canvas
 from isthmus.data.read import cells
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
@@ -42,6 +43,8 @@ class Inference:
     columns: tuple[str, ...] = ()
     target_layout: Layout | None = None
     """How targets were scaled, if the model was trained to predict something else than its rows; else None."""
+    canvas: Canvas | None = None
+    """What encoded pictures were drawn on before it was trained on them, and are to be drawn on now."""
 
     @property
     def shape(self) -> tuple[int, ...]:
