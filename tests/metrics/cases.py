@@ -237,6 +237,10 @@ CASES = {
     ),
     **{name: RANKED for name in METRICS if name.startswith("auroc")},
     "average_precision": RANKED,
+    **dict.fromkeys(
+        ("vus_pr", "vus_pr_flat"),
+        Case(scored, {"warp": on(warp, 1)}, lambda label, score: METRICS["vus_pr"].function(label, score, 4)),
+    ),
     **dict.fromkeys(("bits_per_element", "bits_mean"), Case(points, TOGETHER)),
     "bits_back": Case(modelled, {}, lambda model, x: METRICS["bits_back"].function(model, x.numpy(), 0.1)),
     **{name: Case(pair, GEOMETRY) for name in METRICS if name.startswith("c2st")},

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "facets" / "README.md"
 NAMES = """mse explained_variance l0 hoyer dead always_on probe_accuracy probe_accuracy_few knn_accuracy
 knn_accuracy_few commonest_class cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
 dci_informativeness sap
-auroc average_precision auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
+auroc average_precision vus_pr vus_pr_flat auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
 auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
 explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
 cka subspace_overlap matched_units matched_atoms rank_agreement
@@ -50,6 +50,7 @@ def test_directions():
         "sap",
         "auroc",
         "average_precision",
+        "vus_pr",
         "precision",
         "recall",
         "coverage",

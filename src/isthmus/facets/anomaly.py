@@ -15,15 +15,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.windows import per_step
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Contender, Facet, Found, Splits, validation_error
 from isthmus.facets.outliers import KIN, SCORERS, Score, Scores
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.scores import scores
+from isthmus.facets.windows import KIN as KIN_OF_WINDOWS
+from isthmus.facets.windows import SCORERS as OF_WINDOWS
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.ranking import auroc, average_precision, degenerate, rounding
+from isthmus.metrics.vus import vus_pr
 from isthmus.said import Said
 from isthmus.scorer import Scorer
 
@@ -91,15 +95,15 @@ def judged(scorer: Score, splits: Splits, floor: float = 0.0) -> Found:
     Returns
     -------
     dict
-        Those of :func:`grade` if there are labels; ``auroc_local``, ``auroc_global``, ``auroc_dependency`` and
-        ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their mean. Besides these
-        metrics ``anomaly_score`` (n,) of every test row and, if there are labels, ``anomaly_label`` (n,).
+        Those of :func:`grade` if there are labels, and of :func:`of_steps`; ``auroc_local``, ``auroc_global``,
+        ``auroc_dependency`` and ``auroc_cluster`` against the normal test rows, and ``auroc_planted``, which is their
+        mean. Besides these metrics ``anomaly_score`` (n,) of every test row and, if there are labels, ``anomaly_label``
     """
     x, y, weight = splits.test.x, splits.test.y, splits.test.weight
     score = scorer(x)
     found: dict[str, float | NDArray[np.generic]] = {}
     if y is not None:
-        found = {**grade(y, score, floor, weight), "anomaly_label": y}
+        found = {**grade(y, score, floor, weight), **of_steps(score, splits), "anomaly_label": y}
     normal = np.ones(len(x), bool) if y is None else y == 0
     usual, odd = score[normal], {name: scorer(rows) for name, rows in planted(splits, x[normal]).items()}
     for name, high in odd.items():
@@ -109,6 +113,25 @@ def judged(scorer: Score, splits: Splits, floor: float = 0.0) -> Found:
     if y is None and "constant_scorer" in whole:
         found["constant_scorer"] = 1.0
     return {**found, "anomaly_score": score}
+
+
+def of_steps(score: Scores, splits: Splits) -> dict[str, float]:
+    """``vus_pr`` of test windows with a score each, (n,), and ``vus_pr_flat`` of equal scores; none of other rows.
+
+    A step has the mean score of the test windows that hold it. The widest buffer is as long as a window. Where there
+    are several series, they are put one behind the other.
+    """
+    first, label = splits.test.first, splits.steps
+    if first is None or label is None:
+        return {}
+    length = splits.test.x.shape[1]
+    mean = per_step(np.where(np.isfinite(score), score, np.inf), first, length, len(label))
+    there = ~np.isnan(mean)
+    flat = np.zeros(int(there.sum()))
+    return {
+        "vus_pr": vus_pr(label[there], mean[there], length),
+        "vus_pr_flat": vus_pr(label[there], flat, length),
+    }
 
 
 def against(normal: Scores, odd: Scores, floor: float = 0.0) -> dict[str, float]:
@@ -244,6 +267,8 @@ ANOMALY = Facet(
     metrics=(
         "auroc",
         "average_precision",
+        "vus_pr",
+        "vus_pr_flat",
         *(f"auroc_{kind}" for kind in ("planted", "local", "global", "dependency", "cluster")),
         *(f"auroc_{score}" for score in ("reconstruction", "density", "both")),
         "constant_scorer",
@@ -252,7 +277,9 @@ ANOMALY = Facet(
     ),
     floor=0.5,
     floor_title=Said("chance", "随机猜测"),
-    rivals={name: _rival(fit) for name, fit in SCORERS.items()},
-    kin=KIN,
+    rivals={name: _rival(fit) for name, fit in (SCORERS | OF_WINDOWS).items()},
+    windows_only=frozenset(OF_WINDOWS),
+    of_steps=("vus_pr", "vus_pr_flat"),
+    kin=KIN | KIN_OF_WINDOWS,
     saved=frozenset({"isolation forest", "knn", "probabilistic pca"}),
 )

@@ -38,12 +38,14 @@ class Rows(NamedTuple):
     """(n,), how much each row counts, or None where all count alike."""
     before: NDArray[np.int64] | None = None
     """(n,) the class of the row before in time, -1 where there is none; None where time is not known."""
+    first: NDArray[np.int64] | None = None
+    """(n,) the first step of each window of a series; None where rows are no windows."""
 
     def take(self, numbers: NDArray[np.int64] | slice) -> Rows:
         """Some of them."""
-        y, before = (None if part is None else part[numbers] for part in (self.y, self.before))
+        y, before, first = (None if part is None else part[numbers] for part in (self.y, self.before, self.first))
         factors, weight = (None if part is None else part[numbers] for part in (self.factors, self.weight))
-        return Rows(self.x[numbers], y, factors, weight, before)
+        return Rows(self.x[numbers], y, factors, weight, before, first)
 
 
 class Splits(NamedTuple):
@@ -58,6 +60,8 @@ class Splits(NamedTuple):
     """Width of the code, matched over the families."""
     layout: Layout | None = None
     """How the rows were laid out; None where nobody asks what their elements mean."""
+    steps: NDArray[np.int64] | None = None
+    """Of a series in view ``normal``: 1 for each anomalous step, 0 for a normal one, (S,); None elsewhere."""
 
 
 class CurveTitle(NamedTuple):
@@ -258,10 +262,14 @@ class Facet:
     """Metrics that tell what a choice costs. Such a facet is always measured."""
     unlabelled: str = ""
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
+    of_steps: tuple[str, str] | None = None
+    """The metric that decides where rows are windows of a series with labels, and the metric that is its floor."""
     weighs: bool = False
     """Whether its metrics count test rows by their weights; else each counts once."""
     timed_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows have times."""
+    windows_only: frozenset[str] = frozenset()
+    """Rivals that are asked only where rows are windows of a series."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
     factors: bool = False
@@ -271,12 +279,11 @@ class Facet:
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
-    def rivals_on(self, shape: Sequence[int], images: bool, *, timed: bool = False) -> list[str]:
-        """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, and have
-        times or not."""
-        left_out = (frozenset() if images and drawable(shape) else self.pictures_only) | (
-            frozenset() if timed else self.timed_only
-        )
+    def rivals_on(self, shape: Sequence[int], images: bool, *, timed: bool = False, windows: bool = False) -> list[str]:
+        """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, have
+        times or not, and are ``windows`` of a series or not."""
+        kinds = (self.pictures_only, images and drawable(shape)), (self.timed_only, timed), (self.windows_only, windows)
+        left_out = {name for names, there in kinds if not there for name in names}
         return [name for name in self.rivals if name not in left_out]
 
 

@@ -1,4 +1,7 @@
-"""Reconstruction: how much of a row survives the narrow code. Rivals at the same width: ``pca``, and sparse coding."""
+"""Reconstruction: how much of a row survives the narrow code.
+
+Rivals at the same width: ``pca``, sparse coding, and where rows are windows of a series the last value.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconstruct, validation_error
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.rivals import sparse_coding
+from isthmus.facets.windows import held
 from isthmus.metrics.fidelity import explained_variance, mse, row_errors
 from isthmus.said import Said
 
@@ -21,6 +25,11 @@ def measure(contender: Contender, splits: Splits) -> Found:
 def coded(splits: Splits) -> dict[str, float]:
     """The same of sparse coding."""
     return fidelity(sparse_coding(splits).rebuilt, splits)
+
+
+def kept(splits: Splits) -> dict[str, float]:
+    """The same of as many values of each window as codes have elements, each held until the next."""
+    return fidelity(held(splits), splits)
 
 
 def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
@@ -50,5 +59,6 @@ RECONSTRUCTION = Facet(
     metrics=("mse", "explained_variance"),
     floor=0.0,
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
-    rivals={"sparse coding": coded},
+    rivals={"sparse coding": coded, "persistence": kept},
+    windows_only=frozenset({"persistence"}),
 )

@@ -19,6 +19,7 @@ from isthmus.metrics import (
     similarity,
     sparsity,
     two_sample,
+    vus,
 )
 from isthmus.metrics.metric import Metric
 
@@ -32,6 +33,7 @@ METRICS: dict[str, Metric] = {
         dimension,
         disentanglement,
         ranking,
+        vus,
         rate,
         two_sample,
         coverage,

@@ -121,7 +121,21 @@ class Design:
 
     def primary(self, facet: str) -> str:
         """The metric that decides in a facet: another one where there are no labels."""
-        return FACETS[facet].primary if self.data["classes"] else FACETS[facet].unlabelled or FACETS[facet].primary
+        asked = FACETS[facet]
+        if not self.data["classes"]:
+            return asked.unlabelled or asked.primary
+        return asked.of_steps[0] if asked.of_steps is not None and self.windows else asked.primary
+
+    def floor(self, facet: str) -> float | str | None:
+        """What that metric comes to without learning anything: see :class:`isthmus.facets.facet.Facet`."""
+        asked = FACETS[facet]
+        by_steps = asked.of_steps is not None and self.primary(facet) == asked.of_steps[0]
+        return asked.of_steps[1] if asked.of_steps is not None and by_steps else asked.floor
+
+    @property
+    def windows(self) -> bool:
+        """Whether rows are windows of a series."""
+        return self.data.get("window") is not None
 
     def left_out(self, view: str, replicate: int) -> str | None:
         """The class that plays the anomaly in a replicate: another one each time, in a seeded order."""
@@ -135,7 +149,7 @@ class Design:
     def rivals_of(self, facet: str) -> list[str]:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
         timed = self.data.get("times") is not None
-        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], timed=timed)
+        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], timed=timed, windows=self.windows)
         return there if self.rivals is None else [name for name in there if name in self.rivals]
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:

@@ -48,7 +48,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     found = data.split(job.seed("split"), job.name.replicate)
     if job.name.view == "all" or data.y is None:
         return found, data.y
-    outlier = data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
+    outlier = _outlier(job, data)
     seen = normal_view(found, data.y, outlier, job.body["contamination"], job.seed("contamination"))
     return Split(*seen[:3]), (data.y == outlier).astype(np.int64)
 
@@ -65,6 +65,8 @@ def _prepare(job: Job, data: Dataset) -> Material:
     counted = data.as_often(numbers, job.seed("split"))
     layout = laid_out(data.x[counted.train], data.fields, images=data.images, series=data.series)
     every = Rows(data.x, labels, data.factors, weight, data.before if job.name.view == "all" else None)
+    if data.windows is not None:
+        every = every._replace(first=data.windows.first)
     train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, counted))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     known, held = train.x, valid.x
@@ -74,7 +76,20 @@ def _prepare(job: Job, data: Dataset) -> Material:
     copies = sum(duplicates(known, rows) for rows in (held, test.x))
     sizes |= {"duplicates": copies, "constant": layout.constant}
     splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"], layout=layout)
+    splits = splits._replace(steps=_steps(job, data))
     return Material(splits, layout, numbers, sizes)
+
+
+def _steps(job: Job, data: Dataset) -> NDArray[np.int64] | None:
+    """Which steps of a series are anomalous in view ``normal``; None where nobody says so."""
+    if data.windows is None or data.windows.label is None or job.name.view == "all":
+        return None
+    return (data.windows.label == _outlier(job, data)).astype(np.int64)
+
+
+def _outlier(job: Job, data: Dataset) -> int:
+    """The class that plays the anomaly."""
+    return data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
 
 
 class _Kept:

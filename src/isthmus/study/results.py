@@ -150,7 +150,7 @@ class Results:
         None where the facet knows no such floor, or it is a rival that was left out; NaN in replicates that have not
         measured it.
         """
-        known = FACETS[facet].floor
+        known = self.design.floor(facet)
         if known is None:
             return None
         if not isinstance(known, str):
