@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
@@ -21,7 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from isthmus.errors import BadInput
-from isthmus.estimator import PLAN, Autoencoder, AutoencoderClassifier
+from isthmus.estimator.classifier import AutoencoderClassifier
+from isthmus.estimator.network import PLAN, in_order
+from isthmus.estimator.transformer import Autoencoder
 from isthmus.families import DEFAULT, FAMILIES, named
 from isthmus.ship.artefact import load, save
 from isthmus.train.plan import Plan
@@ -33,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 @pytest.mark.slow
-@parametrize_with_checks([Autoencoder(family, **SMALL) for family in DEFAULT])
+@parametrize_with_checks([Autoencoder(family, **SMALL) for family in FAMILIES])
 def test_scikit_learn_finds_nothing(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would be skipped
     check(estimator)
@@ -124,7 +127,7 @@ def test_validation_sets_the_share_of_rows_held_out() -> None:
         assert len(valid) == aside
         assert sorted([*train, *valid]) == list(range(10))
         scaler = Autoencoder("pca", latents=1, validation=share, random_state=0).fit(rows).fitted_.layout
-        np.testing.assert_allclose(scaler.shift, rows[train].mean(0))
+        np.testing.assert_allclose(scaler.shift, rows[in_order(rows)][train].mean(0))
 
 
 def test_scale_is_honoured() -> None:
@@ -147,10 +150,10 @@ def test_pca_is_scikit_learns() -> None:
     """On all rows but the held-out ones, standardised: same subspace, same reconstruction, same explained variance."""
     model = Autoencoder("pca", latents=2, random_state=0, scale="none").fit(IRIS)
     train, _, _ = model._split(len(IRIS))
-    exact = PCA(2).fit(IRIS[train])
+    exact = PCA(2).fit(IRIS[in_order(IRIS)][train])
     back = exact.inverse_transform(exact.transform(IRIS))
     np.testing.assert_allclose(model.inverse_transform(model.transform(IRIS)), back, atol=1e-5)
-    np.testing.assert_allclose(model.score_samples(IRIS), -np.square(IRIS - back).mean(1), atol=1e-5)
+    np.testing.assert_allclose(model.deployed_.errors(IRIS), np.square(IRIS - back).mean(1), atol=1e-5)
     expected = 1 - np.square(IRIS - back).sum() / np.square(IRIS - IRIS.mean(0)).sum()
     assert model.score(IRIS) == pytest.approx(expected, abs=1e-6)
     assert model.n_iter_ == 0
@@ -163,7 +166,7 @@ def test_score_counts_scaled_columns_about_the_training_mean() -> None:
     back = model.inverse_transform(model.transform(rows))
     error, spread = (((rows - other) / scaler.scale) ** 2 for other in (back, rows.mean(0)))
     assert model.score(rows) == pytest.approx(1 - error.sum() / spread.sum())
-    np.testing.assert_allclose(model.score_samples(rows), -error.mean(1))
+    np.testing.assert_allclose(model.deployed_.errors(rows), error.mean(1), atol=1e-6)
     assert model.score(rows + 5 * rows.std(0)) < 1  # another mean in the test rows is not forgiven
     exact = Autoencoder("pca", latents=4, random_state=0).fit(rows)
     assert exact.score(rows) == pytest.approx(1.0, abs=1e-10)
@@ -185,7 +188,7 @@ def test_the_face_agrees_with_the_model_it_wraps() -> None:
     np.testing.assert_allclose(model.transform(IRIS), fitted.encode(rows), rtol=1e-4, atol=1e-5)
     codes = fitted.encode(rows)
     np.testing.assert_allclose(model.inverse_transform(codes), fitted.decode(codes), rtol=1e-5)
-    np.testing.assert_allclose(model.score_samples(rows), -fitted.errors(rows), rtol=1e-4)
+    np.testing.assert_allclose(model.score_samples(rows), -model.deployed_.scores(rows), rtol=1e-4, atol=1e-5)
 
 
 def test_many_rows_are_taken_in_blocks_without_a_difference() -> None:
@@ -420,19 +423,86 @@ def test_axes_are_as_said_or_a_warning_says_how_they_are_taken():
     assert Autoencoder(steps=5, images=True, random_state=0).fit(X).fitted_.layout.kind == "unit"
 
 
-def test_a_model_is_copied_to_float64_once_and_again_when_its_weights_change(monkeypatch):
+def test_a_model_is_copied_to_float64_when_it_is_fitted_and_never_when_it_answers(monkeypatch):
     made, real = [], copy.deepcopy
-    x = load_iris().data
-    model = Autoencoder("plain", latents=2, steps=40, random_state=0).fit(x)
-    monkeypatch.setattr("isthmus.estimator.copy.deepcopy", lambda one: made.append(one) or real(one))
-    first = model.transform(x)
-    model.score(x)
-    model.score_samples(x)
-    model.inverse_transform(first)
-    assert len(made) == 1
-    with torch.no_grad():
-        model.fitted_.model.encoder.last.bias.add_(1.0)
-    assert not np.allclose(model.transform(x), first)
-    assert len(made) == 2
-    again = pickle.loads(pickle.dumps(model))
-    assert np.array_equal(again.transform(x), model.transform(x))
+    monkeypatch.setattr("copy.deepcopy", lambda one, *more: made.append(type(one).__name__) or real(one, *more))
+    model = Autoencoder("plain", latents=2, steps=40, random_state=0).fit(IRIS)
+    assert made.count("PlainModel") == 1
+    made.clear()
+    model.inverse_transform(model.transform(IRIS))
+    model.score(IRIS)
+    model.score_samples(IRIS)
+    assert made == []
+    single = Autoencoder("plain", latents=2, steps=40, random_state=0, dtype="float32").fit(IRIS)
+    assert "PlainModel" not in made
+    assert single._answers.precision == np.float32
+    np.testing.assert_allclose(single.transform(IRIS), model.transform(IRIS), atol=1e-5)
+    assert not np.array_equal(single.transform(IRIS), model.transform(IRIS))
+    with pytest.raises(BadInput, match="dtype must be float64 or float32"):
+        Autoencoder(dtype="half", **SMALL).fit(IRIS)
+
+
+# ------------------------------------------------------------------------------------------- weights, order, more rows
+
+
+def test_order_says_nothing_and_a_weight_says_how_often() -> None:
+    random = np.random.default_rng(0)
+    often = random.integers(0, 4, len(IRIS))
+    turn = random.permutation(len(IRIS))
+    rows = np.repeat(IRIS, often, axis=0)
+    weighed = Autoencoder("vae", latents=2, **SMALL).fit(IRIS[turn], sample_weight=often[turn])
+    repeated = Autoencoder("vae", latents=2, **SMALL).fit(rows)
+    other = Autoencoder("vae", latents=2, **SMALL).fit(IRIS)
+    np.testing.assert_array_equal(weighed.transform(IRIS), repeated.transform(IRIS))
+    np.testing.assert_array_equal(weighed.mean_, repeated.mean_)
+    assert not np.allclose(weighed.transform(IRIS), other.transform(IRIS))
+    with pytest.raises(BadInput, match="above 0 for two rows"):
+        Autoencoder(**SMALL).fit(IRIS, sample_weight=np.eye(1, len(IRIS))[0])
+    y = load_iris().target
+    kinds = [
+        AutoencoderClassifier(Autoencoder(latents=2, **SMALL), steps=9, random_state=0).fit(*given).predict_proba(IRIS)
+        for given in ((IRIS[turn], y[turn], often[turn]), (rows, np.repeat(y, often)), (IRIS, y))
+    ]
+    np.testing.assert_array_equal(kinds[0], kinds[1])
+    assert not np.allclose(kinds[0], kinds[2])
+
+
+def test_weights_are_routed_through_a_pipeline() -> None:
+    often = np.arange(len(IRIS)) % 3
+    alone = Autoencoder("pca", latents=2, random_state=0).fit(IRIS, sample_weight=often)
+    with sklearn.config_context(enable_metadata_routing=True):
+        step = Autoencoder("pca", latents=2, random_state=0).set_fit_request(sample_weight=True)
+        routed = make_pipeline(step).fit(IRIS, sample_weight=often)
+    np.testing.assert_array_equal(routed.transform(IRIS), alone.transform(IRIS))
+
+
+def test_training_goes_on_with_more_rows() -> None:
+    first, later = IRIS[::2], IRIS[1::2] + 0.5
+    once = Autoencoder("plain", latents=2, **SMALL).partial_fit(first)
+    np.testing.assert_array_equal(
+        once.transform(first), Autoencoder("plain", latents=2, **SMALL).fit(first).transform(first)
+    )
+    before, weights = once.score(later), once.deployed_.model.state_dict()
+    weights = {name: value.clone() for name, value in weights.items()}
+    for _ in range(20):
+        once.partial_fit(later)
+    assert once.score(later) > before
+    assert any(not torch.equal(value, weights[name]) for name, value in once.deployed_.model.state_dict().items())
+    assert once.n_iter_ > 20
+    np.testing.assert_allclose(once.mean_, (first.sum(0) + 20 * later.sum(0)) / (21 * 75))
+    assert not hasattr(Autoencoder("pca"), "partial_fit")
+    with pytest.raises(BadInput, match="needs two rows or more"):
+        once.partial_fit(later[:1])
+
+
+def test_new_rows_come_from_the_prior_or_are_like_others() -> None:
+    model = Autoencoder("vae", latents=2, **SMALL).fit(IRIS)
+    number = int(np.random.RandomState(1).randint(2**31 - 1))
+    assert model.sample(7, random_state=1).shape == (7, 4)
+    np.testing.assert_array_equal(model.sample(7, random_state=1), model.deployed_.sample(7, number))
+    plain = Autoencoder("pca", latents=2, random_state=0).fit(IRIS)
+    drawn = plain.sample(2000, like=IRIS, random_state=0)
+    np.testing.assert_allclose(drawn.mean(0), IRIS.mean(0), atol=0.1)
+    assert not np.allclose(drawn, plain.sample(2000, like=IRIS, random_state=1))
+    with pytest.raises(BadInput, match="pca has no prior to draw from: give rows to be like"):
+        plain.sample(3)

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from isthmus.api.ablation import Ablation, ablate
     from isthmus.api.several import Several, compare_many
     from isthmus.api.study import Study, compare
-    from isthmus.estimator import Autoencoder, AutoencoderClassifier
+    from isthmus.estimator.classifier import AutoencoderClassifier
+    from isthmus.estimator.transformer import Autoencoder
     from isthmus.families import named
     from isthmus.registry import register_backbone
     from isthmus.ship.artefact import load, save
@@ -37,8 +38,8 @@ __all__ = [
 
 _HOMES = {
     "Ablation": "isthmus.api.ablation",
-    "Autoencoder": "isthmus.estimator",
-    "AutoencoderClassifier": "isthmus.estimator",
+    "Autoencoder": "isthmus.estimator.transformer",
+    "AutoencoderClassifier": "isthmus.estimator.classifier",
     "Plan": "isthmus.train.plan",
     "Several": "isthmus.api.several",
     "Study": "isthmus.api.study",

@@ -1,6 +1,7 @@
 """Scaling against closed forms, at the edges of float64, and from hostile JSON."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,7 +116,10 @@ def test_strange_rows_are_cut_at_a_billion_and_stay_finite():
     scaler = Scaler.fit([[0.0], [1e-20], [2.0]], kind="standard")
     assert scaler.apply([[3e38], [-3e38]]).ravel().tolist() == [1e9, -1e9]
     wide = Scaler("standard", np.array([0.0]), np.array([1e38]))
-    assert wide.invert([[1e9]]).ravel() == np.finfo(np.float32).max
+    for kind, scale in ((np.float32, 1e38), (np.float64, 1e308)):
+        found = replace(wide, scale=np.array([scale])).invert(np.array([[1e9]], kind))
+        assert found.dtype == kind
+        assert found.ravel() == np.finfo(kind).max
 
 
 def test_any_layout_gives_the_same_numbers():

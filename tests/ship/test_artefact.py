@@ -19,7 +19,7 @@ import torch
 from sklearn.base import clone
 
 from isthmus.errors import BadEnvironment, BadInput
-from isthmus.estimator import Autoencoder
+from isthmus.estimator.transformer import Autoencoder
 from isthmus.families import FAMILIES
 from isthmus.families.plain import Plain
 from isthmus.model import Recipe

@@ -103,10 +103,12 @@ class Scaler:
         """Scaled rows, float32 and finite, of the shape of ``x`` (N, *D); cut at a distance of 1e9 from 0."""
         return self._blockwise(x, lambda rows: np.clip((rows - self.shift) / self.scale, -FARTHEST, FARTHEST))
 
-    def invert(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Back to the units of the data: float32, cut at the largest finite float32."""
-        most = float(np.finfo(np.float32).max)
-        return self._blockwise(x, lambda rows: np.clip(rows * self.scale + self.shift, -most, most))
+    def invert(self, x: ArrayLike) -> NDArray[np.floating]:
+        """Back to the units of the data: float32, or float64 where ``x`` is; cut at the largest finite number of it."""
+        kind = np.float64 if np.asarray(x).dtype == np.float64 else np.float32
+        most = float(np.finfo(kind).max)
+        with np.errstate(over="ignore"):  # in float64; what is beyond is cut
+            return self._blockwise(x, lambda rows: np.clip(rows * self.scale + self.shift, -most, most), kind)
 
     def astray(self, x: ArrayLike, bounded: bool = False) -> str | None:
         """A sentence about rows that hardly are in the unit of the rows that the scaler was fitted on, or None.
@@ -210,12 +212,14 @@ class Scaler:
             raise BadInput("scaler: span must be two numbers, the smaller one first, and go with kind none")
         return cls(kind, shift, scale, constant, None if span is None else (float(span[0]), float(span[1])))
 
-    def _blockwise(self, x: ArrayLike, change: Any) -> NDArray[np.float32]:
+    def _blockwise(
+        self, x: ArrayLike, change: Any, kind: type[np.floating[Any]] = np.float32
+    ) -> NDArray[np.floating[Any]]:
         """Change rows in float64, some at a time: a wide set is never held twice in float64."""
         rows = _flat(x)
         if len(self.shift) not in (1, rows.shape[1]):
             raise BadInput(f"the scaler was fitted on {len(self.shift)} columns; got {rows.shape[1]}")
-        out = np.empty(rows.shape, np.float32)
+        out = np.empty(rows.shape, kind)
         step = max(1, BLOCK // max(1, rows.shape[1]))
         for start in range(0, len(rows), step):
             out[start : start + step] = change(rows[start : start + step].astype(np.float64))

@@ -45,9 +45,8 @@ class CVAE(VAE):
 
     def _build(self, shape: tuple[int, ...], head: str) -> CVAEModel:
         if len(shape) != 1 or shape[0] <= self.condition:
-            raise BadInput(
-                f"cvae: rows must be tables of more columns than condition = {self.condition}; got shape {shape}"
-            )
+            got = f"n_features = {shape[0]}" if len(shape) == 1 else f"shape {shape}"
+            raise BadInput(f"cvae: rows must be tables of more columns than condition = {self.condition}; got {got}")
         if not isinstance(head, str):
             raise BadInput("cvae: its condition is the last numbers of a row, and this is a table of several kinds")
         return CVAEModel(self, shape, head)

@@ -189,7 +189,7 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
     >>> np.array_equal(again.encode(rows), fitted.encode(rows))
     True
     """
-    model = getattr(fitted, "fitted_", fitted)
+    model = getattr(fitted, "deployed_", fitted)
     if not isinstance(model, Inference):
         raise BadInput(f"expected a fitted model to save; got {type(fitted).__name__}: call its fit first")
     place, members = Path(path).absolute(), pack(model if isinstance(model, Deployed) else Deployed.of(model))

@@ -22,11 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model
 from isthmus.seeds import seed as hashed
 from isthmus.train.fitted import Fitted
-from isthmus.train.inference import in_chunks, tensor
+from isthmus.train.inference import Inference, tensor
 from isthmus.train.loop import Outcome, Watch, train
 from isthmus.train.plan import Plan
 from isthmus.train.task import Task
@@ -114,9 +115,22 @@ class Finetuned:
     plan: Plan
     outcome: Outcome
 
+    def inference(self) -> Inference:
+        """The network as it answers rows: ``reconstruct`` gives the probability of each label, (N, *D) -> (N, K)."""
+        own = self.pretrained
+        plain = Scaler("none", np.zeros(1), np.ones(1), 0)
+        return Inference(
+            recipe=own.recipe,
+            model=self.model,
+            layout=own.layout,
+            head=own.head,
+            columns=own.columns,
+            target_layout=plain,
+        )
+
     def predict_proba(self, x: ArrayLike) -> NDArray[np.float32]:
         """The probability of each label: (N, *D), in the units of the data, -> (N, K)."""
-        return in_chunks(self.model.reconstruct, self.pretrained.scaled(x))
+        return self.inference().reconstruct(x)
 
     def predict(self, x: ArrayLike) -> NDArray[np.int64]:
         """The most probable label: (N, *D) -> (N,)."""
