@@ -24,7 +24,7 @@ import pytest
 from forks import Command
 from isthmus import __version__
 from isthmus.api.study import Study
-from isthmus.cli import ablate, answers, catalogue, compare, doctor, ends, impute, main, report, take, train
+from isthmus.cli import ablate, answers, catalogue, compare, doctor, ends, impute, main, profile, report, take, train
 from isthmus.data.read import read
 from isthmus.data.split import split
 from isthmus.facets import FACETS
@@ -987,6 +987,7 @@ OPTIONS = {
     answers.decode: "model data out quiet debug",
     answers.reconstruct: "model data out quiet debug",
     answers.sample: "model count out seed quiet debug",
+    profile.profile: "data out kinds drop missing group time weights label anomaly factors images json lang debug",
     report.report: "folder lang out debug",
     doctor.doctor: "run data label json lang debug",
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus.api.ablation import Ablation, ablate
+    from isthmus.api.profile import DataProfile, profile
     from isthmus.api.several import Several, compare_many
     from isthmus.api.study import Study, compare
     from isthmus.estimator.classifier import AutoencoderClassifier
@@ -23,6 +24,7 @@ __all__ = [
     "Ablation",
     "Autoencoder",
     "AutoencoderClassifier",
+    "DataProfile",
     "Plan",
     "Several",
     "Study",
@@ -32,6 +34,7 @@ __all__ = [
     "fit",
     "load",
     "named",
+    "profile",
     "register_backbone",
     "save",
 ]
@@ -40,6 +43,7 @@ _HOMES = {
     "Ablation": "isthmus.api.ablation",
     "Autoencoder": "isthmus.estimator.transformer",
     "AutoencoderClassifier": "isthmus.estimator.classifier",
+    "DataProfile": "isthmus.api.profile",
     "Plan": "isthmus.train.plan",
     "Several": "isthmus.api.several",
     "Study": "isthmus.api.study",
@@ -49,6 +53,7 @@ _HOMES = {
     "fit": "isthmus.train.fitted",
     "load": "isthmus.ship.artefact",
     "named": "isthmus.families",
+    "profile": "isthmus.api.profile",
     "register_backbone": "isthmus.registry",
     "save": "isthmus.ship.artefact",
 }

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isthmus.data.cautions import identifiers, sentinels
+from isthmus.data.bundled import DATASETS
+from isthmus.data.cautions import identifiers, leaks, sentinels
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 
@@ -156,3 +157,51 @@ def test_labels_and_factors_with_an_index_of_their_own_follow_the_rows():
     for other in (range(100, 130), [0] * 30):
         with pytest.raises(BadInput, match=r"index that differs from that of the rows; .* labels.to_numpy\(\)"):
             read(frame, pd.Series(np.arange(30) % 3, index=other))
+
+
+OWN = np.random.default_rng(1)
+Y = OWN.permutation(np.arange(600) % 3)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        Y,
+        Y + 0.05 * OWN.normal(size=600),
+        np.where(Y == 1, np.nan, Y),
+        np.where(OWN.random(600) < 0.01, (Y + 1) % 3, Y),
+        np.exp(3.0 * Y) + OWN.random(600),
+    ],
+    ids=["copy", "noisy", "gaps", "some wrong", "another scale"],
+)
+def test_columns_that_tell_the_label(column):
+    x = np.column_stack([OWN.normal(size=600), column])
+    (found,) = leaks(x, Y, ["a", "twin"]).items()
+    assert found[0] == "twin"
+    assert 0.97 <= found[1] <= 1
+    assert any(
+        "column 'twin' tells the label of" in one for one in read(x, labels=Y, kinds={}).cautions
+    ) or "x1" in str(read(x, labels=Y).cautions)
+
+
+def test_the_share_that_is_told_is_the_mean_over_classes():
+    rare = np.arange(1000) < 30
+    assert leaks(OWN.normal(size=(1000, 4)), rare.astype(np.int64), list("abcd")) == {}, (
+        "the commonest class is no news"
+    )
+    assert leaks(np.zeros((1000, 1)), np.sort(rare).astype(np.int64), ["still"]) == {}, "nor is the order of the rows"
+    found = leaks((rare + 0.001 * OWN.normal(size=1000))[:, None], rare.astype(np.int64), ["a"])
+    assert found["a"] > 0.98
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_no_bundled_set_has_a_column_that_tells_its_label(name):
+    data = read(name)
+    assert data.y is None or data.x.ndim > 2 or leaks(data.x, data.y, data.columns) == {}
+
+
+def test_features_that_are_merely_good_are_no_leak():
+    good = Y + 0.35 * OWN.normal(size=600)  # right in about nine of ten rows
+    assert leaks(good[:, None], Y, ["good"]) == {}
+    few = np.arange(30) % 2
+    assert leaks((few + 0.01 * OWN.normal(size=30))[:, None], few, ["a"]) == {}, "too few rows to judge by"

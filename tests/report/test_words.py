@@ -17,7 +17,8 @@ ROOT = Path(isthmus.__file__).parent
 
 
 def places(text: str) -> set[str]:
-    return {place for _, place, _, _ in Formatter().parse(text) if place is not None}
+    """Without the words that go with a number, of which Chinese has none."""
+    return {place for _, place, _, _ in Formatter().parse(text) if place is not None and "|" not in place}
 
 
 def test_both_languages_have_the_same_keys_and_places() -> None:

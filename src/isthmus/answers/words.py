@@ -53,12 +53,15 @@ class Words:
         )
 
     def __call__(self, key: str, **values: object) -> str:
-        """The sentence ``section.key`` with its ``{places}`` filled; a missing one is our mistake: KeyError."""
+        """The sentence ``section.key`` with its ``{places}`` filled; a missing one is our mistake: KeyError.
+
+        ``{n|row|rows}`` is the word that goes with a number: the first for 1, the second for all others.
+        """
         section, _, name = key.partition(".")
         text: str = self.texts[section][name]
         pieces: list[str] = []
         for before, place, _, _ in Formatter().parse(text):
-            pieces += [before] if place is None else [before, str(values[place])]
+            pieces += [before] if place is None else [before, _filled(place, values)]
         return self._join(pieces)
 
     def name(self, section: str, key: str, otherwise: str | None = None) -> str:
@@ -99,6 +102,19 @@ class Words:
             meet = text[-1:] + piece[:1]
             text += " " * bool(self.lang == "zh" and MEETING.fullmatch(meet)) + piece
         return text
+
+
+def _filled(place: str, values: Mapping[str, object]) -> str:
+    """What stands in a place: a value, or the word that goes with it.
+
+    Examples
+    --------
+    >>> _filled("n", {"n": 2}), _filled("n|row|rows", {"n": 2}), _filled("n|row|rows", {"n": 1})
+    ('2', 'rows', 'row')
+    """
+    name, _, forms = place.partition("|")
+    one, _, many = forms.partition("|")
+    return (one if str(values[name]) == "1" else many) if forms else str(values[name])
 
 
 def capital(text: str) -> str:

@@ -17,6 +17,7 @@ from isthmus.cli.doctor import doctor
 from isthmus.cli.export import export
 from isthmus.cli.impute import impute
 from isthmus.cli.pack import compress, decompress
+from isthmus.cli.profile import profile
 from isthmus.cli.report import report
 from isthmus.cli.take import take
 from isthmus.cli.train import train
@@ -50,6 +51,7 @@ def isthmus(
 
 
 app.command("compare")(compare)
+app.command("profile")(profile)
 app.command("ablate")(ablate)
 app.command("take")(take)
 app.command("train")(train)

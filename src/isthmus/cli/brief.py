@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from isthmus.answers.brief import Line
     from isthmus.answers.words import Words
 
-GAP = 2
 LEAST = 60
 """Columns of a terminal from which there is room for a table; below that each purpose is a block of lines."""
 MOST = (24, 30, 18, 34)
@@ -45,39 +44,13 @@ def table(lines: Sequence[Line], folder: str, words: Words) -> None:
                     show.line("  " + "  " * (i > 0) + part)
             _command(line, folder)
         return
-    widths = _widths([heads, *rows], width)
-    for cells in _lines(heads, widths):
-        console.print(cells, style="bold", soft_wrap=True)
+    widths = show.fitted([heads, *rows], MOST, width)
+    show.wrapped_row(heads, widths, strong=True)
     for row, line in zip(rows, lines, strict=True):
-        for cells in _lines(row, widths):
-            show.line(cells)
+        show.wrapped_row(row, widths)
         _command(line, folder)
 
 
 def _command(line: Line, folder: str) -> None:
     if line.command:
         show.line(f"  $ isthmus take {folder} {line.command} --out model")
-
-
-def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Columns of the table: what texts need, no more than they may take, and all together no more than there are."""
-    from rich.cells import cell_len
-
-    found = [min(most, max(map(cell_len, column))) for most, column in zip(MOST, zip(*rows, strict=True), strict=True)]
-    room = width - GAP * (len(found) - 1)
-    while sum(found) > room:
-        found[found.index(max(found))] -= 1
-    return found
-
-
-def _lines(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """The lines of one row."""
-    from rich.cells import cell_len
-
-    parts = [show.wrapped(text, width) for text, width in zip(cells, widths, strict=True)]
-    found = []
-    for i in range(max(map(len, parts))):
-        there = [part[i] if i < len(part) else "" for part in parts]
-        padded = [text + " " * (width - cell_len(text)) for text, width in zip(there, widths, strict=True)]
-        found.append((" " * GAP).join(padded).rstrip())
-    return found

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 BLANK = "–"
 """A cell without a value."""
+GAP = 2
+"""Blanks between two columns of text."""
 PIPE = 100
 """Columns of a pipe, which has no width of its own."""
 OPEN, CLOSE, HAN = "（《“‘【", "，。、；：！？）》”’】", "\u2e80-\u2fff\u3040-\u9fff\uf900-\ufaff"
@@ -188,6 +190,36 @@ def _grouped(widths: Sequence[int], words: int, room: int) -> list[list[int]]:
         groups[-1].append(i)
         left += 2 + widths[i]
     return groups
+
+
+def fitted(rows: Sequence[Sequence[str]], most: Sequence[int], width: int) -> list[int]:
+    """Widths of columns of text: what they need, no more than each may take, and all together no more than there is."""
+    from rich.cells import cell_len
+
+    found = [
+        min(least, max(map(cell_len, column))) for least, column in zip(most, zip(*rows, strict=True), strict=True)
+    ]
+    room = width - GAP * (len(found) - 1)
+    while sum(found) > room:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def wrapped_row(cells: Sequence[str], widths: Sequence[int], *, strong: bool = False) -> None:
+    """One row of a table of texts, each wrapped between words within its column."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    parts = [wrapped(plain(text), width) for text, width in zip(cells, widths, strict=True)]
+    console = Console(highlight=False, markup=False, emoji=False)
+    for i in range(max(map(len, parts))):
+        there = [part[i] if i < len(part) else "" for part in parts]
+        padded = [text + " " * (width - cell_len(text)) for text, width in zip(there, widths, strict=True)]
+        text = (" " * GAP).join(padded).rstrip()
+        if strong:
+            console.print(text, style="bold", soft_wrap=True)
+        else:
+            print(text)
 
 
 @contextmanager

@@ -78,6 +78,8 @@ class Dataset:
     """What encoded pictures were drawn on; None of other rows."""
     windows: Windows | None = None
     """Which steps of a series the rows are windows of; None where they are no windows."""
+    aside: Mapping[str, str] = field(default_factory=dict)
+    """Columns of a table that cannot be learnt from, with the reason, to stand behind the name and "it"."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):

@@ -18,12 +18,13 @@ from isthmus.data.fields import missing as gaps_of
 from isthmus.data.fields.text import READ, WIDEST, unspaced, worded
 from isthmus.data.numbers import spelled, unusable
 from isthmus.data.strays import stray
-from isthmus.data.table import is_number, is_text, numbers
+from isthmus.data.table import NO_VALUE, is_number, is_text, numbers
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
 from isthmus.data.wording import meant, option, shown, some
 from isthmus.data.written import DASHES, MISSING, decimal, looks, seen, units
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput, NoSuchColumn
+from isthmus.said import Said
 
 OTHERS = ("drop",)
 """What ``--kind`` takes besides :data:`isthmus.data.fields.KINDS`: a column set aside."""
@@ -225,6 +226,7 @@ def _put_together(raw: Unchecked, found: list[Known], *, said: bool) -> Unchecke
         where=_at(raw.where, at),
         fields=fields,
         told=(*raw.told, *told),
+        aside=aside,
     )
 
 
@@ -284,7 +286,7 @@ def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float
 def _known(field: Field, cells: Cells, told: tuple[str, ...] = ()) -> Known:
     """A column whose field knows whether it has gaps; one without any value is set aside."""
     if np.isnan(cells).all():
-        return Known(None, None, "holds no value")
+        return Known(None, None, NO_VALUE)
     return Known(field.with_gaps(bool(np.isnan(cells).any())), cells, told=told)
 
 
@@ -320,7 +322,7 @@ def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ..
     name = raw.columns[j]
     _only(raw, name, kind, *KINDS)
     if not len(words.texts):
-        return Known(None, None, "holds no value")
+        return Known(None, None, NO_VALUE)
     if kind in TEXTS or (not kind and name in raw.stated and raw.stated[name] in TEXTS):
         return _free(name, words, kind or raw.stated[name])
     if (longest := pc.max(pc.utf8_length(words.texts)).as_py()) > LONGEST_NAME:
@@ -428,14 +430,18 @@ def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> 
     come if they stand in an order."""
     counts, missing = words.counts(), bool((words.codes < 0).any())
     if not len(words.texts):
-        return Known(None, None, "holds no value")
+        return Known(None, None, NO_VALUE)
     if not kind and len(counts) == 1 and not missing:
-        return Known(None, None, f"holds one text only ({shown(words.texts[0].as_py())})")
+        only = shown(words.texts[0].as_py())
+        return Known(None, None, Said(f"holds one text only ({only})", f"只有一种文本（{only}）"))
     if not kind and not _repeats(words):
         if _sentences_in(words):
             return _free(name, words, _script(words))
-        what = "another text in each row" if counts.max() == 1 else f"{len(counts):,} different texts"
-        why = f"holds names ({what}); {option(name, 'category')} keeps it, and so does {option(name, 'text')}"
+        alone, keeps = counts.max() == 1, f"{option(name, 'category')} keeps it, and so does {option(name, 'text')}"
+        what = "another text in each row" if alone else f"{len(counts):,} different texts"
+        zh = "每行都不同" if alone else f"{len(counts):,} 种不同的文本"
+        kept = f"{option(name, 'category')} 或 {option(name, 'text')} 可以保留它"
+        why = Said(f"holds names ({what}); {keeps}", f"是名称（{zh}）；{kept}")
         return Known(None, None, why)
     distinct = words.texts.to_pylist()
     if len(distinct) > MOST_VALUES:

@@ -211,6 +211,7 @@ def read(
         {name: value for name, value in asked.items() if value} | ({} if gray is None else {"gray": gray}),
         beside,
         raw.canvas,
+        aside=raw.aside,
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
 

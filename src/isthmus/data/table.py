@@ -20,10 +20,12 @@ from isthmus.data.numbers import WHOLE, too_fine
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchColumn
+from isthmus.said import Said
 
 INDEX = "__index_level_0__"
 BATCH = 1 << 16
 """Most rows that are read at a time."""
+NO_VALUE = Said("holds no value", "没有任何值")
 Cells = Any
 """An Arrow array, chunked or not."""
 Row = Callable[[int], str]
@@ -108,7 +110,12 @@ def unlearnable(kind: pa.DataType) -> str:
     simple = is_number(inner) or pa.types.is_temporal(inner) or (inner == kind and is_text(kind))
     if pa.types.is_dictionary(kind):
         simple = is_number(kind.value_type) or is_text(kind) or pa.types.is_temporal(kind.value_type)
-    return "" if simple else f"holds values of type {kind}, not numbers or texts; unpack them into columns of their own"
+    if simple:
+        return ""
+    return Said(
+        f"holds values of type {kind}, not numbers or texts; unpack them into columns of their own",
+        f"的值属于类型 {kind}，既不是数字也不是文本；请拆成单独的列",
+    )
 
 
 def _plainest(kind: pa.DataType) -> pa.DataType:
@@ -135,9 +142,12 @@ def _elements(column: Cells) -> tuple[Cells, int, str]:
             column = column.storage
         least, most = pc.min_max(pc.list_value_length(column)).as_py().values()
         if least is None:
-            return column, width, "holds no value"
+            return column, width, NO_VALUE
         if least != most or not most:
-            why = f"holds lists of {least} to {most} values, and only lists of equal length can be read as columns"
+            why = Said(
+                f"holds lists of {least} to {most} values, and only lists of equal length can be read as columns",
+                f"是长度为 {least} 到 {most} 的列表，只有等长的列表才能读成列",
+            )
             return column, width, why
         width *= most
         there = column.is_valid().to_numpy(zero_copy_only=False)

@@ -377,12 +377,17 @@ def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[
             close = difflib.get_close_matches(str(name), FACETS, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"choose some of {', '.join(FACETS)}"
             raise BadInput(f"unknown facet {name!r}: {hint}")
-    skipped = {name: reason for name in FACETS if name in wanted and (reason := _obstacle(name, data))}
+    skipped = {name: reason for name, reason in obstacles(data).items() if name in wanted}
     answered = [name for name in FACETS if name in wanted and name not in skipped]
     if not answered:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "none was given"
         raise BadInput(f"no facet can be measured on {data.name} ({reasons})")
     return answered, skipped
+
+
+def obstacles(data: Dataset) -> dict[str, str]:
+    """The facets that these data cannot answer, with the reason."""
+    return {name: reason for name in FACETS if (reason := _obstacle(name, data))}
 
 
 def _obstacle(name: str, data: Dataset) -> str:
