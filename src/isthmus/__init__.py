@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from isthmus.api.several import Several, compare_many
     from isthmus.api.study import Study, compare
     from isthmus.estimator.classifier import AutoencoderClassifier
+    from isthmus.estimator.detector import AnomalyDetector
     from isthmus.estimator.transformer import Autoencoder
     from isthmus.families import named
     from isthmus.registry import register_backbone
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Ablation",
+    "AnomalyDetector",
     "Autoencoder",
     "AutoencoderClassifier",
     "DataProfile",
@@ -41,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Ablation": "isthmus.api.ablation",
+    "AnomalyDetector": "isthmus.estimator.detector",
     "Autoencoder": "isthmus.estimator.transformer",
     "AutoencoderClassifier": "isthmus.estimator.classifier",
     "DataProfile": "isthmus.api.profile",

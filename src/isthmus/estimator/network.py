@@ -29,6 +29,8 @@ from isthmus.train.plan import Plan
 
 T = TypeVar("T", bound=Inference)
 
+CLOSED = frozenset({"pca"})
+"""Families without steps."""
 PLAN = tuple(Plan.__dataclass_fields__)
 DTYPES = ("float64", "float32")
 NUMBERS = [np.float64, np.float32]
@@ -49,6 +51,8 @@ class Network(BaseEstimator):
     """An autoencoder with its settings; :meth:`_rows` and :meth:`_train` serve the estimators that people use."""
 
     fitted_: Fitted
+    _like: Any
+    """Of a table, what frames it came in; None of rows of numbers."""
     mean_: NDArray[np.float64]
 
     def __init__(
@@ -201,14 +205,14 @@ class Network(BaseEstimator):
 
     def _split(self, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
         """Row numbers for training and for early stopping, and the seed of all else."""
-        share = _share("validation", self.validation)
+        aside = share("validation", self.validation)
         random = check_random_state(self.random_state)
         order = random.permutation(rows)
-        aside = min(rows - 1, max(1, round(share * rows)))
-        return np.sort(order[aside:]), np.sort(order[:aside]), int(random.randint(2**31 - 1))
+        held = min(rows - 1, max(1, round(aside * rows)))
+        return np.sort(order[held:]), np.sort(order[:held]), int(random.randint(2**31 - 1))
 
 
-def _share(name: str, value: Any) -> float:
+def share(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or not 0 < float(value) < 1:
         raise BadInput(f"{name} must lie between 0 and 1, both excluded; got {value!r}")
     return float(value)

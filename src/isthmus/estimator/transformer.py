@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import BadInput
-from isthmus.estimator.network import NUMBERS, Network, Rows, in_order, told, weights
+from isthmus.estimator.network import CLOSED, NUMBERS, Network, Rows, in_order, told, weights
 from isthmus.model import Recipe
 from isthmus.sampler import Sampler
 from isthmus.ship.deployed import Deployed
@@ -25,9 +25,6 @@ from isthmus.train.task import Task
 
 STILL = 1e-12
 """Squared distance per element, in scaled units, below which no row differs from the training mean."""
-
-CLOSED = frozenset({"pca"})
-"""Families without steps."""
 
 
 def _by_steps(self: Autoencoder) -> bool:

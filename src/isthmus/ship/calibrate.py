@@ -142,14 +142,14 @@ def threshold(calibration: ArrayLike, rate: float) -> float:
     """
     known = _calibration(calibration)
     enough(len(known), rate)
-    return float(known[len(known) - 1 - _most(len(known), rate)])
+    return float(known[len(known) - 1 - most(len(known), rate)])
 
 
 def enough(rows: int, rate: float) -> None:
     """Refuse a false-alarm rate of which so many calibration rows say nothing."""
     if not 0 < rate < 1:
         raise BadInput(f"the false-alarm rate must lie between 0 and 1, both excluded; got {rate!r}")
-    if _most(rows, rate) < 0:
+    if most(rows, rate) < 0:
         need = math.ceil(1 / rate - 1e-9) - 1
         raise BadInput(
             f"{rows:,} calibration rows say nothing of a false-alarm rate of {rate:g}: expected at least {need:,} "
@@ -163,7 +163,7 @@ def _up(rate: float) -> str:
     return f"{math.ceil(rate * 10**digits) / 10**digits:g}"
 
 
-def _most(rows: int, rate: float) -> int:
+def most(rows: int, rate: float) -> int:
     """Calibration rows that may score as high as a flagged row; -1 if even none is too many."""
     return math.floor(rate * (rows + 1) * (1 + 1e-12)) - 1
 

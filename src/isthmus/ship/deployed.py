@@ -58,8 +58,24 @@ class Calibration:
 
     def p_values(self, scores: ArrayLike) -> Scores:
         """How rare so high a score is among normal rows, (N,) -> (N,); what ties counts as higher."""
-        asked = np.asarray(scores, np.float64)
-        return calibrate.p_values(self.scores, asked - TIE * np.maximum(1, np.abs(asked)))
+        return calibrate.p_values(self.scores, tied(scores))
+
+
+def tied(scores: ArrayLike) -> Scores:
+    """Scores (N,) as they are compared with others: lower by as much as ties with them."""
+    found = np.asarray(scores, np.float64)
+    return found - TIE * np.maximum(1, np.abs(found))
+
+
+def untied(score: float) -> float:
+    """The score that :func:`tied` takes to this one.
+
+    Examples
+    --------
+    >>> [float(np.round(tied(untied(one)), 9)) for one in (-7.0, -1.0, 0.5, 1.0, 7.0)]
+    [-7.0, -1.0, 0.5, 1.0, 7.0]
+    """
+    return score / (1 - TIE) if score >= 1 - TIE else score / (1 + TIE) if score <= -1 - TIE else score + TIE
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
