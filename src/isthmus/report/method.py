@@ -169,9 +169,30 @@ def _warnings(
     ends = [config["status"] for r in records if (config := chosen(r)) is not None]
     if "cut" in ends:
         found.append(t("method.cut", n=ends.count("cut"), total=len(ends)))
+    found += _lowered(records, t, shown)
     if design["replicates"] < FEW:
         found.append(t("method.few", n=design["replicates"]))
     return found
+
+
+def _lowered(records: Sequence[Record], t: Words, shown: Mapping[str, str]) -> list[str]:
+    """Whose trainings failed at the learning rate that was asked and were done again at a lower one, a line each."""
+    parts: dict[str, list[int]] = {}
+    for r in records:
+        for config in r["configs"]:
+            if config.get("lowered_from"):
+                parts.setdefault(r["job"]["name"], []).append(round(config["lowered_from"] / config["learning_rate"]))
+    totals = {name: sum(len(r["configs"]) for r in records if r["job"]["name"] == name) for name in parts}
+    return [
+        t(
+            "method.lowered",
+            name=shown[name],
+            n=len(some),
+            total=totals[name],
+            shares=t("page.comma").join(f"1/{part}" for part in sorted(set(some))),
+        )
+        for name, some in parts.items()
+    ]
 
 
 def _failures(records: Sequence[Record], t: Words, shown: Mapping[str, str]) -> Grid | None:

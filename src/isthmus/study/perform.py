@@ -26,6 +26,7 @@ from isthmus.study.exhibits import exhibits, oddities
 from isthmus.study.material import Material, prepare
 from isthmus.study.racing import KEPT, PART, survivors
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
+from isthmus.study.retry import trained
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
 from isthmus.train.loop import Watch
@@ -49,7 +50,7 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
         found["message"] = bounded(job.name.name, material.splits)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
-    fitted, stopped = race(job, data, material) if job.body["racing"] else (train(job, data, material), frozenset())
+    fitted, stopped = race(job, data, material) if job.body["racing"] else (finish(job, data, material), frozenset())
     found, chosen, raw = _compare(job, fitted, material.splits, stopped)
     raw |= _weights(material)
     found["findings"] = _ills(fitted, chosen, material.splits) + _doubts(material, found["facets"], raw)
@@ -118,6 +119,11 @@ def train(job: Job, data: Dataset, material: Material, watch: Watch | None = Non
     )
 
 
+def finish(job: Job, data: Dataset, material: Material) -> list[Fitted]:
+    """The same; those that failed are trained again with smaller steps."""
+    return trained(job, lambda one: train(one, data, material))
+
+
 def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set[int]]:
     """Successive halving: all configurations train for part of the steps, the better ones then train to their end.
 
@@ -129,17 +135,23 @@ def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set
     lap = plan["steps"] // PART // plan["check"] * plan["check"]
     configs = job.body["configs"]
     if not lap or len(configs) <= KEPT or plan["schedule"] == "cosine":
-        return train(job, data, material), frozenset()
-    fitted = train(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
+        return finish(job, data, material), frozenset()
+    fitted = finish(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
+    configs = [{**asked, "learning_rate": _rate(asked, one)} for asked, one in zip(configs, fitted, strict=True)]
     fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
     blind = _blind(material.splits)
     kept = survivors([judge(job, one, blind) for one in fitted])
     cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut" or one.model.settles or one.plan.warmup]
     again = [i for i in kept if i in cut]
     longer = replace(job, body={**job.body, "configs": [configs[i] for i in again]})
-    for i, one in zip(again, train(longer, data, material) if again else (), strict=True):
+    for i, one in zip(again, finish(longer, data, material) if again else (), strict=True):
         fitted[i] = one
     return fitted, frozenset(cut) - frozenset(kept)
+
+
+def _rate(asked: Mapping[str, Any], one: Fitted) -> float | None:
+    """The learning rate that a configuration was trained with; None for a model without parameters."""
+    return None if asked["learning_rate"] is None else one.plan.step_size(one.recipe)
 
 
 def _blind(splits: Splits) -> Splits:
@@ -167,7 +179,8 @@ def _compare(
     configs = [
         Config(
             recipe=one.recipe.to_json(),
-            learning_rate=asked["learning_rate"],
+            learning_rate=(rate := _rate(asked, one)),
+            lowered_from=None if rate == asked["learning_rate"] else asked["learning_rate"],
             status="stopped" if i in stopped else one.outcome.status,
             steps=one.outcome.steps,
             best_step=one.outcome.best_step,
