@@ -128,3 +128,13 @@ def test_a_mixture_on_codes_closes_the_sampling_gap(script, some):
     fitted = sampling.trained("plain", train, 700, 0)
     found = {kind: sampling.distance(judge, fitted, kind, train.x[5000:], test, 0) for kind in ("normal", "mixture")}
     assert found["mixture"] < 0.85 * found["normal"]
+
+
+def test_naive_bayes_and_nbsvm_gain_from_pairs_of_words(script, shared):
+    nbsvm = script("nbsvm")
+    texts, y = nbsvm.sentences(shared("data/text").parent)
+    assert (len(texts), int(y.sum())) == (10_662, 5331)
+    found = {pairs: nbsvm.right(texts, y, 3, 0, pairs) for pairs in (1, 2)}
+    for name in ("naive Bayes", "NBSVM"):
+        words, both = (found[pairs][name].mean() for pairs in (1, 2))
+        assert 75.5 < words < both < 79.5

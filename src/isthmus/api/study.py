@@ -114,8 +114,8 @@ def compare(
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
     terms : int, optional
-        Most terms that are kept of each column of free text; by default one for each 4 training rows, 32 at least and
-        1,000 at most.
+        Most terms that are kept of each column of free text; by default as many as there are training rows, 32 at
+        least and 1,000 at most.
     group : str or array of shape (N,), optional
         The column that says which rows belong together, or one value for each row; models never see it, and no group
         stands on both sides of a split.

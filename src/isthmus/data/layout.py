@@ -317,6 +317,15 @@ def cells_of(x: ArrayLike, fields: Sequence[Field]) -> NDArray[Any]:
     return np.asarray(x, object if any(field.kind in TEXTS for field in fields) else np.float64)
 
 
+def written(x: NDArray[Any], fields: Sequence[Field]) -> NDArray[np.object_] | None:
+    """The free text (N,) of cells (N, F), that of several columns on lines of its own; None where there is none."""
+    textual = [j for j, field in enumerate(fields) if field.kind in TEXTS]
+    if not textual:
+        return None
+    lines = np.where(missing(x[:, textual]), "", x[:, textual])
+    return np.array([*("\n".join(row) for row in lines), None], dtype=object)[:-1]
+
+
 def _of_kind(cells: NDArray[Any], field: Field) -> NDArray[Any]:
     """The cells (N,) of one column: numbers as such, where they stood beside texts."""
     return cells if field.kind in TEXTS else cells.astype(np.float64, copy=False)

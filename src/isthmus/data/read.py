@@ -110,8 +110,8 @@ def read(
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
     terms : int, optional
-        Most terms (words, or groups of characters) that are kept of each column of free text: by default one for each 4
-        training rows, 32 at least and 1,000 at most.
+        Most terms (words, or groups of characters) that are kept of each column of free text: by default as many as
+        there are training rows, 32 at least and 1,000 at most.
     group : str or array-like (N,), optional
         The column that says which rows belong together, which is then no part of the rows, or one value for each row:
         no group stands on both sides of a split.

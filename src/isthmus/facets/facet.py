@@ -40,12 +40,15 @@ class Rows(NamedTuple):
     """(n,) the class of the row before in time, -1 where there is none; None where time is not known."""
     first: NDArray[np.int64] | None = None
     """(n,) the first step of each window of a series; None where rows are no windows."""
+    text: NDArray[np.object_] | None = None
+    """(n,) the free text of each row; None where there is none."""
 
     def take(self, numbers: NDArray[np.int64] | slice) -> Rows:
         """Some of them."""
         y, before, first = (None if part is None else part[numbers] for part in (self.y, self.before, self.first))
         factors, weight = (None if part is None else part[numbers] for part in (self.factors, self.weight))
-        return Rows(self.x[numbers], y, factors, weight, before, first)
+        text = None if self.text is None else self.text[numbers]
+        return Rows(self.x[numbers], y, factors, weight, before, first, text)
 
 
 class Splits(NamedTuple):
@@ -270,6 +273,8 @@ class Facet:
     """Rivals that are asked only where rows have times."""
     windows_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are windows of a series."""
+    text_only: frozenset[str] = frozenset()
+    """Rivals that are asked only where rows have free text."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
     factors: bool = False
@@ -279,11 +284,13 @@ class Facet:
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
-    def rivals_on(self, shape: Sequence[int], images: bool, *, timed: bool = False, windows: bool = False) -> list[str]:
+    def rivals_on(
+        self, shape: Sequence[int], images: bool, *, timed: bool = False, windows: bool = False, text: bool = False
+    ) -> list[str]:
         """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, have
-        times or not, and are ``windows`` of a series or not."""
+        times or not, are ``windows`` of a series or not, and have free ``text`` or not."""
         kinds = (self.pictures_only, images and drawable(shape)), (self.timed_only, timed), (self.windows_only, windows)
-        left_out = {name for names, there in kinds if not there for name in names}
+        left_out = {name for names, there in (*kinds, (self.text_only, text)) if not there for name in names}
         return [name for name in self.rivals if name not in left_out]
 
 

@@ -1,7 +1,7 @@
 """Features: how much the code tells a simple classifier, and whether its rows fall into the classes by themselves.
 
 Rivals: raw columns, marginalised denoising, boosted trees, nearest rows, and ``pca``; where rows have times, the class
-of the time before.
+of the time before; where rows have free text, naive Bayes, NBSVM, logistic regression and truncated SVD of its words.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.fields.text import Characters
 from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
+from isthmus.facets import texts
 from isthmus.facets.classifiers import boosted_trees, nearest_rows
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Kin, Rows, Splits, some
 from isthmus.facets.purpose import NEEDED
@@ -98,6 +100,45 @@ def persistence(splits: Splits) -> Found:
     return _named(float(np.mean(said == _labels(test))), train, test)
 
 
+def naive_bayes(splits: Splits) -> Found:
+    """What multinomial naive Bayes makes of the words of the rows' text, in place of a linear probe of codes."""
+    return _by_words(texts.naive_bayes, splits)
+
+
+def nbsvm(splits: Splits) -> Found:
+    """The same by a support vector machine on the log-count ratios of naive Bayes."""
+    return _by_words(texts.support_vectors, splits)
+
+
+def regression(splits: Splits) -> Found:
+    """The same by logistic regression on TF-IDF."""
+    return _by_words(texts.regression, splits)
+
+
+def semantic(splits: Splits) -> Found:
+    """What a linear probe makes of the first axes of the rows' TF-IDF, as many as codes have elements."""
+    train, test = _sample(splits, "train"), _sample(splits, "test")
+    if train.text is None or test.text is None:
+        return dict.fromkeys(METRICS, math.nan)
+    seed = hashed(splits.seed, "truncated svd")
+    found = texts.axes(train.text, test.text, splits.latents, seed, words=_words(splits))
+    return told(found[0], _labels(train), found[1], _labels(test), splits.seed)
+
+
+def _by_words(classify: Callable[..., NDArray[np.int64]], splits: Splits) -> Found:
+    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
+    if train.text is None:
+        return dict.fromkeys(("probe_accuracy", "commonest_class"), math.nan)
+    said = classify(train.text, _labels(train), valid.text, _labels(valid), test.text, words=_words(splits))
+    return _named(float(np.mean(said == _labels(test))), train, test)
+
+
+def _words(splits: Splits) -> bool:
+    """Whether the rows' text is counted by words, rather than by groups of characters."""
+    parts = () if splits.layout is None else splits.layout.parts
+    return all(part.field.kind != Characters.kind for part in parts)
+
+
 def _named(accuracy: float, train: Rows, test: Rows) -> Found:
     """What a classifier without a code measures."""
     return {"probe_accuracy": accuracy, "commonest_class": commonest_class(_labels(train), _labels(test))}
@@ -174,6 +215,7 @@ FEATURES = Facet(
     labels=True,
     weighs=True,
     timed_only=frozenset({"persistence"}),
+    text_only=frozenset({"naive bayes", "nbsvm", "tf-idf", "truncated svd"}),
     sees=Said("training and validation rows with their labels", "训练集和验证集及其标签"),
     criterion=criterion,
     measure=measure,
@@ -187,6 +229,10 @@ FEATURES = Facet(
         "boosted trees": trees,
         "nearest rows": neighbours,
         "persistence": persistence,
+        "naive bayes": naive_bayes,
+        "nbsvm": nbsvm,
+        "tf-idf": regression,
+        "truncated svd": semantic,
     },
     kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
     curves={

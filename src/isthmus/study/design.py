@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.fields import TEXTS
 from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import COST, FACETS
@@ -149,7 +150,9 @@ class Design:
     def rivals_of(self, facet: str) -> list[str]:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
         timed = self.data.get("times") is not None
-        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], timed=timed, windows=self.windows)
+        text = any(field["kind"] in TEXTS for field in self.data.get("fields", ()))
+        about = {"timed": timed, "windows": self.windows, "text": text}
+        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], **about)
         return there if self.rivals is None else [name for name in there if name in self.rivals]
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:

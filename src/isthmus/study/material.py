@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.layout import Layout, laid_out
+from isthmus.data.layout import Layout, laid_out, written
 from isthmus.data.split import Split, duplicates
 from isthmus.facets.anomaly import normal_view
 from isthmus.facets.facet import Rows, Splits
@@ -64,9 +64,9 @@ def _prepare(job: Job, data: Dataset) -> Material:
     weight = data.metadata.weight
     counted = data.as_often(numbers, job.seed("split"))
     layout = laid_out(data.x[counted.train], data.fields, images=data.images, series=data.series)
-    every = Rows(data.x, labels, data.factors, weight, data.before if job.name.view == "all" else None)
-    if data.windows is not None:
-        every = every._replace(first=data.windows.first)
+    before, text = data.before if job.name.view == "all" else None, written(data.x, data.fields)
+    first = None if data.windows is None else data.windows.first
+    every = Rows(data.x, labels, data.factors, weight, before, first, text)
     train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, counted))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     known, held = train.x, valid.x

@@ -21,8 +21,7 @@ WORD = r"\w+"
 LEAST_ROWS = 2
 """Fewer training rows say nothing of a term, and what stands in one row only is in no file that leaves the house."""
 FEWEST, MOST = 32, 1000
-"""Terms that are kept unless another number is asked for: one for each ``SHARE`` training rows, within these."""
-SHARE = 4
+"""Terms that are kept unless another number is asked for: as many as there are training rows, within these."""
 WIDEST = 1 << 15
 """Terms that may be asked for."""
 LARGEST = 1 << 29
@@ -94,7 +93,7 @@ class Text:
             )
         counts, terms = cls._counted(texts)
         rows = np.bincount(counts.indices, minlength=len(terms))
-        wanted = field.terms or min(int(np.clip(len(texts) // SHARE, FEWEST, MOST)), LARGEST // max(1, len(texts)))
+        wanted = field.terms or min(int(np.clip(len(texts), FEWEST, MOST)), LARGEST // max(1, len(texts)))
         best = np.argsort(-rows, kind="stable")[:wanted]
         kept = np.sort(best[rows[best] >= LEAST_ROWS])
         if not len(kept):
