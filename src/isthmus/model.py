@@ -26,6 +26,9 @@ from isthmus.dispatch import drawing
 from isthmus.errors import BadInput
 from isthmus.registry import BACKBONES, OWN
 
+OF_PICTURES = ("shift", "flip", "crop")
+"""Corruptions of rows (height, width) or (height, width, channels) alone."""
+
 
 class Loss(NamedTuple):
     """What one forward pass says of one batch."""
@@ -424,13 +427,15 @@ class Recipe:
     )
     corruption: str = knob(
         "none",
-        "Corruption of the training input; the target stays clean: none, gaussian, mask, salt.",
-        choices=("none", "gaussian", "mask", "salt"),
+        "Corruption of the training input; the target stays clean: none, gaussian, mask, salt; of pictures also shift, "
+        "flip, crop.",
+        choices=("none", "gaussian", "mask", "salt", *OF_PICTURES),
         off="none",
     )
     corruption_level: float = knob(
         0.0,
-        "Standard deviation of gaussian corruption, or share of elements that mask or salt replace.",
+        "Standard deviation of gaussian corruption, or share: of elements that mask or salt replace, of a side that "
+        "shift moves or crop cuts off at most, of pictures that flip mirrors.",
         low=0.0,
         only=("there is a corruption", lambda recipe: recipe.corruption != "none"),
         search=Range(0.05, 0.5),
@@ -557,6 +562,11 @@ class Recipe:
         """
         self._check()
         shape, out = tuple(shape), tuple(out or shape)
+        if self.corruption in OF_PICTURES and len(shape) not in (2, 3):
+            raise BadInput(
+                f"{self.family}: corruption {self.corruption} is for pictures, rows (height, width) or (height, width, "
+                f"channels); got rows of shape {shape}; take gaussian, mask or salt"
+            )
         if out != shape and not self.targets:
             raise BadInput(
                 f"{self.family} gives back rows of the shape it takes, {shape}; got a target of shape {out}: take a "
@@ -580,7 +590,7 @@ class Recipe:
             raise BadInput(
                 f"{name}: backbone linear has no hidden layers; got hidden={self.hidden!r}; use backbone mlp"
             )
-        if self.corruption in {"mask", "salt"} and self.corruption_level > 1:
+        if self.corruption not in {"none", "gaussian"} and self.corruption_level > 1:
             raise BadInput(
                 f"{name}: corruption_level must be at most 1, a share, for {self.corruption}; "
                 f"got {self.corruption_level!r}"

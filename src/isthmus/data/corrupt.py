@@ -3,7 +3,8 @@
 References
 ----------
 Vincent, Larochelle, Lajoie, Bengio and Manzagol (2010), "Stacked Denoising Autoencoders", JMLR 11, section 3.3:
-additive Gaussian noise, masking noise, salt-and-pepper noise.
+additive Gaussian noise, masking noise, salt-and-pepper noise. Simard, Steinkraus and Platt (2003), "Best Practices for
+Convolutional Neural Networks Applied to Visual Document Analysis", ICDAR: pictures that are moved and mirrored.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from isthmus.errors import BadInput
 
-KINDS = ("none", "gaussian", "mask", "salt")
+KINDS = ("none", "gaussian", "mask", "salt", "shift", "flip", "crop")
 
 
 def draw(kind: str, shape: Sequence[int], generator: torch.Generator) -> Tensor | None:
@@ -23,7 +24,7 @@ def draw(kind: str, shape: Sequence[int], generator: torch.Generator) -> Tensor 
 
     Parameters
     ----------
-    kind : {"none", "gaussian", "mask", "salt"}
+    kind : {"none", "gaussian", "mask", "salt", "shift", "flip", "crop"}
     shape : sequence of int
         (B, *D), the shape of the batch.
     generator : torch.Generator
@@ -32,9 +33,12 @@ def draw(kind: str, shape: Sequence[int], generator: torch.Generator) -> Tensor 
     -------
     Tensor or None
         ``gaussian``: standard normal (B, *D); ``mask``: uniform (B, *D); ``salt``: uniform (2, B, *D), which elements
-        and which way; ``none``: None.
+        and which way; ``shift`` and ``crop``: uniform (B, 2), down and across; ``flip``: uniform (B, 1); ``none``:
+        None.
     """
     _known(kind)
+    if kind in {"shift", "flip", "crop"}:
+        return torch.rand((shape[0], 1 if kind == "flip" else 2), generator=generator, device=generator.device)
     if kind == "none":
         return None
     if kind == "gaussian":
@@ -48,13 +52,15 @@ def corrupt(kind: str, x: Tensor, noise: Tensor | None, level: float | Tensor) -
 
     Parameters
     ----------
-    kind : {"none", "gaussian", "mask", "salt"}
+    kind : {"none", "gaussian", "mask", "salt", "shift", "flip", "crop"}
     x : Tensor (B, *D)
     noise : Tensor or None
         What :func:`draw` gave for the same kind and shape.
     level : float or Tensor
         Standard deviation that ``gaussian`` adds; share of elements that ``mask`` sets to 0, or ``salt`` to 0 or 1
-        with equal chance (for data in [0, 1]). Level 0 changes nothing.
+        with equal chance (for data in [0, 1]). Of pictures (B, H, W) or (B, H, W, C): how far ``shift`` moves them at
+        most, as a share of each side, where edges are drawn out; the chance that ``flip`` mirrors them, left to right;
+        the share of each side that ``crop`` cuts off, setting to 0 what lies outside a window. Level 0 changes nothing.
 
     Examples
     --------
@@ -71,9 +77,33 @@ def corrupt(kind: str, x: Tensor, noise: Tensor | None, level: float | Tensor) -
         return x + level * noise
     if kind == "mask":
         return torch.where(noise < level, 0.0, x)
+    if kind == "flip":
+        return torch.where(noise.reshape(-1, *[1] * (x.dim() - 1)) < level, x.flip(2), x)
+    if kind == "shift":
+        return _moved(_moved(x, 1, noise[:, 0], level), 2, noise[:, 1], level)
+    if kind == "crop":
+        inside = _inside(x.shape[1], noise[:, 0], level)[:, :, None] & _inside(x.shape[2], noise[:, 1], level)[:, None]
+        return torch.where(inside.reshape(*x.shape[:3], *[1] * (x.dim() - 3)), x, 0.0)
     return torch.where(noise[0] < level, (noise[1] < 0.5).to(x.dtype), x)
+
+
+def _moved(x: Tensor, axis: int, noise: Tensor, level: float | Tensor) -> Tensor:
+    """Each picture moved along an axis by whole pixels, the nearest edge drawn out."""
+    side = x.shape[axis]
+    by = torch.floor((2 * noise - 1) * level * side + 0.5)
+    source = torch.clamp(torch.arange(side, device=x.device) - by[:, None], 0, side - 1).long()
+    return torch.gather(
+        x, axis, source.reshape(len(x), *[side if k == axis else 1 for k in range(1, x.dim())]).expand(x.shape)
+    )
+
+
+def _inside(side: int, noise: Tensor, level: float | Tensor) -> Tensor:
+    """Which pixels along a side lie in a window that is shorter than it by a share, (B, side)."""
+    start = (noise * level * side)[:, None]
+    centre = torch.arange(side, device=noise.device) + 0.5
+    return (centre > start) & (centre < start + (1 - level) * side)
 
 
 def _known(kind: str) -> None:
     if kind not in KINDS:
-        raise BadInput(f"corruption must be none, gaussian, mask or salt; got {kind!r}")
+        raise BadInput(f"corruption must be {', '.join(KINDS[:-1])} or {KINDS[-1]}; got {kind!r}")
