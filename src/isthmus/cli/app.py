@@ -16,6 +16,7 @@ from isthmus.cli.convert import convert
 from isthmus.cli.doctor import doctor
 from isthmus.cli.export import export
 from isthmus.cli.impute import impute
+from isthmus.cli.monitor import monitor
 from isthmus.cli.pack import compress, decompress
 from isthmus.cli.profile import profile
 from isthmus.cli.report import report
@@ -59,6 +60,7 @@ app.command("impute")(impute)
 app.command("export")(export)
 for verb in (score, flag, encode, decode, reconstruct, sample):
     app.command(verb.__name__)(verb)
+app.command("monitor")(monitor)
 app.command("list")(catalogue)
 app.command("report")(report)
 app.command("doctor")(doctor)

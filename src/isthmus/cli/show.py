@@ -69,16 +69,17 @@ def line(text: object = "", *, apart: bool = False) -> None:
     print("\n" * apart + plain(text))
 
 
-def machine(content: Any) -> None:
-    """One JSON object on stdout: in the letters of its texts, where the stream can write them."""
+def machine(content: Any, *, line: bool = False) -> None:
+    """One JSON object on stdout, on one line if asked: in the letters of its texts, where the stream can write them."""
     from isthmus.study.record import finite
 
-    text = json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=1)
+    indent = None if line else 1
+    text = json.dumps(finite(content), ensure_ascii=False, allow_nan=False, indent=indent)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(finite(content), allow_nan=False, indent=1)
-    print(re.sub(r"[^\n -~]", lambda one: json.dumps(one[0])[1:-1] if _obeyed(one[0]) else one[0], text))
+        text = json.dumps(finite(content), allow_nan=False, indent=indent)
+    print(re.sub(r"[^\n -~]", lambda one: json.dumps(one[0])[1:-1] if _obeyed(one[0]) else one[0], text), flush=line)
 
 
 def say(text: str, *, indent: int = 0, strong: bool = False, apart: bool = False) -> None:

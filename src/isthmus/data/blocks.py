@@ -58,7 +58,9 @@ class Block(NamedTuple):
     """What was made of pictures, a sentence each; a row of NaN is one that cannot be read, and is told."""
 
 
-def blocks(source: Path, fields: Sequence[Field], canvas: Canvas | None = None) -> Iterator[Block]:
+def blocks(
+    source: Path, fields: Sequence[Field], canvas: Canvas | None = None, *, lenient: bool = False
+) -> Iterator[Block]:
     """The rows of a file, block by block, at least one block, which may be empty.
 
     Parameters
@@ -69,6 +71,8 @@ def blocks(source: Path, fields: Sequence[Field], canvas: Canvas | None = None) 
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
     canvas : Canvas, optional
         Of a model of pictures, which a folder or a Parquet file may hold encoded.
+    lenient : bool, default False
+        Take a column that is not there as one of gaps, where at least one is there.
 
     Raises
     ------
@@ -89,13 +93,13 @@ def blocks(source: Path, fields: Sequence[Field], canvas: Canvas | None = None) 
         if first.startswith(b"\x93NUMPY"):
             yield from _array(where, path or _seekable(stream, stack))
         elif first.startswith(b"PAR1"):
-            yield from _parquet(where, path or _seekable(stream, stack), fields)
+            yield from _parquet(where, path or _seekable(stream, stack), fields, lenient)
         elif source.name.lower().endswith((".txt", ".txt.gz")):
             yield from _lines(where, stream, fields)
         else:
             if source != Path(STDIN) and (what := stranger(source)):
                 raise BadInput(f"{where}: no table, but {what}")
-            yield from _text(where, source, stream, fields)
+            yield from _text(where, source, stream, fields, lenient)
 
 
 def _drawn(pictures: Gallery, canvas: Canvas) -> Iterator[Block]:
@@ -134,7 +138,7 @@ def _array(where: str, path: Path) -> Iterator[Block]:
         yield Block(np.array(held[start : start + step]), None)
 
 
-def _parquet(where: str, path: Path, fields: Sequence[Field]) -> Iterator[Block]:
+def _parquet(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
     with parsing(where, "a Parquet file"):
         file = pq.ParquetFile(path)
     with file:
@@ -149,13 +153,13 @@ def _parquet(where: str, path: Path, fields: Sequence[Field]) -> Iterator[Block]
                 batch = next(batches, None)
             if batch is None:
                 break
-            yield _settled(where, pa.Table.from_batches([batch]), fields, begun)
+            yield _settled(where, pa.Table.from_batches([batch]), fields, begun, lenient)
             begun += len(batch)
         if not begun:
-            yield _settled(where, schema.empty_table(), fields, 0)
+            yield _settled(where, schema.empty_table(), fields, 0, lenient)
 
 
-def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
+def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
     exact = {field.name for field in fields if field.kind not in {"number", "amount"}}
     wanted = {field.name for field in fields}
     mark: str | None = None
@@ -163,7 +167,7 @@ def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field]) 
     for found in _pieces(where, source, stream):
         texts = [name for name in found.names if name in exact or name not in wanted]
         content, mark = opened_piece(found, texts, mark)
-        yield _settled(where, content, fields, began)
+        yield _settled(where, content, fields, began, lenient)
         began += content.num_rows
 
 
@@ -178,7 +182,7 @@ def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[B
         at = len(held) if last else held.rfind(b"\n") + 1
         if at or (last and not began):
             found = parted(written(where, held[:at], began)[0]) if at else pa.array([], pa.string())
-            yield _settled(where, pa.table({COLUMN: found}), fields, began)
+            yield _settled(where, pa.table({COLUMN: found}), fields, began, False)
             began, held = began + len(found), held[at:]
         elif len(held) > LONGEST:
             raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is it text?")
@@ -235,8 +239,14 @@ def _cut(text: bytes, separator: str) -> int:
     return at + 1
 
 
-def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int) -> Block:
+def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int, lenient: bool) -> Block:
     """A block with the cells of the wanted columns."""
+    there = [j for j, field in enumerate(fields) if field.name in content.column_names]
+    if lenient and 0 < len(there) < len(fields):
+        some = _settled(where, content, [fields[j] for j in there], began, False)
+        rows = np.full((len(some.rows), len(fields)), np.nan)
+        rows[:, there] = some.rows
+        return Block(rows, content)
     raw = table(where, content.column_names, content.columns, lambda i: f"row {began + i + 1}", None)
     if not content.num_rows:
         missing = next((field.name for field in fields if field.name not in raw.columns), None)

@@ -1,10 +1,10 @@
 """A fitted model on disk: a folder with its tensors and a manifest, readable without running anything.
 
-``model.safetensors`` holds the tensors, ``decision.safetensors`` the numbers behind score and threshold, ``model.json``
-everything else. The manifest carries the SHA-256 of the others and ends with the SHA-256 of its own text, so that every
-byte is vouched for. That proves damage, not origin: whoever can change a file can seal it again, which is why a file
-that seals well is still checked field by field, and nothing is allocated before the declared shapes agree with what the
-recipe would build.
+``model.safetensors`` holds the tensors, ``decision.safetensors`` the numbers behind score and threshold,
+``reference.safetensors`` what normal rows look like, in counts, ``model.json`` everything else. The manifest carries
+the SHA-256 of the others and ends with the SHA-256 of its own text, so that every byte is vouched for. That proves
+damage, not origin: whoever can change a file can seal it again, which is why a file that seals well is still checked
+field by field, and nothing is allocated before the declared shapes agree with what the recipe would build.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -53,6 +54,7 @@ from isthmus.ship.manifest import (
     refuse,
     seal,
 )
+from isthmus.ship.reference import Reference
 from isthmus.ship.rivals import RIVALS, Rival
 from isthmus.train.fitted import Fitted, of_table, spoken
 from isthmus.train.inference import Inference
@@ -60,6 +62,8 @@ from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
 
 MANIFEST, TENSORS, DECISION = "model.json", "model.safetensors", "decision.safetensors"
+REFERENCE = "reference.safetensors"
+MEMBERS = (MANIFEST, TENSORS, DECISION, REFERENCE)
 MOST_MANIFEST = 16 << 20  # bytes; half a million column names
 SPARE, WORK = 1 << 27, 16
 """Bytes that building a model may take: so many, for tables and for trying a network of one's own, and so many times
@@ -108,6 +112,8 @@ def _members(model: Inference) -> dict[str, bytes]:
     deployed = model if isinstance(model, Deployed) else None
     numbers = {} if deployed is None else decision.numbers(deployed)
     behind = safetensors.numpy.save(numbers) if numbers else None
+    normal = None if deployed is None or deployed.reference is None else deployed.reference.arrays()
+    usual = None if normal is None else safetensors.numpy.save(normal)
     manifest = Manifest(
         kind=KIND,
         format=FORMAT,
@@ -123,9 +129,11 @@ def _members(model: Inference) -> dict[str, bytes]:
         versions=_versions(),
         tensors=_vouched(weights),
         decision=None if behind is None else _vouched(behind),
+        reference=None if usual is None else _vouched(usual),
     )
     text = seal(manifest.model_dump(mode="json", exclude_none=True))
-    return {TENSORS: weights, **({} if behind is None else {DECISION: behind}), MANIFEST: text}
+    members = {TENSORS: weights, DECISION: behind, REFERENCE: usual, MANIFEST: text}
+    return {name: content for name, content in members.items() if content is not None}
 
 
 def _trained(fitted: Fitted) -> dict[str, Any]:
@@ -221,7 +229,7 @@ def replaceable(place: Path) -> bool:
     there = os.listdir(place)
     if not there:
         return False
-    if strange := sorted(set(there) - {MANIFEST, TENSORS, DECISION}):
+    if strange := sorted(set(there) - set(MEMBERS)):
         raise BadInput(f"{place} holds more than a saved model ({strange[0]!a}): {remedy}")
     try:
         _manifest(place)
@@ -289,13 +297,16 @@ def load(path: str | os.PathLike[str]) -> Deployed:
     place = Path(path)
     manifest = _manifest(place)
     parts = _parts(place, manifest)
-    if manifest.decision is None:
-        if manifest.score is not None or manifest.calibration is not None:
-            refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
-        return Deployed(**parts)
-    content = _content(place / DECISION, manifest.decision)
-    numbers = _tensors(place / DECISION, content, safetensors.numpy.load)
-    return Deployed(**parts, **_attempt(place, lambda: decision.read(manifest, numbers)))
+    if manifest.decision is not None:
+        numbers = _arrays(place / DECISION, manifest.decision)
+        parts |= _attempt(place, lambda: decision.read(manifest, numbers))
+    elif manifest.score is not None or manifest.calibration is not None:
+        refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
+    made = Deployed(**parts)
+    if manifest.reference is None:
+        return made
+    counts = _arrays(place / REFERENCE, manifest.reference)
+    return replace(made, reference=_attempt(place, lambda: Reference.read(made, counts)))
 
 
 def trained(path: str | os.PathLike[str]) -> Fitted:
@@ -354,6 +365,11 @@ def _canvas(place: Path, said: Pictures, shape: list[int]) -> Canvas:
     if plain is None or (plain.colour and said.deep):
         refuse(place / MANIFEST, f"shape {shape} is not one of encoded pictures, or not of 16 bits")
     return plain._replace(crop=said.crop, deep=said.deep)
+
+
+def _arrays(path: Path, member: Member) -> dict[str, Any]:
+    """The arrays of a member."""
+    return _tensors(path, _content(path, member), safetensors.numpy.load)
 
 
 def _content(path: Path, member: Member) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from isthmus.errors import BadInput
 from isthmus.sampler import Sampler
 from isthmus.scorer import Crowd, Scorer
 from isthmus.ship import calibrate
+from isthmus.ship.reference import Reference
 from isthmus.train.inference import Inference
 
 Scores = NDArray[np.float64]
@@ -90,6 +91,8 @@ class Deployed(Inference):
     units: Scores | None = None
     """What a step in each element counts beside others, (D,); given with ``crowd``."""
     calibration: Calibration | None = None
+    reference: Reference | None = None
+    """What normal rows look like, in counts."""
 
     @classmethod
     def of(
@@ -113,7 +116,8 @@ class Deployed(Inference):
             Normal rows, those that it was trained on and others, in the units of the data: from them comes the score
             (:class:`isthmus.scorer.Scorer`). Without them it is the squared error per element.
         normal : array (k, *D), optional
-            Calibration rows: normal ones of their own. Without them there are scores, but no p-values and flags.
+            Calibration rows: normal ones of their own. Without them there are scores, but no p-values and flags. Their
+            codes and scores, and the columns of all rows given, are the reference that new rows are compared with.
         seed : int, default 0
             Of the places between training rows.
         rate : float, optional
@@ -136,13 +140,15 @@ class Deployed(Inference):
         if train is not None and held is not None and made.target_layout is None:
             scorer = Scorer.fit(made, made.scaled(train), made.scaled(held), seed, between=True)
             made = cls(**parts, crowd=scorer.crowd, units=None if scorer.crowd is None else scorer.units)
-        return made if normal is None else made.calibrated(normal, rate=rate, about=about)
+        if normal is None:
+            return made
+        known = np.concatenate([np.asarray(x) for x in (train, held, normal) if x is not None])
+        return replace(made.calibrated(normal, rate=rate, about=about), reference=Reference.of(made, known, normal))
 
     def calibrated(self, normal: ArrayLike, *, rate: float | None = None, about: str = "") -> Self:
         """The same, with calibration rows (k, *D) of its own."""
         scores = self.scores(normal)
-        parts = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-        return type(self)(**{**parts, "calibration": Calibration.of(scores, about or f"{len(scores):,} rows", rate)})
+        return replace(self, calibration=Calibration.of(scores, about or f"{len(scores):,} rows", rate))
 
     def scores(self, x: ArrayLike) -> Scores:
         """How unlike the training rows each row is, (N, *D) -> (N,); high means anomalous."""

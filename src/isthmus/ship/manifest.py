@@ -14,32 +14,35 @@ from isthmus.data.files import bounded
 from isthmus.errors import BadEnvironment, BadInput
 
 FORMAT: Final = 4
-"""What is written. 2 is 1 with a target, 3 is 1 with columns of several kinds; 4 has a score and a calibration, and may
-lack how the model was trained."""
+"""What is written. 2 is 1 with a target, 3 is 1 with columns of several kinds; 4 has a score, a calibration and a
+reference where it can, and may lack how the model was trained."""
 KIND: Final = "isthmus model"
 OLDER: Final = (1, 2, 3)
-SINCE_4, BEFORE_4 = frozenset({"score", "calibration", "decision", "pictures"}), frozenset({"plan", "outcome"})
+SINCE_4 = frozenset({"score", "calibration", "decision", "pictures", "reference"})
+BEFORE_4 = frozenset({"plan", "outcome"})
 """What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
 WHOLE = Field(ge=0, lt=1 << 53)
 Shape = Annotated[list[Annotated[int, Field(ge=1, lt=1 << 40)]], Field(min_length=1, max_length=8)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Plain data from a file: nothing is converted, and nothing besides is there."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Head = Literal["gaussian", "bernoulli", "huber", "student", "table"]
 
 
-class Member(_Strict):
+class Member(Strict):
     """What the manifest says of a file beside it."""
 
     bytes: int = WHOLE
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Summary(_Strict):
+class Summary(Strict):
     """How the training ended. Seconds and curves stay with the run: equal trainings make equal files."""
 
     status: str
@@ -47,14 +50,14 @@ class Summary(_Strict):
     best_step: int = WHOLE
 
 
-class Target(_Strict):
+class Target(Strict):
     """What the model predicts, if that is not its own rows."""
 
     shape: Shape
     scaler: dict[str, JsonValue]
 
 
-class Score(_Strict):
+class Score(Strict):
     """How the distances to the places of training rows become a score."""
 
     places: int = Field(ge=2, lt=1 << 24)
@@ -62,7 +65,7 @@ class Score(_Strict):
     calm: float = Field(gt=0)
 
 
-class Calibrated(_Strict):
+class Calibrated(Strict):
     """Which rows say how rare a score is."""
 
     rows: int = Field(ge=1, lt=1 << 31)
@@ -70,14 +73,14 @@ class Calibrated(_Strict):
     about: str = Field(max_length=500)
 
 
-class Pictures(_Strict):
+class Pictures(Strict):
     """How encoded pictures become rows, besides the shape of these."""
 
     crop: bool
     deep: bool
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """The content of ``model.json``, without its seal."""
 
     kind: Literal["isthmus model"]
@@ -96,6 +99,7 @@ class Manifest(_Strict):
     versions: dict[str, str]
     tensors: Member
     decision: Member | None = None
+    reference: Member | None = None
 
 
 def seal(manifest: Mapping[str, Any]) -> bytes:
