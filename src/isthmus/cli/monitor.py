@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli import ends, show, stream
+from isthmus.cli import ends, show
 from isthmus.cli.answers import Against
 from isthmus.cli.options import Debug, Json, Lang, Quiet
 from isthmus.cli.stream import Data, Model
@@ -91,9 +91,10 @@ def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any
     from isthmus.data.wording import place
     from isthmus.errors import BadInput
     from isthmus.monitor import state as states
+    from isthmus.ship import verbs
 
     deployed, named = watch.deployed, data != Path(STDIN)
-    wanted = stream.wanted(deployed)
+    wanted = verbs.wanted(deployed)
     before = kept.known(data) if named and data.is_file() else None
     skip = 0 if before is None else before.rows
     seen, last = 0, 0.0
@@ -104,7 +105,7 @@ def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any
 
     try:
         for block in blocks(data, wanted, lenient=True):
-            rows, good = stream.rows_of(deployed, block)
+            rows, good = verbs.rows_of(deployed, block)
             absent, start = _absent(wanted, block), min(len(rows), skip - seen) if skip > seen else 0
             seen += start
             while start < len(rows):
@@ -154,14 +155,15 @@ def _against(deployed: Deployed, path: Path | None) -> tuple[Any, Any]:
     import numpy as np
 
     from isthmus.data.blocks import blocks
+    from isthmus.ship import verbs
     from isthmus.ship.deployed import Calibration
     from isthmus.ship.reference import Reference
 
     if path is None:
         return None, None
     found: list[NDArray[Any]] = []
-    for block in blocks(path, stream.wanted(deployed)):
-        rows, good = stream.rows_of(deployed, block)
+    for block in blocks(path, verbs.wanted(deployed)):
+        rows, good = verbs.rows_of(deployed, block)
         found.append(rows[good])
     rows = np.concatenate(found)
     about = f"rows of {path.name}"
