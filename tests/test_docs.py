@@ -68,12 +68,18 @@ def test_commands_run(call, few_digits, capsys):
     Path("reviews.csv").write_text(
         "\n".join(["review;stars", *(f"{one};{i % 2}" for i, one in enumerate(reviews)), ""])
     )
+    steps = [f"{i},{np.sin(i / 5):.3f},{random.normal():.3f},{int(i % 45 == 40)}" for i in range(500)]
+    for name in ("sensors", "new"):
+        Path(f"{name}.csv").write_text("\n".join(["when,temp,flow,fault", *steps, ""]))
     np.savez("c.npz", X=random.normal(size=(60, 4)), y=np.arange(60) % 2)
     np.savez("images.npz", X=random.random((60, 8, 8)), y=np.arange(60) % 2)
     for i, pixels in enumerate(random.integers(0, 256, (60, 8, 8), np.uint8)):
         Path("pictures", "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(Path("pictures", "ab"[i % 2], f"{i}.png"))
     words = call.split()
+    if "watcher" in words and words[0] != "train":
+        series = ["--window", "16", "--time", "when", "--drop", "fault", "--measure", "none", "--out", "watcher"]
+        assert main(["train", "plain", "sensors.csv", *series]) == 0
     if words[0] in {"compress", "decompress", "score", "flag", "encode"}:
         data = ["pictures"] if "pictures" in words else ["rows.csv", "--label", "kind"]
         assert main(["train", "plain", *data, "--measure", "none", "--out", "model"]) == 0

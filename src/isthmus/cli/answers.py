@@ -38,7 +38,7 @@ def encode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.wanted(deployed), partial(verbs.encode, deployed), verbs.canvas(deployed))
+    stream.run(data, out, verbs.blocks_of(deployed, data), verbs.wanted(deployed), partial(verbs.encode, deployed))
     return _done(out, quiet)
 
 
@@ -50,7 +50,7 @@ def reconstruct(model: Model, data: Data, out: Out = None, quiet: Quiet = False,
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.wanted(deployed), partial(verbs.reconstruct, deployed), verbs.canvas(deployed))
+    stream.run(data, out, verbs.blocks_of(deployed, data), verbs.wanted(deployed), partial(verbs.reconstruct, deployed))
     return _done(out, quiet)
 
 
@@ -59,10 +59,12 @@ def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
 
     [bold]isthmus decode model codes.parquet -o rows.csv[/bold]
     """
+    from isthmus.data.blocks import blocks
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.codes(deployed), partial(verbs.decode, deployed))
+    known = verbs.codes(deployed)
+    stream.run(data, out, blocks(data, known), known, partial(verbs.decode, deployed))
     return _done(out, quiet)
 
 
@@ -79,8 +81,8 @@ def score(
 
     deployed = _loaded(model)
     own = _against(deployed, against) if against is not None or deployed.calibration is not None else None
-    known = verbs.wanted(deployed)
-    stream.run(data, out, known, lambda block: verbs.score(deployed, block, own), verbs.canvas(deployed))
+    found = verbs.blocks_of(deployed, data)
+    stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own))
     return _done(out, quiet)
 
 
@@ -126,7 +128,7 @@ def flag(
         flagged[0] += int(found.columns["flag"].sum())
         return found
 
-    count = stream.run(data, out, verbs.wanted(deployed), answer, verbs.canvas(deployed))
+    count = stream.run(data, out, verbs.blocks_of(deployed, data), verbs.wanted(deployed), answer)
     show.note(
         f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {len(own.scores):,} "
         f"calibration rows ({own.about}); of normal rows alone {level * count:.3g} would be",
@@ -168,19 +170,18 @@ def _against(deployed: Deployed, path: Path | None) -> Any:
     """The calibration in the model, or that of normal rows in a file."""
     import numpy as np
 
-    from isthmus.data.blocks import blocks
     from isthmus.ship import verbs
     from isthmus.ship.deployed import Calibration
 
     if path is None:
         return deployed.needed()
     found = []
-    for block in blocks(path, verbs.wanted(deployed), verbs.canvas(deployed)):
+    for block in verbs.blocks_of(deployed, path):
         for told in block.told:
             show.warn(told)
-        rows, good = verbs.rows_of(deployed, block)
-        found.append(deployed.scores(rows[good]) if good.any() else np.zeros(0))
-    return Calibration.of(np.concatenate(found), f"rows of {path.name}")
+        found.append(verbs.scored(deployed, block))
+    scores = np.concatenate(found)
+    return Calibration.of(scores[~np.isnan(scores)], f"rows of {path.name}")
 
 
 def _done(out: Path | None, quiet: bool) -> int:

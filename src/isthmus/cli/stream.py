@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from isthmus.data.blocks import Block
     from isthmus.data.fields import Field
-    from isthmus.data.picture import Canvas
     from isthmus.ship.verbs import Answer
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
@@ -109,14 +108,13 @@ class Array:
 
 
 def run(
-    data: Path,
-    out: Path | None,
-    fields: tuple[Field, ...],
-    answer: Callable[[Block], Answer],
-    drawn_on: Canvas | None = None,
+    data: Path, out: Path | None, found: Iterator[Block], fields: tuple[Field, ...], answer: Callable[[Block], Answer]
 ) -> int:
-    """Answer a file, or a folder of pictures, block by block; the number of its rows."""
-    from isthmus.data.blocks import STDIN, blocks
+    """Answer what was ``found`` in a file, or a folder of pictures, block by block; the number of its rows.
+
+    ``fields`` are the columns that are read, and not carried along.
+    """
+    from isthmus.data.blocks import STDIN
 
     place = STDOUT if out is None else out
     if place != STDOUT and place.suffix not in SUFFIXES:
@@ -125,17 +123,17 @@ def run(
         raise BadInput(f"{place} is the file that is read; name another one to write (--out)")
     count, said = 0, set[str]()
     with _sink(place, {field.name for field in fields}) as sink:
-        for block in blocks(data, fields, drawn_on):
+        for block in found:
             for told in block.told:
                 show.warn(told)
             with warnings.catch_warnings(record=True) as doubts:
                 warnings.simplefilter("always")
-                found = answer(block)
+                made = answer(block)
             for doubt in (str(one.message) for one in doubts):
                 if doubt not in said:
                     said.add(doubt)
                     show.warn(doubt)
-            sink.put(block, found)
+            sink.put(block, made)
             count += len(block.rows)
     return count
 

@@ -95,7 +95,7 @@ def train(
     from isthmus.doctor.words import numbers
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
-    from isthmus.study.deploy import halves
+    from isthmus.study.deploy import apart
     from isthmus.study.design import training_plan
     from isthmus.study.outline import slug
     from isthmus.train.fitted import fit
@@ -129,7 +129,7 @@ def train(
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
         show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
-    aside, told = halves(splits.test, seed)
+    aside, told = apart(rows, splits.test, seed)
     about = "half of the rows that were held out, as they came"
     folder = artefact.save(_deployed(fitted, rows, splits, aside, seed, about), place)
     splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
@@ -162,8 +162,9 @@ def _deployed(
     from isthmus.ship.deployed import Deployed
 
     normal = rows.x[aside] if len(aside) else None
+    first = None if rows.windows is None else rows.windows.first[aside]
     fitted = replace(fitted, canvas=rows.canvas)
-    return Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, seed=seed, about=about)
+    return Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=seed, about=about)
 
 
 def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:

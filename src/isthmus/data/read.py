@@ -33,9 +33,11 @@ from isthmus.data.metadata import counted, factors_of, labels_of
 from isthmus.data.metadata import known as metadata_of
 from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
+from isthmus.data.series import Series
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
+from isthmus.data.windows import Order
 from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchClass, NoSuchColumn
 
@@ -232,6 +234,11 @@ def cells(source: Any, fields: Sequence[Field]) -> NDArray[Any]:
         return _held(source, fields)
     found: NDArray[Any] = settle(_open(source, None)[1], known=fields).x
     return found
+
+
+def steps_of(source: Any, series: Series) -> tuple[NDArray[np.float64], Order]:
+    """The steps of a file, a frame or an array as a model of windows takes them: :func:`isthmus.data.steps.laid`."""
+    return steps.laid(_open(source, None)[1], series)
 
 
 def table(path: Path) -> pa.Table:

@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isthmus.data.fields.plain import only
+from isthmus.data.fields import Field
+from isthmus.data.fields.plain import number, only
 from isthmus.data.metadata import IN_ORDER
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
@@ -39,6 +40,8 @@ class Series:
     """The column that says when a step was taken, or ``rows`` where steps stand in their order."""
     group: str | None = None
     """The column that says of which series a step is; None where there is one series."""
+    missing: tuple[float, ...] = ()
+    """Numbers that stand for a missing one."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -50,14 +53,19 @@ class Series:
         """One name for each element of a window: the channel, and the step counted from 0."""
         return tuple(f"{channel}@{step}" for step in range(self.length) for channel in self.channels)
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The channels as columns of a table."""
+        return tuple(Field(channel, "number", gaps=True, missing=self.missing) for channel in self.channels)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**vars(self), "channels": list(self.channels)}
+        return {**vars(self), "channels": list(self.channels), "missing": list(self.missing)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """From plain data that may come from anywhere; refused with BadInput if it makes no sense."""
-        only("series", data, "length", "stride", "channels", "time", "group")
+        only("series", data, "length", "stride", "channels", "time", "group", "missing")
         for name in ("length", "stride"):
             if type(data[name]) is not int or not 1 <= data[name] <= LONGEST:
                 raise BadInput(f"series: {name} must be a whole number from 1 to {LONGEST}; got {data[name]!r:.60}")
@@ -67,7 +75,11 @@ class Series:
         for text in (*channels, data["time"], *([] if data["group"] is None else [data["group"]])):
             if not isinstance(text, str) or not 0 < len(text) <= MOST_CHARACTERS:
                 raise BadInput(f"series: a name must be a text of 1 to {MOST_CHARACTERS} characters; got {text!r:.60}")
-        return cls(data["length"], data["stride"], tuple(channels), data["time"], data["group"])
+        gone = data["missing"]
+        if not isinstance(gone, list) or len(gone) > MOST_CHARACTERS:
+            raise BadInput(f"series: missing must be a list of at most {MOST_CHARACTERS} numbers")
+        missing = tuple(number("series.missing", value) for value in gone)
+        return cls(data["length"], data["stride"], tuple(channels), data["time"], data["group"], missing)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

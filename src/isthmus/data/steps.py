@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.files import fits
-from isthmus.data.metadata import IN_ORDER, Metadata
+from isthmus.data.kinds import settle
+from isthmus.data.metadata import IN_ORDER, Metadata, known
 from isthmus.data.numbers import numbers
 from isthmus.data.series import LONGEST, Series
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
-from isthmus.data.windows import Numbers, Windows, begun, order, seen
-from isthmus.data.wording import shown, some
+from isthmus.data.windows import Numbers, Order, Windows, begun, order, seen
+from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 
 MEASURED = ("number", "amount", "flag")
@@ -26,6 +27,7 @@ REMEDIES = {
     "date": "if it says when a row was taken name it (--time), else leave it out (--drop)",
     "category": "leave it out (--drop), or name it as what tells series apart (--group)",
     "ordered": "leave it out (--drop)",
+    "flag": "write it as 0 and 1, or leave it out (--drop)",
 }
 
 
@@ -77,14 +79,14 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
             "give one row for each step"
         )
     for field in data.fields:
-        if field.kind not in MEASURED:
+        if field.kind not in MEASURED or field.values:
             raise BadInput(
                 f"{data.name}: column {shown(field.name)} is of kind {field.kind}, and a channel is a number; "
                 f"{REMEDIES[field.kind]}"
             )
     meta, asks = data.metadata, data.asked
     group = None if meta.group is None else asks.get("group")
-    series = Series(window, stride, data.columns, asks.get("time", IN_ORDER), group)
+    series = Series(window, stride, data.columns, asks.get("time", IN_ORDER), group, tuple(asks.get("missing", ())))
     whole = ~np.isnan(data.x).any(axis=1)
     found = order(data.name, np.asarray(meta.time), meta.group, whole)
     first = begun(found.stretches, window, stride)
@@ -104,7 +106,7 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
     of = np.zeros(len(first), np.int64) if meta.group is None else meta.group[found.rows][first]
     label = None if data.y is None else data.y[found.rows]
     codes, classes, label = _labels(data, label, first, window)
-    told = _told(data, whole, found, first, window)
+    told = _told(data, whole, found, first, window, codes is not None)
     return replace(
         data,
         x=seen(steps, first, window),
@@ -118,6 +120,27 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
         metadata=Metadata(time=first.astype(np.float64)),
         windows=Windows(series, first, of, len(steps), label),
     )
+
+
+def laid(raw: Unchecked, series: Series) -> tuple[NDArray[np.float64], Order]:
+    """The channels of steps that are new to a model of windows, (S, C), NaN where a value is missing, and their order.
+
+    Columns go by their names; others are left out.
+
+    Raises
+    ------
+    BadInput
+        If a channel, the time or the group is not there or not of its kind, or times make no series.
+    """
+    rows = len(raw.x) if raw.cells is None else len(raw.cells[0])
+    if rows < LEAST_ROWS:
+        raise BadInput(
+            f"{raw.place}: {rows} steps are too few to tell their order and distance; give {LEAST_ROWS} or more"
+        )
+    raw, meta = known(None, raw, group=series.group, time=series.time, series=True)
+    cells = np.asarray(settle(raw, known=series.fields).x, np.float64)
+    whole = np.logical_and.reduce(np.isfinite(cells), axis=1)
+    return cells, order(raw.place, np.asarray(meta.time), meta.group, whole)
 
 
 def _labels(
@@ -142,15 +165,23 @@ def _labels(
     place = np.full(len(data.classes), -1)
     place[there] = np.arange(len(there))
     classes = tuple(data.classes[code] for code in there)
-    if len(classes) < 2 or (data.anomaly is not None and data.anomaly not in classes):
+    if data.anomaly is not None and data.anomaly not in classes:
         raise BadInput(
-            f"{data.name}: all windows of {window} steps are of class {some(classes)}; give a shorter window "
-            "(--window), or leave the label out"
+            f"{data.name}: no window of {window} steps with nothing missing holds class {shown(data.anomaly)}"
         )
+    if len(classes) < 2:
+        if data.anomaly is not None:
+            raise BadInput(
+                f"{data.name}: every window of {window} steps holds a step of class {shown(data.anomaly)}; give a "
+                "shorter window (--window)"
+            )
+        return None, (), None
     return place[codes], classes, place[label]
 
 
-def _told(data: Dataset, whole: NDArray[np.bool_], found: Any, first: Numbers, window: int) -> list[str]:
+def _told(
+    data: Dataset, whole: NDArray[np.bool_], found: Order, first: Numbers, window: int, labelled: bool
+) -> list[str]:
     """What was done to make windows of the rows, a line each."""
     told = [f"{len(first):,} windows of {window} steps of {len(data.columns)} channel{'s' * (len(data.columns) > 1)}"]
     if found.moved:
@@ -161,6 +192,8 @@ def _told(data: Dataset, whole: NDArray[np.bool_], found: Any, first: Numbers, w
         told.append(f"{gone:,} steps lack a value: no window holds one")
     if data.y is not None and data.anomaly is not None:
         told.append("a window is an anomaly if one of its steps is")
-    elif data.y is not None:
+    elif labelled:
         told.append("a window has the class of most of its steps")
+    elif data.y is not None:
+        told.append("all windows have one class, that of most of their steps, so the label is set aside")
     return told

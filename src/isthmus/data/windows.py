@@ -105,15 +105,22 @@ def _usual(apart: NDArray[np.float64], same: NDArray[np.bool_], series: Numbers)
     return found
 
 
-def begun(stretches: Numbers, length: int, stride: int) -> Numbers:
+def begun(stretches: Numbers, length: int, stride: int, *, ends: bool = False) -> Numbers:
     """The first step of each window within stretches (K, 2): (N,).
+
+    With ``ends``, the last window of a stretch that a stride would step over is one more, so that every step of a
+    stretch that is long enough lies in a window.
 
     Examples
     --------
-    >>> begun(np.array([[0, 6], [7, 9]]), 3, 2).tolist()
-    [0, 2]
+    >>> stretches = np.array([[0, 6], [7, 9]])
+    >>> begun(stretches, 3, 2).tolist(), begun(stretches, 3, 2, ends=True).tolist()
+    ([0, 2], [0, 2, 3])
     """
     found = [np.arange(start, stop - length + 1, stride) for start, stop in stretches.tolist()]
+    if ends:
+        lasts = (stretches[:, 1] - length).tolist()
+        found = [np.union1d(one, [last]) if len(one) else one for one, last in zip(found, lasts, strict=True)]
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 

@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.read import steps_of
+from isthmus.data.windows import Order, begun, per_step, seen
 from isthmus.errors import BadInput
 from isthmus.sampler import Sampler
 from isthmus.scorer import Crowd, Scorer
@@ -21,6 +23,8 @@ TIE = 1e-5
 """Scores that differ by less, as a share of the larger of them and 1, tie. A row's score differs in its last bits with
 the rows beside it, the processor, and whoever runs the network; a row on the edge is flagged everywhere or nowhere.
 """
+AT_ONCE = 4096
+"""Windows that are scored at once."""
 RATE = 0.01
 """False-alarm rate where nobody names one, as far as there are calibration rows enough for it."""
 
@@ -102,6 +106,7 @@ class Deployed(Inference):
         held: ArrayLike | None = None,
         normal: ArrayLike | None = None,
         *,
+        first: NDArray[np.int64] | None = None,
         seed: int = 0,
         rate: float | None = None,
         about: str = "",
@@ -118,6 +123,8 @@ class Deployed(Inference):
         normal : array (k, *D), optional
             Calibration rows: normal ones of their own. Without them there are scores, but no p-values and flags. Their
             codes and scores, and the columns of all rows given, are the reference that new rows are compared with.
+        first : array (k,), optional
+            Where these are windows of a series, the first step of each: steps are calibrated then.
         seed : int, default 0
             Of the places between training rows.
         rate : float, optional
@@ -142,12 +149,27 @@ class Deployed(Inference):
             made = cls(**parts, crowd=scorer.crowd, units=None if scorer.crowd is None else scorer.units)
         if normal is None:
             return made
+        own = made.calibrated(normal, first=first, rate=rate, about=about)
+        if made.series is not None:  # windows that overlap are no draws of rows, which a reference is of
+            return own
         known = np.concatenate([np.asarray(x) for x in (train, held, normal) if x is not None])
-        return replace(made.calibrated(normal, rate=rate, about=about), reference=Reference.of(made, known, normal))
+        return replace(own, reference=Reference.of(made, known, normal))
 
-    def calibrated(self, normal: ArrayLike, *, rate: float | None = None, about: str = "") -> Self:
-        """The same, with calibration rows (k, *D) of its own."""
+    def calibrated(
+        self,
+        normal: ArrayLike,
+        *,
+        first: NDArray[np.int64] | None = None,
+        rate: float | None = None,
+        about: str = "",
+    ) -> Self:
+        """The same, with calibration rows (k, *D) of its own; of windows of a series the first step of each as well."""
         scores = self.scores(normal)
+        if self.series is not None:
+            if first is None or not len(first):
+                raise BadInput("a model of windows is calibrated by steps: give the first step of each window")
+            scores = per_step(scores, first - first.min(), self.series.length, int(np.ptp(first)) + self.series.length)
+            scores = scores[~np.isnan(scores)]
         return replace(self, calibration=Calibration.of(scores, about or f"{len(scores):,} rows", rate))
 
     def scores(self, x: ArrayLike) -> Scores:
@@ -162,12 +184,51 @@ class Deployed(Inference):
             return self.score_scaled(x)
         return Scorer(self, self.crowd, self.units).scores(x)
 
+    def step_scores(self, x: Any) -> Scores:
+        """How unlike the training each step of a series is, (S,): the mean score of the windows that hold it.
+
+        Parameters
+        ----------
+        x : array (S, C), frame or file
+            Steps; in a table the columns of time and series are looked for as in training. A step with a missing value,
+            or in a run shorter than a window, has the score NaN.
+
+        Raises
+        ------
+        BadInput
+            If the model was not trained on windows of a series, or these are no steps of such a series.
+        """
+        if self.series is None:
+            raise BadInput(
+                "this model was not trained on windows of a series, so it has no scores of steps: take scores"
+            )
+        return self.ordered_scores(*steps_of(x, self.series))
+
+    def ordered_scores(self, cells: NDArray[np.float64], order: Order) -> Scores:
+        """The same of channels (S, C) whose order is known."""
+        assert self.series is not None
+        length, stride = self.series.length, self.series.stride
+        first = begun(order.stretches, length, stride, ends=True)
+        out = np.full(len(cells), np.nan)
+        if len(first):
+            steps = np.nan_to_num(cells[order.rows]).astype(np.float32)
+            parts = (first[i : i + AT_ONCE] for i in range(0, len(first), AT_ONCE))
+            scores = np.concatenate([self.scores(seen(steps, part, length)) for part in parts])
+            out[order.rows] = per_step(scores, first, length, len(cells))
+        return out
+
     def p_values(self, x: ArrayLike) -> Scores:
-        """How rare so high a score is among normal rows, (N, *D) -> (N,): see :mod:`isthmus.ship.calibrate`."""
-        return self.needed().p_values(self.scores(x))
+        """How rare so high a score is among normal rows, (N, *D) -> (N,): see :mod:`isthmus.ship.calibrate`.
+
+        Of a model of windows, ``x`` are steps, as in :meth:`step_scores`.
+        """
+        return self.needed().p_values(self.scores(x) if self.series is None else self.step_scores(x))
 
     def flags(self, x: ArrayLike, rate: float | None = None) -> NDArray[np.bool_]:
-        """Which rows are flagged, at a false-alarm rate, by default that of the threshold that ships."""
+        """Which rows are flagged, at a false-alarm rate, by default that of the threshold that ships.
+
+        Of a model of windows, ``x`` are steps, as in :meth:`step_scores`.
+        """
         own = self.needed()
         wanted = own.rate if rate is None else rate
         calibrate.enough(len(own.scores), wanted)

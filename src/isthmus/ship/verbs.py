@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.data.blocks import Block
+from isthmus.data.blocks import Block, blocks
 from isthmus.data.dataset import element_names
 from isthmus.data.fields import Field
 from isthmus.data.frames import column
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.read import cells
+from isthmus.data.steps import laid
+from isthmus.data.table import table
+from isthmus.data.unchecked import Unchecked, array_words
 from isthmus.errors import BadInput
 from isthmus.ship import calibrate
 from isthmus.ship.deployed import Calibration, Deployed
@@ -31,6 +36,8 @@ class Answer(NamedTuple):
 
 def wanted(model: Deployed) -> tuple[Field, ...]:
     """The columns that a model reads."""
+    if model.series is not None:
+        return model.series.fields
     return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
 
 
@@ -44,6 +51,12 @@ def codes(model: Deployed) -> tuple[Field, ...]:
     return tuple(Field(f"code{j}", "number", gaps=True) for j in range(model.model.latents))
 
 
+def blocks_of(model: Deployed, source: Path) -> Iterator[Block]:
+    """The rows of a file for a model, block by block; of a series all at once, for windows lie across blocks."""
+    found = blocks(source, wanted(model), canvas(model))
+    return found if model.series is None else iter([_together(found)])
+
+
 def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The rows of a block as the model takes them, (n, *D), and which of them it can answer, (n,).
 
@@ -54,6 +67,11 @@ def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.boo
             len(block.rows), bool
         )
     rows = block.rows
+    if model.series is not None and (block.table is not None or rows.ndim == 2):
+        raise BadInput(
+            f"the model was trained on windows of {model.series.length} steps, and these are steps; isthmus score and "
+            "flag answer steps, and what answers windows takes a .npy file of windows x steps x channels"
+        )
     if block.table is not None:
         if not model.columns:
             raise BadInput(
@@ -88,8 +106,30 @@ def decode(model: Deployed, block: Block) -> Answer:
 
 def score(model: Deployed, block: Block, own: Calibration | None) -> Answer:
     """How unlike the training rows each row is, and with a calibration how rare that is among normal rows."""
-    scores = _answered(model.scores, *_told(model, block))
+    scores = scored(model, block)
     return Answer({"score": scores} if own is None else {"score": scores, "p_value": own.p_values(scores)}, scores)
+
+
+def scored(model: Deployed, block: Block) -> NDArray[Any]:
+    """The score of each row of a block, (n,); of each step, where the model was trained on windows of a series."""
+    if model.series is None or (block.table is None and block.rows.ndim == 3):
+        return _answered(model.scores, *_told(model, block))
+    if not len(block.rows):
+        return np.zeros(0)
+    if block.table is None:
+        names = element_names(block.rows.shape[1:])
+        raw = Unchecked("rows", block.rows, None, names, array_words(block.rows.shape[1:], names, "X"))
+    else:
+        columns = [pa.chunked_array(column.chunks) for column in block.table.columns]
+        raw = table("rows", block.table.column_names, columns, lambda i: f"row {i + 1}", None)
+    found = model.ordered_scores(*laid(raw, model.series))
+    if bare := int(np.isnan(found).sum()):
+        warnings.warn(
+            f"{bare:,} of {len(found):,} steps have no score: a value is missing, or they stand in a run shorter than "
+            f"a window of {model.series.length} steps",
+            stacklevel=2,
+        )
+    return found
 
 
 def flag(model: Deployed, block: Block, own: Calibration, rate: float) -> Answer:
@@ -107,6 +147,13 @@ def rows(model: Deployed, made: NDArray[Any]) -> Answer:
     names = own or element_names(made.shape[1:])
     flat = made.reshape(len(made), -1)
     return Answer({name: flat[:, j] for j, name in enumerate(names)}, made)
+
+
+def _together(found: Iterator[Block]) -> Block:
+    """All blocks of a file as one."""
+    parts = list(found)
+    rows, held = np.concatenate([part.rows for part in parts]), [part.table for part in parts if part.table is not None]
+    return parts[0]._replace(rows=rows, table=pa.concat_tables(held, promote_options="permissive") if held else None)
 
 
 def _told(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:

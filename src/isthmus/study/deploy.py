@@ -45,13 +45,19 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     material = prepare(job, data)
     numbers = material.rows
     normal, about = _calibration(job, data, material, replicate)
+    usual: dict[str, Any] = {"normal": data.x[normal], "about": about}
+    if data.windows is not None:
+        usual["first"] = data.windows.first[normal]
     if rival:
         found: Any = rivals.fitted(name, material.splits, material.layout, data.columns)
-        return Deployed.of(replace(found, canvas=data.canvas), normal=data.x[normal], about=about)
+        return Deployed.of(replace(found, canvas=data.canvas), **usual)
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas)
-    return Deployed.of(
-        chosen, data.x[numbers.train], data.x[numbers.valid], data.x[normal], seed=job.seed("facets"), about=about
-    )
+    return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
+
+
+def apart(data: Dataset, rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As :func:`halves`; windows of a series in two halves that share no step, the earlier ones first."""
+    return halves(rows, seed) if data.windows is None else data.windows.halves(rows)
 
 
 def halves(rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -82,6 +88,7 @@ def _calibration(job: Job, data: Dataset, material: Material, replicate: int) ->
         test = test[material.splits.test.y == 0]
     elif data.anomaly is not None and data.y is not None:
         test = test[data.y[test] != data.classes.index(str(data.anomaly))]
-    found = halves(test, job.seed("facets"))[0]
-    kind = "test rows" if len(test) == len(material.rows.test) else "normal test rows"
+    found = apart(data, test, job.seed("facets"))[0]
+    what = "rows" if data.windows is None else "windows, step by step,"
+    kind = f"test {what}" if len(test) == len(material.rows.test) else f"normal test {what}"
     return found, f"half of the {kind} of replicate {replicate + 1}"

@@ -20,7 +20,9 @@ from safetensors.numpy import load_file
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.encoded import gallery
-from isthmus.data.read import cells, read
+from isthmus.data.read import cells, read, steps_of
+from isthmus.data.series import Series
+from isthmus.data.windows import begun, seen
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, mismatch, unlike
 from isthmus.doctor.finding import Finding
@@ -202,6 +204,15 @@ def _numbers(
             yield choice.config, unequal
 
 
+def windows_of(source: str, series: Series) -> NDArray[np.float32]:
+    """The windows of a file of steps."""
+    cells, order = steps_of(source, series)
+    first = begun(order.stretches, series.length, series.stride)
+    if not len(first):
+        raise BadInput(f"{source}: no window of {series.length} steps in it with nothing missing; give more steps")
+    return seen(np.nan_to_num(cells[order.rows]).astype(np.float32), first, series.length)
+
+
 def examine_model(folder: str | os.PathLike[str], source: str, label: str | None = None) -> list[Finding]:
     """What is wrong with a saved model, as far as rows show it.
 
@@ -221,6 +232,8 @@ def examine_model(folder: str | os.PathLike[str], source: str, label: str | None
 
 def _known(fitted: Inference, source: str, label: str | None) -> NDArray[Any]:
     """The columns that a model knows; all, where its columns or those of the rows have no names in common."""
+    if fitted.series is not None:
+        return windows_of(source, fitted.series)
     if fitted.fields:
         return cells(source, fitted.fields)
     drawn = fitted.canvas if gallery(Path(source)) is not None else None

@@ -19,6 +19,7 @@ from isthmus.data.frames import framed
 from isthmus.data.layout import Layout, Table, cells_of
 from isthmus.data.picture import Canvas
 from isthmus.data.read import cells
+from isthmus.data.series import Series, Windowed
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
@@ -56,6 +57,11 @@ class Inference:
     def fields(self) -> tuple[Field, ...]:
         """What the columns of a table are; none where all are numbers without gaps."""
         return self.layout.fields if isinstance(self.layout, Table) else ()
+
+    @property
+    def series(self) -> Series | None:
+        """What windows the model was trained on; None where its rows are no windows of a series."""
+        return self.layout.series if isinstance(self.layout, Windowed) else None
 
     @property
     def elements(self) -> tuple[str, ...]:
