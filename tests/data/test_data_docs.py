@@ -13,7 +13,7 @@ import pytest
 import isthmus.data
 import isthmus.data.fields
 from isthmus.data import fields, files, kinds, numbers, scale, text_table, unchecked
-from isthmus.data.fields import category
+from isthmus.data.fields import category, text
 from isthmus.data.read import DATASETS, FORMATS, read
 from isthmus.errors import BadInput
 
@@ -44,6 +44,8 @@ def test_every_kind_of_column_has_a_page_and_stands_on_the_first_one():
         assert (FOLDER / "fields" / f"{kind}.md").read_text().startswith(f"# {kind}\n")
         assert f"| [{kind}]({kind}.md) |" in KINDS_PAGE
     assert (kinds.REPEATED, kinds.HALF, kinds.MOST_VALUES, kinds.SKEWED, kinds.ENOUGH) == (3, 0.5, 10_000, 3, 20)
+    assert (text.SHARED, kinds.LOOKED_AT, text.LEAST_WORDS, text.READ) == (10, 1000, 4, 100_000)
+    assert (text.FEWEST, text.MOST, text.LARGEST * 4, text.TOLD) == (32, 1000, 2 * 2**30, 8)
     assert (category.MOST, category.LEAST_ROWS, unchecked.LONGEST_NAME) == (64, 2, 1000)
 
 

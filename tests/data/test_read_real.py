@@ -94,8 +94,9 @@ def test_a_series_with_its_times_is_read(folder):
 
 
 def test_news_are_free_text(folder):
-    said = " ".join(read(folder / "text" / "ag_news_test.csv.gz").cautions)
-    assert "are read as free text, by their words" in said
+    data = read(folder / "text" / "ag_news_test.csv.gz")
+    assert [field.kind for field in data.fields] == ["number", "text", "text"]
+    assert any("2 columns" in said and "are read as free text, by their words" in said for said in data.cautions)
 
 
 def test_cifar_names_its_training_rows(folder):

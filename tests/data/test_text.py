@@ -107,17 +107,18 @@ def test_more_than_memory_holds_is_refused_before_it_is_taken():
         (["这部电影非常好看啊" + chr(0x4E00 + n) for n in range(60)], "characters"),
         (["とても良い映画でした" + chr(0x4E00 + n) for n in range(60)], "characters"),
         ([f"{n} word " + "x" * 1001 for n in range(60)], "text"),
+        ([f"blob{n} of{n} nothing{n} common{n}" for n in range(60)], None),
         ([f"John Smith {n}" for n in range(60)], None),
         ([f"p-{n}" for n in range(60)], None),
         (["a sentence that stands in many rows", "and another one that does"] * 30, "category"),
     ],
-    ids=["english", "chinese", "japanese", "long", "names", "codes", "answers"],
+    ids=["english", "chinese", "japanese", "long", "apart", "names", "codes", "answers"],
 )
 def test_sentences_are_recognised_and_said(values, kind):
     data, _ = table(values)
     found = {field.name: field.kind for field in data.fields}
     assert found.get("said") == kind
-    aside = "set aside: it holds names" if kind is None else "--kind COLUMN=KIND overrules"
+    aside = "set aside: it holds" if kind is None else "--kind COLUMN=KIND overrules"
     assert any("'said'" in one and aside in one for one in data.told)
 
 

@@ -104,7 +104,7 @@ def train(
     for said in rows.cautions:
         show.warn(f"{rows.name}: {said}")
     limit = 0.0 if measured == "none" else seconds(measured, "measure")
-    recipe, of_plan = configure(family, rows.shape, settings or [])
+    recipe, of_plan = configure(family, rows.extent, settings or [])
     plan = training_plan(of_plan, steps=steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
@@ -202,7 +202,7 @@ def _measured(
 
 def _components(latents: int, rows: Dataset, splits: Split) -> int:
     """Of PCA: one for each unit of the code, as far as rows have so many columns and there are so many rows."""
-    return min(latents, math.prod(rows.shape), len(splits.train))
+    return min(latents, math.prod(rows.extent), len(splits.train))
 
 
 def _plan(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.arrays import real
 from isthmus.data.encoded import Gallery, gallery
-from isthmus.data.fields import Field
+from isthmus.data.fields import TEXTS, Field
 from isthmus.data.files import check, parsing, stranger
 from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
@@ -94,7 +94,7 @@ def blocks(
             yield from _array(where, path or _seekable(stream, stack))
         elif first.startswith(b"PAR1"):
             yield from _parquet(where, path or _seekable(stream, stack), fields, lenient)
-        elif source.name.lower().endswith((".txt", ".txt.gz")):
+        elif source.name.lower().endswith((".txt", ".txt.gz")) or _only_lines(source, stream, fields):
             yield from _lines(where, stream, fields)
         else:
             if source != Path(STDIN) and (what := stranger(source)):
@@ -171,6 +171,14 @@ def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], 
         began += content.num_rows
 
 
+def _only_lines(source: Path, stream: IO[bytes], fields: Sequence[Field]) -> bool:
+    """Whether a pipe brings lines of text: a model of one column of text reads it, whose name does not stand above."""
+    if source != Path(STDIN) or len(fields) != 1 or fields[0].kind not in TEXTS:
+        return False
+    first = stream.peek(PIECE).split(b"\n")[0].decode("utf-8", errors="replace")  # type: ignore[attr-defined]
+    return fields[0].name not in re.split(r'[\s",;|\ufeff]+', first)
+
+
 def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
     """Lines of text, each a row of one column."""
     data = stream.read(PIECE)
@@ -182,7 +190,8 @@ def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[B
         at = len(held) if last else held.rfind(b"\n") + 1
         if at or (last and not began):
             found = parted(written(where, held[:at], began)[0]) if at else pa.array([], pa.string())
-            yield _settled(where, pa.table({COLUMN: found}), fields, began, False)
+            name = fields[0].name if len(fields) == 1 and fields[0].kind in TEXTS else COLUMN
+            yield _settled(where, pa.table({name: found}), fields, began, False)
             began, held = began + len(found), held[at:]
         elif len(held) > LONGEST:
             raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is it text?")

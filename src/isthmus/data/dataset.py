@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences, telling
-from isthmus.data.fields import TEXTS, Field
+from isthmus.data.fields import KINDS, TEXTS, Field
 from isthmus.data.metadata import NONE, Metadata, in_proportion
 from isthmus.data.picture import Canvas
 from isthmus.data.series import Series
@@ -25,6 +25,8 @@ from isthmus.data.windows import Windows
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
 
+LOOKED_AT = 2000
+"""Rows by which the number of terms of free text is told."""
 NUMERIC = ("number", "amount", "flag")
 """Kinds of columns whose cells are the numbers that they look like."""
 
@@ -97,6 +99,16 @@ class Dataset:
     def series(self) -> Series | None:
         """What windows the rows are; None where they are none."""
         return None if self.windows is None else self.windows.series
+
+    @cached_property
+    def extent(self) -> tuple[int, ...]:
+        """``*D``, a column of free text counting for its terms, as far as some rows tell: what a code is made for."""
+        textual = [j for j, field in enumerate(self.fields) if field.kind in TEXTS]
+        if not textual:
+            return self.shape
+        some = self.x[:: max(1, len(self.x) // LOOKED_AT)]
+        terms = sum(KINDS[self.fields[j].kind].fit(some[:, j], self.fields[j]).width for j in textual)
+        return (len(self.fields) - len(textual) + terms,)
 
     @cached_property
     def images(self) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isthmus.data import dates
 from isthmus.data.fields import KINDS, TEXTS, Cells, Field
 from isthmus.data.fields import missing as gaps_of
-from isthmus.data.fields.text import READ, WIDEST, unspaced, worded
+from isthmus.data.fields.text import READ, WIDEST, Characters, Text, unspaced, worded
 from isthmus.data.numbers import spelled, unusable
 from isthmus.data.strays import stray
 from isthmus.data.table import NO_VALUE, is_number, is_text, numbers
@@ -331,7 +331,7 @@ def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ..
                 f"{raw.place}: column {shown(name)} holds texts of up to {longest:,} characters and cannot be of kind "
                 f"{kind}; it can be {', '.join(TEXTS)}, or drop"
             )
-        return _free(name, words, _script(words))
+        return _inferred(name, words)
     if kind in ("number", "amount"):
         return _written(raw, j, words, kind, gone)
     if kind == "date":
@@ -436,7 +436,7 @@ def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> 
         return Known(None, None, Said(f"holds one text only ({only})", f"只有一种文本（{only}）"))
     if not kind and not _repeats(words):
         if _sentences_in(words):
-            return _free(name, words, _script(words))
+            return _inferred(name, words)
         alone, keeps = counts.max() == 1, f"{option(name, 'category')} keeps it, and so does {option(name, 'text')}"
         what = "another text in each row" if alone else f"{len(counts):,} different texts"
         zh = "每行都不同" if alone else f"{len(counts):,} 种不同的文本"
@@ -463,16 +463,19 @@ def _free(name: str, words: Words, kind: str) -> Known:
     return Known(Field(name, kind, gaps=bool((words.codes < 0).any())), cells, told=told)
 
 
+def _inferred(name: str, words: Words) -> Known:
+    """Free text of which nobody said that it is; set aside where its texts have nothing in common."""
+    some_of = np.array([*words.texts.to_pylist()[:LOOKED_AT], None], dtype=object)[:-1]
+    script = Characters if 2 * sum(map(unspaced, some_of)) > len(some_of) else Text
+    if not script.tells(some_of):
+        return Known(None, None, f"holds texts that hardly share a {script.unit}; {option(name, script.kind)} keeps it")
+    return _free(name, words, script.kind)
+
+
 def _sentences_in(words: Words) -> bool:
     """Whether texts that do not repeat are sentences, rather than names."""
     some_of = words.texts.to_pylist()[:LOOKED_AT]
     return 2 * sum(worded(text) for text in some_of) > len(some_of)
-
-
-def _script(words: Words) -> str:
-    """How free text is best counted: by groups of characters where there are no blanks between words."""
-    some_of = words.texts.to_pylist()[:LOOKED_AT]
-    return "characters" if 2 * sum(unspaced(text) for text in some_of) > len(some_of) else "text"
 
 
 def _places(field: Field, words: Words) -> Cells:

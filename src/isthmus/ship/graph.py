@@ -195,6 +195,9 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
         raise BadInput("a model that was trained to predict something else than its rows has no graph; train another")
     if threshold is not None and not math.isfinite(threshold):
         raise BadInput(f"threshold must be a finite number; got {threshold!r}")
+    for part in model.layout.parts:
+        if not isinstance(part.column, Category | Date | Number):
+            raise BadInput(f"a column of kind {part.column.kind} has no graph yet; leave it out (--drop)")
     known = None if model.calibration is None else model.calibration.scores
     if threshold is None and model.calibration is not None:
         threshold = model.calibration.threshold
@@ -421,7 +424,7 @@ def _column(to: _Graph, cells: str, column: Column) -> str:
         turns = [_turn(to, cells, ROUNDS[name], quarter) for name in column.cycles for quarter in (0.0, 0.25)]
         return to.node("Mul", to.node("Concat", line, *turns, axis=1), share)
     if not isinstance(column, Number):
-        raise BadInput(f"a column of kind {column.kind} has no graph yet; leave it out (--drop)")
+        raise TypeError(f"no nodes are known for a column of kind {column.kind}")
     straight = _asinh(to, cells) if isinstance(column, Amount) else cells
     laid = to.standard(straight, column.shift, column.scale, FARTHEST)
     if isinstance(column, Ordered):

@@ -130,7 +130,7 @@ def _without(part: Part, one: dict[str, Any]) -> dict[str, Any]:
 def at_capacity(family: str, data: Dataset) -> Recipe:
     """The default recipe of a family, at the code width and hidden layers that a comparison would give it."""
     recipe = named(family)
-    return match(family, recipe, *capacity(data.shape, recipe.backbone))
+    return match(family, recipe, *capacity(data.extent, recipe.backbone))
 
 
 @signed(PartOptions)

@@ -189,7 +189,7 @@ def sweep(
     began = time.perf_counter()
     with one_thread():
         splits = [_Split.of(data, replicate, seed) for replicate in range(min(replicates, SPLITS))]
-        elements = math.prod(data.shape)
+        elements = math.prod(data.extent)
         found: dict[int, list[float | None]] = {}
         for width in (w for w in WIDTHS if w <= elements):
             found[width] = _network(splits, width, tuple(hidden), backbone, plan)

@@ -20,6 +20,8 @@ from isthmus.errors import BadInput
 WORD = r"\w+"
 LEAST_ROWS = 2
 """Fewer training rows say nothing of a term, and what stands in one row only is in no file that leaves the house."""
+SHARED = 10
+"""Texts that share a term if there is something to learn from a column."""
 FEWEST, MOST = 32, 1000
 """Terms that are kept unless another number is asked for: as many as there are training rows, within these."""
 WIDEST = 1 << 15
@@ -108,6 +110,12 @@ class Text:
         spread = float(weights.power(2).mean(axis=0).sum() - np.square(means).sum())
         scale = math.sqrt(spread / math.sqrt(len(kept))) if spread > 1e-12 else 1.0
         return cls(bare.terms, bare.idf, tuple(means.tolist()), scale)
+
+    @classmethod
+    def tells(cls, texts: Documents) -> bool:
+        """Whether some term stands in so many texts that the training rows of any split will share some."""
+        counts, terms = cls._counted(texts)
+        return len(terms) > 0 and int(np.bincount(counts.indices).max()) >= SHARED
 
     @classmethod
     def _counted(cls, texts: Sequence[str] | Documents) -> tuple[Any, list[str]]:
