@@ -159,6 +159,8 @@ def test_wrong_use_gets_one_line_that_points_to_help(shell: Shell, arguments: li
         (["compare", "iris", "--plan", "batch=0"], "plan: batch must be a whole number of at least 1; got 0"),
         (["compare", "iris", "--learning-rate", "0"], "plan: learning_rate must be a number above 0, or null; got 0"),
         (["ablate", "l1", "iris", "--set", "batch=5", "--plan", "batch=6"], "--set batch and --plan batch"),
+        (["compare", "iris", "--capacity", "wild"], "--capacity takes matched or free; got 'wild'"),
+        (["compare", "iris", "--capacity", "free", "--latents", "3"], "leave latents out, or take capacity matched"),
         (["compare", "iris", "--budget", "soon"], "5m"),
         (["compare", "iris", "--replicates", "1"], "at least 2"),
         (["compare", "iris", "--configs", "0"], "at least 1"),
@@ -361,6 +363,9 @@ def usual() -> dict[str, Any]:
         (["--hidden", "none"], {"hidden": []}),
         (["--seed", "9"], {"seed": 9}),
         (["--contamination", "0.05", "--facets", "anomaly"], {"contamination": 0.05}),
+        (["--learning-rate", "0.001"], {"plan": Plan(learning_rate=0.001).to_json()}),
+        (["--plan", "batch=32", "--plan", "clip=none"], {"plan": Plan(batch=32).to_json()}),
+        (["--capacity", "free", "--facets", "robustness"], {"capacity": "free", "facets": ["robustness"]}),
         (["--jobs", "1"], {"workers": 1}),
         (["--out", "elsewhere"], {"folder": "elsewhere"}),
     ],
@@ -964,7 +969,7 @@ OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray skip_damaged axes window stride "
-        "factors images families rivals configs latents hidden backbone "
+        "factors images families rivals configs capacity latents hidden backbone "
         "contamination facets replicates steps seed learning_rate plan jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (

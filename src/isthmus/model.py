@@ -188,6 +188,11 @@ class Range(NamedTuple):
 
 HEADS = ("auto", "gaussian", "bernoulli", "huber", "student")
 
+WIDEST = 4096
+"""Units of a code that is chosen, at most."""
+LAYER = (16, 256)
+"""Units of the hidden layer of a capacity without one before: twice the elements of a row, but between these."""
+
 KEPT = dataclasses.MISSING
 """What ``off`` is where a field is no part that could be taken away."""
 
@@ -292,6 +297,17 @@ def knob(
     bounds = Bounds(low, high, above, below, choices)
     about = {"text": text, "search": search, "stacks": stacks, "off": off, "bounds": bounds}
     return dataclasses.field(default=default, metadata=about | {"only": only and Only(*only)})
+
+
+def _power(most: float) -> int:
+    """The largest power of two up to ``most``, at least 1.
+
+    Examples
+    --------
+    >>> _power(269.5), _power(0.3)
+    (256, 1)
+    """
+    return 1 << max(0, int(most).bit_length() - 1)
 
 
 def types_of(kind: type) -> dict[str, Any]:
@@ -499,6 +515,36 @@ class Recipe:
         {'corruption_level': 'there is a corruption'}
         """
         return idle(self)
+
+    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+        """What it may be made of besides this: names, each with the fields that then stand at another value.
+
+        A study that chooses capacity freely tries them. ``wide`` has about as many units as a row has elements,
+        ``overcomplete`` up to four times as many, both without hidden layers and with at most a quarter as many units
+        as there are training rows; ``deeper`` has one more hidden layer than this.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            ``*D``, the shape of a row.
+        rows : int
+            Training rows.
+
+        Examples
+        --------
+        >>> Recipe(latents=16).capacities((8, 8), 1080)["overcomplete"]
+        {'latents': 256, 'hidden': ()}
+        >>> Recipe(latents=16).capacities((8, 8), 1080)["deeper"]
+        {'hidden': (128,)}
+        """
+        elements = math.prod(shape)
+        found: dict[str, dict[str, Any]] = {}
+        most = self.latents
+        for name, times in (("wide", 1), ("overcomplete", 4)):
+            if (width := _power(min(times * elements, rows / 4, WIDEST))) > most:
+                found[name], most = {"latents": width, "hidden": ()}, width
+        layer = min(max(_power(2 * elements), LAYER[0]), LAYER[1])
+        return found | {"deeper": {"hidden": (2 * self.hidden[0], *self.hidden) if self.hidden else (layer,)}}
 
     @property
     def deep(self) -> bool:

@@ -161,6 +161,11 @@ def compare(
         Code width and hidden layers of every family; by default from the width of a row and the backbone.
         ``latents="auto"`` tries widths first and takes the smallest that is within one standard error of the best
         (:mod:`isthmus.study.capacity`); a continued study keeps the width it began with.
+    capacity : {"matched", "free"}, optional
+        ``"free"`` lets each family choose its network for each purpose on validation rows (wide, overcomplete, deeper,
+        as its recipe declares: :meth:`isthmus.model.Recipe.capacities`), with a third of its ``configs``; rows are
+        still rebuilt through the one code width of the study. ``"matched"`` keeps that width for every question, and
+        so do ``latents``, ``hidden`` and ``backbone``.
     backbone : str, optional
         The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
         ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.

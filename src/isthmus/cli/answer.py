@@ -13,6 +13,7 @@ from isthmus.cli import brief, ends, show
 
 if TYPE_CHECKING:
     from isthmus.answers.words import Words
+    from isthmus.study.design import Design
     from isthmus.study.outline import Outline
     from isthmus.study.results import Results
 
@@ -83,6 +84,7 @@ def planned_facts(planned: Outline, workers: int | None, *, quiet: bool = False)
         "skipped": design.skipped,
         "replicates": design.replicates,
         "configs": design.configs,
+        "capacity": design.capacity,
         "latents": design.latents,
         "sweep": planned.note.get("sweep"),
         "hidden": design.hidden,
@@ -119,7 +121,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
         "rivals": ", ".join(facts["rivals"]) or "none" + " besides pca" * ("pca" in design.families),
         "facets": ", ".join(design.facets),
         **{f"not {name}": reason for name, reason in design.skipped.items()},
-        "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}",
+        "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}" + chosen_among(design),
         **({"sweep": said} if (said := swept(planned)) else {}),
         **({"plan": said} if (said := trained(design.plan)) else {}),
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
@@ -133,6 +135,27 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
     width = max(map(len, lines))
     for name, text in lines.items():
         show.line(f"  {name:<{width}}  {text}")
+
+
+def chosen_among(design: Design) -> str:
+    """The other capacities that families may choose, and for which facets.
+
+    Examples
+    --------
+    >>> from isthmus.data.read import read
+    >>> from isthmus.study.design import design
+    >>> chosen_among(design(read("iris"), facets="reconstruction,features", capacity="free"))
+    '; features may choose wide, overcomplete or deeper'
+    """
+    from isthmus.facets import FACETS
+
+    names = list(
+        dict.fromkeys(one["capacity"] for some in design.families.values() for one in some if one.get("capacity"))
+    )
+    free = [facet for facet in design.facets if FACETS[facet].free is not None]
+    if not names:
+        return ""
+    return f"; {', '.join(free)} may choose {', '.join(names[:-1])}{' or ' * (len(names) > 1)}{names[-1]}"
 
 
 def trained(plan: Mapping[str, Any]) -> str:

@@ -468,7 +468,12 @@ def _inferred(name: str, words: Words) -> Known:
     some_of = np.array([*words.texts.to_pylist()[:LOOKED_AT], None], dtype=object)[:-1]
     script = Characters if 2 * sum(map(unspaced, some_of)) > len(some_of) else Text
     if not script.tells(some_of):
-        return Known(None, None, f"holds texts that hardly share a {script.unit}; {option(name, script.kind)} keeps it")
+        keeps, zh = option(name, script.kind), "字符" if script is Characters else "词"
+        why = Said(
+            f"holds texts that hardly share a {script.unit}; {keeps} keeps it",
+            f"是几乎没有相同{zh}的文本；{keeps} 可以保留它",
+        )
+        return Known(None, None, why)
     return _free(name, words, script.kind)
 
 

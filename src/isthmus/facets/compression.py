@@ -206,6 +206,7 @@ COMPRESSION = Facet(
     labels=False,
     sees=Said("validation rows, without labels", "验证集，不使用标签"),
     criterion=criterion,
+    free=criterion,
     measure=measure,
     metrics=(*NAMES, "bits_back"),
     floor=INDEPENDENT,

@@ -98,6 +98,9 @@ class Coder(Protocol):
     def decode_scaled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """``z`` (n, L) -> (n, *D)."""
 
+    def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
+
     @property
     def model(self) -> Model:
         """The trained network, for what follows gradients through it, or asks a discrete one for its symbols."""
@@ -111,9 +114,6 @@ class Coder(Protocol):
 
 class Contender(Coder, Protocol):
     """What a facet may ask of a fitted model that is to be measured."""
-
-    def score_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How unlike the training rows each row of ``x`` (n, *D) is, (n,); high means anomalous."""
 
     def again(self, splits: Splits, *seeds: int) -> Sequence[Contender]:
         """The same recipe and plan, trained anew on ``splits`` from each of the seeds, side by side."""
@@ -227,6 +227,8 @@ class Facet:
     """Metrics and curves of the chosen model on the test rows; NaN where one has no value."""
     metrics: tuple[str, ...]
     """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
+    free: Callable[[Coder, Splits], float] | None = None
+    """The criterion where families choose their capacity for this question; None: it is answered at one capacity."""
     rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     kin: Mapping[str, Kin] = field(default_factory=dict)

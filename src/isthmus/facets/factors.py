@@ -84,6 +84,7 @@ FACTORS = Facet(
     factors=True,
     sees=Said("validation rows with their factors, without labels", "验证集及其已知因子，不使用标签"),
     criterion=criterion,
+    free=criterion,
     measure=measure,
     metrics=("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"),
     rivals={"independent components": independent},

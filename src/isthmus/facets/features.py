@@ -47,6 +47,20 @@ def criterion(coder: Coder, splits: Splits) -> float:
     return _wrong(coder.encode_scaled, splits)
 
 
+def probed(coder: Coder, splits: Splits) -> float:
+    """Share of validation rows that a linear probe of the codes misclassifies.
+
+    Codes of unlike widths are told apart by what decides, not by their neighbours: on MNIST 5 nearest codes are right
+    more often with 32 units than with 1,024 sparse ones (0.952 and 0.920), and a linear probe less often (0.876 and
+    0.947).
+    """
+    train, valid = _sample(splits, "train"), _sample(splits, "valid")
+    codes = coder.encode_scaled(train.x), coder.encode_scaled(valid.x)
+    if not all(np.isfinite(part).all() for part in codes):
+        return math.nan
+    return 1 - probe_accuracy(codes[0], _labels(train), codes[1], _labels(valid))
+
+
 def _wrong(encode: Callable[[NDArray[np.float32]], NDArray[np.float32]], splits: Splits) -> float:
     train, valid = _sample(splits, "train"), _sample(splits, "valid")
     return 1 - knn_accuracy(encode(train.x), _labels(train), encode(valid.x), _labels(valid))
@@ -218,6 +232,7 @@ FEATURES = Facet(
     text_only=frozenset({"naive bayes", "nbsvm", "tf-idf", "truncated svd"}),
     sees=Said("training and validation rows with their labels", "训练集和验证集及其标签"),
     criterion=criterion,
+    free=probed,
     measure=measure,
     metrics=METRICS,
     floor="commonest_class",

@@ -229,6 +229,7 @@ ROBUSTNESS = Facet(
     labels=False,
     sees=Said("disturbed validation rows, without labels", "受干扰的验证集，不使用标签"),
     criterion=criterion,
+    free=criterion,
     measure=measure,
     metrics=(
         *(f"explained_{how}" for how in ("disturbed", "noise", "mask", "shift", "adversarial")),

@@ -12,6 +12,7 @@ steps, not with the epochs; the decoder is not tied to the encoder by default.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.encoder_decoder import EncoderDecoder
-from isthmus.parts.gates import topk
+from isthmus.parts.gates import SHARE, topk
 from isthmus.parts.schedule import passed
 
 
@@ -58,6 +59,11 @@ class KSparse(Recipe):
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""
         return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+
+    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+        """A wider code passes one in ``SHARE`` of its units, or ``k`` if that is more."""
+        found = super().capacities(shape, rows)
+        return {name: {**one, "k": max(self.k, one.get("latents", 0) // SHARE)} for name, one in found.items()}
 
     def _check(self) -> None:
         super()._check()

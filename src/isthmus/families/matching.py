@@ -15,6 +15,7 @@ head is gaussian, for a pursuit works in the units of the data.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,6 +44,10 @@ class Matching(Recipe):
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""
         return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+
+    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+        """Wider dictionaries; there is nothing to make deeper."""
+        return {name: one for name, one in super().capacities(shape, rows).items() if "latents" in one}
 
     def _check(self) -> None:
         linear = {"backbone": "linear", "hidden": (), "activation": "relu", "norm": "none", "residual": False}

@@ -13,6 +13,7 @@ wider than the data's rank is padded with zeros, and each component's sign makes
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,6 +35,11 @@ class PCA(Recipe):
 
     backbone: str = knob("linear", "Network between data and code: principal components are linear.")
     head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")
+
+    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+        """``wide`` has half as many components as there can be."""
+        most = min(math.prod(shape), rows) // 2
+        return {"wide": {"latents": most}} if most > self.latents else {}
 
     def _check(self) -> None:
         for field in ("backbone", "hidden", "activation", "norm", "residual", "corruption", "corruption_level"):

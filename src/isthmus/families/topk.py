@@ -21,7 +21,7 @@ by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tie
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
-from isthmus.parts.gates import chosen, topk
+from isthmus.parts.gates import SHARE, chosen, topk
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 from isthmus.registry import OWN
 
@@ -66,6 +66,11 @@ class TopK(Revived):
     def space(self) -> dict[str, Range]:
         """``k`` is drawn from 1 to half the code."""
         return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+
+    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+        """A wider code passes one in ``SHARE`` of its units, or ``k`` if that is more."""
+        found = super().capacities(shape, rows)
+        return {name: {**one, "k": max(self.k, one.get("latents", 0) // SHARE)} for name, one in found.items()}
 
     def structure(self) -> dict[str, Any]:
         return super().structure() | {"limit": self.limit}

@@ -15,6 +15,10 @@ from isthmus.dispatch import seldom
 SLACK = 3e-6
 """25 units of a float32's last place: above what rounding makes of a sum of hundreds, far below what matters."""
 
+SHARE = 32
+"""Of so many units of a wide code one passes. On MNIST (5,000 rows, 1,024 units, 600 steps) a linear probe gets 0.933
+from 32 units of ``topk`` and 0.884 from 4."""
+
 
 def cut(threshold: Tensor) -> Tensor:
     """What a raw code must exceed to pass ``threshold``: a code on it does not. Same shape."""

@@ -27,7 +27,7 @@ from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
 from isthmus.seeds import seed as hashed
 from isthmus.study.capacity import USUAL, capacity, match
-from isthmus.study.options import DesignOptions, filled, signed
+from isthmus.study.options import CAPACITIES, FIXES, FREE, MATCHED, USUALLY, DesignOptions, filled, signed
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
@@ -35,6 +35,8 @@ from isthmus.train.plan import RATE, Plan
 
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 """Where tuning looks around the usual rate; around another one in proportion."""
+TRAINING = 0.6
+"""Share of the rows that train."""
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
 LEASTS = {"replicates": 2, "configs": 1, "seed": 0}
@@ -81,6 +83,9 @@ class Design:
         Whether time goes where the verdict is open, see :mod:`isthmus.study.racing`.
     rivals : list of str, optional
         Which rivals take part, PCA among them; None: all that the facets bring.
+    capacity : str
+        ``matched``, or ``free``: configurations with another capacity than that above name it as ``capacity``, and
+        facets that say so (``Facet.free``) choose among all of them.
     """
 
     data: dict[str, Any]
@@ -97,6 +102,7 @@ class Design:
     contamination: float = 0.0
     racing: bool = False
     rivals: list[str] | None = None
+    capacity: str = MATCHED
 
     def to_json(self) -> dict[str, Any]:
         """What ``study.json`` keeps."""
@@ -190,6 +196,7 @@ class Design:
                         continue
                     body = {**seen, "facets": facets, "plan": self.plan, "configs": configs, "racing": self.racing}
                     body["metrics"] = versions([*facets, COST])  # it is measured whatever is asked
+                    body |= {"capacity": FREE, "places": places(self.configs)} if self.capacity == FREE else {}
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:
                     names = [n for n in self.rivals_of(facet) if n in contenders.get(facet, ())]
@@ -226,6 +233,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     usual = capacity(data.extent, backbone or USUAL)
     latents = usual[0] if asked["latents"] is None else asked["latents"]
     hidden = usual[1] if asked["hidden"] is None else tuple(asked["hidden"])
+    capacity_ = capacity_asked(asked)
     facets, skipped = _facets(asked["facets"], data)
     against = _rivals(asked["rivals"])
     _polluted(asked["contamination"], facets, data)
@@ -233,9 +241,15 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     if RIVAL_FAMILY not in chosen and (against is None or RIVAL_FAMILY in against):
         chosen[RIVAL_FAMILY] = named(RIVAL_FAMILY)
     matched = {name: match(name, r, latents, hidden, backbone) for name, r in chosen.items()}
+    narrow = configs - places(configs) if capacity_ == FREE else configs
+    families = {name: configurations(name, r, data.shape, plan, narrow, seed) for name, r in matched.items()}
+    if capacity_ == FREE and places(configs) and any(FACETS[facet].free for facet in facets):
+        families = {
+            name: [*found, *others(matched[name], data, found[0]["learning_rate"])] for name, found in families.items()
+        }
     return Design(
         data=_about(data),
-        families={name: configurations(name, r, data.shape, plan, configs, seed) for name, r in matched.items()},
+        families=families,
         facets=facets,
         skipped=skipped,
         replicates=replicates,
@@ -248,7 +262,19 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         contamination=float(asked["contamination"]),
         racing=racing,
         rivals=against,
+        capacity=capacity_,
     )
+
+
+def capacity_asked(asked: Mapping[str, Any]) -> str:
+    """Matched or free; who says what networks are made of leaves nothing to choose."""
+    fixed = [name for name in FIXES if asked[name] is not None]
+    wanted = asked["capacity"]
+    if wanted is not None and wanted not in CAPACITIES:
+        raise BadInput(f"capacity must be {' or '.join(CAPACITIES)}; got {wanted!r}")
+    if wanted == FREE and fixed:
+        raise BadInput(f"capacity free chooses what {fixed[0]} fixes; leave {fixed[0]} out, or take capacity matched")
+    return MATCHED if fixed else wanted or USUALLY
 
 
 def training_plan(plan: Plan | Mapping[str, Any] | None, **options: Any) -> Plan:
@@ -296,6 +322,17 @@ def _about(data: Dataset) -> dict[str, Any]:
     }
 
 
+def places(configs: int) -> int:
+    """How many of so many configurations are of other capacities where these are free: those that train to their end.
+
+    Examples
+    --------
+    >>> places(6), places(3), places(2)
+    (2, 1, 0)
+    """
+    return configs // 3
+
+
 def versions(facets: Iterable[str]) -> dict[str, int]:
     """Of the metrics that some facets measure or choose by."""
     return {name: METRICS[name].version for facet in facets for name in FACETS[facet].metrics}
@@ -330,6 +367,24 @@ def configurations(
         drawn = {field: span.at(float(u)) for (field, span), u in zip(space.items(), point, strict=True)}
         rate = drawn.pop("learning_rate", None)
         found.append({"recipe": recipe(default.to_json() | drawn).to_json(), "learning_rate": rate})
+    return found
+
+
+def others(matched: Recipe, data: Dataset, rate: float | None) -> list[dict[str, Any]]:
+    """The other capacities of a family on these data, each at the family's defaults and rate, as far as it can be so.
+
+    Returns
+    -------
+    list of dict
+        As :func:`configurations` gives them, and ``capacity``: its name.
+    """
+    found = []
+    for name, fields in matched.capacities(data.shape, int(TRAINING * len(data.x))).items():
+        try:
+            one = recipe(dataclasses.replace(matched).set_params(**fields).to_json())
+        except BadInput:  # a rule between its fields: this family has no such form
+            continue
+        found.append({"recipe": one.to_json(), "learning_rate": rate, "capacity": name})
     return found
 
 

@@ -106,6 +106,7 @@ class Tuned(_Sealed):
     recipe: dict[str, JsonValue]
     learning_rate: Annotated[float, Field(gt=0)] | None
     stages: Literal["together", "layerwise"] = "together"
+    capacity: str | None = None
 
     @model_validator(mode="after")
     def _builds(self) -> Self:
@@ -168,6 +169,7 @@ class Document(_Sealed):
     backbone: str
     contamination: Annotated[float, Field(ge=0, lt=0.5)]
     racing: bool
+    capacity: Literal["matched", "free"] = "matched"
     source: str = ""
     label: str | None = None
     reading: Reading = Reading()

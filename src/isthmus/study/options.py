@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from isthmus.model import Recipe
     from isthmus.train.plan import Plan
 
+CAPACITIES = MATCHED, FREE = "matched", "free"
+USUALLY = MATCHED
+FIXES = ("latents", "hidden", "backbone")
+"""Options that fix the capacity of every family."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,6 +54,19 @@ def _widths(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise BadInput(f"--hidden takes widths with commas, like 64,64, or none; got {text!r}") from None
+
+
+def _capacity(text: str) -> str:
+    """One of the two capacities.
+
+    Examples
+    --------
+    >>> _capacity("free")
+    'free'
+    """
+    if text not in CAPACITIES:
+        raise BadInput(f"--capacity takes {' or '.join(CAPACITIES)}; got {text!r}")
+    return text
 
 
 def _kinds(texts: Sequence[str]) -> dict[str, str]:
@@ -295,6 +313,16 @@ class Compared(TypedDict, total=False):
         Option("all", "Rivals that autoencoders must beat, pca among them: names, all or none.", "A,B|none"),
     ]
     configs: Annotated[int, Option(6, "Hyper-parameter settings tried for each family.", kind=int)]
+    capacity: Annotated[
+        Literal["matched", "free"] | None,
+        Option(
+            None,
+            "Whether every family keeps one code width, or chooses its network for each purpose on validation rows.",
+            "matched|free",
+            shown=USUALLY,
+            read=_capacity,
+        ),
+    ]
     latents: Annotated[
         int | Literal["auto"] | None,
         Option(None, "Code width of every family; auto tries several.", "N|auto", shown="from the data", read=_width),

@@ -14,7 +14,7 @@ from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.study.budget import afford, as_before, called, given_up, seconds
 from isthmus.study.capacity import Sweep, sweep
-from isthmus.study.design import Design, design
+from isthmus.study.design import Design, capacity_asked, design
 from isthmus.study.estimate import SHARE, Tell, estimate
 from isthmus.study.material import rows
 from isthmus.study.options import (
@@ -84,6 +84,7 @@ def _check(asked: Mapping[str, Any]) -> None:
     if (asked["steps"] is not None or named) and asked["budget"] is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
     check_workers(asked["jobs"])
+    capacity_asked(asked)
     if isinstance(asked["latents"], str) and asked["latents"] != "auto":
         raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {asked['latents']!r}")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from safetensors.numpy import save
 from isthmus.data.dataset import Dataset
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage
+from isthmus.evidence.exclusion import spoils
 from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import Curve, FittedContender, Found, Splits, numbers
 from isthmus.facets.rivals import bounded
@@ -24,7 +26,8 @@ from isthmus.seeds import undisturbed
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
 from isthmus.study.material import Material, prepare
-from isthmus.study.racing import KEPT, PART, survivors
+from isthmus.study.options import FREE
+from isthmus.study.racing import KEPT, PART, survivors, voted
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.retry import trained
 from isthmus.study.store import Store
@@ -33,6 +36,8 @@ from isthmus.train.loop import Watch
 from isthmus.train.plan import Plan
 
 Arrays = dict[str, Any]
+Keep = Callable[[Sequence[Mapping[str, float | None]]], list[int]]
+"""Says by the criteria of all configurations which of them go on."""
 PACKAGES = ("isthmus", "numpy", "scikit-learn", "torch")
 
 
@@ -50,7 +55,7 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
         found["message"] = bounded(job.name.name, material.splits)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
-    fitted, stopped = race(job, data, material) if job.body["racing"] else (finish(job, data, material), frozenset())
+    fitted, stopped = race(job, data, material) if job.body["racing"] else climb(job, data, material)
     found, chosen, raw = _compare(job, fitted, material.splits, stopped)
     raw |= _weights(material)
     found["findings"] = _ills(fitted, chosen, material.splits) + _doubts(material, found["facets"], raw)
@@ -124,23 +129,36 @@ def finish(job: Job, data: Dataset, material: Material) -> list[Fitted]:
     return trained(job, lambda one: train(one, data, material))
 
 
-def race(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set[int]]:
+def climb(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set[int]]:
+    """All configurations of the study's capacity; those of other capacities race for their places."""
+    configs = job.body["configs"]
+    usual, other = ([one for one in configs if bool(one.get("capacity")) is there] for there in (False, True))
+    first = finish(replace(job, body={**job.body, "configs": usual}), data, material)
+    if not other:
+        return first, frozenset()
+    keep = partial(voted, places=job.body["places"])
+    rest, stopped = race(replace(job, body={**job.body, "configs": other}), data, material, keep)
+    return [*first, *rest], frozenset(len(first) + i for i in stopped)
+
+
+def race(job: Job, data: Dataset, material: Material, keep: Keep | None = None) -> tuple[list[Fitted], Set[int]]:
     """Successive halving: all configurations train for part of the steps, the better ones then train to their end.
 
     A survivor is trained from the start with all its steps, so it is the model that it would be without a race; one
     that converged in the first lap is that model already, unless its schedules, shares of the steps, were shorter
-    there. Returns the models, and the numbers of those that stopped.
+    there. ``keep`` says who goes on, by the criteria of all; by default :func:`survivors`. Returns the models, and the
+    numbers of those that stopped.
     """
     plan = job.body["plan"]
     lap = plan["steps"] // PART // plan["check"] * plan["check"]
     configs = job.body["configs"]
-    if not lap or len(configs) <= KEPT or plan["schedule"] == "cosine":
+    if not lap or (keep is None and len(configs) <= KEPT) or plan["schedule"] == "cosine":
         return finish(job, data, material), frozenset()
     fitted = finish(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
     configs = [{**asked, "learning_rate": _rate(asked, one)} for asked, one in zip(configs, fitted, strict=True)]
     fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
     blind = _blind(material.splits)
-    kept = survivors([judge(job, one, blind) for one in fitted])
+    kept = (keep or survivors)([judge(job, asked, one, blind) for asked, one in zip(configs, fitted, strict=True)])
     cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut" or one.model.settles or one.plan.warmup]
     again = [i for i in kept if i in cut]
     longer = replace(job, body={**job.body, "configs": [configs[i] for i in again]})
@@ -164,8 +182,12 @@ def _compare(
 ) -> tuple[dict[str, Any], dict[str, int], Arrays]:
     """Choose for each facet without sight of the test rows; then score what was chosen on them."""
     blind = _blind(splits)
-    criteria = [judge(job, one, blind) for one in fitted]
+    criteria = [judge(job, asked, one, blind) for asked, one in zip(job.body["configs"], fitted, strict=True)]
     ran = [dict[str, float | None]() if i in stopped else seen for i, seen in enumerate(criteria)]
+    for i, asked in enumerate(job.body["configs"]):
+        if asked.get("capacity") and ran[i]:  # a network that is wide enough to copy its rows must not be chosen for it
+            ill = [one.name for one in diagnose(fitted[i], splits.train.x, splits.valid.x)]
+            ran[i] = {facet: None if any(spoils(name, facet) for name in ill) else v for facet, v in ran[i].items()}
     best = {facet: choose(ran, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
     contenders = {i: contender(fitted[i]) for i in set(chosen.values())}
@@ -179,6 +201,7 @@ def _compare(
     configs = [
         Config(
             recipe=one.recipe.to_json(),
+            capacity=asked.get("capacity"),
             learning_rate=(rate := _rate(asked, one)),
             lowered_from=None if rate == asked["learning_rate"] else asked["learning_rate"],
             status="stopped" if i in stopped else one.outcome.status,
@@ -218,13 +241,18 @@ def _doubts(material: Material, facets: Mapping[str, Choice], raw: Arrays) -> li
     return found if leak is None else [*found, Finding(config=0, name=leak.name, evidence=finite(leak.evidence))]
 
 
-def judge(job: Job, one: Fitted, blind: Splits) -> dict[str, float | None]:
-    """The tuning criterion of each facet for one configuration; None if it diverged or has no finite value."""
+def judge(job: Job, asked: Mapping[str, Any], one: Fitted, blind: Splits) -> dict[str, float | None]:
+    """The tuning criterion of each facet for one configuration; None if it diverged or has no finite value, and for one
+    of another capacity where the facet compares at one."""
+    found: dict[str, float | None] = dict.fromkeys(job.body["facets"])
     if one.outcome.status == "diverged":
-        return dict.fromkeys(job.body["facets"])
-    asked = {facet: FACETS[facet].criterion for facet in job.body["facets"]}
-    values = {criterion: finite(float(criterion(one, blind))) for criterion in set(asked.values())}
-    return {facet: values[criterion] for facet, criterion in asked.items()}
+        return found
+    free = job.body.get("capacity") == FREE
+    by = {name: (free and FACETS[name].free) or FACETS[name].criterion for name in found}
+    if asked.get("capacity"):
+        by = {name: criterion for name, criterion in by.items() if FACETS[name].free is not None}
+    values = {criterion: finite(float(criterion(one, blind))) for criterion in set(by.values())}
+    return found | {name: values[criterion] for name, criterion in by.items()}
 
 
 def _leave(

@@ -67,12 +67,14 @@ class Choice(Frozen):
 class Config(Frozen):
     """One tuning configuration and its training; ``valid`` is the best validation loss.
 
+    ``capacity`` names what it is made of, where that is not the study's code width and hidden layers.
     ``lowered_from`` is the learning rate that was asked, where the training failed with it and was done again with a
     lower one.
     ``cost`` is what the facet of that name measures, of those that some facet chose.
     """
 
     recipe: dict[str, Any]
+    capacity: str | None = None
     learning_rate: float | None
     lowered_from: float | None = None
     status: str

@@ -1,0 +1,141 @@
+"""Capacity as part of the choice: who may choose it, among what, and that only validation rows say so."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.families import FAMILIES, named, recipe
+from isthmus.study import perform
+from isthmus.study.capacity import capacity, match
+from isthmus.study.design import Design, design, places
+from isthmus.study.document import check
+from isthmus.study.material import prepare
+from isthmus.study.outline import outline
+from isthmus.study.racing import voted
+from isthmus.study.run import run
+
+FEW = {"replicates": 2, "configs": 3, "rivals": "none"}
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return read("iris")
+
+
+def faint(rows=240, columns=24):
+    """Classes that differ in the faintest of ten sources, which the six units of a matched code leave out."""
+    stream = np.random.default_rng(0)
+    sources = stream.normal(size=(rows, 10)) * [4, 4, 4, 4, 4, 4, 4, 4, 4, 1.5]
+    axes = np.linalg.qr(stream.normal(size=(columns, 10)))[0]
+    return read(sources @ axes.T + 0.1 * stream.normal(size=(rows, columns)), sources[:, -1] > 0)
+
+
+def named_capacities(planned, family="plain"):
+    return [one.get("capacity") for one in planned.families[family]]
+
+
+def test_some_of_the_settings_are_other_capacities(iris):
+    free = design(iris, capacity="free", configs=6)
+    assert named_capacities(free) == [None] * 4 + ["wide", "overcomplete", "deeper"]
+    assert free.families["plain"][:4] == design(iris, capacity="matched", configs=6).families["plain"][:4]
+    assert named_capacities(design(iris, capacity="free", configs=2)) == [None] * 2  # no place for another
+    assert named_capacities(design(iris, capacity="free", facets="reconstruction")) == [None] * 4
+    assert [places(n) for n in (1, 3, 6, 9)] == [0, 1, 2, 3]
+
+
+def test_matched_studies_keep_their_jobs(iris):
+    usual = design(iris, capacity="matched")
+    assert not any("capacity" in job.body for job in usual.jobs())
+    older = {name: value for name, value in usual.to_json().items() if name not in {"capacity", "format"}}
+    assert [job.id for job in Design.from_json(older).jobs()] == [job.id for job in usual.jobs()]
+
+
+def test_a_free_study_comes_back_from_its_file(iris, tmp_path):
+    free = design(iris, capacity="free")
+    content = free.to_json() | {"source": "iris"}
+    check(tmp_path, content)
+    assert Design.from_json(content) == free
+    with pytest.raises(BadInput, match="capacity"):
+        check(tmp_path, content | {"capacity": "wild"})
+
+
+@pytest.mark.parametrize("fixed", [{"latents": 2}, {"hidden": (8,)}, {"backbone": "linear"}])
+def test_who_fixes_the_network_leaves_nothing_to_choose(iris, fixed):
+    assert design(iris, **fixed).capacity == "matched"
+    (name,) = fixed
+    with pytest.raises(BadInput, match=f"capacity free chooses what {name} fixes; leave {name} out, or take capacity"):
+        design(iris, capacity="free", **fixed)
+
+
+def test_a_sweep_of_widths_leaves_nothing_to_choose_either(iris):
+    with pytest.raises(BadInput, match="capacity free chooses what latents fixes"):
+        outline(iris, capacity="free", latents="auto")
+
+
+def test_a_capacity_that_there_is_not_is_refused(iris):
+    with pytest.raises(BadInput, match="capacity must be matched or free; got 'wild'"):
+        design(iris, capacity="wild")
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (64,), (8, 8)])
+@pytest.mark.parametrize("rows", [10, 1000])
+def test_every_family_declares_what_can_be_built(shape, rows):
+    for name in FAMILIES:
+        if named(name).wants:
+            continue
+        matched = match(name, named(name), *capacity(shape))
+        for fields in matched.capacities(shape, rows).values():
+            other = dataclasses.replace(matched).set_params(**fields)
+            model = recipe(other.to_json()).build(shape, "gaussian")
+            assert model.latents == other.latents
+            assert other.to_json() != matched.to_json()
+            assert other.latents <= max(matched.latents, rows // 4, 1)
+
+
+def test_wide_dictionaries_let_more_units_pass():
+    found = named("topk").set_params(latents=32, k=4).capacities((784,), 6000)
+    assert {name: one["k"] for name, one in found.items()} == {"wide": 16, "overcomplete": 32, "deeper": 4}
+    assert found["overcomplete"]["latents"] == 1024
+
+
+def test_facets_that_compare_at_one_capacity_never_judge_another(iris):
+    job = design(iris, families="plain", facets="reconstruction,features,robustness", capacity="free", **FEW).jobs()[0]
+    material = prepare(job, iris)
+    short = dataclasses.replace(job, body={**job.body, "plan": {**job.body["plan"], "steps": 200}})
+    fitted, stopped = perform.climb(short, iris, material)
+    blind = perform._blind(material.splits)
+    seen = [perform.judge(short, asked, one, blind) for asked, one in zip(job.body["configs"], fitted, strict=True)]
+    for asked, found in zip(job.body["configs"], seen, strict=True):
+        assert (found["reconstruction"] is None) == ("capacity" in asked)
+        assert found["features"] is not None
+    assert seen[0]["features"] == FACETS["features"].free(fitted[0], blind)
+    others = {i for i, asked in enumerate(job.body["configs"]) if "capacity" in asked}
+    assert len(others) == 3
+    assert len(stopped) == 2  # one place, and two who lost it
+    assert stopped < others
+    assert {one.outcome.steps for i, one in enumerate(fitted) if i in stopped} == {50}
+    assert perform._compare(short, fitted, material.splits, stopped)[1]["reconstruction"] not in others
+
+
+def test_places_go_to_those_that_are_best_for_most_facets():
+    criteria = [{"a": 1.0, "b": 9.0, "c": None}, {"a": 2.0, "b": 1.0, "c": 3.0}, {"a": 3.0, "b": 2.0, "c": 1.0}]
+    assert voted(criteria, 1) == [0]
+    assert voted([*criteria, {"a": 0.0, "b": 0.0}], 1) == [3]
+    assert voted([{"a": None}], 2) == []
+
+
+@pytest.mark.slow
+def test_free_capacity_finds_what_a_narrow_code_cannot_say(tmp_path):
+    data = faint()
+    scores = {}
+    for capacity_ in ("matched", "free"):
+        options = {"families": "plain", "facets": "features", "capacity": capacity_, "out": tmp_path / capacity_}
+        study = run(outline(data, **FEW, steps=600, **options), workers=1)
+        scores[capacity_] = float(np.mean(study.scores("features", "probe_accuracy")["plain"]))
+        chosen = {record.configs[record.facets["features"].config].capacity for record in study.records}
+        assert (chosen == {None}) == (capacity_ == "matched")
+    assert scores["free"] > scores["matched"] + 0.1
