@@ -3,6 +3,8 @@
 import io
 import json
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import PurePosixPath
 
@@ -12,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from isthmus.data.images import labels, sized
+from isthmus.cli import main
+from isthmus.data.images import Source, Wanted, draw, labels, sized
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 
@@ -249,18 +252,64 @@ def png_of(width, height):
     )
 
 
-@pytest.mark.parametrize(
-    ("sides", "what"),
-    [
-        ((60000, 60000), "the limit is 134,217,728 pixels; save it smaller"),
-        ((12000, 11000), "the limit is|would unpack to 132,000,000 or more"),
-    ],
-)
-def test_bombs_are_refused(folder, sides, what):
-    place, _ = folder
-    (place / "cat" / "bomb.png").write_bytes(png_of(*sides))
-    with pytest.raises(BadInput, match=rf"bomb.png: .*({what})"):
+def wide(kind, sides):
+    """A picture of a few hundred bytes that says that it has these sides."""
+    if kind == "png":
+        return png_of(*sides)
+    out = io.BytesIO()
+    Image.new("RGB" if kind == "webp" else "L", (16, 16)).save(
+        out, kind, **({"lossless": True} if kind == "webp" else {})
+    )
+    data = bytearray(out.getvalue())
+    if kind == "webp":
+        data[21:25] = struct.pack("<I", (sides[0] - 1) | (sides[1] - 1) << 14)
+    elif kind == "gif":
+        data[6:10] = struct.pack("<HH", *sides)
+    elif kind == "bmp":
+        data[18:26] = struct.pack("<ii", *sides)
+    else:
+        for tag, side in zip((256, 257), sides, strict=True):
+            at = data.index(struct.pack("<HHI", tag, 4, 1))
+            data[at + 8 : at + 12] = struct.pack("<I", side)
+    return bytes(data)
+
+
+MEASURE = """
+import resource, sys
+import numpy, PIL.Image, PIL.ImageOps, PIL.WebPImagePlugin, PIL.TiffImagePlugin
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for place in sys.argv[1:]:
+    try:
         read(place)
+    except BadInput as bad:
+        print(bad)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+BOMBS = [
+    ("png", (60000, 60000), "134,217,728"),
+    ("png", (12000, 11000), "would unpack to 132,000,000 or more"),
+    ("webp", (16000, 16000), "134,217,728"),
+    ("webp", (8000, 8000), "would unpack to 192,000,000 or more"),
+    ("gif", (60000, 60000), "134,217,728"),
+    ("bmp", (12000, 11000), "would unpack to 132,000,000 or more"),
+    ("tiff", (60000, 60000), "134,217,728"),
+]
+
+
+@pytest.mark.slow
+def test_bombs_are_refused_before_they_take_memory(tmp_path):
+    places = [tmp_path / str(i) / f"bomb.{kind}" for i, (kind, _, _) in enumerate(BOMBS)]
+    for place, (kind, sides, _) in zip(places, BOMBS, strict=True):
+        place.parent.mkdir()
+        place.write_bytes(wide(kind, sides))
+    child = [sys.executable, "-c", MEASURE, *(place.parent for place in places)]
+    *told, taken = subprocess.run(child, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert int(taken) < 64
+    for place, said, (_, _, what) in zip(places, told, BOMBS, strict=True):
+        assert said.startswith(f"{place}: ")
+        assert what in said
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
@@ -272,7 +321,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 def test_options_of_pictures_are_refused_of_other_data():
     for option in ({"size": 8}, {"crop": True}, {"gray": False}, {"skip_damaged": True}):
         with pytest.raises(BadInput, match="are for encoded pictures"):
-            read("digits", **option)
+            read(np.arange(40.0).reshape(20, 2), **option)
 
 
 @pytest.mark.parametrize("size", ["x", "0", "8x", "1x2x3", True, -1, (1, 2, 3)])
@@ -346,3 +395,112 @@ def test_arrays_of_bytes_stay_bytes_until_they_are_scaled(twenty):
     assert read(twenty).x.dtype == np.uint8
     assert read(twenty, images=False).x.dtype == np.float32
     assert read(twenty).digest == read(twenty.astype(np.float32), images=True).digest
+
+
+def originals():
+    """Pictures of every format and mode, small, as bytes."""
+    random = np.random.default_rng(1)
+    grey, colour = random.integers(0, 256, (9, 12), np.uint8), random.integers(0, 256, (9, 12, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    made = {
+        "grey.png": (grey, {}),
+        "colour.png": (colour, {"exif": exif}),
+        "deep.png": (grey.astype(np.uint16) * 200, {}),
+        "alpha.png": (np.dstack([colour, grey]), {}),
+        "colour.jpg": (colour, {"exif": exif}),
+        "colour.bmp": (colour, {}),
+        "grey.gif": (grey, {}),
+        "lossy.webp": (colour, {"exif": exif}),
+        "whole.webp": (np.dstack([colour, grey]), {"lossless": True}),
+        "lzw.tif": (colour, {"compression": "tiff_lzw"}),
+        "deep.tif": (grey.astype(np.uint16) * 200, {"compression": "tiff_adobe_deflate"}),
+        "plain.tiff": (grey, {}),
+        "colour.ppm": (colour, {}),
+    }
+    found = {}
+    for name, (pixels, how) in made.items():
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, Image.registered_extensions()[name[name.index(".") :]], **how)
+        found[name] = out.getvalue()
+    palette, out = Image.fromarray(colour).quantize(16), io.BytesIO()
+    palette.save(out, "GIF", save_all=True, append_images=[palette.rotate(90, expand=True)])
+    found["frames.gif"] = out.getvalue()
+    return found
+
+
+def mutated(random, content):
+    """The same with something wrong: an end, a hole, other bytes, a large number in the header, zeros."""
+    data = bytearray(content)
+    kind = random.integers(6)
+    at = int(random.integers(len(data)))
+    if kind == 0:
+        return bytes(data[:at])
+    if kind == 1:
+        return bytes(data[:at] + data[at + int(random.integers(1, 20)) :])
+    if kind == 2:
+        for _ in range(int(random.integers(1, 6))):
+            data[int(random.integers(len(data)))] = int(random.integers(256))
+    elif kind == 3:
+        at = int(random.integers(min(60, len(data))))
+        data[at : at + 4] = random.choice([b"\xff\xff\xff\xff", b"\0\0\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\0\0"])
+    elif kind == 4:
+        data[at : at + 30] = bytes(len(data[at : at + 30]))
+    else:
+        data[at:at] = random.bytes(int(random.integers(1, 40)))
+    return bytes(data)
+
+
+def damaged(count, seed):
+    random, known = np.random.default_rng(seed), originals()
+    for i in range(count):
+        name = random.choice(list(known))
+        other = random.choice(list(known)) if i % 10 == 0 else name  # a name that says another format
+        yield f"{i}-{other}", mutated(random, known[name])
+
+
+def survives(count, seed):
+    """How many of so many damaged pictures are read all the same; whatever else happens, their name is said."""
+    kept = 0
+    for name, content in damaged(count, seed):
+        try:
+            found = draw("here", [Source(name, f"here/{name}", lambda content=content: io.BytesIO(content))], WANTED)
+            assert found.x.shape[1:3] == (8, 8)
+        except BadInput as error:
+            text = str(error)
+            if "only 1 row" in text:
+                kept += 1
+                continue
+            assert text.startswith(f"here/{name}: ")
+            assert "\n" not in text
+            assert len(text) < 400
+    return kept
+
+
+WANTED = Wanted(size=(8, 8))
+
+
+def test_damaged_pictures_are_refused_by_name_or_read():
+    assert 20 < survives(200, 0) < 180
+
+
+@pytest.mark.slow
+def test_two_thousand_damaged_pictures_are_refused_by_name_or_read():
+    assert 200 < survives(2000, 1) < 1800
+
+
+@pytest.mark.slow
+def test_folders_of_damaged_pictures_end_with_code_2_or_go_on_without_them(folder, capfd):
+    place, _ = folder
+    for i, (name, content) in enumerate(damaged(8, 2)):
+        bad = place / "dog" / f"{i}{PurePosixPath(name).suffix}"
+        bad.write_bytes(content)
+        code = main(["train", "pca", str(place), "--size", "8", "--measure", "none", "--dry-run"])
+        told, said = capfd.readouterr()
+        assert code in (0, 2)
+        assert "Traceback" not in said + told
+        if code == 2:
+            assert f"dog/{bad.name}: " in said
+            assert main(["train", "pca", str(place), "--size", "8", "--dry-run", "--skip-damaged"]) == 0
+            assert "1 damaged picture left out" in capfd.readouterr().err
+        bad.unlink()

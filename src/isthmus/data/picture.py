@@ -160,12 +160,12 @@ def _opened(where: str, stream: IO[bytes], packed: int) -> Iterator[Image]:
         if isinstance(error.__context__, UnidentifiedImageError):
             raise BadInput(f"{where}: not a picture of a known format, or damaged at its beginning") from None
         if isinstance(error.__context__, Image.DecompressionBombError):
-            raise _too_large(where, "more than that") from None
+            raise _too_large(where, f"over {LARGEST:,} pixels") from None
         raise
 
 
 def _too_large(where: str, size: str) -> BadInput:
-    return BadInput(f"{where}: {size}; the limit is {LARGEST:,} pixels; save it smaller")
+    return BadInput(f"{where}: {size}, and {LARGEST:,} is the limit; save it smaller")
 
 
 def _coloured(image: Image) -> bool:
