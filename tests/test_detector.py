@@ -167,6 +167,17 @@ def test_contamination_alone_flags_that_share_and_with_a_rate_it_cleans_the_cali
     assert (cleaned.predict(odd(200, 3)) == -1).mean() > (kept.predict(odd(200, 3)) == -1).mean() - 1e-9
 
 
+def test_it_says_which_columns_made_a_row_odd() -> None:
+    x = plane(300, 0)
+    x[:, 0] += 5
+    strange = plane(20, 1) + np.array([5, 0, 0, 0, 8])
+    for calibration in ("split", "cross"):
+        share = pca(calibration=calibration).fit(x).explain(strange)
+        assert share.shape == (20, 5)
+        assert (np.abs(share).argmax(axis=1) == 4).all()
+        assert (share[:, 4] > 0).all()
+
+
 # ------------------------------------------------------------------------------------------------------- one artefact
 
 

@@ -11,6 +11,8 @@ from hypothesis.extra.numpy import arrays
 from isthmus.errors import BadInput
 from isthmus.explain import explain, explains, leading, shares
 from isthmus.families import named
+from isthmus.scorer import AROUND, CALM, NEAREST, WEIGHTS, Crowd, whitening
+from isthmus.ship.deployed import Deployed
 from isthmus.train.fitted import Fitted, fit
 from isthmus.train.plan import Plan
 
@@ -81,6 +83,43 @@ def test_a_planted_column_is_named_eight_times_as_often_as_by_chance(pca: Fitted
 
 
 @pytest.mark.slow
+def test_shares_of_the_score_of_studies_are_its_slopes() -> None:
+    """Against differences: every coordinate's gap, to neighbours and to the mean, is stretched by a little."""
+    stream = np.random.default_rng(0)
+    crowd = Crowd.fit(stream.normal(size=(60, 4)), stream.normal(size=(40, 4)))
+    asked = 2 * stream.normal(size=(5, 4))
+    found, side = crowd.pulls(asked)
+
+    def score(row: np.ndarray, stretch: np.ndarray) -> float:
+        near = np.argsort(np.square(row - crowd.known).sum(axis=1))[:AROUND]
+        apart = np.sqrt((np.square(row - crowd.known[near]) * stretch**2).sum(axis=1))
+        sparse = np.maximum(apart, crowd.reach[near]).mean() + crowd.calm
+        out = (row - crowd.known.mean(axis=0)) * stretch
+        far = np.linalg.norm(out @ whitening(crowd.known, CALM)) + CALM
+        return WEIGHTS @ (np.log([apart[NEAREST - 1] + crowd.calm, sparse, far]) / crowd.usual[:, 1])
+
+    for row, slopes, sides in zip(asked, found, side, strict=True):
+        near = np.argsort(np.square(row - crowd.known).sum(axis=1))[:AROUND]
+        assert sides == pytest.approx(row - crowd.known[near].mean(axis=0))
+        step = 1e-6 * np.eye(4)
+        measured = [(score(row, 1 + one) - score(row, 1 - one)) / 2e-6 for one in step]
+        assert slopes == pytest.approx(np.maximum(measured, 0), rel=1e-4, abs=0.05)  # a covariance may pull back
+
+
+def test_a_model_that_ships_is_explained_by_its_own_score(pca: Fitted) -> None:
+    x = rows(400, seed=0)
+    ships = Deployed.of(pca, rows(), rows(200, seed=3))
+    stream = np.random.default_rng(2)
+    column, everyone = stream.integers(0, WIDTH, len(x)), np.arange(len(x))
+    shifted = x.copy()
+    shifted[everyone, column] += 3 * x.std(axis=0)[column]
+    share = explain(ships, shifted)
+    assert np.abs(share).sum(axis=1) == pytest.approx(1)
+    assert named_columns(ships, shifted, column) > 0.8
+    assert (share[everyone, column] > 0).mean() > 0.9
+    assert not np.allclose(share, explain(pca, shifted))
+
+
 def test_a_trained_network_names_it_too() -> None:
     x = rows(600)
     trained = fit(named("plain").set_params(latents=2), x, plan=Plan(steps=400, batch=64, learning_rate=0.01))

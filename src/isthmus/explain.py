@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import BadInput
 from isthmus.model import Model
-from isthmus.train.inference import Inference, in_chunks
+from isthmus.scorer import Placed, Scorer
+from isthmus.train.inference import Inference
 
 Array = NDArray[np.floating]
 
@@ -15,14 +16,16 @@ Array = NDArray[np.floating]
 def explain(fitted: Inference, x: ArrayLike) -> NDArray[np.float64]:
     """What each element of a row adds to the row's score.
 
-    The score is the squared reconstruction error in scaled units, a sum over elements, so that every element's share
-    of it is exact: nothing is estimated. It says where the model was surprised, not what caused the anomaly: one odd
-    column can spoil the code and with it the reconstruction of others.
+    Of a model that ships with a score (``load``, ``Autoencoder.deployed_``) that is the score of studies: by how much
+    it rises as the row moves away along that element (:meth:`isthmus.scorer.Scorer.shares`). Of another model the score
+    is the squared reconstruction error in scaled units, a sum over elements, so that every element's share of it is
+    exact. It says where the model was surprised, not what caused the anomaly: one odd column can spoil the code and
+    with it the reconstruction of others.
 
     Parameters
     ----------
     fitted : Inference
-        Of ``fit``, ``load``, ``Study.model``, or ``Autoencoder.fitted_``.
+        Of ``fit``, ``load`` or ``Study.model``, or ``deployed_`` of an estimator.
     x : array (n, *D)
         Rows in the units of the data.
 
@@ -52,15 +55,25 @@ def explain(fitted: Inference, x: ArrayLike) -> NDArray[np.float64]:
             "them; take a family that does (all but svdd, trained without a target)"
         )
     scaled = fitted.scaled(x)
-    return shares_of(fitted, scaled)
+    return shares_of(fitted, scaled, carried(fitted))
 
 
-def shares_of(fitted: Inference, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+def carried(fitted: Inference) -> Scorer | None:
+    """The score that ships with a model; None where the model's own score is all there is."""
+    if not isinstance(fitted, Placed) or fitted.crowd is None or fitted.units is None:
+        return None
+    return Scorer(fitted, fitted.crowd, fitted.units)
+
+
+def shares_of(fitted: Inference, scaled: NDArray[np.float32], scorer: Scorer | None = None) -> NDArray[np.float64]:
     """The same for rows that are laid out already, (n, *E) -> (n, *D): a column's share is that of all its elements.
 
     Its sign is that of the element with the largest share; a category has none, so that its share counts as above.
     """
-    found = shares(scaled, fitted.compared(scaled, in_chunks(fitted.model.reconstruct, scaled)))
+    if scorer is not None and scorer.crowd is not None:
+        found = scorer.shares(scaled)
+    else:
+        found = shares(scaled, fitted.compared(scaled, fitted.reconstruct_scaled(scaled)))
     if not fitted.layout.parts:
         return found
     each = [found[:, p.start : p.end] for p in fitted.layout.parts]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,10 @@ KNOWN, CELLS = 5_000, 20_000_000
 """Training rows that a row is compared with, at most: a seeded draw; fewer where rows are wide."""
 WIDEST = 512
 """Columns up to which the covariance is a full one; of wider rows it is its diagonal."""
-BLOCK = 1024
-"""Rows that are scored at once."""
+BLOCK, FEW = 1024, 32
+"""Rows that are scored, and explained, at once."""
+TINY = 1e-150
+"""A distance that divides."""
 MATES, APART = 3, (0.25, 0.75)
 """Neighbours with one of which a row is blended, and how far from itself the blend may lie."""
 
@@ -65,6 +67,19 @@ class Coded(Protocol):
     @property
     def model(self) -> Model:
         """The network: whether its family has a score of its own."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A model that carries where its training rows lie (:class:`isthmus.ship.deployed.Deployed`)."""
+
+    @property
+    def crowd(self) -> Crowd | None:
+        """None where the model's own score is all there is."""
+
+    @property
+    def units(self) -> NDArray[np.float64] | None:
+        """(D,), given with the crowd."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,25 @@ class Scorer:
         found = [self.crowd.scores(places(self.fitted, block, self.units)) for block in blocks]
         return np.concatenate([np.zeros(0), *found])
 
+    def shares(self, x: Rows) -> NDArray[np.float64]:
+        """What each element of scaled rows makes of their scores, (n, *D) -> (n, *D), where there is a crowd.
+
+        By how much the score would rise if the row lay a little farther out along that element, from its neighbours
+        and from the mean: of a distance that is each element's share of the square. The sizes of a row sum to 1; the
+        sign is that of the row minus its neighbours.
+        """
+        crowd = self.crowd
+        if crowd is None:
+            raise ValueError("no crowd: the score is the model's own")
+        asked = places(self.fitted, x, self.units)
+        blocks = [crowd.pulls(asked[i : i + FEW]) for i in range(0, len(x), FEW)]
+        pull, away = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        # A place is what was rebuilt and what that leaves: one element has two coordinates.
+        size, side = (part.reshape(len(x), 2, -1).sum(axis=1) for part in (pull, away))
+        whole = size.sum(axis=1, keepdims=True)
+        found = np.where(side < 0, -1.0, 1.0) * size / np.where(whole > 0, whole, 1.0)
+        return found.reshape(x.shape)
+
 
 @dataclass(frozen=True)
 class Crowd:
@@ -166,6 +200,28 @@ class Crowd:
             return np.full(len(asked), math.nan)
         found: Scores = WEIGHTS @ ((self._logs(asked) - self.usual[:, :1]) / self.usual[:, 1:])
         return found
+
+    def pulls(self, asked: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How much the score rises with the logarithm of each coordinate's distance, and from which side: two (m, C).
+
+        Neighbours stay the same, and so do their densities: the derivative of what is written in ``_logs``.
+        """
+        distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
+        gaps = asked[:, None] - self.known[numbers]  # (m, K, C)
+        apart = np.square(gaps)
+        place = min(NEAREST, distances.shape[1]) - 1
+        near = distances[:, place]
+        first = apart[:, place] / (np.maximum(near, TINY) * (near + self.calm))[:, None]
+        beyond = (distances > self.reach[numbers]) / np.maximum(distances, TINY)
+        sparse = np.maximum(distances, self.reach[numbers]).mean(axis=1) + self.calm
+        second = np.einsum("mk,mkc->mc", beyond, apart) / (distances.shape[1] * sparse)[:, None]
+        whiten, out = whitening(self.known, CALM), asked - self.known.mean(axis=0)
+        turned = out * np.square(whiten) if whiten.ndim == 1 else out @ whiten @ whiten.T
+        squares = out * turned
+        far = np.sqrt(np.maximum(squares.sum(axis=1), TINY))
+        third = np.maximum(squares, 0) / (far * (far + CALM))[:, None]
+        rates = WEIGHTS / self.usual[:, 1]
+        return rates[0] * first + rates[1] * second + rates[2] * third, gaps.mean(axis=1)
 
     def _logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logarithms of distance, outlier factor and distance to the mean, (3, m)."""

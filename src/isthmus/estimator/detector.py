@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import BadInput
 from isthmus.estimator.network import CLOSED, Network, Rows, plain, share
+from isthmus.explain import explain
 from isthmus.model import Recipe
 from isthmus.seeds import seed as hashed
 from isthmus.ship import artefact, calibrate
@@ -261,6 +262,15 @@ class AnomalyDetector(OutlierMixin, Network):
         plus = self._how == "jackknife+"
         met = [tied(one) for one in asked] if plus else [tied(np.mean(asked, axis=0))] * len(asked)
         return calibrate.cross_p_values(self._held, met, plus=plus)
+
+    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What each column makes of each row's score, (n, n_features): see :func:`isthmus.explain.explain`.
+
+        The sizes of a row sum to 1; above 0 is above what the model expects. Of several models the mean.
+        """
+        rows = self._asked(X)
+        found = np.mean([explain(one, rows) for one in self._answers], axis=0)
+        return found.reshape(len(found), -1)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save what ships as a model folder, which ``isthmus score`` and ``isthmus flag`` take.

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.explain import explains, shares_of
-from isthmus.facets.facet import Rows
+from isthmus.facets.facet import Rows, Splits
 from isthmus.facets.stability import atoms
+from isthmus.scorer import Scorer
 from isthmus.train.fitted import Fitted
 
 SHOWN_ROWS = 8
@@ -38,13 +39,14 @@ def exhibits(fitted: Fitted, test: Rows) -> dict[str, NDArray[np.generic]]:
     return _kept(found)
 
 
-def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+def oddities(fitted: Fitted, splits: Splits, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
     """The test rows that score highest, and what of them made the score; nothing if no column's share can be told.
 
     Parameters
     ----------
     fitted : Fitted
-    test : Rows
+    splits : Splits
+        Those of the facet anomaly, whose score it is.
     numbers : array (n,)
         Numbers of the test rows in the data.
 
@@ -52,9 +54,10 @@ def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str
     -------
     dict of str to array
         ``odd`` (<= 8, *D) rows in the units of the data; ``odd_number``, ``odd_score`` (<= 8,); ``odd_share``
-        (<= 8, *D), see :func:`isthmus.explain.shares`; ``odd_label`` (<= 8,) 1 for an anomaly, if there are labels.
+        (<= 8, *D), see :func:`isthmus.explain.explain`; ``odd_label`` (<= 8,) 1 for an anomaly, if there are labels.
     """
-    score = fitted.score_scaled(test.x)
+    test, scorer = splits.test, Scorer.fit(fitted, splits.train.x, splits.valid.x, splits.seed)
+    score = scorer.scores(test.x)
     if not explains(fitted) or not np.isfinite(score).all():
         return {}
     chosen = np.argsort(-score, kind="stable")[:SHOWN_ODD]
@@ -63,7 +66,7 @@ def oddities(fitted: Fitted, test: Rows, numbers: NDArray[np.int64]) -> dict[str
         "odd": fitted.layout.invert(rows),
         "odd_number": numbers[chosen],
         "odd_score": score[chosen],
-        "odd_share": shares_of(fitted, rows).astype(np.float32),
+        "odd_share": shares_of(fitted, rows, scorer).astype(np.float32),
     }
     if test.y is not None:
         found["odd_label"] = test.y[chosen]

@@ -271,7 +271,7 @@ def _leave(
         test = material.splits.test
         shown = exhibits(fitted[first], test)
         if "anomaly" in chosen:
-            shown |= oddities(fitted[chosen["anomaly"]], test, material.rows.test)
+            shown |= oddities(fitted[chosen["anomaly"]], material.splits, material.rows.test)
         (folder / "exhibits.safetensors").write_bytes(save(shown))
 
 

@@ -125,7 +125,7 @@ class Inference:
         several kinds comes back as a frame of the same kind.
         """
         scaled = self.scaled(x)
-        made = (self.target_layout or self.layout).invert(self._through(self.model.reconstruct, scaled))
+        made = (self.target_layout or self.layout).invert(self.reconstruct_scaled(scaled))
         return self.frame(made, x) if self.fields and hasattr(x, "columns") else made
 
     def impute(self, x: ArrayLike) -> Any:
@@ -169,7 +169,7 @@ class Inference:
         given = cells(x, self.fields)
         gaps, laid = missing(given), layout.unsaid(layout.apply(given))
         for _ in range(ROUNDS):
-            filled = np.where(gaps, layout.filled(self._through(self.model.reconstruct, laid)), given)
+            filled = np.where(gaps, layout.filled(self.reconstruct_scaled(laid)), given)
             laid = layout.apply(filled)
         return self.frame(filled, x) if hasattr(x, "columns") else filled
 
@@ -187,7 +187,7 @@ class Inference:
             raise BadInput(f"this model was trained with {had} target of its own: {get}")
         scaled = self.scaled(x)
         wanted = scaled if target is None or self.target_layout is None else self.target_layout.apply(target)
-        made = self._through(self.model.reconstruct, scaled)
+        made = self.reconstruct_scaled(scaled)
         if made.shape != wanted.shape:
             raise BadInput(f"targets must have shape {made.shape}, one for each row; got {wanted.shape}")
         return row_errors(wanted, made if target is not None else self.compared(scaled, made))
@@ -200,6 +200,10 @@ class Inference:
         """As :meth:`decode`, leaving the rows scaled."""
         return self._through(self.model.decode, z)
 
+    def reconstruct_scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As :meth:`reconstruct`, for rows that are scaled already, leaving them scaled."""
+        return self._through(self.model.reconstruct, x)
+
     def prior(self, n: int, seed: int) -> NDArray[np.float32] | None:
         """``n`` codes drawn from what training held them to, (n, L); None if the family has no prior."""
         if not isinstance(self.model, HasPrior):
@@ -211,7 +215,7 @@ class Inference:
         """How unlike the training rows scaled rows are, (n,): the family's own score, or the error per element."""
         if type(self.model).score is not Model.score:
             return self._through(self.model.score, x).astype(np.float64)
-        return row_errors(x, self.compared(x, self._through(self.model.reconstruct, x)))
+        return row_errors(x, self.compared(x, self.reconstruct_scaled(x)))
 
     def _through(self, function: object, rows: NDArray[Any]) -> NDArray[Any]:
         """``function`` of the network over rows, in its precision."""
