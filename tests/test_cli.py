@@ -812,6 +812,16 @@ def test_the_winner_is_taken_home(shell: Shell) -> None:
     assert f"in replicate 2: explained variance {score:.3g} on rows it never saw." in out
     assert 'isthmus.load("model").encode(X)' in out
     model = artefact.load("model")
+    assert (model.origin.purpose, model.origin.rows, model.origin.digest) == (
+        "reconstruction",
+        150,
+        read("iris").digest,
+    )
+    first = model.origin.measured[0]
+    scores = study.scores("reconstruction")["plain"]
+    assert (first.metric, first.value, first.own) == ("explained_variance", scores.mean(), scores[1])
+    assert first.low < first.value < first.high
+    assert f"{first.low:.4g} – {first.high:.4g}" in shell("card", "model")[1]
     assert np.array_equal(model.encode(rows), study.model("plain", replicate=1).encode(rows))
     assert not np.array_equal(model.encode(rows), study.model("plain").encode(rows))
     found = json.loads(shell("take", "isthmus-iris", "pca", "--for", "reconstruction", "--json")[1])

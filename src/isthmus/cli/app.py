@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import ends, show
 from isthmus.cli.ablate import ablate
 from isthmus.cli.answers import decode, encode, flag, reconstruct, sample, score
+from isthmus.cli.card import card
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.compare import compare
 from isthmus.cli.convert import convert
@@ -58,6 +59,7 @@ app.command("take")(take)
 app.command("train")(train)
 app.command("impute")(impute)
 app.command("export")(export)
+app.command("card")(card)
 for verb in (score, flag, encode, decode, reconstruct, sample):
     app.command(verb.__name__)(verb)
 app.command("monitor")(monitor)

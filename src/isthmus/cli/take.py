@@ -58,6 +58,7 @@ def take(
     from isthmus.facets import FACETS
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
+    from isthmus.study.deploy import origin
     from isthmus.study.several import LIST
 
     if (folder / LIST).is_file():
@@ -72,7 +73,8 @@ def take(
         return _rival(asked, family, json=json)
     if not rival:
         study.model(family, asked, replicate - 1)  # refused before the data are read
-    deployed = _deployed(study, family, asked, replicate - 1, data, rival)
+    known = origin(study, family, asked, replicate - 1)
+    deployed = replace(_deployed(study, family, asked, replicate - 1, data, rival), origin=known)
     name = family.replace(" ", "-")
     place = artefact.save(deployed, Path(f"{study.folder.resolve().name}-{name}") if out is None else out)
     metric = METRICS[study.design.primary(asked)]
@@ -80,8 +82,8 @@ def take(
     own = deployed.calibration
     if json:
         about = {"family": family, "facet": asked, "replicate": replicate, "recipe": deployed.recipe.to_json()}
-        known = None if own is None else {"rows": len(own.scores), "rate": own.rate, "threshold": own.threshold}
-        show.machine({**about, "metric": metric.name, "test": score, "calibration": known, "model": str(place)})
+        rare = None if own is None else {"rows": len(own.scores), "rate": own.rate, "threshold": own.threshold}
+        show.machine({**about, "metric": metric.name, "test": score, "calibration": rare, "model": str(place)})
         return ends.DONE
     show.line(
         f"{family} as chosen for {asked} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw."

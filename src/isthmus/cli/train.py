@@ -160,11 +160,13 @@ def _deployed(
 ) -> Deployed:
     """What ships: with a score from training and validation rows, and the rows that were put aside as calibration."""
     from isthmus.ship.deployed import Deployed
+    from isthmus.ship.manifest import Origin
 
     normal = rows.x[aside] if len(aside) else None
     first = None if rows.windows is None else rows.windows.first[aside]
     fitted = replace(fitted, canvas=rows.canvas)
-    return Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=seed, about=about)
+    made = Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=seed, about=about)
+    return replace(made, origin=Origin(data=rows.name[:200], digest=rows.digest, rows=len(rows.x)))
 
 
 def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:

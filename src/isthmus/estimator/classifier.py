@@ -59,7 +59,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> y[::2] = -1
-    >>> model = AutoencoderClassifier(Autoencoder(latents=4, steps=200), learning_rate=0.01, random_state=0)
+    >>> model = AutoencoderClassifier(Autoencoder(latents=4, steps=200, schedule="cosine"), random_state=0)
     >>> model.fit(X, y).predict(X[:2])
     array([0, 0])
     """

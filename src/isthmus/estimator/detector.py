@@ -23,6 +23,7 @@ from isthmus.model import Recipe
 from isthmus.seeds import seed as hashed
 from isthmus.ship import artefact, calibrate
 from isthmus.ship.deployed import Calibration, Deployed, Scores, tied, untied
+from isthmus.ship.reference import Reference
 from isthmus.train.plan import Plan
 
 RATE = 0.05
@@ -183,7 +184,8 @@ class AnomalyDetector(OutlierMixin, Network):
         else:
             known = calibrate.trimmed(self._scores_of(made, rows.x[np.sort(normal)]), self.contamination or 0)
             own = Calibration.of(known, f"{len(known):,} of the rows given to fit, kept aside", self._rated(len(known)))
-        self.deployed_ = replace(made, calibration=own)
+        usual = Reference.of(made, rows.x, rows.x if whole else rows.x[np.sort(normal)])
+        self.deployed_ = replace(made, calibration=own, reference=usual)
         return self._ready([self.deployed_], [own.scores], own.rate)
 
     def _folded(self, rows: Rows, order: NDArray[np.int64], number: int) -> Self:

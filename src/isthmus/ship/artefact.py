@@ -62,8 +62,8 @@ from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
 
 MANIFEST, TENSORS, DECISION = "model.json", "model.safetensors", "decision.safetensors"
-REFERENCE = "reference.safetensors"
-MEMBERS = (MANIFEST, TENSORS, DECISION, REFERENCE)
+REFERENCE, CARD = "reference.safetensors", "README.md"
+MEMBERS = (MANIFEST, TENSORS, DECISION, REFERENCE, CARD)
 MOST_MANIFEST = 16 << 20  # bytes; half a million column names
 SPARE, WORK = 1 << 27, 16
 """Bytes that building a model may take: so many, for tables and for trying a network of one's own, and so many times
@@ -125,7 +125,7 @@ def _members(model: Inference) -> dict[str, bytes]:
         columns=list(model.columns),
         pictures=None if (own := model.canvas) is None else Pictures(crop=own.crop, deep=own.deep),
         **(_trained(model) if isinstance(model, Fitted) else {}),
-        **({} if deployed is None else decision.said(deployed)),
+        **({} if deployed is None else {**decision.said(deployed), "origin": deployed.origin}),
         versions=_versions(),
         tensors=_vouched(weights),
         decision=None if behind is None else _vouched(behind),
@@ -162,7 +162,7 @@ def _fill(folder: Path, members: Mapping[str, bytes]) -> None:
         put(folder / name, content)
 
 
-def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
+def save(fitted: Any, path: str | os.PathLike[str], card: str | None = None) -> Path:
     """Save a fitted model as a folder, without how it was trained: all of it or nothing.
 
     Parameters
@@ -172,6 +172,8 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
         estimator that was fitted.
     path : path
         The folder to make. One that is already there is replaced only if it holds a saved model and nothing else.
+    card : str, optional
+        What people should read of it (:mod:`isthmus.ship.card`): a ``README.md`` beside the model, which nobody loads.
 
     Returns
     -------
@@ -201,6 +203,7 @@ def save(fitted: Any, path: str | os.PathLike[str]) -> Path:
     if not isinstance(model, Inference):
         raise BadInput(f"expected a fitted model to save; got {type(fitted).__name__}: call its fit first")
     place, members = Path(path).absolute(), pack(model if isinstance(model, Deployed) else Deployed.of(model))
+    members |= {} if card is None else {CARD: card.encode()}
     with _disk(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         replaces = replaceable(place)
@@ -302,7 +305,7 @@ def load(path: str | os.PathLike[str]) -> Deployed:
         parts |= _attempt(place, lambda: decision.read(manifest, numbers))
     elif manifest.score is not None or manifest.calibration is not None:
         refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
-    made = Deployed(**parts)
+    made = Deployed(**parts, origin=manifest.origin)
     if manifest.reference is None:
         return made
     counts = _arrays(place / REFERENCE, manifest.reference)

@@ -14,6 +14,7 @@ from isthmus.errors import BadInput
 from isthmus.sampler import Sampler
 from isthmus.scorer import Crowd, Scorer
 from isthmus.ship import calibrate
+from isthmus.ship.manifest import Origin
 from isthmus.ship.reference import Reference
 from isthmus.train.inference import Inference
 
@@ -97,6 +98,8 @@ class Deployed(Inference):
     calibration: Calibration | None = None
     reference: Reference | None = None
     """What normal rows look like, in counts."""
+    origin: Origin | None = None
+    """For what it was chosen, from which data, and what was measured."""
 
     @classmethod
     def of(

@@ -18,7 +18,7 @@ FORMAT: Final = 4
 reference where it can, and may lack how the model was trained."""
 KIND: Final = "isthmus model"
 OLDER: Final = (1, 2, 3)
-SINCE_4 = frozenset({"score", "calibration", "decision", "pictures", "reference"})
+SINCE_4 = frozenset({"score", "calibration", "decision", "pictures", "reference", "origin"})
 BEFORE_4 = frozenset({"plan", "outcome"})
 """What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
@@ -80,6 +80,32 @@ class Pictures(Strict):
     deep: bool
 
 
+class Measured(Strict):
+    """What a study measured of models like this one, on test rows."""
+
+    metric: str = Field(max_length=60)
+    value: float
+    """Mean over replicates."""
+    low: float | None = None
+    high: float | None = None
+    """Its 95 % interval; none of a single replicate."""
+    own: float | None = None
+    """In this model's replicate."""
+
+
+class Origin(Strict):
+    """Where a model comes from: for what it was chosen, from which data, and what was measured."""
+
+    purpose: str = Field(default="", max_length=60)
+    """The facet that it was chosen for."""
+    data: str = Field(max_length=200)
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the data: equal data, equal digest, and no row can be told from it."""
+    rows: int = Field(ge=1, lt=1 << 53)
+    replicates: int = Field(default=1, ge=1, lt=1 << 31)
+    measured: list[Measured] = Field(default_factory=list, max_length=100)
+
+
 class Manifest(Strict):
     """The content of ``model.json``, without its seal."""
 
@@ -96,6 +122,7 @@ class Manifest(Strict):
     score: Score | None = None
     calibration: Calibrated | None = None
     pictures: Pictures | None = None
+    origin: Origin | None = None
     versions: dict[str, str]
     tensors: Member
     decision: Member | None = None

@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
+from isthmus.evidence.stats import interval
+from isthmus.facets import FACETS
+from isthmus.metrics import METRICS
 from isthmus.seeds import seed as hashed
 from isthmus.ship import rivals
 from isthmus.ship.deployed import Deployed
+from isthmus.ship.manifest import Measured, Origin
 from isthmus.study.material import Material, prepare
 from isthmus.study.record import Job
 from isthmus.study.results import Results
@@ -53,6 +57,38 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
         return Deployed.of(replace(found, canvas=data.canvas), **usual)
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas)
     return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
+
+
+def origin(study: Results, name: str, facet: str, replicate: int) -> Origin:
+    """For what a contender was chosen, on which data, and what was measured of it on test rows.
+
+    Parameters
+    ----------
+    study : Results
+    name, facet : str
+    replicate : int
+        Whose model ships, counted from 0.
+    """
+    about, measured = study.design.data, []
+    share = study.test_fraction(study.design.view(facet))
+    for metric in dict.fromkeys([study.design.primary(facet), *FACETS[facet].metrics]):
+        if metric not in METRICS or METRICS[metric].higher is None:
+            continue
+        scores = study.scores(facet, metric).get(name, np.zeros(0))
+        known = scores[np.isfinite(scores)]
+        if len(known):
+            low, high = interval(known, share) or (None, None)
+            own = float(scores[replicate])
+            told = own if np.isfinite(own) else None
+            measured.append(Measured(metric=metric, value=float(known.mean()), low=low, high=high, own=told))
+    return Origin(
+        purpose=facet,
+        data=str(about["name"])[:200],
+        digest=about["digest"],
+        rows=about["rows"],
+        replicates=study.replicates,
+        measured=measured,
+    )
 
 
 def apart(data: Dataset, rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -210,7 +210,7 @@ class Results:
             rope=found.rope,
             relative=found.relative,
             rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
-            test_fraction=self._test_fraction(self.design.view(facet)),
+            test_fraction=self.test_fraction(self.design.view(facet)),
             excluded=self._excluded(facet),
             cut=self._cut(facet) if facet != "cost" and found.name in FACETS[facet].metrics else {},
             looks=LOOKS if self.design.racing else 1,
@@ -245,7 +245,7 @@ class Results:
         seen = [(r.sizes["duplicates"], r.sizes["valid"] + r.sizes["test"]) for r in self.records if r.sizes]
         return max(seen) if any(copies for copies, _ in seen) else None
 
-    def _test_fraction(self, view: str) -> float:
+    def test_fraction(self, view: str) -> float:
         """Test rows per training row, on average over the runs of a view."""
         sizes = [record.sizes for record in self.records if record.job.view == view and record.sizes]
         return float(np.mean([one["test"] / one["train"] for one in sizes])) if sizes else 0.0
