@@ -17,6 +17,7 @@ from isthmus.cli.convert import convert
 from isthmus.cli.doctor import doctor
 from isthmus.cli.export import export
 from isthmus.cli.impute import impute
+from isthmus.cli.inspect import inspect
 from isthmus.cli.monitor import monitor
 from isthmus.cli.pack import compress, decompress
 from isthmus.cli.profile import profile
@@ -62,6 +63,7 @@ app.command("export")(export)
 app.command("card")(card)
 for verb in (score, flag, encode, decode, reconstruct, sample):
     app.command(verb.__name__)(verb)
+app.command("inspect")(inspect)
 app.command("monitor")(monitor)
 app.command("list")(catalogue)
 app.command("report")(report)

@@ -127,9 +127,9 @@ def _members(model: Inference) -> dict[str, bytes]:
         **(_trained(model) if isinstance(model, Fitted) else {}),
         **({} if deployed is None else {**decision.said(deployed), "origin": deployed.origin}),
         versions=_versions(),
-        tensors=_vouched(weights),
-        decision=None if behind is None else _vouched(behind),
-        reference=None if usual is None else _vouched(usual),
+        tensors=vouched(weights),
+        decision=None if behind is None else vouched(behind),
+        reference=None if usual is None else vouched(usual),
     )
     text = seal(manifest.model_dump(mode="json", exclude_none=True))
     members = {TENSORS: weights, DECISION: behind, REFERENCE: usual, MANIFEST: text}
@@ -143,7 +143,8 @@ def _trained(fitted: Fitted) -> dict[str, Any]:
     return {"plan": fitted.plan.to_json(), "outcome": summary}
 
 
-def _vouched(content: bytes) -> Member:
+def vouched(content: bytes) -> Member:
+    """What a manifest says of a file with this content."""
     return Member(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -235,7 +236,7 @@ def replaceable(place: Path) -> bool:
     if strange := sorted(set(there) - set(MEMBERS)):
         raise BadInput(f"{place} holds more than a saved model ({strange[0]!a}): {remedy}")
     try:
-        _manifest(place)
+        manifest_of(place)
     except BadInput:
         raise BadInput(f"{place} exists and is not a model that isthmus saved: {remedy}, or delete it") from None
     return True
@@ -298,7 +299,7 @@ def load(path: str | os.PathLike[str]) -> Deployed:
         ever run or imported, and there is no second way to read one.
     """
     place = Path(path)
-    manifest = _manifest(place)
+    manifest = manifest_of(place)
     parts = _parts(place, manifest)
     if manifest.decision is not None:
         numbers = _arrays(place / DECISION, manifest.decision)
@@ -321,7 +322,7 @@ def trained(path: str | os.PathLike[str]) -> Fitted:
         As :func:`load`, and if the folder does not say how the model was trained: what ships does not.
     """
     place = Path(path)
-    manifest = _manifest(place)
+    manifest = manifest_of(place)
     plan, outcome = manifest.plan, manifest.outcome
     if plan is None or outcome is None:
         refuse(place / MANIFEST, "it does not say how it was trained: give the folder of a run of a study")
@@ -378,7 +379,7 @@ def _arrays(path: Path, member: Member) -> dict[str, Any]:
 def _content(path: Path, member: Member) -> bytes:
     """The bytes of a member that the manifest vouches for."""
     content = plain_file(path, most=member.bytes)
-    if _vouched(content) != member:
+    if vouched(content) != member:
         refuse(path, "damaged: its bytes are not those that the manifest names")
     return content
 
@@ -400,7 +401,7 @@ def _layout(place: Path, data: Mapping[str, Any], shape: list[int]) -> Layout:
     return layout
 
 
-def _manifest(place: Path) -> Manifest:
+def manifest_of(place: Path) -> Manifest:
     """Read and check ``model.json``."""
     if not place.is_dir():
         refuse(place, "not a folder: give the folder of a saved model")

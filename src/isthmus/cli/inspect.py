@@ -1,0 +1,86 @@
+"""``isthmus inspect``: what is inside a saved model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.cli import ends, show
+from isthmus.cli.options import Debug, Json
+from isthmus.cli.stream import Model
+
+SHOWN = 20
+"""Columns that are listed for people."""
+VALUES = 3
+"""Values of a category that are."""
+
+
+def inspect(model: Model, json: Json = False, debug: Debug = False) -> int:
+    """Say what is inside a saved model: files, recipe, columns, threshold, what it was counted on, where it comes from.
+
+    [bold]isthmus inspect model[/bold]
+
+    Every file is checked against its hash and read, so a model that is listed is whole. A row of the training data is
+    not among what is saved.
+    """
+    from isthmus.ship.contents import contents
+
+    found = contents(model)
+    if json:
+        show.machine(found)
+        return ends.DONE
+    for name, text in _lines(found).items():
+        show.say(f"{name + ':':<13} {text}", indent=14)
+    show.line()
+    show.table(
+        ["file", "bytes", "SHA-256"],
+        [[one["name"], f"{one['bytes']:,}", one["sha256"][:16] + "…"] for one in found["members"]],
+    )
+    show.line()
+    show.table(["column", "kind", "gaps", "values"], [_column(one) for one in found["columns"][:SHOWN]], words=4)
+    if (more := len(found["columns"]) - SHOWN) > 0:
+        show.line(f"… and {more:,} more (--json lists them)")
+    return ends.DONE
+
+
+def _lines(found: dict[str, Any]) -> dict[str, str]:
+    """What is told of a model, a line each."""
+    recipe = dict(found["recipe"])
+    family = recipe.pop("family")
+    shape = "×".join(map(str, found["shape"]))
+    own, known, trained = found["calibration"], found["reference"], found["training"]
+    return {
+        "model": f"{family}, {found['parameters']:,} parameters, code of {found['latents']}, format {found['format']}",
+        "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
+        "rows": f"{shape} {'columns' if len(found['shape']) == 1 else 'elements'}, head {found['head']}",
+        "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",
+        "score": "the network's own" if found["score"] is None else f"distances to {found['score']['places']:,} places",
+        "threshold": "none: no calibration rows" if own is None else _threshold(own),
+        "reference": "none: monitor needs --against"
+        if known is None
+        else "; ".join(
+            f"{one['watched']:,} {_plural(group, one['watched'])} of {one['rows']:,} rows"
+            for group, one in known.items()
+        ),
+        "training": "not told"
+        if trained is None or trained["outcome"] is None
+        else f"{trained['outcome']['status']} after {trained['outcome']['steps']:,} steps",
+        "made by": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+    }
+
+
+def _threshold(own: dict[str, Any]) -> str:
+    told = f"{own['threshold']:.6g} at a false-alarm rate of {own['rate']:g}"
+    return f"{told}, from {own['rows']:,} rows: {own['about']}"
+
+
+def _plural(group: str, count: int) -> str:
+    return group if count == 1 else f"{group}s"
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _column(one: dict[str, Any]) -> list[str]:
+    values = ", ".join(one["values"][:VALUES]) + (f" … ({len(one['values'])})" if len(one["values"]) > VALUES else "")
+    return [one["name"], one["kind"], "yes" if one["gaps"] else "no", values or show.BLANK]
