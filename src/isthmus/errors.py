@@ -1,5 +1,8 @@
 """What goes wrong in a way the user can mend. The message says what was expected, what came, and what to do."""
 
+import json
+from typing import Any
+
 
 class BadInput(ValueError):
     """The data, an argument or a file is not usable as given. Exit code 2."""
@@ -19,3 +22,24 @@ class BadEnvironment(RuntimeError):
 
 class MissingExtra(BadEnvironment, ImportError):
     """An optional package is needed; the message names the exact ``pip install``."""
+
+
+def difference(there: Any, here: Any, where: str = "") -> str:
+    """The first place in which two pieces of plain data differ, in words; "" if they are equal.
+
+    Examples
+    --------
+    >>> difference({"plan": {"steps": 5}}, {"plan": {"steps": 7}})
+    'plan.steps is 5 there and 7 here'
+    """
+    if isinstance(there, dict) and isinstance(here, dict):
+        # Plain values first: they say best what a person asked for differently.
+        for key in sorted(there.keys() | here.keys(), key=lambda k: (isinstance(here.get(k), dict | list), k)):
+            found = difference(there.get(key), here.get(key), f"{where}.{key}" if where else key)
+            if found:
+                return found
+        return ""
+    if there == here:
+        return ""
+    show = [text if len(text := json.dumps(value)) <= 60 else text[:57] + "..." for value in (there, here)]
+    return f"{where or 'it'} is {show[0]} there and {show[1]} here"

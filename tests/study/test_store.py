@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from isthmus.errors import BadEnvironment, BadInput
-from isthmus.study.record import Choice, Config, JobName, Record, canonical, difference, digest
+from isthmus.errors import BadEnvironment, BadInput, difference
+from isthmus.study.record import Choice, Config, JobName, Record, canonical, digest
 from isthmus.study.store import Store
 
 DESIGN = {"format": 1, "seed": 0, "plan": {"steps": 10}}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isthmus.facets.facet import Facet
     from isthmus.model import Recipe
     from isthmus.ship.deployed import Deployed
+    from isthmus.train.checkpoint import Checkpoint
     from isthmus.train.fitted import Fitted
     from isthmus.train.plan import Plan
 
@@ -75,6 +76,15 @@ def train(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Random seed; the same seed, data and machine give the same numbers.")
     ] = 0,
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            "--checkpoint",
+            metavar="TIME",
+            help="Keep the training on disk so often, such as 90s or 5m, and when it is stopped; the same command goes "
+            "on. none keeps nothing.",
+        ),
+    ] = "none",
     *,
     json: Json = False,
     dry_run: DryRun = False,
@@ -98,7 +108,6 @@ def train(
     from isthmus.study.deploy import apart
     from isthmus.study.design import training_plan
     from isthmus.study.outline import slug
-    from isthmus.train.fitted import fit
 
     rows = read(data, label=label, images=images, **understood(TableOptions, options))
     for said in rows.cautions:
@@ -108,6 +117,7 @@ def train(
     plan = training_plan(of_plan, steps=steps)
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
+    kept = _kept(place, checkpoint)
     splits = rows.split(seed)
     parts = rows.as_often(splits, seed)
     usual: dict[str, Any] = {
@@ -122,16 +132,17 @@ def train(
     if dry_run:
         _plan(family, recipe, plan, rows, parts, usual, limit, json)
         return ends.DONE
-    with show.progress(f"{family} on {rows.name}", plan.steps, unit="steps", quiet=quiet) as tell:
-        fitted = fit(recipe, rows.x[parts.train], watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"), **usual)
+    fitted = _trained(f"{family} on {rows.name}", recipe, rows.x[parts.train], usual, kept, quiet)
     outcome = fitted.outcome
     if outcome.status == "diverged":
+        kept.remove()
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
         show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
     aside, told = apart(rows, splits.test, seed)
     about = "half of the rows that were held out, as they came"
     folder = artefact.save(_deployed(fitted, rows, splits, aside, seed, about), place)
+    kept.remove()
     splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
     show.note(f"Saved: {folder}", quiet=quiet)
     ills = _ills(fitted, rows, splits)
@@ -153,6 +164,41 @@ def train(
     width = fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)
     _print(rows, scores, end, folder, len(splits.test), width)
     return ends.DONE
+
+
+def _kept(place: Path, every: str) -> Checkpoint:
+    """Where the training is kept, beside the model to come; ``every`` none never writes."""
+    from isthmus.errors import BadInput
+    from isthmus.study.budget import seconds
+    from isthmus.train.checkpoint import Checkpoint
+
+    path = place.with_name(f"{place.name}.checkpoint")
+    if every == "none" and path.exists():
+        raise BadInput(f"{path} keeps a training that was stopped: add --checkpoint 5m to go on, or remove the file")
+    return Checkpoint(path, math.inf if every == "none" else seconds(every, "checkpoint"))
+
+
+def _trained(
+    title: str, recipe: Recipe, x: NDArray[Any], usual: dict[str, Any], kept: Checkpoint, quiet: bool
+) -> Fitted:
+    """The training, with a bar; it goes on where it was stopped, and one that is stopped says what is kept."""
+    from isthmus.train.fitted import fit
+
+    if taken := kept.steps():
+        show.note(f"Going on after {taken} steps: {kept.path}", quiet=quiet)
+    try:
+        with show.progress(title, usual["plan"].steps, done=taken or 0, unit="steps", quiet=quiet) as tell:
+            return fit(
+                recipe,
+                x,
+                watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"),
+                checkpoint=None if kept.every == math.inf else kept,
+                **usual,
+            )
+    except KeyboardInterrupt as stop:
+        if taken := kept.steps():
+            stop.add_note(f"{taken} steps are kept in {kept.path}; the same command goes on")
+        raise
 
 
 def _deployed(

@@ -153,27 +153,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def difference(there: Any, here: Any, where: str = "") -> str:
-    """The first place in which two pieces of plain data differ, in words; "" if they are equal.
-
-    Examples
-    --------
-    >>> difference({"plan": {"steps": 5}}, {"plan": {"steps": 7}})
-    'plan.steps is 5 there and 7 here'
-    """
-    if isinstance(there, dict) and isinstance(here, dict):
-        # Plain values first: they say best what a person asked for differently.
-        for key in sorted(there.keys() | here.keys(), key=lambda k: (isinstance(here.get(k), dict | list), k)):
-            found = difference(there.get(key), here.get(key), f"{where}.{key}" if where else key)
-            if found:
-                return found
-        return ""
-    if there == here:
-        return ""
-    show = [text if len(text := json.dumps(value)) <= 60 else text[:57] + "..." for value in (there, here)]
-    return f"{where or 'it'} is {show[0]} there and {show[1]} here"
-
-
 @dataclass(frozen=True)
 class Job:
     """One unit of work; ``body`` is plain data and says everything that the result depends on."""

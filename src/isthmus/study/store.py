@@ -25,11 +25,11 @@ from pydantic import ValidationError
 
 from isthmus.data.files import bounded, opened
 from isthmus.durable import put, sync
-from isthmus.errors import BadEnvironment, BadInput
+from isthmus.errors import BadEnvironment, BadInput, difference
 from isthmus.study import document
 from isthmus.study.launch import local
 from isthmus.study.racing import Round
-from isthmus.study.record import Job, Record, difference, digest, finite, strange
+from isthmus.study.record import Job, Record, digest, finite, strange
 
 FORMAT = 1
 NAME = re.compile(r"[0-9a-f]{64}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +24,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Recipe
 from isthmus.parts.heads import Head, Slot, TableHead
 from isthmus.seeds import seed as hashed
+from isthmus.train.checkpoint import Checkpoint, Keeper
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.loop import Outcome, Watch
 from isthmus.train.plan import Plan
@@ -78,6 +81,7 @@ def fit_many(
     target_layout: Layout | None = None,
     columns: Sequence[str] = (),
     watch: Watch | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Fitted]:
     """Train several recipes on the same scaled rows; those of one seed see the same order of rows and the same noise.
 
@@ -97,6 +101,8 @@ def fit_many(
         Names of the elements of a row.
     watch : callable, optional
         See :func:`isthmus.train.loop.train`.
+    checkpoint : Checkpoint, optional
+        Keeps the training on disk while it runs; one that is kept there goes on.
     """
     head = likelihood(target_layout or layout, train_rows if target is None else target)
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
@@ -108,6 +114,9 @@ def fit_many(
         Task(r, m, rows, held, p.of(r), s, aims[0], aims[1])
         for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
+    keeper = None if checkpoint is None else Keeper(checkpoint, tasks)
+    with nullcontext() if keeper is None else keeper.listening():
+        outcomes = train(tasks, watch, keeper)
     return [
         Fitted(
             recipe=t.recipe,
@@ -119,7 +128,7 @@ def fit_many(
             columns=tuple(columns),
             target_layout=target_layout,
         )
-        for t, o in zip(tasks, train(tasks, watch), strict=True)
+        for t, o in zip(tasks, outcomes, strict=True)
     ]
 
 
@@ -141,6 +150,7 @@ def fit(
     time: Any = None,
     weights: Any = None,
     watch: Watch | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
 ) -> Fitted:
     """Scale the rows and train one model on them.
 
@@ -176,6 +186,12 @@ def fit(
         A column that is no part of the rows, or one value for each row (:func:`isthmus.data.read.read`): no group
         stands both among the rows that are trained on and those that are held out, the latest rows are held out, and
         rows count in training as their weights say. Names of columns need a frame.
+    watch : callable, optional
+        Hears a :class:`isthmus.train.loop.Check` at every check.
+    checkpoint : Checkpoint or path, optional
+        Where the training is kept every five minutes, or as a :class:`isthmus.train.checkpoint.Checkpoint` says, and
+        when a signal asks the program to end. The same call goes on from there, to the same bits. The file stays when
+        the training has ended, and then gives the model at once.
 
     Returns
     -------
@@ -242,6 +258,7 @@ def fit(
         target_layout=layouts[1] if aims else None,
         columns=columns,
         watch=watch,
+        checkpoint=Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint,
     )[0]
 
 

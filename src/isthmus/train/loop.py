@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Model, Ramp, Timed
 from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
+from isthmus.train.checkpoint import Keeper, State, part, put, tensors_of
 from isthmus.train.order import Order
 from isthmus.train.stack import Stack, free
 from isthmus.train.task import Task
@@ -33,6 +35,7 @@ THREADS_ABOVE = 50_000_000
 LOCK, INSIDE = threading.Lock(), list[int]()
 # The terms of the training loss are read every so many steps: computing their values is not needed for their gradient.
 TELL = 10
+FACTS = ("drops", "waited", "rising", "best", "best_step", "mark", "seconds", "history")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Check(NamedTuple):
 Watch = Callable[[Check], Any]
 
 
-def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
+def train(tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | None = None) -> list[Outcome]:
     """Train models, several at a time where that is faster. They hold their best weights afterwards.
 
     Parameters
@@ -74,6 +77,8 @@ def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
         that are frozen (``requires_grad`` is False) stay as they are.
     watch : callable, optional
         Hears a :class:`Check` at every check of every stack.
+    keeper : Keeper, optional
+        Keeps each stack on disk while it is trained, and has what is left of an earlier training.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def train(tasks: Sequence[Task], watch: Watch | None = None) -> list[Outcome]:
     for numbers in _stacks(tasks):
         chosen = [tasks[i] for i in numbers]
         with _threads(chosen):
-            for i, outcome in zip(numbers, _train_stack(chosen, watch), strict=True):
+            for i, outcome in zip(numbers, _train_stack(chosen, watch, keeper), strict=True):
                 outcomes[i] = outcome
     return [outcomes[i] for i in range(len(tasks))]
 
@@ -196,6 +201,10 @@ class _Runner:
         if not self.status and step >= self.plan.steps:
             self.status = "converged" if self.plan.schedule == "cosine" else "cut"
 
+    def facts(self) -> dict[str, Any]:
+        """What a training that goes on must know, as plain data."""
+        return {name: getattr(self, name) for name in FACTS}
+
     def outcome(self, steps: int) -> Outcome:
         return Outcome(self.status, steps, self.best_step, self.seconds, self.history, self.cause)
 
@@ -209,74 +218,186 @@ def begin(task: Task) -> None:
     task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
 
 
-def _train_stack(tasks: Sequence[Task], watch: Watch | None) -> list[Outcome]:
+def _train_stack(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None) -> list[Outcome]:
     began = time.perf_counter()
+    kept = None if keeper is None else keeper.next()
+    if kept is not None and kept.facts["ended"]:
+        return [_restored(task.model, kept, i) for i, task in enumerate(tasks)]
     for task in tasks:
         if task.fresh:
             begin(task)
     runners = [_Runner(task) for task in tasks]
-    if not free(tasks[0].model):
+    if free(tasks[0].model):
+        outcomes = _Descent(runners, began, keeper, kept).run(watch)
+    else:
         for runner in runners:
             runner.check(0)
             runner.status = "closed form" if runner.status != "diverged" else "diverged"
             runner.seconds = (time.perf_counter() - began) / len(tasks)
-        return [runner.outcome(0) for runner in runners]
-    return _descend(runners, began, watch)
+        outcomes = [runner.outcome(0) for runner in runners]
+    if keeper is not None:
+        models = {i: (task.model, outcome) for i, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True))}
+        tensors, facts = _packed(models)
+        keeper.save(State(tensors, {"ended": True, "steps": max(o.steps for o in outcomes), "models": facts}))
+    return outcomes
 
 
-def _descend(runners: list[_Runner], began: float, watch: Watch | None) -> list[Outcome]:
-    """Steps, checks and early stopping, until every model has stopped."""
-    plan, task = runners[0].plan, runners[0].task
-    rows, orders, offsets = _gather(runners)
-    generators = {r.task.seed: torch.Generator().manual_seed(seed(r.task.seed, "noise")) for r in runners}
-    stack = Stack(
-        [r.task.model for r in runners],
-        corruption=runners[0].task.recipe.corruption,
-        levels=[r.task.recipe.corruption_level for r in runners],
-        generators=[generators[r.task.seed] for r in runners],
-        rows=rows,
-        batch=plan.batch,
-        weight_decay=plan.weight_decay,
-        clip=plan.clip,
-    )
-    lanes = list(runners)  # who sits in which row of the stack
-    first = {r: stack.snapshot(i) for i, r in enumerate(lanes)}
-    best, done = dict(first), dict[_Runner, Outcome]()
-    for i, r in enumerate(lanes):
-        r.check(0)
-        if r.status:  # the validation rows are not finite as the first weights see them
-            stack.release(i, best.pop(r))
-            done[r] = _ended(r, 0, first.pop(r))
-    step, spent = 0, time.perf_counter() - began
-    while len(done) < len(runners):
-        count = min(plan.check, plan.steps - step)
-        numbers = _numbers(lanes, orders, offsets, count * plan.batch).view(len(lanes), count, plan.batch)
-        numbers = numbers.transpose(0, 1).flatten(1).contiguous()
+def _packed(models: Mapping[int, tuple[Model, Outcome]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Models whose training has ended, by number, as a checkpoint keeps them."""
+    tensors = {f"{i}/{name}": t for i, (model, _) in models.items() for name, t in tensors_of(model).items()}
+    return tensors, {str(i): dataclasses.asdict(outcome) for i, (_, outcome) in models.items()}
+
+
+def _restored(model: Model, kept: State, number: int) -> Outcome:
+    """What the training of a model left; it gets its weights."""
+    put(model, part(kept.tensors, f"{number}/"))
+    facts = kept.facts["models"][str(number)]
+    return Outcome(**facts | {"cause": None if facts["cause"] is None else Cause(*facts["cause"])})
+
+
+class _Descent:
+    """Models of one stack on their way down: steps, checks and early stopping, until every model has stopped."""
+
+    def __init__(self, runners: list[_Runner], began: float, keeper: Keeper | None, kept: State | None) -> None:
+        self.runners, self.keeper, self.began = runners, keeper, began
+        self.plan, self.task = runners[0].plan, runners[0].task
+        rows, self.orders, self.offsets = _gather(runners)
+        self.generators = {r.task.seed: torch.Generator().manual_seed(seed(r.task.seed, "noise")) for r in runners}
+        self.stack = Stack(
+            [r.task.model for r in runners],
+            corruption=runners[0].task.recipe.corruption,
+            levels=[r.task.recipe.corruption_level for r in runners],
+            generators=[self.generators[r.task.seed] for r in runners],
+            rows=rows,
+            batch=self.plan.batch,
+            weight_decay=self.plan.weight_decay,
+            clip=self.plan.clip,
+        )
+        self.lanes = list(runners)  # who sits in which row of the stack
+        self.first = {r: self.stack.snapshot(i) for i, r in enumerate(self.lanes)}
+        self.best, self.done = dict(self.first), dict[_Runner, Outcome]()
+        self.step = self.taken = 0  # up to the last check, and since
+        if kept is not None:
+            self._go_on(kept)
+            return
+        for i, r in enumerate(self.lanes):
+            r.check(0)
+            if r.status:  # the validation rows are not finite as the first weights see them
+                self._let_go(i, r)
+        self.spent = time.perf_counter() - began
+
+    def run(self, watch: Watch | None) -> list[Outcome]:
+        while len(self.done) < len(self.runners):
+            self._descend()
+            running = self._look()
+            if watch is not None:
+                watch(Check(self.step, self.plan.steps, tuple(r.history["valid"][-1] for r in running)))
+            left = [i for i, r in enumerate(self.lanes) if not r.status]
+            if left and len(left) <= (2 * len(self.lanes)) // 3:
+                self._keep(left)
+        return [self.done[r] for r in self.runners]
+
+    def _descend(self) -> None:
+        """The steps up to the next check."""
+        plan, lanes, stack, keeper = self.plan, self.lanes, self.stack, self.keeper
+        count = min(plan.check, plan.steps - self.step)
+        streams = [] if keeper is None else [order.mark() for order in self.orders.values()]
+        numbers = self._numbers(count)
         moving = not plan.warmup and plan.schedule != "cosine"
-        rates = [0.0 if r.status else r.rate(step) for r in lanes]
-        for k in range(count):
+        rates = [0.0 if r.status else r.rate(self.step) for r in lanes]
+        for k in range(self.taken, count):
+            if keeper is not None and keeper.due():
+                self.taken = k
+                keeper.save(self._state(streams))
             if not moving:
-                rates = [0.0 if r.status else r.rate(step + k) for r in lanes]
-            stack.step(numbers[k], task.done(step + k), rates, tell=(count - 1 - k) % TELL == 0)
-        step += count
-        means = stack.means()
-        running = [r for r in lanes if not r.status]
-        for i, r in enumerate(lanes):
-            if r in running and r.check(step, means[i]):
-                best[r] = stack.snapshot(i)
-        now = time.perf_counter() - began
-        share, spent = (now - spent) / len(running), now
+                rates = [0.0 if r.status else r.rate(self.step + k) for r in lanes]
+            stack.step(numbers[k], self.task.done(self.step + k), rates, tell=(count - 1 - k) % TELL == 0)
+        self.step, self.taken = self.step + count, 0
+
+    def _numbers(self, count: int) -> Tensor:
+        """The rows of the next ``count`` steps, for all lanes, (count, R * batch)."""
+        numbers = _numbers(self.lanes, self.orders, self.offsets, count * self.plan.batch)
+        return numbers.view(len(self.lanes), count, self.plan.batch).transpose(0, 1).flatten(1).contiguous()
+
+    def _look(self) -> list[_Runner]:
+        """Check the models that are still trained, and let go those that have ended; who was looked at."""
+        means = self.stack.means()
+        running = [r for r in self.lanes if not r.status]
+        for i, r in enumerate(self.lanes):
+            if r in running and r.check(self.step, means[i]):
+                self.best[r] = self.stack.snapshot(i)
+        now = time.perf_counter() - self.began
+        share, self.spent = (now - self.spent) / len(running), now
         for r in running:
             r.seconds += share
             if r.status:
-                stack.release(lanes.index(r), best.pop(r))
-                done[r] = _ended(r, step, first.pop(r))
-        if watch is not None:
-            watch(Check(step, plan.steps, tuple(r.history["valid"][-1] for r in running)))
-        left = [i for i, r in enumerate(lanes) if not r.status]
-        if left and len(left) <= (2 * len(lanes)) // 3:
-            stack, lanes = stack.keep(left), [lanes[i] for i in left]
-    return [done[r] for r in runners]
+                self._let_go(self.lanes.index(r), r)
+        return running
+
+    def _let_go(self, lane: int, runner: _Runner) -> None:
+        """A model has ended: it takes its best weights with it."""
+        self.stack.release(lane, self.best.pop(runner))
+        self.done[runner] = _ended(runner, self.step, self.first.pop(runner))
+
+    def _keep(self, left: Sequence[int]) -> None:
+        """Go on with some of the lanes."""
+        self.stack, self.lanes = self.stack.keep(left), [self.lanes[i] for i in left]
+
+    def _state(self, streams: Sequence[tuple[Tensor, Tensor]]) -> State:
+        """All that the next step hangs on; ``streams`` are the orders of rows as they stood at the last check."""
+        number = {r: i for i, r in enumerate(self.runners)}
+        ended, facts = _packed({number[r]: (r.task.model, outcome) for r, outcome in self.done.items()})
+        tensors = {f"stack/{name}": t for name, t in self.stack.tensors().items()} | ended
+        tensors |= {f"best/{number[r]}/{i}": t for r, best in self.best.items() for i, t in enumerate(best)}
+        tensors |= {f"order/{i}/{j}": t for i, stream in enumerate(streams) for j, t in enumerate(stream)}
+        tensors |= {f"noise/{i}": g.get_state() for i, g in enumerate(self.generators.values())}
+        return State(
+            tensors,
+            {
+                "ended": False,
+                "steps": self.step + self.taken,
+                "step": self.step,
+                "spent": time.perf_counter() - self.began,
+                "looked": self.spent,
+                "told": self.stack.told,
+                "recorded": self.stack.stepped,
+                "lanes": [number[r] for r in self.lanes],
+                "running": {str(number[r]): r.facts() for r in self.best},
+                "models": facts,
+            },
+        )
+
+    def _go_on(self, kept: State) -> None:
+        """Take up what :meth:`_state` gave, with a stack of as many lanes."""
+        facts, tensors = kept.facts, kept.tensors
+        self.step, self.taken = facts["step"], facts["steps"] - facts["step"]
+        self.began, self.spent = time.perf_counter() - facts["spent"], facts["looked"]
+        if len(facts["lanes"]) < len(self.lanes):
+            self._keep(facts["lanes"])
+        for name in facts["models"]:
+            runner = self.runners[int(name)]
+            self.done[runner] = _restored(runner.task.model, kept, int(name))
+            runner.status = self.done[runner].status
+            del self.best[runner], self.first[runner]
+        for name, own in facts["running"].items():
+            runner = self.runners[int(name)]
+            vars(runner).update(own)
+            parts = part(tensors, f"best/{name}/")
+            self.best[runner] = [parts[str(i)] for i in range(len(parts))]
+        for i, order in enumerate(self.orders.values()):
+            order.rewind((tensors[f"order/{i}/0"], tensors[f"order/{i}/1"]))
+        if facts["recorded"]:  # the next step was to be a replay
+            self._load(kept)
+            whole = self.stack.batch[0].shape[:2].numel()
+            self.stack.step(torch.zeros(whole, dtype=torch.int64), 0.0, [0.0] * len(self.lanes))
+        self._load(kept)
+
+    def _load(self, kept: State) -> None:
+        for name, own in self.stack.tensors().items():
+            own.copy_(kept.tensors[f"stack/{name}"])
+        for i, generator in enumerate(self.generators.values()):
+            generator.set_state(kept.tensors[f"noise/{i}"])
+        self.stack.told = kept.facts["told"]
 
 
 def _ended(runner: _Runner, step: int, first: list[Tensor]) -> Outcome:

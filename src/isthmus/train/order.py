@@ -39,3 +39,21 @@ class Order:
         stream = torch.cat(parts)
         self.left = stream[count:]
         return stream[:count]
+
+    def mark(self) -> tuple[Tensor, Tensor]:
+        """Where the stream stands, for :meth:`rewind`."""
+        return self.generator.get_state(), self.left
+
+    def rewind(self, mark: tuple[Tensor, Tensor]) -> None:
+        """Stand where the stream stood at a mark.
+
+        Examples
+        --------
+        >>> order = Order(50, seed=0)
+        >>> mark, first = order.mark(), order.take(60)
+        >>> order.rewind(mark)
+        >>> torch.equal(order.take(60), first)
+        True
+        """
+        state, self.left = mark
+        self.generator.set_state(state)

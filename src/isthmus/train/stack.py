@@ -191,6 +191,16 @@ class Stack:
         self.told = 0
         return means
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a step changes and a later one reads, by name; but for the random streams, and what was told."""
+        own = {"state": self.state, "mean": self.adam.mean, "square": self.adam.square, "steps": self.adam.steps}
+        return own | {"sums": self.sums} | {f"buffers/{name}": b for name, b in self.buffers.items()}
+
+    @property
+    def stepped(self) -> bool:
+        """Whether a step was taken: the first one records, and may round otherwise than those that replay it."""
+        return self._step is not None
+
     def snapshot(self, row: int) -> list[Tensor]:
         """A copy of one model: its free parameters in one vector, then its frozen ones and its buffers."""
         return [self.state[row].clone(), *(b[row].clone() for b in self.buffers.values())]
