@@ -33,9 +33,9 @@ def calls(monkeypatch):
     """Every stage as it was asked for: its tasks, and all tensors of their models before and after."""
     seen, real = [], loop.train
 
-    def spy(tasks, watch=None):
+    def spy(tasks, watch=None, *how):
         before = [{k: v.clone() for k, v in t.model.state_dict().items()} for t in tasks]
-        outcomes = real(tasks, watch)
+        outcomes = real(tasks, watch, *how)
         after = [{k: v.clone() for k, v in t.model.state_dict().items()} for t in tasks]
         seen.append((tasks, before, after))
         return outcomes
@@ -101,10 +101,10 @@ def test_a_last_stage_that_only_harms_changes_nothing(monkeypatch):
     """With a hopeless step size in the last stage, the weights from before it are kept."""
     mine, real = task(), loop.train
 
-    def harm(tasks, watch=None):
+    def harm(tasks, watch=None, *how):
         if tasks[0].plan.steps == 200:
             tasks = [t._replace(plan=Plan(**(t.plan.to_json() | {"learning_rate": 1e6}))) for t in tasks]
-        return real(tasks, watch)
+        return real(tasks, watch, *how)
 
     monkeypatch.setattr(loop, "train", harm)
     (outcome,) = stages.train([mine])
