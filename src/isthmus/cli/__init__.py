@@ -29,12 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_what_is_closed()
     _write_what_can_be_written()
+    _leave_words_to_rank_0()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
     def run() -> int:
         from isthmus.cli import app  # inside, so that Ctrl-C during the import is heard
 
         _check_text(given)
+        _check_ranks(given)
         return app.run(given)
 
     return ends.guard(run, debug="--debug" in given)
@@ -67,3 +69,17 @@ def _check_text(arguments: Sequence[str]) -> None:
             raise BadInput(
                 f"{argument}: contains bytes that are not text in this system's encoding; rename it"
             ) from None
+
+
+def _leave_words_to_rank_0() -> None:
+    """Of processes that torchrun started, one speaks."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _check_ranks(arguments: Sequence[str]) -> None:
+    """Refuse what several ranks would do several times."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and arguments[0] != "train":
+        raise BadInput(
+            f"several ranks share the work of isthmus train alone; got {arguments[0]}: start it without torchrun"
+        )

@@ -133,6 +133,8 @@ def train(
         _plan(family, recipe, plan, rows, parts, usual, limit, json)
         return ends.DONE
     fitted = _trained(f"{family} on {rows.name}", recipe, rows.x[parts.train], usual, kept, quiet)
+    if fitted is None:
+        return ends.DONE
     outcome = fitted.outcome
     if outcome.status == "diverged":
         kept.remove()
@@ -180,21 +182,27 @@ def _kept(place: Path, every: str) -> Checkpoint:
 
 def _trained(
     title: str, recipe: Recipe, x: NDArray[Any], usual: dict[str, Any], kept: Checkpoint, quiet: bool
-) -> Fitted:
-    """The training, with a bar; it goes on where it was stopped, and one that is stopped says what is kept."""
+) -> Fitted | None:
+    """The training, with a bar; it goes on where it was stopped, and one that is stopped says what is kept.
+
+    None where several ranks train together and another one does the rest.
+    """
     from isthmus.train.fitted import fit
+    from isthmus.train.ranks import joined
 
     if taken := kept.steps():
         show.note(f"Going on after {taken} steps: {kept.path}", quiet=quiet)
     try:
-        with show.progress(title, usual["plan"].steps, done=taken or 0, unit="steps", quiet=quiet) as tell:
-            return fit(
+        with joined() as ranks, show.progress(title, usual["plan"].steps, unit="steps", quiet=quiet) as tell:
+            fitted = fit(
                 recipe,
                 x,
                 watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"),
                 checkpoint=None if kept.every == math.inf else kept,
+                ranks=ranks,
                 **usual,
             )
+        return fitted if ranks is None or ranks.rank == 0 else None
     except KeyboardInterrupt as stop:
         if taken := kept.steps():
             stop.add_note(f"{taken} steps are kept in {kept.path}; the same command goes on")

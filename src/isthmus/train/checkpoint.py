@@ -32,6 +32,7 @@ from torch import Tensor
 from isthmus import durable
 from isthmus.errors import BadInput, difference
 from isthmus.model import Model
+from isthmus.train.ranks import Ranks
 from isthmus.train.task import Task
 
 FORMAT = 1
@@ -104,6 +105,8 @@ class Keeper:
     checkpoint : Checkpoint
     tasks : sequence of Task
         What is trained, untrained yet.
+    ranks : Ranks, optional
+        Processes that train it together; rank 0 writes.
 
     Raises
     ------
@@ -111,13 +114,18 @@ class Keeper:
         If the file is damaged, is no checkpoint, or belongs to another training.
     """
 
-    def __init__(self, checkpoint: Checkpoint, tasks: Sequence[Task]) -> None:
+    def __init__(self, checkpoint: Checkpoint, tasks: Sequence[Task], ranks: Ranks | None = None) -> None:
         self.path, self.every, self.bound = Path(checkpoint.path), checkpoint.every, _bound(tasks)
         self.kept: list[State] = []
         self.seconds, self.written = 0.0, 0  # what keeping took
-        self._asked: int | None = None
+        self._ranks, self._asked = ranks, 0
         if self.path.exists():
             self._open()
+        if ranks is not None:
+            steps = sum(unit.facts["steps"] for unit in self.kept)
+            most, least = ranks.most([steps, -steps])
+            if most != -least:
+                raise BadInput(f"{self.path} is not the same file for all ranks; choose a place that they share")
         self.open = list(self.kept)  # units that nobody has asked for yet
         self.due_at = time.monotonic() + self.every
 
@@ -143,7 +151,10 @@ class Keeper:
 
     def due(self) -> bool:
         """Whether the state should be kept now. Asked before every step."""
-        return self._asked is not None or time.monotonic() >= self.due_at
+        late = time.monotonic() >= self.due_at
+        if self._ranks is not None:  # a signal comes to each of them at another step
+            self._asked, late = (int(most) for most in self._ranks.most([self._asked, late]))
+        return bool(self._asked or late)
 
     def save(self, state: State) -> None:
         """Put what is kept on the disk, with the stack that is being trained; then end, if a signal asked for it."""
@@ -152,7 +163,10 @@ class Keeper:
         tensors = {f"{n}/{name}": t for n, unit in enumerate(units) for name, t in unit.tensors.items()}
         steps = sum(unit.facts["steps"] for unit in units)
         facts = {"format": FORMAT, "bound": self.bound, "steps": steps, "units": [unit.facts for unit in units]}
-        durable.whole(self.path, _sealed(tensors, facts))
+        if self._ranks is None or self._ranks.rank == 0:
+            durable.whole(self.path, _sealed(tensors, facts))
+        if self._ranks is not None:
+            self._ranks.wait()
         if state.facts["ended"]:
             self.kept = units
         self.due_at = time.monotonic() + self.every
@@ -175,7 +189,7 @@ class Keeper:
             self._deaf()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        again, self._asked = self._asked is not None, number
+        again, self._asked = self._asked > 0, number
         if again:
             self._end()
 
@@ -185,8 +199,8 @@ class Keeper:
 
     def _end(self) -> None:
         """Do what the signal would have done."""
-        if self._asked is not None:
-            number, self._asked = self._asked, None
+        if self._asked:
+            number, self._asked = self._asked, 0
             self._deaf()
             signal.raise_signal(number)
 

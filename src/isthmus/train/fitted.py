@@ -28,6 +28,7 @@ from isthmus.train.checkpoint import Checkpoint, Keeper
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.loop import Outcome, Watch
 from isthmus.train.plan import Plan
+from isthmus.train.ranks import Ranks
 from isthmus.train.stages import train
 from isthmus.train.task import Task
 
@@ -82,6 +83,7 @@ def fit_many(
     columns: Sequence[str] = (),
     watch: Watch | None = None,
     checkpoint: Checkpoint | None = None,
+    ranks: Ranks | None = None,
 ) -> list[Fitted]:
     """Train several recipes on the same scaled rows; those of one seed see the same order of rows and the same noise.
 
@@ -103,6 +105,8 @@ def fit_many(
         See :func:`isthmus.train.loop.train`.
     checkpoint : Checkpoint, optional
         Keeps the training on disk while it runs; one that is kept there goes on.
+    ranks : Ranks, optional
+        Processes that do the same with this one (:func:`isthmus.train.ranks.joined`).
     """
     head = likelihood(target_layout or layout, train_rows if target is None else target)
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
@@ -114,9 +118,9 @@ def fit_many(
         Task(r, m, rows, held, p.of(r), s, aims[0], aims[1])
         for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
-    keeper = None if checkpoint is None else Keeper(checkpoint, tasks)
+    keeper = None if checkpoint is None else Keeper(checkpoint, tasks, ranks)
     with nullcontext() if keeper is None else keeper.listening():
-        outcomes = train(tasks, watch, keeper)
+        outcomes = train(tasks, watch, keeper, ranks)
     return [
         Fitted(
             recipe=t.recipe,
@@ -151,6 +155,7 @@ def fit(
     weights: Any = None,
     watch: Watch | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    ranks: Ranks | None = None,
 ) -> Fitted:
     """Scale the rows and train one model on them.
 
@@ -192,6 +197,9 @@ def fit(
         Where the training is kept every five minutes, or as a :class:`isthmus.train.checkpoint.Checkpoint` says, and
         when a signal asks the program to end. The same call goes on from there, to the same bits. The file stays when
         the training has ended, and then gives the model at once.
+    ranks : Ranks, optional
+        Processes that make the same call with this one, each with its share of every batch
+        (:func:`isthmus.train.ranks.joined`).
 
     Returns
     -------
@@ -259,6 +267,7 @@ def fit(
         columns=columns,
         watch=watch,
         checkpoint=Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint,
+        ranks=ranks,
     )[0]
 
 

@@ -21,6 +21,7 @@ from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
 from isthmus.train.checkpoint import Keeper, State, part, put, tensors_of
 from isthmus.train.order import Order
+from isthmus.train.ranks import Ranks
 from isthmus.train.stack import Stack, free
 from isthmus.train.task import Task
 
@@ -67,7 +68,9 @@ class Check(NamedTuple):
 Watch = Callable[[Check], Any]
 
 
-def train(tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | None = None) -> list[Outcome]:
+def train(
+    tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | None = None, ranks: Ranks | None = None
+) -> list[Outcome]:
     """Train models, several at a time where that is faster. They hold their best weights afterwards.
 
     Parameters
@@ -79,6 +82,8 @@ def train(tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | No
         Hears a :class:`Check` at every check of every stack.
     keeper : Keeper, optional
         Keeps each stack on disk while it is trained, and has what is left of an earlier training.
+    ranks : Ranks, optional
+        Processes that train the same tasks with this one, each on its share of every batch.
 
     Returns
     -------
@@ -91,7 +96,7 @@ def train(tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | No
     for numbers in _stacks(tasks):
         chosen = [tasks[i] for i in numbers]
         with _threads(chosen):
-            for i, outcome in zip(numbers, _train_stack(chosen, watch, keeper), strict=True):
+            for i, outcome in zip(numbers, _train_stack(chosen, watch, keeper, ranks), strict=True):
                 outcomes[i] = outcome
     return [outcomes[i] for i in range(len(tasks))]
 
@@ -218,7 +223,9 @@ def begin(task: Task) -> None:
     task.model.start(*(task.sets if task.recipe.targets else task.sets[:1]))
 
 
-def _train_stack(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None) -> list[Outcome]:
+def _train_stack(
+    tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None, ranks: Ranks | None
+) -> list[Outcome]:
     began = time.perf_counter()
     kept = None if keeper is None else keeper.next()
     if kept is not None and kept.facts["ended"]:
@@ -228,7 +235,7 @@ def _train_stack(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | No
             begin(task)
     runners = [_Runner(task) for task in tasks]
     if free(tasks[0].model):
-        outcomes = _Descent(runners, began, keeper, kept).run(watch)
+        outcomes = _Descent(runners, began, keeper, kept, ranks).run(watch)
     else:
         for runner in runners:
             runner.check(0)
@@ -258,8 +265,15 @@ def _restored(model: Model, kept: State, number: int) -> Outcome:
 class _Descent:
     """Models of one stack on their way down: steps, checks and early stopping, until every model has stopped."""
 
-    def __init__(self, runners: list[_Runner], began: float, keeper: Keeper | None, kept: State | None) -> None:
-        self.runners, self.keeper, self.began = runners, keeper, began
+    def __init__(
+        self,
+        runners: list[_Runner],
+        began: float,
+        keeper: Keeper | None,
+        kept: State | None,
+        ranks: Ranks | None,
+    ) -> None:
+        self.runners, self.keeper, self.ranks, self.began = runners, keeper, ranks, began
         self.plan, self.task = runners[0].plan, runners[0].task
         rows, self.orders, self.offsets = _gather(runners)
         self.generators = {r.task.seed: torch.Generator().manual_seed(seed(r.task.seed, "noise")) for r in runners}
@@ -269,9 +283,10 @@ class _Descent:
             levels=[r.task.recipe.corruption_level for r in runners],
             generators=[self.generators[r.task.seed] for r in runners],
             rows=rows,
-            batch=self.plan.batch,
+            batch=self.plan.batch if ranks is None else ranks.share(self.plan.batch),
             weight_decay=self.plan.weight_decay,
             clip=self.plan.clip,
+            ranks=ranks,
         )
         self.lanes = list(runners)  # who sits in which row of the stack
         self.first = {r: self.stack.snapshot(i) for i, r in enumerate(self.lanes)}
@@ -315,9 +330,12 @@ class _Descent:
         self.step, self.taken = self.step + count, 0
 
     def _numbers(self, count: int) -> Tensor:
-        """The rows of the next ``count`` steps, for all lanes, (count, R * batch)."""
+        """The rows of the next ``count`` steps, for all lanes, (count, R * batch); with ranks, my share of them."""
         numbers = _numbers(self.lanes, self.orders, self.offsets, count * self.plan.batch)
-        return numbers.view(len(self.lanes), count, self.plan.batch).transpose(0, 1).flatten(1).contiguous()
+        numbers = numbers.view(len(self.lanes), count, self.plan.batch)
+        if self.ranks is not None:
+            numbers = self.ranks.mine(numbers, (*numbers.shape[:2], self.stack.batch[0].shape[1]))
+        return numbers.transpose(0, 1).flatten(1).contiguous()
 
     def _look(self) -> list[_Runner]:
         """Check the models that are still trained, and let go those that have ended; who was looked at."""

@@ -23,6 +23,7 @@ from isthmus.dispatch import tree_map
 from isthmus.model import Model, Ramp, Timed
 from isthmus.parts.heads import whole
 from isthmus.train.optim import Adam
+from isthmus.train.ranks import Ranks
 from isthmus.train.tape import Tape, record
 
 
@@ -42,11 +43,13 @@ class Stack:
     rows : tuple of one or two Tensors of shape (S, *D)
         All training rows, then their targets if these differ; batches are gathered from here by number.
     batch : int
-        Rows of a batch.
+        Rows of a batch; with ranks, my share of them.
     weight_decay, clip
         As in :class:`isthmus.train.plan.Plan`.
     adam : Adam, optional
         Moments to go on with.
+    ranks : Ranks, optional
+        Who shares each batch.
     """
 
     def __init__(
@@ -61,10 +64,11 @@ class Stack:
         weight_decay: float = 0.0,
         clip: float | None = None,
         adam: Callable[[Tensor], Adam] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.models = list(models)
         self.corruption, self.generators, self.clip = corruption, list(generators), clip
-        self.rows, count = rows, len(models)
+        self.rows, count, self.ranks = rows, len(models), ranks
         dtype = rows[0].dtype
         self.levels = torch.tensor(levels, dtype=dtype)
         self.state, self.parameters = _side_by_side(models)
@@ -81,6 +85,7 @@ class Stack:
         self.replays = all(model.replays for model in models)
         self._step: Tape | None = None
         self._after: Tape | None = None
+        self._seen: dict[str, Tensor] | None = None
         own = type(models[0])
         self._remembers = own.absorb is not Model.absorb or own.project is not Model.project
 
@@ -94,12 +99,14 @@ class Stack:
         for rows, batch in zip(self.rows, self.batch, strict=True):
             torch.index_select(rows, 0, numbers, out=batch.flatten(0, 1))
         if self.noise:
-            tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
+            self._draw_again()
         if self.ramps:
             self.weigh(done)
         if self.clocks is not None:
             self.clocks.fill_(done)
         (gradient, seen), terms = self._stepped(tell)
+        if self.ranks is not None:
+            seen, terms = self._shared_out(self.ranks, gradient, seen, terms)
         if self.clip is not None:
             norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             gradient.mul_((self.clip / norms.clamp_min(1e-30)).clamp_max_(1.0))
@@ -114,6 +121,17 @@ class Stack:
         if tell:
             self.sums += terms
             self.told += 1
+
+    def _shared_out(self, ranks: Ranks, gradient: Tensor, seen: Any, terms: Tensor) -> tuple[Any, Tensor]:
+        """Means of gradients and terms, and sums of what was seen, over all ranks."""
+        if self._seen is None:
+            self._seen = tree_map(torch.clone, seen)  # of our own: what is constant in a step is recorded once
+        else:
+            tree_map(Tensor.copy_, self._seen, seen)
+        terms = terms.clone()
+        ranks.add([gradient, terms, *self._seen.values()])
+        gradient.div_(ranks.size)
+        return self._seen, terms.div_(ranks.size)
 
     def _stepped(self, tell: bool) -> Any:
         """What ``_gradient`` gives for what the buffers hold now: from the record, if the models can be replayed."""
@@ -170,11 +188,24 @@ class Stack:
         values = [[w.at(done) if isinstance(w, Ramp) else w for w in m.weights.values()] for m in self.models]
         self.weights.copy_(torch.tensor(values, dtype=self.weights.dtype))
 
-    def _draw(self, generators: Sequence[torch.Generator]) -> Any:
-        """Fresh noise of the whole stack, each tensor with a leading R; without an entry where nobody wants any."""
+    def _draw_again(self) -> None:
+        """Fill the buffers with fresh noise: of the whole batch, of which each rank takes its part."""
+        if self.ranks is None:
+            tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
+            return
+        mine, whole = self.ranks.mine, self._draw(self.generators, self.ranks.size)
+        tree_map(lambda here, there: here.copy_(mine(there, here.shape)), self.noise, whole)
+
+    def _draw(self, generators: Sequence[torch.Generator], times: int = 1) -> Any:
+        """Fresh noise of the whole stack, each tensor with a leading R; without an entry where nobody wants any.
+
+        ``times`` is how many shares of a batch it is for.
+        """
         drawn: dict[torch.Generator, dict[str, Any]] = {}
         for model, x, generator in zip(self.models, self.batch[0], generators, strict=True):
             if generator not in drawn:
+                if times > 1:  # draws look at shapes alone
+                    x = x.new_zeros(()).expand(times * len(x), *x.shape[1:])  # noqa: PLW2901
                 both = {
                     "corruption": draw_corruption(self.corruption, x.shape, generator),
                     "model": model.draw(x, generator),
@@ -231,6 +262,7 @@ class Stack:
             batch=self.batch[0].shape[1],
             clip=self.clip,
             adam=lambda state: self.adam.keep(state, rows),
+            ranks=self.ranks,
         )
 
 

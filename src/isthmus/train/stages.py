@@ -39,6 +39,7 @@ from isthmus.train.cause import Cause
 from isthmus.train.checkpoint import Keeper
 from isthmus.train.loop import Check, Outcome, Watch, begin
 from isthmus.train.plan import Plan
+from isthmus.train.ranks import Ranks
 from isthmus.train.stack import free
 from isthmus.train.task import Task
 
@@ -46,7 +47,9 @@ REMEDY = "use stages=together"
 ROWS = 4096  # rows that go through the layers below at once
 
 
-def train(tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | None = None) -> list[Outcome]:
+def train(
+    tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | None = None, ranks: Ranks | None = None
+) -> list[Outcome]:
     """Train models as their plans say, in stages or in one; see :func:`isthmus.train.loop.train`.
 
     A family in closed form has nothing to divide into stages and is fitted as ever.
@@ -65,7 +68,7 @@ def train(tasks: Sequence[Task], watch: Watch | None = None, keeper: Keeper | No
         chosen = [tasks[i] for i in numbers]
         plain = [t._replace(plan=replace(t.plan, stages="together")) for t in chosen]
         engine = _layerwise if key else loop.train
-        outcomes |= zip(numbers, engine(plain, watch, keeper), strict=True)
+        outcomes |= zip(numbers, engine(plain, watch, keeper, ranks), strict=True)
     return [outcomes[i] for i in range(len(tasks))]
 
 
@@ -109,7 +112,7 @@ class _Course:
         return Task(recipe, model, train, valid, plan, number)
 
 
-def _layerwise(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None) -> list[Outcome]:
+def _layerwise(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None, ranks: Ranks | None) -> list[Outcome]:
     """All stages, of models of equal depth and budget."""
     depth, steps = len(_layers(tasks[0])), tasks[0].plan.steps
     share = steps // (2 * (depth + 1))
@@ -122,14 +125,14 @@ def _layerwise(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None
         begin(task)
     for layer in range(depth):
         alone = [c.alone(layer, plan) for c, plan in zip(courses, part, strict=True)]
-        _note(courses, loop.train(alone, _later(watch, layer * share, steps), keeper))
+        _note(courses, loop.train(alone, _later(watch, layer * share, steps), keeper, ranks))
         for course, one in zip(courses, alone, strict=True):
             _take_over(course.task.model, one.model, layer)
     with _frozen(tasks):
         again = [t._replace(plan=plan, fresh=False) for t, plan in zip(tasks, part, strict=True)]
-        _note(courses, loop.train(again, _later(watch, depth * share, steps), keeper))
+        _note(courses, loop.train(again, _later(watch, depth * share, steps), keeper, ranks))
     again = [t._replace(plan=plan, fresh=False) for t, plan in zip(tasks, rest, strict=True)]
-    _note(courses, loop.train(again, _later(watch, (depth + 1) * share, steps), keeper))
+    _note(courses, loop.train(again, _later(watch, (depth + 1) * share, steps), keeper, ranks))
     return [_joined(course.outcomes) for course in courses]
 
 

@@ -1,0 +1,129 @@
+"""Several processes train one model together: ``torchrun --nproc-per-node 2 -m isthmus train ...``.
+
+Every rank reads the same rows in the same order and draws the same noise; of each batch it takes its share. After each
+step the gradients and the terms of the loss are averaged over the ranks and what was ``seen`` is summed (one all-reduce
+of one vector, by :mod:`torch.distributed` with gloo), so that every rank holds the same weights and buffers and takes
+the same decisions. What a family computes over the rows of a batch (a quantile, a divergence between samples) it
+computes over its share.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadEnvironment, BadInput
+
+ANSWER = 25.0
+"""Seconds within which every rank must come to a step; one that is gone is noticed at once, one that hangs then."""
+PATIENCE = 3600.0
+"""Seconds that ranks wait for what one of them does alone: reading files, writing a checkpoint."""
+
+
+class Ranks:
+    """This process among those that train together; see :func:`joined`.
+
+    Attributes
+    ----------
+    rank, size : int
+        Its number, from 0, and how many there are. Rank 0 writes and speaks for all.
+    """
+
+    def __init__(self, rank: int, size: int, patient: Any = None) -> None:
+        self.rank, self.size, self._patient = rank, size, patient
+
+    def share(self, batch: int) -> int:
+        """How many rows of a batch each takes.
+
+        Raises
+        ------
+        BadInput
+            If they are not as many for each.
+
+        Examples
+        --------
+        >>> Ranks(0, 4).share(64)
+        16
+        """
+        if batch % self.size:
+            wanted = -(-batch // self.size) * self.size
+            raise BadInput(f"a batch of {batch} rows has no {self.size} equal shares; give --set batch={wanted}")
+        return batch // self.size
+
+    def mine(self, whole: Tensor, shape: Sequence[int]) -> Tensor:
+        """My part of what was drawn for a whole batch: along the axis in which my own ``shape`` is shorter.
+
+        Examples
+        --------
+        >>> Ranks(1, 2).mine(torch.arange(8).view(2, 4), (2, 2)).tolist()
+        [[2, 3], [6, 7]]
+        """
+        for axis, (many, few) in enumerate(zip(whole.shape, shape, strict=True)):
+            if many != few:
+                return whole.narrow(axis, self.rank * few, few)
+        return whole
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        """Sum tensors over all ranks, in place."""
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        self._together(lambda dist: dist.all_reduce(flat))
+        for tensor, total in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+    def most(self, values: Sequence[float]) -> list[float]:
+        """The largest of each value over all ranks."""
+        found = torch.tensor(values, dtype=torch.float64)
+        self._together(lambda dist: dist.all_reduce(found, op=dist.ReduceOp.MAX))
+        return found.tolist()
+
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        self._together(lambda dist: dist.barrier(group=self._patient))
+
+    def _together(self, call: Callable[[Any], Any]) -> None:
+        import torch.distributed as dist
+
+        try:
+            call(dist)
+        except RuntimeError as error:
+            raise BadEnvironment(
+                f"a rank of {self.size} is lost, or did not answer for {ANSWER:.0f} s: the training ends; the same "
+                "command trains again, from what --checkpoint kept"
+            ) from error
+
+
+@contextmanager
+def joined() -> Iterator[Ranks | None]:
+    """Join the processes that ``torchrun`` started with this one, while the block runs; None if there are no others.
+
+    Examples
+    --------
+    >>> with joined() as ranks:  # not started by torchrun
+    ...     print(ranks)
+    None
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size < 2:
+        yield None
+        return
+    import torch.distributed as dist
+
+    if not dist.is_available():
+        raise BadEnvironment("this torch has no torch.distributed; install a build that has it, or start one process")
+    try:
+        dist.init_process_group("gloo", timeout=timedelta(seconds=ANSWER))
+        patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=PATIENCE))
+    except (RuntimeError, ValueError) as error:
+        raise BadEnvironment(f"the {size} ranks do not find each other; start them with torchrun ({error})") from error
+    ranks = Ranks(dist.get_rank(), size, patient)
+    try:
+        ranks.wait()
+        yield ranks
+    finally:
+        dist.destroy_process_group()
