@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from isthmus.errors import BadInput
 from isthmus.families import FAMILIES, named
 from isthmus.seeds import seed
+from isthmus.train import checkpoint
 from isthmus.train.checkpoint import Checkpoint, Keeper, tensors_of
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack
@@ -165,6 +166,37 @@ def test_a_file_that_was_changed_anywhere_is_refused(tmp_path, monkeypatch):
         Path(kept.path).write_bytes(content[:cut])
         with pytest.raises(BadInput, match="remove it to train from the start"):
             kept.steps()
+
+
+def test_a_file_that_was_changed_and_sealed_again_is_refused_too(tmp_path, monkeypatch):
+    kept = Checkpoint(tmp_path / "kept")
+    make = lambda: [task(named("vq").set_params(latents=2), Plan(steps=4, batch=4, check=2))]  # noqa: E731
+    killed(make, kept, monkeypatch, {3}, {2})
+    train(tasks := make(), keeper=Keeper(kept, tasks))
+    done = Path(kept.path).read_bytes()
+    monkeypatch.setattr(Keeper, "due", lambda keeper: True)
+    Path(kept.path).unlink()
+    with pytest.raises(Killed):
+        train(tasks := make(), watch=dead, keeper=Keeper(kept, tasks))
+    for content in (done, Path(kept.path).read_bytes()):
+        Path(kept.path).write_bytes(content)
+        tensors, facts = checkpoint._read(Path(kept.path))
+        forged = [({k: v for k, v in tensors.items() if k != name}, facts) for name in tensors]
+        forged += [({**tensors, name: t.reshape(1, -1)}, facts) for name, t in tensors.items() if t.ndim != 2]
+        forged += [(tensors, {k: v for k, v in facts.items() if k != name}) for name in ("bound", "units")]
+        forged += [(tensors, facts | {"units": [{}]}), (tensors, facts | {"units": 3}), (tensors, [])]
+        for one in forged:
+            Path(kept.path).write_bytes(checkpoint._sealed(*one))
+            with pytest.raises(BadInput, match=r"remove (it|the file)"):
+                train(tasks := make(), keeper=Keeper(kept, tasks))
+    left = torch.full((4,), 200)  # the first row that there is not
+    Path(kept.path).write_bytes(checkpoint._sealed(tensors | {"0/order/0/1": left}, facts))
+    with pytest.raises(BadInput, match="does not fit"):
+        train(tasks := make(), keeper=Keeper(kept, tasks))
+
+
+def dead(check):
+    raise Killed
 
 
 def test_it_is_written_as_often_as_asked_for(tmp_path, monkeypatch):

@@ -120,7 +120,8 @@ class Keeper:
         self.seconds, self.written = 0.0, 0  # what keeping took
         self._ranks, self._asked = ranks, 0
         if self.path.exists():
-            self._open()
+            with self.reading():
+                self._open()
         if ranks is not None:
             steps = sum(unit.facts["steps"] for unit in self.kept)
             most, least = ranks.most([steps, -steps])
@@ -128,6 +129,16 @@ class Keeper:
                 raise BadInput(f"{self.path} is not the same file for all ranks; choose a place that they share")
         self.open = list(self.kept)  # units that nobody has asked for yet
         self.due_at = time.monotonic() + self.every
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is taken from the file must fit: whoever can change a file can seal it again."""
+        try:
+            yield
+        except BadInput:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise BadInput(f"{self.path} does not fit this training; remove it to train from the start") from error
 
     def _open(self) -> None:
         tensors, facts = _read(self.path)
@@ -138,9 +149,8 @@ class Keeper:
                     "place, or remove the file"
                 )
         for number, unit in enumerate(facts["units"]):
-            start = f"{number}/"
-            own = {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
-            self.kept.append(State(own, unit))
+            facts = {"ended": bool(unit["ended"]), "steps": int(unit["steps"])}
+            self.kept.append(State(part(tensors, f"{number}/"), unit | facts))
 
     def next(self) -> State | None:
         """What is kept of the next stack of the training, finished (``ended``) or not; None if it is to begin."""
@@ -151,9 +161,9 @@ class Keeper:
 
     def due(self) -> bool:
         """Whether the state should be kept now. Asked before every step."""
-        late = time.monotonic() >= self.due_at
+        late = int(time.monotonic() >= self.due_at)
         if self._ranks is not None:  # a signal comes to each of them at another step
-            self._asked, late = (int(most) for most in self._ranks.most([self._asked, late]))
+            self._asked, late = map(int, self._ranks.most([self._asked, late]))
         return bool(self._asked or late)
 
     def save(self, state: State) -> None:
@@ -213,7 +223,14 @@ def tensors_of(model: Model) -> dict[str, Tensor]:
 def put(model: Model, tensors: Mapping[str, Tensor]) -> None:
     """Give a model what :func:`tensors_of` gave of its twin."""
     for name, tensor in tensors_of(model).items():
-        tensor.data = tensors[name].clone()
+        tensor.data = fitting(tensors[name], tensor).clone()
+
+
+def fitting(kept: Tensor, own: Tensor) -> Tensor:
+    """What is kept, if it can stand where ``own`` stands."""
+    if kept.shape != own.shape or kept.dtype != own.dtype:
+        raise ValueError(f"expected {own.dtype} of shape {tuple(own.shape)}; got {kept.dtype} {tuple(kept.shape)}")
+    return kept
 
 
 def part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
@@ -262,17 +279,17 @@ def _sealed(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a file holds, if its seal is whole."""
+    """What a file holds, if its seal is whole; read at once, for whoever may change it later."""
+    content = path.read_bytes()
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = safetensors.torch.load(content)
+        about = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         text, seal = about["facts"], about["seal"]
     except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise BadInput(f"{path} is damaged or no checkpoint; remove it to train from the start") from error
     if _digest(tensors, text) != seal:
         raise BadInput(f"{path} is damaged or was changed: its seal does not fit; remove it to train from the start")
-    facts: dict[str, Any] = json.loads(text)
-    if facts.get("format") != FORMAT:
-        raise BadInput(f"{path} has format {facts.get('format')}, expected {FORMAT}: it was written by another version")
+    facts = json.loads(text)
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise BadInput(f"{path} is not of format {FORMAT}, another version wrote it; remove it to train from the start")
     return tensors, facts

@@ -19,7 +19,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Model, Ramp, Timed
 from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
-from isthmus.train.checkpoint import Keeper, State, part, put, tensors_of
+from isthmus.train.checkpoint import Keeper, State, fitting, part, put, tensors_of
 from isthmus.train.order import Order
 from isthmus.train.ranks import Ranks
 from isthmus.train.stack import Stack, free
@@ -228,8 +228,9 @@ def _train_stack(
 ) -> list[Outcome]:
     began = time.perf_counter()
     kept = None if keeper is None else keeper.next()
-    if kept is not None and kept.facts["ended"]:
-        return [_restored(task.model, kept, i) for i, task in enumerate(tasks)]
+    if keeper is not None and kept is not None and kept.facts["ended"]:
+        with keeper.reading():
+            return [_restored(task.model, kept, i) for i, task in enumerate(tasks)]
     for task in tasks:
         if task.fresh:
             begin(task)
@@ -292,8 +293,9 @@ class _Descent:
         self.first = {r: self.stack.snapshot(i) for i, r in enumerate(self.lanes)}
         self.best, self.done = dict(self.first), dict[_Runner, Outcome]()
         self.step = self.taken = 0  # up to the last check, and since
-        if kept is not None:
-            self._go_on(kept)
+        if keeper is not None and kept is not None:
+            with keeper.reading():
+                self._go_on(kept)
             return
         for i, r in enumerate(self.lanes):
             r.check(0)
@@ -399,9 +401,8 @@ class _Descent:
             del self.best[runner], self.first[runner]
         for name, own in facts["running"].items():
             runner = self.runners[int(name)]
-            vars(runner).update(own)
-            parts = part(tensors, f"best/{name}/")
-            self.best[runner] = [parts[str(i)] for i in range(len(parts))]
+            vars(runner).update({fact: own[fact] for fact in FACTS})
+            self.best[runner] = [fitting(tensors[f"best/{name}/{i}"], t) for i, t in enumerate(self.first[runner])]
         for i, order in enumerate(self.orders.values()):
             order.rewind((tensors[f"order/{i}/0"], tensors[f"order/{i}/1"]))
         if facts["recorded"]:  # the next step was to be a replay
@@ -412,9 +413,9 @@ class _Descent:
 
     def _load(self, kept: State) -> None:
         for name, own in self.stack.tensors().items():
-            own.copy_(kept.tensors[f"stack/{name}"])
+            own.copy_(fitting(kept.tensors[f"stack/{name}"], own))
         for i, generator in enumerate(self.generators.values()):
-            generator.set_state(kept.tensors[f"noise/{i}"])
+            generator.set_state(fitting(kept.tensors[f"noise/{i}"], generator.get_state()))
         self.stack.told = kept.facts["told"]
 
 

@@ -47,6 +47,11 @@ class Order:
     def rewind(self, mark: tuple[Tensor, Tensor]) -> None:
         """Stand where the stream stood at a mark.
 
+        Raises
+        ------
+        ValueError
+            If it is no mark of such a stream.
+
         Examples
         --------
         >>> order = Order(50, seed=0)
@@ -55,5 +60,10 @@ class Order:
         >>> torch.equal(order.take(60), first)
         True
         """
-        state, self.left = mark
+        state, left = mark
+        if left.dtype != torch.int64 or left.ndim != 1 or bool(((left < 0) | (left >= self.rows)).any()):
+            raise ValueError(f"expected numbers of {self.rows} rows; got {left.dtype} of shape {tuple(left.shape)}")
+        if state.shape != self.generator.get_state().shape:
+            raise ValueError("expected the state of a generator")
         self.generator.set_state(state)
+        self.left = left
