@@ -4,18 +4,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import markupsafe
 import numpy as np
 import pandas as pd
 import pytest
 
 import isthmus
 from isthmus.answers.profile import told
-from isthmus.answers.spoilers import lines, percent
+from isthmus.answers.spoilers import lines, percent, useless
 from isthmus.answers.words import LANGUAGES, Words
 from isthmus.cli import ends, main
 from isthmus.data.bundled import DATASETS
 from isthmus.data.read import read
 from isthmus.errors import BadInput
+from isthmus.evidence.verdict import judge
 from isthmus.study.profile import LISTED, Profile, Spoiler, profiled
 
 ROWS = 400
@@ -80,7 +82,7 @@ def test_what_is_planted_is_found(folder: Path) -> None:
     assert spoiled["identifier"].columns == ["id"]
     assert (spoiled["sentinel"].columns, spoiled["sentinel"].value) == (["score"], -999.0)
     assert set(spoiled) == {"leak", "identifier", "sentinel"}
-    assert found.classes == [("b", 280), ("a", 120)]
+    assert found.classes == {"b": 280, "a": 120}
     assert "features" in found.facets
     assert list(found.skipped) == ["factors"]
     assert Profile.model_validate_json(found.model_dump_json()) == found
@@ -203,3 +205,61 @@ def test_names_from_a_file_are_text_on_the_page(folder: Path) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
     assert "\u202e" not in page
+
+
+FEW = {"families": "pca", "rivals": "none", "facets": "reconstruction", "replicates": 2, "configs": 1, "jobs": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:X. ")
+def test_what_spoils_stands_before_the_answer(folder: Path) -> None:
+    x = RNG.normal(size=(300, 4)) @ RNG.normal(size=(4, 24)) + 2 * RNG.normal(size=(300, 24))
+    x[[4, 99]] *= 100
+    x[:, 7] = RNG.permutation(300)
+    y = np.arange(300) % 2
+    x[:, 9] = 5 + y + 0.01 * RNG.normal(size=300)
+    study = isthmus.compare(x, y, out="study", latents=3, **FEW)
+    assert study.profile is not None
+    assert [one.what for one in study.profile.spoilers] == ["leak", "identifier", "rows"]
+    assert study.profile.spoilers[2].components == 3
+    for lang in LANGUAGES:
+        said = study.recommendation(lang)
+        assert said[:3] == lines(study.profile.spoilers, Words(lang))
+        page = study.report(lang=lang).read_text()
+        where = [page.index(str(markupsafe.escape(line))) for line in said[:3]]
+        assert where == sorted(where)
+        assert where[-1] < page.index('<section id="answer"') < page.index('<section id="profile"')
+    again = isthmus.Study("study")
+    assert again.profile == study.profile
+
+
+@pytest.mark.slow
+def test_the_command_says_first_what_spoils(shell: Callable[..., tuple[int, str, str]]) -> None:
+    x = RNG.normal(size=(200, 8))
+    x[7] *= 1000
+    pd.DataFrame(x, columns=list("abcdefgh")).to_csv("sinks.csv", index=False)
+    small = [word for name, value in FEW.items() for word in (f"--{name}", str(value))]
+    code, out, err = shell("compare", "sinks.csv", *small)
+    assert code == ends.DONE
+    assert out.startswith("What may spoil the answer:\n! 1 row lies at least ")
+    assert "isthmus: sinks: 1 row lies at least" in err
+    found = json.loads(shell("compare", "sinks.csv", *small, "--json")[1])
+    assert [one["what"] for one in found["profile"]["spoilers"]] == ["rows"]
+    clean = shell("compare", "iris", *small)[1]
+    assert "spoil" not in clean
+
+
+def test_floors_that_nobody_beats_are_told_once_for_each_floor() -> None:
+    about = {"higher": True, "rope": 0.01, "rivals": {"pca"}, "test_fraction": 1 / 3}
+    wobble = np.array([0.01, -0.01, 0.0])
+    noise = judge(
+        {"plain": 0.5 + wobble, "pca": 0.5 - wobble},
+        facet="anomaly",
+        metric="auroc",
+        floor=np.full(3, 0.5),
+        **about,
+    )
+    assert useless([noise], Words("en")) == [
+        "Anomaly detection: nobody is shown to beat chance, so that no choice is worth anything there."
+    ]
+    assert useless([judge({"plain": 0.9 + wobble}, facet="anomaly", metric="auroc", **about)], Words("en")) == []

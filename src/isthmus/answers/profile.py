@@ -52,7 +52,7 @@ def told(profile: Profile, name: str, lang: str = "en") -> Told:
     columns += [
         [shown_plainly(names), dash, dash, dash, say("profile.roles_" + role)] for role, names in profile.beside.items()
     ]
-    left = sum(profile.kinds.values()) - len(profile.columns) if profile.columns else 0
+    left = max(0, sum(profile.kinds.values()) - len(profile.columns)) if profile.columns else 0
     more = say("profile.more", n=f"{left:,}") if left else ""
     return Told(
         _title(profile, name, say),
@@ -75,7 +75,7 @@ def _title(profile: Profile, name: str, say: Words) -> str:
     what = say("profile.columns", n=size) if len(profile.shape) == 1 else size
     said = [say("profile.title", data=name, rows=f"{profile.rows:,}", size=what)]
     if profile.class_count:
-        pairs = [f"{shown_plainly(one)} {rows:,}" for one, rows in profile.classes[:NAMED]]
+        pairs = [f"{shown_plainly(one)} {rows:,}" for one, rows in list(profile.classes.items())[:NAMED]]
         few = len(pairs) == profile.class_count
         classes = (
             say.phrase(pairs)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from isthmus.answers import cut, findings, racing
 from isthmus.answers.advice import recommend
+from isthmus.answers.spoilers import first
 from isthmus.answers.words import Words
 from isthmus.study.results import Results
 
 
 def recommendation(study: Results, lang: str = "en", titles: Mapping[str, str] | None = None) -> list[str]:
-    """That trainings were cut too early, what to take for each purpose, whether the facets agree, and who is ill.
+    """What may spoil the answer, and that trainings were cut too early; then what to take for each purpose, whether the
+    facets agree, and who is ill.
 
     Parameters
     ----------
@@ -22,5 +24,6 @@ def recommendation(study: Results, lang: str = "en", titles: Mapping[str, str] |
     """
     ills = findings.count(record.model_dump(include={"job", "findings"}) for record in study.records)
     early = cut.notice(study.verdict().values(), Words(lang, titles))
-    said = [early] * bool(early) + recommend(study.verdict(), study.purposes(), lang, titles)
+    said = first(study, Words(lang, titles)) + [early] * bool(early)
+    said += recommend(study.verdict(), study.purposes(), lang, titles)
     return said + findings.lines(ills, lang, titles) + racing.lines(study, lang)

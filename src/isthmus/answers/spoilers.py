@@ -8,10 +8,17 @@ from isthmus.answers.words import Words, capital
 from isthmus.data.wording import shown
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.study.profile import Spoiler
+from isthmus.study.results import Results
 
 ONE_BY_ONE = 3
 """Columns that tell the label, each of which has a line of its own; more are one line."""
 NAMED = 5
+
+
+def first(study: Results, say: Words) -> list[str]:
+    """All that may make the answer of a study worthless: what its data hold, and floors that nobody beats."""
+    known = study.profile
+    return lines([] if known is None else known.spoilers, say) + useless(study.verdict().values(), say)
 
 
 def lines(found: Sequence[Spoiler], say: Words) -> list[str]:

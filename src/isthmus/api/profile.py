@@ -10,7 +10,7 @@ from isthmus.answers.profile import Told, told
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.facets import FACETS
-from isthmus.report import profile as pages
+from isthmus.report import html
 from isthmus.study.capacity import capacity
 from isthmus.study.design import obstacles
 from isthmus.study.options import Reading, filled, signed
@@ -57,7 +57,7 @@ class DataProfile:
         Path
             The file.
         """
-        return pages.write(self.found, self.name, path, lang)
+        return html.write_profile(self.found, self.name, path, lang)
 
     def __repr__(self) -> str:
         said = self.told()

@@ -31,7 +31,13 @@ def sentence(planned: Outline) -> str:
 
 def caution(planned: Outline) -> None:
     """What was inferred to read the data, and what in them is odd, a line each."""
-    for said in planned.data.cautions:
+    from isthmus.answers.spoilers import lines
+    from isthmus.answers.words import Words
+    from isthmus.study.profile import Profile
+
+    seen = Profile.model_validate(planned.note["profile"]).spoilers
+    few = lines([one for one in seen if one.what in {"rows", "cells", "column"}], Words("en"))
+    for said in (*planned.data.cautions, *few):
         show.warn(f"{planned.data.name}: {said}")
 
 
@@ -197,8 +203,7 @@ def answer(study: Results, page: Path, lang: str) -> None:
 
     words = Words(lang)
     found = content(study, words)
-    for title, text in found["early"]:
-        show.say(f"{title} {text}", indent=2)
+    _first(found, words)
     brief.table(found["brief"], _near(study.folder), words)
     show.line()
     for one in found["answers"]:
@@ -223,6 +228,17 @@ def answer(study: Results, page: Path, lang: str) -> None:
         for line in found["excluded"]:
             show.say(f"  {line}", indent=4)
     show.line(page, apart=True)
+
+
+def _first(found: dict[str, Any], words: Words) -> None:
+    """What may spoil the answer, and that trainings were cut."""
+    if found["spoilers"]:
+        show.say(words("spoil.title"), strong=True)
+        for text in found["spoilers"]:
+            show.say(f"! {text}", indent=2)
+        show.line()
+    for title, text in found["early"]:
+        show.say(f"{title} {text}", indent=2)
 
 
 def _evidence(found: dict[str, Any], words: Words) -> None:
@@ -279,6 +295,7 @@ def facts(study: Results, page: Path) -> dict[str, Any]:
         "verdict": {name: verdict.to_json() for name, verdict in study.verdict().items()},
         "purposes": {one.purpose: one.to_json() for one in study.purposes()},
         "proscons": {name: found.to_json() for name, found in study.proscons().items()},
+        "profile": study.note.get("profile"),
         "copies": study.copies(),
         "sweep": study.note.get("sweep"),
         "scores": study.to_frame("pyarrow").to_pylist(),

@@ -18,7 +18,10 @@ from markupsafe import Markup
 from isthmus import __version__
 from isthmus.answers.words import Words
 from isthmus.durable import whole
+from isthmus.report.figures import plain
 from isthmus.report.page import page
+from isthmus.report.profile import section
+from isthmus.study.profile import Profile
 from isthmus.study.store import environment
 
 JINJA = Environment(
@@ -51,6 +54,14 @@ def write(study: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:
         If the file cannot be written.
     """
     return put_page(render(study, lang), path)
+
+
+def write_profile(profile: Profile, name: str, path: str | os.PathLike[str], lang: str = "en") -> Path:
+    """Write a page of what is known of data called ``name``; the rest as in :func:`write`."""
+    t = Words(lang)
+    found = section(profile, name, t)
+    content = {"title": t("profile.page", data=plain(name, 80)), "facts": found["title"], "notices": []}
+    return put_page(filled("profile.html", t, content | {"profile": found}), path)
 
 
 def put_page(text: str, path: str | os.PathLike[str]) -> Path:

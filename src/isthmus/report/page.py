@@ -6,14 +6,25 @@ from typing import Any
 
 from markupsafe import Markup
 
-from isthmus.answers import advice, cut, racing
+from isthmus.answers import advice, cut, racing, spoilers
 from isthmus.answers import findings as finds
 from isthmus.answers.brief import brief
 from isthmus.answers.words import Words
 from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
-from isthmus.report import answers, capacity, exhibits, facet_curves, figures, findings, method, oddities, tables
+from isthmus.report import (
+    answers,
+    capacity,
+    exhibits,
+    facet_curves,
+    figures,
+    findings,
+    method,
+    oddities,
+    profile,
+    tables,
+)
 from isthmus.report.contests import Contest, contests, estimates
 from isthmus.report.drawing import NARROW, svg
 from isthmus.report.exhibits import Drawn
@@ -51,11 +62,13 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
     overview = tables.overview(asked, t, shown)
     early = _cut(duels, t, shown)
+    spoiled = [plain(line, 2000) for line in spoilers.first(study, Words(t.lang, shown))]
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, study.replicates, shown, t),
         "early": early,
-        "notices": early + _notices(study, records, t) + _ills(ills, t, shown),
+        "spoilers": spoiled,
+        "notices": _spoiled(spoiled, t) + early + _notices(study, records, t) + _ills(ills, t, shown),
         "brief": brief(purposes, study.design.families, t.lang, shown),
         "answers": cards + _skipped(design, classes, t),
         "together": together + racing.lines(study, t.lang),
@@ -69,6 +82,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
         "evidence": _evidence([d for d in asked if d.decides], t, shown),
         "facet_curves": facet_curves.drawn(asked, records, tables.order(asked), MOST, t, shown),
+        "profile": None if study.profile is None else profile.section(study.profile, design["data"]["name"], t),
         "capacity": None if study.sweep is None else capacity.chosen(study.sweep, t),
         "curves": _curves(seen, t, shown),
         "reconstructions": reconstructions,
@@ -90,6 +104,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "evidence": content["evidence"],
         "proscons": content["proscons"],
         "facet_curves": content["facet_curves"],
+        "profile": content["profile"],
         "capacity": content["capacity"],
         "curves": content["curves"],
         "pictures": reconstructions or content["filters"],
@@ -167,6 +182,11 @@ def _notices(study: Any, records: Sequence[Record], t: Words) -> list[tuple[str,
         text = t("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}")
         found.append((t("page.copies_title"), text))
     return found
+
+
+def _spoiled(lines: Sequence[str], t: Words) -> list[tuple[str, str]]:
+    """What may make the answer worthless."""
+    return [(t("spoil.title"), line) for line in lines]
 
 
 def _cut(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -1,13 +1,10 @@
-"""What is known of the data: a section of a study's page, and a page of its own."""
+"""What is known of the data: a section of a study's page."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from isthmus.answers.profile import told
 from isthmus.answers.words import Words
 from isthmus.report.figures import plain
-from isthmus.report.html import filled, put_page
 from isthmus.report.tables import Cell, Grid, Row
 from isthmus.study.profile import Profile
 
@@ -25,13 +22,5 @@ def section(profile: Profile, name: str, t: Words) -> dict[str, Any]:
         "grid": Grid(t("profile.heading"), heads, rows) if rows else None,
         "more": said.more,
         "rows": [plain(line, 1000) for line in said.rows],
-        "questions": said.questions,
+        "questions": [plain(line, 1000) for line in said.questions],
     }
-
-
-def write(profile: Profile, name: str, path: str | os.PathLike[str], lang: str = "en") -> Path:
-    """Write a page of it: one HTML file that opens offline."""
-    t = Words(lang)
-    found = section(profile, name, t)
-    content = {"title": t("profile.page", data=plain(name, 80)), "facts": found["title"], "notices": []}
-    return put_page(filled("profile.html", t, content | {"profile": found}), path)

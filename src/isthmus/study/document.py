@@ -19,6 +19,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import recipe
 from isthmus.model import BACKBONES
+from isthmus.study.profile import Profile
 from isthmus.study.racing import LOOKS
 from isthmus.train.plan import Plan
 
@@ -170,6 +171,7 @@ class Document(_Sealed):
     contamination: Annotated[float, Field(ge=0, lt=0.5)]
     racing: bool
     capacity: Literal["matched", "free"] = "matched"
+    rivals: list[str] | None = None
     source: str = ""
     label: str | None = None
     reading: Reading = Reading()
@@ -178,6 +180,7 @@ class Document(_Sealed):
     planning: Annotated[float, Field(ge=0)] = 0.0
     sweep: Swept | None = None
     ablation: TakenAway | None = None
+    profile: Profile | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -29,6 +29,7 @@ from isthmus.study.options import (
     filled,
     signed,
 )
+from isthmus.study.profile import profiled
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
 
@@ -74,6 +75,8 @@ def outline(
         planned = afford(whole, prices, limit - (time.perf_counter() - began))
         note["given_up"] = given_up(whole, planned)
         note["expected"] = {called(job): round(prices.job(job), 3) for job in planned.jobs()}
+    seen = profiled(data, planned.latents, planned.facets, planned.skipped)
+    note["profile"] = seen.model_dump(mode="json")
     note["planning"] = time.perf_counter() - began
     return Outline(data, planned, folder, note)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from isthmus.data import dates
 from isthmus.data.cautions import identifiers, leaks, sentinels
@@ -44,6 +44,10 @@ Scale = Annotated[str, Field(pattern="^(standard|unit|none|table)$")]
 """How rows are laid out: each column on a scale of its own, all on one, as they are, or each as its kind says."""
 
 
+Role = Literal["label", "factors", "group", "time", "weights", "drop"]
+"""What a column that models never see serves for."""
+
+
 class _Plain(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
@@ -52,7 +56,7 @@ class Column(_Plain):
     """One column of a table."""
 
     name: Text
-    kind: Text
+    kind: Annotated[str, Field(pattern=f"^({'|'.join(KINDS)}|)$")]
     """One of :data:`isthmus.data.fields.KINDS`; empty where the column is set aside."""
     asked: bool = False
     """Whether somebody said of which kind it is."""
@@ -92,6 +96,12 @@ class Spoiler(_Plain):
     """Share of the variance that so many principal components explain, and the same without the rows or the column."""
     without: float = 0.0
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.columns and self.what not in ("rows", "cells"):
+            raise ValueError(f"{self.what}: it names no column")
+        return self
+
 
 class TwinColumn(_Plain):
     """A column that says the same as an earlier one."""
@@ -106,7 +116,7 @@ class Profile(_Plain):
 
     told: list[str]
     """What was inferred to read the data, a sentence each, in English."""
-    rows: Count
+    rows: Annotated[int, Field(ge=1, lt=LARGEST)]
     shape: list[Count]
     images: bool
     scale: Scale
@@ -119,7 +129,7 @@ class Profile(_Plain):
     """The first of them."""
     kinds: dict[str, Count]
     """Of all columns: kind -> how many; those set aside under ``""``."""
-    beside: dict[str, Text]
+    beside: dict[Role, str]
     """What other columns serve for: label, factors, group, time, weights, drop -> names with commas."""
     gaps: Count
     rows_with_gaps: Count
@@ -133,7 +143,7 @@ class Profile(_Plain):
     twin_count: Count
     dimension: float | None
     """Intrinsic dimension."""
-    classes: list[tuple[Text, int]] = Field(max_length=NAMED)
+    classes: dict[str, Count] = Field(max_length=NAMED)
     """The largest ones, with their rows."""
     class_count: Count
     anomaly: str | None
@@ -206,7 +216,7 @@ def profiled(
         twins=[TwinColumn(name=one.second, of=one.first, how=one.how) for one in same[:NAMED]],
         twin_count=len(same),
         dimension=_dimension(data, layout),
-        classes=classes[:NAMED],
+        classes=dict(classes[:NAMED]),
         class_count=len(classes),
         anomaly=data.anomaly,
         groups=_whole(sizes.get("groups")),
@@ -258,8 +268,10 @@ def _columns(data: Dataset, layout: Any) -> list[Column]:
         cells = np.asarray(data.x[:, j], np.float64)
         there = cells[~np.isnan(cells)]
         values, counts = np.unique(there, return_counts=True)
-        most = int(np.argmax(counts))
-        spell = _speller(field)
+        if not len(values):
+            found.append(Column(name=name, kind=field.kind if field else "number", gaps=len(cells)))
+            continue
+        most, spell = int(np.argmax(counts)), _speller(field)
         found.append(
             Column(
                 name=name,
@@ -309,15 +321,17 @@ def _dimension(data: Dataset, layout: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _beside(data: Dataset) -> dict[str, str]:
+def _beside(data: Dataset) -> dict[Role, str]:
     """Columns that are no part of the rows, by what they serve for."""
-    asked = {name: data.asked[name] for name in ("group", "time", "weights") if isinstance(data.asked.get(name), str)}
-    named = {
+    asked: dict[Role, Any] = {
         "label": data.label,
         "factors": ", ".join(data.factor_names),
+        "group": data.asked.get("group"),
+        "time": data.asked.get("time"),
+        "weights": data.asked.get("weights"),
         "drop": ", ".join(data.asked.get("drop", ())),
     }
-    return {name: value for name, value in (named | asked).items() if value}
+    return {name: value for name, value in asked.items() if value}
 
 
 def _rows_of(data: Dataset) -> list[int]:

@@ -28,6 +28,7 @@ from isthmus.ship import artefact
 from isthmus.study import document
 from isthmus.study.capacity import Sweep
 from isthmus.study.design import Design
+from isthmus.study.profile import Profile
 from isthmus.study.racing import LOOKS, doubts
 from isthmus.study.record import Record
 from isthmus.study.store import Store
@@ -93,6 +94,12 @@ class Results:
     def replicates(self) -> int:
         """Planned ones, and those that a race added."""
         return self.design.replicates + sum(len(one.replicates) for one in self.rounds)
+
+    @property
+    def profile(self) -> Profile | None:
+        """What was known of the data when the study began; None of a study of an older version, or of an ablation."""
+        found = self.note.get("profile")
+        return None if found is None else Profile.model_validate(found)
 
     @property
     def sweep(self) -> Sweep | None:
