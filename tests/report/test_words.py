@@ -21,6 +21,32 @@ def places(text: str) -> set[str]:
     return {place for _, place, _, _ in Formatter().parse(text) if place is not None and "|" not in place}
 
 
+MANY = "rows columns replicates contenders settings configurations classes runs filters points parts sets components"
+ALWAYS_MORE = {  # what they count is at least 2
+    *("capacity.caption", "brief.needed", "brief.few", "verdict.needed", "advice.needed", "several.title"),
+    *(
+        "ranking.overlap",
+        "spoil.leaks",
+        "several.few",
+        "several.diagram",
+        "ranking.few",
+        "method.few_groups",
+        "method.grouped",
+    ),
+}
+
+
+def test_one_of_a_thing_is_not_said_in_the_plural() -> None:
+    """Every text with 1 in all its places."""
+    words = Words("en")
+    for section, keys in words.texts.items():
+        for key, text in keys.items():
+            if isinstance(text, str) and f"{section}.{key}" not in ALWAYS_MORE:
+                said = words(f"{section}.{key}", **(dict.fromkeys(places(text) | {"n", "k"}, 1) | {"rows": 20}))
+                wrong = re.search(rf"(?<![a-z0-9] of )(?<!≥ )\b1 ([a-z-]+ )?({MANY.replace(' ', '|')})\b", said)
+                assert wrong is None, f"{section}.{key}: {said}"
+
+
 def test_both_languages_have_the_same_keys_and_places() -> None:
     en, zh = Words("en").texts, Words("zh").texts
     assert {s: set(keys) for s, keys in en.items()} == {s: set(keys) for s, keys in zh.items()}

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from isthmus.answers.words import Words
+from isthmus.data.wording import number_of
 
 if TYPE_CHECKING:
     from isthmus.answers.brief import Line
@@ -55,7 +56,7 @@ def watcher(name: str) -> Progress | None:
             return
         shown = now
         spent = f"{now - began:.0f} s"
-        handle.update(Said(f"{name}: {done} of {total} runs done, {spent}; last: {job.name.name}"))
+        handle.update(Said(f"{name}: {done} of {number_of(total, 'run')} done, {spent}; last: {job.name.name}"))
 
     return tell
 

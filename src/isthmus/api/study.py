@@ -13,6 +13,7 @@ from isthmus.answers.brief import brief
 from isthmus.answers.recommendation import recommendation
 from isthmus.answers.words import Words
 from isthmus.api import notebook
+from isthmus.data.wording import number_of
 from isthmus.report import html
 from isthmus.study.jobs import Progress
 from isthmus.study.options import CompareOptions, signed
@@ -79,7 +80,8 @@ class Study(Results):
     def _headline(self) -> str:
         name, families, replicates = self.design.data["name"], len(self.design.families), self.replicates
         return (
-            f"Study of {name}: {len(self.records)} of {self.total} runs; {families} families, {replicates} replicates"
+            f"Study of {name}: {len(self.records)} of {number_of(self.total, 'run')}; "
+            f"{number_of(families, 'family', 'families')}, {number_of(replicates, 'replicate')}"
         )
 
 

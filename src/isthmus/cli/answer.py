@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli import brief, ends, show
+from isthmus.data.wording import number_of
 
 if TYPE_CHECKING:
     from isthmus.answers.words import Words
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 def sentence(planned: Outline) -> str:
     """One line that says what will be compared on what."""
     data, design = planned.data, planned.design
-    shape = "×".join(map(str, data.shape)) if len(data.shape) > 1 else f"{data.shape[0]} columns"
-    classes = f", {len(data.classes)} classes" if data.classes else ""
+    shape = "×".join(map(str, data.shape)) if len(data.shape) > 1 else number_of(data.shape[0], "column")
+    classes = f", {number_of(len(data.classes), 'class', 'classes')}" if data.classes else ""
     return (
-        f"{data.name}: {len(data.x)} rows of {shape}{classes}; {len(design.families)} families, "
-        f"{design.replicates} replicates, {design.configs} setting{'s' * (design.configs > 1)} each"
+        f"{data.name}: {number_of(len(data.x), 'row')} of {shape}{classes}; "
+        f"{number_of(len(design.families), 'family', 'families')}, {number_of(design.replicates, 'replicate')}, "
+        f"{number_of(design.configs, 'setting')} each"
     )
 
 
@@ -120,7 +122,7 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
     if as_json:
         show.machine({"data": design.data, **facts})
         return
-    hidden = ",".join(map(str, design.hidden)) or "none"
+    hidden, own = ",".join(map(str, design.hidden)) or "none", number_of(facts["workers"], "worker")
     lines = {
         "families": ", ".join(design.families),
         **({"rows": said} if (said := splits(planned)) else {}),
@@ -130,10 +132,9 @@ def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = 
         "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}" + chosen_among(design),
         **({"sweep": said} if (said := swept(planned)) else {}),
         **({"plan": said} if (said := trained(design.plan)) else {}),
-        "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {facts['trainings']} trainings, "
-        f"at most {facts['steps']} steps each",
-        "time": f"at most about {clock(facts['seconds'])} on {facts['workers']} "
-        f"{'worker' if facts['workers'] == 1 else 'workers'}; less where trainings converge early "
+        "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {number_of(facts['trainings'], 'training')}, "
+        f"at most {number_of(facts['steps'], 'step')} each",
+        "time": f"at most about {clock(facts['seconds'])} on {own}; less where trainings converge early "
         f"(extrapolated from {clock(facts['probed'])} of measuring)",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
     }
@@ -315,7 +316,7 @@ def ending(study: Results) -> int:
             first = records[0]
             remedy = "; the same command tries them again" if how == "failed" else ""
             show.warn(
-                f"{len(records)} of {study.total} runs {how}, first {first.job.name} in replicate "
+                f"{len(records)} of {number_of(study.total, 'run')} {how}, first {first.job.name} in replicate "
                 f"{first.job.replicate + 1}: {first.message}{remedy}"
             )
     return ends.PARTLY if study.failed or study.diverged else ends.DONE

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.cli import answer, ends, show
 from isthmus.cli.attend import attend
+from isthmus.data.wording import number_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,9 +54,8 @@ def _plan(planned: Plans, workers: int | None, as_json: bool) -> None:
         return
     for one, about in zip(planned.studies.values(), found.values(), strict=True):
         show.line(answer.sentence(one))
-        show.line(
-            f"  {about['runs']} runs, {about['runs_done']} of them done; at most about {answer.clock(about['seconds'])}"
-        )
+        runs, time = number_of(about["runs"], "run"), answer.clock(about["seconds"])
+        show.line(f"  {runs}, {about['runs_done']} of them done; at most about {time}")
     whole = answer.clock(sum(about["seconds"] for about in found.values()))
     show.line(f"All: at most about {whole}")
     show.line(f"Folder: {planned.folder} (nothing is written by --dry-run)")

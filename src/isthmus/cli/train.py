@@ -14,6 +14,7 @@ import typer
 from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
+from isthmus.data.wording import number_of
 from isthmus.study.options import TableOptions, value
 
 TRIED = 2
@@ -139,11 +140,10 @@ def train(
     if outcome.status == "diverged":
         kept.remove()
         remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
-        show.warn(f"training diverged after {outcome.steps} steps ({why}) and nothing is saved; {remedy}")
+        show.warn(f"training diverged after {number_of(outcome.steps, 'step')} ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
     aside, told = apart(rows, splits.test, seed)
-    about = "half of the rows that were held out, as they came"
-    folder = artefact.save(_deployed(fitted, rows, splits, aside, seed, about), place)
+    folder = artefact.save(_deployed(fitted, rows, splits, aside, seed), place)
     kept.remove()
     splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
     show.note(f"Saved: {folder}", quiet=quiet)
@@ -156,16 +156,20 @@ def train(
     if missed and limit:
         show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
     if json:
-        run = {name: getattr(outcome, name) for name in ("status", "steps", "best_step", "seconds")}
         sizes = {name: len(part) for name, part in (splits._asdict() | {"calibration": aside}).items()}
         content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
         content["findings"] = {finding.name: finding.evidence for finding in ills}
-        show.machine({**content, "outcome": run, "test": scores, "left_out": missed, "model": str(folder)})
+        show.machine({**content, **_run(fitted), "test": scores, "left_out": missed, "model": str(folder)})
         return ends.DONE
-    end = outcome.status if outcome.status == "closed form" else f"{outcome.status} after {outcome.steps} steps"
+    after = "" if outcome.status == "closed form" else f" after {number_of(outcome.steps, 'step')}"
     width = fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)
-    _print(rows, scores, end, folder, len(splits.test), width)
+    _print(rows, scores, outcome.status + after, folder, len(splits.test), width)
     return ends.DONE
+
+
+def _run(fitted: Fitted) -> dict[str, Any]:
+    """How the training went, for machines."""
+    return {"outcome": {name: getattr(fitted.outcome, name) for name in ("status", "steps", "best_step", "seconds")}}
 
 
 def _kept(place: Path, every: str) -> Checkpoint:
@@ -209,13 +213,12 @@ def _trained(
         raise
 
 
-def _deployed(
-    fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.int64], seed: int, about: str
-) -> Deployed:
+def _deployed(fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.int64], seed: int) -> Deployed:
     """What ships: with a score from training and validation rows, and the rows that were put aside as calibration."""
     from isthmus.ship.deployed import Deployed
     from isthmus.ship.manifest import Origin
 
+    about = "half of the rows that were held out, as they came"
     normal = rows.x[aside] if len(aside) else None
     first = None if rows.windows is None else rows.windows.first[aside]
     fitted = replace(fitted, canvas=rows.canvas)
@@ -230,7 +233,7 @@ def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:
 
     if fitted.outcome.status == "cut":
         steps, wanted = fitted.outcome.steps, advised(fitted.outcome.history)
-        show.warn(f"training was cut at {steps} steps, before it converged; give --steps {wanted}")
+        show.warn(f"training was cut at {number_of(steps, 'step')}, before it converged; give --steps {wanted}")
     ills = diagnose(fitted, *(fitted.layout.apply(rows.x[n]) for n in splits[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
@@ -288,7 +291,8 @@ def _plan(
         show.machine({"data": rows.name, "recipe": recipe.to_json(), "plan": plan.to_json(), **found})
         return
     show.line(f"{family} on {rows.name}: {recipe}")
-    show.line(f"  time  at most about {clock(whole)} for {plan.steps} steps, then at most {clock(limit)} of measuring")
+    steps = number_of(plan.steps, "step")
+    show.line(f"  time  at most about {clock(whole)} for {steps}, then at most {clock(limit)} of measuring")
 
 
 def configure(family: str | Recipe, shape: tuple[int, ...], settings: list[str]) -> tuple[Recipe, dict[str, Any]]:
@@ -381,7 +385,7 @@ def _print(
     from isthmus.metrics import METRICS
 
     names = list(scores)
-    show.line(f"{names[0]} on {rows.name}: {end}. Measured on {held} rows that training did not see:")
+    show.line(f"{names[0]} on {rows.name}: {end}. Measured on {number_of(held, 'row')} that training did not see:")
     show.line()
     better = {True: "higher", False: "lower", None: "neither"}
     lines = [

@@ -76,6 +76,17 @@ def _ends(a: str, b: str) -> int:
     )
 
 
+def number_of(count: int, one: str, more: str = "") -> str:
+    """A number with its noun, in the singular for 1.
+
+    Examples
+    --------
+    >>> number_of(1, "row"), number_of(3, "row"), number_of(2, "family", "families")
+    ('1 row', '3 rows', '2 families')
+    """
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
 def brief(error: BaseException) -> str:
     """What another library's error says, on one short line."""
     text = "".join(c if c.isprintable() else " " for c in str(error))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.data.wording import meant
+from isthmus.data.wording import meant, number_of
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.evidence.cut import Cut, cut_short
 from isthmus.evidence.exclusion import spoils
@@ -344,7 +344,7 @@ class Results:
             if name not in known:
                 raise BadInput(f"this study has no {kind} {name!r}{meant(name, known)}; it has {', '.join(known)}")
         if not 0 <= replicate < self.replicates:
-            raise BadInput(f"this study has {self.replicates} replicates, not {replicate + 1}")
+            raise BadInput(f"this study has {number_of(self.replicates, 'replicate')}, not {replicate + 1}")
         for record in self.records:
             mine = (record.job.kind, record.job.name, record.job.replicate) == ("family", family, replicate)
             if mine and facet in record.facets:

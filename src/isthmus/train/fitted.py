@@ -20,6 +20,7 @@ from isthmus.data.metadata import known as metadata
 from isthmus.data.read import cells, read
 from isthmus.data.series import Series
 from isthmus.data.split import grouped, ordered
+from isthmus.data.wording import number_of
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
 from isthmus.parts.heads import Head, Slot, TableHead
@@ -41,7 +42,7 @@ class Fitted(Inference):
     outcome: Outcome
 
     def __repr__(self) -> str:
-        after = f" after {self.outcome.steps} steps" if self.outcome.steps else ""
+        after = f" after {number_of(self.outcome.steps, 'step')}" if self.outcome.steps else ""
         return f"Fitted({self.recipe}, rows of shape {self.shape}, {self.outcome.status}{after})"
 
 
