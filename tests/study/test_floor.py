@@ -10,6 +10,7 @@ from scipy.stats import norm
 from isthmus.answers import advice
 from isthmus.answers.brief import brief
 from isthmus.answers.sentences import sentence
+from isthmus.answers.spoilers import useless
 from isthmus.answers.words import LANGUAGES, Words
 from isthmus.evidence.proscons import proscons
 from isthmus.evidence.purposes import answered, standing
@@ -139,6 +140,24 @@ def test_the_floor_of_features_is_the_share_of_the_commonest_class():
     y = np.array([0] * 60 + [1] * 30)
     found = told(rng.normal(size=(90, 3)), y, rng.normal(size=(90, 3)), y, seed=1)
     assert found["commonest_class"] == pytest.approx(2 / 3)
+
+
+def test_three_per_cent_of_positives_and_noise_are_no_success():
+    """Everybody is right in 97 of 100 rows, as who always names the commonest class is."""
+    rng = np.random.default_rng(0)
+    y = np.arange(200) < 6
+    sets = [
+        {w: told(rng.normal(size=(200, w)), y, rng.normal(size=(200, w)), y, seed=r) for w in (2, 8)} for r in range(4)
+    ]
+    means = {f"width {w}": [one[w]["probe_accuracy"] for one in sets] for w in (2, 8)}
+    floor = [one[2]["commonest_class"] for one in sets]
+    assert min(map(min, means.values())) > 0.95
+    about = {"higher": True, "rope": 0.01, "rivals": set(), "test_fraction": 1 / 3, "floor": floor}
+    v = judge(means, facet="features", metric="probe_accuracy", **about)
+    assert v.useless
+    for lang in LANGUAGES:
+        (line,) = useless([v], Words(lang))
+        assert Words(lang)("floor.features") in line
 
 
 def test_the_floor_of_compression_is_the_entropy_of_rounded_gaussian_columns():

@@ -1,6 +1,7 @@
 """``isthmus profile``: what is planted in a table is said, in numbers, in words and on a page; each option counts."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_what_is_planted_is_found(folder: Path) -> None:
     }
     assert "another text in each row" in by["name"].why
     assert "每行都不同" in by["name"].why_zh
+    chinese = {cells[0]: cells[-1] for cells in told(found, "people", "zh").columns}["name"]
+    assert re.search("[A-Za-z]+ [a-z]+ [a-z]+", chinese) is None
     gaps = int(TABLE["age"].isna().sum())
     assert (by["age"].gaps, found.gaps, found.rows_with_gaps) == (gaps, gaps, gaps)
     assert (by["age"].low, by["age"].high) == (f"{TABLE['age'].min():g}", f"{TABLE['age'].max():g}")
