@@ -136,8 +136,13 @@ def test_forecasts_that_test_no_anomaly_are_passed_over():
         assert not odd[test].all()
         assert not odd[train].all()
         assert not odd[valid].all()
+    last = SENSORS.assign(odd=(np.arange(STEPS) == 190).astype(int))
+    few = read(last, **ASK)
+    assert 0 < len(few.origins) < 64
+    with pytest.raises(BadInput, match=f"replicate {len(few.origins) + 1} needs one more"):
+        few.split(0, len(few.origins))
     early = SENSORS.assign(odd=(np.arange(STEPS) < 20).astype(int))
-    with pytest.raises(BadInput, match=r"anomalies lie after normal steps .* only 0 of 64 forecasts"):
+    with pytest.raises(BadInput, match="anomalies lie after normal steps to learn from in only 0 forecasts"):
         read(early, **ASK).split(0)
 
 

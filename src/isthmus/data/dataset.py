@@ -137,13 +137,26 @@ class Dataset:
     def split(self, seed: int, replicate: int = 0) -> Split:
         """Training, validation and test rows of a replicate, as groups or times allow; time knows no chance."""
         if self.windows is not None:
-            odd = None if self.anomaly is None or self.y is None else self.y == self.classes.index(self.anomaly)
-            return self.windows.forecast(replicate, odd)
+            origins = self.origins
+            if origins is not None and replicate >= len(origins):
+                remedy = f"ask for {len(origins)} replicates" if len(origins) > 1 else "leave anomaly out"
+                raise BadInput(
+                    f"{self.name}: anomalies lie after normal steps to learn from in only {len(origins)} forecasts, "
+                    f"and replicate {replicate + 1} needs one more; {remedy}, or give more steps"
+                )
+            return self.windows.split(replicate if origins is None else origins[replicate])
         if self.metadata.time is not None:
             return ordered(self.metadata.time, replicate)
         if self.metadata.group is not None:
             return grouped(self.metadata.group, seed, y=self.y)
         return split(len(self.x), seed, y=self.y)
+
+    @cached_property
+    def origins(self) -> list[int] | None:
+        """The origins of forecasts that replicates use, where the windows of a series have anomalies; else None."""
+        if self.windows is None or self.anomaly is None or self.y is None:
+            return None
+        return self.windows.usable(self.y == self.classes.index(self.anomaly))
 
     def as_often(self, parts: Split, seed: int) -> Split:
         """Training and validation rows as often as their weights say, and every test row once."""

@@ -207,30 +207,19 @@ class Windows:
             )
         return found
 
-    def forecast(self, replicate: int, odd: NDArray[np.bool_] | None) -> Split:
-        """The split of a replicate; where ``odd`` (N,) says which windows are anomalies, one that tests some of them.
+    def usable(self, odd: NDArray[np.bool_]) -> list[int]:
+        """Origins with both kinds of windows to test, and normal ones to learn from; ``odd`` (N,) are the anomalies.
 
-        Raises
-        ------
-        BadInput
-            If there are not so many origins with anomalies among the tested steps.
+        Those before the first that leaves a part without windows, and no more than 64 are looked at.
         """
-        if odd is None:
-            return self.split(replicate)
-        usable = self._usable(odd)
-        if replicate < len(usable):
-            return self.split(usable[replicate])
-        remedy = f"ask for {len(usable)} replicates" if len(usable) > 1 else "leave anomaly out, or give more steps"
-        raise BadInput(
-            f"anomalies lie after normal steps to learn from in only {len(usable)} of {ORIGINS} forecasts, and "
-            f"replicate {replicate + 1} needs one more; {remedy}"
-        )
-
-    def _usable(self, odd: NDArray[np.bool_]) -> list[int]:
-        """Origins with both kinds of windows to test, and normal ones to learn from."""
         found = []
         for origin in range(ORIGINS):
-            train, valid, test = self.split(origin)
+            try:
+                train, valid, test = self.split(origin)
+            except BadInput:
+                if origin:
+                    break
+                raise
             if not odd[train].all() and not odd[valid].all() and 0 < odd[test].sum() < len(test):
                 found.append(origin)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from statistics import mean
@@ -45,7 +46,9 @@ def run(
             study = Results(planned.folder)
             study.repaired = repaired
             left = 0.0 if watch is None else (watch.deadline - clock()) * launch.workers
-            one = _next(study, left) if watch is not None and study.complete else None
+            origins = planned.data.origins
+            most = math.inf if origins is None else len(origins) - study.replicates
+            one = _next(study, left, most) if watch is not None and study.complete else None
             if one is None:
                 return study
             with store.locked():
@@ -64,8 +67,10 @@ def watching(
     return Watch(deadline, workers, expected, first(planned.design), clock)
 
 
-def _next(study: Results, left: float) -> Round | None:
-    """The next round that the working seconds that are left pay for, by what runs of each kind took so far."""
+def _next(study: Results, left: float, most: float) -> Round | None:
+    """The next round that the working seconds that are left pay for, by what runs of each kind took so far; of no more
+    than ``most`` replicates.
+    """
     open_ = study.open()
     if not open_:
         return None
@@ -73,4 +78,4 @@ def _next(study: Results, left: float) -> Round | None:
     for record in study.records:
         took.setdefault(kind(record.job), []).append(record.seconds)
     price = sum(mean(took[kind(job.name)]) for job in study.design.part((0,), open_))
-    return further(open_, study.rounds, study.replicates, max(left, 0.0) / price)
+    return further(open_, study.rounds, study.replicates, min(max(left, 0.0) / price, most))
