@@ -17,6 +17,8 @@ from isthmus.data.scale import Scaler
 from isthmus.data.series import Series, Windowed
 from isthmus.data.windows import Windows, begun, order, per_step, seen
 from isthmus.errors import BadInput
+from isthmus.study.design import design
+from isthmus.study.material import rows
 
 RNG = np.random.default_rng(0)
 STEPS = 200
@@ -260,3 +262,17 @@ def test_the_command_line_plans_a_study_of_windows(tmp_path, monkeypatch, capsys
     assert main(["compare", "s.csv", *ask[:1], "0", *ask[2:], *run, "--dry-run"]) == 2
     assert main(["compare", "s.csv", "s.csv", *ask, *run, "--dry-run"]) == 2
     assert "window need data that are still to be read" in capsys.readouterr().err
+
+
+def test_nobody_trains_on_windows_that_hold_a_step_of_the_class_that_plays_the_anomaly():
+    state = np.array(["idle", "run", "stop"])[np.arange(STEPS) // 7 % 3]
+    found = read(SENSORS.assign(odd=state), window=5, time="when", label="odd")
+    planned = design(found, families="pca", facets="anomaly", rivals="pca", replicates=2, configs=1)
+    for job in planned.jobs():
+        left_out = str(job.name.left_out)
+        parts, label = rows(job, found)
+        for part in parts[:2]:
+            held = found.windows.first[part][:, None] + np.arange(5)
+            assert left_out not in state[held]
+        held = found.windows.first[parts.test][:, None] + np.arange(5)
+        np.testing.assert_array_equal(label[parts.test], (state[held] == left_out).any(axis=1))

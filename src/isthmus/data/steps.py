@@ -153,10 +153,9 @@ def _labels(
     """
     if label is None:
         return None, (), None
-    counts = np.stack(
-        [np.cumsum(np.append(0, label == code))[first[:, None] + [0, window]] for code in range(len(data.classes))]
-    )
-    held = counts[:, :, 1] - counts[:, :, 0]
+    ends = first[:, None] + np.array([0, window])
+    sums = (np.append(0, np.cumsum(label == code))[ends] for code in range(len(data.classes)))
+    held = np.stack([found[:, 1] - found[:, 0] for found in sums])
     codes = held.argmax(axis=0)
     if data.anomaly is not None:
         odd = data.classes.index(data.anomaly)

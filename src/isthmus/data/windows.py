@@ -149,9 +149,9 @@ def per_step(scores: NDArray[np.float64], first: Numbers, length: int, steps: in
     [1.0, 2.0, 3.0, nan]
     """
     total, count = np.zeros(steps), np.zeros(steps, np.int64)
-    for step in range(length):
-        np.add.at(total, first + step, scores)
-        np.add.at(count, first + step, 1)
+    for step in range(length):  # no two windows begin at one step
+        total[first + step] += scores
+        count[first + step] += 1
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -233,6 +233,13 @@ class Windows:
             late.append(one[self.first[one] >= middle])
         none = np.zeros(0, np.int64)
         return np.concatenate([none, *early]), np.concatenate([none, *late])
+
+    def holding(self, code: int) -> NDArray[np.bool_]:
+        """Which windows hold a step of a class, (N,); none where steps have no labels."""
+        if self.label is None:
+            return np.zeros(len(self.first), bool)
+        before = np.append(0, np.cumsum(self.label == code))
+        return before[self.first + self.series.length] > before[self.first]
 
     def into(self, digest: Any) -> None:
         """Add what tells these windows from others to a hash."""

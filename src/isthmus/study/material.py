@@ -49,8 +49,9 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     if job.name.view == "all" or data.y is None:
         return found, data.y
     outlier = _outlier(job, data)
-    seen = normal_view(found, data.y, outlier, job.body["contamination"], job.seed("contamination"))
-    return Split(*seen[:3]), (data.y == outlier).astype(np.int64)
+    y = data.y if data.windows is None else np.where(data.windows.holding(outlier), outlier, data.y)
+    seen = normal_view(found, y, outlier, job.body["contamination"], job.seed("contamination"))
+    return Split(*seen[:3]), (y == outlier).astype(np.int64)
 
 
 def prepare(job: Job, data: Dataset) -> Material:
