@@ -97,7 +97,10 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
             f"run of steps with nothing missing has {longest:,}: give a shorter window (--window), a smaller stride "
             "(--stride), or drop a column with gaps (--drop)"
         )
-    fits(data.name, 4 * len(first) * math.prod(series.shape))
+    try:
+        fits(data.name, 4 * len(first) * math.prod(series.shape))
+    except BadInput as error:
+        raise BadInput(f"{error}, a larger stride (--stride) or a shorter window (--window)") from None
     steps = np.zeros(data.x.shape, np.float32)
     good = np.flatnonzero(whole)
     raw = Unchecked(data.name, data.x[good], None, data.columns, lambda i, j: where(int(good[i]), j))

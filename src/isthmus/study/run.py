@@ -67,7 +67,7 @@ def watching(
     return Watch(deadline, workers, expected, first(planned.design), clock)
 
 
-def _next(study: Results, left: float, most: float) -> Round | None:
+def _next(study: Results, left: float, most: float = math.inf) -> Round | None:
     """The next round that the working seconds that are left pay for, by what runs of each kind took so far; of no more
     than ``most`` replicates.
     """
