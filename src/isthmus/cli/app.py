@@ -22,6 +22,7 @@ from isthmus.cli.monitor import monitor
 from isthmus.cli.pack import compress, decompress
 from isthmus.cli.profile import profile
 from isthmus.cli.report import report
+from isthmus.cli.serve import serve
 from isthmus.cli.take import take
 from isthmus.cli.train import train
 
@@ -65,6 +66,7 @@ for verb in (score, flag, encode, decode, reconstruct, sample):
     app.command(verb.__name__)(verb)
 app.command("inspect")(inspect)
 app.command("monitor")(monitor)
+app.command("serve")(serve)
 app.command("list")(catalogue)
 app.command("report")(report)
 app.command("doctor")(doctor)

@@ -110,6 +110,23 @@ def _drawn(pictures: Gallery, canvas: Canvas) -> Iterator[Block]:
         began += len(rows)
 
 
+def table_block(where: str, content: pa.Table, fields: Sequence[Field]) -> Block:
+    """A table that is in memory already, as one block.
+
+    Raises
+    ------
+    BadInput
+        As for :func:`blocks`.
+    """
+    named(where, content.column_names, None)
+    return _settled(where, content, fields, 0, False)
+
+
+def text_blocks(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
+    """A text table that is no file, block by block, as :func:`blocks` reads one."""
+    yield from _text(where, Path(STDIN), stream, fields, False)
+
+
 def _opened(source: Path, stack: ExitStack) -> tuple[str, IO[bytes]]:
     if source == Path(STDIN):
         return "stdin", sys.stdin.buffer

@@ -155,8 +155,8 @@ class Deployed(Inference):
         own = made.calibrated(normal, first=first, rate=rate, about=about)
         if made.series is not None:  # windows that overlap are no draws of rows, which a reference is of
             return own
-        known = np.concatenate([np.asarray(x) for x in (train, held, normal) if x is not None])
-        return replace(own, reference=Reference.of(made, known, normal))
+        known = [x for x in (train, held, normal) if x is not None]
+        return replace(own, reference=Reference.of(made, *known))
 
     def calibrated(
         self,

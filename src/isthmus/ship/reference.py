@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.fields import TEXTS
 from isthmus.data.fields.category import Category
 from isthmus.data.layout import Table
 from isthmus.errors import BadInput
@@ -81,28 +82,27 @@ class Reference:
     channels: tuple[Channel, ...]
 
     @classmethod
-    def of(cls, deployed: Deployed, rows: ArrayLike, held: ArrayLike | None = None) -> Self:
+    def of(cls, deployed: Deployed, *rows: ArrayLike) -> Self:
         """Count normal rows.
 
         Parameters
         ----------
         deployed : Deployed
-        rows : array (n, *D)
-            Normal rows in the units of the data: their columns are counted.
-        held : array (k, *D), optional
-            Those that the model was not trained on, by default all: their codes and scores are counted.
+        *rows : arrays (n, *D)
+            Normal rows in the units of the data: their columns are counted. Codes and scores are those of the last
+            array, which is to hold rows that the model was not trained on.
 
         Examples
         --------
         >>> import isthmus
         >>> x = np.random.default_rng(0).normal(size=(400, 3))
         >>> model = isthmus.fit(isthmus.named("pca").set_params(latents=2), x[:300])
-        >>> found = Reference.of(Deployed.of(model), x, x[300:])
+        >>> found = Reference.of(Deployed.of(model), x[:300], x[300:])
         >>> [(one.name, int(one.counts.sum())) for one in found.channels]
         [('x0', 400), ('x1', 400), ('x2', 400), ('code0', 100), ('code1', 100), ('score', 100)]
         """
-        held = rows if held is None else held
-        values = {"column": columns_of(deployed, rows), **answers(deployed, held)}
+        columns = np.concatenate([columns_of(deployed, one) for one in rows])
+        values = {"column": columns, **answers(deployed, rows[-1])}
         if not len(values["column"]):
             raise BadInput("a reference needs at least one row; give normal rows")
         return cls(
@@ -180,11 +180,15 @@ class Reference:
 
 
 def columns_of(deployed: Deployed, rows: ArrayLike) -> NDArray[np.float64]:
-    """The cells of rows, (n, *D) -> (n, F), NaN where one is missing."""
+    """The cells of rows, (n, *D) -> (n, F), NaN where one is missing; of free text how many words it has."""
     if deployed.fields:
         from isthmus.data.read import cells
 
-        found = np.array(cells(rows, deployed.fields), np.float64)
+        raw = np.array(cells(rows, deployed.fields))
+        for j, field in enumerate(deployed.fields):
+            if field.kind in TEXTS:
+                raw[:, j] = [len(text.split()) if isinstance(text, str) else np.nan for text in raw[:, j]]
+        found = raw.astype(np.float64)
         for j, field in enumerate(deployed.fields):
             if field.kind == "ordered":  # a new value stands nowhere in the order
                 found[found[:, j] < 0, j] = np.inf
