@@ -96,6 +96,7 @@ def isthmus_alarm() -> Callable[[np.ndarray, np.ndarray], int | None]:
     from isthmus.data.fields import Field
     from isthmus.monitor.watch import Watch
     from isthmus.ship.deployed import Deployed
+    from isthmus.ship.reference import Reference
 
     torch.set_num_threads(1)
     fields = (*(Field(f"x{j}", "number") for j in range(COLUMNS)), Field("kind", "category", tuple("abcd")))
@@ -106,7 +107,8 @@ def isthmus_alarm() -> Callable[[np.ndarray, np.ndarray], int | None]:
     def first(known: np.ndarray, stream: np.ndarray) -> int | None:
         x = cells(known)
         fitted = isthmus.fit(isthmus.named("pca").set_params(latents=4), x[:TRAIN], fields=fields)
-        watch = Watch(Deployed.of(fitted, normal=x[TRAIN:]), level=LEVEL)
+        deployed = Deployed.of(fitted, normal=x[TRAIN:])
+        watch = Watch(deployed, Reference.of(deployed, [x], x[TRAIN:]), level=LEVEL)
         new = cells(stream)
         for at in range(0, len(new), 64):
             if found := watch.feed(new[at : at + 64]):
@@ -121,7 +123,7 @@ def river_alarm(make: Callable[[], Any]) -> Callable[[np.ndarray, np.ndarray], i
 
     def first(known: np.ndarray, stream: np.ndarray) -> int | None:
         detectors = [make() for _ in range(COLUMNS + 1)]
-        for row in known[-NORMAL:].tolist():
+        for row in known.tolist():
             for one, value in zip(detectors, row, strict=True):
                 one.update(value)
         for i, row in enumerate(stream.tolist()):

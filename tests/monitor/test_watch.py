@@ -132,7 +132,8 @@ def test_every_option_counts(ships: Deployed, draw) -> None:
     assert 120 < many.progress.flagged < 280
     other = fed(ships, normal, seed=1)[0]
     assert other.progress.capital != few.progress.capital
-    moved = Reference.of(ships, cells(odd.loc[640:], ships.fields))
+    rows = cells(odd.loc[640:], ships.fields)
+    moved = Reference.of(ships, [rows], rows)
     assert ("column", "temp") in fed(ships, normal, reference=moved)[0].open
     higher = Calibration.of(ships.needed().scores + 5, "others")
     assert ("threshold", "threshold") in fed(ships, normal, calibration=higher)[0].open

@@ -64,23 +64,24 @@ def test_it_comes_back_and_counts_a_category_as_before(tmp_path: Path) -> None:
     assert own.reference is not None
     assert again.reference is not None
     assert again.reference.digest == own.reference.digest
-    anew = Reference.of(again, frame)
+    anew = Reference.of(again, [frame], frame)
     assert [one.counts.tolist() for one in anew.channels] == [one.counts.tolist() for one in own.reference.channels]
     cities = anew.channels[0]
     assert cities.counts.tolist() == [*(int((city == name).sum()) for name in ("Bergen", "Oslo", "Rome")), 1, 0]
-    odd = Reference.of(again, frame.assign(size="XXL"))
+    new = frame.assign(size="XXL")
+    odd = Reference.of(again, [new], new)
     assert odd.channels[2].counts[-2:].tolist() == [400, 0]
 
 
 def test_few_rows_and_many_columns_make_a_bounded_reference() -> None:
     wide = np.random.default_rng(0).normal(size=(60, 700))
     fitted = isthmus.fit(isthmus.named("pca").set_params(latents=3), wide)
-    found = Reference.of(Deployed.of(fitted), wide)
+    found = Reference.of(Deployed.of(fitted), [wide], wide)
     assert sum(one.group == "column" for one in found.channels) == 512
-    few = Reference.of(Deployed.of(fitted), wide[:10])
+    few = Reference.of(Deployed.of(fitted), [wide[:10]], wide[:10])
     assert {len(one.edges) for one in few.channels} == {0}
     with pytest.raises(BadInput, match="at least one row"):
-        Reference.of(Deployed.of(fitted), wide[:0])
+        Reference.of(Deployed.of(fitted), [wide[:0]], wide[:0])
 
 
 CHANGES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from isthmus.monitor.watch import Alarm, Watch
     from isthmus.ship.deployed import Deployed
 
+SUSPECT = {("score", "score"), ("threshold", "threshold")}
+"""What calls the threshold into question."""
 PAUSE = 1.0
 """Seconds between two states on the disk, at least, where nothing is to be told."""
 
@@ -51,6 +53,18 @@ def monitor(
             "--rate", metavar="RATE", help="False alarms per normal row, of flags.", show_default="the model's own"
         ),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a page, as .html, that opens offline.")
+    ] = None,
+    adapt: Annotated[
+        Literal["recalibrate"] | None,
+        typer.Option(
+            "--adapt", help="Calibrate the model anew on rows since the alarm, if they are normal; see --out."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder for --adapt.", show_default="MODEL-new")
+    ] = None,
     json: Json = False,
     lang: Lang = "en",
     quiet: Quiet = False,
@@ -63,8 +77,12 @@ def monitor(
 
     [bold]isthmus monitor model new.csv --state watch.json[/bold]
 
+    --adapt recalibrate takes half of the rows that came since the threshold was called into question as calibration
+    rows, and writes a new model if its flags are no further from their rate on the other half. It needs normal rows.
+
     Ends with code 1 if an alarm was raised, now or before.
     """
+    from isthmus.errors import BadInput
     from isthmus.monitor import state as states
     from isthmus.monitor.watch import Watch
     from isthmus.ship import artefact
@@ -77,15 +95,69 @@ def monitor(
         states.refused(state)
         if state.exists():
             kept = states.load(state, watch)
+    if out is not None and adapt is None:
+        raise BadInput("--out is where --adapt writes a model; give --adapt recalibrate too")
+    place = out if out is not None else model.absolute().with_name(f"{model.absolute().name}-new")
+    if adapt is not None:
+        artefact.replaceable(place)  # refused before the work, not after it
+        watch.deployed.needed()
     if not json:
         for alarm in watch.progress.alarms:
-            show.line(_told(alarm, lang))
-    _watched(watch, data, state, kept, lambda alarm: _tell(alarm, lang, json))
-    _end(watch, state, lang, json)
+            _tell(alarm, lang, json)
+    recent = Recent()
+    _watched(watch, data, state, kept, lambda alarm: _tell(alarm, lang, json), recent if adapt else None)
+    found = _adapted(watch, recent, place, lang) if adapt else {}
+    if report is not None:
+        from isthmus.report.monitor import write
+
+        write(watch, data.name, report, lang)
+    _end(watch, state, lang, json, found)
     return ends.PARTLY if watch.progress.alarms else ends.DONE
 
 
-def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any) -> None:
+class Recent:
+    """The latest rows since the threshold was called into question, as many as are needed."""
+
+    def __init__(self) -> None:
+        self.pieces: list[NDArray[Any]] = []
+
+    def put(self, rows: NDArray[Any]) -> None:
+        from isthmus.monitor.adapt import RECENT
+
+        self.pieces.append(rows)
+        while sum(map(len, self.pieces[1:])) >= RECENT:
+            del self.pieces[0]
+
+    def rows(self) -> NDArray[Any]:
+        import numpy as np
+
+        from isthmus.monitor.adapt import RECENT
+
+        return np.concatenate(self.pieces)[-RECENT:] if self.pieces else np.zeros(0)
+
+
+def _adapted(watch: Watch, recent: Recent, place: Path, lang: str) -> dict[str, Any]:
+    """Calibrate anew where that is what should be done."""
+    from isthmus.answers.words import Words
+    from isthmus.monitor.adapt import recalibrated
+    from isthmus.monitor.advice import advice
+    from isthmus.ship import artefact
+
+    t, do = Words(lang), {one.do for one in advice(watch.progress.alarms)}
+    if not do & {"recalibrate", "retrain"}:
+        return {"adapted": False, "text": t("monitor.broken" if "look" in do else "monitor.unneeded")}
+    made = recalibrated(watch.deployed, recent.rows(), about=f"rows {watch.progress.rows:,} and before of a stream")
+    if made.model is not None:
+        artefact.save(made.model, place)
+    told = {
+        "rows": f"{made.rows:,}",
+        **{key: f"{100 * getattr(made, key):.3g} %" for key in ("rate", "before", "after")},
+    }
+    text = t("monitor.adapted" if made.model is not None else "monitor.kept", **told)
+    return {**made.to_json(), "model": str(place) if made.model is not None else None, "text": text}
+
+
+def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any, recent: Recent | None) -> None:
     """Feed the stream, and keep the state: before an alarm is told, once in a while, and at the end."""
     from isthmus.data.blocks import STDIN, blocks
     from isthmus.data.wording import place
@@ -111,6 +183,8 @@ def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any
             while start < len(rows):
                 stop = min(len(rows), start + watch.room)
                 strangers = _strangers(deployed, block, start, stop)
+                if recent is not None and watch.open & SUSPECT:
+                    recent.put(rows[start:stop][good[start:stop]])
                 raised = watch.feed(rows[start:stop], good[start:stop], absent=absent, strangers=strangers)
                 seen, start = seen + stop - start, stop
                 if raised or time.monotonic() - last > PAUSE:
@@ -168,30 +242,23 @@ def _against(deployed: Deployed, path: Path | None) -> tuple[Any, Any]:
     rows = np.concatenate(found)
     about = f"rows of {path.name}"
     own = None if deployed.target_layout is not None else Calibration.of(deployed.scores(rows), about)
-    return Reference.of(deployed, rows), own
-
-
-def _told(alarm: Alarm, lang: str) -> str:
-    from isthmus.monitor.advice import sentence
-
-    return (
-        f"row {alarm.row:,}: {sentence(alarm, lang)}"
-        if lang == "en"
-        else f"第 {alarm.row:,} 行：{sentence(alarm, lang)}"
-    )
+    return Reference.of(deployed, [rows], rows), own
 
 
 def _tell(alarm: Alarm, lang: str, json: bool) -> None:
+    from isthmus.answers.words import Words
     from isthmus.monitor.advice import sentence
 
+    text = sentence(alarm, lang)
     if json:
-        show.machine({"event": "alarm", **alarm.to_json(), "text": sentence(alarm, lang)}, line=True)
+        show.machine({"event": "alarm", **alarm.to_json(), "text": text}, line=True)
     else:
-        show.line(_told(alarm, lang))
+        show.line(Words(lang)("monitor.at", row=f"{alarm.row:,}", text=text))
 
 
-def _end(watch: Watch, state: Path | None, lang: str, json: bool) -> None:
+def _end(watch: Watch, state: Path | None, lang: str, json: bool, adapted: dict[str, Any]) -> None:
     """What came, and what to do."""
+    from isthmus.answers.words import Words
     from isthmus.monitor.advice import advice
 
     now = watch.progress
@@ -205,16 +272,15 @@ def _end(watch: Watch, state: Path | None, lang: str, json: bool) -> None:
         }
         told |= {"level": watch.level, "capital": now.capital.total, "alarms": [one.to_json() for one in now.alarms]}
         told |= {"advice": [{"do": one.do, "columns": one.columns, "text": one.of(lang)} for one in found]}
+        told |= {"adapt": adapted} if adapted else {}
         show.machine({"event": "end", **told, "state": None if state is None else str(state)}, line=True)
         return
-    words = (
-        ("{rows} rows watched, {alarms} alarms; {flagged} of {answered} flagged", "State: {state}")
-        if lang == "en"
-        else ("已观察 {rows} 行，{alarms} 个警报；{answered} 行中标记了 {flagged} 行", "状态：{state}")
-    )
+    t = Words(lang)
     counts = {"rows": now.rows, "flagged": now.flagged, "answered": now.answered, "alarms": len(now.alarms)}
-    show.line(words[0].format(**{name: f"{count:,}" for name, count in counts.items()}))
+    show.line(t("monitor.counts", **{name: f"{count:,}" for name, count in counts.items()}))
     for one in found:
         show.line(f"-> {one.of(lang)}")
+    if adapted:
+        show.line(f"-> {adapted['text']}" + (f": {adapted['model']}" if adapted.get("model") else ""))
     if state is not None:
-        show.line(words[1].format(state=state))
+        show.line(t("monitor.state", state=state))

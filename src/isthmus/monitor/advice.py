@@ -69,8 +69,9 @@ ADVICE = {
     ),
     "recalibrate": Said(
         "recalibrate: the model still sees rows like its own, but the threshold no longer keeps its rate; give new "
-        "normal rows (--against FILE)",
-        "重新校准：新的行仍像训练时的行，但阈值已不再保持其误报率；请给出新的正常行（--against FILE）",
+        "normal rows (--against FILE), or take those that came (--adapt recalibrate)",
+        "重新校准：新的行仍像训练时的行，但阈值已不再保持其误报率；"
+        "请给出新的正常行（--against FILE），或采用已到来的行（--adapt recalibrate）",
     ),
     "watch": Said(
         "watch {names}: it moved, and nothing in it is broken",

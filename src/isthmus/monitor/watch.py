@@ -135,7 +135,7 @@ class Watch:
         if found is None:
             raise BadInput(
                 "this model has no reference to compare new rows with; give normal rows that it was not trained on: "
-                "Reference.of(model, rows) in Python, --against FILE in the shell"
+                "Reference.of(model, [rows], rows) in Python, --against FILE in the shell"
             )
         if not 0 < level < 1:
             raise BadInput(f"the level must lie between 0 and 1, both excluded; got {level!r}")

@@ -155,8 +155,7 @@ class Deployed(Inference):
         own = made.calibrated(normal, first=first, rate=rate, about=about)
         if made.series is not None:  # windows that overlap are no draws of rows, which a reference is of
             return own
-        known = [x for x in (train, held, normal) if x is not None]
-        return replace(own, reference=Reference.of(made, *known))
+        return replace(own, reference=Reference.of(made, [x for x in (train, held, normal) if x is not None], normal))
 
     def calibrated(
         self,

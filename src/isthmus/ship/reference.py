@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -37,6 +37,8 @@ COLUMNS, UNITS = 512, 64
 vary most."""
 OTHER, GAP = -2, -1
 """The last two bins: values that are new or no number, and missing ones."""
+ELEMENTS = 1 << 25
+"""Numbers whose columns are counted, at most."""
 MOST = 1 << 20
 """Bins in all, at most."""
 
@@ -82,28 +84,30 @@ class Reference:
     channels: tuple[Channel, ...]
 
     @classmethod
-    def of(cls, deployed: Deployed, *rows: ArrayLike) -> Self:
+    def of(cls, deployed: Deployed, parts: Sequence[ArrayLike], held: ArrayLike) -> Self:
         """Count normal rows.
 
         Parameters
         ----------
         deployed : Deployed
-        *rows : arrays (n, *D)
-            Normal rows in the units of the data: their columns are counted. Codes and scores are those of the last
-            array, which is to hold rows that the model was not trained on.
+        parts : sequence of arrays (n, *D), or frames
+            Normal rows in the units of the data: their columns are counted, of very many those of some rows, evenly
+            spread.
+        held : array (k, *D), or frame
+            Those that the model was not trained on: their codes and scores are counted.
 
         Examples
         --------
         >>> import isthmus
         >>> x = np.random.default_rng(0).normal(size=(400, 3))
         >>> model = isthmus.fit(isthmus.named("pca").set_params(latents=2), x[:300])
-        >>> found = Reference.of(Deployed.of(model), x[:300], x[300:])
+        >>> found = Reference.of(Deployed.of(model), [x], x[300:])
         >>> [(one.name, int(one.counts.sum())) for one in found.channels]
         [('x0', 400), ('x1', 400), ('x2', 400), ('code0', 100), ('code1', 100), ('score', 100)]
         """
-        columns = np.concatenate([columns_of(deployed, one) for one in rows])
-        values = {"column": columns, **answers(deployed, rows[-1])}
-        if not len(values["column"]):
+        cells = np.concatenate([columns_of(deployed, _some(part)) for part in parts])
+        values = {"column": cells, **answers(deployed, held)}
+        if not len(cells):
             raise BadInput("a reference needs at least one row; give normal rows")
         return cls(
             tuple(
@@ -205,6 +209,13 @@ def answers(deployed: Deployed, rows: ArrayLike) -> dict[str, NDArray[np.float64
     if deployed.target_layout is None:
         found["score"] = deployed.score_laid_out(laid)[:, None]
     return found
+
+
+def _some(rows: ArrayLike) -> ArrayLike:
+    """As many rows as memory is taken for, evenly spread; a frame as it is."""
+    if not isinstance(rows, np.ndarray):
+        return rows
+    return rows[:: max(1, math.ceil(rows.size / ELEMENTS))]
 
 
 def _places(group: str, values: NDArray[np.float64]) -> list[int]:
