@@ -5,11 +5,11 @@
     python benchmarks/monitoring.py kswin > kswin.json
     python benchmarks/monitoring.py table isthmus.json adwin.json kswin.json
 
-Streams are simulated: nine columns of numbers that three factors tie, and one category. 1,500 normal rows are known
-beforehand (a model and its reference are made of them; the others warm up on them), anew for each stream. A null stream
-never changes. The others change at row 1,500 in one way, and the delay is how many rows pass until the first alarm.
-ADWIN and KSWIN run with their defaults and, second, with their level divided by the number of columns; a column's alarm
-is the stream's. A stream that raises an alarm before it changes counts as false, and has no delay.
+Streams are simulated: nine columns of numbers that three factors tie, and one category. 1,000 rows train a model, and
+500 more are its reference and calibration, or what the others warm up on; all anew for each stream. A null stream never
+changes. The others change at row 1,500 in one way, and the delay is how many rows pass until the first alarm. ADWIN and
+KSWIN run with their defaults and, second, with their level divided by the number of columns; a column's alarm is the
+stream's. A stream that raises an alarm before it changes has no delay.
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ def isthmus_alarm() -> Callable[[np.ndarray, np.ndarray], int | None]:
     from isthmus.data.fields import Field
     from isthmus.monitor.watch import Watch
     from isthmus.ship.deployed import Deployed
-    from isthmus.ship.reference import Reference
 
     torch.set_num_threads(1)
     fields = (*(Field(f"x{j}", "number") for j in range(COLUMNS)), Field("kind", "category", tuple("abcd")))
@@ -107,8 +106,7 @@ def isthmus_alarm() -> Callable[[np.ndarray, np.ndarray], int | None]:
     def first(known: np.ndarray, stream: np.ndarray) -> int | None:
         x = cells(known)
         fitted = isthmus.fit(isthmus.named("pca").set_params(latents=4), x[:TRAIN], fields=fields)
-        deployed = Deployed.of(fitted, normal=x[TRAIN:])
-        watch = Watch(deployed, Reference.of(deployed, [x], x[TRAIN:]), level=LEVEL)
+        watch = Watch(Deployed.of(fitted, normal=x[TRAIN:]), level=LEVEL)
         new = cells(stream)
         for at in range(0, len(new), 64):
             if found := watch.feed(new[at : at + 64]):
@@ -123,7 +121,7 @@ def river_alarm(make: Callable[[], Any]) -> Callable[[np.ndarray, np.ndarray], i
 
     def first(known: np.ndarray, stream: np.ndarray) -> int | None:
         detectors = [make() for _ in range(COLUMNS + 1)]
-        for row in known.tolist():
+        for row in known[TRAIN:].tolist():
             for one, value in zip(detectors, row, strict=True):
                 one.update(value)
         for i, row in enumerate(stream.tolist()):

@@ -80,7 +80,7 @@ def test_commands_run(call, few_digits, capsys):
     if "watcher" in words and words[0] != "train":
         series = ["--window", "16", "--time", "when", "--drop", "fault", "--measure", "none", "--out", "watcher"]
         assert main(["train", "plain", "sensors.csv", *series]) == 0
-    if words[0] in {"compress", "decompress", "score", "flag", "encode"}:
+    if words[0] in {"compress", "decompress", "score", "flag", "encode", "monitor"}:
         data = ["pictures"] if "pictures" in words else ["rows.csv", "--label", "kind"]
         assert main(["train", "plain", *data, "--measure", "none", "--out", "model"]) == 0
     if words[0] == "convert":
