@@ -86,6 +86,10 @@ def train(
             "on. none keeps nothing.",
         ),
     ] = "none",
+    device: Annotated[
+        str,
+        typer.Option("--device", metavar="NAME", help="Where the training computes: cpu, cuda, mps or auto."),
+    ] = "cpu",
     *,
     json: Json = False,
     dry_run: DryRun = False,
@@ -129,6 +133,7 @@ def train(
         "columns": rows.columns,
         "fields": rows.fields,
         "series": rows.series,
+        "device": device,
     }
     if dry_run:
         _plan(family, recipe, plan, rows, parts, usual, limit, json)

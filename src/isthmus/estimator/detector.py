@@ -184,7 +184,7 @@ class AnomalyDetector(OutlierMixin, Network):
         else:
             known = calibrate.trimmed(self._scores_of(made, rows.x[np.sort(normal)]), self.contamination or 0)
             own = Calibration.of(known, f"{len(known):,} of the rows given to fit, kept aside", self._rated(len(known)))
-        usual = Reference.of(made, rows.x, rows.x if whole else rows.x[np.sort(normal)])
+        usual = Reference.of(made, [rows.x], rows.x if whole else rows.x[np.sort(normal)])
         self.deployed_ = replace(made, calibration=own, reference=usual)
         return self._ready([self.deployed_], [own.scores], own.rate)
 

@@ -230,7 +230,7 @@ def fitting(kept: Tensor, own: Tensor) -> Tensor:
     """What is kept, if it can stand where ``own`` stands."""
     if kept.shape != own.shape or kept.dtype != own.dtype:
         raise ValueError(f"expected {own.dtype} of shape {tuple(own.shape)}; got {kept.dtype} {tuple(kept.shape)}")
-    return kept
+    return kept.to(own.device)
 
 
 def part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
@@ -241,25 +241,21 @@ def part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
 def _bound(tasks: Sequence[Task]) -> dict[str, Any]:
     """What names a training: nothing else has an influence on it. What people choose comes first."""
     known: dict[int, str] = {}
-    for rows in (t for task in tasks for t in _rows(task)):
+    for rows in (t for task in tasks for t in task.rows):
         known.setdefault(id(rows), _digest({"": rows}))
     each = [
         {
             "recipe": task.recipe.to_json(),
             "plan": task.plan.to_json(),
             "seed": task.seed,
-            "rows": [known[id(rows)] for rows in _rows(task)],
+            "rows": [known[id(rows)] for rows in task.rows],
             "weights": _digest(tensors_of(task.model)),
+            "device": task.train.device.type,
         }
         for task in tasks
     ]
     whole = each[0] if len(each) == 1 else {f"model {i}": one for i, one in enumerate(each, 1)}
     return dict(json.loads(json.dumps(whole | {"torch": torch.__version__})))
-
-
-def _rows(task: Task) -> list[Tensor]:
-    """All that a training reads."""
-    return [t for t in (task.train, task.valid, task.target, task.valid_target) if t is not None]
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:

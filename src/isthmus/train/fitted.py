@@ -26,6 +26,8 @@ from isthmus.model import Recipe
 from isthmus.parts.heads import Head, Slot, TableHead
 from isthmus.seeds import seed as hashed
 from isthmus.train.checkpoint import Checkpoint, Keeper
+from isthmus.train.device import device as find
+from isthmus.train.device import on
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.loop import Outcome, Watch
 from isthmus.train.plan import Plan
@@ -85,6 +87,7 @@ def fit_many(
     watch: Watch | None = None,
     checkpoint: Checkpoint | None = None,
     ranks: Ranks | None = None,
+    device: str = "cpu",
 ) -> list[Fitted]:
     """Train several recipes on the same scaled rows; those of one seed see the same order of rows and the same noise.
 
@@ -108,6 +111,8 @@ def fit_many(
         Keeps the training on disk while it runs; one that is kept there goes on.
     ranks : Ranks, optional
         Processes that do the same with this one (:func:`isthmus.train.ranks.joined`).
+    device : {"cpu", "cuda", "mps", "auto"}
+        Where the training computes; the models come back.
     """
     head = likelihood(target_layout or layout, train_rows if target is None else target)
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
@@ -119,9 +124,10 @@ def fit_many(
         Task(r, m, rows, held, p.of(r), s, aims[0], aims[1])
         for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
-    keeper = None if checkpoint is None else Keeper(checkpoint, tasks, ranks)
-    with nullcontext() if keeper is None else keeper.listening():
-        outcomes = train(tasks, watch, keeper, ranks)
+    with on(tasks, find(device)) as there:
+        keeper = None if checkpoint is None else Keeper(checkpoint, there, ranks)
+        with nullcontext() if keeper is None else keeper.listening():
+            outcomes = train(there, watch, keeper, ranks)
     return [
         Fitted(
             recipe=t.recipe,
@@ -157,6 +163,7 @@ def fit(
     watch: Watch | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ranks: Ranks | None = None,
+    device: str = "cpu",
 ) -> Fitted:
     """Scale the rows and train one model on them.
 
@@ -201,6 +208,9 @@ def fit(
     ranks : Ranks, optional
         Processes that make the same call with this one, each with its share of every batch
         (:func:`isthmus.train.ranks.joined`).
+    device : {"cpu", "cuda", "mps", "auto"}
+        Where the training computes; ``auto`` is the first of cuda, mps and cpu that is there. The model comes back to
+        the processor.
 
     Returns
     -------
@@ -269,6 +279,7 @@ def fit(
         watch=watch,
         checkpoint=Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint,
         ranks=ranks,
+        device=device,
     )[0]
 
 

@@ -20,6 +20,7 @@ from isthmus.model import Model, Ramp, Timed
 from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
 from isthmus.train.checkpoint import Keeper, State, fitting, part, put, tensors_of
+from isthmus.train.device import moved
 from isthmus.train.order import Order
 from isthmus.train.ranks import Ranks
 from isthmus.train.stack import Stack, free
@@ -149,7 +150,8 @@ class _Runner:
         self.cause: Cause | None = None
         self.history: dict[str, list[float]] = {}
         generator = torch.Generator().manual_seed(seed(task.seed, "validation"))
-        self.noise = task.model.draw(task.valid, generator)
+        like = torch.zeros((), dtype=task.valid.dtype).expand(task.valid.shape)  # the processor draws, as for a stack
+        self.noise = moved(task.model.draw(like, generator), task.valid.device)
 
     def rate(self, step: int) -> float:
         return self.plan.step_size(self.task.recipe) * self.plan.rate(step) * self.plan.factor**self.drops
@@ -337,7 +339,7 @@ class _Descent:
         numbers = numbers.view(len(self.lanes), count, self.plan.batch)
         if self.ranks is not None:
             numbers = self.ranks.mine(numbers, (*numbers.shape[:2], self.stack.batch[0].shape[1]))
-        return numbers.transpose(0, 1).flatten(1).contiguous()
+        return numbers.transpose(0, 1).flatten(1).contiguous().to(self.stack.rows[0].device)
 
     def _look(self) -> list[_Runner]:
         """Check the models that are still trained, and let go those that have ended; who was looked at."""
@@ -408,7 +410,8 @@ class _Descent:
         if facts["recorded"]:  # the next step was to be a replay
             self._load(kept)
             whole = self.stack.batch[0].shape[:2].numel()
-            self.stack.step(torch.zeros(whole, dtype=torch.int64), 0.0, [0.0] * len(self.lanes))
+            nothing = torch.zeros(whole, dtype=torch.int64, device=self.stack.rows[0].device)
+            self.stack.step(nothing, 0.0, [0.0] * len(self.lanes))
         self._load(kept)
 
     def _load(self, kept: State) -> None:

@@ -31,7 +31,7 @@ class Adam:
         self.state = state
         self.mean = torch.zeros_like(state)
         self.square = torch.zeros_like(state)
-        self.steps = torch.zeros((), dtype=torch.float32)
+        self.steps = torch.zeros((), dtype=torch.float32, device=state.device)
         self.weight_decay = weight_decay
         self._groups: list[tuple[float, list[list[Tensor]]]] = []
         self._grouped: tuple[Tensor, Sequence[float]] | None = None

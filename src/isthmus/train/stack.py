@@ -69,15 +69,19 @@ class Stack:
         self.models = list(models)
         self.corruption, self.generators, self.clip = corruption, list(generators), clip
         self.rows, count, self.ranks = rows, len(models), ranks
-        dtype = rows[0].dtype
-        self.levels = torch.tensor(levels, dtype=dtype)
+        dtype, device = rows[0].dtype, rows[0].device
+        self.levels = torch.tensor(levels, dtype=dtype, device=device)
         self.state, self.parameters = _side_by_side(models)
         self.buffers = _shared(models)
         self.adam = adam(self.state) if adam else Adam(self.state, weight_decay)
-        self.batch = tuple(torch.zeros((count, batch, *r.shape[1:]), dtype=r.dtype) for r in rows)
-        self.noise = self._draw([torch.Generator()] * count)  # buffers of the right shapes; every step refills them
+        self.batch = tuple(torch.zeros((count, batch, *r.shape[1:]), dtype=r.dtype, device=device) for r in rows)
+        # The processor draws the noise, for the whole batch: the same on every device and for any number of ranks.
+        whole_batch = batch if ranks is None else batch * ranks.size
+        self.like = torch.zeros((), dtype=dtype).expand(whole_batch, *rows[0].shape[1:])
+        noise = self._draw([torch.Generator()] * count, self.like[:batch])
+        self.noise = tree_map(lambda t: t.to(device), noise)  # buffers of the right shapes; every step refills them
         self.terms = list(models[0].weights)
-        self.weights = torch.zeros((count, len(self.terms)), dtype=dtype)
+        self.weights = torch.zeros((count, len(self.terms)), dtype=dtype, device=device)
         self.ramps = any(isinstance(w, Ramp) for m in models for w in m.weights.values())
         self.weigh(0.0)
         self.clocks = self.buffers["clock"] if isinstance(models[0], Timed) else None
@@ -190,22 +194,18 @@ class Stack:
 
     def _draw_again(self) -> None:
         """Fill the buffers with fresh noise: of the whole batch, of which each rank takes its part."""
-        if self.ranks is None:
-            tree_map(Tensor.copy_, self.noise, self._draw(self.generators))
-            return
-        mine, whole = self.ranks.mine, self._draw(self.generators, self.ranks.size)
-        tree_map(lambda here, there: here.copy_(mine(there, here.shape)), self.noise, whole)
+        drawn = self._draw(self.generators, self.like)
+        if self.ranks is not None:
+            mine = self.ranks.mine
+            drawn = tree_map(lambda there, here: mine(there, here.shape), drawn, self.noise)
+        tree_map(Tensor.copy_, self.noise, drawn)
 
-    def _draw(self, generators: Sequence[torch.Generator], times: int = 1) -> Any:
-        """Fresh noise of the whole stack, each tensor with a leading R; without an entry where nobody wants any.
-
-        ``times`` is how many shares of a batch it is for.
-        """
+    def _draw(self, generators: Sequence[torch.Generator], x: Tensor) -> Any:
+        """Fresh noise of the whole stack for batches like ``x`` (B, *D), each tensor with a leading R; without an entry
+        where nobody wants any."""
         drawn: dict[torch.Generator, dict[str, Any]] = {}
-        for model, x, generator in zip(self.models, self.batch[0], generators, strict=True):
+        for model, generator in zip(self.models, generators, strict=True):
             if generator not in drawn:
-                if times > 1:  # draws look at shapes alone
-                    x = x.new_zeros(()).expand(times * len(x), *x.shape[1:])  # noqa: PLW2901
                 both = {
                     "corruption": draw_corruption(self.corruption, x.shape, generator),
                     "model": model.draw(x, generator),

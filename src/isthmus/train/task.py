@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -35,6 +36,18 @@ class Task(NamedTuple):
     def sets(self) -> tuple[Tensor, ...]:
         """The training rows, then their targets if these differ."""
         return (self.train,) if self.target is None else (self.train, self.target)
+
+    @property
+    def rows(self) -> list[Tensor]:
+        """All that a training reads."""
+        return [t for t in (self.train, self.valid, self.target, self.valid_target) if t is not None]
+
+    def with_rows(self, change: Callable[[Tensor], Tensor]) -> Task:
+        """The same with other rows and targets."""
+        train, valid = change(self.train), change(self.valid)
+        target = None if self.target is None else change(self.target)
+        valid_target = None if self.valid_target is None else change(self.valid_target)
+        return self._replace(train=train, valid=valid, target=target, valid_target=valid_target)
 
     @property
     def key(self) -> tuple[int, ...]:
