@@ -997,8 +997,8 @@ OPTIONS = {
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (
-        "family data label images out settings steps measured seed kinds drop missing terms "
-        "group time weights size crop gray skip_damaged axes window stride "
+        "family data label images out settings steps measured seed checkpoint device "
+        "kinds drop missing terms group time weights size crop gray skip_damaged axes window stride "
         "json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
