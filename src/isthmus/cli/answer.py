@@ -37,7 +37,8 @@ def caution(planned: Outline) -> None:
     from isthmus.answers.words import Words
     from isthmus.study.profile import Profile
 
-    seen = Profile.model_validate(planned.note["profile"]).spoilers
+    known = planned.note.get("profile")  # an ablation has none
+    seen = [] if known is None else Profile.model_validate(known).spoilers
     few = lines([one for one in seen if one.what in {"rows", "cells", "column"}], Words("en"))
     for said in (*planned.data.cautions, *few):
         show.warn(f"{planned.data.name}: {said}")
