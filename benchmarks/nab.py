@@ -9,8 +9,8 @@ windows stops training and calibrates scores. Every window of the series is scor
 windows, and VUS-PR looks at all steps, with a buffer of up to 32. Labels are NAB's windows.
 
 The published means are those of TSB-AD-U (Liu and Paparrizos 2024, NeurIPS) over its 23 series from NAB. They have
-labels, cuts and buffers of their own, so they stand beside ours loosely. POLY there fits one polynomial to a whole
-series, ours one to each window.
+labels, cuts and buffers of their own, so they stand beside ours loosely. POLY there judges a window by
+a polynomial through ten windows around it, ours by one through the window itself.
 """
 
 from __future__ import annotations

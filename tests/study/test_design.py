@@ -186,7 +186,7 @@ def test_rivals_and_views_follow_the_facets(iris):
     family = {(j.name.name, j.name.view, j.name.replicate) for j in jobs if j.name.kind == "family"}
     assert family == {(n, v, r) for n in ("plain", "pca") for v in ("all", "normal") for r in range(4)}
     rivals = {(j.name.name, j.name.facet) for j in jobs if j.name.kind == "rival"}
-    assert rivals == {(r, f) for f in ("reconstruction", "anomaly") for r in FACETS[f].rivals}
+    assert rivals == {(r, f) for f in ("reconstruction", "anomaly") for r in FACETS[f].rivals_on((4,), False)}
     out = {j.name.replicate: j.name.left_out for j in jobs if j.name.view == "normal"}
     assert {out[0], out[1], out[2]} == set(iris.classes)
     assert out[3] == out[0]

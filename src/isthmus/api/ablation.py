@@ -72,7 +72,7 @@ def ablate(
     ----------
     recipe : str, Recipe or mapping
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
-    source, labels, label, anomaly, factors, images, kinds, drop, missing, group, time, weights
+    source, labels, label, anomaly, factors, images, kinds, drop, missing, group, time, weights, window, stride
         As in :func:`isthmus.compare`.
     terms, size, crop, gray, skip_damaged, axes, window, stride
         As in :func:`isthmus.compare`.
