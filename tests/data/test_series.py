@@ -52,6 +52,12 @@ def test_windows_hold_consecutive_steps_and_their_labels():
     )
 
 
+def test_what_is_odd_about_channels_is_said():
+    told = " ".join(read(SENSORS.assign(count=np.arange(STEPS)), **ASK).cautions)
+    assert "'count'" in told
+    assert told.count("windows of 8 steps") == 1
+
+
 def test_a_stride_leaves_windows_out():
     np.testing.assert_array_equal(read(SENSORS, **ASK, stride=5).windows.first, np.arange(0, 193, 5))
     assert read(SENSORS, **ASK, stride=5).digest != read(SENSORS, **ASK, stride=4).digest
@@ -96,6 +102,9 @@ def test_several_series_stand_apart():
     found = read(TWO, **ASK, group="line")
     assert np.bincount(found.windows.of).tolist() == [193, 193]
     assert found.series.group == "line"
+    assert found.told[-1] == "2 series, each cut into past and future by itself; no window lies across two"
+    short = pd.concat([TWO, SENSORS.iloc[:5].assign(line="c")])
+    assert "1 of them are too short for a window of 8 steps" in read(short, **ASK, group="line").told[-1]
     joined = read(TWO.drop(columns=["when", "line"]), **{**ASK, "time": "rows"})
     assert len(joined.x) == 393  # as one series, windows lie across the two
     parts = found.split(0)

@@ -110,6 +110,8 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
     label = None if data.y is None else data.y[found.rows]
     codes, classes, label = _labels(data, label, first, window)
     told = _told(data, whole, found, first, window, codes is not None)
+    if meta.group is not None:
+        told.append(_several(len(np.unique(meta.group)), len(np.unique(of)), window))
     return replace(
         data,
         x=seen(steps, first, window),
@@ -118,7 +120,7 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
         columns=series.elements,
         fields=(),
         said=False,
-        told=(*data.told, *told),
+        told=(*data.cautions, *told),
         asked={**asks, "window": window, "stride": stride},
         metadata=Metadata(time=first.astype(np.float64)),
         windows=Windows(series, first, of, len(steps), label),
@@ -179,6 +181,12 @@ def _labels(
             )
         return None, (), None
     return place[codes], classes, place[label]
+
+
+def _several(count: int, used: int, window: int) -> str:
+    """What becomes of several series, in a line."""
+    short = f"; {count - used:,} of them are too short for a window of {window} steps" if used < count else ""
+    return f"{count:,} series, each cut into past and future by itself; no window lies across two{short}"
 
 
 def _told(
