@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+import isthmus
 from isthmus.data import layout
 from isthmus.data.fields import Field
 from isthmus.data.fields.text import FEWEST, MOST, Characters, Text
@@ -283,3 +284,22 @@ def test_a_model_takes_new_texts_and_tells_rows_by_their_terms():
         model.encode(np.array([[3.0, 1.0]], dtype=object))
     with pytest.raises(BadInput, match="2 columns"):
         model.encode(np.array([["a"]], dtype=object))
+
+
+def test_a_profile_says_what_a_study_makes_of_text():
+    sentences = [*SENTENCES[:-2], SENTENCES[0], None]
+    frame = pd.DataFrame({"said": sentences, "size": np.arange(60) ** 2 % 7, "again": sentences})
+    found = isthmus.profile(frame)
+    assert any("free text, by the weights of its" in use for *_, use in found.told().columns)
+    (column,) = [one for one in found.found.columns if one.name == "said"]
+    assert (column.kind, column.gaps, column.distinct, column.common) == ("text", 1, 58, SENTENCES[0][:40])
+    assert [(twin.name, twin.of, twin.how) for twin in found.found.twins] == [("again", "said", "equal")]
+
+
+def test_cells_as_numbers_alone():
+    data, _ = table([*SENTENCES[:3], "b", "a", "b", None, *SENTENCES[:53]])
+    places, lengths = layout.coded(data.x, data.fields), layout.measured(data.x, data.fields)
+    assert places[4, 0] < places[3, 0] == places[5, 0]
+    assert np.array_equal(lengths[:7, 0], [*map(len, SENTENCES[:3]), 1, 1, 1, np.nan], equal_nan=True)
+    assert np.array_equal(places[:, 1], data.x[:, 1].astype(float))
+    assert places.dtype == lengths.dtype == float

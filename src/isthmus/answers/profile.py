@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from isthmus.answers.spoilers import NAMED, lines, percent
 from isthmus.answers.words import Words, capital
+from isthmus.data.fields import TEXTS
 from isthmus.data.wording import shown
 from isthmus.study.profile import Column, Profile
 
@@ -105,7 +106,7 @@ def _values(one: Column, say: Words) -> str:
     low, high, common = (shown_plainly(text) for text in (one.low, one.high, one.common))
     if one.distinct == 1:
         return say("profile.one", low=low)
-    if one.kind in ("category", "ordered", "flag"):
+    if one.kind in ("category", "ordered", "flag", *TEXTS):
         return say("profile.commonest", n=f"{one.distinct:,}", share=percent(one.common_share), common=common)
     return say("profile.range", low=low, high=high)
 

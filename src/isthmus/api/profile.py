@@ -103,4 +103,4 @@ def profile(source: Any, labels: Any = None, **options: Unpack[Reading]) -> Data
     data = source if isinstance(source, Dataset) else read(source, labels, **filled(Reading, options))
     skipped = obstacles(data)
     facets = [name for name in FACETS if name not in skipped]
-    return DataProfile(data.name, profiled(data, capacity(data.shape)[0], facets, skipped))
+    return DataProfile(data.name, profiled(data, capacity(data.extent)[0], facets, skipped))

@@ -171,7 +171,7 @@ def _repeated_ends(x: NDArray[Any]) -> NDArray[np.bool_]:
     """Columns whose least or greatest value stands in enough rows."""
     low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
     counts = np.zeros((2, x.shape[1]), np.int64)
-    step = max(1, BLOCK // x.shape[1])
+    step = max(1, BLOCK // max(1, x.shape[1]))
     for start in range(0, len(x), step):
         block = x[start : start + step]
         counts += (block == low).sum(axis=0), (block == high).sum(axis=0)

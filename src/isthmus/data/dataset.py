@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import sentences, telling
 from isthmus.data.fields import KINDS, TEXTS, Field
+from isthmus.data.layout import coded
 from isthmus.data.metadata import NONE, Metadata, in_proportion
 from isthmus.data.picture import Canvas
 from isthmus.data.series import Series
@@ -127,11 +128,7 @@ class Dataset:
             if flat and numeric
             else []
         )
-        known = [j for j in range(len(self.columns)) if not self.fields or self.fields[j].kind not in TEXTS]
-        if flat and len(known) < len(self.columns):
-            odd += telling(self.x[:, known].astype(np.float64), self.y, [self.columns[j] for j in known])
-        elif flat:
-            odd += telling(self.x, self.y, self.columns)
+        odd += telling(coded(self.x, self.fields), self.y, self.columns) if flat else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
 
     def split(self, seed: int, replicate: int = 0) -> Split:

@@ -317,6 +317,27 @@ def cells_of(x: ArrayLike, fields: Sequence[Field]) -> NDArray[Any]:
     return np.asarray(x, object if any(field.kind in TEXTS for field in fields) else np.float64)
 
 
+def coded(x: NDArray[Any], fields: Sequence[Field]) -> NDArray[Any]:
+    """Cells (N, F) as numbers alone: each text as its place among those of its column in alphabetic order."""
+    if not any(field.kind in TEXTS for field in fields):
+        return x
+    found = np.full(x.shape, np.nan)
+    for j, field in enumerate(fields):
+        there = ~missing(x[:, j])
+        cells = x[there, j]
+        found[there, j] = np.unique(cells.astype(str), return_inverse=True)[1] if field.kind in TEXTS else cells
+    return found
+
+
+def measured(x: NDArray[Any], fields: Sequence[Field]) -> NDArray[np.float64]:
+    """Cells (N, F) as numbers alone: each text as the number of its characters."""
+    found = np.full(x.shape, np.nan)
+    for j, field in enumerate(fields):
+        there = ~missing(x[:, j])
+        found[there, j] = [len(text) for text in x[there, j]] if field.kind in TEXTS else x[there, j]
+    return found
+
+
 def written(x: NDArray[Any], fields: Sequence[Field]) -> NDArray[np.object_] | None:
     """The free text (N,) of cells (N, F), that of several columns on lines of its own; None where there is none."""
     textual = [j for j, field in enumerate(fields) if field.kind in TEXTS]

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.fields import Field
+from isthmus.data.layout import coded
 from isthmus.data.metadata import in_proportion
 from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
@@ -137,7 +138,8 @@ class Network(BaseEstimator):
         data.warn()
         self._like = X[:0]
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), len(X.columns)
-        numbers = in_order(data.x, weights(sample_weight, data.x))
+        table = coded(data.x, data.fields)
+        numbers = in_order(table, weights(sample_weight, table))
         return Rows(data.x[numbers], tuple(data.fields), tuple(data.columns))
 
     def _asked(self, X: Any) -> Any:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus.data.fields import TEXTS
 from isthmus.data.fields.category import Category
-from isthmus.data.layout import Table
+from isthmus.data.layout import Table, measured
 from isthmus.errors import BadInput
 from isthmus.ship.rivals import Rival
 
@@ -184,15 +183,11 @@ class Reference:
 
 
 def columns_of(deployed: Deployed, rows: ArrayLike) -> NDArray[np.float64]:
-    """The cells of rows, (n, *D) -> (n, F), NaN where one is missing; of free text how many words it has."""
+    """The cells of rows, (n, *D) -> (n, F), NaN where one is missing; of a text the number of its characters."""
     if deployed.fields:
         from isthmus.data.read import cells
 
-        raw = np.array(cells(rows, deployed.fields))
-        for j, field in enumerate(deployed.fields):
-            if field.kind in TEXTS:
-                raw[:, j] = [len(text.split()) if isinstance(text, str) else np.nan for text in raw[:, j]]
-        found = raw.astype(np.float64)
+        found = measured(cells(rows, deployed.fields), deployed.fields)
         for j, field in enumerate(deployed.fields):
             if field.kind == "ordered":  # a new value stands nowhere in the order
                 found[found[:, j] < 0, j] = np.inf

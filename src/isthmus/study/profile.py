@@ -17,8 +17,8 @@ from isthmus.data import dates
 from isthmus.data.cautions import identifiers, leaks, sentinels
 from isthmus.data.dataset import NUMERIC, Dataset
 from isthmus.data.dominance import dominant
-from isthmus.data.fields import KINDS
-from isthmus.data.layout import laid_out
+from isthmus.data.fields import KINDS, TEXTS, missing
+from isthmus.data.layout import coded, laid_out
 from isthmus.data.repeats import copies, twins
 from isthmus.metrics.dimension import two_nearest
 from isthmus.said import Said
@@ -34,6 +34,8 @@ DRAWN = 2000
 ELEMENTS = 1 << 22
 """Most numbers in them."""
 LARGEST = 1 << 53
+SHOWN = 40
+"""Characters of a text that are shown."""
 
 Count = Annotated[int, Field(ge=0, lt=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -179,7 +181,8 @@ def profiled(
     """
     flat = data.x.ndim == 2
     layout = laid_out(data.x, data.fields, images=data.images)
-    x = data.x.reshape(len(data.x), -1)
+    table = coded(data.x, data.fields)
+    x = table.reshape(len(table), -1)
     gaps = np.isnan(x) if data.fields else np.zeros((len(x), 1), bool)
     low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
     still = [name for name, a, b in zip(data.columns, low, high, strict=True) if not a < b] if flat else []
@@ -187,7 +190,7 @@ def profiled(
     nearly = (
         [n for n, s in zip(data.columns, shares, strict=True) if s >= NEARLY and n not in set(still)] if flat else []
     )
-    same = twins(data.x, data.columns) if flat else []
+    same = twins(table, data.columns) if flat else []
     kinds = [field.kind for field in data.fields] or (["number"] * x.shape[1] if flat else [])
     counted = {kind: kinds.count(kind) for kind in (*KINDS, "") if kind in kinds} | (
         {"": n} if (n := len(data.aside)) else {}
@@ -208,7 +211,7 @@ def profiled(
         beside=_beside(data),
         gaps=int(gaps.sum()),
         rows_with_gaps=int(gaps.any(axis=1).sum()),
-        copies=copies(data.x),
+        copies=copies(table),
         constant=still[:NAMED],
         constants=len(still),
         nearly=nearly[:NAMED],
@@ -233,8 +236,9 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
     found: list[Spoiler] = []
     if data.x.ndim == 2:
         numeric = [j for j, name in enumerate(data.columns) if not data.fields or data.fields[j].kind in NUMERIC]
-        x, names = data.x[:, numeric], [data.columns[j] for j in numeric]
-        told = leaks(data.x, data.y, data.columns) if data.y is not None else {}
+        table = coded(data.x, data.fields)
+        x, names = table[:, numeric], [data.columns[j] for j in numeric]
+        told = leaks(table, data.y, data.columns) if data.y is not None else {}
         for name in list(told)[:NAMED]:
             found.append(Spoiler(what="leak", columns=[name], count=len(told), share=told[name]))
         if numbering := identifiers(x, names):
@@ -262,16 +266,17 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
 def _columns(data: Dataset, layout: Any) -> list[Column]:
     """The first columns one by one, then those that are set aside."""
     wide = {part.field.name: part.end - part.start for part in layout.parts}
-    found = []
+    found, table = [], coded(data.x, data.fields)
     for j, name in enumerate(data.columns[:LISTED]):
         field = data.fields[j] if data.fields else None
-        cells = np.asarray(data.x[:, j], np.float64)
+        cells = np.asarray(table[:, j], np.float64)
         there = cells[~np.isnan(cells)]
         values, counts = np.unique(there, return_counts=True)
         if not len(values):
             found.append(Column(name=name, kind=field.kind if field else "number", gaps=len(cells)))
             continue
-        most, spell = int(np.argmax(counts)), _speller(field)
+        most = int(np.argmax(counts))
+        spell = _texts(data.x[:, j]) if field and field.kind in TEXTS else _speller(field)
         found.append(
             Column(
                 name=name,
@@ -291,6 +296,12 @@ def _columns(data: Dataset, layout: Any) -> list[Column]:
         zh = why.of("zh") if isinstance(why, Said) else why
         found.append(Column(name=name, kind="", why=str(why), why_zh=zh))
     return found
+
+
+def _texts(cells: NDArray[Any]) -> Any:
+    """How the place of a text among those of its column is written: by its beginning."""
+    texts = np.unique(cells[~missing(cells)].astype(str))
+    return lambda place: str(texts[int(place)]) if len(texts[int(place)]) <= SHOWN else f"{texts[int(place)][:SHOWN]}…"
 
 
 def _speller(field: Any) -> Any:
@@ -315,7 +326,7 @@ def _commonest(x: NDArray[Any]) -> NDArray[np.float64]:
 
 def _dimension(data: Dataset, layout: Any) -> float | None:
     """Intrinsic dimension of rows as models see them; None where it cannot be told."""
-    most = max(1, min(DRAWN, ELEMENTS // math.prod(data.shape)))
+    most = max(1, min(DRAWN, ELEMENTS // math.prod(data.extent)))
     rows = layout.apply(data.x[:: -(-len(data.x) // most)])
     found = two_nearest(rows)
     return found if math.isfinite(found) else None
