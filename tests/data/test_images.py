@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from isthmus.cli import main
+from isthmus.data.encoded import gallery
 from isthmus.data.images import Source, Wanted, draw, labels, sized
 from isthmus.data.read import read
 from isthmus.errors import BadInput
@@ -504,3 +506,21 @@ def test_folders_of_damaged_pictures_end_with_code_2_or_go_on_without_them(folde
             assert main(["train", "pca", str(place), "--size", "8", "--dry-run", "--skip-damaged"]) == 0
             assert "1 damaged picture left out" in capfd.readouterr().err
         bad.unlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_are_spelled_out(tmp_path):
+    for i in range(12):
+        place = os.path.join(os.fsencode(tmp_path), [b"caf\xe9", b"two\nlines"][i % 2], b"%d\xff.png" % i)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "wb") as file:
+            file.write(encode(grey()))
+    data = read(tmp_path)
+    assert data.classes == ("caf\\udce9", "two\nlines")
+    assert all(said.isprintable() for said in data.cautions)
+    assert gallery(tmp_path).table.column("file")[0].as_py() == "caf\\udce9/0\\udcff.png"
+    with open(place, "wb") as file:
+        file.write(b"no picture")
+    with pytest.raises(BadInput) as refused:
+        read(tmp_path)
+    assert str(refused.value).isprintable()

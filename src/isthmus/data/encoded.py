@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from isthmus.data.dataset import element_names
 from isthmus.data.files import parsing
-from isthmus.data.images import Source, Wanted, draw, listed, sources_in
+from isthmus.data.images import Source, Wanted, draw, listed, sources_in, text
 from isthmus.data.table import named, parquet_table
 from isthmus.data.unchecked import LONGEST_NAME, Unchecked, row_words
 from isthmus.data.wording import place, shown, some
@@ -67,7 +67,7 @@ def gallery(path: Path) -> Gallery | None:
     """
     if os.path.isdir(path):
         found = listed(path)
-        return Gallery(sources_in(path, found), pa.table({"file": [str(name) for name in found.pictures]}), found.told)
+        return Gallery(sources_in(path, found), pa.table({"file": [text(name) for name in found.pictures]}), found.told)
     if not path.name.lower().endswith(".parquet") or not path.is_file() or (column := pictures_in(path)) is None:
         return None
     content = parquet_table(path)

@@ -83,7 +83,7 @@ def folder(path: Path, wanted: Wanted) -> Unchecked:
     columns = element_names(drawn.canvas.shape)
 
     def where(i: int, j: int | None) -> str:
-        return str(names[i]) if j is None else f"{names[i]}, element {columns[j]}"
+        return text(names[i]) if j is None else f"{text(names[i])}, element {columns[j]}"
 
     told = (*drawn.told, *of_classes, *found.told)
     return Unchecked(place(path), drawn.x, classes, columns, where, told=told, images=True, canvas=drawn.canvas)
@@ -113,7 +113,7 @@ def listed(path: Path) -> Found:
             elif entry.is_file(follow_symlinks=False) and name.suffix.lower() in SUFFIXES:
                 pictures.append(name)
             else:
-                others.append(str(name))
+                others.append(text(name))
     if not pictures:
         raise BadInput(
             f"{place(path)}: this is a folder; give one file in it, or a folder of pictures ({', '.join(SUFFIXES[:7])})"
@@ -143,7 +143,18 @@ def _count(number: int, what: str) -> str:
 
 def sources_in(path: Path, found: Found) -> list[Source]:
     """The pictures of a folder, to be opened."""
-    return [Source(str(name), place(path / name), partial(opened, path / name, MOST_BYTES)) for name in found.pictures]
+    return [Source(text(name), place(path / name), partial(opened, path / name, MOST_BYTES)) for name in found.pictures]
+
+
+def text(name: PurePosixPath | str) -> str:
+    """A path as text that can be written anywhere: what is no UTF-8 is spelled out.
+
+    Examples
+    --------
+    >>> text(PurePosixPath("cat") / os.fsdecode(b"\\xff.png"))
+    'cat/\\\\udcff.png'
+    """
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def labels(names: Sequence[PurePosixPath]) -> tuple[list[str] | None, tuple[str, ...]]:
@@ -172,7 +183,7 @@ def labels(names: Sequence[PurePosixPath]) -> tuple[list[str] | None, tuple[str,
     if bare:
         told.append(f"no classes: {bare:,} of {len(below):,} pictures lie in no folder of their own")
         return None, tuple(told)
-    found = [parts[0] for parts in below]
+    found = [text(parts[0]) for parts in below]
     many = len(set(found))
     if many < 2:
         return None, tuple(told)
@@ -314,12 +325,12 @@ def _said(heads: Sequence[Header], canvas: Canvas, wanted: Wanted) -> list[str]:
     low, high = min(sizes), max(sizes)
     size = f"{low[0]} x {low[1]}" if len(sizes) == 1 else f"{low[0]} x {low[1]} to {high[0]} x {high[1]}"
     tone = "colour" if canvas.colour else "grey of 16 bits" if canvas.deep else "grey"
-    text = f"{_count(len(heads), 'picture')} ({formats}) of {size} pixels, read as {tone}"
+    line = f"{_count(len(heads), 'picture')} ({formats}) of {size} pixels, read as {tone}"
     if any((h.height, h.width) != canvas.shape[:2] for h in heads):
         how = "the middle cut out to" if canvas.crop else "resized to"
         why = " as in training" if wanted.canvas else "" if wanted.size else " (--size says otherwise)"
-        text += f", {how} {canvas.height} x {canvas.width}{why}"
-    told = [text]
+        line += f", {how} {canvas.height} x {canvas.width}{why}"
+    told = [line]
     if any(h.colour for h in heads) and not canvas.colour and wanted.gray is None and wanted.canvas is None:
         told.append("all colours in them are greys, so one channel is kept (--color keeps three)")
     if any(h.alpha for h in heads):
