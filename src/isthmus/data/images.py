@@ -336,7 +336,7 @@ def _said(heads: Sequence[Header], canvas: Canvas, wanted: Wanted) -> list[str]:
     if any(h.alpha for h in heads):
         told.append("what is transparent in them is laid on white")
     if any(h.deep for h in heads) and not canvas.deep:
-        told.append("16-bit pictures among them are read with 8 bits, as the others are in colour")
+        told.append("16-bit pictures among them are read with 8 bits")
     return told
 
 
