@@ -135,6 +135,8 @@ def compare(
         Whether pictures are read with one channel, or with three; by default three if any of them has colours.
     skip_damaged : bool, default False
         Whether pictures that cannot be read are left out, instead of refused.
+    features : path, optional
+        An ONNX graph, whose features of pictures are the rows in the stead of pixels.
     axes : {"first", "last"}, optional
         Where the channels of rows with three axes stand; by default first where the shape says so and the numbers make
         it plausible.

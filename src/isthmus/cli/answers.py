@@ -10,7 +10,7 @@ import typer
 
 from isthmus.cli import ends, show, stream
 from isthmus.cli.options import Debug, Quiet
-from isthmus.cli.stream import Data, Model, Out
+from isthmus.cli.stream import Data, Graph, Model, Out
 
 if TYPE_CHECKING:
     from isthmus.data.blocks import Block
@@ -28,7 +28,9 @@ Against = Annotated[
 ]
 
 
-def encode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debug: Debug = False) -> int:
+def encode(
+    model: Model, data: Data, out: Out = None, features: Graph = None, quiet: Quiet = False, debug: Debug = False
+) -> int:
     """Write the code of each row.
 
     Columns that the model does not know, such as labels and numbers of rows, are carried along.
@@ -38,11 +40,15 @@ def encode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.blocks_of(deployed, data), verbs.wanted(deployed), partial(verbs.encode, deployed))
+    stream.run(
+        data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), partial(verbs.encode, deployed)
+    )
     return _done(out, quiet)
 
 
-def reconstruct(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debug: Debug = False) -> int:
+def reconstruct(
+    model: Model, data: Data, out: Out = None, features: Graph = None, quiet: Quiet = False, debug: Debug = False
+) -> int:
     """Write what the model makes of each row, in the units of the data.
 
     [bold]isthmus reconstruct model rows.csv -o again.csv[/bold]
@@ -50,7 +56,13 @@ def reconstruct(model: Model, data: Data, out: Out = None, quiet: Quiet = False,
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    stream.run(data, out, verbs.blocks_of(deployed, data), verbs.wanted(deployed), partial(verbs.reconstruct, deployed))
+    stream.run(
+        data,
+        out,
+        verbs.blocks_of(deployed, data, features),
+        verbs.wanted(deployed),
+        partial(verbs.reconstruct, deployed),
+    )
     return _done(out, quiet)
 
 
@@ -69,7 +81,13 @@ def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
 
 
 def score(
-    model: Model, data: Data, out: Out = None, against: Against = None, quiet: Quiet = False, debug: Debug = False
+    model: Model,
+    data: Data,
+    out: Out = None,
+    against: Against = None,
+    features: Graph = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Write how unlike the training rows each row is: a score, high for odd rows, and its p-value.
 
@@ -80,8 +98,8 @@ def score(
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    own = _against(deployed, against) if against is not None or deployed.calibration is not None else None
-    found = verbs.blocks_of(deployed, data)
+    own = _against(deployed, against, features) if against is not None or deployed.calibration is not None else None
+    found = verbs.blocks_of(deployed, data, features)
     stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own))
     return _done(out, quiet)
 
@@ -101,6 +119,7 @@ def flag(
         float | None, typer.Option("--rows-per-day", metavar="N", help="Rows that come in a day.")
     ] = None,
     against: Against = None,
+    features: Graph = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -116,7 +135,7 @@ def flag(
     if (per_day is None) != (rows_per_day is None) or (rate is not None and per_day is not None):
         raise BadInput("give --rate, or --per-day together with --rows-per-day")
     deployed = _loaded(model)
-    own = _against(deployed, against)
+    own = _against(deployed, against, features)
     if per_day is not None and rows_per_day is not None:
         rate = calibrate.per_day(per_day, rows_per_day)
     level = own.rate if rate is None else rate
@@ -128,7 +147,7 @@ def flag(
         flagged[0] += int(found.columns["flag"].sum())
         return found
 
-    count = stream.run(data, out, verbs.blocks_of(deployed, data), verbs.wanted(deployed), answer)
+    count = stream.run(data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), answer)
     show.note(
         f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {len(own.scores):,} "
         f"calibration rows ({own.about}); of normal rows alone {level * count:.3g} would be",
@@ -166,7 +185,7 @@ def _loaded(model: Path) -> Deployed:
     return artefact.load(model)
 
 
-def _against(deployed: Deployed, path: Path | None) -> Any:
+def _against(deployed: Deployed, path: Path | None, features: Path | None) -> Any:
     """The calibration in the model, or that of normal rows in a file."""
     import numpy as np
 
@@ -176,7 +195,7 @@ def _against(deployed: Deployed, path: Path | None) -> Any:
     if path is None:
         return deployed.needed()
     found = []
-    for block in verbs.blocks_of(deployed, path):
+    for block in verbs.blocks_of(deployed, path, features):
         for told in block.told:
             show.warn(told)
         found.append(verbs.scored(deployed, block))

@@ -29,6 +29,12 @@ def doctor(
     label: Annotated[
         str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels in FILE.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            "--features", metavar="PATH", help="The ONNX graph whose features of pictures the model was trained on."
+        ),
+    ] = None,
     json: Json = False,
     lang: Lang = "en",
     debug: Debug = False,
@@ -44,6 +50,8 @@ def doctor(
     from isthmus.study.several import LIST
 
     t, place = Words(lang), run.absolute()
+    if features is not None and not (place / "model.json").exists():
+        raise BadInput("--features is for a saved model; a study remembers its own graph: leave it out")
     if (place / "study.json").exists():
         return _study(place, None, data, label, t, json)
     if (place / "record.json").exists():
@@ -56,7 +64,7 @@ def doctor(
         raise BadInput(f"{run} is a saved model, which holds no data; give --data FILE of rows to examine it on")
     from isthmus.study.examine import examine_model
 
-    findings = examine_model(place, data, label)
+    findings = examine_model(place, data, label, features)
     if json:
         show.machine({"folder": str(place), "data": data, "findings": [_plain(one, lang) for one in findings]})
     else:

@@ -37,6 +37,13 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="FILE", help="A .csv, .parquet or .npy file.", show_default="CSV on stdout"),
 ]
 
+Graph = Annotated[
+    Path | None,
+    typer.Option(
+        "--features", metavar="PATH", help="The ONNX graph whose features of pictures the model was trained on."
+    ),
+]
+
 SUFFIXES = (".csv", ".parquet", ".npy")
 STDOUT = Path("-")
 HEADER = 192

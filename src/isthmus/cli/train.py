@@ -226,7 +226,7 @@ def _deployed(fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.in
     about = "half of the rows that were held out, as they came"
     normal = rows.x[aside] if len(aside) else None
     first = None if rows.windows is None else rows.windows.first[aside]
-    fitted = replace(fitted, canvas=rows.canvas)
+    fitted = replace(fitted, canvas=rows.canvas, network=rows.network)
     made = Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=seed, about=about)
     return replace(made, origin=Origin(data=rows.name[:200], digest=rows.digest, rows=len(rows.x)))
 

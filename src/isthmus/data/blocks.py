@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.arrays import real
 from isthmus.data.encoded import Gallery, gallery
+from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.files import check, parsing, stranger
 from isthmus.data.images import redraw
@@ -59,7 +60,12 @@ class Block(NamedTuple):
 
 
 def blocks(
-    source: Path, fields: Sequence[Field], canvas: Canvas | None = None, *, lenient: bool = False
+    source: Path,
+    fields: Sequence[Field],
+    canvas: Canvas | None = None,
+    network: Network | None = None,
+    *,
+    lenient: bool = False,
 ) -> Iterator[Block]:
     """The rows of a file, block by block, at least one block, which may be empty.
 
@@ -73,6 +79,8 @@ def blocks(
         Of a model of pictures, which a folder or a Parquet file may hold encoded.
     lenient : bool, default False
         Take a column that is not there as one of gaps, where at least one is there.
+    network : Network, optional
+        Whose features of these pictures the rows are.
 
     Raises
     ------
@@ -80,7 +88,7 @@ def blocks(
         If a column is not there, a cell is not of its kind, or the file is none of these.
     """
     if canvas is not None and (pictures := gallery(source)) is not None:
-        yield from _drawn(pictures, canvas)
+        yield from _drawn(pictures, canvas, network)
         return
     with ExitStack() as stack:
         where, stream = _opened(source, stack)
@@ -102,10 +110,14 @@ def blocks(
             yield from _text(where, source, stream, fields, lenient)
 
 
-def _drawn(pictures: Gallery, canvas: Canvas) -> Iterator[Block]:
+def _drawn(pictures: Gallery, canvas: Canvas, network: Network | None) -> Iterator[Block]:
     step, began = max(1, ELEMENTS // math.prod(canvas.shape)), 0
-    for rows, told in redraw(pictures.sources, canvas, step):
-        said = told if began else (*told, *pictures.told)
+    for drawn in redraw(pictures.sources, canvas, step):
+        rows = drawn.rows if network is None else network(drawn.rows)
+        if drawn.damaged:
+            rows = rows.astype(np.float32)
+            rows[drawn.damaged] = np.nan
+        said = drawn.told if began else (*drawn.told, *pictures.told)
         yield Block(rows, pictures.table.slice(began, len(rows)), said)
         began += len(rows)
 

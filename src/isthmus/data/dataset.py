@@ -83,6 +83,8 @@ class Dataset:
     """Which steps of a series the rows are windows of; None where they are no windows."""
     aside: Mapping[str, str] = field(default_factory=dict)
     """Columns of a table that cannot be learnt from, with the reason, to stand behind the name and "it"."""
+    network: str | None = None
+    """SHA-256 of the graph whose features of pictures the rows are; None of other rows."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):

@@ -279,11 +279,19 @@ def _stream(source: Source) -> Iterator[tuple[IO[bytes], int]]:
         yield stream, size
 
 
-def redraw(sources: Sequence[Source], canvas: Canvas, step: int) -> Iterator[tuple[NDArray[Any], tuple[str, ...]]]:
-    """Pictures on the canvas of a model, ``step`` at a time, as many rows as pictures; and what is said of them.
+class Redrawn(NamedTuple):
+    """Some pictures on the canvas of a model."""
 
-    A picture that cannot be read is a row of NaN, and is told.
-    """
+    rows: NDArray[Any]
+    """As many as pictures; one that cannot be read is 0."""
+    damaged: list[int]
+    """Which rows these are."""
+    told: tuple[str, ...]
+    """What is said of them, and of all at first."""
+
+
+def redraw(sources: Sequence[Source], canvas: Canvas, step: int) -> Iterator[Redrawn]:
+    """Pictures on the canvas of a model, ``step`` at a time."""
     heads: list[Header] = []
     keep = Wanted(skip_damaged=True)
     for source in sources:
@@ -297,10 +305,8 @@ def redraw(sources: Sequence[Source], canvas: Canvas, step: int) -> Iterator[tup
             with _aside(i, damaged, keep), _stream(source) as (stream, size):
                 rows[i] = pixels(source.where, stream, size, canvas)
         if damaged:
-            rows = rows.astype(np.float32)
-            rows[list(damaged)] = np.nan
             told.append(f"{_count(len(damaged), 'damaged picture')} without an answer: {next(iter(damaged.values()))}")
-        yield rows, tuple(told)
+        yield Redrawn(rows, list(damaged), tuple(told))
         told = []
 
 

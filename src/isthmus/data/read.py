@@ -19,6 +19,7 @@ from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
 from isthmus.data.encoded import encoded, pictures_in
 from isthmus.data.factors import aside
+from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.fields import missing as missing_in
 from isthmus.data.files import check, guess, stranger
@@ -80,6 +81,7 @@ def read(
     axes: str | None = None,
     window: int | None = None,
     stride: int | None = None,
+    features: Any = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -139,6 +141,8 @@ def read(
         then tells several series apart (:mod:`isthmus.data.steps`).
     stride : int, optional
         Steps from one window to the next, by default 1.
+    features : path, optional
+        An ONNX graph, whose features of pictures are the rows in the stead of pixels (:mod:`isthmus.data.features`).
 
     Returns
     -------
@@ -164,10 +168,13 @@ def read(
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     wanted = of_pictures(size, crop, gray, skip_damaged)
-    name, raw = _open(source, label, wanted)
+    network = None if features is None else Network(Path(features))
+    name, raw = _open(source, label, wanted if network is None else network.wanted(wanted))
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
     raw = channels_last(raw, axes, images)
+    if network is not None:
+        raw, images = network.rows(raw), None
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
@@ -186,7 +193,7 @@ def read(
     pictured = raw.images if images is None else images
     if pictured is None and pictures(raw.x):
         pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
-    pixels = raw.canvas is not None or (pictured and raw.x.dtype == np.uint8)
+    pixels = (raw.canvas is not None and network is None) or (pictured and raw.x.dtype == np.uint8)
     x = raw.x if raw.fields else np.ascontiguousarray(raw.x) if pixels else numbers(raw)
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
@@ -195,6 +202,7 @@ def read(
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing), "terms": terms}
     asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes}
+    asked |= {} if features is None else {"features": os.path.abspath(features)}
     asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     found = Dataset(
         name,
@@ -214,6 +222,7 @@ def read(
         beside,
         raw.canvas,
         aside=raw.aside,
+        network=raw.network,
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
 

@@ -56,6 +56,8 @@ class Unchecked(NamedTuple):
     """Columns that cannot be learnt from, with the reason, to stand behind the name and "it"."""
     canvas: Canvas | None = None
     """What encoded pictures were drawn on."""
+    network: str | None = None
+    """SHA-256 of the graph whose features of pictures the rows are."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:

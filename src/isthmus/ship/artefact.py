@@ -43,6 +43,7 @@ from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import (
     FORMAT,
     KIND,
+    Features,
     Head,
     Manifest,
     Member,
@@ -123,7 +124,7 @@ def _members(model: Inference) -> dict[str, bytes]:
         scaler=(layout.shared() if isinstance(layout := model.layout, Table) else layout).to_json(),
         target=None if target is None else Target(shape=list(model.out), scaler=target.to_json()),
         columns=list(model.columns),
-        pictures=None if (own := model.canvas) is None else Pictures(crop=own.crop, deep=own.deep),
+        pictures=_pictures(model),
         **(_trained(model) if isinstance(model, Fitted) else {}),
         **({} if deployed is None else {**decision.said(deployed), "origin": deployed.origin}),
         versions=_versions(),
@@ -141,6 +142,16 @@ def _trained(fitted: Fitted) -> dict[str, Any]:
     outcome = fitted.outcome
     summary = Summary(status=outcome.status, steps=outcome.steps, best_step=outcome.best_step)
     return {"plan": fitted.plan.to_json(), "outcome": summary}
+
+
+def _pictures(model: Inference) -> Pictures | None:
+    """What a manifest says of the pictures that rows were made from."""
+    own = model.canvas
+    if own is None:
+        return None
+    of = None if model.network is None else {"sha256": model.network, **own._asdict()}
+    features = None if of is None else Features(**{name: of[name] for name in Features.model_fields})
+    return Pictures(crop=own.crop, deep=own.deep, features=features)
 
 
 def vouched(content: bytes) -> Member:
@@ -359,13 +370,15 @@ def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
         "columns": tuple(manifest.columns),
         "head": manifest.head,
         "target_layout": target_layout,
-        "canvas": None if manifest.pictures is None else _canvas(place, manifest.pictures, manifest.shape),
+        "canvas": None if (own := manifest.pictures) is None else _canvas(place, own, manifest.shape),
+        "network": None if own is None or own.features is None else own.features.sha256,
     }
 
 
 def _canvas(place: Path, said: Pictures, shape: list[int]) -> Canvas:
     """What the pictures of a model are drawn on."""
-    plain = canvas_of(tuple(shape))
+    of = said.features
+    plain = canvas_of(tuple(shape)) if of is None else Canvas(of.height, of.width, of.colour)
     if plain is None or (plain.colour and said.deep):
         refuse(place / MANIFEST, f"shape {shape} is not one of encoded pictures, or not of 16 bits")
     return plain._replace(crop=said.crop, deep=said.deep)

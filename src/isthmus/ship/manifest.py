@@ -73,11 +73,21 @@ class Calibrated(Strict):
     about: str = Field(max_length=500)
 
 
+class Features(Strict):
+    """The graph whose features of pictures rows are, and what the pictures are drawn on."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    height: int = Field(ge=1, lt=1 << 20)
+    width: int = Field(ge=1, lt=1 << 20)
+    colour: bool
+
+
 class Pictures(Strict):
     """How encoded pictures become rows, besides the shape of these."""
 
     crop: bool
     deep: bool
+    features: Features | None = None
 
 
 class Measured(Strict):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.blocks import Block, blocks
 from isthmus.data.dataset import element_names
+from isthmus.data.features import Network
 from isthmus.data.fields import Field
 from isthmus.data.frames import column
 from isthmus.data.picture import Canvas, canvas_of
@@ -41,9 +42,26 @@ def wanted(model: Deployed) -> tuple[Field, ...]:
     return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
 
 
-def canvas(model: Deployed) -> Canvas | None:
-    """What a model of pictures takes them drawn on; None of a model of other rows."""
-    return model.canvas or canvas_of(model.shape)
+def drawn(model: Deployed, source: Path, features: Path | None) -> tuple[Canvas | None, Network | None]:
+    """What a model of pictures takes them drawn on, and the graph whose features of them it takes.
+
+    Raises
+    ------
+    BadInput
+        If it was trained on features, and their graph is not given or another one is.
+    """
+    if features is None and model.network is None:
+        return model.canvas or canvas_of(model.shape), None
+    if features is None:
+        if source.is_dir():
+            raise BadInput(f"{source}: the model was trained on features of pictures; give their graph (--features)")
+        return None, None
+    if model.network is None:
+        raise BadInput(f"{features}: the model was not trained on features of encoded pictures; leave --features out")
+    found = Network(features)
+    if found.digest != model.network:
+        raise BadInput(f"{features}: not the graph of the training; give the one with SHA-256 {model.network}")
+    return model.canvas, found
 
 
 def codes(model: Deployed) -> tuple[Field, ...]:
@@ -51,9 +69,12 @@ def codes(model: Deployed) -> tuple[Field, ...]:
     return tuple(Field(f"code{j}", "number", gaps=True) for j in range(model.model.latents))
 
 
-def blocks_of(model: Deployed, source: Path) -> Iterator[Block]:
-    """The rows of a file for a model, block by block; of a series all at once, for windows lie across blocks."""
-    found = blocks(source, wanted(model), canvas(model))
+def blocks_of(model: Deployed, source: Path, features: Path | None = None) -> Iterator[Block]:
+    """The rows of a file for a model, block by block; of a series all at once, for windows lie across blocks.
+
+    ``features`` is the graph whose features of pictures the model was trained on.
+    """
+    found = blocks(source, wanted(model), *drawn(model, source, features))
     return found if model.series is None else iter([_together(found)])
 
 

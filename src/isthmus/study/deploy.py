@@ -54,8 +54,8 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
         usual["first"] = data.windows.first[normal]
     if rival:
         found: Any = rivals.fitted(name, material.splits, material.layout, data.columns)
-        return Deployed.of(replace(found, canvas=data.canvas), **usual)
-    chosen = replace(study.model(name, facet, replicate), canvas=data.canvas)
+        return Deployed.of(replace(found, canvas=data.canvas, network=data.network), **usual)
+    chosen = replace(study.model(name, facet, replicate), canvas=data.canvas, network=data.network)
     return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
 
 

@@ -99,6 +99,7 @@ class Reading(_Sealed):
     axes: Literal["first", "last"] | None = None
     window: Some | None = None
     stride: Some | None = None
+    features: str | None = None
 
 
 class Tuned(_Sealed):

@@ -213,7 +213,9 @@ def windows_of(source: str, series: Series) -> NDArray[np.float32]:
     return seen(np.nan_to_num(cells[order.rows]).astype(np.float32), first, series.length)
 
 
-def examine_model(folder: str | os.PathLike[str], source: str, label: str | None = None) -> list[Finding]:
+def examine_model(
+    folder: str | os.PathLike[str], source: str, label: str | None = None, features: Path | None = None
+) -> list[Finding]:
     """What is wrong with a saved model, as far as rows show it.
 
     Parameters
@@ -224,20 +226,22 @@ def examine_model(folder: str | os.PathLike[str], source: str, label: str | None
         Rows like those that it was trained on, and the column to leave out; so are all other columns that the model
         does not know. A saved model does not know which rows those were, nor how its loss fell: all rows serve as
         training and validation rows, and over-capacity, leakage and an end too early cannot be seen.
+    features : path, optional
+        The graph whose features of pictures the model was trained on.
     """
     fitted = artefact.load(folder)
-    rows = fitted.scaled(_known(fitted, source, label))
+    rows = fitted.scaled(_known(fitted, source, label, features))
     return diagnose(fitted, rows, rows)
 
 
-def _known(fitted: Inference, source: str, label: str | None) -> NDArray[Any]:
+def _known(fitted: Inference, source: str, label: str | None, features: Path | None) -> NDArray[Any]:
     """The columns that a model knows; all, where its columns or those of the rows have no names in common."""
     if fitted.series is not None:
         return windows_of(source, fitted.series)
     if fitted.fields:
         return cells(source, fitted.fields)
     drawn = fitted.canvas if gallery(Path(source)) is not None else None
-    data = read(source, label=label, size=drawn)
+    data = read(source, label=label, size=drawn, features=features)
     if len(data.shape) > 1 or not set(fitted.columns) < set(data.columns):
         return data.x
     return data.x[:, [data.columns.index(name) for name in fitted.columns]]

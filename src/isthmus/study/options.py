@@ -214,6 +214,10 @@ class Pictures(TypedDict, total=False):
             flag="--gray/--color",
         ),
     ]
+    features: Annotated[
+        str | os.PathLike[str] | None,
+        Option(None, "ONNX graph whose features of pictures are the rows, instead of pixels.", "PATH", kind=Path),
+    ]
     skip_damaged: Annotated[
         bool, Option(False, "Leave out pictures that cannot be read, instead of refusing them.", kind=bool)
     ]

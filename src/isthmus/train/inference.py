@@ -47,6 +47,8 @@ class Inference:
     """How targets were scaled, if the model was trained to predict something else than its rows; else None."""
     canvas: Canvas | None = None
     """What encoded pictures were drawn on before it was trained on them, and are to be drawn on now."""
+    network: str | None = None
+    """SHA-256 of the graph whose features of pictures its rows are; None of other rows."""
 
     @property
     def shape(self) -> tuple[int, ...]:
