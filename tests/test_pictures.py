@@ -150,8 +150,10 @@ def test_channels_that_stand_first_are_put_last_as_in_training(tmp_path, capfd):
     assert code == 0, said
     assert "channels stand first in these rows and are put last, as in training" in said
     assert told == run("score", tmp_path / "m", tmp_path / "last.npy", capfd=capfd)[1]
+    assert run("doctor", tmp_path / "m", "--data", tmp_path / "x.npy", capfd=capfd)[0] in (0, 1)
     code, _, said = run("train", "plain", tmp_path / "x.npy", *few, "--axes", "last", capfd=capfd)
     assert artefact.load(tmp_path / "m").shape == (3, 6, 6)
+    assert run("doctor", tmp_path / "m", "--data", tmp_path / "x.npy", capfd=capfd)[0] in (0, 1)
 
 
 def test_options_of_pictures_are_refused_where_several_are_compared(capfd):

@@ -87,6 +87,7 @@ def test_arrays_have_features_too(folder, tmp_path):
     path = graph(tmp_path / "f.onnx")
     found = read(pixels.transpose(0, 3, 1, 2), features=path)
     np.testing.assert_array_equal(found.x, read(place, features=path).x)
+    np.testing.assert_array_equal(read(pixels.transpose(0, 3, 1, 2), features=path, images=False).x, found.x)
     np.testing.assert_allclose(read(pixels / 255, images=True, features=path).x, found.x, rtol=1e-4, atol=1e-4)
     with pytest.raises(BadInput, match=r"pictures are 5 pixels high, and .* takes 6"):
         read(pixels[:, :5], features=path)

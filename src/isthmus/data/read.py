@@ -172,9 +172,10 @@ def read(
     name, raw = _open(source, label, wanted if network is None else network.wanted(wanted))
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
-    raw = channels_last(raw, axes, images)
     if network is not None:
-        raw, images = network.rows(raw), None
+        images = None  # of pictures; features are none
+    raw = channels_last(raw, axes, images)
+    raw = raw if network is None else network.rows(raw)
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from isthmus.data.axes import channels_lead
 from isthmus.data.dataset import Dataset
 from isthmus.data.encoded import gallery
 from isthmus.data.read import cells, read, steps_of
@@ -241,7 +242,8 @@ def _known(fitted: Inference, source: str, label: str | None, features: Path | N
     if fitted.fields:
         return cells(source, fitted.fields)
     drawn = fitted.canvas if gallery(Path(source)) is not None else None
-    data = read(source, label=label, size=drawn, features=features)
+    axes = "last" if channels_lead(fitted.shape) else None  # as they stood in training
+    data = read(source, label=label, size=drawn, features=features, axes=axes)
     if len(data.shape) > 1 or not set(fitted.columns) < set(data.columns):
         return data.x
     return data.x[:, [data.columns.index(name) for name in fitted.columns]]
