@@ -24,7 +24,21 @@ import pytest
 from forks import Command
 from isthmus import __version__
 from isthmus.api.study import Study
-from isthmus.cli import ablate, answers, catalogue, compare, doctor, ends, impute, main, profile, report, take, train
+from isthmus.cli import (
+    ablate,
+    answers,
+    catalogue,
+    compare,
+    doctor,
+    ends,
+    impute,
+    main,
+    profile,
+    report,
+    serve,
+    take,
+    train,
+)
 from isthmus.data.read import read
 from isthmus.data.split import split
 from isthmus.facets import FACETS
@@ -984,33 +998,37 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing terms "
-        "size crop gray skip_damaged axes window stride "
+        "size crop gray features skip_damaged axes window stride "
         "factors images families rivals configs capacity latents hidden backbone "
         "contamination facets replicates steps seed learning_rate plan jobs out budget json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing terms group time weights "
-        "size crop gray skip_damaged axes window stride "
+        "size crop gray features skip_damaged axes window stride "
         "label anomaly factors images facets replicates steps seed learning_rate plan configs "
         "jobs json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (
         "family data label images out settings steps measured seed checkpoint device "
-        "kinds drop missing terms group time weights size crop gray skip_damaged axes window stride "
+        "kinds drop missing terms group time weights size crop gray features skip_damaged axes window stride "
         "json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
     impute.impute: "model data out quiet debug",
-    answers.score: "model data out against quiet debug",
-    answers.flag: "model data out rate per_day rows_per_day against quiet debug",
-    answers.encode: "model data out quiet debug",
+    answers.score: "model data out against features quiet debug",
+    answers.flag: "model data out rate per_day rows_per_day against features quiet debug",
+    answers.encode: "model data out features quiet debug",
     answers.decode: "model data out quiet debug",
-    answers.reconstruct: "model data out quiet debug",
+    answers.reconstruct: "model data out features quiet debug",
     answers.sample: "model count out seed quiet debug",
-    profile.profile: "data out kinds drop missing group time weights label anomaly factors images json lang debug",
+    profile.profile: (
+        "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window stride "
+        "label anomaly factors images json lang debug"
+    ),
+    serve.serve: "model host port max_rows max_bytes timeout waiting quiet debug",
     report.report: "folder lang out debug",
-    doctor.doctor: "run data label json lang debug",
+    doctor.doctor: "run data label features json lang debug",
 }
 
 
