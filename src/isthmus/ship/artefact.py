@@ -211,10 +211,7 @@ def save(fitted: Any, path: str | os.PathLike[str], card: str | None = None) -> 
     >>> np.array_equal(again.encode(rows), fitted.encode(rows))
     True
     """
-    model = getattr(fitted, "deployed_", fitted)
-    if not isinstance(model, Inference):
-        raise BadInput(f"expected a fitted model to save; got {type(fitted).__name__}: call its fit first")
-    place, members = Path(path).absolute(), pack(model if isinstance(model, Deployed) else Deployed.of(model))
+    place, members = Path(path).absolute(), pack(shipped(fitted))
     members |= {} if card is None else {CARD: card.encode()}
     with _disk(place):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -232,6 +229,20 @@ def save(fitted: Any, path: str | os.PathLike[str], card: str | None = None) -> 
         finally:
             shutil.rmtree(made, ignore_errors=True)
     return place
+
+
+def shipped(fitted: Any) -> Deployed:
+    """What ships of a fitted model, or of an estimator that was fitted.
+
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    model = getattr(fitted, "deployed_", fitted)
+    if not isinstance(model, Inference):
+        raise BadInput(f"expected a fitted model to save; got {type(fitted).__name__}: call its fit first")
+    return model if isinstance(model, Deployed) else Deployed.of(model)
 
 
 def replaceable(place: Path) -> bool:
