@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from isthmus.errors import BadInput
 from isthmus.estimator.classifier import AutoencoderClassifier
+from isthmus.estimator.detector import AnomalyDetector
 from isthmus.estimator.network import PLAN, in_order
 from isthmus.estimator.transformer import Autoencoder
 from isthmus.families import DEFAULT, FAMILIES, named
@@ -493,6 +494,24 @@ def test_training_goes_on_with_more_rows() -> None:
     assert not hasattr(Autoencoder("pca"), "partial_fit")
     with pytest.raises(BadInput, match="needs two rows or more"):
         once.partial_fit(later[:1])
+
+
+def test_every_training_is_where_it_is_asked_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def find(name: str) -> torch.device:
+        asked.append(name)
+        return torch.device("cpu")
+
+    monkeypatch.setattr("isthmus.train.fitted.find", find)
+    monkeypatch.setattr("isthmus.estimator.transformer.find", find)
+    for name in ("cpu", "cuda"):
+        Autoencoder(device=name, **SMALL).partial_fit(IRIS).partial_fit(IRIS)
+        AnomalyDetector(device=name, **SMALL).fit(IRIS)
+    assert asked == ["cpu"] * 3 + ["cuda"] * 3
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="device must be one of"):
+        Autoencoder(device="abacus", **SMALL).fit(IRIS)
 
 
 def test_new_rows_come_from_the_prior_or_are_like_others() -> None:

@@ -78,6 +78,7 @@ class Network(BaseEstimator):
         shape: tuple[int, ...] | None = None,
         images: bool | None = None,
         validation: float = 0.2,
+        device: str = "cpu",
         dtype: str = "float64",
         random_state: Any = None,
         verbose: int = 0,
@@ -101,6 +102,7 @@ class Network(BaseEstimator):
         self.shape = shape
         self.images = images
         self.validation = validation
+        self.device = device
         self.dtype = dtype
         self.random_state = random_state
         self.verbose = verbose
@@ -178,6 +180,7 @@ class Network(BaseEstimator):
             plan=self._plan(),
             seed=number,
             scale=self.scale,
+            device=self.device,
             watch=_say if self.verbose else None,
             **own,  # type: ignore[arg-type]
         )

@@ -18,6 +18,8 @@ from isthmus.estimator.network import CLOSED, NUMBERS, Network, Rows, in_order, 
 from isthmus.model import Recipe
 from isthmus.sampler import Sampler
 from isthmus.ship.deployed import Deployed
+from isthmus.train.device import device as find
+from isthmus.train.device import on
 from isthmus.train.fitted import Fitted
 from isthmus.train.inference import tensor
 from isthmus.train.loop import train as train_on
@@ -57,6 +59,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         does: here they may come from other steps of a pipeline.
     validation : float, default 0.2
         Share of the rows that early stopping looks at and training does not.
+    device : {"cpu", "cuda", "mps", "auto"}, default "cpu"
+        Where training computes. New rows are answered by the processor.
     dtype : {"float64", "float32"}, default "float64"
         In what numbers new rows are answered. In float32, twice as fast, the answer to a row hangs in its last
         digits on the rows beside it.
@@ -135,7 +139,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         model, plan = copy.deepcopy(before.model), self._plan()
         plan = replace(plan, batch=min(plan.batch, len(train)), stages="together").of(before.recipe)
         task = Task(before.recipe, model, tensor(laid[train]), tensor(laid[valid]), plan, number, fresh=False)
-        outcome = train_on([task])[0]
+        with on([task], find(self.device)) as there:
+            outcome = train_on(there)[0]
         told(outcome, plan, stacklevel=2)
         seen = self._seen
         mean = self.mean_
