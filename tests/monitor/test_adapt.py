@@ -24,6 +24,7 @@ def untied(draw, n: int, seed: int):
     return table
 
 
+@pytest.mark.slow
 def test_new_rows_calibrate_and_only_what_is_no_worse_is_kept(ships: Deployed, draw) -> None:
     new = cells(untied(draw, 1600, 30), ships.fields)
     found = recalibrated(ships, new, about="since Monday")
@@ -39,9 +40,10 @@ def test_new_rows_calibrate_and_only_what_is_no_worse_is_kept(ships: Deployed, d
     assert half.after != found.after or half.before != found.before
 
 
+@pytest.mark.slow
 def test_the_guard_refuses_what_is_further_from_its_rate(ships: Deployed, draw) -> None:
     """Where the old threshold is right already, a new one of few rows is as good by chance at best."""
-    kept = [recalibrated(ships, cells(draw(400, 40 + i), ships.fields)) for i in range(12)]
+    kept = [recalibrated(ships, cells(draw(400, 40 + i), ships.fields)) for i in range(6)]
     assert any(one.model is None for one in kept)
     assert all((one.model is None) == (abs(one.after - one.rate) > abs(one.before - one.rate)) for one in kept)
     with pytest.raises(BadInput, match="calibration rows say nothing"):
@@ -50,6 +52,7 @@ def test_the_guard_refuses_what_is_further_from_its_rate(ships: Deployed, draw) 
         recalibrated(ships, cells(draw(20, 1), ships.fields)[:0])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_model_that_holds_again(model: Path, draw, tmp_path: Path, capsys) -> None:
     import pandas as pd
 

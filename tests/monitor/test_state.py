@@ -52,6 +52,7 @@ def test_normal_rows_end_well(model: Path, draw, tmp_path: Path, capsys) -> None
     assert "nothing to do" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_and_files_one_after_the_other(model: Path, draw, tmp_path: Path, capsys) -> None:
     table, place, parts = draw(900, 22), tmp_path / "watch.json", [tmp_path / "a.csv", tmp_path / "b.csv"]
     run = ["monitor", str(model), str(parts[0]), "--state", str(place), "--json"]
@@ -68,6 +69,7 @@ def test_a_file_that_grows_and_files_one_after_the_other(model: Path, draw, tmp_
     assert told(capsys)[-1]["rows"] == 1200
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_is_told(model: Path, draw, tmp_path: Path, capsys) -> None:
     table, path = draw(2000, 29), tmp_path / "a.csv"
     run = ["monitor", str(model), str(path), "--state", str(tmp_path / "watch.json")]
@@ -162,6 +164,7 @@ def test_what_is_no_state_of_this_watch_is_refused_in_one_line(kept, model, draw
     assert place.read_bytes() == made
 
 
+@pytest.mark.slow
 def test_mutants_of_a_state_are_refused(kept, ships) -> None:
     from isthmus.errors import BadInput
 
@@ -200,6 +203,7 @@ def test_files_of_gaps_alone_and_of_no_rows_are_watched(model: Path, draw, tmp_p
     assert told(capsys)[-1]["rows"] == 0
 
 
+@pytest.mark.slow
 def test_normal_rows_of_a_file_are_the_reference(model: Path, draw, tmp_path: Path, capsys) -> None:
     """So a model without a reference, of an older format, is watched; and another reference is another watch."""
     new = draw(1500, 28)
@@ -221,6 +225,7 @@ def test_normal_rows_of_a_file_are_the_reference(model: Path, draw, tmp_path: Pa
     assert main(["monitor", str(bare), str(tmp_path / "new.csv"), "--against", str(tmp_path / "normal.csv")]) == 0
 
 
+@pytest.mark.slow
 def test_level_rate_and_batch_come_from_the_command_line(model: Path, stream: Path, capsys) -> None:
     found = []
     for more in ([], ["--level", "0.2"], ["--rate", "0.2"], ["--batch", "100"]):

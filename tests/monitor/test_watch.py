@@ -88,6 +88,7 @@ def test_what_columns_do_not_show_is_seen_in_scores(ships: Deployed, draw) -> No
     assert advice(watch.progress.alarms)[0].do == "retrain"
 
 
+@pytest.mark.slow
 def test_slow_drift_is_found_by_long_windows(ships: Deployed, draw) -> None:
     table = draw(9000, 11)
     table["temp"] += np.linspace(0, 2.5, 9000)
@@ -118,6 +119,7 @@ def test_how_a_stream_is_cut_changes_nothing(ships: Deployed, draw) -> None:
     assert one.progress.capital == two.progress.capital
 
 
+@pytest.mark.slow
 def test_every_option_counts(ships: Deployed, draw) -> None:
     normal, odd = draw(1000, 14), broken(draw(1600, 15), "temp", lambda c: c + 1.6)
     plain, _ = fed(ships, odd)

@@ -120,3 +120,25 @@ def test_a_model_saved_without_one_is_read(ships: Deployed, tmp_path: Path) -> N
     assert load(place).reference is None
     save(ships, place)  # and replaced by one with it
     assert load(place).reference is not None
+
+
+def test_a_frozen_reference_is_read_and_watched_with() -> None:
+    """Written by the version that first had one: its counts are those of its rows, and its rows raise no alarm."""
+    import importlib.util
+
+    from isthmus.monitor.watch import Watch
+
+    where = Path(__file__).parent / "expected"
+    spec = importlib.util.spec_from_file_location("make_format_4", where / "make_format_4.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    frame, model = made.frame(), load(where / "format-4")
+    np.testing.assert_allclose(model.scores(frame), np.load(where / "format-4" / "scores.npy"), rtol=1e-3, atol=1e-3)
+    assert model.reference is not None
+    city = next(one for one in model.reference.channels if one.name == "city")
+    assert city.counts.tolist() == [*frame["city"].value_counts().sort_index(), 0, 0]
+    watch = Watch(model)
+    assert watch.feed(read(frame).x) == []
+    assert watch.progress.rows == 200

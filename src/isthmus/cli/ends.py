@@ -19,7 +19,8 @@ from isthmus.errors import BadEnvironment, BadInput
 DONE, PARTLY, INPUT, ENVIRONMENT, MEMORY, FAULT = 0, 1, 2, 3, 4, 70
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = (
-    "Exit codes: 0 done; 1 done, but some runs failed or diverged, or the doctor found a defect; 2 bad input; "
+    "Exit codes: 0 done; 1 done, but some runs failed or diverged, or the doctor found a defect, or the monitor raised "
+    "an alarm; 2 bad input; "
     "3 environment (disk, permission); 4 out of memory; 70 a fault of this program; 128 + n ended by signal n "
     "(130 is Ctrl-C)."
 )
