@@ -3,14 +3,14 @@
     python benchmarks/nab.py nab.jsonl --series 5    # five more series, each a line of the file; the same again goes on
     python benchmarks/nab.py nab.jsonl --series 0    # the table of what is there
 
-Each series is one channel. A window of 32 steps is learnt from if it ends before the first labelled anomaly, and within
-the first 40 % of the steps (but at least 15 %, NAB's own probation, whatever lies there); the last quarter of these
-windows stops training and calibrates scores. Every window of the series is scored, a step has the mean score of its
-windows, and VUS-PR looks at all steps, with a buffer of up to 32. Labels are NAB's windows.
+Each series is one channel. A window (--window, 32 steps) is learnt from if it ends before the first labelled anomaly,
+and within the first 40 % of the steps (but at least 15 %, NAB's own probation, whatever lies there); the last quarter
+of these windows stops training and calibrates scores. Every window of the series is scored, a step has the mean score
+of its windows, and VUS-PR looks at all steps, with a buffer as wide as a window. Labels are NAB's windows.
 
 The published means are those of TSB-AD-U (Liu and Paparrizos 2024, NeurIPS) over its 23 series from NAB. They have
-labels, cuts and buffers of their own, so they stand beside ours loosely. POLY there judges a window by
-a polynomial through ten windows around it, ours by one through the window itself.
+labels, cuts and buffers of their own, so they stand beside ours loosely. POLY there judges a window by a polynomial
+through ten windows around it, ours by one through the window itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ PUBLISHED = {
     "knn": ("Sub-KNN", 0.292),
     "isolation forest": ("IForest", 0.223),
 }
-LENGTH = 32
 MOST, LEAST = 0.4, 0.15
 """Shares of the steps that are learnt from."""
 FAMILIES = {
@@ -63,6 +62,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("out", type=Path, help="a line for each series that is done")
     asked.add_argument("--series", type=int, default=5, help="how many more to do")
+    asked.add_argument("--window", type=int, default=32, help="steps of a window, and of the widest buffer")
     asked.add_argument("--steps", type=int, default=1000, help="optimiser steps of a training, at most")
     given = asked.parse_args()
     labels = json.loads((BESIDE / "combined_windows.json").read_text())
@@ -70,13 +70,13 @@ def main() -> None:
     left = [name for name, ranges in labels.items() if ranges and name not in {one["series"] for one in done}]
     random = np.random.default_rng(seed(0, "order of series"))  # the first few are of all three folders
     for name in [left[i] for i in random.permutation(len(left))][: given.series]:
-        done.append({"series": name, **asked_of(name, labels[name], given.steps)})
+        done.append({"series": name, **asked_of(name, labels[name], given.window, given.steps)})
         with given.out.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
     table(done)
 
 
-def asked_of(name: str, ranges: list[list[str]], steps: int) -> dict[str, Any]:
+def asked_of(name: str, ranges: list[list[str]], length: int, steps: int) -> dict[str, Any]:
     """VUS-PR of everyone on one series."""
     held = pacsv.read_csv(BESIDE / f"{name}.gz")
     when = np.asarray(held["timestamp"]).astype("datetime64[us]")
@@ -85,12 +85,12 @@ def asked_of(name: str, ranges: list[list[str]], steps: int) -> dict[str, Any]:
         label[(when >= np.datetime64(begin)) & (when <= np.datetime64(end))] = 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = read(np.asarray(held["value"], np.float64)[:, None], window=LENGTH, time="rows")
+        data = read(np.asarray(held["value"], np.float64)[:, None], window=length, time="rows")
         cut = round(min(max(LEAST * len(label), label.argmax()), MOST * len(label)))
-        known = np.flatnonzero(data.windows.first + LENGTH <= cut)
+        known = np.flatnonzero(data.windows.first + length <= cut)
         train, valid = known[: -len(known) // 4], known[-len(known) // 4 :]
-        valid = valid[LENGTH - 1 :]  # shares no step with what is trained on
-        found = {"steps": len(label), "train": int(cut), "flat": vus_pr(label, np.zeros(len(label)), LENGTH)}
+        valid = valid[length - 1 :]  # shares no step with what is trained on
+        found = {"steps": len(label), "train": int(cut), "flat": vus_pr(label, np.zeros(len(label)), length)}
         layout = None
         for family, recipe in FAMILIES.items():
             model = fit(
@@ -110,7 +110,8 @@ def asked_of(name: str, ranges: list[list[str]], steps: int) -> dict[str, Any]:
 
 def graded(scores: Any, data: Any, label: Any) -> float:
     """VUS-PR of windows' scores, step by step."""
-    return vus_pr(label, per_step(scores, data.windows.first, LENGTH, len(label)), LENGTH)
+    length = data.series.length
+    return vus_pr(label, per_step(scores, data.windows.first, length, len(label)), length)
 
 
 def table(done: list[dict[str, Any]]) -> None:
