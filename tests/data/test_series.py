@@ -268,6 +268,10 @@ def test_the_command_line_plans_a_study_of_windows(tmp_path, monkeypatch, capsys
     data = json.loads(said.out)["data"]
     assert (data["shape"], data["window"], data["stride"], data["steps"], data["rows"]) == ([8, 2], 8, 2, 200, 97)
     assert "97 windows of 8 steps of 2 channels" in said.err
+    few = ["--replicates", "2", "--facets", "reconstruction", "--steps", "5", "--jobs", "1", "--dry-run", "--json"]
+    assert main(["ablate", "l1", "s.csv", *ask[:6], "--drop", "odd", *few]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert (data["shape"], data["stride"]) == ([8, 2], 2)
     assert main(["compare", "s.csv", *ask[:1], "0", *ask[2:], *run, "--dry-run"]) == 2
     assert main(["compare", "s.csv", "s.csv", *ask, *run, "--dry-run"]) == 2
     assert "window need data that are still to be read" in capsys.readouterr().err

@@ -127,9 +127,10 @@ def test_the_command_line_scores_flags_and_examines_steps(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     PAST.to_csv("past.csv", index=False)
     NEW.assign(note="kept").to_csv("new.csv", index=False)
-    ask = ["--window", "6", "--time", "when", "--measure", "none", "--out", "model", "--quiet"]
+    ask = ["--window", "6", "--stride", "2", "--time", "when", "--measure", "none", "--out", "model", "--quiet"]
     assert main(["train", "pca", "past.csv", *ask]) == 0
     model = isthmus.load("model")
+    assert (model.series.length, model.series.stride) == (6, 2)
     assert main(["score", "model", "new.csv", "-o", "scores.parquet"]) == 0
     found = pd.read_parquet("scores.parquet")
     assert list(found) == ["when", "note", "score", "p_value"]
