@@ -65,6 +65,9 @@ def test_commands_run(call, few_digits, capsys):
     Path("people.csv").write_text("\n".join(["age,region,income", *cells, ""]))
     reviews = [f"a {'fine' if i % 2 else 'dull'} film about {'cats' if i % 3 else 'dogs'}, {i}" for i in range(60)]
     Path("letters.txt").write_text("\n".join(reviews))
+    for i, one in enumerate(reviews):
+        Path("mail", ("ham", "spam")[i % 2]).mkdir(parents=True, exist_ok=True)
+        Path("mail", ("ham", "spam")[i % 2], f"{i}.txt").write_text(one)
     Path("reviews.csv").write_text(
         "\n".join(["review;stars", *(f"{one};{i % 2}" for i, one in enumerate(reviews)), ""])
     )

@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import isthmus
@@ -303,3 +304,48 @@ def test_cells_as_numbers_alone():
     assert np.array_equal(lengths[:7, 0], [*map(len, SENTENCES[:3]), 1, 1, 1, np.nan], equal_nan=True)
     assert np.array_equal(places[:, 1], data.x[:, 1].astype(float))
     assert places.dtype == lengths.dtype == float
+
+
+# ----------------------------------------------------------------------------------------------------------- folders
+
+
+@pytest.fixture
+def mail(tmp_path):
+    for n, sentence in enumerate(SENTENCES):
+        place = tmp_path / "mail" / ("ham" if n % 3 else "spam")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{n:03}.TXT").write_bytes(f"{sentence}\r\nsecond line é".encode("cp1252" if n == 5 else "utf-8"))
+    (tmp_path / "mail" / "ham" / "notes.pdf").write_bytes(b"%PDF")
+    return tmp_path / "mail"
+
+
+def test_a_folder_of_texts_is_a_column_and_its_folders_are_classes(mail):
+    data = read(mail)
+    assert (data.name, data.classes, data.x.shape) == ("mail", ("ham", "spam"), (60, 1))
+    assert np.bincount(data.y).tolist() == [40, 20]
+    assert data.x[0, 0] == f"{SENTENCES[1]}\r\nsecond line é"
+    said = " ".join(data.told)
+    assert "some texts are read as letters in Windows-1252" in said
+    assert "classes are the 2 folders 'ham', 'spam'" in said
+    assert "1 file left out whose names are not those of texts: 'ham/notes.pdf'" in said
+
+
+def test_a_folder_of_texts_that_holds_something_else_is_refused_by_name(mail):
+    (mail / "spam" / "bad.txt").write_bytes(b"a\0b" * 9)
+    with pytest.raises(BadInput, match=r"spam/bad.txt: holds binary data"):
+        read(mail)
+
+
+def test_a_folder_with_more_pictures_than_texts_holds_pictures(tmp_path):
+    for n in range(12):
+        Image.new("L", (8, 8), n * 20).save(tmp_path / f"{n}.png")
+        if n < 5:
+            (tmp_path / f"{n}.txt").write_text("a caption of the picture")
+    assert read(tmp_path).x.shape == (12, 8, 8)
+
+
+def test_lines_without_blanks_between_words_are_counted_by_characters(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(f"这部电影非常好看啊{chr(0x4E00 + n)}" for n in range(60)))
+    assert read(path).fields[0].kind == "characters"
+    assert read(path, kinds={"text": "text"}).fields[0].kind == "text"

@@ -87,6 +87,14 @@ def test_a_pipe_may_bring_lines_or_a_table(folder, capsysbinary, monkeypatch, co
     assert len(answer(folder, capsysbinary, "score", "-")) == rows
 
 
+def test_a_folder_of_texts_is_scored_file_by_file(folder, capsysbinary, tmp_path):
+    for n, text in enumerate(["the cat and the dog", "", "nothing known"]):
+        (tmp_path / f"{n}.txt").write_text(text)
+    found = answer(folder, capsysbinary, "score", str(tmp_path))
+    assert found["file"].tolist() == ["0.txt", "1.txt", "2.txt"]
+    assert np.isfinite(found["score"]).all()
+
+
 def test_pieces_of_a_file_of_lines_change_nothing(folder, capsysbinary, monkeypatch):
     whole = answer(folder, capsysbinary, "score", str(folder / "lines.txt"))
     monkeypatch.setattr("isthmus.data.blocks.PIECE", 1000)

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus.data.arrays import real
+from isthmus.data.documents import documents
 from isthmus.data.encoded import Gallery, gallery
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
@@ -90,6 +91,13 @@ def blocks(
     if canvas is not None and (pictures := gallery(source)) is not None:
         yield from _drawn(pictures, canvas, network)
         return
+    if len(fields) == 1 and fields[0].kind in TEXTS and os.path.isdir(source):
+        found = documents(source)
+        if found is not None:
+            yield _settled(
+                place(source), pa.table({"file": found.names, fields[0].name: found.texts}), fields, 0, False
+            )
+            return
     with ExitStack() as stack:
         where, stream = _opened(source, stack)
         first = stream.peek(8)[:8]  # type: ignore[attr-defined]

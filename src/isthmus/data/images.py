@@ -89,8 +89,8 @@ def folder(path: Path, wanted: Wanted) -> Unchecked:
     return Unchecked(place(path), drawn.x, classes, columns, where, told=told, images=True, canvas=drawn.canvas)
 
 
-def listed(path: Path) -> Found:
-    """What lies in a folder: its pictures, by their names, and what is left out. No link is followed.
+def listed(path: Path, suffixes: Sequence[str] = SUFFIXES, what: str = "pictures") -> Found:
+    """What lies in a folder: its pictures, or ``what`` else ends so, and what is left out. No link is followed.
 
     Raises
     ------
@@ -110,19 +110,20 @@ def listed(path: Path) -> Found:
                 links += 1
             elif entry.is_dir(follow_symlinks=False):
                 left.append(name)
-            elif entry.is_file(follow_symlinks=False) and name.suffix.lower() in SUFFIXES:
+            elif entry.is_file(follow_symlinks=False) and name.suffix.lower() in suffixes:
                 pictures.append(name)
             else:
                 others.append(text(name))
     if not pictures:
         raise BadInput(
             f"{place(path)}: this is a folder; give one file in it, or a folder of pictures ({', '.join(SUFFIXES[:7])})"
+            " or of texts (.txt)"
         )
     told = []
     if links:
         told.append(f"{_count(links, 'link')} left out: links are not followed, so copy what they lead to")
     if others:
-        told.append(f"{_count(len(others), 'file')} left out whose names are not those of pictures: {some(others, 3)}")
+        told.append(f"{_count(len(others), 'file')} left out whose names are not those of {what}: {some(others, 3)}")
     if hidden:
         told.append(f"{_count(hidden, 'hidden or system file')} left out")
     return Found(sorted(pictures, key=lambda name: name.parts), tuple(told))
@@ -157,8 +158,8 @@ def text(name: PurePosixPath | str) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def labels(names: Sequence[PurePosixPath]) -> tuple[list[str] | None, tuple[str, ...]]:
-    """The class of each picture, or None, and what is said of it.
+def labels(names: Sequence[PurePosixPath], what: str = "pictures") -> tuple[list[str] | None, tuple[str, ...]]:
+    """The class of each picture, or of ``what`` else there is, or None, and what is said of it.
 
     The class is the first folder of a path that tells pictures apart. Folders named train, test or the like are parts
     of the data, which a study splits by itself.
@@ -181,14 +182,14 @@ def labels(names: Sequence[PurePosixPath]) -> tuple[list[str] | None, tuple[str,
     if bare == len(below):
         return None, tuple(told)
     if bare:
-        told.append(f"no classes: {bare:,} of {len(below):,} pictures lie in no folder of their own")
+        told.append(f"no classes: {bare:,} of {len(below):,} {what} lie in no folder of their own")
         return None, tuple(told)
     found = [text(parts[0]) for parts in below]
     many = len(set(found))
     if many < 2:
         return None, tuple(told)
     if many > len(found) / 2:
-        told.append(f"no classes: {many:,} folders for {len(found):,} pictures; labels can be given beside them")
+        told.append(f"no classes: {many:,} folders for {len(found):,} {what}; labels can be given beside them")
         return None, tuple(told)
     told.append(f"classes are the {many:,} folders {some(sorted(set(found)), 3)}")
     return found, tuple(told)

@@ -324,7 +324,7 @@ def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ..
     if not len(words.texts):
         return Known(None, None, NO_VALUE)
     if kind in TEXTS or (not kind and name in raw.stated and raw.stated[name] in TEXTS):
-        return _free(name, words, kind or raw.stated[name])
+        return _free(name, words, kind or _script(words).kind)
     if (longest := pc.max(pc.utf8_length(words.texts)).as_py()) > LONGEST_NAME:
         if kind:
             raise BadInput(
@@ -463,10 +463,16 @@ def _free(name: str, words: Words, kind: str) -> Known:
     return Known(Field(name, kind, gaps=bool((words.codes < 0).any())), cells, told=told)
 
 
+def _script(words: Words) -> type[Text]:
+    """How free text is best counted: by groups of characters where there are no blanks between words."""
+    some_of = words.texts.to_pylist()[:LOOKED_AT]
+    return Characters if 2 * sum(map(unspaced, some_of)) > len(some_of) else Text
+
+
 def _inferred(name: str, words: Words) -> Known:
     """Free text of which nobody said that it is; set aside where its texts have nothing in common."""
     some_of = np.array([*words.texts.to_pylist()[:LOOKED_AT], None], dtype=object)[:-1]
-    script = Characters if 2 * sum(map(unspaced, some_of)) > len(some_of) else Text
+    script = _script(words)
     if not script.tells(some_of):
         keeps, zh = option(name, script.kind), "字符" if script is Characters else "词"
         why = Said(

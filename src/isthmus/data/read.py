@@ -17,6 +17,8 @@ from isthmus.data.arrays import channels_last, memory, npy_file, npz_file
 from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.dataset import Dataset
+from isthmus.data.documents import documents
+from isthmus.data.documents import rows as documents_of
 from isthmus.data.encoded import encoded, pictures_in
 from isthmus.data.factors import aside
 from isthmus.data.features import Network
@@ -90,7 +92,8 @@ def read(
     source : str, Path, array-like or frame
         A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.npy``; ``.npz``; IDX, plain or ``.gz``), the name
         of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame. A
-        folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or ``.parquet`` with a column of
+        folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or of texts
+        (:mod:`isthmus.data.documents`), or ``.parquet`` with a column of
         encoded ones (:mod:`isthmus.data.encoded`).
     labels : array-like (N,), optional
         One label for each row: texts, whole numbers or booleans. It takes the place of labels that the source brings.
@@ -364,7 +367,9 @@ def form(path: Path) -> str:
 
 def _file(path: Path, label: str | None, wanted: Wanted) -> tuple[str, Unchecked]:
     if os.path.isdir(path):  # which says no, whatever is wrong with the path
-        return path.resolve().name or "pictures", _unlabelled(folder(path, wanted), label)
+        texts = documents(path) if wanted == Wanted() else None
+        found = folder(path, wanted) if texts is None else documents_of(path, texts)
+        return path.resolve().name or "data", _unlabelled(found, label)
     suffix = form(path)
     if suffix == ".parquet" and (column := pictures_in(path)) is not None:
         return path.name[: -len(suffix)] or "data", encoded(path, column, label, wanted)
