@@ -349,3 +349,32 @@ def test_lines_without_blanks_between_words_are_counted_by_characters(tmp_path):
     path.write_text("\n".join(f"这部电影非常好看啊{chr(0x4E00 + n)}" for n in range(60)))
     assert read(path).fields[0].kind == "characters"
     assert read(path, kinds={"text": "text"}).fields[0].kind == "text"
+
+
+def test_damaged_files_of_lines_are_read_or_refused_in_one_line(tmp_path):
+    draw = random.Random(0)
+    whole, path, refused = ("\n".join(SENTENCES) + "\nün café\n").encode(), tmp_path / "lines.txt", []
+    packed = gzip.compress(whole)
+    for k in range(200):
+        content = bytearray(packed if k % 3 == 0 else whole)
+        for _ in range(draw.randint(1, 4)):
+            at = draw.randrange(len(content))
+            match draw.randrange(4):
+                case 0:
+                    content[at] = draw.randrange(256)
+                case 1:
+                    del content[at : at + draw.randint(1, 400)]
+                case 2:
+                    content[at:at] = draw.choice([b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\x1b[31m", b"\n" * 99])
+                case _:
+                    content = content[: at + 1]
+        place = path.with_suffix(".txt.gz") if k % 3 == 0 else path
+        place.write_bytes(content)
+        try:
+            data = read(place)
+        except BadInput as error:
+            refused.append(str(error))
+            continue
+        assert np.isfinite(Table.fit(data.x, data.fields).apply(data.x)).all()
+    assert 40 < len(refused) < 160
+    assert all(said.isprintable() for said in refused)
