@@ -278,7 +278,8 @@ def test_a_column_that_tells_the_label_is_said():
         return [sentence for sentence in told if "tells the label" in sentence]
 
     label = MIXED.ok
-    twin = "column 'twin' tells the label of every row; leave it out if it is a copy of it, or made from it (--drop 'twin')"
+    why = "leave it out if it is a copy of it, or made from it (--drop 'twin')"
+    twin = f"column 'twin' tells the label of every row; {why}"
     assert said(ok=label, twin=label.map({"yes": "ja", "no": "nein"})) == [twin]
     assert said(ok=label, twin=[f"{word} {i % 4}" for i, word in enumerate(label)]) == [twin]
     assert said(ok=label, twin=(label == "yes") * 1.0) == [twin]
