@@ -10,7 +10,7 @@ import typer
 
 from isthmus.cli import ends, show
 from isthmus.cli.answers import Against
-from isthmus.cli.options import Debug, Json, Lang, Quiet
+from isthmus.cli.options import Debug, Lang
 from isthmus.cli.stream import Data, Model
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ def monitor(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder for --adapt.", show_default="MODEL-new")
     ] = None,
-    json: Json = False,
+    json: Annotated[bool, typer.Option("--json", help="A JSON object a line, on stdout.")] = False,
     lang: Lang = "en",
-    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Watch new rows: drift of columns, codes and scores, breaks of quality, and whether the threshold still holds.
