@@ -190,6 +190,8 @@ HEADS = ("auto", "gaussian", "bernoulli", "huber", "student")
 
 WIDEST = 4096
 """Units of a code that is chosen, at most."""
+WEIGHTS = 1 << 19
+"""Weights of the layer behind such a code, at most: on rows of 784 elements 512 units."""
 LAYER = (16, 256)
 """Units of the hidden layer of a capacity without one before: twice the elements of a row, but between these."""
 
@@ -519,9 +521,10 @@ class Recipe:
     def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
         """What it may be made of besides this: names, each with the fields that then stand at another value.
 
-        A study that chooses capacity freely tries them. ``wide`` has about as many units as a row has elements,
-        ``overcomplete`` up to four times as many, both without hidden layers and with at most a quarter as many units
-        as there are training rows; ``deeper`` has one more hidden layer than this.
+        A study that chooses capacity freely tries them. ``deeper`` has one more hidden layer, the same code and comes
+        first. ``wide`` has more units than this and no hidden layer, and is called ``overcomplete`` where they are more
+        than a row has elements: four times as many as these, but at most one for eight training rows, ``WIDEST``, and
+        ``WEIGHTS`` in a layer.
 
         Parameters
         ----------
@@ -532,19 +535,18 @@ class Recipe:
 
         Examples
         --------
-        >>> Recipe(latents=16).capacities((8, 8), 1080)["overcomplete"]
-        {'latents': 256, 'hidden': ()}
-        >>> Recipe(latents=16).capacities((8, 8), 1080)["deeper"]
-        {'hidden': (128,)}
+        >>> Recipe(latents=16).capacities((8, 8), 1080)
+        {'deeper': {'hidden': (128,)}, 'overcomplete': {'latents': 128, 'hidden': ()}}
         """
         elements = math.prod(shape)
-        found: dict[str, dict[str, Any]] = {}
-        most = self.latents
-        for name, times in (("wide", 1), ("overcomplete", 4)):
-            if (width := _power(min(times * elements, rows / 4, WIDEST))) > most:
-                found[name], most = {"latents": width, "hidden": ()}, width
         layer = min(max(_power(2 * elements), LAYER[0]), LAYER[1])
-        return found | {"deeper": {"hidden": (2 * self.hidden[0], *self.hidden) if self.hidden else (layer,)}}
+        found: dict[str, dict[str, Any]] = {
+            "deeper": {"hidden": (2 * self.hidden[0], *self.hidden) if self.hidden else (layer,)}
+        }
+        width = _power(min(4 * elements, rows / 8, WIDEST, WEIGHTS / elements))
+        if width > self.latents:
+            found["overcomplete" if width > elements else "wide"] = {"latents": width, "hidden": ()}
+        return found
 
     @property
     def deep(self) -> bool:

@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from isthmus.answers.capacity import lines as capacities
+from isthmus.answers.words import Words
+from isthmus.api.study import Study
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
@@ -40,7 +43,7 @@ def named_capacities(planned, family="plain"):
 
 def test_some_of_the_settings_are_other_capacities(iris):
     free = design(iris, capacity="free", configs=6)
-    assert named_capacities(free) == [None] * 4 + ["wide", "overcomplete", "deeper"]
+    assert named_capacities(free) == [None] * 4 + ["deeper", "overcomplete"]
     assert free.families["plain"][:4] == design(iris, capacity="matched", configs=6).families["plain"][:4]
     assert named_capacities(design(iris, capacity="free", configs=2)) == [None] * 2  # no place for another
     assert named_capacities(design(iris, capacity="free", facets="reconstruction")) == [None] * 4
@@ -98,27 +101,36 @@ def test_every_family_declares_what_can_be_built(shape, rows):
 
 def test_wide_dictionaries_let_more_units_pass():
     found = named("topk").set_params(latents=32, k=4).capacities((784,), 6000)
-    assert {name: one["k"] for name, one in found.items()} == {"wide": 16, "overcomplete": 32, "deeper": 4}
-    assert found["overcomplete"]["latents"] == 1024
+    assert found["wide"] == {"latents": 512, "hidden": (), "k": 16}
+    assert found["deeper"]["k"] == 4
 
 
-def test_facets_that_compare_at_one_capacity_never_judge_another(iris):
-    job = design(iris, families="plain", facets="reconstruction,features,robustness", capacity="free", **FEW).jobs()[0]
+def test_a_wider_code_is_not_tried_where_no_facet_could_choose_it(iris):
+    jobs = design(iris, families="plain", facets="features,anomaly", capacity="free", **FEW).jobs()
+    tried = {
+        job.name.view: [c.get("capacity") for c in job.body["configs"]] for job in jobs if job.name.name == "plain"
+    }
+    assert tried == {"all": [None, None, "deeper", "overcomplete"], "normal": [None, None, "deeper"]}
+
+
+def test_who_may_choose_what(iris):
+    facets = "reconstruction,features,generation,robustness"
+    job = design(iris, families="plain", facets=facets, capacity="free", steps=400, **FEW).jobs()[0]
     material = prepare(job, iris)
-    short = dataclasses.replace(job, body={**job.body, "plan": {**job.body["plan"], "steps": 200}})
-    fitted, stopped = perform.climb(short, iris, material)
+    fitted, stopped, seen = perform.climb(job, iris, material)
     blind = perform._blind(material.splits)
-    seen = [perform.judge(short, asked, one, blind) for asked, one in zip(job.body["configs"], fitted, strict=True)]
-    for asked, found in zip(job.body["configs"], seen, strict=True):
+    judged = [perform.judge(job, asked, one, blind) for asked, one in zip(job.body["configs"], fitted, strict=True)]
+    assert all(judged[i] == found for i, found in seen.items())
+    for asked, found in zip(job.body["configs"], judged, strict=True):
         assert (found["reconstruction"] is None) == ("capacity" in asked)
+        assert (found["generation"] is None) == (asked.get("capacity") == "overcomplete")
         assert found["features"] is not None
-    assert seen[0]["features"] == FACETS["features"].free(fitted[0], blind)
-    others = {i for i, asked in enumerate(job.body["configs"]) if "capacity" in asked}
-    assert len(others) == 3
-    assert len(stopped) == 2  # one place, and two who lost it
-    assert stopped < others
-    assert {one.outcome.steps for i, one in enumerate(fitted) if i in stopped} == {50}
-    assert perform._compare(short, fitted, material.splits, stopped)[1]["reconstruction"] not in others
+    assert judged[0]["features"] == FACETS["features"].free(fitted[0], blind)
+    assert 1 <= len(stopped) <= 2  # one place for two
+    assert {fitted[i].outcome.steps for i in stopped} == {50}
+    chosen = perform._compare(job, perform.Raced(fitted, stopped, seen), material.splits)[1]
+    assert chosen["reconstruction"] in (0, 1)
+    assert not set(chosen.values()) & stopped
 
 
 def test_places_go_to_those_that_are_best_for_most_facets():
@@ -126,6 +138,7 @@ def test_places_go_to_those_that_are_best_for_most_facets():
     assert voted(criteria, 1) == [0]
     assert voted([*criteria, {"a": 0.0, "b": 0.0}], 1) == [3]
     assert voted([{"a": None}], 2) == []
+    assert voted(criteria, 2, beat=[{"a": 1.0, "b": 0.5, "c": 2.0}]) == [2]
 
 
 @pytest.mark.slow
@@ -138,4 +151,26 @@ def test_free_capacity_finds_what_a_narrow_code_cannot_say(tmp_path):
         scores[capacity_] = float(np.mean(study.scores("features", "probe_accuracy")["plain"]))
         chosen = {record.configs[record.facets["features"].config].capacity for record in study.records}
         assert (chosen == {None}) == (capacity_ == "matched")
+        page = Study.of(study).report(tmp_path / f"{capacity_}.html").read_text()
+        assert ("plain chose a wide code" in page) == (capacity_ == "free")
     assert scores["free"] > scores["matched"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"),
+    [
+        (
+            "en",
+            "L1 chose an overcomplete code (128 units, hidden layers: none) for Features (1 of 2), at a price of "
+            "16,576 parameters, 0.5 s of training and 67 kB.",
+        ),
+        ("zh", "L1 选择了过完备编码（128 个编码单元，隐藏层：无），用于特征质量（2 次中 1 次），代价为 16,576 个参数"),
+    ],
+)
+def test_what_was_chosen_is_told_with_its_price(lang, told):
+    cost = {"parameters": 16576.0, "train_seconds": 0.5, "artefact_bytes": 67_000.0}
+    wide = {"capacity": "overcomplete", "recipe": {"latents": 128, "hidden": []}, "cost": cost}
+    configs = [{"capacity": None, "recipe": {}, "cost": {}}, wide]
+    records = [{"job": {"name": "l1"}, "facets": {"features": {"config": i}}, "configs": configs} for i in (0, 1)]
+    assert capacities(records, {"l1": "L1"}, Words(lang))["l1"].startswith(told)
+    assert capacities(records[:1], {"l1": "L1"}, Words(lang)) == {}

@@ -226,7 +226,7 @@ def test_a_model_that_is_done_after_the_first_lap_would_train_again_with_all_ste
     planned, _, _ = raced
     job = next(job for job in planned.design.jobs() if job.name.name == "plain")
     early = replace(job, body={**job.body, "plan": job.body["plan"] | {"tolerance": 0.9, "patience": 1, "drops": 0}})
-    fitted, stopped = race(early, planned.data, prepare(early, planned.data))
+    fitted, stopped, _ = race(early, planned.data, prepare(early, planned.data))
     assert not stopped
     assert {(one.outcome.status, one.plan.steps) for one in fitted} == {("converged", 200)}
 

@@ -78,7 +78,7 @@ def test_a_race_goes_on_at_the_rate_that_served(data):
         data, families="vae", facets="reconstruction", replicates=2, configs=4, racing=True, plan=FAST | {"steps": 400}
     )
     job = planned.jobs()[0]
-    raced, stopped = perform.race(job, data, prepare(job, data))
+    raced, stopped, _ = perform.race(job, data, prepare(job, data))
     asked = [config["learning_rate"] for config in job.body["configs"]]
     assert len(stopped) < len(raced)
     assert all(one.plan.learning_rate < rate for one, rate in zip(raced, asked, strict=True))

@@ -215,6 +215,8 @@ def answer(study: Results, page: Path, lang: str) -> None:
         show.say(line, indent=2)
     if found["capacity"]:
         show.say(found["capacity"].sentence, apart=True)
+    for line in found["chose"]:
+        show.say(line, apart=True)
     if (copies := study.copies()) is not None:
         show.say(words("page.copies_text", n=f"{copies[0]:,}", total=f"{copies[1]:,}"), apart=True)
     _evidence(found, words)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.windows import per_step
 from isthmus.errors import BadInput
-from isthmus.facets.facet import Coder, Contender, Facet, Found, Splits, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Splits, validation_error
 from isthmus.facets.outliers import KIN, SCORERS, Score, Scores
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
@@ -79,20 +79,6 @@ def measure(contender: Contender, splits: Splits) -> Found:
         for name, score in scores(contender, splits, floor).items():
             found[f"auroc_{name}"] = grade(y, score, floors.get(name, 0.0), weight)["auroc"]
     return found | ({} if learned(contender, splits) else {"untrained_scorer": 1.0})
-
-
-def unnoticed(coder: Coder, splits: Splits) -> float:
-    """1 - AUROC of made-up anomalies against the normal validation rows.
-
-    A wider network rebuilds normal rows better and anomalies too, so its error on normal rows says nothing.
-    """
-    valid = splits.valid
-    normal = valid.x if valid.y is None else valid.x[valid.y == 0]
-    if not len(normal):
-        return math.nan
-    scorer = Scorer.fit(coder, splits.train.x, valid.x, splits.seed)
-    odd = np.concatenate(list(planted(splits, normal).values()))
-    return 1 - against(scorer.scores(normal), scorer.scores(odd), rounding(splits.train.x))["auroc"]
 
 
 def judged(scorer: Score, splits: Splits, floor: float = 0.0) -> Found:
@@ -277,7 +263,8 @@ ANOMALY = Facet(
     unlabelled="auroc_planted",
     sees=Said("normal validation rows, without anomalies and labels", "验证集中的正常数据，不使用异常样本和标签"),
     criterion=validation_error,
-    free=unnoticed,
+    free=validation_error,
+    widens=False,
     measure=measure,
     metrics=(
         "auroc",

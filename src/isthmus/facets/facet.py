@@ -229,6 +229,8 @@ class Facet:
     """All that it may measure of a model or a rival, or chooses by: their versions are part of a run's name."""
     free: Callable[[Coder, Splits], float] | None = None
     """The criterion where families choose their capacity for this question; None: it is answered at one capacity."""
+    widens: bool = True
+    """Whether a code wider than the study's may be chosen then; else only another network around one of its width."""
     rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     kin: Mapping[str, Kin] = field(default_factory=dict)

@@ -41,8 +41,6 @@ class Way(NamedTuple):
     """Whether decoded rows get noise, in each element as large as the error on validation rows."""
 
 
-WIDEST = 64
-"""Units of a code that is chosen for generation, at most."""
 MOST = 1000
 """Rows on a side of every comparison."""
 JUDGED = 500
@@ -101,11 +99,6 @@ def judged(ways: Mapping[Way, Maker], splits: Splits) -> dict[Way, float]:
 def criterion(coder: Coder, splits: Splits) -> float:
     """The least squared discrepancy of new rows from validation rows over the ways to make them, without labels."""
     return next(iter(judged(makers(coder, splits), splits).values()), math.nan)
-
-
-def narrow_criterion(coder: Coder, splits: Splits) -> float:
-    """The same of a code of at most ``WIDEST`` units, else NaN: codes are drawn from mixtures with full covariances."""
-    return criterion(coder, splits) if coder.model.latents <= WIDEST else math.nan
 
 
 def measure(contender: Contender, splits: Splits) -> dict[str, float]:
@@ -210,7 +203,8 @@ GENERATION = Facet(
     labels=False,
     sees=Said("training and validation rows, without labels", "训练集和验证集，不使用标签"),
     criterion=criterion,
-    free=narrow_criterion,
+    free=criterion,
+    widens=False,
     measure=measure,
     metrics=(
         "c2st",

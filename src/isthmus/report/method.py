@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isthmus.answers.capacity import lines as capacities
 from isthmus.answers.words import Words
 from isthmus.data.metadata import FEW_GROUPS
 from isthmus.facets import FACETS
@@ -60,6 +61,7 @@ def method(
         "purposes": _purposes(duels, t),
         "warnings": _warnings(design, records, damaged, t, shown) or [t("method.warning_none")],
         "failures": _failures(records, t, shown),
+        "capacities": list(capacities(records, shown, t).values()),
         "plan": [(plain(k), plain(_value(v))) for k, v in plan.items()],
         "recipes": [(shown[name], _recipe(configs)) for name, configs in design["families"].items()],
         "versions": [(k, v) for k, v in sorted(versions.items())],

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from isthmus.answers import advice, cut, racing, spoilers
 from isthmus.answers import findings as finds
 from isthmus.answers.brief import brief
+from isthmus.answers.capacity import lines as capacities
 from isthmus.answers.words import Words
 from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
@@ -63,6 +64,8 @@ def page(study: Any, t: Words) -> dict[str, Any]:
     overview = tables.overview(asked, t, shown)
     early = _cut(duels, t, shown)
     spoiled = [plain(line, 2000) for line in spoilers.first(study, Words(t.lang, shown))]
+    taken = dict.fromkeys(one.take for one in purposes if one.take)
+    made_of = capacities(records, shown, t)
     content: dict[str, Any] = {
         "data": plain(design["data"]["name"], 80),
         "facts": _facts(design, study.replicates, shown, t),
@@ -76,6 +79,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "folded": tables.folded(overview, MOST),
         "marks": sorted({row.mark for row in overview.rows} - {""}),
         "taken": [shown[one.take] for one in purposes if one.take],
+        "chose": [made_of[name] for name in taken if name in made_of],
         "signs": list(tables.SIGNS.items()),
         "proscons": _proscons(study, list(rank), t, shown),
         "excluded": _excluded(duels, t, shown),

@@ -144,6 +144,10 @@ class Design:
         """Whether rows are windows of a series."""
         return self.data.get("window") is not None
 
+    def narrow(self, config: Mapping[str, Any]) -> bool:
+        """Whether a configuration's code is no wider than the study's."""
+        return bool(config["recipe"]["latents"] <= self.latents)
+
     def left_out(self, view: str, replicate: int) -> str | None:
         """The class that plays the anomaly in a replicate: another one each time, in a seeded order."""
         if view == "all" or self.data["anomaly"] is not None:
@@ -191,9 +195,11 @@ class Design:
                     "replicate": replicate,
                     "left_out": self.left_out(view, replicate),
                 }
-                for family, configs in self.families.items():
+                wider = any(FACETS[facet].free and FACETS[facet].widens for facet in facets)
+                for family, every in self.families.items():
                     if family not in asked:
                         continue
+                    configs = [one for one in every if wider or not one.get("capacity") or self.narrow(one)]
                     body = {**seen, "facets": facets, "plan": self.plan, "configs": configs, "racing": self.racing}
                     body["metrics"] = versions([*facets, COST])  # it is measured whatever is asked
                     body |= {"capacity": FREE, "places": places(self.configs)} if self.capacity == FREE else {}

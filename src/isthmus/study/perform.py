@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save
@@ -36,9 +36,21 @@ from isthmus.train.loop import Watch
 from isthmus.train.plan import Plan
 
 Arrays = dict[str, Any]
+RUNG = 8
+"""The first lap of other capacities is this part of the steps."""
 Keep = Callable[[Sequence[Mapping[str, float | None]]], list[int]]
 """Says by the criteria of all configurations which of them go on."""
 PACKAGES = ("isthmus", "numpy", "scikit-learn", "torch")
+
+
+class Raced(NamedTuple):
+    """The configurations of a job, trained."""
+
+    fitted: list[Fitted]
+    stopped: Set[int]
+    """Numbers of those that stopped early, and are never chosen."""
+    seen: Mapping[int, dict[str, float | None]]
+    """Criteria of those that were judged as they are."""
 
 
 @undisturbed()
@@ -55,8 +67,9 @@ def perform(job: Job, data: Dataset, store: Store) -> Record:
         found["message"] = bounded(job.name.name, material.splits)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
-    fitted, stopped = race(job, data, material) if job.body["racing"] else climb(job, data, material)
-    found, chosen, raw = _compare(job, fitted, material.splits, stopped)
+    raced = race(job, data, material) if job.body["racing"] else climb(job, data, material)
+    fitted = raced.fitted
+    found, chosen, raw = _compare(job, raced, material.splits)
     raw |= _weights(material)
     found["findings"] = _ills(fitted, chosen, material.splits) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
@@ -129,42 +142,54 @@ def finish(job: Job, data: Dataset, material: Material) -> list[Fitted]:
     return trained(job, lambda one: train(one, data, material))
 
 
-def climb(job: Job, data: Dataset, material: Material) -> tuple[list[Fitted], Set[int]]:
-    """All configurations of the study's capacity; those of other capacities race for their places."""
+def climb(job: Job, data: Dataset, material: Material) -> Raced:
+    """All configurations of the study's capacity; then those of other capacities race for their places.
+
+    They train for part of the steps. Each facet votes for the best of them, if it is better there than the best of the
+    study's capacity at its end; those with most votes train on.
+    """
     configs = job.body["configs"]
     usual, other = ([one for one in configs if bool(one.get("capacity")) is there] for there in (False, True))
     first = finish(replace(job, body={**job.body, "configs": usual}), data, material)
     if not other:
-        return first, frozenset()
-    keep = partial(voted, places=job.body["places"])
-    rest, stopped = race(replace(job, body={**job.body, "configs": other}), data, material, keep)
-    return [*first, *rest], frozenset(len(first) + i for i in stopped)
+        return Raced(first, frozenset(), {})
+    blind = _blind(material.splits)
+    seen = [judge(job, asked, one, blind) for asked, one in zip(usual, first, strict=True)]
+    keep = partial(voted, places=job.body["places"], beat=seen)
+    rest = race(replace(job, body={**job.body, "configs": other}), data, material, keep, RUNG)
+    n = len(first)
+    return Raced(
+        [*first, *rest.fitted],
+        frozenset(n + i for i in rest.stopped),
+        {**dict(enumerate(seen)), **{n + i: one for i, one in rest.seen.items()}},
+    )
 
 
-def race(job: Job, data: Dataset, material: Material, keep: Keep | None = None) -> tuple[list[Fitted], Set[int]]:
+def race(job: Job, data: Dataset, material: Material, keep: Keep | None = None, part: int = PART) -> Raced:
     """Successive halving: all configurations train for part of the steps, the better ones then train to their end.
 
     A survivor is trained from the start with all its steps, so it is the model that it would be without a race; one
     that converged in the first lap is that model already, unless its schedules, shares of the steps, were shorter
-    there. ``keep`` says who goes on, by the criteria of all; by default :func:`survivors`. Returns the models, and the
-    numbers of those that stopped.
+    there. ``keep`` says who goes on, by the criteria of all; by default :func:`survivors`. The first lap is one part in
+    ``part`` of the steps.
     """
     plan = job.body["plan"]
-    lap = plan["steps"] // PART // plan["check"] * plan["check"]
+    lap = plan["steps"] // part // plan["check"] * plan["check"]
     configs = job.body["configs"]
     if not lap or (keep is None and len(configs) <= KEPT) or plan["schedule"] == "cosine":
-        return finish(job, data, material), frozenset()
+        return Raced(finish(job, data, material), frozenset(), {})
     fitted = finish(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
     configs = [{**asked, "learning_rate": _rate(asked, one)} for asked, one in zip(configs, fitted, strict=True)]
     fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
     blind = _blind(material.splits)
-    kept = (keep or survivors)([judge(job, asked, one, blind) for asked, one in zip(configs, fitted, strict=True)])
+    seen = [judge(job, asked, one, blind) for asked, one in zip(configs, fitted, strict=True)]
+    kept = (keep or survivors)(seen)
     cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut" or one.model.settles or one.plan.warmup]
     again = [i for i in kept if i in cut]
     longer = replace(job, body={**job.body, "configs": [configs[i] for i in again]})
     for i, one in zip(again, finish(longer, data, material) if again else (), strict=True):
         fitted[i] = one
-    return fitted, frozenset(cut) - frozenset(kept)
+    return Raced(fitted, frozenset(cut) - frozenset(kept), {i: one for i, one in enumerate(seen) if i not in again})
 
 
 def _rate(asked: Mapping[str, Any], one: Fitted) -> float | None:
@@ -177,12 +202,11 @@ def _blind(splits: Splits) -> Splits:
     return splits._replace(test=splits.test.take(slice(0)))
 
 
-def _compare(
-    job: Job, fitted: list[Fitted], splits: Splits, stopped: Set[int]
-) -> tuple[dict[str, Any], dict[str, int], Arrays]:
+def _compare(job: Job, raced: Raced, splits: Splits) -> tuple[dict[str, Any], dict[str, int], Arrays]:
     """Choose for each facet without sight of the test rows; then score what was chosen on them."""
     blind = _blind(splits)
-    criteria = [judge(job, asked, one, blind) for asked, one in zip(job.body["configs"], fitted, strict=True)]
+    fitted, stopped, seen = raced
+    criteria = [seen.get(i) or judge(job, asked, fitted[i], blind) for i, asked in enumerate(job.body["configs"])]
     ran = [dict[str, float | None]() if i in stopped else seen for i, seen in enumerate(criteria)]
     for i, asked in enumerate(job.body["configs"]):
         if asked.get("capacity") and ran[i]:  # a network that is wide enough to copy its rows must not be chosen for it
@@ -250,7 +274,8 @@ def judge(job: Job, asked: Mapping[str, Any], one: Fitted, blind: Splits) -> dic
     free = job.body.get("capacity") == FREE
     by = {name: (free and FACETS[name].free) or FACETS[name].criterion for name in found}
     if asked.get("capacity"):
-        by = {name: criterion for name, criterion in by.items() if FACETS[name].free is not None}
+        wider = asked["recipe"]["latents"] > job.body["latents"]
+        by = {f: way for f, way in by.items() if FACETS[f].free is not None and (FACETS[f].widens or not wider)}
     values = {criterion: finite(float(criterion(one, blind))) for criterion in set(by.values())}
     return found | {name: values[criterion] for name, criterion in by.items()}
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from isthmus.evidence.verdict import FacetVerdict
 
+Criteria = Mapping[str, float | None]
+"""Facet -> criterion of a configuration, smaller is better; None where it has none."""
 LOOKS = 5
 """Verdicts of a race: one after the planned replicates, and at most four more."""
 GROWTH = 1.5
@@ -110,18 +112,23 @@ def survivors(criteria: Sequence[Mapping[str, float | None]]) -> list[int]:
     return sorted(kept)
 
 
-def voted(criteria: Sequence[Mapping[str, float | None]], places: int) -> list[int]:
+def voted(criteria: Sequence[Criteria], places: int, beat: Sequence[Criteria] = ()) -> list[int]:
     """Who goes on where there are so many places: those that are best for most facets, the earlier one on a tie.
+
+    Who is best for a facet and yet no better than the best of ``beat`` there gets no vote of it.
 
     Examples
     --------
     >>> voted([{"a": 3.0, "b": 2.5}, {"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 1.0}], places=2)
     [1, 2]
+    >>> voted([{"a": 3.0, "b": 2.5}, {"a": 1.0, "b": 2.0}], places=2, beat=[{"a": 1.0, "b": 2.1}])
+    [1]
     """
     votes: dict[int, int] = {}
     for facet in dict.fromkeys(name for seen in criteria for name in seen):
         values = {i: value for i, seen in enumerate(criteria) if (value := seen.get(facet)) is not None}
-        if values:
-            best = min(values, key=lambda i: (values[i], i))
+        bar = min((value for seen in beat if (value := seen.get(facet)) is not None), default=math.inf)
+        best = min(values, key=lambda i: (values[i], i), default=None)
+        if best is not None and values[best] < bar:
             votes[best] = votes.get(best, 0) + 1
     return sorted(sorted(votes, key=lambda i: (-votes[i], i))[:places])
