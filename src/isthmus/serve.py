@@ -387,8 +387,7 @@ def serve(
             raise
     except (OSError, OverflowError) as error:
         raise BadEnvironment(
-            f"can't listen on {host}, port {port} ({getattr(error, 'strerror', None) or error}); give another --port, "
-            "or 0 for any that is free"
+            f"can't listen on {host}, port {port} ({error.args[-1]}); give another --port, or 0 for any that is free"
         ) from None
     with listening:
         name = f"[{host}]" if ":" in host else host
