@@ -25,6 +25,12 @@ class DataProfile:
     name : str
         Of the data.
     found : Profile
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> str(profile(np.random.default_rng(0).normal(size=(50, 2)))).splitlines()[0]
+    'X: 50 rows of 2 columns'
     """
 
     def __init__(self, name: str, found: Profile) -> None:
