@@ -41,6 +41,13 @@ def named_capacities(planned, family="plain"):
     return [one.get("capacity") for one in planned.families[family]]
 
 
+def test_questions_that_do_not_pay_for_width_are_free_unless_something_is_said(iris):
+    asked = {"features": True, "features,robustness": True, "features,reconstruction": False, "all": False}
+    assert {facets: design(iris, facets=facets).capacity == "free" for facets in asked} == asked
+    for said in ({"capacity": "matched"}, {"latents": 3}, {"hidden": []}, {"backbone": "mlp"}):
+        assert design(iris, facets="features", **said).capacity == "matched"
+
+
 def test_some_of_the_settings_are_other_capacities(iris):
     free = design(iris, capacity="free", configs=6)
     assert named_capacities(free) == [None] * 4 + ["deeper", "overcomplete"]

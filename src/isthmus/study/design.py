@@ -27,7 +27,7 @@ from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe
 from isthmus.seeds import seed as hashed
 from isthmus.study.capacity import USUAL, capacity, match
-from isthmus.study.options import CAPACITIES, FIXES, FREE, MATCHED, USUALLY, DesignOptions, filled, signed
+from isthmus.study.options import CAPACITIES, FIXES, FREE, MATCHED, DesignOptions, filled, signed
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
@@ -239,8 +239,8 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     usual = capacity(data.extent, backbone or USUAL)
     latents = usual[0] if asked["latents"] is None else asked["latents"]
     hidden = usual[1] if asked["hidden"] is None else tuple(asked["hidden"])
-    capacity_ = capacity_asked(asked)
     facets, skipped = _facets(asked["facets"], data)
+    capacity_ = capacity_asked(asked) or usually(facets)
     against = _rivals(asked["rivals"])
     _polluted(asked["contamination"], facets, data)
     chosen = _families(asked["families"])
@@ -272,15 +272,26 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     )
 
 
-def capacity_asked(asked: Mapping[str, Any]) -> str:
-    """Matched or free; who says what networks are made of leaves nothing to choose."""
+def capacity_asked(asked: Mapping[str, Any]) -> str | None:
+    """Matched or free, or None where nothing says so; who says what networks are made of leaves nothing to choose."""
     fixed = [name for name in FIXES if asked[name] is not None]
     wanted = asked["capacity"]
     if wanted is not None and wanted not in CAPACITIES:
         raise BadInput(f"capacity must be {' or '.join(CAPACITIES)}; got {wanted!r}")
     if wanted == FREE and fixed:
         raise BadInput(f"capacity free chooses what {fixed[0]} fixes; leave {fixed[0]} out, or take capacity matched")
-    return MATCHED if fixed else wanted or USUALLY
+    return MATCHED if fixed else wanted
+
+
+def usually(facets: Iterable[str]) -> str:
+    """The capacity of a study of which nobody says it: free where no question pays for the width of a code.
+
+    Examples
+    --------
+    >>> usually(["features"]), usually(["features", "reconstruction"])
+    ('free', 'matched')
+    """
+    return FREE if all(FACETS[facet].free and FACETS[facet].widens for facet in facets) else MATCHED
 
 
 def training_plan(plan: Plan | Mapping[str, Any] | None, **options: Any) -> Plan:
@@ -385,7 +396,7 @@ def others(matched: Recipe, data: Dataset, rate: float | None) -> list[dict[str,
         As :func:`configurations` gives them, and ``capacity``: its name.
     """
     found = []
-    for name, fields in matched.capacities(data.shape, int(TRAINING * len(data.x))).items():
+    for name, fields in matched.capacities(data.extent, int(TRAINING * len(data.x))).items():
         try:
             one = recipe(dataclasses.replace(matched).set_params(**fields).to_json())
         except BadInput:  # a rule between its fields: this family has no such form

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from isthmus.train.plan import Plan
 
 CAPACITIES = MATCHED, FREE = "matched", "free"
-USUALLY = MATCHED
 FIXES = ("latents", "hidden", "backbone")
 """Options that fix the capacity of every family."""
 
@@ -323,7 +322,7 @@ class Compared(TypedDict, total=False):
             None,
             "Whether every family keeps one code width, or chooses its network for each purpose on validation rows.",
             "matched|free",
-            shown=USUALLY,
+            shown="free where all questions let codes be wider",
             read=_capacity,
         ),
     ]
