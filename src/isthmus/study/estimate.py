@@ -422,8 +422,8 @@ def paced(
     """The first of some configurations after some steps, the seconds of a step of all (0 in closed form), and how many.
 
     Validation rows are as many, next to the steps, as in the training itself. Whose steps take long is not watched to
-    the end, and no model comes of it; after a single step, whose recording counts, if another would end after the
-    ``deadline``.
+    the end, nor is anyone after the ``deadline``, and no model comes of it; but two steps there are, for the first one
+    is recorded, and tells nothing of the pace.
     """
     plan = Plan.from_json(job.body["plan"])
     splits, marks = shrunk(material.splits, share), list[tuple[int, float]]()
@@ -443,15 +443,14 @@ def paced(
 
     def watch(heard: Check) -> None:
         now = clock()
-        last = now - (marks[-1][1] if marks else began)
         marks.append((heard.step, now))
-        if now + last > deadline or (heard.step > 1 and configs == 1 and now - began > LONG):
+        if heard.step > 1 and (now > deadline or (configs == 1 and now - began > LONG)):
             raise _Enough
 
     try:
         fitted = train(one, data, material._replace(splits=few, rows=rows), watch=watch)[0]
     except _Enough:
-        return None, pace(marks) or marks[-1][1] - began, marks[-1][0]
+        return None, pace(marks), marks[-1][0]
     return fitted, pace(marks), fitted.outcome.steps
 
 
