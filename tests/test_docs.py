@@ -16,7 +16,8 @@ from isthmus.registry import OWN
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
-ELSEWHERE = ("families/", "fields/", "data.md", "sampling.md", "forms/pictures.md")  # have tests of their own
+FORMS = ("forms/pictures.md", "forms/activations.md")
+ELSEWHERE = ("families/", "fields/", "data.md", "sampling.md", *FORMS)  # have tests of their own
 PYTHON = {
     name: blocks
     for name, text in PAGES.items()
@@ -79,6 +80,9 @@ def test_commands_run(call, few_digits, capsys):
     for i, pixels in enumerate(random.integers(0, 256, (60, 8, 8), np.uint8)):
         Path("pictures", "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(Path("pictures", "ab"[i % 2], f"{i}.png"))
+    Path("layer8").mkdir()
+    for i in range(2):
+        np.save(Path("layer8", f"{i}.npy"), random.normal(size=(30, 3)).astype("f2"))
     words = call.split()
     if "watcher" in words and words[0] != "train":
         series = ["--window", "16", "--time", "when", "--drop", "fault", "--measure", "none", "--out", "watcher"]

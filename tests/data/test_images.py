@@ -316,7 +316,7 @@ def test_bombs_are_refused_before_they_take_memory(tmp_path):
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(BadInput, match=r"this is a folder; give one file in it, or a folder of pictures"):
+    with pytest.raises(BadInput, match=r"give one file in it, or a folder of pictures .* or of shards"):
         read(tmp_path)
 
 

@@ -33,7 +33,9 @@ def ablate(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="A data file, a folder of pictures, or a bundled data set.", show_default=False
+            metavar="DATA",
+            help="A data file, a folder of pictures or shards, or a bundled data set.",
+            show_default=False,
         ),
     ],
     settings: Annotated[

@@ -29,7 +29,9 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", sh
 Data = Annotated[
     Path,
     typer.Argument(
-        metavar="DATA", help=".csv, .tsv, .parquet or .npy, a folder of pictures, or - for stdin.", show_default=False
+        metavar="DATA",
+        help=".csv, .tsv, .parquet, .npy or .safetensors, a folder of pictures or of shards, or - for stdin.",
+        show_default=False,
     ),
 ]
 Out = Annotated[

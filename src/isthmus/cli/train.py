@@ -41,7 +41,9 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="A data file, a folder of pictures, or a bundled data set.", show_default=False
+            metavar="DATA",
+            help="A data file, a folder of pictures or shards, or a bundled data set.",
+            show_default=False,
         ),
     ],
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")] = None,

@@ -272,8 +272,18 @@ def _member(where: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: P
         return _load(where, stream, info.file_size, packed, text=text)
 
 
-def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) -> NDArray[Any]:
-    """One array in numpy's format, whose declared size is checked against its length before memory is taken."""
+class Head(NamedTuple):
+    """What numpy's format says above the numbers."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    length: int
+    """Bytes above the numbers."""
+
+
+def npy_head(where: str, stream: IO[bytes], *, text: bool = False) -> Head:
+    """The header of an array in numpy's format, of real numbers, or of texts where they are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about headers written by Python 2, which are read all the same
         version = npy.read_magic(stream)
@@ -288,9 +298,15 @@ def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) 
         raise BadInput(f"{where}: holds Python objects, which are never unpacked; save the labels as y.astype(str)")
     if not (text and dtype.kind in "US"):
         real(where, dtype)
-    if any(length < 0 for length in shape):
+    if any(size < 0 for size in shape):
         raise BadInput(f"{where}: declares the shape {shape}; save the array again")
-    declared, held = math.prod(shape) * dtype.itemsize, size - npy.MAGIC_LEN - width - length
+    return Head(shape, fortran, dtype, npy.MAGIC_LEN + width + length)
+
+
+def _load(where: str, stream: IO[bytes], size: int, packed: int, *, text: bool) -> NDArray[Any]:
+    """One array in numpy's format, whose declared size is checked against its length before memory is taken."""
+    shape, fortran, dtype, above = npy_head(where, stream, text=text)
+    declared, held = math.prod(shape) * dtype.itemsize, size - above
     fits(where, max(declared, 4 * math.prod(shape)))
     honest(where, packed, declared, "save it with numpy.save")
     if declared != held:

@@ -1,4 +1,4 @@
-"""Files of any length, some rows at a time: text tables, Parquet and ``.npy``, in constant memory.
+"""Files of any length, some rows at a time: text tables, Parquet, ``.npy`` and shards, in constant memory.
 
 A text table is cut at the ends of lines into pieces of a few megabytes, and each is read as a whole table is
 (:mod:`isthmus.data.text_table`), with the separator, the encoding and the decimal mark of the first.
@@ -33,6 +33,7 @@ from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
 from isthmus.data.lines import COLUMN, parted, written
 from isthmus.data.picture import Canvas
+from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import named, table
 from isthmus.data.text_table import Opened, encoded, opened_piece, pieces_of
 from isthmus.data.wording import place, shown
@@ -73,7 +74,8 @@ def blocks(
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, or ``-``, which is told by its first bytes.
+        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, ``.safetensors``, a folder of
+        shards, or ``-``, which is told by its first bytes.
     fields : sequence of Field
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
     canvas : Canvas, optional
@@ -98,8 +100,14 @@ def blocks(
                 place(source), pa.table({"file": found.names, fields[0].name: found.texts}), fields, 0, False
             )
             return
+    if os.path.isdir(source) and (shards := shards_in(source)):
+        yield from (Block(rows, None) for rows in blocks_of_shards(shards, ELEMENTS))
+        return
     with ExitStack() as stack:
         where, stream = _opened(source, stack)
+        if source.name.lower().endswith(".safetensors"):
+            yield from (Block(rows, None) for rows in blocks_of_shards([source], ELEMENTS))
+            return
         first = stream.peek(8)[:8]  # type: ignore[attr-defined]
         path = None if source == Path(STDIN) else source
         if first.startswith(b"\x1f\x8b"):

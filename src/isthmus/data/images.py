@@ -102,9 +102,9 @@ def listed(path: Path, suffixes: Sequence[str] = SUFFIXES, what: str = "pictures
     left = [PurePosixPath()]
     while left:
         below = left.pop()
-        for entry in _entries(path / below):
+        for entry in entries_of(path / below):
             name = below / entry.name
-            if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
+            if _hidden(entry):
                 hidden += 1
             elif entry.is_symlink():
                 links += 1
@@ -117,7 +117,7 @@ def listed(path: Path, suffixes: Sequence[str] = SUFFIXES, what: str = "pictures
     if not pictures:
         raise BadInput(
             f"{place(path)}: this is a folder; give one file in it, or a folder of pictures ({', '.join(SUFFIXES[:7])})"
-            " or of texts (.txt)"
+            ", of texts (.txt), or of shards (.npy, .safetensors)"
         )
     told = []
     if links:
@@ -129,7 +129,25 @@ def listed(path: Path, suffixes: Sequence[str] = SUFFIXES, what: str = "pictures
     return Found(sorted(pictures, key=lambda name: name.parts), tuple(told))
 
 
-def _entries(path: Path) -> list[os.DirEntry[str]]:
+def pictured(path: Path) -> bool:
+    """Whether there is a picture in a folder, or below it."""
+    below = entries_of(path)
+    return any(_is_picture(entry) for entry in below) or any(
+        pictured(Path(entry)) for entry in below if entry.is_dir(follow_symlinks=False) and not _hidden(entry)
+    )
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    named = PurePosixPath(entry.name).suffix.lower() in SUFFIXES and not _hidden(entry)
+    return named and entry.is_file(follow_symlinks=False)
+
+
+def _hidden(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(".") or entry.name.lower() in SYSTEM
+
+
+def entries_of(path: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name."""
     try:
         with os.scandir(path) as entries:
             return sorted(entries, key=lambda entry: entry.name)

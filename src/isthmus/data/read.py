@@ -37,6 +37,7 @@ from isthmus.data.metadata import known as metadata_of
 from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
 from isthmus.data.series import Series
+from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
@@ -55,6 +56,7 @@ FORMATS: dict[str, Callable[[Path, str | None], Unchecked]] = {
     ".txt": lambda path, label: _unlabelled(lines(path), label),
     ".txt.gz": lambda path, label: _unlabelled(lines(path), label),
     ".npz": npz_file,
+    ".safetensors": lambda path, label: _unlabelled(safetensors_file(path), label),
     ".npy": lambda path, label: _unlabelled(npy_file(path), label),
     ".idx": lambda path, label: _unlabelled(idx(path), label),
     ".idx.gz": lambda path, label: _unlabelled(idx(path), label),
@@ -93,8 +95,9 @@ def read(
         A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.npy``; ``.npz``; IDX, plain or ``.gz``), the name
         of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame. A
         folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or of texts
-        (:mod:`isthmus.data.documents`), or ``.parquet`` with a column of
-        encoded ones (:mod:`isthmus.data.encoded`).
+        (:mod:`isthmus.data.documents`), or ``.parquet`` with a column of encoded pictures
+        (:mod:`isthmus.data.encoded`). A folder of shards, ``.npy`` or ``.safetensors``, or one such file
+        (:mod:`isthmus.data.shards`).
     labels : array-like (N,), optional
         One label for each row: texts, whole numbers or booleans. It takes the place of labels that the source brings.
     label : str, optional
@@ -367,9 +370,13 @@ def form(path: Path) -> str:
 
 def _file(path: Path, label: str | None, wanted: Wanted) -> tuple[str, Unchecked]:
     if os.path.isdir(path):  # which says no, whatever is wrong with the path
-        texts = documents(path) if wanted == Wanted() else None
-        found = folder(path, wanted) if texts is None else documents_of(path, texts)
-        return path.resolve().name or "data", _unlabelled(found, label)
+        name, shards = path.resolve().name or "data", shards_in(path)
+        texts = documents(path) if wanted == Wanted() and not shards else None
+        if shards:
+            found = folder_of_shards(path, shards)
+        else:
+            found = folder(path, wanted) if texts is None else documents_of(path, texts)
+        return name, _unlabelled(found, label)
     suffix = form(path)
     if suffix == ".parquet" and (column := pictures_in(path)) is not None:
         return path.name[: -len(suffix)] or "data", encoded(path, column, label, wanted)

@@ -132,8 +132,12 @@ def _take_arrays(path: Path, kind: str) -> Taken:
         raw, at, members = arrays.npz_rows(path)
         about |= {"at": at, "members": [[m.name, m.packed, len(m.content)] for m in members]}
         kept = b"".join(m.content for m in members)
+    elif kind == ".npy":
+        raw = arrays.npy_array(path)
+    elif kind in (".idx", ".idx.gz"):
+        raw = idx.array(path)
     else:
-        raw = arrays.npy_array(path) if kind == ".npy" else idx.array(path)
+        raise BadInput(f"{place(path)}: a {kind} file can't be written again; give {', '.join(FILLERS)}")
     if raw.ndim < 2:
         raise BadInput(f"{place(path)}: holds one number for each row, probably labels; give the file of the rows")
     if raw.dtype.itemsize > 8:
