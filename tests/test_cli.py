@@ -644,7 +644,7 @@ def test_capacity_follows_the_data_unless_it_is_set() -> None:
     assert (narrow.latents, narrow.hidden) == capacity((4,))
     assert wide.hidden != narrow.hidden
     assert train.configure("plain", (784,), ["backbone=linear"])[0].hidden == ()
-    assert train.configure("topk", (4,), [])[0].to_json()["k"] == 1
+    assert train.configure("topk", (4,), [])[0].passing == train.configure("ksparse", (4,), [])[0].k == 1
     assert train.configure("plain", (4,), ["steps=70"])[1] == {"steps": 70}
 
 

@@ -109,7 +109,7 @@ def varied(name, variant):
     fields, shape, head = VARIANTS[variant]
     recipe = named(name).set_params(**fields)
     if hasattr(recipe, "k"):
-        recipe.set_params(k=min(recipe.k, recipe.latents))
+        recipe.set_params(k=min(recipe.k or 4, recipe.latents))
     return recipe, shape, head
 
 

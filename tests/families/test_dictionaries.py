@@ -7,10 +7,13 @@ from isthmus.errors import BadInput
 from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.gated import Gated
 from isthmus.families.jumprelu import JumpReLU, jump, step
+from isthmus.families.ksparse import KSparse
+from isthmus.families.matching import Matching
 from isthmus.families.matryoshka import Matryoshka
 from isthmus.families.panneal import SMALL, PAnneal
 from isthmus.families.sae import SAE
 from isthmus.families.topk import TopK
+from isthmus.model import Range
 from isthmus.testing import made, train
 
 pytestmark = pytest.mark.sensitive
@@ -78,14 +81,26 @@ def test_start_is_tied_centred_and_as_long_as_the_rows(kind):
     x = X + 3
     model = made(kind(latents=12), x, "gaussian")
     encoder, columns = model.encoder.last.weight, model.decoder.dictionary
-    torch.testing.assert_close(columns.norm(dim=0), torch.ones(12))
-    torch.testing.assert_close(encoder / encoder.norm(dim=1, keepdim=True), columns.t())
+    short = kind in (BatchTopK, Matryoshka)
+    if short:
+        assert (columns.norm(dim=0) - 1).abs().max() > 0.05
+        torch.testing.assert_close(encoder, columns.t())
+    else:
+        torch.testing.assert_close(columns.norm(dim=0), torch.ones(12))
+        torch.testing.assert_close(encoder / encoder.norm(dim=1, keepdim=True), columns.t())
     torch.testing.assert_close(model.pre, x.mean(0))
     back = model.decoder(model.train_gate(model.raw(x)))
     torch.testing.assert_close(back.mean(0), x.mean(0), rtol=1e-4, atol=1e-5)
-    if kind is not JumpReLU:  # its threshold does not scale
+    if kind is not JumpReLU and not short:  # its threshold does not scale
         ratio = (back - back.mean(0)).square().sum() / (x - x.mean(0)).square().sum()
         assert ratio.item() == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [BatchTopK, Matryoshka])
+def test_a_deep_dictionary_starts_long(kind):
+    """Short columns turn faster, which is measured of affine dictionaries alone."""
+    model = made(kind(latents=12, hidden=(5,)), X, "gaussian")
+    torch.testing.assert_close(model.decoder.dictionary.norm(dim=0), torch.ones(12))
 
 
 @pytest.mark.parametrize("norm", ["unit", "weighted"])
@@ -193,6 +208,43 @@ def test_jumprelu_terms():
     model = shaken(JumpReLU(latents=12, loss="tanh", steepness=2.0, dictionary_norm="weighted"))
     length = model.encode(x) * model.decoder.dictionary.norm(dim=0)
     torch.testing.assert_close(model(x, x).terms["sparsity"], torch.tanh(2 * length).sum(1).mean() / 8)
+
+
+def test_jumprelu_starts_at_its_target_and_is_pulled_towards_it_from_either_side():
+    x = torch.randn(400, 8, generator=torch.Generator().manual_seed(3))
+    model = made(JumpReLU(latents=64, target=5.0), x, "gaussian")
+    assert (model.encode(x) > 0).sum(1).double().mean().item() == pytest.approx(5, abs=0.05)
+    for factor, side in ((0.5, 1), (2.0, -1)):
+        moved = made(JumpReLU(latents=64, target=5.0), x, "gaussian").double()
+        with torch.no_grad():
+            moved.log_threshold.add_(torch.tensor(factor).log())
+        fires = (moved.encode(x.double()) > 0).sum(1).double().mean()
+        term = moved(x.double(), x.double()).terms["sparsity"]
+        torch.testing.assert_close(term, (fires - 5).square() / 5 / 8)
+        (slope,) = torch.autograd.grad(term, moved.log_threshold)
+        assert (slope.sum() * side).item() < 0  # too many fire: descent raises thresholds
+
+
+def test_jumprelu_with_a_lower_target_fires_fewer_units():
+    x = torch.randn(600, 24, generator=torch.Generator().manual_seed(4))
+    fires = {}
+    for target in (None, 4.0, 12.0):
+        model = made(JumpReLU(latents=256, target=target, strength=1.0), x, "gaussian")
+        train(model, x, steps=200, rate=5e-3)
+        fires[target] = (model.encode(x) > 0).sum(1).double().mean().item()
+    assert fires[4.0] < 0.8 * fires[12.0] < 0.6 * fires[None]  # 9.8, 15 and 30 when this was written
+
+
+def test_the_number_that_passes_follows_the_width_where_nobody_sets_it():
+    for latents, k in ((6, 3), (32, 4), (160, 5), (4096, 128)):
+        assert TopK(latents=latents).passing == BatchTopK(latents=latents).passing == k
+    assert TopK(latents=4096, k=9).passing == 9
+    x = torch.randn(40, 12, generator=G)
+    fired = (made(TopK(latents=640), x, "gaussian").encode(x) > 0).sum(1)
+    assert 4 < fired.max() <= 20
+    assert TopK(latents=32).space()["k"] == Range(1, 16, whole=True)
+    wide = [family(latents=4096).space()["k"] for family in (TopK, Matryoshka, KSparse, Matching)]
+    assert wide == [Range(16, 256, log=True, whole=True)] * 4
 
 
 @pytest.mark.parametrize("k", [1, 3])

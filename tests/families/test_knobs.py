@@ -63,6 +63,7 @@ def test_what_is_of_another_type_or_not_finite_is_refused(name, field):
         str: [0, True, None, "no such thing"],
         tuple[int, ...]: [3, (True,), (1.5,), ("8",), None, "34"],
         int | None: [True, 1.5, "3", math.inf],
+        float | None: [True, "0.1", math.nan, math.inf],
     }[kind]
     for value in wrong:
         refused(with_value(name, field.name, value), field.name)

@@ -64,9 +64,9 @@ class BatchTopKModel(Dictionary):
     age: Tensor
 
     def __init__(self, recipe: BatchTopK, shape: tuple[int, ...], head: str) -> None:
-        super().__init__(recipe, shape, head)
+        super().__init__(recipe, shape, head, short=True)
         self.limit = recipe.limit
-        self.register_buffer("k", torch.tensor(recipe.k), persistent=False)
+        self.register_buffer("k", torch.tensor(recipe.passing), persistent=False)
         self.register_buffer("decay", torch.tensor(float(recipe.decay)), persistent=False)
         self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("age", torch.zeros(()), persistent=False)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, knob
+from isthmus.parts.dictionary import TINY, sampled
 from isthmus.parts.gates import cut
 
 
@@ -49,7 +50,19 @@ class JumpReLU(SAE):
         "What is penalised: step (units that fire) or tanh (a bounded function of their size).",
         choices=("step", "tanh"),
     )
-    threshold: float = knob(0.1, "Threshold of every unit at the start (theta).", stacks=True, above=0.0)
+    target: float | None = knob(
+        None,
+        "Units of a row that fire (L0), towards which the penalty pulls from either side; null: as few as it makes.",
+        above=0.0,
+        only=("loss is step", lambda r: r.loss == "step"),
+    )
+    threshold: float = knob(
+        0.1,
+        "Threshold of every unit at the start (theta).",
+        stacks=True,
+        above=0.0,
+        only=("no target is given", lambda r: r.target is None or r.loss != "step"),
+    )
     bandwidth: float = knob(
         0.2,
         "Width of the window around a threshold in which it gets a gradient (epsilon).",
@@ -108,10 +121,22 @@ class JumpReLUModel(SAEModel):
     def __init__(self, recipe: JumpReLU, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.loss = recipe.loss
+        self.target = recipe.target if recipe.loss == "step" else None
         self.weights |= {"pull": recipe.pull}
         self.log_threshold = nn.Parameter(torch.full((recipe.latents,), math.log(recipe.threshold)))
         self.register_buffer("bandwidth", torch.tensor(float(recipe.bandwidth)), persistent=False)
         self.register_buffer("steepness", torch.tensor(float(recipe.steepness)), persistent=False)
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """With a target, thresholds start where so many units fire."""
+        super().start(x)
+        if self.target is not None:
+            some = sampled(x)
+            raw = self.raw(some).flatten()
+            passing = max(1, min(len(raw), round(self.target * len(some))))
+            self.log_threshold.fill_(raw.topk(passing).values[-1].clamp_min(TINY).log())
+            self.level(some)
 
     def gate(self, raw: Tensor) -> Tensor:
         return jump(raw, torch.exp(self.log_threshold), self.bandwidth)
@@ -119,11 +144,13 @@ class JumpReLUModel(SAEModel):
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
         threshold = torch.exp(self.log_threshold)
         if self.loss == "step":
-            paid = step(raw, threshold, self.bandwidth)
+            paid = step(raw, threshold, self.bandwidth).sum(1).mean()
         else:
-            paid = torch.tanh(self.steepness * self.sized(z))
+            paid = torch.tanh(self.steepness * self.sized(z)).sum(1).mean()
+        if self.target is not None:
+            paid = (paid - self.target).square() / self.target
         short = self.sized(torch.relu(threshold - raw))
-        return {"sparsity": paid.sum(1).mean() / self.size, "pull": short.sum(1).mean() / self.size}
+        return {"sparsity": paid / self.size, "pull": short.sum(1).mean() / self.size}
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         last = self.encoder.last

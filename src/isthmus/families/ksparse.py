@@ -22,7 +22,7 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Range, Recipe, Timed, knob
 from isthmus.parts.encoder_decoder import EncoderDecoder
-from isthmus.parts.gates import SHARE, topk
+from isthmus.parts.gates import SHARE, counts, topk
 from isthmus.parts.schedule import passed
 
 
@@ -57,8 +57,8 @@ class KSparse(Recipe):
     tied: bool = knob(False, "Whether the decoder uses the encoder's weights, transposed.", off=False)
 
     def space(self) -> dict[str, Range]:
-        """``k`` is drawn from 1 to half the code."""
-        return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+        """``k`` is drawn as the width has it: :func:`isthmus.parts.gates.counts`."""
+        return super().space() | {"k": counts(self.latents)}
 
     def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
         """A wider code passes one in ``SHARE`` of its units, or ``k`` if that is more."""

@@ -27,7 +27,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import normalise
-from isthmus.parts.gates import topk
+from isthmus.parts.gates import counts, topk
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -42,8 +42,8 @@ class Matching(Recipe):
     k: int = knob(4, "Entries that a row takes, at least 1 and at most latents.", search=Range(1, 8, whole=True), low=1)
 
     def space(self) -> dict[str, Range]:
-        """``k`` is drawn from 1 to half the code."""
-        return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+        """``k`` is drawn as the width has it: :func:`isthmus.parts.gates.counts`."""
+        return super().space() | {"k": counts(self.latents)}
 
     def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
         """Wider dictionaries; there is nothing to make deeper."""

@@ -34,7 +34,7 @@ from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tie
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
-from isthmus.parts.gates import SHARE, chosen, topk
+from isthmus.parts.gates import SHARE, chosen, counts, topk, usual
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 from isthmus.registry import OWN
 
@@ -49,9 +49,9 @@ class TopK(Revived):
     family: ClassVar[str] = "topk"
     camp: ClassVar[str] = "sparse dictionary"
 
-    k: int = knob(
-        4,
-        "Code elements that pass, 1 to latents.",
+    k: int | None = knob(
+        None,
+        "Code elements that pass, 1 to latents; null: 4 (at most half), and one in 32 of a code wider than 128.",
         search=Range(1, 8, whole=True),
         stacks=True,
         off=lambda recipe: recipe.latents,
@@ -64,28 +64,33 @@ class TopK(Revived):
     )
 
     def space(self) -> dict[str, Range]:
-        """``k`` is drawn from 1 to half the code."""
-        return super().space() | {"k": Range(1, max(1, self.latents // 2), whole=True)}
+        """``k`` is drawn as the width has it: :func:`isthmus.parts.gates.counts`."""
+        return super().space() | {"k": counts(self.latents)}
 
     def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
         """A wider code passes one in ``SHARE`` of its units, or ``k`` if that is more."""
         found = super().capacities(shape, rows)
-        return {name: {**one, "k": max(self.k, one.get("latents", 0) // SHARE)} for name, one in found.items()}
+        return {name: {**one, "k": max(self.passing, one.get("latents", 0) // SHARE)} for name, one in found.items()}
 
     def structure(self) -> dict[str, Any]:
         return super().structure() | {"limit": self.limit}
+
+    @property
+    def passing(self) -> int:
+        """How many elements pass."""
+        return usual(self.latents) if self.k is None else self.k
 
     @property
     def limit(self) -> int:
         """The largest k that shares a graph with this one: half or all of a small code, else the next power of two."""
         if self.latents <= 256:
             half = max(1, self.latents // 2)
-            return half if self.k <= half else self.latents
-        return min(self.latents, 1 << (self.k - 1).bit_length())
+            return half if self.passing <= half else self.latents
+        return min(self.latents, 1 << (self.passing - 1).bit_length())
 
     def _check(self) -> None:
         super()._check()
-        if self.k > self.latents:
+        if self.passing > self.latents:
             raise BadInput(
                 f"{self.family}: k must be a whole number from 1 to latents = {self.latents}; got {self.k!r}"
             )
@@ -94,7 +99,7 @@ class TopK(Revived):
     def wide(self) -> bool:
         """Whether the code is so wide, and so few units fire, that visiting only these is faster (measured)."""
         plain = self.backbone in {"linear", "mlp"} and not self.hidden
-        return plain and self.latents >= WIDE and self.latents >= SPARSE * self.k
+        return plain and self.latents >= WIDE and self.latents >= SPARSE * self.passing
 
     def _build(self, shape: tuple[int, ...], head: str) -> Model:
         return TopKModel(self, shape, head)
@@ -116,14 +121,14 @@ class TopKModel(EncoderDecoder):
         if recipe.backbone not in OWN:  # a user's own network starts as it was made
             tie(self)
         self.weights |= {"auxiliary": recipe.aux}
-        self.limit, self.passing = recipe.limit, recipe.k
+        self.limit, self.passing = recipe.limit, recipe.passing
         self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
         self.wide = recipe.wide
         if self.wide:
             self.stacks = self.replays = False
             self.decoder = RowDecoder(self.decoder)  # type: ignore[assignment]
         self.pre = nn.Parameter(torch.zeros(shape))
-        self.register_buffer("k", torch.tensor(recipe.k), persistent=False)
+        self.register_buffer("k", torch.tensor(recipe.passing), persistent=False)
         self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
         self.register_buffer("idle", torch.zeros(recipe.latents))
 

@@ -50,7 +50,8 @@ class Dictionary(EncoderDecoder):
 
     Terms: reconstruction, auxiliary and those of ``costs``. Seen: how often each unit fired, and rows. Remembered:
     ``idle`` (L,), rows since each unit fired. At the start the encoder is the decoder transposed, with unit norm, and
-    scaled so that reconstructions are as long as the rows are (Gao et al. 2024, appendix A.1).
+    scaled so that reconstructions are as long as the rows are (Gao et al. 2024, appendix A.1); or both as short as
+    they were made.
 
     Parameters
     ----------
@@ -60,21 +61,29 @@ class Dictionary(EncoderDecoder):
     head : {"gaussian", "bernoulli"}
     unit : bool, default False
         Whether the columns of the dictionary are put back to unit norm after each step.
+    short : bool, default False
+        Whether an affine encoder and decoder start as short as they were made. Adam moves every element by about the
+        learning rate, whatever its size, so that a short column turns faster: a wide dictionary, whose units fire
+        seldom, has no steps to spare (docs/dictionaries.md has figures).
     """
 
     idle: Tensor
     dead_after: Tensor
     resting: tuple[str, ...] = ("auxiliary",)
 
-    def __init__(self, recipe: Revived, shape: tuple[int, ...], head: str, *, unit: bool = False) -> None:
+    def __init__(
+        self, recipe: Revived, shape: tuple[int, ...], head: str, *, unit: bool = False, short: bool = False
+    ) -> None:
         super().__init__(recipe, shape, head)
         self.unit = unit
+        self.short = short and _is_affine(self.encoder) and _is_affine(self.decoder)
         self.weights |= {"auxiliary": recipe.aux}
         self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
         self.pre = nn.Parameter(torch.zeros(shape))
         self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
         self.register_buffer("idle", torch.zeros(recipe.latents))
-        normalise(self.decoder.dictionary)
+        if not self.short:
+            normalise(self.decoder.dictionary)
         tie(self)
 
     def gate(self, raw: Tensor) -> Tensor:
@@ -125,16 +134,22 @@ class Dictionary(EncoderDecoder):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """The pre-bias is the mean row; raw codes have mean 0; reconstructions are centred and as long as the rows."""
+        """The pre-bias is the mean row; raw codes have mean 0; reconstructions are centred and as long as the rows,
+        unless the dictionary starts short."""
         self.pre.copy_(x.mean(0))
         some = sampled(x)
         self.encoder.last.bias.sub_(self.raw(some).mean(0))
+        if not self.short:
+            self.lengthen(some)
+        self.level(some)
+
+    def lengthen(self, some: Tensor) -> None:
+        """Scale raw codes until reconstructions of ``some`` rows are as long as these are."""
         back = self.decoder(self.train_gate(self.raw(some)))
         long, short = (some - self.pre).square().sum(), (back - back.mean(0)).square().sum()
         scale = torch.where((long > 0) & (short > 0), (long / short.clamp_min(TINY)).sqrt(), 1.0)
         self.encoder.last.weight.mul_(scale)
         self.encoder.last.bias.mul_(scale)
-        self.level(some)
 
     def level(self, x: Tensor) -> None:
         """Move the decoder's last bias until the average raw output on rows ``x`` predicts the mean row."""

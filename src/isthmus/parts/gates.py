@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.dispatch import seldom
+from isthmus.model import Range
 
 SLACK = 3e-6
 """25 units of a float32's last place: above what rounding makes of a sum of hundreds, far below what matters."""
@@ -18,6 +19,34 @@ SLACK = 3e-6
 SHARE = 32
 """Of so many units of a wide code one passes. On MNIST (5,000 rows, 1,024 units, 600 steps) a linear probe gets 0.933
 from 32 units of ``topk`` and 0.884 from 4."""
+
+
+FEW, WIDE = 4, 256
+"""Elements that pass where nobody says how many; units from which a code counts as wide in what tuning draws."""
+
+
+def usual(latents: int) -> int:
+    """How many elements of a code pass where nobody says it: ``FEW``, but at most half, and one in ``SHARE`` of many.
+
+    Examples
+    --------
+    >>> usual(6), usual(32), usual(4096)
+    (3, 4, 128)
+    """
+    return max(min(FEW, max(1, latents // 2)), latents // SHARE)
+
+
+def counts(latents: int) -> Range:
+    """What tuning draws for that number: 1 to half of a code, and of a wide one from one in 256 to one in 16.
+
+    Examples
+    --------
+    >>> counts(32), counts(4096)
+    (Range(low=1, high=16, log=False, whole=True), Range(low=16, high=256, log=True, whole=True))
+    """
+    if latents < WIDE:
+        return Range(1, max(1, latents // 2), whole=True)
+    return Range(latents // 256, latents // 16, log=True, whole=True)
 
 
 def cut(threshold: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ def match(name: str, chosen: Recipe, latents: int, hidden: tuple[int, ...], back
     matched = dataclasses.replace(chosen).set_params(**wanted)
     # A default may be too large for a narrow code (the k of topk): it moves to the end of what tuning draws there.
     limits = {field: span.high for field, span in matched.space().items() if span.whole}
-    narrow = {f: int(top) for f, top in limits.items() if getattr(matched, f) == usual[f] and usual[f] > top}
+    narrow = {f: int(top) for f, top in limits.items() if getattr(matched, f) == usual[f] and (usual[f] or 0) > top}
     return matched.set_params(**narrow)
 
 
