@@ -112,7 +112,7 @@ def test_numpy_numbers_from_a_grid_are_numbers() -> None:
     [
         ({"recipe": "plane"}, "did you mean plain"),
         ({"recipe": 3}, "recipe must be"),
-        ({"recipe": named("topk"), "latents": 2}, "k must be"),
+        ({"recipe": named("topk").set_params(k=4), "latents": 2}, "k must be"),
         ({"latents": 0}, "latents"),
         ({"steps": 0}, "steps"),
         ({"validation": 0.0}, "validation"),
