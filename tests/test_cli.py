@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from isthmus.cli import (
 )
 from isthmus.data.read import read
 from isthmus.data.split import split
+from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.families import ABOUT, DEFAULT, FAMILIES, named
 from isthmus.metrics import METRICS
@@ -48,6 +50,7 @@ from isthmus.ship import artefact
 from isthmus.study import outline as outlines
 from isthmus.study import run as runs
 from isthmus.study.capacity import Sweep, capacity
+from isthmus.study.design import design
 from isthmus.study.estimate import Estimate, Reading
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -816,6 +819,14 @@ def test_a_study_of_another_version_keeps_its_page(shell: Shell, monkeypatch: py
     assert Path("isthmus-iris/report.html").read_bytes() == page
 
 
+def test_what_is_not_measured_is_no_empty_table(shell: Shell) -> None:
+    code, out, _ = shell("train", "pca", "iris", "--measure", "none", "--out", "model")
+    assert code == 0
+    assert "Measured" not in out
+    assert "metric" not in out
+    assert f"Model: {Path('model').absolute()}" in out
+
+
 @pytest.mark.slow
 def test_the_winner_is_taken_home(shell: Shell) -> None:
     shell(*QUICK)
@@ -861,6 +872,15 @@ def test_what_is_recommended_is_taken_without_its_name(shell: Shell, capsys: pyt
     code, _, err = shell("take", "isthmus-iris", "--for", "anomaly")
     assert code == ends.INPUT
     assert "recommends nobody for anomaly" in one_line(err)
+
+
+def test_a_name_that_nobody_has_is_told_those_that_can_be_saved() -> None:
+    from isthmus.cli import take
+
+    asked = {"families": "pca", "facets": "reconstruction,anomaly", "rivals": "isolation forest,lof"}
+    study = SimpleNamespace(design=design(read("iris"), **asked))
+    with pytest.raises(BadInput, match=r"'isolation'.*; it has pca; with --for anomaly also isolation forest$"):
+        take._strange(study, "isolation")
 
 
 def test_a_rival_that_is_recommended_is_named_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:

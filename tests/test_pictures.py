@@ -160,3 +160,16 @@ def test_options_of_pictures_are_refused_where_several_are_compared(capfd):
     code, _, said = run("compare", "digits", "iris", "--size", "8", "--dry-run", capfd=capfd)
     assert code == 2
     assert "one data set at a time; leave size out here" in said
+
+
+def test_a_folder_is_watched_as_rows_of_pixels(folder, model, tmp_path, capfd):
+    watched = ("monitor", model, folder, "--against", folder)
+    code, told, said = run(*watched, capfd=capfd)
+    assert code == 0, said
+    assert told.startswith("60 rows watched, 0 alarms; ")
+    code, _, said = run(*watched, "--state", tmp_path / "watch.json", capfd=capfd)
+    assert code == 2
+    assert "a folder has no end to go on from, as a file has; leave --state out" in said
+    code, _, said = run(*watched, "--features", folder, capfd=capfd)
+    assert code == 2
+    assert "the model was not trained on features of encoded pictures" in said

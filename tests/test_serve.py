@@ -21,11 +21,13 @@ import pytest
 
 from isthmus import serve
 from isthmus.cli import main
+from isthmus.data.layout import laid_out
 from isthmus.data.read import read
 from isthmus.errors import BadEnvironment, MissingExtra
+from isthmus.facets.facet import Rows, Splits
 from isthmus.families import named
 from isthmus.serve import CSV, JSON, Limits, application
-from isthmus.ship import verbs
+from isthmus.ship import rivals, verbs
 from isthmus.ship.artefact import load, save
 from isthmus.ship.deployed import Deployed
 from isthmus.train.fitted import fit
@@ -246,6 +248,18 @@ def test_a_host_of_another_name_is_refused(models) -> None:
     get = {"method": "GET", "kind": None, "hosts": serve.LOCAL}
     assert one(models / "numbers", "/health", **get)[0] == 200
     assert one(models / "numbers", "/health", host="evil.example", **get)[0] == 400
+
+
+def test_a_rival_offers_no_codes(tmp_path: Path) -> None:
+    layout = laid_out(X[:150])
+    splits = Splits(
+        *(Rows(layout.apply(x), None) for x in (X[:150], X[150:200], X[200:])), seed=0, latents=2, layout=layout
+    )
+    place = save(Deployed.of(rivals.fitted("isolation forest", splits, layout), normal=X[200:]), tmp_path / "m")
+    about = json.loads(one(place, "/model", method="GET", kind=None)[2])
+    assert (about["code"], about["verbs"]) == (None, ["score", "flag"])
+    assert one(place, "/encode", b'{"rows": []}')[0] == 404
+    assert one(place, "/score", json.dumps({"rows": X[:2].tolist()}).encode())[0] == 200
 
 
 def test_openapi_tells_the_columns_of_this_model(models) -> None:

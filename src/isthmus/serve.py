@@ -26,6 +26,7 @@ from isthmus.data.wording import shown
 from isthmus.errors import BadEnvironment, BadInput, MissingExtra
 from isthmus.ship import calibrate, verbs
 from isthmus.ship.deployed import Deployed
+from isthmus.ship.rivals import Rival
 from isthmus.ship.verbs import Answer
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ def application(model: Deployed, limits: Limits | None = None, *, hosts: Sequenc
             "family": model.recipe.family,
             "row": list(model.shape),
             "columns": [{"name": field.name, "kind": field.kind, "gaps": field.gaps} for field in verbs.wanted(model)],
-            "code": model.model.latents,
+            "code": None if isinstance(model.model, Rival) else model.model.latents,
             "calibration": calibrated,
             "verbs": list(_offered(model)),
             "limits": known._asdict(),
@@ -460,8 +461,10 @@ def _rate(text: str | None) -> float | None:
 
 def _offered(model: Deployed) -> dict[str, str]:
     """The verbs that a model can answer, and what each says."""
-    offered = {"encode": "The code of each row", "reconstruct": "What the model makes of each row"}
-    offered["decode"] = "The rows that codes stand for"
+    offered: dict[str, str] = {}
+    if not isinstance(model.model, Rival):
+        offered = {"encode": "The code of each row", "reconstruct": "What the model makes of each row"}
+        offered["decode"] = "The rows that codes stand for"
     if model.target_layout is None:
         offered["score"] = "How unlike the training rows each row is"
         if model.calibration is not None:

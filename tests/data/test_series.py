@@ -189,7 +189,7 @@ def test_arrays_of_series_too_have_a_scale_for_each_channel():
         ({}, {"window": 1}, "a window of 1 step is a row"),
         ({}, {"stride": 0}, "stride must be a whole number of steps, at least 1; got 0"),
         ({}, {"stride": 1.5}, "stride must be a whole number"),
-        ({}, {"window": None, "stride": 2}, "window must be a whole number of steps"),
+        ({}, {"window": None, "stride": 2}, "a stride is of windows; say how many steps one has"),
         ({}, {"time": None}, r"a window needs an order of rows: .*--time rows"),
         ({}, {"window": 500}, r"0 windows of 500 steps, and at least 10 are needed; the longest run .* has 200"),
         ({}, {"window": 195}, "6 windows of 195 steps"),

@@ -8,12 +8,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
+import isthmus
 from forks import Command
 from isthmus.cli import main, monitor
+from isthmus.data.blocks import table_block
+from isthmus.data.read import read
 from isthmus.monitor import state as states
 from isthmus.monitor.watch import Watch
+from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import seal
 
 
@@ -235,6 +241,21 @@ def test_level_rate_and_batch_come_from_the_command_line(model: Path, stream: Pa
     assert found[2][-1]["flagged"] > found[0][-1]["flagged"] + 100
     assert {one["row"] % 100 for one in found[3] if one.get("group") == "column"} == {0}
     assert {one["row"] % 64 for one in found[0] if one.get("group") == "column"} == {0}
+
+
+def test_values_are_strange_or_gaps_beside_text_too(recwarn) -> None:
+    random = np.random.default_rng(0)
+    seen = pd.DataFrame({"note": [" ".join(random.choice(["up", "down", "left"], 9)) for _ in range(200)]})
+    seen = seen.assign(city=random.choice(["Oslo", "Rome", None], 200), load=random.normal(size=200))
+    table = read(seen, kinds={"note": "text", "city": "category"})
+    fitted = isthmus.fit(
+        isthmus.named("pca").set_params(latents=2), table.x[:120], fields=table.fields, columns=table.columns
+    )
+    ships = Deployed.of(fitted, table.x[:120], table.x[120:160], table.x[160:])
+    new = pa.Table.from_pandas(seen[:4].assign(city=["Oslo", None, "Kyiv", "Rome"]))
+    recwarn.clear()
+    assert monitor._strangers(ships, table_block("new", new, ships.fields), 0, 4) == {"city": ["Kyiv"]}
+    assert not recwarn.list
 
 
 def test_a_head_is_the_beginning_of_a_file(tmp_path: Path) -> None:

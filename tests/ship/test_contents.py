@@ -64,7 +64,7 @@ def test_older_formats_are_told_as_they_are(number: int, capsys: pytest.CaptureF
     assert "none: no calibration rows" in capsys.readouterr().out
 
 
-def test_a_rival_is_told(tmp_path: Path) -> None:
+def test_a_rival_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:250], X[250:])]
     splits = Splits(*parts, seed=3, latents=2, layout=layout)
@@ -73,6 +73,9 @@ def test_a_rival_is_told(tmp_path: Path) -> None:
     )
     assert found["recipe"]["family"] == "isolation forest"
     assert set(found["reference"]) == {"column", "score"}
+    assert found["latents"] is None
+    assert main(["inspect", str(tmp_path / "m")]) == 0
+    assert "parameters, no codes, format" in capsys.readouterr().out
 
 
 def test_what_is_no_whole_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

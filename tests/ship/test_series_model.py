@@ -12,7 +12,9 @@ from isthmus.data.read import read, steps_of
 from isthmus.data.windows import per_step
 from isthmus.errors import BadInput
 from isthmus.families import named
+from isthmus.monitor.watch import Watch
 from isthmus.ship.deployed import Deployed
+from isthmus.ship.reference import Reference
 from isthmus.train.fitted import fit
 
 RANDOM = np.random.default_rng(0)
@@ -113,6 +115,13 @@ def test_models_of_rows_have_no_steps():
     rows = np.random.default_rng(0).normal(size=(50, 4))
     with pytest.raises(BadInput, match="not trained on windows of a series"):
         Deployed.of(fit(named("pca").set_params(latents=2), rows)).step_scores(rows)
+
+
+def test_why_windows_are_not_watched_is_told():
+    with pytest.raises(BadInput, match=r"overlap are no draws of rows.* side by side, as a \.npy file of windows"):
+        Watch(MODEL)
+    apart = read(PAST, window=LENGTH, stride=LENGTH, time="when").x
+    assert Watch(MODEL, Reference.of(MODEL, [apart], apart)).feed(apart) == []
 
 
 def test_series_of_one_file_are_told_apart():

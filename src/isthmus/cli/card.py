@@ -38,7 +38,8 @@ def card(
         raise BadInput(f"--out must end in {' or '.join(SUFFIXES)}; got {out.name}")
     deployed = artefact.load(model)
     if out is None:
-        show.line(cards.markdown(deployed, lang).rstrip())
+        for text in cards.markdown(deployed, lang).rstrip().split("\n"):
+            show.line(text)
         return ends.DONE
     whole(out, (cards.html if out.suffix == ".html" else cards.markdown)(deployed, lang).encode())
     show.line(str(out))

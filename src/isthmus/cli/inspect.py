@@ -47,9 +47,10 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     recipe = dict(found["recipe"])
     family = recipe.pop("family")
     shape = "×".join(map(str, found["shape"]))
+    code = "no codes" if found["latents"] is None else f"code of {found['latents']}"
     own, known, trained = found["calibration"], found["reference"], found["training"]
     return {
-        "model": f"{family}, {found['parameters']:,} parameters, code of {found['latents']}, format {found['format']}",
+        "model": f"{family}, {found['parameters']:,} parameters, {code}, format {found['format']}",
         "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
         "rows": f"{shape} {'columns' if len(found['shape']) == 1 else 'elements'}, head {found['head']}",
         "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",

@@ -11,7 +11,7 @@ import typer
 from isthmus.cli import ends, show
 from isthmus.cli.answers import Against
 from isthmus.cli.options import Debug, Lang
-from isthmus.cli.stream import Data, Model
+from isthmus.cli.stream import Data, Graph, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ def monitor(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder for --adapt.", show_default="MODEL-new")
     ] = None,
+    features: Graph = None,
     json: Annotated[bool, typer.Option("--json", help="A JSON object a line, on stdout.")] = False,
     lang: Lang = "en",
     debug: Debug = False,
@@ -84,14 +85,16 @@ def monitor(
     from isthmus.errors import BadInput
     from isthmus.monitor import state as states
     from isthmus.monitor.watch import Watch
-    from isthmus.ship import artefact
+    from isthmus.ship import artefact, verbs
 
     deployed = artefact.load(model)
-    reference, calibration = _against(deployed, against)
+    reference, calibration = _against(deployed, against, features)
     watch = Watch(deployed, reference, calibration, level=level, rate=rate, batch=batch)
     kept = states.Kept(())
     if state is not None:
         states.refused(state)
+        if data.is_dir():
+            raise BadInput(f"{data}: a folder has no end to go on from, as a file has; leave --state out")
         if state.exists():
             kept = states.load(state, watch)
     if out is not None and adapt is None:
@@ -104,7 +107,8 @@ def monitor(
         for alarm in watch.progress.alarms:
             _tell(alarm, lang, json)
     recent = Recent()
-    _watched(watch, data, state, kept, lambda alarm: _tell(alarm, lang, json), recent if adapt else None)
+    graph = verbs.drawn(deployed, data, features)
+    _watched(watch, data, graph, state, kept, lambda alarm: _tell(alarm, lang, json), recent if adapt else None)
     found = _adapted(watch, recent, place, lang) if adapt else {}
     if report is not None:
         from isthmus.report.monitor import write
@@ -156,7 +160,9 @@ def _adapted(watch: Watch, recent: Recent, place: Path, lang: str) -> dict[str, 
     return {**made.to_json(), "model": str(place) if made.model is not None else None, "text": text}
 
 
-def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any, recent: Recent | None) -> None:
+def _watched(
+    watch: Watch, data: Path, graph: Any, state: Path | None, kept: Kept, tell: Any, recent: Recent | None
+) -> None:
     """Feed the stream, and keep the state: before an alarm is told, once in a while, and at the end."""
     from isthmus.data.blocks import STDIN, blocks
     from isthmus.data.wording import place
@@ -175,7 +181,7 @@ def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any
             states.save(state, watch, kept.at(data, seen) if named else kept)
 
     try:
-        for block in blocks(data, wanted, lenient=True):
+        for block in blocks(data, wanted, *graph, lenient=True):
             rows, good = verbs.rows_of(deployed, block)
             absent, start = _absent(wanted, block), min(len(rows), skip - seen) if skip > seen else 0
             seen += start
@@ -203,8 +209,9 @@ def _watched(watch: Watch, data: Path, state: Path | None, kept: Kept, tell: Any
 
 
 def _absent(wanted: Sequence[Any], block: Block) -> list[str]:
-    """Columns that the stream does not have."""
-    return [] if block.table is None else [one.name for one in wanted if one.name not in block.table.column_names]
+    """Columns that the stream does not have; pictures, beside whose names no column stands, have them all."""
+    there = set() if block.table is None else set(block.table.column_names)
+    return [one.name for one in wanted if one.name not in there] if there & {one.name for one in wanted} else []
 
 
 def _strangers(deployed: Deployed, block: Block, start: int, stop: int) -> dict[str, list[str]]:
@@ -216,14 +223,14 @@ def _strangers(deployed: Deployed, block: Block, start: int, stop: int) -> dict[
         return found
     for j, one in enumerate(deployed.fields):
         if one.values and one.name in block.table.column_names:
-            at = np.flatnonzero(block.rows[start:stop, j] < 0)
+            at = np.flatnonzero(block.rows[start:stop, j].astype(float) < 0)  # beside text, cells are objects
             texts = block.table.column(one.name).take(at + start).to_pylist() if len(at) else []
             if texts:
                 found[one.name] = list(dict.fromkeys(str(text).strip()[:100] for text in texts))
     return found
 
 
-def _against(deployed: Deployed, path: Path | None) -> tuple[Any, Any]:
+def _against(deployed: Deployed, path: Path | None, features: Path | None) -> tuple[Any, Any]:
     """Reference and calibration of normal rows in a file; those of the model where there is none."""
     import numpy as np
 
@@ -235,7 +242,7 @@ def _against(deployed: Deployed, path: Path | None) -> tuple[Any, Any]:
     if path is None:
         return None, None
     found: list[NDArray[Any]] = []
-    for block in blocks(path, verbs.wanted(deployed)):
+    for block in blocks(path, verbs.wanted(deployed), *verbs.drawn(deployed, path, features)):
         rows, good = verbs.rows_of(deployed, block)
         found.append(rows[good])
     rows = np.concatenate(found)

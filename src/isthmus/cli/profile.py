@@ -23,7 +23,10 @@ MOST = (20, 12, 6, 24, 40)
 @offers(Reading)
 def profile(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A data file, or a bundled data set.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help="A data file, a folder of pictures, or a bundled data set.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None,

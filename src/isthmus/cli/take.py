@@ -71,6 +71,8 @@ def take(
     rival = family not in study.design.families and family in FACETS[asked].rivals
     if rival and family not in FACETS[asked].saved:
         return _rival(asked, family, json=json)
+    if family not in study.design.families and not rival:
+        _strange(study, family)
     if not rival:
         study.model(family, asked, replicate - 1)  # refused before the data are read
     known = origin(study, family, asked, replicate - 1)
@@ -130,6 +132,22 @@ def _recommended(study: Study, facet: str | None) -> tuple[str, str]:
             return one.verdicts[0].facet, one.take
     where = "" if facet is None else f" for {facet}"
     raise BadInput(f"the study recommends nobody{where}: name a family, one of {', '.join(study.design.families)}")
+
+
+def _strange(study: Study, name: str) -> None:
+    """Refuse a name that nobody has here; rivals that can be saved are named with their facets."""
+    from isthmus.data.wording import meant
+    from isthmus.errors import BadInput
+    from isthmus.facets import FACETS
+
+    families = list(study.design.families)
+    saved = {
+        facet: [one for one in study.design.rivals_of(facet) if one in FACETS[facet].saved]
+        for facet in study.design.facets
+    }
+    rivals = "".join(f"; with --for {facet} also {', '.join(names)}" for facet, names in saved.items() if names)
+    known = [*families, *(one for names in saved.values() for one in names)]
+    raise BadInput(f"this study has no family {name!r}{meant(name, known)}; it has {', '.join(families)}{rivals}")
 
 
 def _rival(facet: str, name: str, *, json: bool) -> int:

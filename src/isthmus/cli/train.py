@@ -392,6 +392,10 @@ def _print(
     from isthmus.metrics import METRICS
 
     names = list(scores)
+    if not any(scores.values()):
+        show.line(f"{names[0]} on {rows.name}: {end}.")
+        show.line(f"Model: {folder}", apart=True)
+        return
     show.line(f"{names[0]} on {rows.name}: {end}. Measured on {number_of(held, 'row')} that training did not see:")
     show.line()
     better = {True: "higher", False: "lower", None: "neither"}

@@ -39,6 +39,8 @@ def asked(where: str, window: Any, stride: Any, time: Any, weights: Any, factors
     BadInput
         If a number makes no sense, rows have no order, or something was asked that windows have not.
     """
+    if window is None:
+        raise BadInput(f"{where}: a stride is of windows; say how many steps one has (--window)")
     stride = 1 if stride is None else stride
     for name, value in (("window", window), ("stride", stride)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= LONGEST:

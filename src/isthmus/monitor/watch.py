@@ -132,6 +132,12 @@ class Watch:
         seed: int = 0,
     ) -> None:
         found = deployed.reference if reference is None else reference
+        if found is None and deployed.series is not None:
+            raise BadInput(
+                "windows of a series that overlap are no draws of rows, so this model has no reference to compare new "
+                "ones with; give normal windows side by side, as a .npy file of windows x steps x channels (--against "
+                "FILE), and watch such ones"
+            )
         if found is None:
             raise BadInput(
                 "this model has no reference to compare new rows with; give normal rows that it was not trained on: "

@@ -16,6 +16,7 @@ from isthmus.metrics import METRICS
 from isthmus.said import Said
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import Measured
+from isthmus.ship.rivals import Rival
 
 SHOWN = 30
 """Columns and settings that are named; of others the number is."""
@@ -99,7 +100,7 @@ def _sections(model: Deployed, lang: str) -> tuple[str, list[Section]]:
         (t("what", "项目"), t("value", "值")),
         (t("family", "方法"), family),
         (t("one row", "一行数据"), shape),
-        (t("code", "编码"), str(model.model.latents)),
+        (t("code", "编码"), t("none", "无") if isinstance(model.model, Rival) else str(model.model.latents)),
         (t("trained values", "训练得到的参数"), f"{model.parameters:,}"),
         (t("likelihood", "似然"), model.head),
         *((name, str(value)) for name, value in list(settings.items())[:SHOWN]),

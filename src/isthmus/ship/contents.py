@@ -11,6 +11,7 @@ from isthmus.ship.artefact import DECISION, MANIFEST, MOST_MANIFEST, REFERENCE, 
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import plain_file, strict
 from isthmus.ship.reference import GROUPS, Reference
+from isthmus.ship.rivals import Rival
 
 
 def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
         "members": [{"name": name, "bytes": one.bytes, "sha256": one.sha256} for name, one in members.items()],
         "recipe": said.recipe,
         "shape": list(deployed.shape),
-        "latents": deployed.model.latents,
+        "latents": None if isinstance(deployed.model, Rival) else deployed.model.latents,
         "parameters": deployed.parameters,
         "head": deployed.head,
         "columns": _columns(deployed),

@@ -260,7 +260,7 @@ def fit(
         laid_out(part, fields, kind=scale, images=kind, series=series) for part, kind in zip(sets, kinds, strict=True)
     ]
     if images is None:  # nobody has looked at these data yet
-        _data(sets[0], columns).warn()
+        _data(sets[0], columns, fields).warn()
     (rows, *aims), (held_rows, *held_aims) = (
         [layout.apply(part) for layout, part in zip(layouts, parts, strict=True)] for parts in (sets, held)
     )
@@ -311,10 +311,10 @@ def mixed(x: Any) -> bool:
         return True
 
 
-def _data(rows: NDArray[Any], columns: Sequence[str] = ()) -> Dataset:
+def _data(rows: NDArray[Any], columns: Sequence[str] = (), fields: Sequence[Field] = ()) -> Dataset:
     """Rows as a study takes them."""
     names = tuple(columns) or (element_names(rows.shape[1:]) if rows.ndim == 2 else ())
-    return Dataset(name="X", x=rows, y=None, classes=(), columns=names)
+    return Dataset(name="X", x=rows, y=None, classes=(), columns=names, fields=tuple(fields))
 
 
 def _pair(x: ArrayLike, target: ArrayLike) -> list[NDArray[Any]]:
