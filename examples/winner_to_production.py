@@ -87,9 +87,9 @@ def road() -> None:
         sys.exit("the runtime decides otherwise")
     print(f"{len(python)} of 400 new orders are flagged, by both: rows {', '.join(map(str, python[:8]))} ...")
     orders("stream.csv", 400, seed=2)
-    run("monitor", "model", "stream.csv", "--quiet")
+    run("monitor", "model", "stream.csv")
     orders("cents.csv", 400, seed=3, factor=100.0)
-    run("monitor", "model", "cents.csv", "--quiet", ends=1)
+    run("monitor", "model", "cents.csv", ends=1)
 
 
 if __name__ == "__main__":

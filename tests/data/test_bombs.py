@@ -91,7 +91,7 @@ BOMBS = {
     "lying.npz": (lying, "can't be read as"),
     "header.npz": (long_header, "declares a header of 134,217,728 bytes"),
     "lists.parquet": (lists, "over 200 times as many"),
-    "text.parquet": (coded_text, "characters or over 200 times"),
+    "text.parquet": (coded_text, "characters or over 200 times or hardly share a word"),
     "shared.parquet": (shared_beginnings, "characters or over 200 times"),
 }
 

@@ -1,4 +1,4 @@
-"""What ``torchrun`` starts for ``test_several_ranks.py``: families trained by this process and its like; who saw what."""
+"""What ``torchrun`` starts for ``test_several_ranks.py``: families trained by it and its like; who saw what."""
 
 import json
 import sys

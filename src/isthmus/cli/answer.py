@@ -153,7 +153,7 @@ def chosen_among(design: Design) -> str:
     >>> from isthmus.data.read import read
     >>> from isthmus.study.design import design
     >>> chosen_among(design(read("iris"), facets="reconstruction,features", capacity="free"))
-    '; features may choose wide, overcomplete or deeper'
+    '; features may choose deeper or overcomplete'
     """
     from isthmus.facets import FACETS
 

@@ -98,6 +98,7 @@ class Reference:
         Examples
         --------
         >>> import isthmus
+        >>> from isthmus.ship.deployed import Deployed
         >>> x = np.random.default_rng(0).normal(size=(400, 3))
         >>> model = isthmus.fit(isthmus.named("pca").set_params(latents=2), x[:300])
         >>> found = Reference.of(Deployed.of(model), [x], x[300:])
