@@ -33,7 +33,8 @@ def commands(text: str) -> list[str]:
     those that never end."""
     lines = re.findall(r"^(?: {4})?(isthmus .*[^\\])$", text, re.M) + re.findall(r"`(isthmus [^`]*)`", text)
     calls = [" ".join(shlex.split(line, comments=True)[1:]) for line in lines]
-    return [call for call in calls if " " in call and not re.search(r"\b[A-Z]+\b|^compare --json|\.\.\.|^serve", call)]
+    open_ = r"\b[A-Z]+\b|^compare --json|^train --checkpoint|^serve |\.\.\."  # serve has a page of tests of its own
+    return [call for call in calls if " " in call and not re.search(open_, call)]
 
 
 CALLS = list(dict.fromkeys(call for text in PAGES.values() for call in commands(text)))

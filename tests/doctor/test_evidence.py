@@ -184,6 +184,10 @@ def test_a_saved_model_is_examined_on_the_columns_that_it_knows(tmp_path, kind):
     model = save(Deployed.of(fitted), tmp_path / "model")
     scaled = fitted.scaled(data.x)
     assert examine_model(model, str(path)) == diagnose(fitted, scaled, scaled)
+    other = tmp_path / "other.csv"
+    pd.read_csv(path).rename(columns={"b": "e"}).to_csv(other, index=False)
+    with pytest.raises(BadInput, match="no column 'b', which the model was trained on"):
+        examine_model(model, str(other))
     few = tmp_path / "few.csv"
     pd.read_csv(path)[["c", "a"]].to_csv(few, index=False)
     with pytest.raises(BadInput, match=r"columns, as in training|'b'|shape"):

@@ -137,3 +137,5 @@ def test_the_command_writes_the_page(model: Path, draw, tmp_path: Path) -> None:
         == 0
     )
     assert "无需处理" in (tmp_path / "p.html").read_text()
+    assert main(["monitor", str(model), str(tmp_path / "s.csv"), "--report", str(tmp_path / "p.pdf")]) == 2
+    assert not (tmp_path / "p.pdf").exists()

@@ -15,7 +15,7 @@ import pytest
 import isthmus
 from forks import Command
 from isthmus.cli import main, monitor
-from isthmus.data.blocks import table_block
+from isthmus.data.blocks import blocks, table_block
 from isthmus.data.read import read
 from isthmus.monitor import state as states
 from isthmus.monitor.watch import Watch
@@ -243,7 +243,7 @@ def test_level_rate_and_batch_come_from_the_command_line(model: Path, stream: Pa
     assert {one["row"] % 64 for one in found[0] if one.get("group") == "column"} == {0}
 
 
-def test_values_are_strange_or_gaps_beside_text_too(recwarn) -> None:
+def test_values_are_strange_or_gaps_beside_text_too(recwarn, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     seen = pd.DataFrame({"note": [" ".join(random.choice(["up", "down", "left"], 9)) for _ in range(200)]})
     seen = seen.assign(city=random.choice(["Oslo", "Rome", None], 200), load=random.normal(size=200))
@@ -256,6 +256,11 @@ def test_values_are_strange_or_gaps_beside_text_too(recwarn) -> None:
     recwarn.clear()
     assert monitor._strangers(ships, table_block("new", new, ships.fields), 0, 4) == {"city": ["Kyiv"]}
     assert not recwarn.list
+    new.to_pandas().drop(columns="load").to_csv(tmp_path / "there.csv", index=False)
+    (block,) = blocks(tmp_path / "there.csv", ships.fields, lenient=True)
+    assert monitor._absent(ships.fields, block) == ["load"]
+    assert block.rows[0, 0] == seen.note[0]
+    assert np.isnan(block.rows[:, -1].astype(float)).all()
 
 
 def test_a_head_is_the_beginning_of_a_file(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_the_command_line_scores_flags_and_examines_steps(tmp_path, monkeypatch,
     assert "these are steps" in capsys.readouterr().err
     NEW.iloc[:4].to_csv("short.csv", index=False)
     assert main(["score", "model", "short.csv"]) == 2
-    assert "4 steps are too few" in capsys.readouterr().err
+    assert "4 steps cannot tell order and distance" in capsys.readouterr().err
     NEW.iloc[[*range(4), *range(10, 14), *range(20, 24)]].to_csv("broken.csv", index=False)
     assert main(["score", "model", "broken.csv"]) == 0
     assert "12 of 12 steps have no score" in capsys.readouterr().err

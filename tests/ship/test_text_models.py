@@ -53,6 +53,12 @@ def test_no_training_text_is_in_the_files(folder):
     assert not re.search(rb"secret0|the cat and|and the", held)
 
 
+def test_a_table_of_no_rows_has_no_answers(folder, capsysbinary):
+    (folder / "none.csv").write_text(f"{isthmus.load(folder / 'model').fields[0].name}\n")
+    assert list(answer(folder, capsysbinary, "score", str(folder / "none.csv"))) == ["score", "p_value"]
+    assert len(answer(folder, capsysbinary, "encode", str(folder / "none.csv"))) == 0
+
+
 def test_lines_are_encoded_scored_flagged_and_told_by_their_terms(folder, capsysbinary):
     new = str(folder / "new.txt")
     codes, scores = answer(folder, capsysbinary, "encode", new), answer(folder, capsysbinary, "score", new)

@@ -102,6 +102,7 @@ def test_another_design_is_refused(several):
         (["iris", "wine"], {"anomaly": {"wine": "red"}}, "no class 'red'"),
         (["iris", "wine"], {"anomaly": "red"}, "no class 'red'"),
         (["iris", "wine"], {"label": "kind"}, "neither"),
+        (["iris", "wine"], {"time": "when"}, "iris: no time column 'when'"),
         (["iris", "wine"], {"out": "taken"}, "holds something other"),
     ],
 )

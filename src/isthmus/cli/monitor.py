@@ -87,6 +87,8 @@ def monitor(
     from isthmus.monitor.watch import Watch
     from isthmus.ship import artefact, verbs
 
+    if report is not None and report.suffix not in {".html", ".htm"}:
+        raise BadInput(f"--report must end in .html; got {report.name}")
     deployed = artefact.load(model)
     reference, calibration = _against(deployed, against, features)
     watch = Watch(deployed, reference, calibration, level=level, rate=rate, batch=batch)

@@ -298,7 +298,7 @@ def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int,
     there = [j for j, field in enumerate(fields) if field.name in content.column_names]
     if lenient and 0 < len(there) < len(fields):
         some = _settled(where, content, [fields[j] for j in there], began, False)
-        rows = np.full((len(some.rows), len(fields)), np.nan)
+        rows = np.full((len(some.rows), len(fields)), np.nan, some.rows.dtype)
         rows[:, there] = some.rows
         return Block(rows, content)
     raw = table(where, content.column_names, content.columns, lambda i: f"row {began + i + 1}", None)
@@ -306,5 +306,6 @@ def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int,
         missing = next((field.name for field in fields if field.name not in raw.columns), None)
         if missing is not None:
             raise BadInput(f"{where}: no column {shown(missing)}, which the model was trained on")
-        return Block(np.empty((0, len(fields))), content)
+        textual = any(field.kind in TEXTS for field in fields)
+        return Block(np.empty((0, len(fields)), object if textual else np.float64), content)
     return Block(settle(raw, known=fields).x if fields else np.empty((content.num_rows, 0)), content)

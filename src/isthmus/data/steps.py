@@ -18,7 +18,7 @@ from isthmus.data.numbers import numbers
 from isthmus.data.series import LONGEST, Series
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
 from isthmus.data.windows import Numbers, Order, Windows, begun, order, seen
-from isthmus.data.wording import shown
+from isthmus.data.wording import number_of, shown
 from isthmus.errors import BadInput
 
 MEASURED = ("number", "amount", "flag")
@@ -142,7 +142,7 @@ def laid(raw: Unchecked, series: Series) -> tuple[NDArray[np.float64], Order]:
     rows = len(raw.x) if raw.cells is None else len(raw.cells[0])
     if rows < LEAST_ROWS:
         raise BadInput(
-            f"{raw.place}: {rows} steps are too few to tell their order and distance; give {LEAST_ROWS} or more"
+            f"{raw.place}: {number_of(rows, 'step')} cannot tell order and distance; give {LEAST_ROWS} or more"
         )
     raw, meta = known(None, raw, group=series.group, time=series.time, series=True)
     cells = np.asarray(settle(raw, known=series.fields).x, np.float64)

@@ -198,7 +198,10 @@ def _answered(function: Callable[[Any], NDArray[Any]], rows: NDArray[Any], good:
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = function(np.zeros((1, *rows.shape[1:])))[:0]  # what one would look like
+            like = np.zeros((1, *rows.shape[1:]))
+            if rows.dtype == object:
+                like = np.full_like(like, np.nan, object)  # 0 is no text
+            found = function(like)[:0]  # what one would look like
     out = np.full((len(rows), *found.shape[1:]), np.nan, np.result_type(found.dtype, np.float32))
     out[good] = found
     return out

@@ -19,15 +19,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.data.axes import channels_lead
-from isthmus.data.dataset import Dataset
+from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.encoded import gallery
 from isthmus.data.read import cells, read, steps_of
 from isthmus.data.series import Series
 from isthmus.data.windows import begun, seen
+from isthmus.data.wording import meant, shown, some
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, mismatch, unlike
 from isthmus.doctor.finding import Finding
-from isthmus.errors import BadInput
+from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.facets.facet import row_error
 from isthmus.metrics.fidelity import row_errors
 from isthmus.ship import artefact
@@ -236,7 +237,7 @@ def examine_model(
 
 
 def _known(fitted: Inference, source: str, label: str | None, features: Path | None) -> NDArray[Any]:
-    """The columns that a model knows; all, where its columns or those of the rows have no names in common."""
+    """The columns that a model knows; all, where its columns or those of the rows have no names of their own."""
     if fitted.series is not None:
         return windows_of(source, fitted.series)
     if fitted.fields:
@@ -244,6 +245,13 @@ def _known(fitted: Inference, source: str, label: str | None, features: Path | N
     drawn = fitted.canvas if gallery(Path(source)) is not None else None
     axes = "last" if channels_lead(fitted.shape) else None  # as they stood in training
     data = read(source, label=label, size=drawn, features=features, axes=axes)
-    if len(data.shape) > 1 or not set(fitted.columns) < set(data.columns):
+    bare = {element_names(data.shape), element_names(fitted.shape), ()}
+    if len(data.shape) > 1 or fitted.columns in bare or data.columns in bare:
         return data.x
+    for name in fitted.columns:
+        if name not in data.columns:
+            raise NoSuchColumn(
+                f"{data.name}: no column {shown(name)}, which the model was trained on{meant(name, data.columns)}; "
+                f"the columns are {some(data.columns)}"
+            )
     return data.x[:, [data.columns.index(name) for name in fitted.columns]]

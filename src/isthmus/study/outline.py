@@ -98,7 +98,9 @@ def _data(source: Any, labels: Any, asked: Mapping[str, Any]) -> Dataset:
         return read(source, labels, **{name: asked[name] for name in declared(Reading)})
     for name in ("factors", *declared(Beside), *declared(Pictures), *declared(Arrays), *declared(Windowing)):
         if asked[name] is not None and asked[name] is not False:
-            raise BadInput(f"{name} need data that are still to be read, one data set at a time; leave {name} out here")
+            raise BadInput(
+                f"{name} says how data are read, and these have been read, or are some of several; leave {name} out"
+            )
     return source if asked["images"] is None else replace(source, said=asked["images"])
 
 

@@ -234,7 +234,7 @@ def _open(
         return read(source, **options)
     except (NoSuchColumn, NoSuchClass) as error:
         option = "label" if isinstance(error, NoSuchColumn) else "anomaly"
-        if option in named:
+        if option in named or options[option] is None:  # then it is another column, which nobody may do without
             raise
         missed[option].append(error)
         return _open(source, {**options, option: None}, named, missed)
