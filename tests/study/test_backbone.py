@@ -74,3 +74,15 @@ def test_a_study_says_its_network(tmp_path):
 def test_train_chooses_hidden_layers_for_the_network():
     assert train.configure("plain", (8, 8), ["backbone=conv2d"])[0].hidden == (16, 32)
     assert train.configure("plain", (8, 8), ["backbone=vit", "hidden=8"])[0].hidden == (8,)
+
+
+def test_a_dictionary_stands_behind_no_bottleneck():
+    """Neither in a study nor in a training of its own; who asks for hidden layers has them."""
+    from isthmus.cli.train import configure
+
+    data = read(np.random.default_rng(0).normal(size=(60, 130)))
+    asked = {"families": "topk", "facets": "reconstruction", "replicates": 2, "configs": 1}
+    made = [design(data, **asked, **more) for more in ({}, {"latents": 131}, {"latents": 131, "hidden": [128]})]
+    assert [one.families["topk"][0]["recipe"]["hidden"] for one in made] == [[128], [], [128]]
+    assert configure("topk", (130,), ["latents=131"])[0].hidden == ()
+    assert configure("topk", (130,), ["latents=131", "hidden=128"])[0].hidden == (128,)

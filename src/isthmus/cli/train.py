@@ -322,8 +322,7 @@ def configure(family: str | Recipe, shape: tuple[int, ...], settings: list[str])
     matched = default
     if isinstance(family, str):
         default.set_params(backbone=fields.pop("backbone", default.backbone))
-        latents, hidden = capacity(shape, default.backbone)
-        matched = match(family, default, fields.pop("latents", latents), hidden)
+        matched = match(family, default, *capacity(shape, default.backbone, fields.pop("latents", None)))
     return read(type(default), matched.to_json() | fields), plan
 
 

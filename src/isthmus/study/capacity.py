@@ -58,15 +58,23 @@ STARTS = 3
 code as narrow as a bent surface many trainings end in a poor optimum, which a wider code has no part in."""
 
 
-def capacity(shape: Sequence[int], backbone: str = USUAL) -> tuple[int, tuple[int, ...]]:
+def capacity(shape: Sequence[int], backbone: str = USUAL, latents: int | None = None) -> tuple[int, tuple[int, ...]]:
     """Code width and hidden layers that every family gets on rows of this shape, unless told otherwise.
+
+    A code of more ``latents`` than a row has elements comes without hidden layers: a dictionary behind a bottleneck
+    could hold no more than passes it.
 
     Examples
     --------
     >>> capacity((8, 8)), capacity((4,)), capacity((8, 8), "conv2d")
     ((16, ()), (2, ()), (16, (16, 32)))
+    >>> capacity((768,), latents=512), capacity((768,), latents=4096)
+    ((512, (128,)), (4096, ()))
     """
     width = math.prod(shape)
+    if latents is not None:
+        wide = isinstance(latents, int) and latents > width and backbone == USUAL  # else it is refused later
+        return latents, () if wide else capacity(shape, backbone)[1]
     hidden = {USUAL: () if width < 128 else (128,), "conv1d": (16, 32), "conv2d": (16, 32), "vit": (32, 32)}
     return min(WIDEST, max(2, width // 4), width), hidden.get(backbone, ())
 

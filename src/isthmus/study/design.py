@@ -236,9 +236,8 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
     plan = training_plan(asked["plan"], steps=asked["steps"], learning_rate=asked["learning_rate"])
     backbone = asked["backbone"]
-    usual = capacity(data.extent, backbone or USUAL)
-    latents = usual[0] if asked["latents"] is None else asked["latents"]
-    hidden = usual[1] if asked["hidden"] is None else tuple(asked["hidden"])
+    latents, usual = capacity(data.extent, backbone or USUAL, asked["latents"])
+    hidden = usual if asked["hidden"] is None else tuple(asked["hidden"])
     facets, skipped = _facets(asked["facets"], data)
     capacity_ = capacity_asked(asked) or usually(facets)
     against = _rivals(asked["rivals"])
