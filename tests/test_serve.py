@@ -371,3 +371,21 @@ def test_a_server_of_its_own_answers_lives_through_garbage_and_ends_when_asked(m
             assert server.stderr.read() == "isthmus: stopped\n"
         finally:
             server.kill()
+
+
+def test_a_model_of_a_series_answers_steps_by_the_names_of_time_and_channels(tmp_path) -> None:
+    steps = pd.DataFrame({"when": np.arange(300), "a": np.sin(np.arange(300) / 5).round(4), "b": X[:300, 0]})
+    steps.to_csv(tmp_path / "steps.csv", index=False)
+    place, words = tmp_path / "watcher", ["--window", "8", "--time", "when", "--measure", "none", "--steps", "60"]
+    assert main(["train", "plain", str(tmp_path / "steps.csv"), *words, "--out", str(place)]) == 0
+    assert main(["score", str(place), str(tmp_path / "steps.csv"), "-o", str(tmp_path / "out.csv")]) == 0
+    told = json.loads(one(place, "/score", rows(steps.iloc[::-1]))[2])  # in any order: the time tells
+    np.testing.assert_allclose(told["score"][::-1], pd.read_csv(tmp_path / "out.csv")["score"], rtol=1e-4, atol=1e-4)
+    assert one(place, "/score", steps.to_csv(index=False).encode(), kind=CSV)[0] == 200
+    status, _, body = one(place, "/score", rows(steps[["a", "b"]]))
+    assert (status, "no column 'when'" in json.loads(body)["error"]) == (422, True)
+    about = json.loads(one(place, "/model", method="GET", kind=None)[2])
+    assert [column["name"] for column in about["columns"]] == ["a", "b", "when"]
+    schema = json.loads(one(place, "/openapi.json", method="GET", kind=None)[2])["paths"]["/score"]["post"]
+    row = schema["requestBody"]["content"][JSON]["schema"]["properties"]["rows"]["items"]["properties"]
+    assert set(row) == {"a", "b", "when"}

@@ -171,7 +171,11 @@ class Turns:
         if all(isinstance(row, dict) for row in rows):
             if not fields:
                 raise BadInput("the model does not know names of columns: send each row as a list of numbers")
-            return table_block("the request", _table(rows, fields), fields)
+            return table_block(
+                "the request",
+                _table(rows, fields, _beside(self.model) if fields == verbs.wanted(self.model) else ()),
+                fields,
+            )
         if self.model.fields and fields == self.model.fields:
             raise BadInput("send each row as an object of column names and values, for columns are of several kinds")
         try:
@@ -196,18 +200,18 @@ def _rows(body: bytes) -> list[Any]:
     return rows
 
 
-def _table(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> pa.Table:
-    """The wanted columns of JSON rows; what is not there is a gap."""
+def _table(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field], beside: Sequence[str]) -> pa.Table:
+    """The wanted columns of JSON rows, and those that stand ``beside`` them; what is not there is a gap."""
     columns = {}
-    for field in fields:
-        cells = [row.get(field.name) for row in rows]
-        if all(field.name not in row for row in rows):
-            raise BadInput(f"no column {shown(field.name)}, which the model was trained on")
+    for name in (*(field.name for field in fields), *beside):
+        cells = [row.get(name) for row in rows]
+        if all(name not in row for row in rows):
+            raise BadInput(f"no column {shown(name)}, which the model was trained on")
         try:
-            columns[field.name] = pa.array(cells)
+            columns[name] = pa.array(cells)
         except (pa.ArrowException, OverflowError, UnicodeError):
             raise BadInput(
-                f"column {shown(field.name)}: values of several kinds, or too large; send numbers, texts, true and "
+                f"column {shown(name)}: values of several kinds, or too large; send numbers, texts, true and "
                 "false, or null for a gap"
             ) from None
     return pa.table(columns)
@@ -333,7 +337,7 @@ def application(model: Deployed, limits: Limits | None = None, *, hosts: Sequenc
         return {
             "family": model.recipe.family,
             "row": list(model.shape),
-            "columns": [{"name": field.name, "kind": field.kind, "gaps": field.gaps} for field in verbs.wanted(model)],
+            "columns": [*_columns(model), *({"name": name} for name in _beside(model))],
             "code": None if isinstance(model.model, Rival) else model.model.latents,
             "calibration": calibrated,
             "verbs": list(_offered(model)),
@@ -472,15 +476,33 @@ def _offered(model: Deployed) -> dict[str, str]:
     return offered
 
 
+def _columns(model: Deployed) -> list[dict[str, Any]]:
+    """The columns of a table, or the channels of a series; none of pictures, whose rows are lists of numbers."""
+    if len(model.shape) > 1 and model.series is None:
+        return []
+    gaps = bool(model.fields)  # else rows with a gap have no answer
+    return [{"name": field.name, "kind": field.kind, "gaps": field.gaps and gaps} for field in verbs.wanted(model)]
+
+
+def _beside(model: Deployed) -> tuple[str, ...]:
+    """Columns that a series needs besides its channels."""
+    return () if model.series is None else model.series.beside
+
+
 TYPES = {"number": "number", "amount": "number", "flag": "boolean", "category": "string"}
 """What a cell of a kind is in JSON, as a rule; others are texts."""
 
 
 def _schema(model: Deployed, verb: str) -> dict[str, Any]:
     """What OpenAPI says of a request: the columns of this very model."""
-    fields = verbs.codes(model) if verb == "decode" else verbs.wanted(model)
+    fields = verbs.codes(model) if verb == "decode" else verbs.wanted(model) if _columns(model) else ()
     if fields:
         cells: dict[str, Any] = {}
+        for name in _beside(model):
+            cells[name] = {
+                "type": ["string", "number"],
+                "description": "when a step was taken, or of which series it is",
+            }
         for field in fields:
             cells[field.name] = {"type": [TYPES.get(field.kind, "string"), "null"], "description": field.kind}
             if field.values:

@@ -154,13 +154,18 @@ def chosen_among(design: Design) -> str:
     >>> from isthmus.study.design import design
     >>> chosen_among(design(read("iris"), facets="reconstruction,features", capacity="free"))
     '; features may choose deeper or overcomplete'
+    >>> chosen_among(design(read("iris"), facets="features", capacity="free", configs=2))
+    '; with so few settings nobody may choose another (3 or more do: --configs)'
     """
     from isthmus.facets import FACETS
+    from isthmus.study.options import FREE
 
     names = list(
         dict.fromkeys(one["capacity"] for some in design.families.values() for one in some if one.get("capacity"))
     )
     free = [facet for facet in design.facets if FACETS[facet].free is not None]
+    if not names and free and design.capacity == FREE:
+        return "; with so few settings nobody may choose another (3 or more do: --configs)"
     if not names:
         return ""
     return f"; {', '.join(free)} may choose {', '.join(names[:-1])}{' or ' * (len(names) > 1)}{names[-1]}"

@@ -58,6 +58,11 @@ class Series:
         """The channels as columns of a table."""
         return tuple(Field(channel, "number", gaps=True, missing=self.missing) for channel in self.channels)
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The columns that say when a step was taken, and of which series it is."""
+        return (*(() if self.time == IN_ORDER else (self.time,)), *(() if self.group is None else (self.group,)))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {**vars(self), "channels": list(self.channels), "missing": list(self.missing)}

@@ -90,8 +90,8 @@ def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.boo
     rows = block.rows
     if model.series is not None and (block.table is not None or rows.ndim == 2):
         raise BadInput(
-            f"the model was trained on windows of {model.series.length} steps, and these are steps; isthmus score and "
-            "flag answer steps, and what answers windows takes a .npy file of windows x steps x channels"
+            f"the model was trained on windows of {model.series.length} steps, and these are steps; score and flag "
+            "answer steps, and what answers windows takes an array of windows x steps x channels (.npy)"
         )
     if block.table is not None:
         if not model.columns:
