@@ -65,7 +65,7 @@ def test_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{i % 7 or ''},{'north' if i % 3 else 'south'},{i % 5},{'low' if i % 2 else 'high'}" for i in range(80)]
     Path("people.csv").write_text("\n".join(["age,region,children,income", *rows, ""]))
     asked = [words[1:] for words in commands(ENGLISH) if words[0] == "isthmus"]
-    assert {words[0] for words in asked} == {"compare", "take", "train", "impute", "flag", "list"}
+    assert {words[0] for words in asked} == {"profile", "compare", "take", "train", "impute", "flag", "list"}
     for words in asked:
         less = NARROW if "all" in words else [] if "--families" in words else FEW
         given = [*words, *SMALL, *less] if words[0] == "compare" else words
