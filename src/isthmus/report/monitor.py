@@ -81,8 +81,10 @@ def _seen(watch: Watch) -> np.ndarray:
 
 
 def _bars(one: Channel, counts: np.ndarray) -> list[tuple[float, float]]:
-    """Shares of each bin; new values and gaps only where there are any."""
+    """Shares of each bin next to the largest; new values and gaps only where there are any."""
     before, after = one.counts / max(1, one.counts.sum()), counts / max(1, counts.sum())
     last = len(before)
+    most = max(before.max(), after.max(), 1e-9)
+    before, after = before / most, after / most
     rest = (last + OTHER, last + GAP)
     return [(float(before[b]), float(after[b])) for b in range(last) if b not in rest or max(before[b], after[b]) > 0]
