@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.cli import main
 
-COMMAND = ["rows.npy", "--out", "model", "--measure", "none", "--steps", "1500", "--set", "drops=30"]
+COMMAND = ["rows.npy", "--out", "model", "--measure", "none", "--steps", "4000", "--set", "drops=30"]
 
 
 @pytest.fixture(autouse=True)

@@ -191,7 +191,7 @@ def test_what_fits_no_memory_and_what_is_too_few_is_refused(folder, tmp_path, mo
 
 def test_an_empty_folder_and_a_label_are_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match=r"empty: this is a folder; give .* or one of shards"):
+    with pytest.raises(BadInput, match=r"empty: this is a folder; give .* or of shards"):
         read(tmp_path / "empty")
     with pytest.raises(BadInput, match="label 'y' names a column"):
         read(folder, label="y")

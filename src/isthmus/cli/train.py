@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -150,8 +151,9 @@ def train(
         show.warn(f"training diverged after {number_of(outcome.steps, 'step')} ({why}) and nothing is saved; {remedy}")
         return ends.PARTLY
     aside, told = apart(rows, splits.test, seed)
-    folder = artefact.save(_deployed(fitted, rows, splits, aside, seed), place)
-    kept.remove()
+    with _keeping(kept):
+        folder = artefact.save(_deployed(fitted, rows, splits, aside, seed), place)
+        kept.remove()
     splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
     show.note(f"Saved: {folder}", quiet=quiet)
     ills = _ills(fitted, rows, splits)
@@ -169,8 +171,14 @@ def train(
         show.machine({**content, **_run(fitted), "test": scores, "left_out": missed, "model": str(folder)})
         return ends.DONE
     after = "" if outcome.status == "closed form" else f" after {number_of(outcome.steps, 'step')}"
-    width = fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)
-    _print(rows, scores, outcome.status + after, folder, len(splits.test), width)
+    _print(
+        rows,
+        scores,
+        outcome.status + after,
+        folder,
+        len(splits.test),
+        (fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)),
+    )
     return ends.DONE
 
 
@@ -203,17 +211,27 @@ def _trained(
 
     if taken := kept.steps():
         show.note(f"Going on after {taken} steps: {kept.path}", quiet=quiet)
+    with (
+        _keeping(kept),
+        joined() as ranks,
+        show.progress(title, usual["plan"].steps, unit="steps", quiet=quiet) as tell,
+    ):
+        fitted = fit(
+            recipe,
+            x,
+            watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"),
+            checkpoint=None if kept.every == math.inf else kept,
+            ranks=ranks,
+            **usual,
+        )
+    return fitted if ranks is None or ranks.rank == 0 else None
+
+
+@contextmanager
+def _keeping(kept: Checkpoint) -> Iterator[None]:
+    """Whoever is stopped here says what is kept of the training."""
     try:
-        with joined() as ranks, show.progress(title, usual["plan"].steps, unit="steps", quiet=quiet) as tell:
-            fitted = fit(
-                recipe,
-                x,
-                watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"),
-                checkpoint=None if kept.every == math.inf else kept,
-                ranks=ranks,
-                **usual,
-            )
-        return fitted if ranks is None or ranks.rank == 0 else None
+        yield
     except KeyboardInterrupt as stop:
         if taken := kept.steps():
             stop.add_note(f"{taken} steps are kept in {kept.path}; the same command goes on")

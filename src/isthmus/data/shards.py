@@ -27,6 +27,8 @@ from isthmus.errors import BadInput
 
 SUFFIXES = (".npy", ".safetensors")
 """Ends of the names of shards."""
+MODEL = "model.json"
+"""What lies in the folder of a saved model."""
 FLOATS: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
@@ -72,14 +74,18 @@ class Shard(NamedTuple):
 
 
 def shards_in(folder: Path) -> list[Path]:
-    """The shards of a folder, in the natural order of their names; none of a folder of pictures, or of something else.
+    """The shards of a folder, in the natural order of their names; none of a folder of pictures, of a saved model, or
+    of something else.
 
     Raises
     ------
     BadInput
         If the folder cannot be read, or pictures lie there as well.
     """
-    found = sorted((Path(entry) for entry in entries_of(folder) if _is_shard(entry)), key=lambda one: natural(one.name))
+    there = entries_of(folder)
+    if any(entry.name == MODEL for entry in there):
+        return []
+    found = sorted((Path(entry) for entry in there if _is_shard(entry)), key=lambda one: natural(one.name))
     if found and pictured(folder):
         raise BadInput(
             f"{place(folder)}: holds arrays ({some([path.name for path in found], 2)}) and pictures; give a folder of "
