@@ -119,7 +119,7 @@ class Turns:
         try:
             whole = Block(np.concatenate([block.rows for block in blocks]), blocks[0].table)
             found, notes = self._pass(same[0][0], whole)
-        except (BadInput, ValueError) as error:
+        except ValueError as error:  # BadInput too
             if len(same) == 1:
                 return [error if isinstance(error, BadInput) else BadInput(str(error))]
             return [self._alone(one) for one in same]
@@ -158,14 +158,12 @@ class Turns:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             block = _csv(asked.body, fields) if asked.kind == CSV else self._json(asked.body, fields)
-        if len(block.rows) > self.limits.rows:
-            raise Refused(413, f"{len(block.rows):,} rows; a request may have {self.limits.rows:,}: send it in parts")
+        _few(len(block.rows), self.limits.rows, "rows")
         return block
 
     def _json(self, body: bytes, fields: Sequence[Field]) -> Block:
         rows = _rows(body)
-        if len(rows) > self.limits.rows:
-            raise Refused(413, f"{len(rows):,} rows; a request may have {self.limits.rows:,}: send it in parts")
+        _few(len(rows), self.limits.rows, "rows")  # before they are laid out
         if not rows:
             raise BadInput('"rows" is empty: send at least one row')
         if all(isinstance(row, dict) for row in rows):
@@ -187,6 +185,12 @@ class Turns:
         if numbers.ndim < 2:
             raise BadInput("a row must be an object of column names and values, or a list of numbers")
         return Block(numbers, None)
+
+
+def _few(count: int, most: int, what: str) -> None:
+    """Refuse a request that is too large."""
+    if count > most:
+        raise Refused(413, f"{count:,} {what}; a request may have {most:,}: send it in parts")
 
 
 def _rows(body: bytes) -> list[Any]:
@@ -303,6 +307,7 @@ def application(model: Deployed, limits: Limits | None = None, *, hosts: Sequenc
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
 
     async def reply(verb: str, request: Request) -> Response:
+        """The answer, as JSON or as the table that ``Accept`` asks for; or why there is none."""
         try:
             told = await desk.ask(await _asked(verb, request, known))
         except (BadInput, Refused) as error:
@@ -332,6 +337,7 @@ def application(model: Deployed, limits: Limits | None = None, *, hosts: Sequenc
 
     @app.get("/model", summary="What the model is")
     async def about() -> dict[str, Any]:
+        """Family, columns, calibration, verbs and limits."""
         own = model.calibration
         calibrated = None if own is None else {"rows": len(own.scores), "rate": own.rate, "threshold": own.threshold}
         return {
@@ -427,8 +433,8 @@ async def _asked(verb: str, request: Request, limits: Limits) -> Asked:
     if strange := sorted(set(request.query_params) - ({"rate"} if verb == "flag" else set())):
         raise BadInput(f"{verb} takes no {shown(strange[0])}")
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limits.bytes:
-        raise Refused(413, f"{int(declared):,} bytes; a request may have {limits.bytes:,}: send it in parts")
+    if declared.isascii() and declared.isdigit() and len(declared) < 20:
+        _few(int(declared), limits.bytes, "bytes")
     try:
         body = await asyncio.wait_for(_body(request, limits), limits.seconds)
     except TimeoutError:
@@ -444,8 +450,7 @@ async def _body(request: Request, limits: Limits) -> bytes:
         async for part in request.stream():
             parts.append(part)
             size += len(part)
-            if size > limits.bytes:
-                raise Refused(413, f"a request may have {limits.bytes:,} bytes: send it in parts")
+            _few(size, limits.bytes, "bytes")
     except ClientDisconnect:
         raise Refused(400, "the connection ended before the body did") from None
     return b"".join(parts)
