@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from isthmus.answers import cut
 from isthmus.answers.words import Words
 from isthmus.evidence.stats import Pair
-from isthmus.evidence.verdict import LEAST, UNSCORED, FacetVerdict
+from isthmus.evidence.verdict import LEAST, UNBEATEN, UNSCORED, FacetVerdict
 from isthmus.facets import crowns
 
 
@@ -31,8 +31,10 @@ def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] 
     """
     say = Words(lang, titles)
     text = _described(verdict, say) if not crowns(verdict.facet) else _decided(verdict, say)
-    out = [name for name, reason in verdict.excluded.items() if reason != UNSCORED]
+    out = [name for name, reason in verdict.excluded.items() if reason not in {UNSCORED, UNBEATEN}]
     text += say("verdict.left_out", names=say.some(out)) if out else ""
+    no_better = [name for name, reason in verdict.excluded.items() if reason == UNBEATEN]
+    text += say("verdict.random", names=say.some(no_better)) if no_better else ""
     return say.close("verdict.facet", facet=say.title(verdict.facet or verdict.metric), text=text)
 
 

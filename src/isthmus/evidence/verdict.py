@@ -44,6 +44,8 @@ LEAST = 3
 """Pairs from which anything may be claimed: two differences of a coarse metric can be the same by chance."""
 UNSCORED = "no finite score"
 """Why somebody is not compared who has no run yet, or none that gave a number."""
+UNBEATEN = "not shown to beat a random dictionary"
+"""Why a sparse dictionary is not compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

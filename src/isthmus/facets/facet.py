@@ -65,6 +65,15 @@ class Splits(NamedTuple):
     """How the rows were laid out; None where nobody asks what their elements mean."""
     steps: NDArray[np.int64] | None = None
     """Of a series in view ``normal``: 1 for each anomalous step, 0 for a normal one, (S,); None elsewhere."""
+    k: int | None = None
+    """Units of a row that fire, the same for every sparse dictionary; None: as many as the width has it."""
+
+    @property
+    def active(self) -> int:
+        """Units of a row that fire where nothing else says so."""
+        from isthmus.parts.gates import usual  # torch takes a second to load
+
+        return usual(self.latents) if self.k is None else min(self.k, self.latents)
 
 
 class CurveTitle(NamedTuple):
@@ -279,6 +288,8 @@ class Facet:
     """Rivals that are asked only where rows are windows of a series."""
     text_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows have free text."""
+    dictionaries_only: frozenset[str] = frozenset()
+    """Rivals that are asked only in tables of sparse dictionaries; of these, who does not beat them is not compared."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
     factors: bool = False
@@ -289,12 +300,26 @@ class Facet:
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
     def rivals_on(
-        self, shape: Sequence[int], images: bool, *, timed: bool = False, windows: bool = False, text: bool = False
+        self,
+        shape: Sequence[int],
+        images: bool,
+        *,
+        timed: bool = False,
+        windows: bool = False,
+        text: bool = False,
+        dictionaries: bool = False,
     ) -> list[str]:
         """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, have
-        times or not, are ``windows`` of a series or not, and have free ``text`` or not."""
-        kinds = (self.pictures_only, images and drawable(shape)), (self.timed_only, timed), (self.windows_only, windows)
-        left_out = {name for names, there in (*kinds, (self.text_only, text)) if not there for name in names}
+        times or not, are ``windows`` of a series or not, have free ``text`` or not, and whose table is one of sparse
+        ``dictionaries`` or not."""
+        kinds = (
+            (self.pictures_only, images and drawable(shape)),
+            (self.timed_only, timed),
+            (self.windows_only, windows),
+            (self.text_only, text),
+            (self.dictionaries_only, dictionaries),
+        )
+        left_out = {name for names, there in kinds if not there for name in names}
         return [name for name in self.rivals if name not in left_out]
 
 

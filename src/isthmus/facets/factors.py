@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, some
 from isthmus.facets.purpose import ALSO
+from isthmus.facets.random_dictionary import NAME as RANDOM
+from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import independent_components
 from isthmus.metrics.disentanglement import importances, mutual_information_gap, separated_attributes
 from isthmus.said import Said
@@ -87,5 +89,6 @@ FACTORS = Facet(
     free=criterion,
     measure=measure,
     metrics=("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"),
-    rivals={"independent components": independent},
+    rivals={"independent components": independent, RANDOM: random_dictionary(measure)},
+    dictionaries_only=frozenset({RANDOM}),
 )

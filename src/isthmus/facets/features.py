@@ -19,6 +19,8 @@ from isthmus.facets import texts
 from isthmus.facets.classifiers import boosted_trees, nearest_rows
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Kin, Rows, Splits, some
 from isthmus.facets.purpose import NEEDED
+from isthmus.facets.random_dictionary import NAME as RANDOM
+from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import NOISES, SOLVED, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
@@ -248,7 +250,9 @@ FEATURES = Facet(
         "nbsvm": nbsvm,
         "tf-idf": regression,
         "truncated svd": semantic,
+        RANDOM: random_dictionary(measure),
     },
+    dictionaries_only=frozenset({RANDOM}),
     kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
     curves={
         "few_labels": CurveTitle(

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconstruct, validation_error
 from isthmus.facets.purpose import INSTEAD, NEEDED
+from isthmus.facets.random_dictionary import NAME as RANDOM
+from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import sparse_coding
 from isthmus.facets.windows import held
 from isthmus.metrics.fidelity import explained_variance, mse, row_errors
@@ -59,6 +61,7 @@ RECONSTRUCTION = Facet(
     metrics=("mse", "explained_variance"),
     floor=0.0,
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
-    rivals={"sparse coding": coded, "persistence": kept},
+    rivals={"sparse coding": coded, "persistence": kept, RANDOM: random_dictionary(measure)},
+    dictionaries_only=frozenset({RANDOM}),
     windows_only=frozenset({"persistence"}),
 )

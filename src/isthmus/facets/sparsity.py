@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from isthmus.facets.facet import SMALLEST_ERROR, Contender, Facet, Splits, validation_error
 from isthmus.facets.purpose import NEEDED
+from isthmus.facets.random_dictionary import NAME as RANDOM
+from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import sparse_coding
 from isthmus.metrics.sparsity import Activity
 from isthmus.said import Said
@@ -53,5 +55,6 @@ SPARSITY = Facet(
     criterion=validation_error,
     measure=measure,
     metrics=("hoyer", "l0", "dead", "always_on", "mse"),
-    rivals={"sparse coding": coded},
+    rivals={"sparse coding": coded, RANDOM: random_dictionary(measure)},
+    dictionaries_only=frozenset({RANDOM}),
 )

@@ -26,6 +26,8 @@ from isthmus.facets.facet import (
     validation_error,
 )
 from isthmus.facets.purpose import NEEDED
+from isthmus.facets.random_dictionary import NAME as RANDOM
+from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.robustness import explained, sample
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.probes import knn_accuracy
@@ -156,5 +158,7 @@ STABILITY = Facet(
             log=False,
         ),
     },
+    rivals={RANDOM: random_dictionary(measure)},
+    dictionaries_only=frozenset({RANDOM}),
     trains=True,
 )

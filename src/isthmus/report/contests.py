@@ -10,7 +10,7 @@ from isthmus.answers.words import Words
 from isthmus.doctor import words as defects
 from isthmus.evidence.exclusion import spoils
 from isthmus.evidence.stats import comparable, finite, interval
-from isthmus.evidence.verdict import FacetVerdict
+from isthmus.evidence.verdict import UNBEATEN, FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
@@ -153,6 +153,7 @@ def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Word
     said = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
     facts = [r["facets"].get(facet, {}).get("metrics", {}) for r in mine if r["status"] == "ok"]
     said += [t("flags." + flag) for flag in FACETS[facet].flags if any(fact.get(flag) for fact in facts)]
+    said += [t("table.reason_random")] if verdict.excluded.get(name) == UNBEATEN else []
     said += [t("table.reason_finding", name=defects.text(ill, t.lang).title, n=n) for ill, n in _ills(mine, facet)]
     empty = sum(fact.get(verdict.metric) is None for fact in facts)
     return t("page.stop").join([*said, t("table.reason_missing", n=empty)] if empty else said)

@@ -35,6 +35,8 @@ from isthmus.train.plan import RATE, Plan
 
 LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 """Where tuning looks around the usual rate; around another one in proportion."""
+DICTIONARY = "sparse dictionary"
+"""The camp of the families that are."""
 TRAINING = 0.6
 """Share of the rows that train."""
 LEAST_OUTLIERS = 10
@@ -144,6 +146,18 @@ class Design:
         """Whether rows are windows of a series."""
         return self.data.get("window") is not None
 
+    @property
+    def dictionaries(self) -> frozenset[str]:
+        """The families that are sparse dictionaries."""
+        camps = {name: recipe(every[0]["recipe"]).camp for name, every in self.families.items()}
+        return frozenset(name for name, camp in camps.items() if camp == DICTIONARY)
+
+    @property
+    def of_dictionaries(self) -> bool:
+        """Whether the tables are of sparse dictionaries: half of the families at least, besides PCA."""
+        others = [name for name in self.families if name != RIVAL_FAMILY]
+        return bool(others) and 2 * len(self.dictionaries) >= len(others)
+
     def narrow(self, config: Mapping[str, Any]) -> bool:
         """Whether a configuration's code is no wider than the study's."""
         return bool(config["recipe"]["latents"] <= self.latents)
@@ -161,7 +175,7 @@ class Design:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
         timed = self.data.get("times") is not None
         text = any(field["kind"] in TEXTS for field in self.data.get("fields", ()))
-        about = {"timed": timed, "windows": self.windows, "text": text}
+        about = {"timed": timed, "windows": self.windows, "text": text, "dictionaries": self.of_dictionaries}
         there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], **about)
         return there if self.rivals is None else [name for name in there if name in self.rivals]
 

@@ -17,9 +17,11 @@ from isthmus.data.wording import meant, number_of
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.evidence.cut import Cut, cut_short
 from isthmus.evidence.exclusion import spoils
+from isthmus.evidence.floor import above
 from isthmus.evidence.proscons import ProsCons, proscons
 from isthmus.evidence.purposes import PRICES, PurposeVerdict, answered, deciding
-from isthmus.evidence.verdict import FacetVerdict, judge
+from isthmus.evidence.stats import comparable
+from isthmus.evidence.verdict import UNBEATEN, FacetVerdict, judge
 from isthmus.facets import COST, FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
@@ -209,16 +211,16 @@ class Results:
         return self._judged[facet, name]
 
     def _judge(self, facet: str, found: Metric) -> FacetVerdict:
-        asked = self._asked(facet)
+        asked, scores, excluded = self._asked(facet), self.scores(facet, found.name), self._excluded(facet)
         verdict = judge(
-            self.scores(facet, found.name),
+            scores,
             metric=found.name,
             higher=bool(found.higher),
             rope=found.rope,
             relative=found.relative,
             rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
             test_fraction=self.test_fraction(self.design.view(facet)),
-            excluded=self._excluded(facet),
+            excluded=dict.fromkeys(self._no_better(facet, found, scores), UNBEATEN) | excluded,
             cut=self._cut(facet) if facet != "cost" and found.name in FACETS[facet].metrics else {},
             looks=LOOKS if self.design.racing else 1,
             facet=facet,
@@ -275,6 +277,24 @@ class Results:
             if ills:
                 reasons.setdefault(record.job.name, []).append(ills[0])
         return {who: f"{ills[0]} in {len(ills)} of {len(asked[who])} replicates" for who, ills in reasons.items()}
+
+    def _no_better(self, facet: str, found: Metric, scores: Mapping[str, NDArray[np.float64]]) -> list[str]:
+        """Sparse dictionaries that are not shown to beat one that learnt nothing, where the facet names a winner."""
+        asked = FACETS[facet]
+        random = [name for name in asked.dictionaries_only if name in scores]
+        if not random or not asked.crowns or found.name != self.design.primary(facet):
+            return []
+        table = {who: comparable(scores[who], found.relative) for who in scores if who in self.design.dictionaries}
+        over = above(
+            table,
+            comparable(scores[random[0]], found.relative),
+            rope=found.rope,
+            higher=bool(found.higher),
+            test_fraction=self.test_fraction(self.design.view(facet)),
+            relative=found.relative,
+            looks=LOOKS if self.design.racing else 1,
+        )
+        return [] if over is None else [who for who in table if who not in over]
 
     def _cut(self, facet: str) -> dict[str, Cut]:
         """Contenders whose chosen trainings were cut while they were still getting better."""
