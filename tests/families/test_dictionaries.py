@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from isthmus.errors import BadInput
 from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.gated import Gated
-from isthmus.families.jumprelu import JumpReLU, jump, step
+from isthmus.families.jumprelu import HOLD, JumpReLU, jump, step
 from isthmus.families.ksparse import KSparse
 from isthmus.families.matching import Matching
 from isthmus.families.matryoshka import Matryoshka
@@ -220,7 +221,7 @@ def test_jumprelu_starts_at_its_target_and_is_pulled_towards_it_from_either_side
             moved.log_threshold.add_(torch.tensor(factor).log())
         fires = (moved.encode(x.double()) > 0).sum(1).double().mean()
         term = moved(x.double(), x.double()).terms["sparsity"]
-        torch.testing.assert_close(term, (fires - 5).square() / 5 / 8)
+        torch.testing.assert_close(term, HOLD * (fires - 5).square() / 5 / 8)
         (slope,) = torch.autograd.grad(term, moved.log_threshold)
         assert (slope.sum() * side).item() < 0  # too many fire: descent raises thresholds
 
@@ -228,11 +229,32 @@ def test_jumprelu_starts_at_its_target_and_is_pulled_towards_it_from_either_side
 def test_jumprelu_with_a_lower_target_fires_fewer_units():
     x = torch.randn(600, 24, generator=torch.Generator().manual_seed(4))
     fires = {}
-    for target in (None, 4.0, 12.0):
-        model = made(JumpReLU(latents=256, target=target, strength=1.0), x, "gaussian")
+    for target in (0.0, 4.0, 12.0):
+        model = made(JumpReLU(latents=256, target=target, strength=0.1), x, "gaussian")
         train(model, x, steps=200, rate=5e-3)
         fires[target] = (model.encode(x) > 0).sum(1).double().mean().item()
-    assert fires[4.0] < 0.8 * fires[12.0] < 0.6 * fires[None]  # 9.8, 15 and 30 when this was written
+    assert fires[4.0] < 0.8 * fires[12.0] < 0.6 * fires[0.0]
+
+
+def test_jumprelu_aims_at_one_in_32_of_a_wide_code():
+    narrow, wide = JumpReLU(latents=128), JumpReLU(latents=1024)
+    assert (narrow.aim, wide.aim) == (0.0, 32.0)
+    assert JumpReLU(latents=1024, target=0.0).aim == JumpReLU(latents=1024, loss="tanh").aim == 0.0
+    assert JumpReLU(latents=1024, target=7.0).aim == 7.0
+    assert "threshold" in wide.idle()
+    assert "threshold" not in narrow.idle()
+
+
+@pytest.mark.parametrize("latents", [256, 1024])
+def test_jumprelu_fires_about_as_many_units_as_topk_by_its_defaults(latents):
+    """Without a target 1,024 units fire by the hundred, whatever the strength."""
+    g = torch.Generator().manual_seed(5)
+    atoms = functional.normalize(torch.randn(96, 32, generator=g), dim=1)
+    x = (torch.rand(600, 96, generator=g) < 4 / 96).float() @ atoms
+    model = made(JumpReLU(latents=latents), x, "gaussian")
+    train(model, x, steps=150, rate=5e-3)
+    fires = (model.encode(x) > 0).sum(1).double().mean().item()
+    assert 0.4 < fires / TopK(latents=latents).passing < 2
 
 
 def test_the_number_that_passes_follows_the_width_where_nobody_sets_it():

@@ -14,9 +14,10 @@ any prefix. Where we deviate: prefixes are fixed, halves of halves of the code, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from torch import Tensor
 from isthmus.errors import BadInput
 from isthmus.families.batchtopk import BatchTopK, BatchTopKModel
 from isthmus.model import knob
+from isthmus.parts import heads
+from isthmus.parts.dictionary import is_affine
 from isthmus.parts.gates import topk
 
 HALVINGS = 4  # prefixes of L/16, L/8, L/4 and L/2 units, then all
@@ -89,12 +92,23 @@ class MatryoshkaModel(BatchTopKModel):
         return super().train_gate(raw) if self.whole else self.gate(raw)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
-        losses = [self.misfit(prefix(z, m), target) for m in self.widths]
+        losses = [heads.nll(self.head, out, target).mean() for out in outputs(self.decoder, z, self.widths)]
         return {"nested": torch.stack(losses).sum() if losses else z.new_zeros(())}
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         weight, bias, gate = super().affine()
         return weight, bias, gate if self.whole else int(self.k)
+
+
+def outputs(decoder: Any, z: Tensor, widths: Sequence[int]) -> Iterator[Tensor]:
+    """Raw outputs (B, *D) of each prefix of the code; an affine decoder adds to the one before what new units write."""
+    if not is_affine(decoder):
+        yield from (decoder(prefix(z, m)) for m in widths)
+        return
+    out = decoder.last_bias
+    for start, end in pairwise((0, *widths)):
+        out = out + z[:, start:end] @ decoder.dictionary[:, start:end].t()
+        yield out.reshape(len(z), *decoder.shape)
 
 
 def prefix(z: Tensor, m: int) -> Tensor:

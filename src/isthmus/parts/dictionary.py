@@ -76,7 +76,7 @@ class Dictionary(EncoderDecoder):
     ) -> None:
         super().__init__(recipe, shape, head)
         self.unit = unit
-        self.short = short and _is_affine(self.encoder) and _is_affine(self.decoder)
+        self.short = short and is_affine(self.encoder) and is_affine(self.decoder)
         self.weights |= {"auxiliary": recipe.aux}
         self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
         self.pre = nn.Parameter(torch.zeros(shape))
@@ -194,7 +194,7 @@ def folded(model: Any) -> Folded:
     BadInput
         If the encoder or the decoder is not one affine layer: there is nothing that constants could fold into.
     """
-    if not (_is_affine(model.encoder) and _is_affine(model.decoder)):
+    if not (is_affine(model.encoder) and is_affine(model.decoder)):
         raise BadInput(
             "only a linear encoder and decoder can be folded; this model has more layers, or others: use its encode "
             "and decode, or train with backbone linear"
@@ -305,13 +305,14 @@ def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor) -> Tensor:
     ``out`` is what ``decoder`` makes of ``z``. It stands still, as the residual does in Gao et al. (2024) and in the
     two codes that are taken as reference: else the term would also ask live units to leave room for dead ones.
     """
-    if _is_affine(decoder):
+    if is_affine(decoder):
         return out.detach() + (helping @ decoder.dictionary.t()).reshape(out.shape)
     still = z.detach()
     return out.detach() + decoder(still + helping) - decoder(still)
 
 
-def _is_affine(network: object) -> bool:
+def is_affine(network: object) -> bool:
+    """Whether an encoder or a decoder is one affine layer."""
     return isinstance(network, Layered) and network.depth() == 1
 
 
