@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,11 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus import mixture as mixtures
+from isthmus.data.columns import columns
+from isthmus.data.columns import rows as rows_of
+from isthmus.data.fields import TEXTS
 from isthmus.errors import BadInput
 from isthmus.metrics.frechet import principal
 from isthmus.seeds import seed as hashed
 
 if TYPE_CHECKING:
+    from isthmus.data.layout import Layout
     from isthmus.train.inference import Inference
 
 KINDS = ("prior", "normal", "mixture")
@@ -127,6 +132,49 @@ def noised(rows: NDArray[np.floating], spread: NDArray[np.floating], seed: int) 
         return (rows + spread * np.random.default_rng(seed).normal(size=rows.shape)).astype(np.float32)
 
 
+def of_numbers(spread: NDArray[np.float64], layout: Layout | None) -> NDArray[np.float64]:
+    """Noise (*D) for the elements that are numbers: what flags, categories and gaps lack is drawn from their shares."""
+    found = spread.copy()
+    for part in () if layout is None else layout.parts:
+        if part.column.outcome != "number":
+            found[part.start : part.stop] = 0.0
+        if part.gap is not None:
+            found[part.gap] = 0.0
+    return found
+
+
+class Marginals(NamedTuple):
+    """What makes each column of numbers of a table hold the values that the data hold, as often as they do.
+
+    A made value becomes the value of the same rank: its place among made values is looked up among real ones. So whole
+    numbers stay whole, a column that is mostly 0 is mostly 0, and how columns go together is left as it is.
+    """
+
+    layout: Layout
+    values: Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    """Number of a column -> made values and real ones, in order."""
+
+    @classmethod
+    def of(cls, made: NDArray[np.float32], real: NDArray[np.float32], layout: Layout) -> Marginals:
+        """Of made rows and real ones, (n, E) and (m, E), both laid out and settled."""
+        sides, values = [columns(rows, layout) for rows in (made, real)], {}
+        for j, (size, owner) in enumerate(zip(sides[0].sizes, sides[0].owners, strict=True)):
+            first, second = (np.sort(one.cells[~np.isnan(one.cells[:, j]), j]) for one in sides)
+            if not size and layout.parts[owner].field.kind not in TEXTS and len(first) and len(second):
+                values[j] = first, second
+        return cls(layout, values)
+
+    def matched(self, made: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same rows (n, E), their numbers replaced; a gap stays one."""
+        cells = columns(made, self.layout).cells
+        for j, (known, real) in self.values.items():
+            there = ~np.isnan(cells[:, j])
+            low, high = (np.searchsorted(known, cells[there, j], side) for side in ("left", "right"))
+            place = (low + high) / 2 / len(known)
+            cells[there, j] = real[np.minimum((place * len(real)).astype(int), len(real) - 1)]
+        return rows_of(cells, self.layout, made.shape[1:])
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Draws rows from a fitted autoencoder.
@@ -139,12 +187,15 @@ class Sampler:
         What was fitted to the codes; None for the prior.
     spread : array (*D) or None
         Standard deviations of the noise that rows get, in scaled units; None without noise.
+    marginals : Marginals or None
+        What gives the columns of a table the values of the data; None where they stay as decoded.
     """
 
     fitted: Inference
     kind: str
     density: Any
     spread: NDArray[np.float64] | None = None
+    marginals: Marginals | None = None
 
     @classmethod
     def fit(
@@ -221,7 +272,42 @@ class Sampler:
         if self.fitted.target_layout is not None:
             raise BadInput("noise follows the error on a model's own rows; this one was trained with a target")
         rows = self.fitted.scaled(x)
-        return replace(self, spread=residual(rows, self.fitted.decode_scaled(self.fitted.encode_scaled(rows))))
+        spread = residual(rows, self.fitted.compared(rows, self.fitted.decode_scaled(self.fitted.encode_scaled(rows))))
+        return replace(self, spread=of_numbers(spread, self.fitted.layout))
+
+    def matched(self, x: ArrayLike) -> Sampler:
+        """The same, but that each column of numbers of a table holds the values of the data, as often as they do.
+
+        Take it after :meth:`noisy`. Made rows then repeat single values of the rows given here, never whole rows.
+
+        Parameters
+        ----------
+        x : array (N, *D)
+            The training rows.
+
+        Raises
+        ------
+        BadInput
+            If the model is not one of a table of several kinds of columns, or with gaps, or has a target of its own.
+
+        Examples
+        --------
+        >>> from isthmus.data.read import read
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> x = np.random.default_rng(0).poisson(2.0, (300, 3)).astype(float)
+        >>> x[:50, 1] = np.nan
+        >>> table = read(x)
+        >>> model = fit(named("pca").set_params(latents=2), table.x, fields=table.fields, columns=table.columns)
+        >>> made = Sampler.fit(model, table.x).noisy(table.x).matched(table.x).draw(100)
+        >>> bool(np.isin(made[:, 0], x[:, 0]).all()), bool(0 < np.isnan(made[:, 1]).mean() < 0.4)
+        (True, True)
+        """
+        fitted = self.fitted
+        if fitted.target_layout is not None or not fitted.layout.parts:
+            raise BadInput("only rows of a table of several kinds of columns, or with gaps, are matched to its values")
+        rows = fitted.scaled(x)
+        return replace(self, marginals=Marginals.of(self.laid_out(len(rows), seed=0), rows, fitted.layout))
 
     def codes(self, n: int, seed: int = 0) -> NDArray[np.float32]:
         """``n`` codes, (n, L); the same for the same seed."""
@@ -235,9 +321,14 @@ class Sampler:
 
     def draw(self, n: int, seed: int = 0) -> NDArray[Any]:
         """``n`` new rows in the units of the data, (n, *D); the same for the same seed."""
-        codes = self.codes(n, seed)
-        if self.spread is None:
-            return self.fitted.decode(codes)
-        rows = noised(self.fitted.decode_scaled(codes), self.spread, hashed(seed, "noise"))
-        layout = self.fitted.layout
-        return layout.invert(layout.settled(rows, np.random.default_rng(hashed(seed, "outcomes"))))
+        if self.fitted.target_layout is not None:
+            return self.fitted.decode(self.codes(n, seed))
+        return self.fitted.layout.invert(self.laid_out(n, seed))
+
+    def laid_out(self, n: int, seed: int = 0) -> NDArray[np.float32]:
+        """The same in scaled units: flags, categories and gaps are drawn from the shares that the model gives them."""
+        rows = self.fitted.decode_scaled(self.codes(n, seed))
+        if self.spread is not None:
+            rows = noised(rows, self.spread, hashed(seed, "noise"))
+        rows = self.fitted.layout.settled(rows, np.random.default_rng(hashed(seed, "outcomes")))
+        return rows if self.marginals is None else self.marginals.matched(rows)

@@ -2,8 +2,12 @@
 
 New rows are decoded codes. These are drawn from a Gaussian mixture fitted to training codes or, where the family has
 one, from its prior; rows stay as decoded, or get the noise that decoders leave out: whatever comes nearest to the
-validation rows. Rivals: a Gaussian mixture of the rows themselves, and shuffled columns, the floor. The training rows
-are the ceiling; they are shown and do not compete.
+validation rows. Rivals: a Gaussian mixture of the rows themselves, on tables of several kinds of columns a mixture that
+knows these kinds, and shuffled columns, the floor. The training rows are the ceiling; they are shown and do not
+compete.
+
+Rows of a table are judged by boosted trees, too; where its columns are of several kinds, these decide. Where rows have
+classes, made rows get classes as well: what trees learn of them must hold for real rows.
 """
 
 from __future__ import annotations
@@ -15,16 +19,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.columns import columns
 from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, known, reconstruct, some
+from isthmus.facets.mixtures import generator
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import gaussian_mixture
+from isthmus.metrics.boosted import boosted, taught
 from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
-from isthmus.metrics.two_sample import c2st, discrepancy, mmd2
+from isthmus.metrics.two_sample import c2st, discrepancy, finite, mmd2
 from isthmus.said import Said
-from isthmus.sampler import density, drawn, noised, residual
+from isthmus.sampler import Marginals, density, drawn, noised, of_numbers, residual
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -52,6 +59,11 @@ LIKELY = 250
 """Rows whose likelihood is bounded."""
 DRAWS = 64
 """Of the importance-weighted bound."""
+WIDEST = 256
+"""Columns up to which rows are given to boosted trees; pictures never are, for trees tell any decoder's output from
+grey values by values of exactly 0."""
+CLASSES = 30
+"""Classes up to which made rows get them."""
 
 
 def makers(coder: Coder, splits: Splits) -> dict[Way, Maker]:
@@ -59,33 +71,45 @@ def makers(coder: Coder, splits: Splits) -> dict[Way, Maker]:
 
     No way if a training code is not finite.
     """
-    known, valid = _some(splits.train, splits, KNOWN), _some(splits.valid, splits, JUDGED)
-    codes = coder.encode_scaled(known)
+    codes = coder.encode_scaled(_some(splits.train, splits, KNOWN))
     if not np.isfinite(codes).all():
         return {}
     mixture = density(codes, COMPONENTS, hashed(splits.seed, "generation", "mixture"))
     sources: dict[str, Maker] = {"mixture": lambda n, seed: drawn(mixture, n, seed).astype(np.float32)}
     if coder.prior(1, 0) is not None:
         sources["prior"] = lambda n, seed: np.asarray(coder.prior(n, seed))
-    spread = residual(valid, reconstruct(coder, valid))
-
-    def maker(way: Way) -> Maker:
-        def make(n: int, seed: int) -> Array:
-            rows = coder.decode_scaled(sources[way.codes](n, seed))
-            if not way.noisy:
-                return settled(rows, splits)
-            return settled(noised(rows, spread, hashed(seed, "noise")), splits, hashed(seed, "outcomes"))
-
-        return make
-
-    return {way: maker(way) for source in sources for way in (Way(source, False), Way(source, True))}
+    ways = [way for source in sources for way in (Way(source, False), Way(source, True))]
+    return {way: _maker(sources[way.codes], decoded(coder, splits, way, sources[way.codes])) for way in ways}
 
 
-def settled(rows: Array, splits: Splits, seed: int | None = None) -> Array:
-    """New rows as rows that could stand in the data: the likeliest ones, or draws from what ``seed`` seeds."""
+def _maker(codes: Maker, finish: Callable[[Array, int], Array]) -> Maker:
+    return lambda n, seed: finish(codes(n, seed), seed)
+
+
+def decoded(coder: Coder, splits: Splits, way: Way, codes: Maker) -> Callable[[Array, int], Array]:
+    """What makes rows (n, *D) of codes (n, L) and a seed in a way: decoded, with noise or without, and settled.
+
+    Columns of several kinds get the marginals of the training rows: what ``codes`` decode to says which value is which.
+    """
+    known, valid = _some(splits.train, splits, KNOWN), _some(splits.valid, splits, JUDGED)
+    spread = of_numbers(residual(valid, reconstruct(coder, valid)), splits.layout) if way.noisy else None
+
+    def bare(z: Array, seed: int) -> Array:
+        rows = coder.decode_scaled(z)
+        return settled(rows if spread is None else noised(rows, spread, hashed(seed, "noise")), splits, seed)
+
+    if splits.layout is None or not splits.layout.parts:
+        return bare
+    seed = _seed(splits, "marginals")
+    marginals = Marginals.of(bare(codes(len(known), seed), seed), known, splits.layout)
+    return lambda z, seed: marginals.matched(bare(z, seed))
+
+
+def settled(rows: Array, splits: Splits, seed: int) -> Array:
+    """New rows as rows that could stand in the data: flags, categories and gaps are drawn, as ``seed`` seeds it."""
     if splits.layout is None or not np.isfinite(rows).all():
         return rows
-    return splits.layout.settled(rows, None if seed is None else np.random.default_rng(seed))
+    return splits.layout.settled(rows, np.random.default_rng(hashed(seed, "outcomes")))
 
 
 def judged(ways: Mapping[Way, Maker], splits: Splits) -> dict[Way, float]:
@@ -117,7 +141,47 @@ def measure(contender: Contender, splits: Splits) -> dict[str, float]:
     for first in {side[0]: None for side in sides.values() if side and side[0] != best}:
         told[first] = c2st(test, made[first], _seed(splits, "folds"))
     found |= {"c2st_" + name: told[side[0]] for name, side in sides.items() if side}
-    return found | _bounds(contender, splits)
+    return found | _teaches(contender, splits, best) | _bounds(contender, splits)
+
+
+def _teaches(coder: Coder, splits: Splits, way: Way) -> dict[str, float]:
+    """What trees learn of rows made in a way, with classes: codes then come from a mixture of each class's own."""
+    if not _labelled(splits):
+        return {}
+    known = some(splits.train, KNOWN, _seed(splits, "rows"))
+    codes, y = coder.encode_scaled(known.x), np.asarray(known.y)
+    made = []
+    for one in np.unique(y):
+        seed = hashed(_seed(splits, "class"), str(one))
+        mixture = density(codes[y == one], COMPONENTS, seed)
+        made.append(drawn(mixture, int((y == one).sum()), seed).astype(np.float32))
+    z = np.concatenate(made)
+    source: Maker = lambda n, seed: z[np.random.default_rng(seed).permutation(len(z))[:n]]  # noqa: E731
+    rows = decoded(coder, splits, way, source)(z, _seed(splits, "taught"))
+    if not finite(rows):
+        return {"tstr": math.nan}
+    return teaching(rows, np.sort(y), splits)
+
+
+def teaching(made: Array, y: NDArray[np.int64], splits: Splits) -> dict[str, float]:
+    """What boosted trees learn of made rows (n, *D) with classes (n,), tested on the test rows."""
+    test = some(splits.test, KNOWN, _seed(splits, "rows"))
+    real, new = columns(test.x, splits.layout), columns(made, splits.layout)
+    return known(
+        {"tstr": taught(new.cells, y, real.cells, np.asarray(test.y), real.categories, _seed(splits, "trees"))}
+    )
+
+
+def _labelled(splits: Splits) -> bool:
+    """Whether made rows can be asked what they teach: columns for trees, and classes that are known."""
+    if not _flat(splits) or splits.train.y is None or splits.test.y is None:
+        return False
+    return 2 <= len(np.unique(splits.test.y)) <= CLASSES
+
+
+def _flat(splits: Splits) -> bool:
+    """Whether rows are those of a table that trees can take."""
+    return splits.test.x.ndim == 2 and splits.test.x.shape[1] <= WIDEST
 
 
 def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[str, float]:
@@ -129,9 +193,15 @@ def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[
     test, train = (_some(rows, splits, most) for rows, most in ((splits.test, MOST), (splits.train, KNOWN)))
     axes = principal(train)
     features = [x.reshape(len(x), -1).astype(np.float64) @ axes for x in (test, made)]
+    trees = {}
+    if _flat(splits):
+        real, new = columns(test, splits.layout), columns(made, splits.layout)
+        seed = _seed(splits, "trees")
+        trees["boosted"] = boosted(real.cells, new.cells, real.categories, seed) if finite(made) else math.nan
     return known(
         {
             "c2st": c2st(test, made, _seed(splits, "folds")),
+            **trees,
             "mmd2": mmd2(test, made),
             **prdc(test, made),
             "frechet": frechet(*features),
@@ -141,14 +211,36 @@ def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[
 
 
 def mixture_of_rows(splits: Splits) -> dict[str, float]:
-    """The same of draws from a Gaussian mixture of the training rows."""
+    """The same of draws from a Gaussian mixture of the training rows; for rows with classes from one of each class."""
     few = splits._replace(train=some(splits.train, 2 * MOST, _seed(splits, "rows")))
-    return compared(settled(gaussian_mixture(few, len(_some(splits.test, splits, MOST))), splits), splits)
+    count, seed = len(_some(splits.test, splits, MOST)), _seed(splits, "outcomes")
+    found = compared(settled(gaussian_mixture(few, count), splits, seed), splits)
+    if not _labelled(splits):
+        return found
+    y, made = np.asarray(few.train.y), []
+    for one in np.unique(y):
+        own = few._replace(train=few.train.take(np.flatnonzero(y == one)), seed=hashed(splits.seed, str(one)))
+        made.append(gaussian_mixture(own, int((y == one).sum())))
+    return found | teaching(settled(np.concatenate(made), splits, seed), np.sort(y), splits)
+
+
+def mixture_of_columns(splits: Splits) -> dict[str, float]:
+    """The same of draws from a mixture of columns of several kinds; with classes from one with a column of classes."""
+    made, _ = generator(splits).draw(len(_some(splits.test, splits, MOST)), _seed(splits, "columns"))
+    found = compared(made, splits)
+    if not _labelled(splits):
+        return found
+    rows, y = generator(splits, labelled=True).draw(len(_some(splits.train, splits, KNOWN)), _seed(splits, "columns"))
+    return found | teaching(rows, np.asarray(y), splits)
 
 
 def training_rows(splits: Splits) -> dict[str, float]:
     """The same of training rows, as many as there are test rows; ``ceiling`` keeps them out of the contest."""
-    return compared(_some(splits.train, splits, len(_some(splits.test, splits, MOST))), splits) | {"ceiling": 1.0}
+    found = compared(_some(splits.train, splits, len(_some(splits.test, splits, MOST))), splits) | {"ceiling": 1.0}
+    if not _labelled(splits):
+        return found
+    known = some(splits.train, KNOWN, _seed(splits, "rows"))
+    return found | teaching(known.x, np.asarray(known.y), splits)
 
 
 def shuffled_columns(splits: Splits) -> dict[str, float]:
@@ -157,10 +249,14 @@ def shuffled_columns(splits: Splits) -> dict[str, float]:
     train, count = _some(splits.train, splits, KNOWN), len(_some(splits.test, splits, MOST))
     parts = () if splits.layout is None else splits.layout.parts
     if parts:  # what stands for one column stays together
-        made = np.hstack([random.permutation(train[:, part.start : part.end])[:count] for part in parts])
+        made = np.hstack([random.permutation(train[:, part.start : part.end]) for part in parts])
     else:
-        made = random.permuted(train.reshape(len(train), -1), axis=0)[:count]
-    return compared(made.reshape(len(made), *train.shape[1:]), splits)
+        made = random.permuted(train.reshape(len(train), -1), axis=0)
+    made = made.reshape(len(made), *train.shape[1:])
+    found = compared(made[:count], splits)
+    if not _labelled(splits):
+        return found
+    return found | teaching(made, np.asarray(some(splits.train, KNOWN, _seed(splits, "rows")).y), splits)
 
 
 def _bounds(contender: Contender, splits: Splits) -> dict[str, float]:
@@ -199,6 +295,7 @@ GENERATION = Facet(
     },
     spoiled_by=("constant output",),
     primary="c2st",
+    of_tables="boosted",
     view="all",
     labels=False,
     sees=Said("training and validation rows, without labels", "训练集和验证集，不使用标签"),
@@ -209,6 +306,8 @@ GENERATION = Facet(
     metrics=(
         "c2st",
         *(f"c2st_{side}" for side in ("smooth", "noisy", "mixture", "prior")),
+        "boosted",
+        "tstr",
         "mmd2",
         "precision",
         "recall",
@@ -227,8 +326,10 @@ GENERATION = Facet(
     floor="shuffled columns",
     floor_title=Said("shuffling each column", "逐列打乱"),
     simplest="shuffled columns",
+    tables_only=frozenset({"mixed-type mixture"}),
     rivals={
         "gaussian mixture": mixture_of_rows,
+        "mixed-type mixture": mixture_of_columns,
         "shuffled columns": shuffled_columns,
         "training rows": training_rows,
     },

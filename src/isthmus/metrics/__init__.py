@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isthmus.metrics import (
+    boosted,
     clustering,
     copying,
     cost,
@@ -36,6 +37,7 @@ METRICS: dict[str, Metric] = {
         vus,
         rate,
         two_sample,
+        boosted,
         coverage,
         frechet,
         copying,

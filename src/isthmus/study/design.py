@@ -131,6 +131,8 @@ class Design:
     def primary(self, facet: str) -> str:
         """The metric that decides in a facet: another one where there are no labels."""
         asked = FACETS[facet]
+        if self.tables and asked.of_tables:
+            return asked.of_tables
         if not self.data["classes"]:
             return asked.unlabelled or asked.primary
         return asked.of_steps[0] if asked.of_steps is not None and self.windows else asked.primary
@@ -140,6 +142,11 @@ class Design:
         asked = FACETS[facet]
         by_steps = asked.of_steps is not None and self.primary(facet) == asked.of_steps[0]
         return asked.of_steps[1] if asked.of_steps is not None and by_steps else asked.floor
+
+    @property
+    def tables(self) -> bool:
+        """Whether columns are of several kinds, or have gaps."""
+        return bool(self.data.get("fields"))
 
     @property
     def windows(self) -> bool:
@@ -175,7 +182,13 @@ class Design:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
         timed = self.data.get("times") is not None
         text = any(field["kind"] in TEXTS for field in self.data.get("fields", ()))
-        about = {"timed": timed, "windows": self.windows, "text": text, "dictionaries": self.of_dictionaries}
+        about = {
+            "timed": timed,
+            "windows": self.windows,
+            "text": text,
+            "dictionaries": self.of_dictionaries,
+            "table": self.tables,
+        }
         there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], **about)
         return there if self.rivals is None else [name for name in there if name in self.rivals]
 
