@@ -1021,13 +1021,14 @@ OPTIONS = {
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride "
         "factors images families rivals configs capacity latents hidden backbone "
-        "contamination facets replicates steps seed learning_rate plan jobs out budget json lang dry_run quiet debug"
+        "contamination facets replicates steps seed learning_rate plan jobs cluster out budget "
+        "json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing terms group time weights "
         "size crop gray features skip_damaged axes window stride "
         "label anomaly factors images facets replicates steps seed learning_rate plan configs "
-        "jobs json lang dry_run quiet debug"
+        "jobs cluster json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (

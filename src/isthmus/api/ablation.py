@@ -15,7 +15,7 @@ from isthmus.model import Recipe
 from isthmus.report.ablation import write
 from isthmus.study.ablation import AblationResults, at_capacity, plan_ablation
 from isthmus.study.jobs import Progress
-from isthmus.study.options import AblateOptions, Reading, declared, filled, signed
+from isthmus.study.options import AblateOptions, PartOptions, Reading, declared, filled, running, signed
 from isthmus.study.run import run
 
 
@@ -76,7 +76,7 @@ def ablate(
         As in :func:`isthmus.compare`.
     terms, size, crop, gray, skip_damaged, features, axes
         As in :func:`isthmus.compare`.
-    facets, replicates, steps, learning_rate, seed, jobs, plan
+    facets, replicates, steps, learning_rate, seed, jobs, cluster, plan
         As in :func:`isthmus.compare`.
     progress, command
         As in :func:`isthmus.compare`.
@@ -114,7 +114,8 @@ def ablate(
     data = read(source, labels, **{name: asked.pop(name) for name in declared(Reading)})
     if isinstance(recipe, Mapping):
         recipe = from_json(recipe)
-    jobs = asked.pop("jobs")
+    where = running(asked)
+    asked = {name: value for name, value in asked.items() if name in (*declared(PartOptions), "out", "command")}
     planned = plan_ablation(at_capacity(recipe, data) if isinstance(recipe, str) else recipe, data, **asked)
     data.warn()
-    return Ablation(run(planned, workers=jobs, progress=progress).folder)
+    return Ablation(run(planned, **where, progress=progress).folder)

@@ -80,6 +80,7 @@ def compare_many(
     budget: str | float | None = None,
     progress: Callable[[str], Any] | None = None,
     jobs: int | None = None,
+    cluster: str | None = None,
     command: str = "",
     **options: Any,
 ) -> Several:
@@ -106,6 +107,8 @@ def compare_many(
         Hears the name of each data set before its study runs.
     jobs : int, optional
         Worker processes, as in :func:`isthmus.compare`.
+    cluster : str, optional
+        The Dask cluster that does the runs, as in :func:`isthmus.compare`.
     command : str, optional
         The command that repeats this, for the report.
     **options
@@ -139,12 +142,12 @@ def compare_many(
     """
     data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
     data |= {"group": group, "time": time, "weights": weights}
-    planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, command=command, **options)
+    planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, cluster=cluster, command=command, **options)
     for one in planned.studies.values():
         one.data.warn()
     begin(planned)
     for name, one in planned.studies.items():
         if progress is not None:
             progress(name)
-        run(one, workers=jobs, progress=notebook.watcher(name))
+        run(one, workers=jobs, cluster=cluster, progress=notebook.watcher(name))
     return Several(planned.folder)

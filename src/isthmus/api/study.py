@@ -16,7 +16,7 @@ from isthmus.api import notebook
 from isthmus.data.wording import number_of
 from isthmus.report import html
 from isthmus.study.jobs import Progress
-from isthmus.study.options import CompareOptions, signed
+from isthmus.study.options import CompareOptions, running, signed
 from isthmus.study.outline import outline
 from isthmus.study.results import Results
 from isthmus.study.run import run
@@ -182,6 +182,10 @@ def compare(
         Same seed, same data, same machine: same numbers.
     jobs : int, optional
         Worker processes; by default one for each core. With 1 everything runs in this process.
+    cluster : str, optional
+        The Dask cluster whose workers do the runs instead (``pip install 'isthmus[dask]'``): the address of its
+        scheduler, ``"tcp://host:8786"``, a scheduler file, or ``"local:4"`` for 4 processes here that Dask starts
+        (:mod:`isthmus.study.launch.dask`).
     out : path, optional
         The study folder; by default ``isthmus-<name of the data>`` in the working directory.
     learning_rate : float, optional
@@ -224,4 +228,4 @@ def compare(
     planned = outline(source, labels, **options)
     planned.data.warn()
     told = notebook.watcher(planned.data.name) if progress is None else progress
-    return Study.of(run(planned, workers=options.get("jobs"), progress=told))
+    return Study.of(run(planned, **running(options), progress=told))

@@ -13,7 +13,7 @@ from isthmus.cli.attend import attend
 from isthmus.cli.options import Debug, DryRun, Json, Lang, Quiet, offers, understood
 from isthmus.cli.train import configure
 from isthmus.errors import BadInput
-from isthmus.study.options import AblateOptions, Reading, declared
+from isthmus.study.options import AblateOptions, PartOptions, Reading, declared, running
 
 if TYPE_CHECKING:
     from isthmus.api.ablation import Ablation
@@ -70,8 +70,9 @@ def ablate(
     from isthmus.study.ablation import plan_ablation
 
     asked = understood(AblateOptions, options)
-    jobs = asked.pop("jobs")
+    where = running(asked)
     rows = read(data, **{name: asked.pop(name) for name in declared(Reading)})
+    asked = {name: value for name, value in asked.items() if name in declared(PartOptions)}
     chosen, plan = given(recipe, rows, settings or [])
     if twice := sorted(plan.keys() & (more := asked.pop("plan") or {}).keys()):
         raise BadInput(f"--set {twice[0]} and --plan {twice[0]} are the same field; give it once")
@@ -79,9 +80,9 @@ def ablate(
     planned = plan_ablation(chosen, rows, plan=plan | more, out=out, command=command, **asked)
     answer.caution(planned)
     if dry_run:
-        answer.plan(planned, jobs, json)
+        answer.plan(planned, where, json)
         return ends.DONE
-    study = attend(planned, jobs, quiet)
+    study = attend(planned, where, quiet)
     ablation = Ablation(study.folder)
     page = ablation.report(lang=lang)
     if json:

@@ -78,14 +78,15 @@ def probing(
         yield lambda over: tell(min(over, limit))
 
 
-def planned_facts(planned: Outline, workers: int | None, *, quiet: bool = False) -> dict[str, Any]:
+def planned_facts(planned: Outline, where: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
     """A study that is not begun: its size, and its time, extrapolated from pieces of it."""
     from isthmus.study.estimate import SHARE, USUAL, estimate
+    from isthmus.study.outline import size
 
     design, jobs, budget = planned.design, planned.design.jobs(), planned.note.get("budget")
     limit = USUAL if budget is None else SHARE * budget
     with probing(budget, quiet=quiet, always=True) as tell:
-        found = estimate(planned.data, design, workers=workers, limit=limit, tell=tell)
+        found = estimate(planned.data, design, workers=size(where), limit=limit, tell=tell)
     steps = int(design.plan["steps"])
     return {
         "families": list(design.families),
@@ -117,9 +118,9 @@ def planned_facts(planned: Outline, workers: int | None, *, quiet: bool = False)
     }
 
 
-def plan(planned: Outline, workers: int | None, as_json: bool, *, quiet: bool = False) -> None:
+def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bool = False) -> None:
     """The same, told."""
-    design, facts = planned.design, planned_facts(planned, workers, quiet=quiet)
+    design, facts = planned.design, planned_facts(planned, where, quiet=quiet)
     if as_json:
         show.machine({"data": design.data, **facts})
         return

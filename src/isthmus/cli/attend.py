@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from isthmus.cli import answer, show
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from isthmus.study.results import Results
 
 
-def attend(planned: Outline, workers: int | None, quiet: bool) -> Results:
-    """Do what is missing, with a bar; an interruption says what is kept."""
+def attend(planned: Outline, where: Mapping[str, Any], quiet: bool) -> Results:
+    """Do what is missing, with a bar; an interruption says what is kept. See :func:`isthmus.study.options.running`."""
     from isthmus.study.run import run
 
     kept, total = done(planned)
@@ -24,7 +25,7 @@ def attend(planned: Outline, workers: int | None, quiet: bool) -> Results:
         with show.progress(planned.data.name, total, done=kept, unit="runs", quiet=quiet) as tell:
             return run(
                 planned,
-                workers=workers,
+                **where,
                 progress=lambda job, record, done, total: tell(
                     done, f"{job.name.name} {job.name.replicate + 1}", total
                 ),

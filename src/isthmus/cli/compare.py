@@ -14,7 +14,7 @@ from isthmus.cli.attend import attend
 from isthmus.cli.many import many
 from isthmus.cli.options import Debug, DryRun, Json, Lang, Quiet, offers, understood
 from isthmus.errors import BadInput
-from isthmus.study.options import CompareOptions
+from isthmus.study.options import CompareOptions, running
 
 
 @offers(CompareOptions)
@@ -105,14 +105,14 @@ def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: 
     from isthmus.api.study import Study
     from isthmus.study.outline import outline
 
-    jobs = options["jobs"]
+    where = running(options)
     with answer.probing(options["budget"], quiet=quiet) as tell:
         planned = outline(data, **options, tell=tell, began=began)
     answer.caution(planned)
     if dry_run:
-        answer.plan(planned, jobs, json, quiet=quiet)
+        answer.plan(planned, where, json, quiet=quiet)
         return ends.DONE
-    study = Study.of(attend(planned, jobs, quiet))
+    study = Study.of(attend(planned, where, quiet))
     page = study.report(lang=lang)
     if json:
         show.machine(answer.facts(study, page))

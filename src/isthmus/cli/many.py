@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli import answer, ends, show
 from isthmus.cli.attend import attend
 from isthmus.data.wording import number_of
+from isthmus.study.options import running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,19 +22,20 @@ def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: b
     from isthmus.api.several import Several
     from isthmus.study.several import begin, plans
 
+    where = running(options)
     with answer.probing(options["budget"], quiet=quiet) as tell:
         planned = plans(data, **options, tell=tell)
     for one in planned.studies.values():
         answer.caution(one)
     if dry_run:
-        _plan(planned, options["jobs"], json)
+        _plan(planned, where, json)
         return ends.DONE
     begin(planned)
     studies = []
     for number, one in enumerate(planned.studies.values(), 1):
         show.note(f"Data set {number} of {len(planned.studies)}", quiet=quiet)
         try:
-            studies.append(attend(one, options["jobs"], quiet))
+            studies.append(attend(one, where, quiet))
         except KeyboardInterrupt as stop:
             stop.add_note(f"{number - 1} of {len(planned.studies)} data sets are done")
             raise
@@ -46,9 +48,9 @@ def many(data: Sequence[str], options: dict[str, Any], *, dry_run: bool, json: b
     return max(answer.ending(study) for study in studies)
 
 
-def _plan(planned: Plans, workers: int | None, as_json: bool) -> None:
+def _plan(planned: Plans, where: Mapping[str, Any], as_json: bool) -> None:
     """Studies that are not begun."""
-    found = {name: answer.planned_facts(one, workers) for name, one in planned.studies.items()}
+    found = {name: answer.planned_facts(one, where) for name, one in planned.studies.items()}
     if as_json:
         show.machine({"sets": found, "folder": str(planned.folder)})
         return

@@ -81,16 +81,7 @@ def data_of(study: Results, source: str | None = None, label: str | None = None)
     note = study.note
     where = source or str(note["data"]["source"])
     try:
-        options: dict[str, Any] = {
-            "label": label or note.get("label"),
-            "anomaly": note["data"]["anomaly"],
-            "images": note["data"]["images"],
-            **note.get("reading", {}),
-        }
-        found = read(where, **options)
-        named = list(note["data"].get("factors", []))
-        if named != list(found.factor_names):  # columns that were named, rather than a file's own factors
-            found = read(where, **options, factors=named)
+        found = data_where(where, note, label)
     except BadInput as error:
         if source is not None:
             raise
@@ -101,6 +92,21 @@ def data_of(study: Results, source: str | None = None, label: str | None = None)
             raise BadInput(f"{reason}; give the file, and --label, that the study was made from")
         return None, reason
     return found, ""
+
+
+def data_where(where: str, note: Mapping[str, Any], label: str | None = None) -> Dataset:
+    """What lies in a place, read as the note of a study says that its data were."""
+    options: dict[str, Any] = {
+        "label": label or note.get("label"),
+        "anomaly": note["data"]["anomaly"],
+        "images": note["data"]["images"],
+        **note.get("reading", {}),
+    }
+    found = read(where, **options)
+    named = list(note["data"].get("factors", []))
+    if named != list(found.factor_names):  # columns that were named, rather than a file's own factors
+        found = read(where, **options, factors=named)
+    return found
 
 
 def examine(study: Results, data: Dataset | None = None, run: str | None = None) -> Iterator[Complaint]:

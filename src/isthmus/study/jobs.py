@@ -1,7 +1,8 @@
 """Doing the jobs: each once, each leaving its record before anyone hears of it.
 
-Workers write their records themselves. The driver only hands out jobs and listens, so nothing that finished depends on
-it. Where jobs are run is not known here (:mod:`isthmus.study.launch`).
+Workers on this machine write their records themselves, so nothing that finished depends on the driver; what others did
+is put in place by the driver (:mod:`isthmus.study.away`). Where jobs are run is not known here
+(:mod:`isthmus.study.launch`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from isthmus.errors import BadEnvironment
@@ -19,7 +21,16 @@ from isthmus.study.record import Job, JobName, Record
 from isthmus.study.store import Store
 
 Kind = tuple[str, str, str, str | None]
-Perform = Callable[[Job, Any, Store], Record]
+
+
+class Commits(Protocol):
+    """Where a run leaves what it found: the store, or what stands for it far from there."""
+
+    def commit(self, record: Record, fill: Callable[[Path], None] | None = None) -> Record:
+        """Keep a finished run; see :meth:`isthmus.study.store.Store.commit`."""
+
+
+Perform = Callable[[Job, Any, Commits], Record]
 Lasted = Mapping[Kind, float]
 """How many seconds the last job of each kind took."""
 Choose = Callable[[Sequence[Job], Lasted], Job | None]
@@ -52,22 +63,27 @@ class Work:
 
     def __call__(self, job: Job) -> Record:
         with self.store.working():
-            began = time.perf_counter()
-            try:
-                return self.perform(job, self.data, self.store)
-            except BadEnvironment:
-                raise
-            except Exception as error:
-                first = (str(error).strip() or "no message").splitlines()[0]
-                return self.store.commit(
-                    Record(
-                        id=job.id,
-                        job=job.name,
-                        status="failed",
-                        message=f"{type(error).__name__}: {first}",
-                        seconds=time.perf_counter() - began,
-                    )
-                )
+            return attempt(self.perform, job, self.data, self.store)
+
+
+def attempt(perform: Perform, job: Job, data: Any, store: Commits) -> Record:
+    """Do one job, or commit what kept it from being done."""
+    began = time.perf_counter()
+    try:
+        return perform(job, data, store)
+    except BadEnvironment:
+        raise
+    except Exception as error:
+        first = (str(error).strip() or "no message").splitlines()[0]
+        return store.commit(
+            Record(
+                id=job.id,
+                job=job.name,
+                status="failed",
+                message=f"{type(error).__name__}: {first}",
+                seconds=time.perf_counter() - began,
+            )
+        )
 
 
 def drive(

@@ -345,6 +345,14 @@ class Running(TypedDict, total=False):
     """Where and how it runs."""
 
     jobs: Annotated[int | None, Option(None, "Worker processes.", kind=int, shown="one for each core")]
+    cluster: Annotated[
+        str | None,
+        Option(
+            None,
+            "Dask cluster that does the runs: tcp://HOST:PORT, a scheduler file, or local:N for N processes here.",
+            "ADDRESS",
+        ),
+    ]
     out: Annotated[str | os.PathLike[str] | None, Option(None, "Study folder.", "DIR", kind=Path, shown="isthmus-DATA")]
     command: Annotated[str, Option("", kind=None)]
 
@@ -379,6 +387,17 @@ class AblateOptions(Reading, PartOptions, Running, total=False):
 def declared(kind: type) -> dict[str, Option]:
     """The options of one of the classes above, in their order."""
     return {name: hint.__metadata__[0] for name, hint in kind.__annotations__.items()}
+
+
+def running(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the options of a study, where its runs are done, as :func:`isthmus.study.run.run` takes it.
+
+    Examples
+    --------
+    >>> running({"jobs": 2, "cluster": None, "seed": 0})
+    {'workers': 2, 'cluster': None}
+    """
+    return {"workers": asked.get("jobs"), "cluster": asked.get("cluster")}
 
 
 def filled(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

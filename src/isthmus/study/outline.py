@@ -16,6 +16,7 @@ from isthmus.study.budget import afford, as_before, called, given_up, seconds
 from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, capacity_asked, design
 from isthmus.study.estimate import SHARE, Tell, estimate
+from isthmus.study.launch.dask import count
 from isthmus.study.material import rows
 from isthmus.study.options import (
     Arrays,
@@ -27,6 +28,7 @@ from isthmus.study.options import (
     Windowing,
     declared,
     filled,
+    running,
     signed,
 )
 from isthmus.study.profile import profiled
@@ -71,7 +73,7 @@ def outline(
     if limit is not None and (there := _before(folder, limit)) is not None:
         planned = as_before(planned, there)
     elif limit is not None:
-        whole, prices = planned, estimate(data, planned, workers=asked["jobs"], limit=SHARE * limit, tell=tell)
+        whole, prices = planned, estimate(data, planned, workers=size(running(asked)), limit=SHARE * limit, tell=tell)
         planned = afford(whole, prices, limit - (time.perf_counter() - began))
         note["given_up"] = given_up(whole, planned)
         note["expected"] = {called(job): round(prices.job(job), 3) for job in planned.jobs()}
@@ -86,7 +88,7 @@ def _check(asked: Mapping[str, Any]) -> None:
     named = isinstance(asked["plan"], Mapping) and "steps" in asked["plan"]
     if (asked["steps"] is not None or named) and asked["budget"] is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
-    check_workers(asked["jobs"])
+    check_workers(asked["jobs"], asked["cluster"])
     capacity_asked(asked)
     if isinstance(asked["latents"], str) and asked["latents"] != "auto":
         raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {asked['latents']!r}")
@@ -128,9 +130,17 @@ def split_all(planned: Design, data: Dataset) -> None:
             rows(job, data)
 
 
-def check_workers(count: int | None) -> None:
+def check_workers(count: int | None, cluster: str | None = None) -> None:
+    if count is not None and cluster is not None:
+        raise BadInput("jobs and cluster exclude each other: a cluster has workers of its own; give one of them")
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
         raise BadInput(f"jobs must be a whole number of at least 1; got {count!r}")
+
+
+def size(where: Mapping[str, Any]) -> int | None:
+    """How many worker processes there will be; None: one for each core of this machine."""
+    workers: int | None = where["workers"]
+    return workers if where["cluster"] is None else count(where["cluster"])
 
 
 def _before(folder: Path, budget: float) -> Mapping[str, Any] | None:

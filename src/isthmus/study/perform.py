@@ -25,12 +25,12 @@ from isthmus.families import recipe
 from isthmus.seeds import undisturbed
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
+from isthmus.study.jobs import Commits
 from isthmus.study.material import Material, prepare
 from isthmus.study.options import FREE
 from isthmus.study.racing import KEPT, PART, survivors, voted
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.retry import trained
-from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted, fit_many
 from isthmus.train.loop import Watch
 from isthmus.train.plan import Plan
@@ -54,7 +54,7 @@ class Raced(NamedTuple):
 
 
 @undisturbed()
-def perform(job: Job, data: Dataset, store: Store) -> Record:
+def perform(job: Job, data: Dataset, store: Commits) -> Record:
     """Do one job and put its record in place."""
     began = time.perf_counter()
     material = prepare(job, data)

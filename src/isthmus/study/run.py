@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from statistics import mean
 from typing import Any
 
+from isthmus.study.away import Away, lying, token, unpacked
 from isthmus.study.budget import KEPT_BACK, Watch, called, first
 from isthmus.study.jobs import Progress, Work, drive, kind
+from isthmus.study.launch import Launch
+from isthmus.study.launch.dask import Dask
 from isthmus.study.launch.local import Local
 from isthmus.study.outline import Outline, check_workers
 from isthmus.study.perform import perform
@@ -23,19 +28,21 @@ def run(
     planned: Outline,
     *,
     workers: int | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Results:
     """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time.
 
-    What no longer fits into the budget is not begun, and counts as not run.
+    What no longer fits into the budget is not begun, and counts as not run. Runs are done by ``workers`` processes on
+    this machine, or by those of a Dask cluster.
     """
-    check_workers(workers)
+    check_workers(workers, cluster)
     began, store = clock(), Store(planned.folder)
-    store.create(planned.design.to_json(), planned.note)
     watch: Watch | None = None
     repaired: dict[str, str] = {}
-    with Local(Work(store, planned.data, perform), planned.folder, workers) as launch:
+    with _launched(planned, store, workers, cluster) as launch:
+        store.create(planned.design.to_json(), planned.note)
         if planned.design.racing:
             there = Results(planned.folder)
             spent = there.note["planning"] + sum(record.seconds for record in there.records) / launch.workers
@@ -53,6 +60,19 @@ def run(
                 return study
             with store.locked():
                 store.add_round(one)
+
+
+@contextmanager
+def _launched(planned: Outline, store: Store, workers: int | None, cluster: str | None) -> Iterator[Launch]:
+    """Where the runs are done."""
+    if cluster is None:
+        with Local(Work(store, planned.data, perform), planned.folder, workers) as launch:
+            yield launch
+        return
+    here = lying(planned.data, planned.design.to_json(), planned.note, perform)
+    home = partial(unpacked, store)
+    with Dask(Away(planned.data, perform), home, token(planned.data), cluster, here) as launch:
+        yield launch
 
 
 def watching(

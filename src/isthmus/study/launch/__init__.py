@@ -16,8 +16,9 @@ class Died(Exception):
 class Launch(Protocol):
     """A place where jobs are run. What a job does, and what it leaves, the place does not know."""
 
-    workers: int
-    """Jobs that are done at the same time."""
+    @property
+    def workers(self) -> int:
+        """Jobs that are done at the same time."""
 
     def __call__(self, jobs: Iterator[Job]) -> Generator[Record, None, None]:
         """Do jobs, and give their records as they end.

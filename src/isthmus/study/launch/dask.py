@@ -1,0 +1,303 @@
+"""Jobs on the workers of a Dask cluster (extra ``dask``), whoever started it: by hand, on Slurm, on Kubernetes.
+
+Jobs go there, and what they leave comes back: no worker needs to see the study folder. What every job needs stays in
+the worker's process. A worker that has not got it looks whether the data lie where they lie here, else says so, and
+gets it once; so a worker that joins late, or that a nanny starts again, works as any other does.
+
+A job whose worker is lost goes to another one: Dask does that, as often as its option
+``distributed.scheduler.allowed-failures`` says. If the scheduler is lost, what came home is kept, and the driver ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from joblib import cpu_count
+
+from isthmus.errors import BadEnvironment, BadInput, MissingExtra
+from isthmus.study.launch import Died
+from isthmus.study.launch.local import one_thread
+
+if TYPE_CHECKING:
+    from isthmus.study.record import Job, Record
+
+Away = Callable[["Job"], Any]
+"""Does one job away from here, and gives what comes home of it."""
+
+PATIENCE = 300.0
+"""Seconds that a cluster may be without any worker."""
+CONNECTING = 30.0
+"""Seconds in which a scheduler has to answer."""
+LOOK = 1.0
+"""Seconds between two looks at the cluster while no job ends."""
+HELD = 2
+"""Works that a worker keeps: two studies may share a cluster."""
+
+
+class Task(NamedTuple):
+    """What goes to a worker: a job, and the name of what it needs."""
+
+    job: Job
+    token: str
+    found: Callable[[], Away | None] | None
+    """What may find it there; small."""
+    version: str
+
+
+class Absent(NamedTuple):
+    """The answer of a worker that has not got what a job needs."""
+
+    worker: str
+
+
+class Dask:
+    """Jobs on a Dask cluster; a context, which leaves the cluster as it was.
+
+    Parameters
+    ----------
+    work : callable
+        ``work(job)`` does one job, away from here. Sent to each worker once, where ``found`` finds nothing.
+    home : callable
+        ``home(left)`` makes a record of what came back, here.
+    token : str
+        Names the work: what has the same name is taken for the same.
+    found : callable, optional
+        ``found()`` gives the work to a worker, or None, from what lies on its machine.
+    cluster : str
+        The address of a scheduler (``tcp://host:8786``), a scheduler file, or ``local`` or ``local:N`` for N processes
+        on this machine that Dask starts.
+
+    Raises
+    ------
+    BadInput
+        If ``cluster`` is none of these.
+    BadEnvironment
+        If no scheduler answers there.
+    MissingExtra
+        If Dask is not installed.
+    """
+
+    def __init__(
+        self,
+        work: Away,
+        home: Callable[[Any], Record],
+        token: str,
+        cluster: str,
+        found: Callable[[], Away | None] | None = None,
+    ) -> None:
+        self.work, self.home, self.token, self.found = work, home, token, found
+        self.cluster = cluster
+        self._open = ExitStack()
+        self._client = self._open.enter_context(connected(cluster))
+        self._seen = time.monotonic()
+        self._given: dict[str, float] = {}
+        """When each worker got the work."""
+
+    @property
+    def workers(self) -> int:
+        """Worker processes that are there now, but 1 at least: each does one job at a time."""
+        count = len(self._client.scheduler_info(n_workers=-1)["workers"]) if self._client.status == "running" else 0
+        if count:
+            self._seen = time.monotonic()
+        return max(1, count)
+
+    def __call__(self, jobs: Iterator[Job]) -> Generator[Record, None, None]:
+        """Do jobs, and give their records as they end; see :class:`isthmus.study.launch.Launch`."""
+        ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        running: dict[Any, tuple[Job, float]] = {}
+        killers = 0
+
+        def submit(job: Job) -> None:
+            future = self._client.submit(do, Task(job, self.token, self.found, version("isthmus")), pure=False)
+            running[future] = job, time.monotonic()
+            future.add_done_callback(ended.put)
+
+        with self._mourned():
+            while True:
+                workers = self.workers
+                for job in islice(jobs, max(0, workers + 1 + workers // 4 - len(running))):
+                    submit(job)
+                if not running:
+                    break
+                if (future := self._next(ended)) is None:
+                    continue
+                job, since = running.pop(future)
+                try:
+                    left = self._left(future, since)
+                except Died:
+                    killers += 1
+                    continue
+                if left is None:
+                    submit(job)
+                else:
+                    yield self.home(left)
+        if killers:
+            raise Died  # who it was is found out one by one, when nothing else runs
+
+    def alone(self, job: Job) -> Record:
+        """Do one job while nothing else is done; see :class:`isthmus.study.launch.Launch`."""
+        return next(self(iter([job])))
+
+    def _next(self, ended: queue.SimpleQueue[Any]) -> Any | None:
+        """A future that has ended; None if none has for a while."""
+        try:
+            return ended.get(timeout=LOOK)
+        except queue.Empty:
+            if self._client.status not in {"running", "connecting"}:
+                raise BadEnvironment(self._lost()) from None
+            if time.monotonic() - self._seen > PATIENCE:
+                raise BadEnvironment(
+                    f"the cluster at {self.cluster} has had no worker for {PATIENCE:.0f} seconds; finished runs are "
+                    "kept; start workers, and repeat the command"
+                ) from None
+            return None
+
+    def _left(self, future: Any, since: float) -> Any | None:
+        """What a job left that was submitted at a time; None if it has to be done again, by whoever comes.
+
+        Raises
+        ------
+        Died
+            If worker after worker was lost with it.
+        """
+        from distributed import KilledWorker
+
+        if future.status == "error":
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                raise Died
+            raise error
+        if future.status != "finished":
+            if self._client.status not in {"running", "connecting"}:
+                raise BadEnvironment(self._lost())
+            return None
+        try:
+            left = future.result(timeout=CONNECTING)
+        except (OSError, TimeoutError, RuntimeError) as error:  # lost on its way, with its worker
+            if isinstance(error, BadEnvironment):
+                raise
+            return None
+        if not isinstance(left, Absent):
+            return left
+        if since > self._given.get(left.worker, -math.inf):  # several jobs may have missed it
+            self._client.run(keep, self.token, self.work, workers=[left.worker], on_error="ignore")
+            self._given[left.worker] = time.monotonic()
+        return None
+
+    def _lost(self) -> str:
+        return (
+            f"the scheduler at {self.cluster} is gone; finished runs are kept; the same command continues once it is "
+            "there again"
+        )
+
+    @contextmanager
+    def _mourned(self) -> Iterator[None]:
+        """What Dask says of a connection that breaks, in one line."""
+        from concurrent.futures import CancelledError
+
+        from distributed.comm import CommClosedError
+
+        try:
+            yield
+        except (CommClosedError, CancelledError) as error:
+            raise BadEnvironment(self._lost()) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._open.close()
+
+
+@contextmanager
+def connected(cluster: str) -> Iterator[Any]:
+    """A client of the cluster that is named so; what Dask logs is not shown, for what matters is raised."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise MissingExtra(f"a cluster needs {error.name}: pip install 'isthmus[dask]'") from None
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    kind, colon, rest = cluster.partition(":")
+    with ExitStack() as opened:
+        opened.callback(logger.setLevel, before)
+        logger.setLevel(logging.CRITICAL + 1)
+        how: dict[str, Any] = {"timeout": CONNECTING, "set_as_default": False}
+        if kind == "local":
+            if colon and not (rest.isdecimal() and int(rest)):
+                raise BadInput(f"cluster local:N takes how many processes Dask starts, at least 1; got {cluster!r}")
+            how["address"] = opened.enter_context(
+                LocalCluster(
+                    n_workers=int(rest) if colon else cpu_count(),
+                    threads_per_worker=1,
+                    dashboard_address=":0",
+                    silence_logs=logging.CRITICAL + 1,
+                )
+            )
+        elif "://" in cluster:
+            how["address"] = cluster
+        elif Path(cluster).is_file():
+            how["scheduler_file"] = cluster
+        else:
+            raise BadInput(
+                f"cluster must be an address like tcp://host:8786, a scheduler file, local or local:N; got {cluster!r}"
+            )
+        try:
+            client = opened.enter_context(Client(**how))
+        except (OSError, ValueError, TimeoutError) as error:
+            first = (str(error) or type(error).__name__).splitlines()[0]
+            raise BadEnvironment(f"no Dask scheduler answers at {cluster} ({first:.100}); start one there") from None
+        yield client
+
+
+def count(cluster: str) -> int:
+    """How many worker processes a cluster has."""
+    kind, _, rest = cluster.partition(":")
+    if kind == "local":
+        return int(rest) if rest.isdecimal() and int(rest) else cpu_count()
+    with connected(cluster) as client:
+        return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+# ------------------------------------------------------------------------------------------------------ in the workers
+
+_works: dict[str, Away | None] = {}
+_one = threading.Lock()
+"""A worker may have several threads; jobs are done one at a time, for what they hold to one thread is the process."""
+
+
+def keep(token: str, work: Away | None) -> None:
+    """Keep what jobs of this name need."""
+    _works.pop(token, None)
+    _works[token] = work
+    while len(_works) > HELD:
+        del _works[next(iter(_works))]
+
+
+def do(task: Task) -> Any:
+    """Do one job, or say that what it needs is not here."""
+    from distributed import get_worker
+
+    if (here := version("isthmus")) != task.version:
+        raise BadEnvironment(
+            f"the worker at {get_worker().address} has isthmus {here}, and here is {task.version}; install one version"
+        )
+    with _one:
+        if task.token not in _works:
+            keep(task.token, None if task.found is None else task.found())
+        work = _works[task.token]
+        if work is None:
+            return Absent(get_worker().address)
+        with one_thread():
+            return work(task.job)
