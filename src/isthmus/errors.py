@@ -9,7 +9,14 @@ class BadInput(ValueError):
 
 
 class NoSuchColumn(BadInput):
-    """The data have no column of labels of the name that was asked for."""
+    """The data have no column of the name that was asked for; ``option`` is what it was asked for as."""
+
+    def __init__(self, message: str, column: str, option: str) -> None:
+        super().__init__(message)
+        self.column, self.option = column, option
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.column, self.option)
 
 
 class NoSuchClass(BadInput):

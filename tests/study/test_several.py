@@ -145,6 +145,27 @@ def test_a_label_for_one_is_for_that_one(tables):
         seen(sources, label={"one": "knid", "three": "what"})
 
 
+def test_how_tables_are_read_reaches_every_data_set(tables):
+    def columns(**options):
+        planned = plans(tables("one.csv", "two.csv", "four.npz"), out="unwritten", label="kind", **TINY, **options)
+        return [[field.kind for field in one.data.fields] or list(one.data.columns) for one in planned.studies.values()]
+
+    numbers = ["x0", "x1", "x2"]
+    assert columns() == [["x", "y"], ["x", "y"], numbers]
+    assert columns(drop="y") == [["x"], ["x"], numbers]
+    assert columns(drop=["x2", "y"], kinds={"x": "ordered"}) == [["ordered"], ["ordered"], ["x0", "x1"]]
+    assert columns(images=False) == columns()
+    with pytest.raises(BadInput, match="no column 'z' to have a kind or to drop"):
+        columns(drop=["y", "z"])
+
+
+def test_series_are_cut_into_windows_each(tmp_path):
+    for name, steps in (("one", 90), ("two", 120)):
+        np.savetxt(tmp_path / f"{name}.csv", RNG.normal(size=(steps, 2)), delimiter=",", header="a,b", comments="")
+    planned = plans([tmp_path / "one.csv", tmp_path / "two.csv"], time="rows", window=8, stride=2, **TINY)
+    assert [one.data.x.shape for one in planned.studies.values()] == [(42, 8, 2), (57, 8, 2)]
+
+
 def test_arrays_take_labels_by_name():
     y = np.arange(60) % 3
     assert seen(ROWS, labels={"b": y}) == {"a": ((), None), "b": (("0", "1", "2"), None), "c": ((), None)}

@@ -213,7 +213,9 @@ def npz_file(path: Path, label: str | None) -> Unchecked:
     with parsing(where, "a .npz file"), zipfile.ZipFile(path) as archive:
         members = _members(where, path, archive)
         if label is not None and label not in members:
-            raise NoSuchColumn(f"{where}: no member {shown(label)}{meant(label, members)}; it holds {some(members)}")
+            raise NoSuchColumn(
+                f"{where}: no member {shown(label)}{meant(label, members)}; it holds {some(members)}", label, "label"
+            )
         rows, labels, told = _chosen(where, members, label)
         x = _member(where, archive, members[rows], path, text=False)
         y = None if labels is None else _member(where, archive, members[labels], path, text=True)

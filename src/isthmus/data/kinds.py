@@ -184,7 +184,9 @@ def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> 
         if name not in names:
             raise NoSuchColumn(
                 f"{raw.place}: no column {shown(name)} to have a kind or to drop{meant(name, names)}; "
-                f"the columns are {some(names)}"
+                f"the columns are {some(names)}",
+                name,
+                "kinds",
             )
         if kind not in (*KINDS, *OTHERS):
             near = meant(kind, [*KINDS, *OTHERS])
@@ -198,7 +200,9 @@ def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> 
         if field.name not in raw.columns:
             raise NoSuchColumn(
                 f"{raw.place}: no column {shown(field.name)}, which the model was trained on"
-                f"{meant(field.name, raw.columns)}; the columns are {some(raw.columns)}"
+                f"{meant(field.name, raw.columns)}; the columns are {some(raw.columns)}",
+                field.name,
+                "fields",
             )
 
 

@@ -116,12 +116,16 @@ def _column(raw: Unchecked, what: str, name: str) -> Any:
         if raw.cells is None and raw.x.ndim != 2:
             raise NoSuchColumn(
                 f"{raw.place}: {what} {shown(name)} names a column of a table, and these rows have the shape "
-                f"{raw.x.shape[1:]}; give one value for each row"
+                f"{raw.x.shape[1:]}; give one value for each row",
+                name,
+                what,
             )
         also = f", or {IN_ORDER} where they stand in order" if what == "time" else ""
         raise NoSuchColumn(
             f"{raw.place}: no {what} column {shown(name)}{meant(name, raw.columns)}; the columns are "
-            f"{some(raw.columns)}{also}"
+            f"{some(raw.columns)}{also}",
+            name,
+            what,
         )
     j = raw.columns.index(name)
     cells = pa.array(raw.x[:, j]) if raw.cells is None else raw.cells[j]

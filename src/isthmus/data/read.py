@@ -336,7 +336,9 @@ def _unlabelled(raw: Unchecked, label: str | None) -> Unchecked:
     if label is not None:
         raise NoSuchColumn(
             f"{raw.place}: label {shown(label)} names a column of a table or a member of a .npz file, and this is "
-            "neither; give the labels as a second array"
+            "neither; give the labels as a second array",
+            label,
+            "label",
         )
     return raw
 

@@ -178,7 +178,9 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
         return None
     if label not in names:
         raise NoSuchColumn(
-            f"{where}: no label column {shown(label)}{meant(label, names)}; the columns are {some(names)}"
+            f"{where}: no label column {shown(label)}{meant(label, names)}; the columns are {some(names)}",
+            label,
+            "label",
         )
     return list(names).index(label)
 

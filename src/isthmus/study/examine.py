@@ -258,6 +258,8 @@ def _known(fitted: Inference, source: str, label: str | None, features: Path | N
         if name not in data.columns:
             raise NoSuchColumn(
                 f"{data.name}: no column {shown(name)}, which the model was trained on{meant(name, data.columns)}; "
-                f"the columns are {some(data.columns)}"
+                f"the columns are {some(data.columns)}",
+                name,
+                "fields",
             )
     return data.x[:, [data.columns.index(name) for name in fitted.columns]]

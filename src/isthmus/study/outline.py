@@ -18,19 +18,7 @@ from isthmus.study.design import Design, capacity_asked, design
 from isthmus.study.estimate import SHARE, Tell, estimate
 from isthmus.study.launch.dask import count
 from isthmus.study.material import rows
-from isthmus.study.options import (
-    Arrays,
-    Beside,
-    CompareOptions,
-    DesignOptions,
-    Pictures,
-    Reading,
-    Windowing,
-    declared,
-    filled,
-    running,
-    signed,
-)
+from isthmus.study.options import CompareOptions, DesignOptions, Reading, declared, filled, running, signed
 from isthmus.study.profile import profiled
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
@@ -98,11 +86,9 @@ def _data(source: Any, labels: Any, asked: Mapping[str, Any]) -> Dataset:
     """The rows: read, or as they were read before."""
     if not isinstance(source, Dataset):
         return read(source, labels, **{name: asked[name] for name in declared(Reading)})
-    for name in ("factors", *declared(Beside), *declared(Pictures), *declared(Arrays), *declared(Windowing)):
-        if asked[name] is not None and asked[name] is not False:
-            raise BadInput(
-                f"{name} says how data are read, and these have been read, or are some of several; leave {name} out"
-            )
+    for name, value in {"labels": labels, **{name: asked[name] for name in declared(Reading)}}.items():
+        if name != "images" and value is not None and value is not False:
+            raise BadInput(f"{name} says how data are read, and these have been read; leave {name} out")
     return source if asked["images"] is None else replace(source, said=asked["images"])
 
 

@@ -25,6 +25,7 @@ from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.study.budget import seconds
+from isthmus.study.options import Reading, declared
 from isthmus.study.outline import Outline, outline, slug
 from isthmus.study.record import Frozen
 from isthmus.study.results import Results
@@ -155,8 +156,8 @@ def plans(
     """Read all data and plan all studies; nothing is written. Arguments as in :func:`isthmus.compare_many`."""
     if isinstance(sources, str | os.PathLike):
         raise BadInput(f"sources must be several data sets; got the one {str(sources)!r}: use compare for it")
-    beside = {"group": group, "time": time, "weights": weights}
-    data = _read(sources, {"labels": labels, "label": label, "anomaly": anomaly, **beside})
+    choices = {"labels": labels, "label": label, "anomaly": anomaly, "group": group, "time": time, "weights": weights}
+    data = _read(sources, choices, {name: options.pop(name) for name in declared(Reading) if name in options})
     if len(data) < 2:
         raise BadInput(f"ranks over data sets need at least 2 of them; got {len(data)}: use compare for one")
     first, part = next(iter(data)), None if budget is None else seconds(budget) / len(data)
@@ -201,9 +202,11 @@ def _contents(folder: Path) -> Contents:
         raise BadInput(f"{path} is damaged; the same command writes it again") from None
 
 
-def _read(sources: Iterable[Any] | Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Dataset]:
+def _read(
+    sources: Iterable[Any] | Mapping[str, Any], asked: Mapping[str, Any], shared: Mapping[str, Any]
+) -> dict[str, Dataset]:
     """All data by name; ``asked`` holds labels, label, anomaly and the columns of groups, times and weights: one for
-    all, or by the name of the data set."""
+    all, or by the name of the data set. ``shared`` is how all are read."""
     given = list(sources.items()) if isinstance(sources, Mapping) else [(None, one) for one in sources]
     called = [_called(source) if name is None else [name] for name, source in given]
     for option, choices in asked.items():
@@ -212,32 +215,49 @@ def _read(sources: Iterable[Any] | Mapping[str, Any], asked: Mapping[str, Any]) 
             there = ", ".join(names[-1] for names in called if names)
             raise BadInput(f"{option}: there is no data set {min(unknown)!r}; the data sets are {there}")
     found: list[Dataset] = []
-    missed: dict[str, list[BadInput]] = {"label": [], "anomaly": []}
+    missed: dict[tuple[str, str], list[BadInput]] = {}
     for (name, source), names in zip(given, called, strict=True):
-        own = {option: choices for option, choices in asked.items() if not isinstance(choices, Mapping)}
+        own = {**shared, **{option: choices for option, choices in asked.items() if not isinstance(choices, Mapping)}}
         named = {o: c[n] for o, c in asked.items() if isinstance(c, Mapping) for n in names if n in c}
         if "labels" in named:
             own["label"] = None
         one = _open(source, {**own, **named}, named, missed)
         found.append(one if name is None else replace(one, name=name))
     for errors in missed.values():
-        if errors and len(errors) == len(found):  # what nobody has is a slip of the pen
+        if len(errors) == len(found):  # what nobody has is a slip of the pen
             raise errors[0]
     return dict(zip(_unique([one.name for one in found], " ({})"), found, strict=True))
 
 
 def _open(
-    source: Any, options: dict[str, Any], named: Mapping[str, Any], missed: Mapping[str, list[BadInput]]
+    source: Any, options: dict[str, Any], named: Mapping[str, Any], missed: dict[tuple[str, str], list[BadInput]]
 ) -> Dataset:
-    """One data set. A column or class that was asked of all, and that it has not, is left out and counts as missed."""
+    """One data set. A label, a class, or a column to drop or of a kind, that was asked of all and is not there, is left
+    out and counts as missed. Nobody may do without one that was asked of it alone, or one of groups, times or weights.
+    """
     try:
         return read(source, **options)
-    except (NoSuchColumn, NoSuchClass) as error:
-        option = "label" if isinstance(error, NoSuchColumn) else "anomaly"
-        if option in named or options[option] is None:  # then it is another column, which nobody may do without
+    except NoSuchClass as error:
+        option, name, rest = "anomaly", str(options["anomaly"]), {**options, "anomaly": None}
+        found: BadInput = error
+    except NoSuchColumn as error:
+        option, name, found = error.option, error.column, error
+        if option == "label":
+            rest = {**options, "label": None}
+        elif option == "kinds":
+            kinds = {column: kind for column, kind in (options.get("kinds") or {}).items() if column != name}
+            drop = options.get("drop") or ()
+            rest = {
+                **options,
+                "kinds": kinds,
+                "drop": [c for c in ((drop,) if isinstance(drop, str) else drop) if c != name],
+            }
+        else:
             raise
-        missed[option].append(error)
-        return _open(source, {**options, option: None}, named, missed)
+    if option in named:
+        raise found
+    missed.setdefault((option, name), []).append(found)
+    return _open(source, rest, named, missed)
 
 
 def _called(source: Any) -> list[str]:
