@@ -1,9 +1,10 @@
 """False alarms and delays of ``isthmus monitor``, beside ADWIN and KSWIN on the raw columns.
 
-    python benchmarks/monitoring.py isthmus > isthmus.json
+    python benchmarks/monitoring.py isthmus --null 500 > isthmus.json
+    python benchmarks/monitoring.py isthmus --null 500 --first 500 --count 0 > more.json    # a slice more
     python benchmarks/monitoring.py adwin > adwin.json        # in an environment with numpy and river
     python benchmarks/monitoring.py kswin > kswin.json
-    python benchmarks/monitoring.py table isthmus.json adwin.json kswin.json
+    python benchmarks/monitoring.py table isthmus.json more.json adwin.json kswin.json
 
 Streams are simulated: nine columns of numbers that three factors tie, and one category. 1,000 rows train a model, and
 500 more are its reference and calibration, or what the others warm up on; all anew for each stream. A null stream never
@@ -78,9 +79,9 @@ CHANGES: dict[str, Callable[[np.ndarray, np.random.Generator], None]] = {
 }
 
 
-def streams(change: str | None, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Known normal rows, and a stream."""
-    for seed in range(count):
+def streams(change: str | None, count: int, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Known normal rows, and a stream; ``first`` is the seed of the first."""
+    for seed in range(first, first + count):
         random = np.random.default_rng([seed, 0 if change is None else 1 + list(CHANGES).index(change)])
         known, stream = rows(TRAIN + NORMAL, random), rows(CHANGE + AFTER, random)
         if change is not None:
@@ -150,19 +151,23 @@ def contenders(who: str) -> dict[str, Callable[[np.ndarray, np.ndarray], int | N
     }
 
 
-def measured(who: str, null: int, count: int) -> dict[str, Any]:
+def measured(who: str, null: int, count: int, begin: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, first in contenders(who).items():
-        own = found[name] = {"null": [first(*one) for one in streams(None, null)]}
+        own = found[name] = {"null": [first(*one) for one in streams(None, null, begin)]}
         for change in CHANGES:
-            own[change] = [first(*one) for one in streams(change, count)]
+            own[change] = [first(*one) for one in streams(change, count, begin)]
             print(name, change, file=sys.stderr, flush=True)
     return found
 
 
 def table(paths: list[Path]) -> None:
     """Markdown: the share of null streams with an alarm, and delays."""
-    found = {name: one for path in paths for name, one in json.loads(path.read_text()).items()}
+    found: dict[str, dict[str, list[int | None]]] = {}
+    for path in paths:
+        for name, one in json.loads(path.read_text()).items():
+            for change, ends in one.items():
+                found.setdefault(name, {}).setdefault(change, []).extend(ends)
     print("| | " + " | ".join(found) + " |")
     print("|---|" + "---|" * len(found))
     cells = []
@@ -189,8 +194,9 @@ if __name__ == "__main__":
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--null", type=int, default=200)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of the first stream: slices make one table")
     asked = parser.parse_args()
     if asked.who == "table":
         table(asked.files)
     else:
-        print(json.dumps(measured(asked.who, asked.null, asked.count)))
+        print(json.dumps(measured(asked.who, asked.null, asked.count, asked.first)))

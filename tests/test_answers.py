@@ -18,6 +18,7 @@ from isthmus.cli import main
 from isthmus.data import blocks
 from isthmus.data.read import read
 from isthmus.families import named
+from isthmus.ship import calibrate
 from isthmus.ship.artefact import save
 from isthmus.ship.deployed import Deployed
 from isthmus.train.fitted import fit
@@ -136,6 +137,76 @@ def test_flags_follow_the_rate_and_the_rows_that_are_compared_with(run, capsys) 
         assert run("flag", *words) == 2
         assert said in capsys.readouterr().err
     assert run("flag", "bare", "rows.csv", "--against", "wild.csv", "-o", "out.csv") == 0
+
+
+def test_a_batch_is_flagged_by_its_share_of_false_discoveries_and_what_it_holds_is_bounded(run, capsys) -> None:
+    odd = NUMBERS.copy()
+    odd.iloc[:60] *= 9
+    NUMBERS.to_csv("rows.csv", index=False)
+    odd.to_csv("odd.csv", index=False)
+    own, found = loaded("numbers").calibration, {}
+    p = own.p_values(loaded("numbers").scores(odd))
+    for share in (0.1, 0.5):
+        assert run("flag", "numbers", "odd.csv", "-o", "out.csv", "--fdr", share) == 0
+        found[share] = pd.read_csv("out.csv")["flag"]
+        np.testing.assert_array_equal(found[share], calibrate.discoveries(p, share))
+    assert 0 < found[0.1].sum() < found[0.5].sum()
+    capsys.readouterr()
+    told = []
+    for bound in (0.95, 0.5):
+        assert run("flag", "numbers", "odd.csv", "-o", "out.csv", "--rate", "0.02", "--bound", bound) == 0
+        told.append(capsys.readouterr().err)
+        most = calibrate.false_share(p, 0.02, len(own.scores), bound)
+        assert f"with confidence {bound:g} at most {most.false} of the {most.flagged} flags are false" in told[-1]
+    assert told[0].replace("0.95", "0.5") != told[1]
+    assert run("flag", "numbers", "rows.csv", "-o", "out.csv", "--fdr", "0.001") == 0
+    assert "needs 2,971 rows odder than all of them" in capsys.readouterr().err
+    for words, said in (
+        (["--fdr", "0.1", "--rate", "0.1"], "--fdr takes the place of a rate"),
+        (["--fdr", "2"], "must lie between 0 and 1"),
+        (["--bound", "2"], "a confidence between 0 and 1"),
+        (["--adapt", "--bound", "0.9"], "do not depend on each other"),
+    ):
+        assert run("flag", "numbers", "rows.csv", *words) == 2
+        assert said in capsys.readouterr().err
+    assert run("flag", "numbers", "-", "--fdr", "0.1") == 2
+    assert "give a file instead of -" in capsys.readouterr().err
+
+
+def test_a_level_that_follows_keeps_its_rate_where_the_stream_does_not_stand_still(run) -> None:
+    drift = pd.DataFrame(RANDOM.normal(size=(3000, 3)) + np.linspace(0, 9, 3000)[:, None], columns=list("abc"))
+    drift.to_csv("drift.csv", index=False)
+    found = {}
+    for name, words in {"fixed": [], "adapt": ["--adapt"]}.items():
+        assert run("flag", "numbers", "drift.csv", "--rate", "0.05", "-o", "out.csv", *words) == 0
+        found[name] = pd.read_csv("out.csv")
+    assert found["fixed"]["flag"].mean() > 0.5
+    assert abs(found["adapt"]["flag"].mean() - 0.05) < 0.005
+    assert list(found["adapt"].columns) == ["score", "p_value", "level", "flag"]
+    assert found["adapt"]["level"].nunique() > 100
+
+
+def test_anomalies_among_normal_rows_are_left_out_and_their_share_is_told(run, capsys) -> None:
+    mixed = pd.DataFrame(RANDOM.normal(size=(1000, 3)), columns=list("abc"))
+    mixed.iloc[:100] *= 9
+    mixed.to_csv("mixed.csv", index=False)
+    NUMBERS.to_csv("rows.csv", index=False)
+    shares = {}
+    for given in (None, "0.1", "auto"):
+        words = [] if given is None else ["--contamination", given]
+        assert (
+            run("flag", "numbers", "rows.csv", "--rate", "0.1", "--against", "mixed.csv", "-o", "out.csv", *words) == 0
+        )
+        shares[given] = pd.read_csv("out.csv")["flag"].mean()
+        assert ("of the rows of mixed.csv are anomalous (95 %: " in capsys.readouterr().err) == (given == "auto")
+    assert shares[None] < 0.03 < min(shares["0.1"], shares["auto"])
+    for words, said in (
+        (["--against", "mixed.csv", "--contamination", "many"], "a share such as 0.05, or auto; got 'many'"),
+        (["--against", "mixed.csv", "--contamination", "1.5"], "at least 0 and below 1"),
+        (["--contamination", "0.1"], "give that file too"),
+    ):
+        assert run("flag", "numbers", "rows.csv", *words) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_gets_one_line_and_leaves_no_file(run, capsys) -> None:

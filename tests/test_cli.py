@@ -1039,7 +1039,9 @@ OPTIONS = {
     catalogue.catalogue: "kind name json debug",
     impute.impute: "model data out quiet debug",
     answers.score: "model data out against features quiet debug",
-    answers.flag: "model data out rate per_day rows_per_day against features quiet debug",
+    answers.flag: (
+        "model data out rate per_day rows_per_day fdr bound adapt against contamination features quiet debug"
+    ),
     answers.encode: "model data out features quiet debug",
     answers.decode: "model data out quiet debug",
     answers.reconstruct: "model data out features quiet debug",

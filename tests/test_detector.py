@@ -148,6 +148,29 @@ def test_false_alarms_keep_their_rate() -> None:
     assert abs(np.mean(found) - law.mean()) < 3.3 * law.std() / np.sqrt(len(found))
 
 
+def test_a_batch_has_discoveries_a_bound_on_false_ones_and_a_share_of_anomalies() -> None:
+    x = np.vstack([plane(900, 5), odd(100, 6)])
+    detector = pca(rate=0.02).fit(plane(800, 0))
+    p = detector.p_values(x)
+    few, many = (detector.discoveries(x, share) == -1 for share in (0.1, 0.5))
+    np.testing.assert_array_equal(many, calibrate.discoveries(p, 0.5))
+    assert 90 < few.sum() < many.sum()
+    assert few[900:].mean() > 0.9
+    usual = detector.false_share(x)
+    assert usual == calibrate.false_share(p, 0.02, 200)
+    assert usual.false > detector.false_share(x, confidence=0.5).false
+    assert usual.flagged < detector.false_share(x, rate=0.2).flagged
+    share = detector.anomalous_share(x)
+    assert share.low < 0.1 < share.high
+    surer = detector.anomalous_share(x, confidence=0.5)
+    assert share.low < surer.low < surer.high < share.high
+    crossed = pca(calibration="cross").fit(plane(200, 0))
+    for ask in (crossed.false_share, crossed.anomalous_share):
+        with pytest.raises(BadInput, match="fit with calibration='split', not 'cross'"):
+            ask(x)
+    assert (crossed.discoveries(odd(50, 1)) == -1).all()
+
+
 def test_few_calibration_rows_lower_the_usual_rate_as_far_as_they_can_tell() -> None:
     assert pca().fit(plane(200, 0)).rate_ == 0.05
     assert pca().fit(plane(20, 0)).rate_ == pytest.approx(1 / 6)

@@ -10,6 +10,8 @@ from scipy.stats import binom
 
 from isthmus.errors import BadInput
 from isthmus.ship import calibrate
+from isthmus.ship.adaptive import Follower
+from isthmus.ship.deployed import Calibration
 
 PEER = json.loads((Path(__file__).parent / "expected" / "nonconform.json").read_text())
 RUNS = 400
@@ -81,6 +83,28 @@ def test_discoveries_keep_the_false_discovery_rate() -> None:
     assert not calibrate.discoveries([0.5, 0.9, np.nan], 0.1).any()
 
 
+def test_counts_of_a_batch_decide_as_its_p_values_do() -> None:
+    """Piece by piece, with calibration rows so few that nothing is found, and so many that all is."""
+    random = np.random.default_rng(8)
+    for n in (9, 99, 1500):
+        p = calibrate.p_values(random.normal(size=n), np.r_[random.normal(size=400), random.normal(4.0, 1.0, 100)])
+        batch = calibrate.Tally.of(n)
+        for piece in np.array_split(np.r_[p, np.nan], 7):
+            batch.add(piece)
+        assert batch.rows == 500
+        for level in (0.001, 0.05, 0.2, 0.9):
+            flagged = calibrate.flags(p, batch.discovered(level))
+            np.testing.assert_array_equal(flagged, calibrate.discoveries(p, level))
+        assert batch.false_share(0.1) == calibrate.false_share(p, 0.1, n)
+    alike = calibrate.Tally.of(99)
+    alike.add(np.ones(400))
+    for k, found in ((39, 0.0), (40, 0.01)):
+        assert alike.fewest(0.1) == 40
+        batch = calibrate.Tally.of(99)
+        batch.add(np.r_[np.full(k, 0.01), np.ones(400 - k)])
+        assert batch.discovered(0.1) == found
+
+
 @pytest.mark.parametrize(("n", "m"), [(50, 100), (300, 60)])
 def test_the_bound_on_false_discoveries_holds_for_every_threshold_at_once(n: int, m: int) -> None:
     random, most = np.random.default_rng(2), calibrate.envelope(n, m, 0.95)
@@ -141,6 +165,54 @@ def test_contamination_is_measured_and_told() -> None:
     )
     assert kept < 0.02  # anomalies among calibration rows: flags are rarer than asked, not more frequent
     assert abs(cut - 0.05) < 0.02
+
+
+def test_the_share_of_anomalies_lies_in_its_interval_as_often_as_is_said() -> None:
+    """Few clean rows: the chance in them is most of the doubt. Anomalies score above all normal rows."""
+    random, misses = np.random.default_rng(9), {0.9: 0, 0.5: 0}
+    for _ in range(RUNS):
+        clean, mixed = random.normal(size=60), np.r_[random.normal(size=160), np.full(40, 9.0)]
+        batch = calibrate.Tally.of(60)
+        batch.add(calibrate.p_values(clean, mixed))
+        for confidence in misses:
+            found = calibrate.contamination(clean, mixed, confidence=confidence)
+            misses[confidence] += not found.low <= 0.2 <= found.high
+            told = batch.anomalous(confidence)
+            assert abs(told.share - found.share) < 0.06
+    for confidence, count in misses.items():
+        assert binom.sf(count - 1, RUNS, 1 - confidence) > 1e-3
+    assert misses[0.9] < misses[0.5]
+
+
+def test_a_level_that_follows_keeps_its_bound_on_any_stream() -> None:
+    """Scores that rise, jump, or say nothing; of exchangeable ones flags are as with a threshold, on average."""
+    random, own = np.random.default_rng(10), Calibration.of(np.random.default_rng(11).normal(size=300), "300", 0.05)
+    streams = {
+        "rising": random.normal(size=4000) + np.linspace(0, 20, 4000),
+        "jumps": random.normal(size=4000) + 9 * (np.arange(4000) // 500 % 2),
+        "all the same": np.zeros(4000),
+        "waves": random.normal(size=4000) * (1 + np.abs(np.sin(np.arange(4000) / 99))),
+    }
+    for name, scores in streams.items():
+        for step in (0.1, 0.5):
+            flags = Follower(own, step=step).follow(scores)[1]
+            assert abs(flags.mean() - 0.05) <= (1 + 0.05 * step) / (0.05 * step * 4000), name
+    usual = Follower(own).follow(random.normal(size=4000))[1]
+    assert abs(usual.mean() - 0.05) < 0.005
+    whole, cut = Follower(own), Follower(own)
+    scores = np.where(np.arange(4000) % 50, streams["waves"], np.nan)
+    one = whole.follow(scores)
+    for at in range(0, 4000, 333):
+        for a, b in zip(cut.follow(scores[at : at + 333]), one, strict=True):
+            np.testing.assert_array_equal(a, b[at : at + 333])
+    assert not one[1][::50].any()
+    short, long = (Follower(own, latest=n).follow(streams["rising"])[0] for n in (50, 5000))
+    assert np.median(short) > 2 * np.median(long)
+    assert Follower(own, 0.2).follow(scores)[1].sum() > 3 * one[1].sum()
+    with pytest.raises(BadInput, match="at least 19 rows"):
+        Follower(own, latest=10)
+    with pytest.raises(BadInput, match="a step above 0"):
+        Follower(own, step=0.0)
 
 
 def test_a_row_without_a_score_is_never_flagged() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,9 +15,10 @@ from isthmus.cli.stream import Data, Graph, Model, Out
 
 if TYPE_CHECKING:
     from isthmus.data.blocks import Block
-    from isthmus.ship.deployed import Deployed
+    from isthmus.ship.deployed import Calibration, Deployed
     from isthmus.ship.verbs import Answer
 
+AUTO = "auto"
 Against = Annotated[
     Path | None,
     typer.Option(
@@ -118,7 +120,43 @@ def flag(
     rows_per_day: Annotated[
         float | None, typer.Option("--rows-per-day", metavar="N", help="Rows that come in a day.")
     ] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            "--fdr",
+            metavar="SHARE",
+            help="Instead of a rate: at most such a share of the flags in this file is false, on average "
+            "(Benjamini-Hochberg). The file is read twice.",
+        ),
+    ] = None,
+    bound: Annotated[
+        float | None,
+        typer.Option(
+            "--bound",
+            metavar="CONFIDENCE",
+            help="Say how many flags are false at most, and how many rows are anomalous, at this confidence: it holds "
+            "for whatever rate was picked after looking.",
+        ),
+    ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Rows depend on those before them, as in a series: the level follows what was flagged, so that in the "
+            "long run the rate is the share of alarms.",
+        ),
+    ] = False,
     against: Against = None,
+    contamination: Annotated[
+        str | None,
+        typer.Option(
+            "--contamination",
+            metavar="SHARE",
+            help="The share of anomalies among the rows of --against, whose highest scores are left out; auto: as the "
+            "model's own calibration rows tell.",
+            show_default="all are normal",
+        ),
+    ] = None,
     features: Graph = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -128,32 +166,82 @@ def flag(
     A rate that so few calibration rows can say nothing of is refused: give more normal rows with --against.
 
     [bold]isthmus flag model new.csv --rate 0.01 -o flagged.csv[/bold]
+
+    [bold]isthmus flag model new.csv --fdr 0.1 --bound 0.95 -o flagged.csv[/bold]
     """
     from isthmus.errors import BadInput
     from isthmus.ship import calibrate, verbs
+    from isthmus.ship.adaptive import Follower
 
     if (per_day is None) != (rows_per_day is None) or (rate is not None and per_day is not None):
         raise BadInput("give --rate, or --per-day together with --rows-per-day")
+    if fdr is not None and (rate is not None or per_day is not None or adapt):
+        raise BadInput("--fdr takes the place of a rate, for rows that do not depend on each other: leave --rate out")
+    if adapt and bound is not None:
+        raise BadInput("--bound is for rows that do not depend on each other; leave --adapt or --bound out")
     deployed = _loaded(model)
-    own = _against(deployed, against, features)
+    own = _against(deployed, against, features, contamination)
     if per_day is not None and rows_per_day is not None:
         rate = calibrate.per_day(per_day, rows_per_day)
     level = own.rate if rate is None else rate
     calibrate.enough(len(own.scores), level)
-    flagged = [0]
+    batch, flagged = calibrate.Tally.of(len(own.scores)), [0]
+    follower = Follower(own, level) if adapt else None
+    if fdr is not None:
+        level = _discovered(deployed, data, features, own, fdr)
 
     def answer(block: Block) -> Answer:
-        found = verbs.flag(deployed, block, own, level)
+        if follower is not None:
+            found = verbs.follow(deployed, block, follower)
+        else:
+            found = verbs.flag(deployed, block, own, level)
+            batch.add(found.columns["p_value"])
         flagged[0] += int(found.columns["flag"].sum())
         return found
 
     count = stream.run(data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), answer)
-    show.note(
-        f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {len(own.scores):,} "
-        f"calibration rows ({own.about}); of normal rows alone {level * count:.3g} would be",
-        quiet=quiet,
-    )
+    known = f"{len(own.scores):,} calibration rows ({own.about})"
+    if fdr is not None:
+        said = f"{flagged[0]:,} of {count:,} rows flagged, of which a share of {fdr:g} is false on average, at most"
+        said += f", from {known}"
+        if not flagged[0] and batch.fewest(fdr) > 1:
+            show.warn(
+                f"no row is flagged: with {len(own.scores):,} calibration rows --fdr {fdr:g} needs "
+                f"{batch.fewest(fdr):,} rows odder than all of them; give more normal rows (--against)"
+            )
+    elif adapt:
+        said = (
+            f"{flagged[0]:,} of {count:,} rows flagged at a rate of alarms of {level:g} in the long run, from {known}"
+        )
+    else:
+        said = (
+            f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {known}; of normal "
+            f"rows alone {level * count:.3g} would be"
+        )
+    show.note(said, quiet=quiet)
+    if bound is not None and batch.rows:
+        most, odd = batch.false_share(level, bound), batch.anomalous(bound)
+        show.warn(
+            f"with confidence {bound:g} at most {most.false:,} of the {most.flagged:,} flags are false; "
+            f"{odd.low:.3g} to {odd.high:.3g} of all rows are anomalous"
+        )
     return _done(out, quiet)
+
+
+def _discovered(deployed: Deployed, data: Path, features: Path | None, own: Calibration, fdr: float) -> float:
+    """The p-value up to which rows of a file are flagged, so that a share ``fdr`` of the flags is false on average."""
+    from isthmus.data.blocks import STDIN
+    from isthmus.errors import BadInput
+    from isthmus.ship import calibrate, verbs
+
+    if data == Path(STDIN):
+        raise BadInput("--fdr decides when all rows are known, and reads them twice: give a file instead of -")
+    batch = calibrate.Tally.of(len(own.scores))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said when the rows are read again
+        for block in verbs.blocks_of(deployed, data, features):
+            batch.add(own.p_values(verbs.scored(deployed, block)))
+    return batch.discovered(fdr)
 
 
 def sample(
@@ -185,22 +273,41 @@ def _loaded(model: Path) -> Deployed:
     return artefact.load(model)
 
 
-def _against(deployed: Deployed, path: Path | None, features: Path | None) -> Any:
-    """The calibration in the model, or that of normal rows in a file."""
+def _against(deployed: Deployed, path: Path | None, features: Path | None, contamination: str | None = None) -> Any:
+    """The calibration in the model, or that of normal rows in a file, without the share of them that is not."""
     import numpy as np
 
-    from isthmus.ship import verbs
-    from isthmus.ship.deployed import Calibration
+    from isthmus.errors import BadInput
+    from isthmus.ship import calibrate, verbs
+    from isthmus.ship.deployed import Calibration, tied
 
     if path is None:
+        if contamination is not None:
+            raise BadInput("--contamination is the share of anomalies among the rows of --against: give that file too")
         return deployed.needed()
+    share = 0.0
+    if contamination not in {None, AUTO}:
+        try:
+            share = float(str(contamination))
+        except ValueError:
+            raise BadInput(f"--contamination must be a share such as 0.05, or auto; got {contamination!r}") from None
+    clean = deployed.needed().scores if contamination == AUTO else None
     found = []
     for block in verbs.blocks_of(deployed, path, features):
         for told in block.told:
             show.warn(told)
         found.append(verbs.scored(deployed, block))
     scores = np.concatenate(found)
-    return Calibration.of(scores[~np.isnan(scores)], f"rows of {path.name}")
+    scores, about = scores[~np.isnan(scores)], f"rows of {path.name}"
+    if clean is not None:
+        odd = calibrate.contamination(clean, tied(scores))
+        show.warn(f"{odd.share:.3g} of the rows of {path.name} are anomalous (95 %: {odd.low:.3g} to {odd.high:.3g})")
+        share = odd.share
+    if share:
+        whole = len(scores)
+        scores = calibrate.trimmed(scores, share)
+        about += f", without the {whole - len(scores):,} highest scores"
+    return Calibration.of(scores, about)
 
 
 def _done(out: Path | None, quiet: bool) -> int:

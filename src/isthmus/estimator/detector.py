@@ -258,7 +258,7 @@ class AnomalyDetector(OutlierMixin, Network):
     def p_values(self, X: ArrayLike) -> Scores:
         """How rare so odd a row is among normal ones, (n,), in (0, 1]: rows of at most ``rate_`` are flagged.
 
-        For batches see :func:`isthmus.ship.calibrate.discoveries` and :func:`isthmus.ship.calibrate.false_share`.
+        For batches see :meth:`discoveries` and :meth:`false_share`.
         """
         asked = self._asked_scores(X)
         if self._how == "split":
@@ -266,6 +266,61 @@ class AnomalyDetector(OutlierMixin, Network):
         plus = self._how == "jackknife+"
         met = [tied(one) for one in asked] if plus else [tied(np.mean(asked, axis=0))] * len(asked)
         return calibrate.cross_p_values(self._held, met, plus=plus)
+
+    def discoveries(self, X: ArrayLike, share: float = 0.1) -> NDArray[np.int64]:
+        """-1 for rows of a batch that are flagged, with a stated share of false flags on average at most, else 1, (n,).
+
+        Benjamini and Hochberg (1995), of conformal p-values (Bates et al. 2023). The more anomalies there are, the more
+        rows are flagged; ``rate`` has no part in it.
+
+        Parameters
+        ----------
+        X : array or frame (n, n_features)
+        share : float, default 0.1
+        """
+        return np.where(calibrate.discoveries(self.p_values(X), share), -1, 1)
+
+    def false_share(self, X: ArrayLike, rate: float | None = None, confidence: float = 0.95) -> calibrate.Bound:
+        """How many of the flags in a batch are false at most, for whatever rate was picked after looking.
+
+        Parameters
+        ----------
+        X : array or frame (n, n_features)
+        rate : float, optional
+            Rows of p-values up to here are flagged; by default that of the threshold.
+        confidence : float, default 0.95
+            With this probability none of the bounds, for all rates at once, is too small (Gazin et al. 2024).
+
+        Raises
+        ------
+        BadInput
+            Of ``cross`` and ``jackknife+``, whose p-values have no such law.
+        """
+        p = self.p_values(X)
+        self._split_alone("a bound on false flags")
+        return calibrate.false_share(p, self.rate_ if rate is None else rate, len(self._held[0]), confidence)
+
+    def anomalous_share(self, X: ArrayLike, confidence: float = 0.95) -> calibrate.Contamination:
+        """How many of some rows are anomalous, with its uncertainty (Storey 2002).
+
+        Parameters
+        ----------
+        X : array or frame (n, n_features)
+        confidence : float, default 0.95
+
+        Raises
+        ------
+        BadInput
+            Of ``cross`` and ``jackknife+``, whose scores are not of one model.
+        """
+        asked = self._asked_scores(X)
+        self._split_alone("a share of anomalies")
+        return calibrate.contamination(self._held[0], tied(asked[0]), confidence=confidence)
+
+    def _split_alone(self, what: str) -> None:
+        if self._how != "split":
+            raise BadInput(f"{what} needs calibration rows of its own: fit with calibration='split', "
+                           f"not {self._how!r}")  # fmt: skip
 
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """What each column makes of each row's score, (n, n_features): see :func:`isthmus.explain.explain`.

@@ -10,7 +10,8 @@ Pure functions of arrays, in float64.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,10 @@ Scores = NDArray[np.float64]
 
 DRAWS = 2000
 """Simulated batches from which an envelope is taken."""
+AT = 0.2
+"""Above this p-value hardly any anomaly is looked for; the higher it is, the less is known of how many there are."""
+RANKS = 200
+"""Ranks of p-values that an envelope looks at, at most; between two of them the larger one's bound stands."""
 
 
 def p_values(calibration: ArrayLike, scores: ArrayLike, *, random: np.random.Generator | None = None) -> Scores:
@@ -197,8 +202,7 @@ def discoveries(p: ArrayLike, level: float) -> NDArray[np.bool_]:
     >>> discoveries([0.01, 0.9, 0.02, 0.04], 0.05).tolist()
     [True, False, True, False]
     """
-    if not 0 < level < 1:
-        raise BadInput(f"the level must lie between 0 and 1, both excluded; got {level!r}")
+    _share(level)
     given = np.asarray(p, np.float64)
     known = np.sort(given[~np.isnan(given)])
     fits = np.flatnonzero(known <= level * np.arange(1, len(known) + 1) / max(1, len(known)) * (1 + 1e-12))
@@ -240,17 +244,89 @@ def envelope(calibration: int, batch: int, confidence: float = 0.95, *, seed: in
     if calibration < 1 or batch < 1 or not 0 < confidence < 1:
         raise BadInput(f"expected rows and a confidence between 0 and 1; got {calibration}, {batch}, {confidence!r}")
     random = np.random.default_rng(seed)
+    every = np.arange(1, calibration + 2)
+    # Small ranks, where thresholds lie, one by one; large ones by equal factors.
+    ranks = (
+        every if len(every) <= RANKS else np.unique(np.geomspace(1, calibration + 1, RANKS).round().astype(np.int64))
+    )
+    gaps = np.diff(ranks, prepend=0).astype(np.float64)
     # Given n uniform scores, spacings between them are the shares of normal rows with each p-value.
-    shares = random.dirichlet(np.ones(calibration + 1), DRAWS)
-    counts = np.sort(np.cumsum(random.multinomial(batch, shares), axis=1), axis=0)
-    fresh = np.cumsum(random.multinomial(batch, random.dirichlet(np.ones(calibration + 1), DRAWS)), axis=1)
+    drawn = (np.cumsum(random.multinomial(batch, random.dirichlet(gaps, DRAWS)), axis=1) for _ in range(2))
+    counts, fresh = np.sort(next(drawn), axis=0), next(drawn)
     # The place among sorted draws that a fresh batch needs, at its worst rank, decides: a quantile of a quantile.
     needed = np.zeros(DRAWS, np.int64)
-    for k in range(calibration + 1):
+    for k in range(len(ranks)):
         np.maximum(needed, np.searchsorted(counts[:, k], fresh[:, k], side="left"), out=needed)
     place = int(np.quantile(needed, confidence, method="higher"))
-    most = counts[place] if place < DRAWS else np.full(calibration + 1, batch)
-    return np.minimum(np.maximum.accumulate(most), batch)
+    most = counts[place] if place < DRAWS else np.full(len(ranks), batch)
+    bounds: NDArray[np.int64] = np.minimum(np.maximum.accumulate(most), batch)[np.searchsorted(ranks, every)]
+    return bounds
+
+
+@dataclass
+class Tally:
+    """How many rows of a batch have each p-value: all that is asked of a batch, however long, in constant memory.
+
+    Examples
+    --------
+    >>> batch = Tally.of(99)
+    >>> batch.add(np.r_[np.full(20, 0.01), np.linspace(0.02, 1, 180)])
+    >>> batch.rows, batch.discovered(0.1), batch.false_share(0.01).flagged
+    (200, 0.01, 20)
+    """
+
+    counts: NDArray[np.int64]
+    """(n + 1,): entry k has rows of p-value ``(k + 1) / (n + 1)``."""
+
+    @classmethod
+    def of(cls, calibration: int) -> Self:
+        """Of no row yet, against so many calibration rows."""
+        return cls(np.zeros(calibration + 1, np.int64))
+
+    @property
+    def rows(self) -> int:
+        """Rows with a p-value."""
+        return int(self.counts.sum())
+
+    def add(self, p: ArrayLike) -> None:
+        """Split-conformal p-values (m,) of more rows, without random ties; NaN is left out."""
+        given = np.asarray(p, np.float64)
+        size = len(self.counts)
+        self.counts += np.bincount(self._rank(given[~np.isnan(given)]) - 1, minlength=size)[:size]
+
+    def discovered(self, level: float) -> float:
+        """The p-value up to which :func:`discoveries` flags at a level; 0 where it flags nothing."""
+        _share(level)
+        upto, ranks = np.cumsum(self.counts), np.arange(1, len(self.counts) + 1)
+        fits = np.flatnonzero(
+            (ranks / len(ranks) <= level * upto / max(1, self.rows) * (1 + 1e-12)) & (self.counts > 0)
+        )
+        return float(ranks[fits[-1]] / len(ranks)) if len(fits) else 0.0
+
+    def fewest(self, level: float) -> int:
+        """Rows odder than all calibration rows that :func:`discoveries` needs at a level to flag any of them."""
+        _share(level)
+        return math.ceil(self.rows / (len(self.counts) * level) * (1 - 1e-12))
+
+    def false_share(self, threshold: float, confidence: float = 0.95, *, seed: int = 0) -> Bound:
+        """As :func:`false_share`."""
+        rank = min(int(self._rank(np.array([threshold]))[0]), len(self.counts))
+        flagged = int(self.counts[:rank].sum())
+        if not flagged:
+            return Bound(0, 0, 0.0)
+        bounds = envelope(len(self.counts) - 1, self.rows, confidence, seed=seed)
+        false = min(flagged, int(bounds[rank - 1]))
+        return Bound(flagged, false, false / flagged)
+
+    def anomalous(self, confidence: float = 0.95) -> Contamination:
+        """How many of the rows are anomalous, as :func:`contamination` tells it."""
+        at = max(1, round(AT * len(self.counts)))
+        high = int(self.counts[at:].sum())
+        return _anomalous(high, self.rows, len(self.counts) - 1, at / len(self.counts), confidence)
+
+    def _rank(self, p: Scores) -> NDArray[np.int64]:
+        """Which multiple of 1 / (n + 1) each p-value is, or the next below."""
+        return np.floor(p * len(self.counts) * (1 + 1e-12)).astype(np.int64)
 
 
 def false_share(p: ArrayLike, threshold: float, calibration: int, confidence: float = 0.95, *, seed: int = 0) -> Bound:
@@ -267,20 +343,18 @@ def false_share(p: ArrayLike, threshold: float, calibration: int, confidence: fl
         Rows of p-values up to here are flagged.
     calibration : int
         Rows n that the p-values are against.
+    confidence : float, default 0.95
+    seed : int, default 0
+        Of the simulation.
 
     Examples
     --------
     >>> false_share(np.r_[np.full(20, 0.01), np.linspace(0.02, 1, 180)], 0.01, 99).flagged
     20
     """
-    given = np.asarray(p, np.float64)
-    given = given[~np.isnan(given)]
-    flagged = int(flags(given, threshold).sum())
-    if not flagged:
-        return Bound(0, 0, 0.0)
-    rank = min(math.floor(threshold * (calibration + 1) * (1 + 1e-12)), calibration + 1) - 1
-    false = min(flagged, int(envelope(calibration, len(given), confidence, seed=seed)[rank])) if rank >= 0 else 0
-    return Bound(flagged, false, false / flagged)
+    batch = Tally.of(calibration)
+    batch.add(p)
+    return batch.false_share(threshold, confidence, seed=seed)
 
 
 class Contamination(NamedTuple):
@@ -291,26 +365,47 @@ class Contamination(NamedTuple):
     high: float
 
 
-def contamination(clean: ArrayLike, mixed: ArrayLike, *, at: float = 0.5, confidence: float = 0.95) -> Contamination:
+def contamination(clean: ArrayLike, mixed: ArrayLike, *, at: float = AT, confidence: float = 0.95) -> Contamination:
     """How many of some rows are anomalous, told by their p-values against clean rows.
 
-    Storey (2002), JRSS B 64: normal p-values are spread evenly above ``at``, where anomalies hardly have any. The
-    interval is that of a binomial share (Clopper and Pearson 1934), and leaves the chance in the clean rows out.
+    Storey (2002), JRSS B 64: normal p-values are spread evenly above ``at``, where anomalies hardly have any; those
+    that do count as normal, so that the share is rather too low. The interval joins that of a binomial share of the
+    mixed rows (Clopper and Pearson 1934) with that of the part of normal rows above ``at``, whose law is a beta with n
+    clean rows, each at half of what may be missed.
 
     Parameters
     ----------
     clean, mixed : arrays (n,), (m,)
-        Scores.
-    at : float, default 0.5
+        Scores; NaN among the mixed ones is left out.
+    at : float, default 0.2
+    confidence : float, default 0.95
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> found = contamination(random.normal(size=2000), np.r_[random.normal(size=4500), random.normal(5, 1, 500)])
+    >>> found.low < 0.1 < found.high, round(found.share, 1)
+    (True, 0.1)
     """
+    p, n = p_values(clean, mixed, random=np.random.default_rng(0)), len(np.asarray(clean))
+    if not 0 < at < 1:
+        raise BadInput(f"the place above which p-values are counted must lie between 0 and 1; got {at!r}")
+    return _anomalous(int((p > at).sum()), int((~np.isnan(p)).sum()), n, at, confidence)
+
+
+def _anomalous(high: int, count: int, n: int, at: float, confidence: float) -> Contamination:
+    """The share of anomalies among ``count`` rows of which ``high`` have p-values above a place."""
     from scipy.stats import beta
 
-    p = p_values(clean, mixed, random=np.random.default_rng(0))
-    count, high = len(p), int((p > at).sum())
-    tail = (1 - confidence) / 2
+    if not count or not 0 < confidence < 1:
+        raise BadInput(f"expected rows with a score, and a confidence between 0 and 1; got {count}, {confidence!r}")
+    tail = (1 - confidence) / 4
     low = float(beta.ppf(tail, high, count - high + 1)) if high else 0.0
     most = float(beta.ppf(1 - tail, high + 1, count - high)) if high < count else 1.0
-    share, least, largest = (min(1.0, max(0.0, 1 - part / (1 - at))) for part in (high / count, most, low))
+    above = [float(one) for one in beta.ppf([tail, 1 - tail], (n + 1) * (1 - at), (n + 1) * at)]
+    share, least, largest = (
+        min(1.0, max(0.0, 1 - part)) for part in (high / count / (1 - at), most / above[0], low / above[1])
+    )
     return Contamination(share, least, largest)
 
 
@@ -329,6 +424,11 @@ def trimmed(calibration: ArrayLike, share: float) -> Scores:
         raise BadInput(f"the share of anomalies must be at least 0 and below 1; got {share!r}")
     known = _calibration(calibration)
     return known[: max(1, len(known) - math.floor(share * len(known)))]
+
+
+def _share(level: float) -> None:
+    if not 0 < level < 1:
+        raise BadInput(f"the share of false discoveries must lie between 0 and 1, both excluded; got {level!r}")
 
 
 def _calibration(scores: ArrayLike) -> Scores:

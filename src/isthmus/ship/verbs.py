@@ -23,6 +23,7 @@ from isthmus.data.table import table
 from isthmus.data.unchecked import Unchecked, array_words
 from isthmus.errors import BadInput
 from isthmus.ship import calibrate
+from isthmus.ship.adaptive import Follower
 from isthmus.ship.deployed import Calibration, Deployed
 
 
@@ -158,6 +159,13 @@ def flag(model: Deployed, block: Block, own: Calibration, rate: float) -> Answer
     found = score(model, block, own).columns
     flags = calibrate.flags(found["p_value"], rate)
     return Answer({**found, "flag": flags}, flags)
+
+
+def follow(model: Deployed, block: Block, follower: Follower) -> Answer:
+    """As :func:`flag`, where rows depend on those before them: the level of each row as well."""
+    scores = scored(model, block)
+    p, flags, levels = follower.follow(scores)
+    return Answer({"score": scores, "p_value": p, "level": levels, "flag": flags}, flags)
 
 
 def rows(model: Deployed, made: NDArray[Any]) -> Answer:

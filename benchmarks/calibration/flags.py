@@ -1,0 +1,130 @@
+"""Do flags keep what they promise? False alarms, bounds on false discoveries, and anomalies among calibration rows.
+
+    python benchmarks/calibration/flags.py alarms          # some seconds
+    python benchmarks/calibration/flags.py bound
+    python benchmarks/calibration/flags.py contaminated
+    python benchmarks/calibration/flags.py model           # the same of a trained detector; minutes
+
+Splits are drawn anew 1,000 times. Where only ranks of scores matter, scores are drawn from a normal distribution, for
+the law is the same for any; ``model`` draws rows, trains a detector on each draw and counts flags of fresh rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import warnings
+
+import numpy as np
+from scipy.stats import betabinom, binom
+
+from isthmus.ship import calibrate
+
+SIZES = (20, 50, 99, 200, 500, 999, 2000)
+RATES = (0.05, 0.1, 0.2)
+ROWS = 1000
+"""New rows of a batch."""
+
+
+def alarms(splits: int) -> None:
+    """Of each split one new normal row: flagged or not, a coin with a known chance, so that counts are binomial."""
+    print(
+        "| calibration rows | "
+        + " | ".join(f"rate {rate:g}: expected, found (95 % of counts)" for rate in RATES)
+        + " |"
+    )
+    print("|---|" + "---|" * len(RATES))
+    for n in SIZES:
+        random, cells = np.random.default_rng(n), []
+        known, asked = random.normal(size=(splits, n)), random.normal(size=(splits, 1))
+        p = np.array([calibrate.p_values(k, a)[0] for k, a in zip(known, asked, strict=True)])
+        for rate in RATES:
+            if calibrate.most(n, rate) < 0:
+                cells.append("refused")
+                continue
+            exact = math.floor(rate * (n + 1) + 1e-9) / (n + 1)
+            count = int(calibrate.flags(p, rate).sum())
+            low, high = binom.interval(0.95, splits, exact)
+            inside = "" if low <= count <= high else " **outside**"
+            cells.append(f"{splits * exact:.1f}, {count} ({low:.0f} to {high:.0f}){inside}")
+        print(f"| {n:,} | " + " | ".join(cells) + " |")
+
+
+def bound(splits: int) -> None:
+    """Batches with and without anomalies: is any threshold's bound below the false flags that there are?"""
+    print("| calibration rows | batch | anomalies | bound holds at all thresholds | anomalies flagged, bound 10 % |")
+    print("|---|---|---|---|---|")
+    for n, m in ((100, 200), (500, 1000), (2000, 1000)):
+        limits = calibrate.envelope(n, m, 0.95)
+        for odd in (0, m // 20, m // 5):
+            random, good, found = np.random.default_rng([n, m, odd]), 0, []
+            for _ in range(splits):
+                known = random.normal(size=n)
+                scores = np.r_[random.normal(size=m - odd), random.normal(4.0, 1.0, size=odd)]
+                rank = np.round(calibrate.p_values(known, scores) * (n + 1)).astype(int)
+                upto = np.cumsum(np.bincount(rank - 1, minlength=n + 1))
+                false = np.cumsum(np.bincount(rank[: m - odd] - 1, minlength=n + 1))
+                good += bool((false <= np.minimum(limits, upto)).all())
+                if odd:
+                    fits = np.flatnonzero((limits <= 0.1 * upto) & (upto > 0))
+                    found.append((rank[m - odd :] <= fits[-1] + 1).mean() if len(fits) else 0.0)
+            print(f"| {n:,} | {m:,} | {odd} | {good / splits:.3f} | {np.mean(found):.2f} |" if odd else
+                  f"| {n:,} | {m:,} | 0 | {good / splits:.3f} | |")  # fmt: skip
+
+
+def contaminated(splits: int) -> None:
+    """Anomalies among 500 calibration rows: kept, or cut off by a share that is known or told by clean rows."""
+    print("| anomalies among calibration rows | kept | their share cut off | the estimated share cut off | "
+          "estimate, mean | its 95 % interval holds |")  # fmt: skip
+    print("|---|---|---|---|---|---|")
+    rate, n = 0.05, 500
+    for share in (0.0, 0.01, 0.05, 0.1):
+        random, rows, inside, told = np.random.default_rng(int(1000 * share)), [], 0, []
+        for _ in range(splits):
+            odd = round(share * n)
+            mixed = np.r_[random.normal(size=n - odd), random.normal(4.0, 1.0, size=odd)]
+            clean, fresh, strange = random.normal(size=n), random.normal(size=ROWS), random.normal(4.0, 1.0, size=100)
+            known = calibrate.contamination(clean, mixed)
+            inside += known.low <= share <= known.high
+            told.append(known.share)
+            cells = []
+            for kept in (mixed, calibrate.trimmed(mixed, share), calibrate.trimmed(mixed, known.share)):
+                cells.append([calibrate.flags(calibrate.p_values(kept, one), rate).mean() for one in (fresh, strange)])
+            rows.append(cells)
+        mean = np.mean(rows, axis=0)
+        said = " | ".join(f"{alarm:.3f}, {power:.2f}" for alarm, power in mean)
+        print(f"| {100 * share:g} % | {said} | {np.mean(told):.3f} | {inside / splits:.3f} |")
+
+
+def model(splits: int) -> None:
+    """A trained detector: flags of 1,000 fresh rows on each of some draws, beside their beta-binomial law."""
+    from isthmus import AnomalyDetector
+
+    print("| calibration | expected | found, mean ± standard error |")
+    print("|---|---|---|")
+    mixing = np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 1.0]])
+
+    def plane(count: int, random: np.random.Generator) -> np.ndarray:
+        causes = random.normal(size=(count, 2))
+        return np.hstack([causes, causes @ mixing + 0.3 * random.normal(size=(count, 3))])
+
+    for how in ("split", "cross", "jackknife+"):
+        found = []
+        for seed in range(splits):
+            random = np.random.default_rng(seed)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                one = AnomalyDetector("pca", latents=2, rate=0.1, calibration=how, random_state=seed)
+                one.fit(plane(160, random))
+            found.append(float((one.predict(plane(ROWS, random)) == -1).mean()))
+        law = betabinom(ROWS, 4, 37)
+        expected = f"{law.mean() / ROWS:.4f}" if how == "split" else "at most 0.1, nearly"
+        print(f"| {how} | {expected} | {np.mean(found):.4f} ± {np.std(found) / splits**0.5:.4f} |", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["alarms", "bound", "contaminated", "model"])
+    parser.add_argument("--splits", type=int, default=1000)
+    asked = parser.parse_args()
+    {"alarms": alarms, "bound": bound, "contaminated": contaminated, "model": model}[asked.what](asked.splits)
