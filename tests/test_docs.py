@@ -66,6 +66,7 @@ def test_commands_run(call, few_digits, capsys):
         rows = [f"{a:.3f},{b:.3f},{c:.3f},{'red' if a > b else 'blue'}" for a, b, c in random.normal(size=(60, 3))]
         Path(f"{name}.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
     pd.read_csv("rows.csv").to_parquet("rows.parquet")
+    pd.read_csv("rows.csv", usecols=["a", "b", "c"]).to_parquet("big.parquet")
     cells = [f"{i % 7 or ''},{'north' if i % 3 else 'south'},{'low' if i % 2 else 'high'}" for i in range(60)]
     Path("people.csv").write_text("\n".join(["age,region,income", *cells, ""]))
     reviews = [f"a {'fine' if i % 2 else 'dull'} film about {'cats' if i % 3 else 'dogs'}, {i}" for i in range(60)]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from isthmus.api.profile import DataProfile, profile
     from isthmus.api.several import Several, compare_many
     from isthmus.api.study import Study, compare
+    from isthmus.data.source import source
     from isthmus.estimator.classifier import AutoencoderClassifier
     from isthmus.estimator.detector import AnomalyDetector
     from isthmus.estimator.transformer import Autoencoder
@@ -39,6 +40,7 @@ __all__ = [
     "profile",
     "register_backbone",
     "save",
+    "source",
 ]
 
 _HOMES = {
@@ -59,6 +61,7 @@ _HOMES = {
     "profile": "isthmus.api.profile",
     "register_backbone": "isthmus.registry",
     "save": "isthmus.ship.artefact",
+    "source": "isthmus.data.source",
 }
 
 

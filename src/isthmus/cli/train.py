@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
 from isthmus.data.wording import number_of
-from isthmus.study.options import TableOptions, value
+from isthmus.study.options import TableOptions, declared, value
 
 TRIED = 2
 """Shares of the rows on which a facet is tried before it is asked of all."""
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from isthmus.data.dataset import Dataset
     from isthmus.data.split import Split
+    from isthmus.data.survey import Survey
     from isthmus.doctor.finding import Finding
     from isthmus.facets.facet import Facet
     from isthmus.model import Recipe
@@ -93,6 +95,19 @@ def train(
         str,
         typer.Option("--device", metavar="NAME", help="Where the training computes: cpu, cuda, mps or auto."),
     ] = "cpu",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Let the rows stay in their file, and take no more memory than this, such as 2GiB.",
+            show_default="all rows are held",
+        ),
+    ] = None,
+    readers: Annotated[
+        int,
+        typer.Option("--readers", min=1, max=64, help="Threads that read rows that stay in their file."),
+    ] = 2,
     *,
     json: Json = False,
     dry_run: DryRun = False,
@@ -108,16 +123,14 @@ def train(
 
     In Python, isthmus.load("model") brings it back.
     """
-    from isthmus.data.read import read
-    from isthmus.doctor.training import cause
-    from isthmus.doctor.words import numbers
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
     from isthmus.study.deploy import apart
     from isthmus.study.design import training_plan
     from isthmus.study.outline import slug
 
-    rows = read(data, label=label, images=images, **understood(TableOptions, options))
+    asked = None if memory is None else {"memory": memory, "readers": readers}
+    rows, splits, known = _read(data, seed, asked, options | {"label": label, "images": images})
     for said in rows.cautions:
         show.warn(f"{rows.name}: {said}")
     limit = 0.0 if measured == "none" else seconds(measured, "measure")
@@ -126,7 +139,6 @@ def train(
     place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
     kept = _kept(place, checkpoint)
-    splits = rows.split(seed)
     parts = rows.as_often(splits, seed)
     usual: dict[str, Any] = {
         "valid": rows.x[parts.valid],
@@ -138,21 +150,21 @@ def train(
         "series": rows.series,
         "device": device,
     }
+    training = _training(recipe, rows.x[parts.train], usual, known, asked or {})
     if dry_run:
         _plan(family, recipe, plan, rows, parts, usual, limit, json)
         return ends.DONE
-    fitted = _trained(f"{family} on {rows.name}", recipe, rows.x[parts.train], usual, kept, quiet)
+    fitted = _trained(f"{family} on {rows.name}", training, plan.steps, kept, quiet)
     if fitted is None:
         return ends.DONE
     outcome = fitted.outcome
     if outcome.status == "diverged":
         kept.remove()
-        remedy, why = "try a lower learning rate (--set learning_rate=0.0001)", numbers(cause(fitted))
-        show.warn(f"training diverged after {number_of(outcome.steps, 'step')} ({why}) and nothing is saved; {remedy}")
+        _diverged(fitted)
         return ends.PARTLY
     aside, told = apart(rows, splits.test, seed)
     with _keeping(kept):
-        folder = artefact.save(_deployed(fitted, rows, splits, aside, seed), place)
+        folder = artefact.save(_deployed(fitted, rows, splits, aside, seed, known), place)
         kept.remove()
     splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
     show.note(f"Saved: {folder}", quiet=quiet)
@@ -182,6 +194,59 @@ def train(
     return ends.DONE
 
 
+def _read(
+    data: str, seed: int, asked: dict[str, Any] | None, options: dict[str, Any]
+) -> tuple[Dataset, Split, Survey | None]:
+    """The rows and their parts; of rows that stay in their file (``asked``) draws of them, and what one pass told."""
+    from isthmus.data.read import read
+    from isthmus.data.source import source
+    from isthmus.data.survey import survey
+    from isthmus.errors import BadInput
+
+    if asked is None:
+        plain = {name: options.pop(name) for name in ("label", "images")}
+        rows = read(data, **plain, **understood(TableOptions, options))
+        return rows, rows.split(seed), None
+    if odd := sorted(name for name, one in options.items() if one not in (None, False, [], ())):
+        flag = declared(TableOptions)[odd[0]].flag if odd[0] in declared(TableOptions) else None
+        raise BadInput(f"{flag or '--' + odd[0].replace('_', '-')} needs all rows in memory; leave it or --memory out")
+    known = survey(source(data), seed, readers=asked["readers"])
+    return *known.dataset(), known
+
+
+def _training(
+    recipe: Recipe, x: NDArray[Any], usual: dict[str, Any], known: Survey | None, asked: dict[str, Any]
+) -> Callable[..., Fitted]:
+    """The training; of rows that stay in their file it says what is drawn, what it takes, and how rows are mixed."""
+    from isthmus.train.fitted import fit, fit_survey
+    from isthmus.train.memory import planned, told
+
+    if known is None:
+        return partial(fit, recipe, x, **usual)
+    plan: Plan = usual["plan"]
+    found, shuffle = planned(recipe, known, plan, **asked)
+    near = 100 * shuffle.mixing(plan.batch)
+    for said in (
+        known.said,
+        f"memory: at most {told(found.total)}, {told(found.held)} of it for {shuffle.window:,} rows at once; the data "
+        f"have {told(known.source.bytes)}",
+        f"order: {near:.1f} % of the pairs of rows in a batch lie within 1 % of the file of each other; 2.0 % would "
+        "after a full shuffle",
+    ):
+        show.warn(f"{known.source.name}: {said}")
+    return partial(fit_survey, recipe, known, plan=plan, device=usual["device"], **asked)
+
+
+def _diverged(fitted: Fitted) -> None:
+    """Say why nothing is saved."""
+    from isthmus.doctor.training import cause
+    from isthmus.doctor.words import numbers
+
+    steps, why = number_of(fitted.outcome.steps, "step"), numbers(cause(fitted))
+    remedy = "try a lower learning rate (--set learning_rate=0.0001)"
+    show.warn(f"training diverged after {steps} ({why}) and nothing is saved; {remedy}")
+
+
 def _run(fitted: Fitted) -> dict[str, Any]:
     """How the training went, for machines."""
     return {"outcome": {name: getattr(fitted.outcome, name) for name in ("status", "steps", "best_step", "seconds")}}
@@ -199,14 +264,11 @@ def _kept(place: Path, every: str) -> Checkpoint:
     return Checkpoint(path, math.inf if every == "none" else seconds(every, "checkpoint"))
 
 
-def _trained(
-    title: str, recipe: Recipe, x: NDArray[Any], usual: dict[str, Any], kept: Checkpoint, quiet: bool
-) -> Fitted | None:
+def _trained(title: str, training: Callable[..., Fitted], steps: int, kept: Checkpoint, quiet: bool) -> Fitted | None:
     """The training, with a bar; it goes on where it was stopped, and one that is stopped says what is kept.
 
     None where several ranks train together and another one does the rest.
     """
-    from isthmus.train.fitted import fit
     from isthmus.train.ranks import joined
 
     if taken := kept.steps():
@@ -214,15 +276,12 @@ def _trained(
     with (
         _keeping(kept),
         joined() as ranks,
-        show.progress(title, usual["plan"].steps, unit="steps", quiet=quiet) as tell,
+        show.progress(title, steps, unit="steps", quiet=quiet) as tell,
     ):
-        fitted = fit(
-            recipe,
-            x,
+        fitted = training(
             watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"),
             checkpoint=None if kept.every == math.inf else kept,
             ranks=ranks,
-            **usual,
         )
     return fitted if ranks is None or ranks.rank == 0 else None
 
@@ -238,7 +297,9 @@ def _keeping(kept: Checkpoint) -> Iterator[None]:
         raise
 
 
-def _deployed(fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.int64], seed: int) -> Deployed:
+def _deployed(
+    fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.int64], seed: int, known: Survey | None
+) -> Deployed:
     """What ships: with a score from training and validation rows, and the rows that were put aside as calibration."""
     from isthmus.ship.deployed import Deployed
     from isthmus.ship.manifest import Origin
@@ -248,7 +309,8 @@ def _deployed(fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.in
     first = None if rows.windows is None else rows.windows.first[aside]
     fitted = replace(fitted, canvas=rows.canvas, network=rows.network)
     made = Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=seed, about=about)
-    return replace(made, origin=Origin(data=rows.name[:200], digest=rows.digest, rows=len(rows.x)))
+    digest, count = (rows.digest, len(rows.x)) if known is None else (known.digest, known.rows)
+    return replace(made, origin=Origin(data=rows.name[:200], digest=digest, rows=count))
 
 
 def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:
@@ -272,14 +334,22 @@ def _measured(
     """The scores of the model and of PCA, which has no more components than rows have columns, and what is left out."""
     from isthmus.families import named
     from isthmus.study.launch.local import one_thread
-    from isthmus.train.fitted import fit
+    from isthmus.train.fitted import fit_many
 
     if not limit:
         return {family: {}}, []
     most = _components(fitted.recipe.latents, rows, splits)
     with show.progress(f"measuring {family}", limit, unit="s", quiet=quiet) as tell, one_thread():
         began = time.perf_counter()
-        pca = fit(named("pca").set_params(latents=most), rows.x[splits.train], **usual)
+        pca = fit_many(
+            [named("pca").set_params(latents=most)],
+            fitted.layout.apply(rows.x[splits.train]),
+            fitted.layout.apply(usual["valid"]),
+            [usual["plan"]],
+            layout=fitted.layout,
+            seed=usual["seed"],
+            columns=rows.columns,
+        )[0]
         left = limit - (time.perf_counter() - began)
         return measure({family: fitted, "pca": pca}, rows, splits, usual["seed"], left, lambda s: tell(min(s, limit)))
 

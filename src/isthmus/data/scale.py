@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.moments import Moments
 from isthmus.errors import BadInput
 
 KINDS = ("standard", "unit", "none")
@@ -98,6 +99,37 @@ class Scaler:
         else:
             shift, scale = _moments(rows, low, high)
         return cls(kind, shift, scale, constant)
+
+    @classmethod
+    def of_moments(cls, known: Moments, kind: str = "auto", some: ArrayLike = ()) -> Scaler:
+        """As :meth:`fit`, of rows (N, D) that are no images and that came some at a time.
+
+        Parameters
+        ----------
+        known : Moments
+            Of all training rows, which were finite.
+        kind : {"auto", "standard", "unit", "none"}
+        some : array (n, D)
+            Some of the rows, by which their span is told.
+
+        Examples
+        --------
+        >>> Scaler.of_moments(Moments.of(np.array([[0.0, 5.0], [2.0, 5.0]]))).apply([[4.0, 5.0]])
+        array([[3., 0.]], dtype=float32)
+        """
+        if kind not in ("auto", *KINDS):
+            raise BadInput(f"scale must be auto, standard, unit or none; got {kind!r}")
+        constant, span = int((known.low == known.high).sum()), _span(_flat(some)) if kind == "none" else None
+        if kind == "auto":
+            kind = "none" if known.low.min() >= 0 and known.high.max() <= 1 else "standard"
+        if kind == "none":
+            return cls(kind, np.zeros(1), np.ones(1), constant, span)
+        if kind == "unit":
+            least, most = known.low.min(keepdims=True), known.high.max(keepdims=True)
+            return cls(kind, least, np.where(most > least, most - least, 1.0), constant)
+        varies = known.low < known.high
+        scale = np.where(varies & (known.deviation > 0), known.deviation, 1.0)
+        return cls(kind, np.where(varies, known.mean, known.low), scale, constant)
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
         """Scaled rows, float32 and finite, of the shape of ``x`` (N, *D); cut at a distance of 1e9 from 0."""

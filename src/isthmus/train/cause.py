@@ -18,7 +18,6 @@ from torch import Tensor
 from isthmus.data.corrupt import corrupt
 from isthmus.dispatch import tree_map
 from isthmus.seeds import seed
-from isthmus.train.order import Order
 from isthmus.train.stack import Stack, free
 from isthmus.train.task import Task
 
@@ -50,7 +49,10 @@ def explain(task: Task, first: Sequence[Tensor], history: Mapping[str, Sequence[
     steps, terms = int(history["step"][-1]), list(task.model.weights)
     trained, held = history["train"][-1], history["valid"][-1]
     if steps and not (math.isfinite(trained) and math.isfinite(held)):
+        stood = None if task.stream is None else task.stream.mark()
         found = _again(task, first, history)
+        if task.stream is not None and stood is not None:
+            task.stream.rewind(stood)  # others of its stack go on
         if found is not None:
             return found
     column = next((c for rows in (task.valid, task.train) if (c := standing_out(rows)) is not None), None)
@@ -88,13 +90,13 @@ def _again(task: Task, first: Sequence[Tensor], history: Mapping[str, Sequence[f
         corruption=task.recipe.corruption,
         levels=[task.recipe.corruption_level],
         generators=[torch.Generator().manual_seed(seed(task.seed, "noise"))],
-        rows=task.sets,
+        rows=task.gathered,
         batch=plan.batch,
         weight_decay=plan.weight_decay,
         clip=plan.clip,
     )
     stack.restore(0, first)
-    order, step = Order(len(task.train), seed(task.seed, "order")), 0
+    order, step = task.order(), 0
     for before, after in zip(range(len(history["step"]) - 1), range(1, len(history["step"])), strict=True):
         count = int(history["step"][after] - history["step"][before])
         share = plan.rate(int(history["step"][after]))  # 0 at the end of a cosine, which has no drops

@@ -252,6 +252,7 @@ def _bound(tasks: Sequence[Task]) -> dict[str, Any]:
             "weights": _digest(tensors_of(task.model)),
             "device": task.train.device.type,
         }
+        | ({} if task.stream is None else {"stream": task.stream.shuffle.bound})
         for task in tasks
     ]
     whole = each[0] if len(each) == 1 else {f"model {i}": one for i, one in enumerate(each, 1)}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus.data.arrays import memory
+from isthmus.data.arrays import memory as in_memory
 from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.fields import Field
 from isthmus.data.layout import Layout, laid_out
@@ -19,7 +19,9 @@ from isthmus.data.metadata import IN_ORDER, NONE, Metadata, counted, in_proporti
 from isthmus.data.metadata import known as metadata
 from isthmus.data.read import cells, read
 from isthmus.data.series import Series
+from isthmus.data.source import Source
 from isthmus.data.split import grouped, ordered
+from isthmus.data.survey import Survey, survey
 from isthmus.data.wording import number_of
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
@@ -30,9 +32,11 @@ from isthmus.train.device import device as find
 from isthmus.train.device import on
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.loop import Outcome, Watch
+from isthmus.train.memory import MEMORY, planned
 from isthmus.train.plan import Plan
 from isthmus.train.ranks import Ranks
 from isthmus.train.stages import train
+from isthmus.train.stream import Stream
 from isthmus.train.task import Task
 
 
@@ -88,6 +92,8 @@ def fit_many(
     checkpoint: Checkpoint | None = None,
     ranks: Ranks | None = None,
     device: str = "cpu",
+    head: Head | None = None,
+    stream: Stream | None = None,
 ) -> list[Fitted]:
     """Train several recipes on the same scaled rows; those of one seed see the same order of rows and the same noise.
 
@@ -113,15 +119,19 @@ def fit_many(
         Processes that do the same with this one (:func:`isthmus.train.ranks.joined`).
     device : {"cpu", "cuda", "mps", "auto"}
         Where the training computes; the models come back.
+    head : Head, optional
+        What comes out; by default what the training rows say.
+    stream : Stream, optional
+        The training rows, where they do not fit into memory; ``train_rows`` then are some of them.
     """
-    head = likelihood(target_layout or layout, train_rows if target is None else target)
+    head = head or likelihood(target_layout or layout, train_rows if target is None else target)
     shape, rows, held = train_rows.shape[1:], tensor(train_rows), tensor(valid_rows)
     aims = [None if t is None else tensor(t) for t in (target, valid_target)]
     out = None if target is None else target.shape[1:]
     seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
     models = [r.build(shape, head, out, number=hashed(s, "weights")) for r, s in zip(recipes, seeds, strict=True)]
     tasks = [
-        Task(r, m, rows, held, p.of(r), s, aims[0], aims[1])
+        Task(r, m, rows, held, p.of(r), s, aims[0], aims[1], stream=stream)
         for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
     with on(tasks, find(device)) as there:
@@ -145,7 +155,7 @@ def fit_many(
 
 def fit(
     recipe: Recipe,
-    x: ArrayLike,
+    x: ArrayLike | Source,
     target: ArrayLike | None = None,
     *,
     valid: ArrayLike | None = None,
@@ -164,14 +174,17 @@ def fit(
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ranks: Ranks | None = None,
     device: str = "cpu",
+    memory: str | int = MEMORY,
+    readers: int = 2,
 ) -> Fitted:
     """Scale the rows and train one model on them.
 
     Parameters
     ----------
     recipe : Recipe
-    x : array of shape (N, *D), or frame
-        Finite numbers; or the columns of a table, which may be of several kinds and have gaps.
+    x : array of shape (N, *D), frame, or Source
+        Finite numbers; or the columns of a table, which may be of several kinds and have gaps. A source
+        (:func:`isthmus.source`) stays in its file, and a seeded draw of its rows is held out.
     target : array of shape (N, *E), optional
         What each row should become: its clean version, or the next layer of a network. By default, itself. It is
         scaled on its own. Another shape than that of ``x`` needs a family that says so (a transcoder).
@@ -211,6 +224,10 @@ def fit(
     device : {"cpu", "cuda", "mps", "auto"}
         Where the training computes; ``auto`` is the first of cuda, mps and cpu that is there. The model comes back to
         the processor.
+    memory : str or int, default "2GiB"
+        Of a source alone: most memory that this process may take, in bytes or as in ``"512MiB"``.
+    readers : int, default 2
+        Of a source alone: threads that read ahead. No result depends on their number.
 
     Returns
     -------
@@ -227,6 +244,21 @@ def fit(
     if not isinstance(recipe, Recipe):
         raise BadInput(f"the recipe must be one, such as isthmus.named('plain'); got {recipe!r:.60}")
     beside = {"group": group, "time": time, "weights": weights}
+    kept = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
+    if isinstance(x, Source):
+        _alone(**beside, target=target, valid=valid, images=images, series=series)
+        known_rows = survey(x, seed, scale=scale, readers=readers)
+        return fit_survey(
+            recipe,
+            known_rows,
+            plan=plan,
+            memory=memory,
+            readers=readers,
+            watch=watch,
+            checkpoint=kept,
+            ranks=ranks,
+            device=device,
+        )
     named = {name: one for name, one in beside.items() if isinstance(one, str) and one != IN_ORDER}
     if named and (target is not None or valid is not None or not hasattr(x, "columns")):
         raise BadInput(f"{next(iter(named))} names a column, and that needs a frame alone; give one value for each row")
@@ -240,7 +272,7 @@ def fit(
         valid = None if valid is None else cells(valid, fields)
     sets = [np.asarray(x)] if target is None else _pair(x, target)
     if not read_here and any(one is not None for one in beside.values()):
-        _, known, positive = counted(*metadata(x, memory(np.zeros((len(sets[0]), 1))), **beside))
+        _, known, positive = counted(*metadata(x, in_memory(np.zeros((len(sets[0]), 1))), **beside))
         sets = sets if positive is None else [part[positive] for part in sets]
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
@@ -277,10 +309,64 @@ def fit(
         target_layout=layouts[1] if aims else None,
         columns=columns,
         watch=watch,
-        checkpoint=Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint,
+        checkpoint=kept,
         ranks=ranks,
         device=device,
     )[0]
+
+
+def fit_survey(
+    recipe: Recipe,
+    known: Survey,
+    *,
+    plan: Plan | None = None,
+    memory: str | int = MEMORY,
+    readers: int = 2,
+    watch: Watch | None = None,
+    checkpoint: Checkpoint | None = None,
+    ranks: Ranks | None = None,
+    device: str = "cpu",
+) -> Fitted:
+    """Train one model on rows that stay in their file, of which one pass was made; see :func:`fit`.
+
+    Raises
+    ------
+    BadInput
+        If so little memory will not do.
+    """
+    if device != "cpu":
+        raise BadInput("rows that stay in their file train on the processor; leave --device out")
+    plan = plan or Plan()
+    plan = replace(plan, batch=min(plan.batch, known.count))
+    shuffle = planned(recipe, known, plan, memory, readers)[1]
+    train_rows, valid_rows = known.laid_out()[:2]
+    with Stream(shuffle, readers) as stream:
+        return fit_many(
+            [recipe],
+            train_rows,
+            valid_rows,
+            [plan],
+            layout=known.layout,
+            seed=known.seed,
+            columns=known.source.columns,
+            watch=watch,
+            checkpoint=checkpoint,
+            ranks=ranks,
+            head=known_head(known),
+            stream=stream,
+        )[0]
+
+
+def _alone(**others: Any) -> None:
+    """Refuse what is asked of rows in memory only."""
+    if odd := [name for name, one in others.items() if one is not None]:
+        raise BadInput(f"{odd[0]} is for rows in memory; rows that stay in their file are trained on without it")
+
+
+def known_head(known: Survey) -> Head:
+    """What the head ``auto`` stands for, by the ends of all training rows."""
+    ends = np.stack([known.moments.low, known.moments.high]).astype(np.float32)
+    return likelihood(known.layout, known.layout.apply(ends))
 
 
 def _held_out(rows: int, known: Metadata, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

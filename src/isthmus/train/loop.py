@@ -21,7 +21,7 @@ from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
 from isthmus.train.checkpoint import Keeper, State, fitting, part, put, tensors_of
 from isthmus.train.device import moved
-from isthmus.train.order import Order
+from isthmus.train.order import Rows
 from isthmus.train.ranks import Ranks
 from isthmus.train.stack import Stack, free
 from isthmus.train.task import Task
@@ -109,6 +109,7 @@ def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
         plan = task.plan.to_json() | {"learning_rate": None}
         rows = [(list(rows.shape[1:]), str(rows.dtype)) for rows in task.sets]
         same = [task.recipe.structure(), plan, rows, sorted(free(task.model)), task.fresh]
+        same += [] if task.stream is None else [task.key, task.seed]  # a window of rows is no part of a larger tensor
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(i)
     for group in groups.values():
         width = WIDEST if _work(first := tasks[group[0]]) < STACK_BELOW and first.model.stacks else 1
@@ -365,7 +366,7 @@ class _Descent:
         """Go on with some of the lanes."""
         self.stack, self.lanes = self.stack.keep(left), [self.lanes[i] for i in left]
 
-    def _state(self, streams: Sequence[tuple[Tensor, Tensor]]) -> State:
+    def _state(self, streams: Sequence[tuple[Tensor, ...]]) -> State:
         """All that the next step hangs on; ``streams`` are the orders of rows as they stood at the last check."""
         number = {r: i for i, r in enumerate(self.runners)}
         ended, facts = _packed({number[r]: (r.task.model, outcome) for r, outcome in self.done.items()})
@@ -406,7 +407,8 @@ class _Descent:
             vars(runner).update({fact: own[fact] for fact in FACTS})
             self.best[runner] = [fitting(tensors[f"best/{name}/{i}"], t) for i, t in enumerate(self.first[runner])]
         for i, order in enumerate(self.orders.values()):
-            order.rewind((tensors[f"order/{i}/0"], tensors[f"order/{i}/1"]))
+            mark = part(tensors, f"order/{i}/")
+            order.rewind(tuple(mark[str(j)] for j in range(len(mark))))
         if facts["recorded"]:  # the next step was to be a replay
             self._load(kept)
             whole = self.stack.batch[0].shape[:2].numel()
@@ -429,19 +431,19 @@ def _ended(runner: _Runner, step: int, first: list[Tensor]) -> Outcome:
     return runner.outcome(step)
 
 
-def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, Order], dict[Any, int]]:
+def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, Rows], dict[Any, int]]:
     """All training rows in one tensor (targets in a second), each distinct set once; an order for each (seed, set);
     where each set begins."""
-    distinct = {r.task.key: r.task.sets for r in runners}
+    distinct = {r.task.key: r.task.gathered for r in runners}
     offsets, start = {}, 0
     for key, sets in distinct.items():
         offsets[key], start = start, start + len(sets[0])
-    orders = {(r.task.seed, r.task.key): Order(len(r.task.train), seed(r.task.seed, "order")) for r in runners}
+    orders = {(r.task.seed, r.task.key): r.task.order() for r in runners}
     whole = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*distinct.values(), strict=True))
     return whole, orders, offsets
 
 
-def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Order], offsets: dict[Any, int], count: int) -> Tensor:
+def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Rows], offsets: dict[Any, int], count: int) -> Tensor:
     """The next ``count`` row numbers of every lane, (R, count); lanes of one seed and one set read the same rows."""
     keys = [(r.task.seed, r.task.key) for r in lanes]
     taken = {key: orders[key].take(count) + offsets[key[1]] for key in dict.fromkeys(keys)}

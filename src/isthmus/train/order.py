@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+
+class Rows(Protocol):
+    """An endless stream of training rows: :class:`Order` is one of rows in memory, and
+    :class:`isthmus.train.stream.Stream` of rows in a file."""
+
+    def take(self, count: int) -> Tensor:
+        """Where the next ``count`` rows stand in memory, int64 of shape (count,), until the next ones are taken."""
+
+    def mark(self) -> tuple[Tensor, ...]:
+        """Where the stream stands."""
+
+    def rewind(self, mark: tuple[Tensor, ...]) -> None:
+        """Stand where the stream stood at a mark; ``ValueError`` if it is no mark of such a stream."""
 
 
 class Order:
@@ -40,11 +56,11 @@ class Order:
         self.left = stream[count:]
         return stream[:count]
 
-    def mark(self) -> tuple[Tensor, Tensor]:
+    def mark(self) -> tuple[Tensor, ...]:
         """Where the stream stands, for :meth:`rewind`."""
         return self.generator.get_state(), self.left
 
-    def rewind(self, mark: tuple[Tensor, Tensor]) -> None:
+    def rewind(self, mark: tuple[Tensor, ...]) -> None:
         """Stand where the stream stood at a mark.
 
         Raises

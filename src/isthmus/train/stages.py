@@ -114,6 +114,8 @@ class _Course:
 
 def _layerwise(tasks: Sequence[Task], watch: Watch | None, keeper: Keeper | None, ranks: Ranks | None) -> list[Outcome]:
     """All stages, of models of equal depth and budget."""
+    if any(task.stream is not None for task in tasks):
+        raise BadInput(f"stages: the codes of rows that stay in their file are not kept: {REMEDY}")
     depth, steps = len(_layers(tasks[0])), tasks[0].plan.steps
     share = steps // (2 * (depth + 1))
     if share < 1:

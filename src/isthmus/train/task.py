@@ -9,7 +9,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from isthmus.model import Model, Recipe
+from isthmus.seeds import seed
+from isthmus.train.order import Order, Rows
 from isthmus.train.plan import Plan
+from isthmus.train.stream import Stream
 
 
 class Task(NamedTuple):
@@ -31,6 +34,8 @@ class Task(NamedTuple):
     fresh: bool = True
     """Whether the model is new: initialised from the rows first, and taken through its schedules. False goes on with a
     model that was trained before, at the end of all its schedules."""
+    stream: Stream | None = None
+    """The training rows, where they do not fit into memory; ``train`` then is a draw of them."""
 
     @property
     def sets(self) -> tuple[Tensor, ...]:
@@ -49,10 +54,22 @@ class Task(NamedTuple):
         valid_target = None if self.valid_target is None else change(self.valid_target)
         return self._replace(train=train, valid=valid, target=target, valid_target=valid_target)
 
+    def order(self) -> Rows:
+        """The training rows in the order of the seed, from the beginning."""
+        if self.stream is not None:
+            self.stream.rewind(self.stream.START)
+            return self.stream
+        return Order(len(self.train), seed(self.seed, "order"))
+
+    @property
+    def gathered(self) -> tuple[Tensor, ...]:
+        """What :meth:`order` tells places in: training rows in memory, then their targets if these differ."""
+        return self.sets if self.stream is None else (self.stream.window,)
+
     @property
     def key(self) -> tuple[int, ...]:
         """Names the training rows: tasks of one key read the same ones."""
-        return tuple(map(id, self.sets))
+        return tuple(map(id, self.sets if self.stream is None else (self.stream,)))
 
     def done(self, step: int) -> float:
         """Where the schedules of the loss stand at a step: the share of the plan's steps, 0 to 1."""

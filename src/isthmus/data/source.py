@@ -1,0 +1,265 @@
+"""Rows that stay where they are: files that need not fit into memory, read a block of rows at a time, in any order.
+
+A block is what a file lets one read by itself: a row group of Parquet, a few megabytes of ``.npy`` and of shards.
+Rows are counted from 0 through all blocks. A source holds no row; readers in several threads may share it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from isthmus.data import pages
+from isthmus.data.arrays import npy_head
+from isthmus.data.dataset import element_names
+from isthmus.data.files import check, honest, parsing
+from isthmus.data.shards import Shard, opened, shards_in
+from isthmus.data.table import is_number, named, unlearnable
+from isthmus.data.unchecked import enough
+from isthmus.data.wording import place, shown
+from isthmus.errors import BadInput
+
+PIECE = 1 << 21
+"""Bytes of an array that are a block, about: large enough to be read at the rate of the disk, small enough that many
+of them, from all over the file, are in memory at once."""
+TILE = 1 << 18
+"""Numbers that are laid out by rows at once, so that they stay near the processor."""
+COLUMNS = 4 << 20
+"""Bytes of columns of a Parquet file that are unpacked at once."""
+ENDS = (".parquet", ".npy", ".safetensors")
+"""Ends of names of files that are sources."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where rows come from: how many, what their columns are called, and the rows themselves by blocks."""
+
+    @property
+    def place(self) -> str:
+        """Head of every message: the path as given."""
+
+    @property
+    def name(self) -> str:
+        """Short name shown to people."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """One name for each number of a row."""
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(K + 1,): block k holds the rows from ``starts[k]`` on, up to ``starts[k + 1]``."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the files."""
+
+    @property
+    def most(self) -> int:
+        """Bytes that reading one block takes at most, its rows as they come included."""
+
+    def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
+        """The rows of a block, (n, D), NaN where a number is missing: of the type that they have in the file, or as
+        32-bit floats where these are ``short``."""
+
+
+def source(path: str | os.PathLike[str]) -> Source:
+    """A file, or a folder of shards, to train on without holding it in memory.
+
+    Parameters
+    ----------
+    path : path
+        ``.parquet`` with columns of numbers, ``.npy`` (rows x columns), ``.safetensors``, or a folder of shards.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    BadInput
+        If it is none of these, is damaged, or holds something else than numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/rows.npy", np.arange(24.0).reshape(12, 2))
+    ...     found = source(f"{folder}/rows.npy")
+    ...     rows = found.block(0)
+    >>> found.columns, rows.shape
+    (('x0', 'x1'), (12, 2))
+    """
+    where = Path(path)
+    if os.path.isdir(where):
+        if not (paths := shards_in(where)):
+            raise BadInput(f"{place(where)}: no folder of shards (.npy or .safetensors); give one, or a file")
+        return Arrays(where, opened(paths))
+    if not os.path.lexists(where):
+        raise BadInput(f"{place(where)}: no such file")
+    check(where)
+    lower = where.name.lower()
+    if lower.endswith(".parquet"):
+        return Parquet(where)
+    if lower.endswith(".npy"):
+        return Arrays(where, [_npy(where)])
+    if lower.endswith(".safetensors"):
+        return Arrays(where, opened([where]))
+    raise BadInput(
+        f"{place(where)}: rows of such a file cannot stay in it while they are trained on; expected a name that ends "
+        f"in {', '.join(ENDS)}, or a folder of shards: convert it, or leave --memory out"
+    )
+
+
+class Arrays:
+    """The matrices of one ``.npy`` file or of many shards, one after the other, read by position."""
+
+    def __init__(self, path: Path, parts: Sequence[Shard]) -> None:
+        self.place, self.name, self.parts = place(path), path.resolve().name.removesuffix(".npy") or "data", parts
+        self.name = self.name.removesuffix(".safetensors")
+        if stored := next((one for one in parts if one.fortran), None):
+            raise BadInput(
+                f"{place(stored.path)}: is stored by columns, so its rows cannot be read some at a time; save "
+                "numpy.ascontiguousarray(X)"
+            )
+        self.width = parts[0].width
+        enough(self.place, sum(one.rows for one in parts), self.width)
+        self._step = [max(1, PIECE // (one.width * one.dtype.itemsize)) for one in parts]
+        self._blocks = [
+            (i, begin, min(step, one.rows - begin))
+            for i, (one, step) in enumerate(zip(parts, self._step, strict=True))
+            for begin in range(0, one.rows, step)
+        ]
+        self.starts = np.cumsum([0, *(count for _, _, count in self._blocks)], dtype=np.int64)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return element_names((self.width,))
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.rows * one.width * one.dtype.itemsize for one in self.parts)
+
+    @property
+    def most(self) -> int:
+        item = max(one.dtype.itemsize for one in self.parts)
+        return max(count for _, _, count in self._blocks) * self.width * (item + 4)
+
+    def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
+        which, begin, count = self._blocks[number]
+        one = self.parts[which]
+        size = one.width * one.dtype.itemsize
+        # Read, not mapped: pages of a map count as memory of this process for as long as the system likes.
+        with parsing(place(one.path), "an array"), one.path.open("rb") as stream:
+            flat = np.fromfile(stream, one.dtype, count * one.width, offset=one.start + begin * size)
+            rows = flat.reshape(count, one.width)
+        if one.kind == "bfloat16":
+            return (rows.astype("<u4") << 16).view("<f4")
+        return _short(rows) if short else rows
+
+
+def _npy(path: Path) -> Shard:
+    """A ``.npy`` file of any real numbers."""
+    where = place(path)
+    with parsing(where, "a .npy file"), path.open("rb") as stream:
+        head = npy_head(where, stream)
+    if len(head.shape) != 2:
+        raise BadInput(f"{where}: shape {head.shape}; rows that stay in their file are rows x columns")
+    declared, held = int(np.prod(head.shape)) * head.dtype.itemsize, path.stat().st_size - head.length
+    if declared != held:
+        raise BadInput(f"{where}: declares {declared:,} bytes of numbers but holds {held:,}; fetch the file again")
+    return Shard(path, *head.shape, head.dtype.name, head.dtype, head.length, head.fortran)
+
+
+class Parquet:
+    """A Parquet file with columns of numbers; a block is a row group."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.place, self.name = path, place(path), path.name[: -len(".parquet")] or "data"
+        with parsing(self.place, "a Parquet file"), pq.ParquetFile(path) as file:
+            self._footer, schema = file.metadata, file.schema_arrow
+        named(self.place, schema.names, None)
+        if odd := [field.name for field in schema if not is_number(field.type) or pa.types.is_null(field.type)]:
+            why = unlearnable(schema.field(odd[0]).type) or f"holds values of type {schema.field(odd[0]).type}"
+            raise BadInput(f"{self.place}: column {shown(odd[0])} {why}; columns of numbers can be trained on so far")
+        self.columns = tuple(schema.names)
+        groups = [self._footer.row_group(g) for g in range(self._footer.num_row_groups)]
+        self._groups = [g for g, group in enumerate(groups) if group.num_rows]
+        counts = [groups[g].num_rows for g in self._groups]
+        enough(self.place, sum(counts), len(self.columns))
+        self.starts = np.cumsum([0, *counts], dtype=np.int64)
+        found = pages.columns(path, self._footer)
+        unpacked, packed = sum(one.unpacked for one in found), path.stat().st_size
+        honest(self.place, packed, unpacked, "write it again without compression")
+        largest = max(self._groups, key=lambda g: groups[g].num_rows)
+        rows = groups[largest].num_rows
+        # some columns packed and unpacked, and the rows
+        self.most = 4 * max(COLUMNS, 8 * rows) + rows * len(self.columns) * self._item(schema)
+        self.bytes = packed
+        self._type = np.dtype(np.float32 if self._item(schema) == 4 else np.float64)
+        self._own = _Own()
+
+    @staticmethod
+    def _item(schema: pa.Schema) -> int:
+        """Bytes of a number as it comes: float32 holds what is no finer."""
+        narrow = {pa.float16(), pa.float32(), pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.bool_()}
+        return 4 if all(field.type in narrow for field in schema) else 8
+
+    def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
+        group = self._groups[number]
+        with parsing(self.place, "a Parquet file"):
+            file = self._own.file
+            if file is None:  # a reader is no matter of two threads
+                file = self._own.file = pq.ParquetFile(
+                    self.path, metadata=self._footer, page_checksum_verification=True
+                )
+            rows, width = int(self.starts[number + 1] - self.starts[number]), len(self.columns)
+            out = np.empty((rows, width), np.float32 if short else self._type)
+            step = max(1, COLUMNS // (8 * rows))
+            for begin in range(0, width, step):
+                content = file.read_row_group(group, list(self.columns[begin : begin + step]), use_threads=False)
+                if content.num_rows != rows:
+                    raise ValueError(f"row group {group} holds {content.num_rows} rows, and {rows} are declared")
+                _put([_column(cells) for cells in content.columns], out[:, begin : begin + step])
+            return out
+
+
+class _Own(threading.local):
+    """What each thread has for itself."""
+
+    file: pq.ParquetFile | None = None
+
+
+def _column(cells: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of numbers (n,), as they are if none is missing."""
+    whole = cells.combine_chunks() if cells.num_chunks != 1 else cells.chunk(0)
+    if pa.types.is_boolean(whole.type):
+        whole = whole.cast(pa.uint8())
+    if whole.null_count or pa.types.is_decimal(whole.type):
+        whole = whole.cast(pa.float64(), safe=False)
+    found: NDArray[Any] = whole.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _put(columns: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
+    """Columns (n,) side by side into (n, D); some rows at a time, which is several times as fast."""
+    step = max(1, TILE // len(columns))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for begin in range(0, len(out), step):
+            tile = out[begin : begin + step]
+            for j, column in enumerate(columns):
+                tile[:, j] = column[begin : begin + step]
+
+
+def _short(rows: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return rows.astype(np.float32)

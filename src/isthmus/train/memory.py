@@ -1,0 +1,120 @@
+"""What a training on rows in a file will take of memory, foretold; and how many rows are held so that it is kept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from isthmus.data.survey import Survey
+from isthmus.errors import BadInput
+from isthmus.model import Recipe
+from isthmus.seeds import seed
+from isthmus.train.plan import Plan
+from isthmus.train.shuffle import Shuffle
+
+MEMORY = "2GiB"
+"""What a training on rows in a file may take, where nobody says so."""
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+BASE = 352 << 20
+"""Bytes of a process that has loaded all that trains and has trained nothing."""
+READERS = 4
+"""Readers for which there is room whatever their number, so that no order hangs on it."""
+NUMBERS = 36
+"""Bytes for each row of the window besides its own: where it stands, and in which order it comes."""
+WEIGHTS = 10
+"""Times that weights are there: themselves, their gradient, Adam's moments, first, best and kept ones."""
+
+
+class Peak(NamedTuple):
+    """Bytes that a training takes at most, by what takes them."""
+
+    base: int
+    draws: int
+    model: int
+    reading: int
+    held: int
+
+    @property
+    def total(self) -> int:
+        return sum(self)
+
+
+def size(text: str | int, name: str = "memory") -> int:
+    """Bytes, from a number or a text.
+
+    Examples
+    --------
+    >>> size("2GiB"), size("1.5 MB"), size(4096)
+    (2147483648, 1500000, 4096)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", str(text))
+    if not found or found[2].upper() not in UNITS or not 0 < float(found[1]) < 1e18:
+        raise BadInput(f"{name} must be a size like 2GiB or 800MB; got {text!r}")
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def told(count: float) -> str:
+    """Bytes for people.
+
+    Examples
+    --------
+    >>> told(2 << 30), told(300 << 20)
+    ('2.00 GiB', '300 MiB')
+    """
+    return f"{count / 2**30:.2f} GiB" if count >= 1 << 30 else f"{count / 2**20:,.0f} MiB"
+
+
+def planned(recipe: Recipe, known: Survey, plan: Plan, memory: str | int, readers: int) -> tuple[Peak, Shuffle]:
+    """What a training takes at most, and the order of its rows, of which so many are held that memory suffices.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be kept to ``memory``.
+    """
+    most, at_once = size(memory), plan.batch * plan.check
+    draws, model = _draws(known), _model(recipe, known, plan)
+    row = 4 * known.width + NUMBERS
+    fixed = BASE + draws + model + READERS * known.source.most
+    least = Shuffle.least(known, at_once)
+    wanted = known.count + int(known.sizes.max()) + at_once
+    window = min((most - fixed) // row, wanted)
+    if window < least:
+        raise BadInput(
+            f"{known.source.place}: {told(most)} of memory is too little for blocks of {int(known.sizes.max()):,} rows "
+            f"x {known.width:,} columns; at least {told(fixed + least * row)} is needed: give more (--memory), or "
+            "write the file in smaller blocks (pyarrow: row_group_size=16384)"
+        )
+    base = max(resident() - known.x.nbytes, BASE)
+    found = Peak(base, draws, model, readers * known.source.most, window * row)
+    if found.total > most:
+        raise BadInput(
+            f"{known.source.place}: {told(found.total)} would be taken, and {told(most)} may be: this process holds "
+            f"{told(base)} already; give more (--memory), or start a new one"
+        )
+    return found, Shuffle(known, window, seed(known.seed, "order"), at_once)
+
+
+def _draws(known: Survey) -> int:
+    """Rows that were drawn, as they are and laid out."""
+    return len(known.x) * 4 * (known.x.shape[1] + known.width)
+
+
+def _model(recipe: Recipe, known: Survey, plan: Plan) -> int:
+    """The weights in all their copies, and what passes through the network at once."""
+    model = recipe.build((known.width,), "gaussian", None, number=0)
+    weights = sum(p.numel() for p in model.parameters())
+    wide = sum(p.shape[0] for p in model.parameters())
+    return 4 * (WEIGHTS * weights + 3 * wide * max(len(known.drawn.valid), 3 * plan.batch))
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    try:
+        text = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmRSS:\s+(\d+) kB", text)
+    return int(found[1]) << 10 if found else 0
