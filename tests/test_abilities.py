@@ -34,7 +34,6 @@ ALLOWED = {
     ("train/inference.py", "hasattr(x, 'columns')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'dataset')"): FOREIGN,
     ("data/read.py", "hasattr(source, '__next__')"): FOREIGN,
-    ("data/arrays.py", "hasattr(source, 'toarray')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'detach')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'layout')"): FOREIGN,
     ("data/table.py", "getattr(native, 'dtype', None)"): FOREIGN,

@@ -1019,22 +1019,22 @@ def test_no_width_cuts_anything(screen: Callable[..., tuple[int, str]], width: i
 OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing terms "
-        "size crop gray features skip_damaged axes window stride "
+        "size crop gray features skip_damaged axes window stride counts most "
         "factors images families rivals configs capacity latents hidden backbone "
         "contamination facets replicates steps seed learning_rate plan jobs cluster out budget "
         "json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing terms group time weights "
-        "size crop gray features skip_damaged axes window stride "
+        "size crop gray features skip_damaged axes window stride counts most "
         "label anomaly factors images facets replicates steps seed learning_rate plan configs "
         "jobs cluster json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (
         "family data label images out settings steps measured seed checkpoint device "
-        "kinds drop missing terms group time weights size crop gray features skip_damaged axes window stride "
-        "json dry_run quiet debug"
+        "kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
+        "stride counts most json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
     impute.impute: "model data out quiet debug",
@@ -1047,8 +1047,8 @@ OPTIONS = {
     answers.reconstruct: "model data out features quiet debug",
     answers.sample: "model count out seed quiet debug",
     profile.profile: (
-        "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window stride "
-        "label anomaly factors images json lang debug"
+        "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
+        "stride counts most label anomaly factors images json lang debug"
     ),
     serve.serve: "model host port max_rows max_bytes timeout waiting quiet debug",
     report.report: "folder lang out debug",

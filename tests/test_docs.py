@@ -17,7 +17,7 @@ from isthmus.registry import OWN
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
-FORMS = ("forms/pictures.md", "forms/activations.md")
+FORMS = ("forms/pictures.md", "forms/activations.md", "forms/counts.md")
 ELSEWHERE = ("families/", "fields/", "data.md", "sampling.md", *FORMS)  # have tests of their own
 PYTHON = {
     name: blocks

@@ -82,8 +82,9 @@ class Model(nn.Module):
     weights: dict[str, Weight]
     stacks: bool = True
     """Whether it may step beside others under ``vmap``. A model with False is always trained alone."""
-    head: Any = "gaussian"
-    """The likelihood of the output: gaussian (squared error), bernoulli, huber or student; or that of a table."""
+    head: Any
+    """The likelihood of the output: gaussian (squared error), bernoulli, huber or student; or that of a table, or of
+    counts, which may have parameters and so is set by each model, not here."""
     replays: bool = True
     """Whether its step is recorded once and replayed. A model with False may read values in ``forward``, and runs it
     anew each time; it is for steps so large that Python costs nothing beside them."""
@@ -186,7 +187,9 @@ class Range(NamedTuple):
         return min(int(value), int(self.high)) if self.whole else float(f"{value:.6g}")
 
 
-HEADS = ("auto", "gaussian", "bernoulli", "huber", "student")
+OF_COUNTS = ("poisson", "negative_binomial")
+"""Likelihoods of rows of counts alone."""
+HEADS = ("auto", "gaussian", "bernoulli", "huber", "student", *OF_COUNTS)
 
 WIDEST = 4096
 """Units of a code that is chosen, at most."""
@@ -438,8 +441,8 @@ class Recipe:
     )
     head: str = knob(
         "auto",
-        "Likelihood of the output: gaussian, bernoulli, huber or student (both robust), or auto: bernoulli if the data "
-        "lie in [0, 1], else gaussian.",
+        "Likelihood of the output: gaussian, bernoulli, huber or student (both robust), of counts poisson or "
+        "negative_binomial, or auto: negative_binomial of counts, bernoulli if the data lie in [0, 1], else gaussian.",
         choices=HEADS,
         off="gaussian",
     )
@@ -595,7 +598,7 @@ class Recipe:
         ----------
         shape : tuple of int
             ``*D``, the shape of one row.
-        head : {"gaussian", "bernoulli"} or TableHead
+        head : {"gaussian", "bernoulli"}, TableHead or CountHead
             The likelihood that ``auto`` stands for on these data; an explicit ``self.head`` wins, in a table for its
             numbers.
         out : tuple of int, optional
@@ -626,9 +629,14 @@ class Recipe:
 
     def likelihood(self, head: Any) -> Any:
         """The likelihood of the output on data where ``auto`` stands for ``head``."""
-        if self.head == "auto":
-            return head
-        return self.head if isinstance(head, str) else head.but(self.head)
+        if not isinstance(head, str):
+            return head.but(self.head)
+        if self.head in OF_COUNTS:
+            raise BadInput(
+                f"{self.family}: head {self.head} is for rows of counts, which these are not; read them as such "
+                "(counts=True, --counts), or take gaussian"
+            )
+        return head if self.head == "auto" else self.head
 
     def _check(self) -> None:
         """Refuse what a field does not take, and what would be ignored. Families add rules between fields."""

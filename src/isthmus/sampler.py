@@ -18,9 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus import mixture as mixtures
 from isthmus.data.columns import columns
 from isthmus.data.columns import rows as rows_of
+from isthmus.data.counts import Counts
 from isthmus.data.fields import TEXTS
 from isthmus.errors import BadInput
 from isthmus.metrics.frechet import principal
+from isthmus.parts.heads import CountHead
 from isthmus.seeds import seed as hashed
 
 if TYPE_CHECKING:
@@ -175,6 +177,23 @@ class Marginals(NamedTuple):
         return rows_of(cells, self.layout, made.shape[1:])
 
 
+def outcomes(
+    rows: NDArray[np.floating], spread: NDArray[np.floating] | None, layout: Any, model: Any, seed: int
+) -> NDArray[np.float32]:
+    """Rows as a model makes them, means (n, *D), as rows that could stand in the data: the same for the same seed.
+
+    Numbers get normal noise of standard deviations ``spread`` (*D), if given. Flags, categories and gaps are drawn from
+    the shares that the model gives them. Counts are the nearest ones without ``spread``; with it they are drawn and
+    need no other noise: of a negative binomial where the model learnt how they vary, else of Poisson's distribution.
+    """
+    random = np.random.default_rng(hashed(seed, "outcomes"))
+    if isinstance(layout, Counts):
+        own = model.head.dispersion if isinstance(model.head, CountHead) else None
+        return layout.drawn(rows, None if own is None else own.double().numpy(), None if spread is None else random)
+    made = np.asarray(rows, np.float32) if spread is None else noised(rows, spread, hashed(seed, "noise"))
+    return made if layout is None else layout.settled(made, random)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Draws rows from a fitted autoencoder.
@@ -323,12 +342,13 @@ class Sampler:
         """``n`` new rows in the units of the data, (n, *D); the same for the same seed."""
         if self.fitted.target_layout is not None:
             return self.fitted.decode(self.codes(n, seed))
-        return self.fitted.layout.invert(self.laid_out(n, seed))
+        made = self.fitted.layout.invert(self.laid_out(n, seed))
+        return np.rint(made) if isinstance(self.fitted.layout, Counts) else made
 
     def laid_out(self, n: int, seed: int = 0) -> NDArray[np.float32]:
         """The same in scaled units: flags, categories and gaps are drawn from the shares that the model gives them."""
-        rows = self.fitted.decode_scaled(self.codes(n, seed))
-        if self.spread is not None:
-            rows = noised(rows, self.spread, hashed(seed, "noise"))
-        rows = self.fitted.layout.settled(rows, np.random.default_rng(hashed(seed, "outcomes")))
+        fitted, spread = self.fitted, self.spread
+        if isinstance(fitted.layout, Counts):
+            spread = np.zeros(1)  # counts are drawn, with or without noise
+        rows = outcomes(fitted.decode_scaled(self.codes(n, seed)), spread, fitted.layout, fitted.model, seed)
         return rows if self.marginals is None else self.marginals.matched(rows)

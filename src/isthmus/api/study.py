@@ -145,6 +145,11 @@ def compare(
         and ``group`` then tells several series apart; no step is both learnt from and tested.
     stride : int, optional
         Steps from one window to the next, by default 1.
+    counts : bool, optional
+        Whether rows are counts, each with a total of its own, such as the genes of a cell; by default those of a sparse
+        matrix of whole numbers are.
+    most : int, optional
+        Columns of counts that are kept, those that vary most on training rows; by default 2,000.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

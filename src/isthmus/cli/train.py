@@ -148,6 +148,7 @@ def train(
         "columns": rows.columns,
         "fields": rows.fields,
         "series": rows.series,
+        "counts": rows.counts,
         "device": device,
     }
     training = _training(recipe, rows.x[parts.train], usual, known, asked or {})

@@ -19,6 +19,7 @@ from isthmus.data.axes import channels_lead, pictures
 from isthmus.data.dataset import element_names
 from isthmus.data.files import fits, honest, parsing
 from isthmus.data.numbers import WHOLE, too_fine
+from isthmus.data.sparse import SparseRows, scattered
 from isthmus.data.unchecked import Unchecked, array_words, enough
 from isthmus.data.wording import brief, meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchColumn
@@ -29,14 +30,16 @@ TRAINING = re.compile(r"(train|training)[_-]?|[_-]?(train|training)", re.IGNOREC
 """What names of members begin or end with in archives of training and test rows: ``x_train``, ``train_images``."""
 LOWER_ROWS = {name.lower() for name in ROWS}
 FACTORS = "factors"
+SPARSE = {"data", "indices", "indptr", "shape"}
+"""Members that together are a sparse matrix."""
 LONGEST_HEADER = 1 << 16
 """Bytes in which numpy's format tells type and shape."""
 
 
 def memory(source: Any, where: str = "X", y: Any = None) -> Unchecked:
     """Rows in memory: anything that numpy takes for an array of at least two axes."""
-    if hasattr(source, "toarray"):
-        raise BadInput(f"{where}: a sparse matrix; give X.toarray()")
+    if scattered(source):
+        return sparse_rows(SparseRows.of(where, source), where, y)
     if (beside := getattr(source, "tensors", None)) is not None or hasattr(source, "dataset"):
         remedy = "X.tensors[0]" if beside is not None else "its rows as one tensor"
         raise BadInput(f"{where}: a {type(source).__name__} of torch, not an array; give {remedy}")
@@ -64,6 +67,13 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Unchecked:
     fits(where, 4 * x.size)
     columns = element_names(shape)
     return Unchecked(where, x, y, columns, array_words(shape, columns, "X"))
+
+
+def sparse_rows(rows: SparseRows, where: str, y: Any = None, columns: tuple[str, ...] | None = None) -> Unchecked:
+    """Rows that are sparse; of columns that have names where these are given."""
+    enough(where, len(rows), rows.shape[1])
+    names = columns or element_names(rows.shape[1:])
+    return Unchecked(where, rows, y, names, array_words(rows.shape[1:], names, "X"))
 
 
 def _tensor(where: str, source: Any) -> Any:
@@ -216,6 +226,8 @@ def npz_file(path: Path, label: str | None) -> Unchecked:
             raise NoSuchColumn(
                 f"{where}: no member {shown(label)}{meant(label, members)}; it holds {some(members)}", label, "label"
             )
+        if members.keys() >= SPARSE:
+            return _sparse(where, path, archive, members, label)
         rows, labels, told = _chosen(where, members, label)
         x = _member(where, archive, members[rows], path, text=False)
         y = None if labels is None else _member(where, archive, members[labels], path, text=True)
@@ -223,6 +235,35 @@ def npz_file(path: Path, label: str | None) -> Unchecked:
         factors = _member(where, archive, members[FACTORS], path, text=False) if known else None
     images = True if "images" in rows.lower() and x.ndim in (3, 4) else None
     return memory(x, where, y)._replace(factors=factors, told=told, images=images)
+
+
+def _sparse(
+    where: str, path: Path, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], label: str | None
+) -> Unchecked:
+    """A sparse matrix in the members that ``scipy.sparse.save_npz`` writes; their form is CSR where it is not said."""
+    from scipy import sparse
+
+    parts = {name: _member(where, archive, members[name], path, text=False) for name in SPARSE}
+    form = "csr"
+    if "format" in members:
+        said = _member(where, archive, members["format"], path, text=True)
+        form = said.astype(str).item() if said.dtype.kind in "SU" and said.size == 1 else "unknown"
+    if form not in ("csr", "csc"):
+        raise BadInput(f"{where}: a sparse matrix of form {shown(form)}; save X.tocsr()")
+    shape = parts["shape"]
+    flat = [parts[name] for name in ("data", "indices", "indptr")]
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or any(one.ndim != 1 for one in flat):
+        raise BadInput(
+            f"{where}: shape, data, indices and indptr make no sparse matrix; save it with scipy.sparse.save_npz"
+        )
+    lines, across = int(shape[0]), int(shape[1])
+    enough(where, lines, across)
+    kind = sparse.csr_array if form == "csr" else sparse.csc_array
+    with parsing(where, "a sparse matrix"):
+        matrix = kind(tuple(flat), shape=(lines, across))
+    labels = label or _choose(where, members, LABELS, "labels", None)
+    y = None if labels is None else _member(where, archive, members[labels], path, text=True)
+    return sparse_rows(SparseRows.of(where, matrix), where, y)
 
 
 def _members(where: str, path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -21,6 +21,7 @@ from isthmus.data.layout import coded
 from isthmus.data.metadata import NONE, Metadata, in_proportion
 from isthmus.data.picture import Canvas
 from isthmus.data.series import Series
+from isthmus.data.sparse import SparseRows
 from isthmus.data.split import Split, grouped, ordered, split
 from isthmus.data.windows import Windows
 from isthmus.errors import BadInput
@@ -46,7 +47,7 @@ class Dataset:
 
     name: str
     """Short name shown to people: ``digits``, the stem of a file, ``X`` for an array or a frame."""
-    x: NDArray[Any]
+    x: Any
     """Rows (N, *D): float32, C-contiguous, finite, in the units of the data; of encoded pictures uint8, or uint16. With
     ``fields``, the cells of a table (N, F): float64, NaN where one is missing, and what a number means is its field's
     affair. Where some are free text, an array of objects, in which these are the texts themselves."""
@@ -85,6 +86,9 @@ class Dataset:
     """Columns of a table that cannot be learnt from, with the reason, to stand behind the name and "it"."""
     network: str | None = None
     """SHA-256 of the graph whose features of pictures the rows are; None of other rows."""
+    counts: int | None = None
+    """Most columns that are kept of rows of counts, which are :class:`isthmus.data.sparse.SparseRows`; None of others.
+    """
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):
@@ -103,9 +107,25 @@ class Dataset:
         """What windows the rows are; None where they are none."""
         return None if self.windows is None else self.windows.series
 
+    @property
+    def laid(self) -> dict[str, Any]:
+        """What a layout is told besides the rows (:func:`isthmus.data.layout.laid_out`)."""
+        return {"fields": self.fields, "images": self.images, "series": self.series, "counts": self.counts}
+
+    @cached_property
+    def still(self) -> bool:
+        """Whether all rows are the same."""
+        if isinstance(self.x, SparseRows):
+            columns = self.x.matrix.tocsc()
+            return bool((columns.max(axis=0).toarray() == columns.min(axis=0).toarray()).all())
+        return bool((self.x == self.x[:1]).all())
+
     @cached_property
     def extent(self) -> tuple[int, ...]:
-        """``*D``, a column of free text counting for its terms, as far as some rows tell: what a code is made for."""
+        """``*D``, a column of free text counting for its terms, as far as some rows tell, and rows of counts for the
+        columns that are kept: what a code is made for."""
+        if self.counts is not None:
+            return (min(self.counts, self.shape[0]),)
         textual = [j for j, field in enumerate(self.fields) if field.kind in TEXTS]
         if not textual:
             return self.shape
@@ -116,11 +136,13 @@ class Dataset:
     @cached_property
     def images(self) -> bool:
         """Whether rows are images, height x width or height x width x channels: as said, else if it is plausible."""
-        return pictures(self.x) if self.said is None else self.said
+        return self.counts is None and pictures(self.x) if self.said is None else self.said
 
     @cached_property
     def cautions(self) -> tuple[str, ...]:
         """What a person should know about how these data were read and what is odd about them, a sentence each."""
+        if self.counts is not None:
+            return self.told
         axes = None if self.said or self.windows else doubts(self.x, self.images, self.said)
         numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in NUMERIC]
         columns = tuple(self.columns[j] for j in numeric) if self.fields else self.columns
@@ -197,7 +219,10 @@ class Dataset:
             found.update(json.dumps([field.to_json() for field in self.fields]).encode())
         for text in (text for column in written for text in column):
             found.update(json.dumps(text).encode())
-        found.update(np.ascontiguousarray(numbers, "<f8" if self.fields else "<f4").data)
+        if isinstance(numbers, SparseRows):
+            numbers.into(found)
+        else:
+            found.update(np.ascontiguousarray(numbers, "<f8" if self.fields else "<f4").data)
         if self.y is not None:
             found.update(np.ascontiguousarray(self.y, "<i8").data)
         if self.factors is not None:

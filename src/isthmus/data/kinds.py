@@ -17,6 +17,7 @@ from isthmus.data.fields import KINDS, TEXTS, Cells, Field
 from isthmus.data.fields import missing as gaps_of
 from isthmus.data.fields.text import READ, WIDEST, Characters, Text, unspaced, worded
 from isthmus.data.numbers import spelled, unusable
+from isthmus.data.sparse import SparseRows
 from isthmus.data.strays import stray
 from isthmus.data.table import NO_VALUE, is_number, is_text, numbers
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
@@ -167,6 +168,8 @@ def _at(where: Callable[[int, int | None], str], kept: Sequence[int]) -> Callabl
 
 def _array(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...], known: Sequence[Field]) -> Unchecked:
     """Rows of numbers without names: gaps are NaN, and kinds are asked for by the names x0, x1 ..."""
+    if isinstance(raw.x, SparseRows):
+        return _sparse(raw, asked, gone)
     gaps = raw.x.dtype.kind == "f" and raw.x.ndim == 2 and bool(np.isnan(raw.x).any())
     if not (asked or gone or known or gaps):
         return raw
@@ -175,6 +178,18 @@ def _array(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...], kn
     plain = np.float64 if raw.x.dtype.kind == "f" else raw.x.dtype.newbyteorder("=")
     cells = tuple(pa.array(raw.x[:, j].astype(plain)) for j in range(raw.x.shape[1]))
     return settle(raw._replace(cells=cells), asked, (), gone, known)
+
+
+def _sparse(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...]) -> Unchecked:
+    """Sparse rows without the columns that are dropped."""
+    if gone or any(kind != "drop" for kind in asked.values()):
+        raise BadInput(f"{raw.place}: kinds and missing are for tables; a sparse matrix has columns of one kind")
+    if not asked:
+        return raw
+    _named(raw, asked, ())
+    kept = [j for j, name in enumerate(raw.columns) if name not in asked]
+    enough(raw.place, len(raw.x), len(kept))
+    return raw._replace(x=raw.x[:, kept], columns=tuple(raw.columns[j] for j in kept), where=_at(raw.where, kept))
 
 
 def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> None:

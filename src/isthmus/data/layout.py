@@ -2,7 +2,8 @@
 
 Rows of plain numbers are laid out by a :class:`isthmus.data.scale.Scaler`, a number for a number. Rows of a table
 whose columns are of several kinds, or have gaps, are laid out by a :class:`Table`: an element for a number, one for
-each value of a category, and one more, "missing", for each column with gaps.
+each value of a category, and one more, "missing", for each column with gaps. Rows of counts are laid out by
+:class:`isthmus.data.counts.Counts`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.counts import Counts
 from isthmus.data.fields import KINDS, TEXTS, Column, Field, missing
 from isthmus.data.fields.category import Category
 from isthmus.data.fields.plain import number, only
@@ -49,11 +51,11 @@ class Part(NamedTuple):
 
 
 class Layout(Protocol):
-    """What :class:`Scaler` and :class:`Table` have in common."""
+    """What :class:`Scaler`, :class:`Table` and :class:`isthmus.data.counts.Counts` have in common."""
 
     @property
     def kind(self) -> str:
-        """``standard``, ``unit``, ``none`` or ``table``."""
+        """``standard``, ``unit``, ``none``, ``table`` or ``counts``."""
 
     @property
     def constant(self) -> int:
@@ -89,9 +91,12 @@ def laid_out(
     images: bool = False,
     kind: str = "auto",
     series: Series | None = None,
+    counts: int | None = None,
 ) -> Layout:
-    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none, and
-    the windows of ``series`` where that is given."""
+    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none, the
+    windows of ``series`` where that is given, and counts, of so many columns at most, where ``counts`` says so."""
+    if counts is not None:
+        return Counts.fit(x, counts)
     if series is not None:
         return Windowed.of(x, series)
     return Table.fit(cells_of(x, fields), fields) if fields else Scaler.fit(x, kind=kind, images=images)
@@ -101,6 +106,8 @@ def from_json(data: Mapping[str, Any]) -> Layout:
     """A layout from plain data that may come from anywhere; refused with BadInput if it makes no sense."""
     if isinstance(data, Mapping) and data.get("kind") == "table":
         return Table.from_json(data)
+    if isinstance(data, Mapping) and data.get("kind") == "counts":
+        return Counts.from_json(data)
     return Windowed.from_json(data) if isinstance(data, Mapping) and "series" in data else Scaler.from_json(data)
 
 

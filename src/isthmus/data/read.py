@@ -16,6 +16,7 @@ from isthmus.data import steps
 from isthmus.data.arrays import channels_last, memory, npy_file, npz_file
 from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
+from isthmus.data.counts import MOST
 from isthmus.data.dataset import Dataset
 from isthmus.data.documents import documents
 from isthmus.data.documents import rows as documents_of
@@ -24,7 +25,7 @@ from isthmus.data.factors import aside
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.fields import missing as missing_in
-from isthmus.data.files import check, guess, stranger
+from isthmus.data.files import check, fits, guess, stranger
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
 from isthmus.data.images import Wanted, folder
@@ -38,6 +39,7 @@ from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
 from isthmus.data.series import Series
 from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
+from isthmus.data.sparse import SparseRows, counts_of
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
@@ -86,6 +88,8 @@ def read(
     window: int | None = None,
     stride: int | None = None,
     features: Any = None,
+    counts: bool | None = None,
+    most: int | None = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -149,6 +153,11 @@ def read(
         Steps from one window to the next, by default 1.
     features : path, optional
         An ONNX graph, whose features of pictures are the rows in the stead of pixels (:mod:`isthmus.data.features`).
+    counts : bool, optional
+        Whether rows are counts, each with a total of its own (:mod:`isthmus.data.counts`); by default those of a sparse
+        matrix of whole numbers are, if some number exceeds 1.
+    most : int, optional
+        Columns of counts that are kept, those that vary most on training rows; by default 2,000.
 
     Returns
     -------
@@ -193,15 +202,16 @@ def read(
     if kept is not None:
         labels, factors = labels_of(raw._replace(y=None), labels, kept, rows), factors_of(factors, kept)
     dropped = 0 if kept is None else rows - len(kept)
-    raw = settle(raw, kinds, drop, missing, terms=terms)
+    raw, kept_columns = _counts(settle(raw, kinds, drop, missing, terms=terms), counts, most)
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
     pictured = raw.images if images is None else images
-    if pictured is None and pictures(raw.x):
+    if pictured is None and kept_columns is None and pictures(raw.x):
         pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
     pixels = (raw.canvas is not None and network is None) or (pictured and raw.x.dtype == np.uint8)
-    x = raw.x if raw.fields else np.ascontiguousarray(raw.x) if pixels else numbers(raw)
+    ready = bool(raw.fields) or kept_columns is not None
+    x = raw.x if ready else np.ascontiguousarray(raw.x) if pixels else numbers(raw)
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     made, made_by = apart or (None, ())
@@ -209,6 +219,8 @@ def read(
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing), "terms": terms}
     asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes}
+    asked |= {"most": most}
+    stated = {name: one for name, one in (("gray", gray), ("counts", counts)) if one is not None}
     asked |= {} if features is None else {"features": os.path.abspath(features)}
     asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     found = Dataset(
@@ -225,13 +237,43 @@ def read(
         tuple(told),
         pictured,
         raw.fields,
-        {name: value for name, value in asked.items() if value} | ({} if gray is None else {"gray": gray}),
+        {name: value for name, value in asked.items() if value} | stated,
         beside,
         raw.canvas,
         aside=raw.aside,
         network=raw.network,
+        counts=kept_columns,
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
+
+
+def _counts(raw: Unchecked, asked: bool | None, most: int | None) -> tuple[Unchecked, int | None]:
+    """Rows of counts as sparse rows, and how many columns of them are kept; others as they are, dense, and None."""
+    if most is not None and (type(most) is not int or most < 1):
+        raise BadInput(f"most must be a whole number of at least 1; got {shown(most)}")
+    sparse = isinstance(raw.x, SparseRows)
+    wanted = asked if asked is not None else sparse and raw.x.whole() and raw.x.matrix.max() > 1
+    if not wanted:
+        if most is not None:
+            raise BadInput(f"{raw.place}: most is of columns of counts, and these rows are none; leave it out (--most)")
+        if not sparse:
+            return raw, None
+        fits(raw.place, 4 * raw.x.size)
+        dense = np.asarray(raw.x)
+        return raw._replace(
+            x=dense, told=(*raw.told, f"sparse rows of {raw.x.shape[1]:,} columns are made dense")
+        ), None
+    if raw.fields or raw.x.ndim != 2:
+        raise BadInput(
+            f"{raw.place}: counts are rows of numbers without gaps, rows x columns; of a column of a table say "
+            "--kind COLUMN=count"
+        )
+    rows, own = counts_of(raw.place, raw.x), most or MOST
+    told = "rows are counts, and each has a total (--no-counts: they are other numbers)" if asked is None else ""
+    if rows.shape[1] > own:
+        more = f"the {own:,} columns of {rows.shape[1]:,} that vary most on training rows are learnt from (--most)"
+        told = f"{told}; {more}" if told else more
+    return raw._replace(x=rows, told=(*raw.told, *([told] if told else []))), own
 
 
 def cells(source: Any, fields: Sequence[Field]) -> NDArray[Any]:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isthmus.data.fields import Field
 from isthmus.data.picture import Canvas
@@ -28,8 +27,9 @@ class Unchecked(NamedTuple):
 
     place: str
     """Head of every message: the file as given, or ``X``."""
-    x: NDArray[Any]
-    """Real numbers or booleans (N, *D); of a table that is not settled yet, nothing (N, 0)."""
+    x: Any
+    """Real numbers or booleans (N, *D); of a table that is not settled yet, nothing (N, 0). Of a sparse matrix
+    :class:`isthmus.data.sparse.SparseRows`."""
     y: Any
     """One label for each row, of any type, or None."""
     columns: tuple[str, ...]

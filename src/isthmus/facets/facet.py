@@ -282,6 +282,8 @@ class Facet:
     """The metric that decides where rows are windows of a series with labels, and the metric that is its floor."""
     of_tables: str = ""
     """The metric that decides where columns are of several kinds, or have gaps; empty if it is no other."""
+    of_counts: str = ""
+    """The metric that decides where rows are counts; empty where it is the usual one."""
     weighs: bool = False
     """Whether its metrics count test rows by their weights; else each counts once."""
     timed_only: frozenset[str] = frozenset()
@@ -292,6 +294,8 @@ class Facet:
     """Rivals that are asked only where rows have free text."""
     dictionaries_only: frozenset[str] = frozenset()
     """Rivals that are asked only in tables of sparse dictionaries; of these, who does not beat them is not compared."""
+    counts_only: frozenset[str] = frozenset()
+    """Rivals that are asked only where rows are counts."""
     pictures_only: frozenset[str] = frozenset()
     """Rivals that are asked only where rows are images of one or three channels."""
     tables_only: frozenset[str] = frozenset()
@@ -313,10 +317,12 @@ class Facet:
         text: bool = False,
         dictionaries: bool = False,
         table: bool = False,
+        counts: bool = False,
     ) -> list[str]:
         """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, have
         times or not, are ``windows`` of a series or not, have free ``text`` or not, are a ``table`` whose columns
-        are of several kinds, or have gaps, or not, and whose table is one of sparse ``dictionaries`` or not."""
+        are of several kinds, or have gaps, or not, are ``counts`` or not, and whose table is one of sparse
+        ``dictionaries`` or not."""
         kinds = (
             (self.pictures_only, images and drawable(shape)),
             (self.timed_only, timed),
@@ -324,6 +330,7 @@ class Facet:
             (self.text_only, text),
             (self.dictionaries_only, dictionaries),
             (self.tables_only, table),
+            (self.counts_only, counts),
         )
         left_out = {name for names, there in kinds if not there for name in names}
         return [name for name in self.rivals if name not in left_out]

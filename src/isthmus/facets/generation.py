@@ -31,7 +31,7 @@ from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
 from isthmus.metrics.two_sample import c2st, discrepancy, finite, mmd2
 from isthmus.said import Said
-from isthmus.sampler import Marginals, density, drawn, noised, of_numbers, residual
+from isthmus.sampler import Marginals, density, drawn, of_numbers, outcomes, residual
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -96,7 +96,7 @@ def decoded(coder: Coder, splits: Splits, way: Way, codes: Maker) -> Callable[[A
 
     def bare(z: Array, seed: int) -> Array:
         rows = coder.decode_scaled(z)
-        return settled(rows if spread is None else noised(rows, spread, hashed(seed, "noise")), splits, seed)
+        return outcomes(rows, spread, splits.layout, coder.model, seed) if np.isfinite(rows).all() else rows
 
     if splits.layout is None or not splits.layout.parts:
         return bare

@@ -1,6 +1,7 @@
 """Reconstruction: how much of a row survives the narrow code.
 
-Rivals at the same width: ``pca``, sparse coding, and where rows are windows of a series the last value.
+Rivals at the same width: ``pca``, sparse coding, where rows are windows of a series the last value, and where they are
+counts a non-negative factorisation. Counts are rebuilt in the units of counts: what decides is their deviance.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconstruct, validation_error
+from isthmus.data.counts import Counts
+from isthmus.facets.counts import factorisation
+from isthmus.facets.facet import Coder, Contender, Facet, Found, Splits, known, reconstruct, validation_error
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import sparse_coding
 from isthmus.facets.windows import held
+from isthmus.metrics.deviance import explained_deviance
 from isthmus.metrics.fidelity import explained_variance, mse, row_errors
 from isthmus.said import Said
 
@@ -38,7 +42,25 @@ def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
     """The facet's two numbers for the test rows rebuilt, (n, *D)."""
     x, weight = splits.test.x, splits.test.weight
     mean = splits.train.x.mean(axis=0, dtype=np.float64)
-    return known({"mse": mse(x, x_hat, weight), "explained_variance": explained_variance(x, x_hat, mean, weight)})
+    found = {"mse": mse(x, x_hat, weight), "explained_variance": explained_variance(x, x_hat, mean, weight)}
+    if isinstance(layout := splits.layout, Counts):
+        usual = layout.shares[layout.kept]
+        found["deviance_explained"] = explained_deviance(layout.counted(x), layout.rates(x_hat), usual, weight)
+    return known(found)
+
+
+def criterion(coder: Coder, splits: Splits) -> float:
+    """The error on validation rows: squared, and of counts the deviance that is not explained."""
+    if not isinstance(layout := splits.layout, Counts):
+        return validation_error(coder, splits)
+    x, usual = splits.valid.x, layout.shares[layout.kept]
+    left = 1 - explained_deviance(layout.counted(x), layout.rates(reconstruct(coder, x)), usual)
+    return known({"left": left})["left"]
+
+
+def factorised(splits: Splits) -> dict[str, float]:
+    """The same of a non-negative factorisation of counts."""
+    return fidelity(factorisation(splits).rebuilt, splits)
 
 
 RECONSTRUCTION = Facet(
@@ -56,12 +78,14 @@ RECONSTRUCTION = Facet(
     labels=False,
     weighs=True,
     sees=Said("validation rows, without labels", "验证集，不使用标签"),
-    criterion=validation_error,
+    criterion=criterion,
     measure=measure,
-    metrics=("mse", "explained_variance"),
+    metrics=("mse", "explained_variance", "deviance_explained"),
+    of_counts="deviance_explained",
     floor=0.0,
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
-    rivals={"sparse coding": coded, "persistence": kept, RANDOM: random_dictionary(measure)},
+    rivals={"sparse coding": coded, "persistence": kept, "nmf": factorised, RANDOM: random_dictionary(measure)},
     dictionaries_only=frozenset({RANDOM}),
     windows_only=frozenset({"persistence"}),
+    counts_only=frozenset({"nmf"}),
 )

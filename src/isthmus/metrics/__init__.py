@@ -8,6 +8,7 @@ from isthmus.metrics import (
     copying,
     cost,
     coverage,
+    deviance,
     dimension,
     disentanglement,
     fidelity,
@@ -28,6 +29,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for theme in (
         fidelity,
+        deviance,
         sparsity,
         probes,
         clustering,

@@ -29,6 +29,7 @@ import safetensors.numpy
 import safetensors.torch
 from torch import Tensor
 
+from isthmus.data.counts import Counts
 from isthmus.data.layout import Layout, Table, from_json
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.scale import Scaler
@@ -57,7 +58,7 @@ from isthmus.ship.manifest import (
 )
 from isthmus.ship.reference import Reference
 from isthmus.ship.rivals import RIVALS, Rival
-from isthmus.train.fitted import Fitted, of_table, spoken
+from isthmus.train.fitted import Fitted, of_counts, of_table, spoken
 from isthmus.train.inference import Inference
 from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
@@ -365,11 +366,15 @@ def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
     layout = _layout(place, manifest.scaler, manifest.shape)
     target_layout = None if target is None else _layout(place, target.scaler, target.shape)
     columns = [field.name for field in layout.fields] if isinstance(layout, Table) else manifest.columns
-    if manifest.columns != columns or (columns and not layout.parts and len(columns) != math.prod(manifest.shape)):
+    wide = layout.columns if isinstance(layout, Counts) else math.prod(manifest.shape)
+    if manifest.columns != columns or (columns and not layout.parts and len(columns) != wide):
         refuse(place / MANIFEST, f"shape {manifest.shape} does not fit its {len(manifest.columns)} columns")
     out = None if target is None else tuple(target.shape)
-    head = of_table(layout) if layout.parts else manifest.head
-    if spoken(head) != manifest.head or (isinstance(head, str) and recipe.head not in {"auto", head}):
+    head: Any = of_table(layout) if layout.parts else manifest.head
+    if isinstance(layout, Counts):
+        head = of_counts(layout)
+    said = head if isinstance(head, str) else _attempt(place, lambda: spoken(recipe.likelihood(head)))
+    if said != manifest.head or (isinstance(head, str) and recipe.head not in {"auto", head}):
         refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}, or its layout")
     if manifest.plan is not None:  # also where nobody asks: a file is whole or it is refused
         _attempt(place, lambda: Plan.from_json(manifest.plan or {}))
@@ -420,6 +425,9 @@ def _layout(place: Path, data: Mapping[str, Any], shape: list[int]) -> Layout:
     if isinstance(layout, Table):
         if [layout.width] != shape:
             refuse(place / MANIFEST, f"shape {shape} does not fit its columns, of {layout.width} elements")
+    elif isinstance(layout, Counts):
+        if [layout.width] != shape:
+            refuse(place / MANIFEST, f"shape {shape} does not fit its counts, of {layout.width} elements")
     elif isinstance(layout, Scaler) and len(layout.shift) not in (1, math.prod(shape)):
         refuse(place / MANIFEST, f"shape {shape} does not fit its scaler of {len(layout.shift)} columns")
     return layout

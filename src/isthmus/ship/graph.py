@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from isthmus import runtime
+from isthmus.data.counts import Counts
 from isthmus.data.fields import Column
 from isthmus.data.fields.category import Category, Ordered
 from isthmus.data.fields.date import ROUNDS, Date
@@ -195,6 +196,8 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
         raise BadInput("a model that was trained to predict something else than its rows has no graph; train another")
     if threshold is not None and not math.isfinite(threshold):
         raise BadInput(f"threshold must be a finite number; got {threshold!r}")
+    if isinstance(model.layout, Counts):
+        raise BadInput("a model of counts has no graph yet; use the model itself")
     for part in model.layout.parts:
         if not isinstance(part.column, Category | Date | Number):
             raise BadInput(f"a column of kind {part.column.kind} has no graph yet; leave it out (--drop)")

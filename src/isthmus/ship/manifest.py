@@ -32,7 +32,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-Head = Literal["gaussian", "bernoulli", "huber", "student", "table"]
+Head = Literal["gaussian", "bernoulli", "huber", "student", "table", "poisson", "negative_binomial"]
 
 
 class Member(Strict):

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.counts import Counts
+from isthmus.data.dataset import element_names
 from isthmus.data.fields.category import Category
 from isthmus.data.layout import Table, measured
+from isthmus.data.sparse import SparseRows
 from isthmus.errors import BadInput
 from isthmus.ship.rivals import Rival
 
@@ -209,7 +212,7 @@ def answers(deployed: Deployed, rows: ArrayLike) -> dict[str, NDArray[np.float64
 
 def _some(rows: ArrayLike) -> ArrayLike:
     """As many rows as memory is taken for, evenly spread; a frame as it is."""
-    if not isinstance(rows, np.ndarray):
+    if not isinstance(rows, np.ndarray | SparseRows):
         return rows
     return rows[:: max(1, math.ceil(rows.size / ELEMENTS))]
 
@@ -229,6 +232,8 @@ def _named(deployed: Deployed, group: str, place: int) -> tuple[str, NDArray[np.
     if group != "column":
         return ("score" if group == "score" else f"code{place}"), None
     layout = deployed.layout
+    if isinstance(layout, Counts):
+        return (deployed.columns or element_names(deployed.shape))[place], None
     if not isinstance(layout, Table):
         return deployed.elements[place], None
     column = layout.columns[place]

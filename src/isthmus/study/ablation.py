@@ -101,7 +101,7 @@ def removable(recipe: Recipe, data: Dataset, plan: Plan | None = None) -> tuple[
 
 def _laid_out(data: Dataset) -> tuple[tuple[int, ...], Head]:
     """The shape of a row as a network takes it, and what the head ``auto`` stands for on these data."""
-    layout = laid_out(data.x, data.fields, images=data.images)
+    layout = laid_out(data.x, **{**data.laid, "series": None})
     rows = layout.apply(data.x)
     return rows.shape[1:], likelihood(layout, rows)
 

@@ -133,6 +133,8 @@ class Design:
         asked = FACETS[facet]
         if self.tables and asked.of_tables:
             return asked.of_tables
+        if self.counts and asked.of_counts:
+            return asked.of_counts
         if not self.data["classes"]:
             return asked.unlabelled or asked.primary
         return asked.of_steps[0] if asked.of_steps is not None and self.windows else asked.primary
@@ -147,6 +149,11 @@ class Design:
     def tables(self) -> bool:
         """Whether columns are of several kinds, or have gaps."""
         return bool(self.data.get("fields"))
+
+    @property
+    def counts(self) -> bool:
+        """Whether rows are counts."""
+        return self.data.get("counts") is not None
 
     @property
     def windows(self) -> bool:
@@ -188,6 +195,7 @@ class Design:
             "text": text,
             "dictionaries": self.of_dictionaries,
             "table": self.tables,
+            "counts": self.counts,
         }
         there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], **about)
         return there if self.rivals is None else [name for name in there if name in self.rivals]
@@ -259,7 +267,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     """
     asked = filled(DesignOptions, options)
     replicates, configs, seed = (_whole(asked, name, least) for name, least in LEASTS.items())
-    if (data.x == data.x[:1]).all():
+    if data.still:
         raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
     plan = training_plan(asked["plan"], steps=asked["steps"], learning_rate=asked["learning_rate"])
     backbone = asked["backbone"]
@@ -360,6 +368,7 @@ def _about(data: Dataset) -> dict[str, Any]:
         "anomaly": data.anomaly,
         "factors": list(data.factor_names),
         **({"fields": [field.to_json() for field in data.fields]} if data.fields else {}),
+        **({} if data.counts is None else {"counts": data.counts}),
         **data.metadata.sizes,
         **({} if data.windows is None else data.windows.sizes),
     }
@@ -396,7 +405,7 @@ def configurations(
     list of dict
         ``recipe`` (plain data) and ``learning_rate`` (None for a model without parameters).
     """
-    trains = any(True for _ in default.build(tuple(shape), "gaussian").parameters())
+    trains = any(True for _ in dataclasses.replace(default, head="auto").build(tuple(shape), "gaussian").parameters())
     pace = plan.step_size(default) / RATE
     rates = LEARNING_RATES._replace(low=LEARNING_RATES.low * pace, high=LEARNING_RATES.high * pace)
     space = default.space() | ({"learning_rate": rates} if trains else {})

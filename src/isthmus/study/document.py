@@ -61,6 +61,7 @@ class DataNote(_Sealed):
     anomaly: str | None
     factors: list[str] = []
     fields: list[dict[str, JsonValue]] = []
+    counts: Some | None = None
     groups: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
     times: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
     worth: Annotated[float, Field(ge=1, lt=LARGEST)] | None = None
@@ -100,6 +101,8 @@ class Reading(_Sealed):
     window: Some | None = None
     stride: Some | None = None
     features: str | None = None
+    counts: bool | None = None
+    most: Some | None = None
 
 
 class Tuned(_Sealed):

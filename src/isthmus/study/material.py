@@ -64,7 +64,7 @@ def _prepare(job: Job, data: Dataset) -> Material:
     numbers, labels = rows(job, data)
     weight = data.metadata.weight
     counted = data.as_often(numbers, job.seed("split"))
-    layout = laid_out(data.x[counted.train], data.fields, images=data.images, series=data.series)
+    layout = laid_out(data.x[counted.train], **data.laid)
     before, text = data.before if job.name.view == "all" else None, written(data.x, data.fields)
     first = None if data.windows is None else data.windows.first
     every = Rows(data.x, labels, data.factors, weight, before, first, text)

@@ -237,6 +237,31 @@ class Arrays(TypedDict, total=False):
     ]
 
 
+class Counting(TypedDict, total=False):
+    """Whether rows are counts, and how many of their columns are learnt from."""
+
+    counts: Annotated[
+        bool | None,
+        Option(
+            None,
+            "Whether rows are counts, each with a total of its own, such as the genes of a cell.",
+            kind=bool,
+            shown="yes for sparse matrices of whole numbers",
+            flag="--counts/--no-counts",
+        ),
+    ]
+    most: Annotated[
+        int | None,
+        Option(
+            None,
+            "Columns of counts that are kept: those that vary most on training rows.",
+            "N",
+            kind=int,
+            shown="2000",
+        ),
+    ]
+
+
 class Windowing(TypedDict, total=False):
     """What windows are made of a series, where a row is one step of it."""
 
@@ -246,8 +271,8 @@ class Windowing(TypedDict, total=False):
     stride: Annotated[int | None, Option(None, "Steps from one window to the next.", "STEPS", kind=int, shown="1")]
 
 
-class TableOptions(Columns, Beside, Pictures, Arrays, Windowing, total=False):
-    """What may be asked of a table, of pictures, of a series or of an array, besides its labels."""
+class TableOptions(Columns, Beside, Pictures, Arrays, Windowing, Counting, total=False):
+    """What may be asked of a table, of pictures, of a series, of counts or of an array, besides its labels."""
 
 
 class Reading(TableOptions, total=False):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -33,6 +34,8 @@ DRAWN = 2000
 """Rows, taken evenly, from which the intrinsic dimension is estimated."""
 ELEMENTS = 1 << 22
 """Most numbers in them."""
+DENSE = 1 << 25
+"""Most numbers of sparse rows that are made dense to be described."""
 LARGEST = 1 << 53
 SHOWN = 40
 """Characters of a text that are shown."""
@@ -42,8 +45,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=2000)]
 
 
-Scale = Annotated[str, Field(pattern="^(standard|unit|none|table)$")]
-"""How rows are laid out: each column on a scale of its own, all on one, as they are, or each as its kind says."""
+Scale = Annotated[str, Field(pattern="^(standard|unit|none|table|counts)$")]
+"""How rows are laid out: each column on a scale of its own, all on one, as they are, each as its kind says, or counts.
+"""
 
 
 Role = Literal["label", "factors", "group", "time", "weights", "drop"]
@@ -179,8 +183,9 @@ def profiled(
     >>> found.rows, found.kinds, found.copies, found.spoilers
     (150, {'number': 4}, 1, [])
     """
+    whole, data = data, _dense(data)
     flat = data.x.ndim == 2
-    layout = laid_out(data.x, data.fields, images=data.images)
+    layout = laid_out(whole.x, data.fields, images=data.images, counts=data.counts)
     table = coded(data.x, data.fields)
     x = table.reshape(len(table), -1)
     gaps = np.isnan(x) if data.fields else np.zeros((len(x), 1), bool)
@@ -196,10 +201,10 @@ def profiled(
         {"": n} if (n := len(data.aside)) else {}
     )
     sizes = data.metadata.sizes
-    classes = sorted(zip(data.classes, _rows_of(data), strict=True), key=lambda one: -one[1])
+    classes = sorted(zip(data.classes, _rows_of(whole), strict=True), key=lambda one: -one[1])
     return Profile(
         told=list(data.told),
-        rows=len(x),
+        rows=len(whole.x),
         shape=list(data.shape),
         images=data.images,
         scale=layout.kind,
@@ -234,6 +239,8 @@ def profiled(
 def spoilers(data: Dataset, components: int) -> list[Spoiler]:
     """What may make an answer worthless, the gravest kind first."""
     found: list[Spoiler] = []
+    if data.counts is not None:  # a count numbers nothing, and stands for no gap
+        return found
     if data.x.ndim == 2:
         numeric = [j for j, name in enumerate(data.columns) if not data.fields or data.fields[j].kind in NUMERIC]
         table = coded(data.x, data.fields)
@@ -261,6 +268,16 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
             )
         )
     return found
+
+
+def _dense(data: Dataset) -> Dataset:
+    """The same with dense rows; of many sparse ones some, evenly spread."""
+    if data.counts is None:
+        return data
+    step = math.ceil(data.x.size / DENSE)
+    told = data.told if step == 1 else (*data.told, f"columns are described by one row in {step}")
+    y = None if data.y is None else data.y[::step]
+    return replace(data, x=np.asarray(data.x[::step]), y=y, told=told)
 
 
 def _columns(data: Dataset, layout: Any) -> list[Column]:

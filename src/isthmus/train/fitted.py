@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.data.arrays import memory as in_memory
+from isthmus.data.counts import Counts
 from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.fields import Field
 from isthmus.data.layout import Layout, laid_out
@@ -20,12 +22,14 @@ from isthmus.data.metadata import known as metadata
 from isthmus.data.read import cells, read
 from isthmus.data.series import Series
 from isthmus.data.source import Source
+from isthmus.data.sparse import SparseRows, counts_of, scattered
 from isthmus.data.split import grouped, ordered
 from isthmus.data.survey import Survey, survey
 from isthmus.data.wording import number_of
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
-from isthmus.parts.heads import Head, Slot, TableHead
+from isthmus.parts.heads import CountHead, Head, Slot, TableHead
+from isthmus.parts.heads.counts import NEGATIVE_BINOMIAL
 from isthmus.seeds import seed as hashed
 from isthmus.train.checkpoint import Checkpoint, Keeper
 from isthmus.train.device import device as find
@@ -54,7 +58,9 @@ class Fitted(Inference):
 
 def likelihood(layout: Layout, rows: NDArray[np.float32]) -> Head:
     """What the head ``auto`` stands for: bernoulli if the scaled training rows are bounded data in [0, 1], gaussian if
-    they are other numbers, and one for each column of a table."""
+    they are other numbers, one for each column of a table, and a negative binomial for counts."""
+    if isinstance(layout, Counts):
+        return of_counts(layout)
     if layout.parts:
         return of_table(layout)
     bounded = layout.kind in {"unit", "none"} and float(rows.min()) >= 0 and float(rows.max()) <= 1
@@ -69,6 +75,12 @@ def of_table(layout: Layout) -> TableHead:
             for p in layout.parts
         ]
     )
+
+
+def of_counts(layout: Counts) -> CountHead:
+    """The likelihood of rows that are laid out as counts."""
+    shift, dispersion = (torch.tensor(one, dtype=torch.float32) for one in (layout.shift, layout.dispersion))
+    return CountHead(NEGATIVE_BINOMIAL, shift, layout.scale, layout.usual, layout.total, dispersion)
 
 
 def spoken(head: Head) -> str:
@@ -167,6 +179,7 @@ def fit(
     columns: Sequence[str] = (),
     fields: Sequence[Field] = (),
     series: Series | None = None,
+    counts: int | None = None,
     group: Any = None,
     time: Any = None,
     weights: Any = None,
@@ -208,6 +221,8 @@ def fit(
         frame with gaps, or with columns that are no numbers, is read here.
     series : Series, optional
         What windows the rows are, where they are windows that were read (:func:`isthmus.data.read.read`).
+    counts : int, optional
+        Most columns that are kept of rows of counts, sparse or not. A sparse matrix is read here where it is not given.
     group, time, weights : str or array of shape (N,), optional
         A column that is no part of the rows, or one value for each row (:func:`isthmus.data.read.read`): no group
         stands both among the rows that are trained on and those that are held out, the latest rows are held out, and
@@ -263,33 +278,30 @@ def fit(
     if named and (target is not None or valid is not None or not hasattr(x, "columns")):
         raise BadInput(f"{next(iter(named))} names a column, and that needs a frame alone; give one value for each row")
     known = NONE
-    if read_here := not fields and target is None and (mixed(x) or bool(named)):
+    unread = counts is None and scattered(x)
+    if read_here := not fields and target is None and (mixed(x) or bool(named) or unread):
         read_in = read(x, **beside)
         read_in.warn()
-        images = False if read_in.fields else images
-        x, columns, fields, known = read_in.x, read_in.columns, read_in.fields, read_in.metadata
+        counts = read_in.counts
+        images = False if read_in.fields or counts is not None else images
+        x, columns, fields, known = read_in.x, columns or read_in.columns, read_in.fields, read_in.metadata
+    if counts is not None:
+        x, valid = _counted(x, valid, target)
+        images = False
     if fields:
         valid = None if valid is None else cells(valid, fields)
-    sets = [np.asarray(x)] if target is None else _pair(x, target)
+    sets: list[Any] = [_array(x)] if target is None else _pair(x, target)
     if not read_here and any(one is not None for one in beside.values()):
         _, known, positive = counted(*metadata(x, in_memory(np.zeros((len(sets[0]), 1))), **beside))
         sets = sets if positive is None else [part[positive] for part in sets]
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
-    few = len(sets[0]) < 10
-    if valid is not None or few:
-        often = slice(None) if known.weight is None else in_proportion(known.weight, hashed(seed, "weights"))
-        sets = [part[often] for part in sets]
-    if valid is not None:
-        held = [np.asarray(valid)] if valid_target is None else _pair(valid, valid_target)
-    elif few:
-        held = sets
-    else:
-        stay, aside = _held_out(len(sets[0]), known, seed)
-        held, sets = [part[aside] for part in sets], [part[stay] for part in sets]
+    given = None if valid is None else [_array(valid)] if valid_target is None else _pair(valid, valid_target)
+    sets, held = _parted(sets, given, known, seed)
     kinds = [_data(part).images if images is None else images for part in sets]
     layouts = [
-        laid_out(part, fields, kind=scale, images=kind, series=series) for part, kind in zip(sets, kinds, strict=True)
+        laid_out(part, fields, kind=scale, images=kind, series=series, counts=counts)
+        for part, kind in zip(sets, kinds, strict=True)
     ]
     if images is None:  # nobody has looked at these data yet
         _data(sets[0], columns, fields).warn()
@@ -313,6 +325,16 @@ def fit(
         ranks=ranks,
         device=device,
     )[0]
+
+
+def _parted(sets: list[Any], held: list[Any] | None, known: Metadata, seed: int) -> tuple[list[Any], list[Any]]:
+    """Rows to train on, as often as weights say, and those held out: as given, a fifth, or all of fewer than 10."""
+    if held is not None or len(sets[0]) < 10:
+        often = slice(None) if known.weight is None else in_proportion(known.weight, hashed(seed, "weights"))
+        sets = [part[often] for part in sets]
+        return sets, sets if held is None else held
+    stay, aside = _held_out(len(sets[0]), known, seed)
+    return [part[stay] for part in sets], [part[aside] for part in sets]
 
 
 def fit_survey(
@@ -403,7 +425,19 @@ def _data(rows: NDArray[Any], columns: Sequence[str] = (), fields: Sequence[Fiel
     return Dataset(name="X", x=rows, y=None, classes=(), columns=names, fields=tuple(fields))
 
 
-def _pair(x: ArrayLike, target: ArrayLike) -> list[NDArray[Any]]:
+def _counted(x: Any, valid: Any, target: Any) -> tuple[SparseRows, SparseRows | None]:
+    """Rows of counts and those held out, checked."""
+    if target is not None:
+        raise BadInput("rows of counts are their own target; leave target out")
+    return counts_of("X", x), None if valid is None else counts_of("valid", valid)
+
+
+def _array(x: Any) -> Any:
+    """Rows as an array; sparse ones as they are."""
+    return x if isinstance(x, SparseRows) else np.asarray(x)
+
+
+def _pair(x: Any, target: ArrayLike) -> list[NDArray[Any]]:
     """Rows and their targets, one for each."""
     rows, aims = np.asarray(x), np.asarray(target)
     if len(rows) != len(aims):

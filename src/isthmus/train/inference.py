@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from isthmus.abilities import HasPrior
+from isthmus.data.counts import Counts
 from isthmus.data.dataset import element_names
 from isthmus.data.fields import Field, missing
 from isthmus.data.frames import framed
@@ -20,6 +21,7 @@ from isthmus.data.layout import Layout, Table, cells_of
 from isthmus.data.picture import Canvas
 from isthmus.data.read import cells
 from isthmus.data.series import Series, Windowed
+from isthmus.data.sparse import counts_of
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
@@ -41,7 +43,8 @@ class Inference:
     layout: Layout
     """From the rows of the data to what the network takes, and back."""
     head: str
-    """The name of the likelihood that it was trained with: gaussian, bernoulli, huber, student or table."""
+    """The name of the likelihood that it was trained with: gaussian, bernoulli, huber, student, table, poisson or
+    negative_binomial."""
     columns: tuple[str, ...] = ()
     target_layout: Layout | None = None
     """How targets were scaled, if the model was trained to predict something else than its rows; else None."""
@@ -53,6 +56,8 @@ class Inference:
     @property
     def shape(self) -> tuple[int, ...]:
         """``*D``, the shape of one row of the data."""
+        if isinstance(self.layout, Counts):
+            return (self.layout.columns,)
         return (len(self.fields),) if self.fields else self.model.shape
 
     @property
@@ -70,6 +75,8 @@ class Inference:
         """One name for each element of a row as the network takes it."""
         if isinstance(self.layout, Table):
             return self.layout.names
+        if isinstance(self.layout, Counts):
+            return self.layout.names(self.columns or element_names(self.shape))
         return self.columns or element_names(self.shape)
 
     @property
@@ -242,6 +249,8 @@ class Inference:
         names = tuple(getattr(x, "columns", ()))
         if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
             raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
+        if isinstance(self.layout, Counts):
+            return self.layout.apply(counts_of("rows", x, self.layout.columns))
         rows = np.asarray(x)
         if rows.shape[1:] != self.shape:
             raise BadInput(f"rows must have shape {self.shape}, as in training; got {rows.shape[1:]}")

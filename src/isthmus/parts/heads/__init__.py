@@ -1,18 +1,19 @@
 """Likelihoods of the output. The decoder's last layer is raw; here it becomes a loss, or a mean as rows are laid out.
 
 A likelihood whose elements are all alike has a name (:mod:`isthmus.parts.heads.elements`); that of a table is a
-:class:`isthmus.parts.heads.table.TableHead`.
+:class:`isthmus.parts.heads.table.TableHead`, that of counts a :class:`isthmus.parts.heads.counts.CountHead`.
 """
 
 from torch import Tensor
 
 from isthmus.parts.heads import elements
+from isthmus.parts.heads.counts import CountHead
 from isthmus.parts.heads.elements import FREEDOM, SCALE
 from isthmus.parts.heads.table import Slot, TableHead
 
-__all__ = ["FREEDOM", "SCALE", "Head", "Slot", "TableHead", "link", "mean", "nll", "whole"]
+__all__ = ["FREEDOM", "SCALE", "CountHead", "Head", "Slot", "TableHead", "link", "mean", "nll", "whole"]
 
-Head = str | TableHead
+Head = str | TableHead | CountHead
 
 
 def nll(head: Head, raw: Tensor, target: Tensor) -> Tensor:

@@ -96,8 +96,8 @@ class TableHead:
                 self.gap_of[part], self.gap_at[part], self.says_gap[slot.gap] = slot.gap, 0.5 - slot.absent, True
 
     def but(self, numbers: str) -> TableHead:
-        """The same with another likelihood of numbers."""
-        return TableHead(self.slots, numbers)
+        """The same with another likelihood of numbers; ``auto`` is this one."""
+        return self if numbers == "auto" else TableHead(self.slots, numbers)
 
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
         """What each element adds to the negative log-likelihood of its row, (B, E); sums over a column are its own."""
