@@ -5,11 +5,13 @@ import json
 import re
 import shlex
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import sparse
 
 import isthmus
 from isthmus.cli import main
@@ -57,6 +59,18 @@ def test_python_runs(page, few_digits, monkeypatch):
         del OWN[registered]
 
 
+def _counts(random, call):
+    """Rows of counts, and a model of them where one is asked."""
+    counts = random.poisson(random.gamma(0.5, 1, (60, 20)))
+    sparse.save_npz("cells.npz", sparse.csr_array(counts))
+    pd.DataFrame(counts).add_prefix("g").to_csv("table.csv", index=False)
+    if "cells.h5ad" in call:
+        pytest.importorskip("h5py", reason="reading .h5ad needs h5py: pip install 'isthmus[counts]'")
+        copy(Path(__file__).parent / "data" / "h5ad" / "cells.h5ad", ".")
+    if call.startswith("sample counted"):
+        assert main(["train", "vae", "cells.npz", "--measure", "none", "--out", "counted"]) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_commands_run(call, few_digits, capsys):
@@ -89,6 +103,7 @@ def test_commands_run(call, few_digits, capsys):
     Path("layer8").mkdir()
     for i in range(2):
         np.save(Path("layer8", f"{i}.npy"), random.normal(size=(30, 3)).astype("f2"))
+    _counts(random, call)
     words = call.split()
     if "watcher" in words and words[0] != "train":
         series = ["--window", "16", "--time", "when", "--drop", "fault", "--measure", "none", "--out", "watcher"]

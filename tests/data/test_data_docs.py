@@ -19,6 +19,7 @@ from isthmus.errors import BadInput
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs"
 PICTURES_PAGE = (FOLDER / "forms" / "pictures.md").read_text()
+COUNTS_PAGE = (FOLDER / "forms" / "counts.md").read_text()
 ACTIVATIONS_PAGE = (FOLDER / "forms" / "activations.md").read_text()
 PAGE, KINDS_PAGE = (FOLDER / "data.md").read_text(), (FOLDER / "fields" / "README.md").read_text()
 MODULES = [f"isthmus.data.{module.name}" for module in pkgutil.iter_modules(isthmus.data.__path__)]
@@ -32,8 +33,8 @@ def test_examples_in_docstrings_run(name):
 
 @pytest.mark.parametrize(
     ("page", "least"),
-    [(PAGE, 5), (KINDS_PAGE, 3), (PICTURES_PAGE, 3), (ACTIVATIONS_PAGE, 3)],
-    ids=["data", "fields", "pictures", "activations"],
+    [(PAGE, 5), (KINDS_PAGE, 3), (PICTURES_PAGE, 3), (ACTIVATIONS_PAGE, 3), (COUNTS_PAGE, 2)],
+    ids=["data", "fields", "pictures", "activations", "counts"],
 )
 def test_examples_of_the_page_run(page, least):
     runner = doctest.DocTestRunner()

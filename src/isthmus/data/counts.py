@@ -42,13 +42,13 @@ class Counts:
 
     Examples
     --------
-    >>> rows = np.array([[3, 1, 0], [0, 2, 2], [6, 0, 2.0]])
+    >>> rows = np.array([[3, 1, 0], [0, 1, 4], [6, 1, 2.0]])
     >>> layout = Counts.fit(rows, 2)
     >>> layout.kept.tolist(), layout.apply(rows).shape
     ([0, 2], (3, 3))
     >>> layout.counted(layout.apply(rows))
     array([[3., 0.],
-           [0., 2.],
+           [0., 4.],
            [6., 2.]])
     """
 
@@ -165,7 +165,8 @@ class Counts:
     def counted(self, x: ArrayLike) -> NDArray[np.float64]:
         """The counts (N, K) of rows of the data that are laid out."""
         laid = np.asarray(x, np.float64)
-        return np.rint(np.expm1(laid[:, :-1] * self.scale + self.shift) * (self.totals(laid) / self.usual)[:, None])
+        found = np.expm1(laid[:, :-1] * self.scale + self.shift) * (self.totals(laid) / self.usual)[:, None]
+        return np.maximum(np.rint(found), 0.0)
 
     def rates(self, x: ArrayLike) -> NDArray[np.float64]:
         """What share of its total each column has in rows as a model makes them: (N, K + 1) -> (N, K), of sum 1."""

@@ -26,6 +26,7 @@ from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.fields import missing as missing_in
 from isthmus.data.files import check, fits, guess, stranger
+from isthmus.data.h5ad import anndata, annotated, h5ad
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
 from isthmus.data.images import Wanted, folder
@@ -58,6 +59,7 @@ FORMATS: dict[str, Callable[[Path, str | None], Unchecked]] = {
     ".txt": lambda path, label: _unlabelled(lines(path), label),
     ".txt.gz": lambda path, label: _unlabelled(lines(path), label),
     ".npz": npz_file,
+    ".h5ad": h5ad,
     ".safetensors": lambda path, label: _unlabelled(safetensors_file(path), label),
     ".npy": lambda path, label: _unlabelled(npy_file(path), label),
     ".idx": lambda path, label: _unlabelled(idx(path), label),
@@ -361,6 +363,8 @@ def _open(source: Any, label: str | None, wanted: Wanted = Wanted()) -> tuple[st
             rows = next((key for key in ("data", "X", "x", "images") if key in source), None)
             remedy = f"give its entry {shown(rows)}" if rows else "give pandas.DataFrame(...) of it"
         raise BadInput(f"can't read data from {what}; {remedy}")
+    if annotated(source):
+        return "X", anndata(source, label)
     try:
         held = nw.from_native(source, pass_through=True)
     except nw.exceptions.DuplicateError:
