@@ -14,7 +14,7 @@ from isthmus.parts.backbones import decoder, encoder
 
 SOURCE = Path(isthmus.__file__).parent
 VARIATIONAL = {"betatc", "cvae", "dip", "factor", "flow", "infovae", "iwae", "ladder", "vae", "vamp"}
-DICTIONARIES = {"batchtopk", "gated", "jumprelu", "matryoshka", "panneal", "sae", "topk"}
+DICTIONARIES = {"abstopk", "crosscoder", "batchtopk", "gated", "jumprelu", "matryoshka", "panneal", "sae", "topk"}
 HAVE = {
     HasPrior: VARIATIONAL | {"aae", "wae"},
     HasPosterior: VARIATIONAL,

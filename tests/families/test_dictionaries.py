@@ -1,11 +1,14 @@
 """The modern sparse autoencoders: sae, panneal, gated, jumprelu, batchtopk, matryoshka, and what they share."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from isthmus.errors import BadInput
+from isthmus.families.abstopk import AbsTopK
 from isthmus.families.batchtopk import BatchTopK
+from isthmus.families.crosscoder import Crosscoder
 from isthmus.families.gated import Gated
 from isthmus.families.jumprelu import HOLD, JumpReLU, jump, step
 from isthmus.families.ksparse import KSparse
@@ -15,19 +18,22 @@ from isthmus.families.panneal import SMALL, PAnneal
 from isthmus.families.sae import SAE
 from isthmus.families.topk import TopK
 from isthmus.model import Range
+from isthmus.parts.penalties import crowding
 from isthmus.testing import made, train
 
 pytestmark = pytest.mark.sensitive
 
 G = torch.Generator().manual_seed(0)
 X = torch.randn(48, 8, generator=G)
-ALL = [SAE, PAnneal, Gated, JumpReLU, BatchTopK, Matryoshka]
+ALL = [SAE, PAnneal, Gated, JumpReLU, BatchTopK, Matryoshka, Crosscoder]
 FOLDS = {kind.family: kind() for kind in ALL} | {
     "sae unit": SAE(dictionary_norm="unit"),
     "gated weighted": Gated(dictionary_norm="weighted"),
     "jumprelu tanh": JumpReLU(loss="tanh", dictionary_norm="weighted"),
     "matryoshka row": Matryoshka(choice="row", k=3),
     "topk": TopK(k=3),
+    "abstopk": AbsTopK(k=3),
+    "crosscoder layers": Crosscoder(layers=2),
 }
 
 
@@ -102,6 +108,106 @@ def test_a_deep_dictionary_starts_long(kind):
     """Short columns turn faster, which is measured of affine dictionaries alone."""
     model = made(kind(latents=12, hidden=(5,)), X, "gaussian")
     torch.testing.assert_close(model.decoder.dictionary.norm(dim=0), torch.ones(12))
+
+
+def test_abstopk_is_a_hard_threshold_with_signs():
+    """In numpy, row by row, in float64: loss, code and reconstruction."""
+    model, x = shaken(AbsTopK(latents=12, k=3)), X.double()
+    encoder, decoder = model.encoder.last, model.decoder
+    raw = ((x - model.pre) @ encoder.weight.t() + encoder.bias).detach().numpy()
+    want = np.zeros_like(raw)
+    for row, code in zip(raw, want, strict=True):
+        kept = np.argsort(-np.abs(row))[:3]
+        code[kept] = row[kept]
+    assert (want < 0).any()
+    np.testing.assert_allclose(model.encode(x).detach().numpy(), want, atol=1e-12)
+    back = want @ decoder.dictionary.detach().numpy().T + decoder.last_bias.detach().numpy()
+    misfit = 0.5 * np.square(back - x.numpy()).mean()
+    assert model(x, x).terms["reconstruction"].item() == pytest.approx(misfit, rel=1e-12)
+    assert model(x, x).seen["fired"].tolist() == (want != 0).sum(0).tolist()
+
+
+def test_abstopk_finds_both_ends_of_a_direction_with_one_unit():
+    """Rows are a few of twelve directions, times a number of either sign; topk would need twice as many units."""
+    g = torch.Generator().manual_seed(0)
+    atoms = functional.normalize(torch.randn(12, 24, generator=g), dim=1)
+    chosen = torch.rand(800, 12, generator=g).argsort(1) < 2
+    x = (chosen * torch.randn(800, 12, generator=g)) @ atoms
+    left = {}
+    for kind in (AbsTopK, TopK):
+        model = made(kind(latents=12, k=2), x, "gaussian")
+        train(model, x, steps=200, rate=0.02)
+        left[kind] = (model.reconstruct(x) - x).square().mean().item()
+    assert left[AbsTopK] < 0.5 * left[TopK]
+
+
+def test_crosscoder_is_its_formula():
+    """Layer by layer in numpy, float64."""
+    x = X.reshape(48, 2, 4)
+    model = made(Crosscoder(latents=7, strength=0.2), x, "gaussian").double()
+    x = x.double()
+    train(model, x, steps=5, rate=0.02)
+    weight = model.encoder.last.weight.detach().numpy().reshape(7, 2, 4)
+    entries = model.decoder.dictionary.detach().numpy().reshape(2, 4, 7)
+    bias, pre = model.encoder.last.bias.detach().numpy(), model.pre.detach().numpy()
+    offset = model.decoder.last_bias.detach().numpy().reshape(2, 4)
+    z = np.maximum(0, sum((x.numpy()[:, i] - pre[i]) @ weight[:, i].T for i in range(2)) + bias)
+    misfit = sum(0.5 * np.square(z @ entries[i].T + offset[i] - x.numpy()[:, i]).sum(1) for i in range(2)).mean() / 8
+    price = (z * sum(np.linalg.norm(entries[i], axis=0) for i in range(2))).sum(1).mean() / 8
+    terms = model(x, x).terms
+    assert terms["reconstruction"].item() == pytest.approx(misfit, rel=1e-12)
+    assert terms["sparsity"].item() == pytest.approx(price, rel=1e-12)
+    assert model.weights["sparsity"] == 0.2
+    np.testing.assert_allclose(model.norms().detach().numpy(), [np.linalg.norm(entries[i], axis=0) for i in range(2)])
+
+
+def test_crosscoder_counts_layers_and_is_sae_where_there_is_one():
+    flat = made(Crosscoder(latents=7, layers=2), X, "gaussian")
+    deep = made(Crosscoder(latents=7), X.reshape(48, 2, 4), "gaussian")
+    assert (flat.layers, deep.layers, made(Crosscoder(latents=7), X, "gaussian").layers) == (2, 2, 1)
+    torch.testing.assert_close(flat.norms(), deep.norms())
+    with pytest.raises(BadInput, match="crosscoder: layers must divide the 8 elements of a row; got 3"):
+        Crosscoder(layers=3).build((8,), "gaussian")
+    one, other = (made(r, X, "gaussian") for r in (Crosscoder(latents=7), SAE(latents=7)))
+    train(one, X, steps=5, rate=0.01)
+    train(other, X, steps=5, rate=0.01)
+    torch.testing.assert_close(one.encode(X), other.encode(X))
+
+
+def test_a_unit_of_one_layer_pays_less_than_one_of_two():
+    """Of two units that write pieces of equal length, the one that writes into both layers pays root two times more."""
+    model = made(Crosscoder(latents=2), X.reshape(48, 2, 4), "gaussian")
+    with torch.no_grad():
+        model.decoder.dictionary.zero_()
+        model.decoder.dictionary[0, 0] = 1.0
+        model.decoder.dictionary[[0, 4], 1] = 0.5**0.5
+    assert model.norms().sum(0).tolist() == pytest.approx([1.0, 2**0.5])
+
+
+@pytest.mark.parametrize("kind", [TopK, AbsTopK, BatchTopK, Matryoshka])
+def test_entries_are_kept_apart(kind):
+    """Rows of a few directions that are all alike: the term lowers the largest cosine that an entry has with others."""
+    g = torch.Generator().manual_seed(1)
+    atoms = functional.normalize(torch.randn(10, 12, generator=g) + 1.5, dim=1)
+    x = ((torch.rand(300, 10, generator=g) < 0.3) * torch.rand(300, 10, generator=g)) @ atoms
+    ends = {}
+    for ortho in (0.0, 1.0):
+        model = made(kind(latents=16, k=3, ortho=ortho), x, "gaussian")
+        assert ("orthogonality" in model.weights) == ("orthogonality" in model(x, x).terms) == bool(ortho)
+        train(model, x, steps=150, rate=0.01)
+        ends[ortho] = crowding(model.decoder.dictionary, 99).item()
+    assert ends[1.0] < 0.8 * ends[0.0]
+
+
+def test_crowding_is_the_mean_of_largest_cosines_within_chunks():
+    columns = torch.randn(5, 9, generator=G).double()
+    cosines = functional.normalize(columns, dim=0).t() @ functional.normalize(columns, dim=0)
+    for chunk, parts in ((9, 1), (5, 2), (3, 3), (2, 5)):
+        most = []
+        for j in range(9):
+            others = [cosines[j, i].item() for i in range(j % parts, 9, parts) if i != j]
+            most += [max(others)] if others else [0.0]
+        assert crowding(columns, chunk).item() == pytest.approx(sum(most) / 9, rel=1e-12)
 
 
 @pytest.mark.parametrize("norm", ["unit", "weighted"])

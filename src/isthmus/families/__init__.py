@@ -11,11 +11,13 @@ from typing import Any
 
 from isthmus.errors import BadInput
 from isthmus.families.aae import AAE
+from isthmus.families.abstopk import AbsTopK
 from isthmus.families.archetypal import Archetypal
 from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.betatc import BetaTC
 from isthmus.families.contractive import Contractive
 from isthmus.families.contractive_h import ContractiveH
+from isthmus.families.crosscoder import Crosscoder
 from isthmus.families.cvae import CVAE
 from isthmus.families.dip import DIP
 from isthmus.families.factor import Factor
@@ -80,6 +82,7 @@ FAMILIES: dict[str, Recipe] = {
     "lfq": LFQ(),
     "gumbel": Gumbel(),
     "topk": TopK(),
+    "abstopk": AbsTopK(),
     "batchtopk": BatchTopK(),
     "matryoshka": Matryoshka(),
     "sae": SAE(),
@@ -88,6 +91,7 @@ FAMILIES: dict[str, Recipe] = {
     "jumprelu": JumpReLU(),
     "matching": Matching(),
     "archetypal": Archetypal(),
+    "crosscoder": Crosscoder(),
     "transcoder": Transcoder(),
     "rda": RDA(),
     "svdd": SVDD(),

@@ -24,10 +24,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from isthmus.families.topk import TopK
+from isthmus.families.topk import CHUNK, TopK
 from isthmus.model import knob
 from isthmus.parts.dictionary import Dictionary, sampled
 from isthmus.parts.gates import tied, topk
+from isthmus.parts.penalties import crowding
 
 RECENT = 19  # the average's memory is about a twentieth of the steps taken
 
@@ -66,6 +67,8 @@ class BatchTopKModel(Dictionary):
     def __init__(self, recipe: BatchTopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head, short=True)
         self.limit = recipe.limit
+        if recipe.ortho:
+            self.weights |= {"orthogonality": recipe.ortho}
         self.register_buffer("k", torch.tensor(recipe.passing), persistent=False)
         self.register_buffer("decay", torch.tensor(float(recipe.decay)), persistent=False)
         self.register_buffer("threshold", torch.zeros(()))
@@ -77,6 +80,10 @@ class BatchTopKModel(Dictionary):
     def train_gate(self, raw: Tensor) -> Tensor:
         rows = len(raw)
         return torch.relu(topk(raw.reshape(1, -1), self.k * rows, self.limit * rows)).view_as(raw)
+
+    def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        weighs = "orthogonality" in self.weights
+        return {"orthogonality": crowding(self.decoder.dictionary, CHUNK)} if weighs else {}
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         return super().facts(raw, z) | {"border": border(raw.detach(), z.detach()), "batches": z.new_ones(())}

@@ -93,7 +93,8 @@ class MatryoshkaModel(BatchTopKModel):
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
         losses = [heads.nll(self.head, out, target).mean() for out in outputs(self.decoder, z, self.widths)]
-        return {"nested": torch.stack(losses).sum() if losses else z.new_zeros(())}
+        nested = torch.stack(losses).sum() if losses else z.new_zeros(())
+        return {"nested": nested, **super().costs(raw, z, target)}
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         weight, bias, gate = super().affine()

@@ -35,11 +35,13 @@ from isthmus.parts import heads
 from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tie
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
 from isthmus.parts.gates import SHARE, chosen, counts, topk, usual
+from isthmus.parts.penalties import crowding
 from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
 from isthmus.registry import OWN
 
 WIDE = 2048  # units from which the sparse step is faster on a CPU, if at most one in SPARSE fires (benchmarks/wide.py)
 SPARSE = 64
+CHUNK = 2048  # entries of a dictionary among which the nearest is looked for
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -61,6 +63,13 @@ class TopK(Revived):
         None,
         "Dead units of the auxiliary loss, the longest silent first (k_aux); null: half as many as a row has elements.",
         low=1,
+    )
+
+    ortho: float = knob(
+        0.0,
+        "Weight of the largest cosine of each entry of the dictionary with another one (gamma; 0.25 in OrtSAE).",
+        off=0.0,
+        low=0.0,
     )
 
     def space(self) -> dict[str, Range]:
@@ -121,6 +130,8 @@ class TopKModel(EncoderDecoder):
         if recipe.backbone not in OWN:  # a user's own network starts as it was made
             tie(self)
         self.weights |= {"auxiliary": recipe.aux}
+        if recipe.ortho:
+            self.weights |= {"orthogonality": recipe.ortho}
         self.limit, self.passing = recipe.limit, recipe.passing
         self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
         self.wide = recipe.wide
@@ -137,7 +148,20 @@ class TopKModel(EncoderDecoder):
             last = self.encoder.last
             values, units = fire(x.flatten(1) - self.pre.flatten(), last.weight, last.bias, self.passing)
             return values.new_zeros(x.shape[0], self.latents).scatter_(1, units, values)
-        return torch.relu(topk(self.encoder(x - self.pre), self.k, self.limit))
+        return self.gate(self.encoder(x - self.pre))
+
+    def gate(self, raw: Tensor) -> Tensor:
+        """The code, from raw ones; each row alone. (B, L) -> (B, L)."""
+        return torch.relu(topk(raw, self.k, self.limit))
+
+    def offered(self, raw: Tensor) -> Tensor:
+        """What dead units may add, from raw codes: :func:`isthmus.parts.dictionary.offered`."""
+        return offered(raw)
+
+    def apart(self) -> dict[str, Tensor]:
+        """The term that keeps entries of the dictionary apart, if there is one."""
+        weighs = "orthogonality" in self.weights
+        return {"orthogonality": crowding(self.decoder.dictionary, CHUNK)} if weighs else {}
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return heads.mean(self.head, self._decoded(x)[0]) if self.wide else super().reconstruct(x)
@@ -146,15 +170,16 @@ class TopKModel(EncoderDecoder):
         if self.wide:
             return self._sparse(x, target)
         raw = self.encoder(x - self.pre)
-        z = torch.relu(topk(raw, self.k, self.limit))
+        z = self.gate(raw)
         dead = self.idle > self.dead_after
         if self.k_aux < self.latents:
             dead = dead & self.longest()
         out = self.decoder(z)
-        better = helped(self.decoder, z, out, torch.where(dead, offered(raw), 0.0))
+        better = helped(self.decoder, z, out, torch.where(dead, self.offered(raw), 0.0))
         auxiliary = heads.nll(self.head, better, target).mean() * dead.any()
-        seen = {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
-        return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)
+        seen = {"fired": (z != 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
+        misfit = heads.nll(self.head, out, target).mean()
+        return Loss({"reconstruction": misfit, "auxiliary": auxiliary, **self.apart()}, seen)
 
     def longest(self) -> Tensor:
         """The ``k_aux`` units that have been silent longest, of those that tie the first: (L,) of bool."""
@@ -179,7 +204,8 @@ class TopKModel(EncoderDecoder):
             auxiliary = heads.nll(self.head, out.detach() + added, target).mean()
         fired = torch.zeros_like(self.idle).index_add_(0, units.flatten(), (values > 0).flatten().to(self.idle.dtype))
         seen = {"fired": fired, "rows": out.new_full((), len(out))}
-        return Loss({"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}, seen)
+        misfit = heads.nll(self.head, out, target).mean()
+        return Loss({"reconstruction": misfit, "auxiliary": auxiliary, **self.apart()}, seen)
 
     def pre_bias(self) -> Tensor:
         """What is subtracted from a row before the encoder reads it, (*D)."""

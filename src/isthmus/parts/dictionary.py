@@ -21,7 +21,7 @@ from isthmus.errors import BadInput
 from isthmus.model import Loss, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.encoder_decoder import EncoderDecoder
-from isthmus.parts.gates import topk
+from isthmus.parts.gates import farthest, topk
 
 STARTING = 2048  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
 TINY = 1e-12
@@ -183,11 +183,11 @@ class Dictionary(EncoderDecoder):
 
 
 @torch.no_grad()
-def folded(model: Any) -> Folded:
+def folded(model: Any, *, signed: bool = False) -> Folded:
     """The inference form of a linear dictionary as a small module of its own, with a unit-norm dictionary.
 
     ``model`` is a :class:`isthmus.parts.encoder_decoder.EncoderDecoder` that is :class:`isthmus.abilities.Foldable`, as
-    :class:`Dictionary` is.
+    :class:`Dictionary` is; ``signed`` where the k codes of the largest size pass, with their signs.
 
     Raises
     ------
@@ -203,7 +203,8 @@ def folded(model: Any) -> Folded:
     columns = model.decoder.dictionary
     norms = columns.norm(dim=0).clamp_min(TINY)
     bias = bias - weight @ model.pre_bias().flatten()
-    return Folded(weight, bias, gate, norms, columns / norms, model.decoder.last_bias, model.head, model.shape)
+    about = (norms, columns / norms, model.decoder.last_bias, model.head, model.shape)
+    return Folded(weight, bias, gate, *about, signed=signed)
 
 
 class Folded(nn.Module):
@@ -225,6 +226,8 @@ class Folded(nn.Module):
     head : {"gaussian", "bernoulli"}
     shape : tuple of int
         ``*D``.
+    signed : bool, default False
+        Whether those of the largest size pass, with their signs.
     """
 
     weight: Tensor
@@ -244,9 +247,11 @@ class Folded(nn.Module):
         offset: Tensor,
         head: str,
         shape: tuple[int, ...],
+        *,
+        signed: bool = False,
     ) -> None:
         super().__init__()
-        self.head, self.shape = head, shape
+        self.head, self.shape, self.signed = head, shape, signed
         self.k = gate if isinstance(gate, int) else None
         inside = torch.ones_like(norms) if self.k else norms  # a scale would change which raw codes are the largest
         threshold = torch.zeros_like(norms) if isinstance(gate, int) else gate
@@ -264,6 +269,8 @@ class Folded(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """(B, *D) -> (B, L)."""
         raw = functional.linear(x.flatten(1), self.weight, self.bias)
+        if self.k and self.signed:
+            return farthest(raw, torch.tensor(self.k), self.k) * self.scale
         if self.k:
             return torch.relu(topk(raw, torch.tensor(self.k), self.k)) * self.scale
         return torch.where(raw > self.threshold, raw, 0.0)

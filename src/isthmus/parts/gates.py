@@ -94,6 +94,17 @@ def chosen(values: Tensor, k: Tensor, limit: int) -> Tensor:
     return sure | (close & (close.to(values.dtype).cumsum(-1) <= places))
 
 
+def farthest(values: Tensor, k: Tensor, limit: int) -> Tensor:
+    """Keep the ``k`` elements of each row that are farthest from zero, with their signs, and set the others to zero.
+
+    Examples
+    --------
+    >>> farthest(torch.tensor([[3.0, 1.0, -2.0]]), torch.tensor(2), limit=3)
+    tensor([[ 3.,  0., -2.]])
+    """
+    return torch.where(topk(values.detach().abs(), k, limit) > 0, values, 0.0)
+
+
 def topk(values: Tensor, k: Tensor, limit: int) -> Tensor:
     """Keep the ``k`` largest elements of each row, as :func:`chosen` finds them, and set the others to zero.
 

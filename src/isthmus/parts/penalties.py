@@ -15,6 +15,31 @@ def l1(z: Tensor) -> Tensor:
     return z.abs().sum(1).mean()
 
 
+def crowding(columns: Tensor, chunk: int) -> Tensor:
+    """Mean over columns of the largest cosine with another one of their chunk; ``columns`` (E, L) -> 0-dim.
+
+    Korznikov, Galichin, Dontsov, Rogov, Tutubalina and Oseledets (2025), OrtSAE: orthogonal sparse autoencoders uncover
+    atomic features, arXiv 2509.22033. Column j is of chunk j modulo the number of chunks, of ``chunk`` columns at most;
+    the paper draws chunks anew for each step. Zero where there is one column only.
+
+    Examples
+    --------
+    >>> crowding(torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0]]), 8)
+    tensor(0.6667)
+    """
+    unit = columns / columns.norm(dim=0).clamp_min(1e-12)
+    parts = -(-columns.shape[1] // chunk)
+    total = unit.new_zeros(())
+    for part in (unit[:, start::parts] for start in range(parts)):
+        if part.shape[1] > 1:
+            near = part.t() @ part
+            total = (
+                total
+                + torch.where(torch.eye(len(near), dtype=torch.bool, device=near.device), -1.0, near).amax(1).sum()
+            )
+    return total / columns.shape[1]
+
+
 def kl_bernoulli(target: Tensor | float, share: Tensor, eps: float = 1e-6) -> Tensor:
     """sum_j KL(Bernoulli(target) || Bernoulli(share_j)); ``share`` (L,) is a mean over a batch, in [0, 1].
 

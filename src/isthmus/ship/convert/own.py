@@ -14,6 +14,7 @@ from isthmus.data.layout import Layout
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.families import named
+from isthmus.families.abstopk import AbsTopKModel
 from isthmus.families.archetypal import ArchetypalModel
 from isthmus.families.batchtopk import BatchTopKModel
 from isthmus.families.gated import GatedModel
@@ -120,6 +121,10 @@ def _form(model: Model, family: str) -> Form:
             dictionary=entries,
             offset=model.pre.detach(),
             k=model.k,
+        )
+    if isinstance(model, AbsTopKModel):
+        raise BadInput(
+            f"family {family} has signed codes, for which these libraries have no counterpart; {FAMILIES} have"
         )
     if not isinstance(model, L1Model | TopKModel | SAEModel | BatchTopKModel | TranscoderModel):
         raise BadInput(f"family {family} has no counterpart in these libraries; {FAMILIES} have")
