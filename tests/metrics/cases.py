@@ -244,6 +244,11 @@ CASES = {
     **dict.fromkeys(("bits_per_element", "bits_mean"), Case(points, TOGETHER)),
     "bits_back": Case(modelled, {}, lambda model, x: METRICS["bits_back"].function(model, x.numpy(), 0.1)),
     **{name: Case(pair, GEOMETRY) for name in METRICS if name.startswith("c2st")},
+    **{
+        name: Case(lambda random, rows: (np.append(random.random(6), np.nan),), {"order": on(order, 0)})
+        for name in METRICS
+        if name.startswith("imputation")
+    },
     "boosted": Case(pair, {}, lambda a, b: METRICS["boosted"].function(a, b, np.zeros(3, bool))),
     "tstr": Case(labelled, {}, lambda *given: METRICS["tstr"].function(*given, np.zeros(3, bool))),
     **dict.fromkeys(("mmd2", "precision", "recall", "density", "coverage"), Case(pair, APART | GEOMETRY)),

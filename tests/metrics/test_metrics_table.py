@@ -18,7 +18,8 @@ explained_disturbed explained_noise explained_mask explained_shift explained_adv
 cka subspace_overlap matched_units matched_atoms rank_agreement
 spread_reconstruction spread_sparsity spread_features spread_robustness
 c2st c2st_mixture c2st_prior c2st_smooth c2st_noisy with_noise from_prior boosted tstr mmd2 precision recall density
-coverage frechet copied nearness copier ceiling elbo iwae_bound parameters flops_per_row train_seconds
+coverage frechet copied nearness copier ceiling elbo iwae_bound
+imputation_error imputation_numbers imputation_categories parameters flops_per_row train_seconds
 encode_bytes step_flops train_flops train_bytes
 bits_per_element bits_with_model bits_mean bits_back rows_per_second artefact_bytes"""
 

@@ -109,7 +109,7 @@ def test_who_speaks_for_what() -> None:
     assert speaking(three) == {"compress": ("reconstruction",), "interpret": three}
     assert speaking([*three, "factors"])["interpret"] == (*three, "factors"), "where the factors are known"
     assert speaking(["sparsity", "stability"]) == {}, "sparse, stable codes may have lost the data"
-    assert set(speaking(["compression", "features", "anomaly", "generation", *three])) == set(PURPOSES)
+    assert set(speaking(["compression", "features", "anomaly", "generation", "imputation", *three])) == set(PURPOSES)
 
 
 def test_every_purpose_has_its_words() -> None:

@@ -9,6 +9,7 @@ from isthmus.facets.facet import Facet
 from isthmus.facets.factors import FACTORS
 from isthmus.facets.features import FEATURES
 from isthmus.facets.generation import GENERATION
+from isthmus.facets.imputation import IMPUTATION
 from isthmus.facets.reconstruction import RECONSTRUCTION
 from isthmus.facets.robustness import ROBUSTNESS
 from isthmus.facets.sparsity import SPARSITY
@@ -24,6 +25,7 @@ FACETS: dict[str, Facet] = {
         FACTORS,
         ANOMALY,
         GENERATION,
+        IMPUTATION,
         ROBUSTNESS,
         STABILITY,
         cost.COST,

@@ -302,6 +302,9 @@ class Facet:
     """Rivals that are asked only where columns are of several kinds, or have gaps."""
     factors: bool = False
     """Whether it needs to know what made the rows; data that do not say are not asked."""
+    tables: bool = False
+    """Whether it needs a table whose columns are of several kinds, or have gaps; asked with all others where there are
+    gaps."""
     curves: Mapping[str, CurveTitle] = field(default_factory=dict)
     """The curves that it measures, by name."""
     trains: bool = False

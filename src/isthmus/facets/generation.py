@@ -91,18 +91,29 @@ def decoded(coder: Coder, splits: Splits, way: Way, codes: Maker) -> Callable[[A
 
     Columns of several kinds get the marginals of the training rows: what ``codes`` decode to says which value is which.
     """
-    known, valid = _some(splits.train, splits, KNOWN), _some(splits.valid, splits, JUDGED)
+    valid = _some(splits.valid, splits, JUDGED)
     spread = of_numbers(residual(valid, reconstruct(coder, valid)), splits.layout) if way.noisy else None
 
     def bare(z: Array, seed: int) -> Array:
         rows = coder.decode_scaled(z)
         return outcomes(rows, spread, splits.layout, coder.model, seed) if np.isfinite(rows).all() else rows
 
+    marginals = _marginals(lambda n, seed: bare(codes(n, seed), seed), splits)
+    return bare if marginals is None else lambda z, seed: marginals.matched(bare(z, seed))
+
+
+def _marginals(maker: Maker, splits: Splits) -> Marginals | None:
+    """What gives made rows of a table the values of the training rows; None where a number is a number."""
     if splits.layout is None or not splits.layout.parts:
-        return bare
-    seed = _seed(splits, "marginals")
-    marginals = Marginals.of(bare(codes(len(known), seed), seed), known, splits.layout)
-    return lambda z, seed: marginals.matched(bare(z, seed))
+        return None
+    known, seed = _some(splits.train, splits, KNOWN), _seed(splits, "marginals")
+    return Marginals.of(maker(len(known), seed), known, splits.layout)
+
+
+def _matching(maker: Maker, splits: Splits) -> Maker:
+    """The same rows with the values of the training rows, where they are those of a table."""
+    marginals = _marginals(maker, splits)
+    return maker if marginals is None else lambda n, seed: marginals.matched(maker(n, seed))
 
 
 def settled(rows: Array, splits: Splits, seed: int) -> Array:
@@ -213,15 +224,16 @@ def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[
 def mixture_of_rows(splits: Splits) -> dict[str, float]:
     """The same of draws from a Gaussian mixture of the training rows; for rows with classes from one of each class."""
     few = splits._replace(train=some(splits.train, 2 * MOST, _seed(splits, "rows")))
-    count, seed = len(_some(splits.test, splits, MOST)), _seed(splits, "outcomes")
-    found = compared(settled(gaussian_mixture(few, count), splits, seed), splits)
+    finish = _matching(lambda n, seed: settled(gaussian_mixture(few, n), splits, seed), splits)
+    found = compared(finish(len(_some(splits.test, splits, MOST)), _seed(splits, "outcomes")), splits)
     if not _labelled(splits):
         return found
     y, made = np.asarray(few.train.y), []
     for one in np.unique(y):
         own = few._replace(train=few.train.take(np.flatnonzero(y == one)), seed=hashed(splits.seed, str(one)))
         made.append(gaussian_mixture(own, int((y == one).sum())))
-    return found | teaching(settled(np.concatenate(made), splits, seed), np.sort(y), splits)
+    whole = settled(np.concatenate(made), splits, _seed(splits, "classes"))
+    return found | teaching(_matching(lambda n, seed: whole[:n], splits)(len(whole), 0), np.sort(y), splits)
 
 
 def mixture_of_columns(splits: Splits) -> dict[str, float]:

@@ -19,6 +19,7 @@ PURPOSES: dict[str, Said] = {
     "classify": Said("To classify rows by their codes", "用编码做分类"),
     "find_anomalies": Said("To find anomalies", "发现异常"),
     "generate": Said("To generate new rows", "生成新数据"),
+    "fill_gaps": Said("To fill gaps in", "填补缺失值"),
     "interpret": Said("To interpret codes", "解读编码的含义"),
 }
 """Name -> what is said of it, in the order of an answer."""

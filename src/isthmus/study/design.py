@@ -45,6 +45,7 @@ LEASTS = {"replicates": 2, "configs": 1, "seed": 0}
 """Options that are whole numbers, and what each must be at least."""
 OBSTACLES = {
     "no factors": "needs known factors: name their columns (--factors)",
+    "no table": "needs a table with gaps, or with columns of several kinds",
     "no labels": "needs labels: give a label column or a second array",
     "one class": "needs at least two classes",
     "classes too small": f"needs a class of at least {LEAST_OUTLIERS} rows that can be left out",
@@ -258,7 +259,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         Whether configurations and contenders race, see :mod:`isthmus.study.racing`.
     **options
         As in :func:`isthmus.compare`. Questions that the data cannot answer are listed with the reason in ``skipped``;
-        ``facets="all"`` asks about known factors only where there are some.
+        ``facets="all"`` asks about known factors only where there are some, and about gaps likewise.
 
     Raises
     ------
@@ -479,7 +480,12 @@ def _rivals(asked: str | Iterable[str]) -> list[str] | None:
 def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[str, str]]:
     """The facets that these data can answer, in the table's order, and why they cannot answer the others."""
     if isinstance(asked, str):
-        known = [name for name, facet in FACETS.items() if not facet.factors or data.factors is not None]
+        gaps = any(field.gaps for field in data.fields)
+        known = [
+            name
+            for name, facet in FACETS.items()
+            if (not facet.factors or data.factors is not None) and (not facet.tables or gaps)
+        ]
         asked = known if asked == "all" else _names(asked)
     wanted = list(asked)
     for name in wanted:
@@ -504,6 +510,8 @@ def _obstacle(name: str, data: Dataset) -> str:
     """Why a facet cannot be measured on these data, or ""."""
     if FACETS[name].factors and data.factors is None:
         return OBSTACLES["no factors"]
+    if FACETS[name].tables and not data.fields:
+        return OBSTACLES["no table"]
     if not FACETS[name].labels:
         return ""
     if data.y is None:
