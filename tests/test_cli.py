@@ -1037,7 +1037,7 @@ OPTIONS = {
         "stride counts most json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
-    impute.impute: "model data out quiet debug",
+    impute.impute: "model data out intervals against quiet debug",
     answers.score: "model data out against features quiet debug",
     answers.flag: (
         "model data out rate per_day rows_per_day fdr bound adapt against contamination features quiet debug"

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import BadInput
 from isthmus.estimator.network import CLOSED, NUMBERS, Network, Rows, in_order, told, weights
+from isthmus.imputer import Imputer
 from isthmus.model import Recipe
 from isthmus.sampler import Sampler
 from isthmus.ship.deployed import Deployed
@@ -25,6 +26,8 @@ from isthmus.train.inference import tensor
 from isthmus.train.loop import train as train_on
 from isthmus.train.task import Task
 
+HIDDEN = 500
+"""Cells of each column of the validation rows by which intervals of gaps are calibrated."""
 STILL = 1e-12
 """Squared distance per element, in scaled units, below which no row differs from the training mean."""
 
@@ -159,6 +162,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         flat_rows = rows.x if self._like is None else self.deployed_.layout.apply(rows.x)
         self.mean_ = flat_rows.mean(axis=0, dtype=np.float64).ravel()
         self._seen = len(rows.x)
+        self._reach = Imputer.of(self.deployed_, valid, draws=HIDDEN).reach if self.deployed_.fields else {}
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
@@ -229,13 +233,43 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         made = drawer.draw(int(n_samples), number)
         return one.frame(made, self._like) if self._like is not None else made.reshape(-1, *self._axes)
 
-    def impute(self, X: Any) -> Any:
+    def impute(self, X: Any, *, interval: float | None = None, against: Any = None) -> Any:
         """A frame with its gaps filled in by what the model makes of the rest of each row; all else as it is.
 
         Only where ``fit`` saw a frame with gaps, or with columns of several kinds.
+
+        Parameters
+        ----------
+        X : frame (n, n_features)
+        interval : float, optional
+            Also say what may stand in each gap, so that the truth is among it with this probability, such as 0.9: see
+            :class:`isthmus.imputer.Imputer`.
+        against : frame (m, n_features), optional
+            Rows that the model was not trained on, by which intervals are calibrated; by default the rows that ``fit``
+            kept for validation.
+
+        Returns
+        -------
+        frame, or Imputed
+            With ``interval`` the frame (``rows``), the ends of intervals (``low`` and ``high``, arrays (n, F), NaN
+            elsewhere) and the values that a category may have (``among``, an array of tuples).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> a = np.random.default_rng(0).normal(size=(2, 600))
+        >>> frame = pd.DataFrame({"size": a[0], "wage": a[0] + 0.1 * a[1]})
+        >>> frame.loc[:49, "wage"] = None
+        >>> one = Autoencoder("masked", latents=2, steps=300, random_state=0).fit(frame)
+        >>> found = one.impute(frame, interval=0.9)
+        >>> bool((found.high[:50, 1] > found.low[:50, 1]).all()), bool(np.isnan(found.low[50:]).all())
+        (True, True)
         """
         check_is_fitted(self)
-        return self._answers.impute(X)
+        if interval is None:
+            return self._answers.impute(X)
+        reach = self._reach if against is None else Imputer.of(self._answers, against, X).reach
+        return Imputer(self._answers, reach).fill(X, interval)
 
     def _more(self, X: Any, sample_weight: ArrayLike | None) -> Rows:
         """The rows of a further fit."""

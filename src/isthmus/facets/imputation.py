@@ -31,6 +31,8 @@ MOST, JUDGED, KNOWN = 1000, 500, 5000
 """Test rows, validation rows, and training rows of rivals, at most."""
 ROUNDS = 2
 """Times that rows go through a model until their gaps are filled in, as in ``Inference.impute``."""
+FARTHEST = 1e6
+"""No guess goes back into a model further than this from the mean, in standard deviations."""
 NEIGHBOURS = (5, 20, 50)
 """Of the nearest rows; as many are taken as fill validation rows in best."""
 PASSES, TREES, LEAST_ROWS = 2, 25, 3
@@ -100,7 +102,7 @@ def filled(fill: Fill, one: Planted, columns: list[Cell], splits: Splits, rounds
         made = fill(out)
         if not np.isfinite(made).all():
             return np.full_like(out, np.nan)
-        out = np.where(whole, settled(made, splits), out)
+        out = np.where(whole, settled(np.clip(made, -FARTHEST, FARTHEST), splits), out)
     return out
 
 

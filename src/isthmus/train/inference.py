@@ -166,21 +166,35 @@ class Inference:
         >>> model.impute(np.array([[np.nan, 2.0, -1.0]])).round()
         array([[ 1.,  2., -1.]])
         """
-        layout = self.layout
-        if not isinstance(layout, Table) or self.target_layout is not None:
+        layout = self.with_gaps()
+        given = cells(x, self.fields)
+        filled = np.where(missing(given), layout.filled(self.filling(given)), given)
+        return self.frame(filled, x) if hasattr(x, "columns") else filled
+
+    def with_gaps(self) -> Table:
+        """The layout, if the model fills gaps in; a warning where it never learnt to."""
+        if not isinstance(self.layout, Table) or self.target_layout is not None:
             raise BadInput("only a model of rows with gaps, or of columns of several kinds, fills gaps in; train one")
         if self.recipe.corruption != "mask" and self.recipe.family not in FILLERS:
             warnings.warn(
                 "this model never learnt to rebuild what is hidden from it, and fills gaps in poorly: train the family "
                 "masked, or another one with corruption=mask and a corruption_level such as 0.2",
-                stacklevel=2,
+                stacklevel=3,
             )
-        given = cells(x, self.fields)
+        return self.layout
+
+    def filling(self, given: NDArray[Any]) -> NDArray[np.float32]:
+        """What the model makes of rows of a table, laid out, in the last of the rounds that fill gaps in.
+
+        Cells (N, F), NaN where one is missing -> (N, E).
+        """
+        layout = self.layout
+        assert isinstance(layout, Table)
         gaps, laid = missing(given), layout.unsaid(layout.apply(given))
         for _ in range(ROUNDS):
-            filled = np.where(gaps, layout.filled(self.reconstruct_scaled(laid)), given)
-            laid = layout.apply(filled)
-        return self.frame(filled, x) if hasattr(x, "columns") else filled
+            made = self.reconstruct_scaled(laid)
+            laid = layout.apply(np.where(gaps, layout.filled(made), given))
+        return made
 
     def frame(self, rows: NDArray[Any], like: Any) -> Any:
         """Cells (N, F) of a table as a frame of the kind of ``like``, with its types, categories and index."""
