@@ -1021,7 +1021,7 @@ OPTIONS = {
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride counts most "
         "factors images families rivals configs capacity latents hidden backbone "
-        "contamination facets replicates steps seed learning_rate plan jobs cluster out budget "
+        "contamination facets replicates steps seed learning_rate plan jobs cluster out budget more "
         "json lang dry_run quiet debug"
     ),
     ablate.ablate: (
@@ -1096,6 +1096,18 @@ def test_several_data_sets_are_compared_ranked_and_continued(shell: Shell) -> No
     assert 'lang="zh' in Path("both/report.html").read_text()
     assert shell("report", "both", "--out", "page.html") == (0, "page.html\n", "")
     assert 'href="both/sets/iris/report.html"' in Path("page.html").read_text()
+
+
+@pytest.mark.slow
+def test_replicates_are_added_to_what_is_there(shell: Shell) -> None:
+    assert (
+        shell("compare", "iris", *PCA, "--families", "plain", "--steps", "20", "--out", "s", "--json")[0] == ends.DONE
+    )
+    code, out, _ = shell("compare", "--out", "s", "--more", "1", "--jobs", "1", "--json")
+    found = json.loads(out)
+    assert (code, found["complete"]) == (ends.DONE, True)
+    assert found["verdict"]["reconstruction"]["replicates"] == 3
+    assert "--more is for one data set" in one_line(shell("compare", "iris", "wine", "--more", "1")[2])
 
 
 @pytest.mark.slow

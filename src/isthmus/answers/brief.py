@@ -29,6 +29,8 @@ class Line(NamedTuple):
     """What the choice gains over the simplest rival."""
     command: str
     """What follows ``isthmus take FOLDER``, if the choice is a model of the study or a rival that it saves."""
+    more: str
+    """What follows ``isthmus compare --out FOLDER``, if more replicates would tell."""
     kind: str
     """How it ended, as in :class:`isthmus.evidence.purposes.PurposeVerdict`."""
 
@@ -70,7 +72,15 @@ def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:
     facet = one.verdicts[0].facet
     saved = one.take in families or one.take in FACETS[facet].saved
     command = f"{_word(one.take)} --for {facet}" if saved else ""
-    return Line(aim(one, say), _take(one, say), _sure(one, say), _gain(one.take, one.verdicts, say), command, one.kind)
+    gain, more = _gain(one.take, one.verdicts, say), _more(one)
+    return Line(aim(one, say), _take(one, say), _sure(one, say), gain, command, more, one.kind)
+
+
+def _more(one: PurposeVerdict) -> str:
+    """The replicates that are missing to what would tell."""
+    if one.kind != "undecided" or not one.replicates_needed:
+        return ""
+    return f"--more {max(1, one.replicates_needed - max(v.replicates for v in one.verdicts))}"
 
 
 def _word(name: str | None) -> str:

@@ -14,8 +14,8 @@ NUMBERS, NAMES = ("steps", "configs", "replicates"), ("facets", "families", "riv
 
 
 def lines(study: Results, lang: str = "en") -> list[str]:
-    """What a study with a budget gave up and did not begin, what its race did, and what that costs a claim."""
-    if not study.design.racing:
+    """What a study with a budget gave up and did not begin, which replicates were added, and what they cost a claim."""
+    if not study.design.racing and not study.rounds:
         return []
     words, rounds = Words(lang), study.rounds
     said = [
@@ -27,6 +27,9 @@ def lines(study: Results, lang: str = "en") -> list[str]:
         )
         for number, one in enumerate(rounds, 1)
     ]
+    if not study.design.racing:
+        strict = max(study.looks(facet) for facet in study.design.facets)
+        return [*said, words("race.again", looks=strict)]
     said = [*said, words("race.level", looks=LOOKS)] if said else [words("race.none", looks=LOOKS)]
     return [*_kept(study, words), *said]
 

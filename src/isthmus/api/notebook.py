@@ -26,7 +26,9 @@ def table(lines: Sequence[Line], folder: str, words: Words) -> str:
     heads = "".join(f"<th>{escape(words('brief.' + key))}</th>" for key in keys)
     rows = []
     for line in lines:
-        command = f"<code>isthmus take {escape(folder)} {escape(line.command)}</code>" if line.command else ""
+        typed = [f"isthmus take {folder} {line.command}"] if line.command else []
+        typed += [f"isthmus compare --out {folder} {line.more}"] if line.more else []
+        command = "<br>".join(f"<code>{escape(one)}</code>" for one in typed)
         cells = [f"<b>{escape(line.take)}</b>", escape(line.sure), escape(line.gain), command]
         rows.append(f"<tr><th>{escape(line.purpose)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

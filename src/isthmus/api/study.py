@@ -87,7 +87,7 @@ class Study(Results):
 
 @signed(CompareOptions)
 def compare(
-    source: Any, labels: Any = None, *, progress: Progress | None = None, **options: Unpack[CompareOptions]
+    source: Any = None, labels: Any = None, *, progress: Progress | None = None, **options: Unpack[CompareOptions]
 ) -> Study:
     """Which autoencoder, if any, serves these data? Runs the comparison, or what is missing of it.
 
@@ -96,7 +96,7 @@ def compare(
     Parameters
     ----------
     source : str, path, array or frame
-        A file, the name of a bundled data set, or rows of shape (N, *D).
+        A file, the name of a bundled data set, or rows of shape (N, *D). It may be left out with ``more``.
     labels : array of shape (N,), optional
         One label for each row.
     label : str, optional
@@ -166,6 +166,10 @@ def compare(
         Time limit: seconds, or text like "5m". A study that would not fit gives something up
         (:mod:`isthmus.study.budget`); what no longer fits is not begun; what time is left adds replicates for those in
         doubt (:mod:`isthmus.study.racing`). A continued study keeps the plan it began with.
+    more : int, optional
+        So many replicates are added to the study that is in ``out``, for those contenders whose verdict is open; claims
+        there are then made at a stricter level (:mod:`isthmus.study.racing`). Without ``source`` all else is as the
+        folder says. Who was stopped in their midst goes on with them by the same call.
     latents, hidden : optional
         Code width and hidden layers of every family; by default from the width of a row and the backbone.
         ``latents="auto"`` tries widths first and takes the smallest that is within one standard error of the best

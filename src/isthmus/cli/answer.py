@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isthmus.answers.words import Words
     from isthmus.study.design import Design
     from isthmus.study.outline import Outline
+    from isthmus.study.record import Job
     from isthmus.study.results import Results
 
 
@@ -62,6 +63,14 @@ def swept(planned: Outline) -> str:
     return "" if found is None else sentence(Sweep.from_json(found), Words("en"))
 
 
+def added(planned: Outline, study: Results) -> None:
+    """Say so if replicates were asked for, and no more of them would tell."""
+    if planned.more is not None and study.complete and not study.rounds:
+        show.warn(
+            "no replicates were added: nothing is open that more of them would tell, or no later rows are left to test"
+        )
+
+
 @contextmanager
 def probing(
     budget: str | float | None, *, quiet: bool, always: bool = False
@@ -83,10 +92,11 @@ def planned_facts(planned: Outline, where: Mapping[str, Any], *, quiet: bool = F
     from isthmus.study.estimate import SHARE, USUAL, estimate
     from isthmus.study.outline import size
 
-    design, jobs, budget = planned.design, planned.design.jobs(), planned.note.get("budget")
+    design, jobs, budget = planned.design, _jobs(planned), planned.note.get("budget")
     limit = USUAL if budget is None else SHARE * budget
     with probing(budget, quiet=quiet, always=True) as tell:
         found = estimate(planned.data, design, workers=size(where), limit=limit, tell=tell)
+    missing = [job for job in jobs if not (planned.folder / "runs" / job.id).exists()]
     steps = int(design.plan["steps"])
     return {
         "families": list(design.families),
@@ -109,13 +119,25 @@ def planned_facts(planned: Outline, where: Mapping[str, Any], *, quiet: bool = F
         "plan": design.plan,
         "seed": design.seed,
         "runs": len(jobs),
-        "runs_done": sum((planned.folder / "runs" / job.id).exists() for job in jobs),
+        "runs_done": len(jobs) - len(missing),
         "trainings": sum(len(job.body.get("configs", ())) for job in jobs),
         "workers": found.workers,
-        "seconds": found.seconds(design),
+        "seconds": found.seconds(design, jobs if planned.more is None else missing),
         "probed": found.took,
         "folder": str(planned.folder),
     }
+
+
+def _jobs(planned: Outline) -> list[Job]:
+    """All runs of a study that is not begun, or that goes on with more replicates."""
+    if planned.more is None:
+        return planned.design.jobs()
+    from isthmus.study.racing import extension
+    from isthmus.study.results import Results
+
+    study = Results(planned.folder)
+    one = extension(study.open(), study.rounds, study.replicates, planned.more) if study.complete else None
+    return planned.design.jobs([*study.rounds, *([one] if one else [])])
 
 
 def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bool = False) -> None:

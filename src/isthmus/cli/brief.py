@@ -1,4 +1,4 @@
-"""The ten-second answer on a terminal: one small table, each choice with the command that takes it."""
+"""The ten-second answer on a terminal: one small table, each choice with the commands that follow from it."""
 
 from __future__ import annotations
 
@@ -54,3 +54,5 @@ def table(lines: Sequence[Line], folder: str, words: Words) -> None:
 def _command(line: Line, folder: str) -> None:
     if line.command:
         show.line(f"  $ isthmus take {folder} {line.command} --out model")
+    if line.more:
+        show.line(f"  $ isthmus compare --out {folder} {line.more}")

@@ -21,14 +21,14 @@ from isthmus.study.options import CompareOptions, running
 def compare(
     context: typer.Context,
     data: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="DATA",
             help="A .csv, .parquet, .npy, .npz or IDX file, a folder of pictures or shards, or a bundled data set; "
             "several are compared by ranks.",
             show_default=False,
         ),
-    ],
+    ] = None,
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,7 +85,12 @@ def compare(
     [bold]isthmus compare rows.csv --label kind --budget 5m[/bold]
 
     [bold]isthmus compare a.csv b.csv c.npz --label a=kind --label c=y[/bold]
+
+    [bold]isthmus compare --out isthmus-digits --more 5[/bold]
     """
+    data = data or []
+    if not data and options["more"] is None:
+        raise typer.BadParameter("missing argument: name a file, a folder or a bundled data set", ctx=context)
     asked = understood(CompareOptions, options) | {
         "label": choice("--label", label, data),
         "anomaly": choice("--anomaly", anomaly, data),
@@ -94,12 +99,14 @@ def compare(
         "weights": choice("--weights", weights, data),
         "command": shlex.join(["isthmus", *context.obj]),
     }
+    if len(data) > 1 and asked["more"] is not None:
+        raise BadInput("--more is for one data set: give the folder of one with --out")
     if len(data) > 1:
         return many(data, asked, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
-    return one(data[0], asked, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
+    return one(next(iter(data), None), asked, dry_run=dry_run, json=json, lang=lang, quiet=quiet)
 
 
-def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
+def one(data: str | None, options: dict[str, Any], *, dry_run: bool, json: bool, lang: str, quiet: bool) -> int:
     """The study of one data set."""
     began = clock.perf_counter()  # loading what a study needs takes seconds of a budget
     from isthmus.api.study import Study
@@ -113,6 +120,7 @@ def one(data: str, options: dict[str, Any], *, dry_run: bool, json: bool, lang: 
         answer.plan(planned, where, json, quiet=quiet)
         return ends.DONE
     study = Study.of(attend(planned, where, quiet))
+    answer.added(planned, study)
     page = study.report(lang=lang)
     if json:
         show.machine(answer.facts(study, page))
@@ -131,9 +139,9 @@ def choice(option: str, given: Sequence[str] | None, data: Sequence[str]) -> str
     """
     if not given:
         return None
-    if len(given) == 1 and (len(data) == 1 or "=" not in given[0]):
+    if len(given) == 1 and (len(data) < 2 or "=" not in given[0]):
         return given[0]
-    if len(data) == 1:
+    if len(data) < 2:
         raise BadInput(f"{option} is given {len(given)} times for one data set; give it once")
     if bare := [text for text in given if "=" not in text]:
         raise BadInput(f"{option} given several times takes DATA=VALUE each time; got {bare[0]!r}")

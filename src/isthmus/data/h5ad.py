@@ -182,7 +182,9 @@ def _names(where: str, frame: Any) -> tuple[str, ...]:
 def _known(where: str, label: str, columns: list[str]) -> str:
     if label not in columns:
         raise NoSuchColumn(
-            f"{where}: no label column {shown(label)} in obs{meant(label, columns)}; the columns are {some(columns)}"
+            f"{where}: no label column {shown(label)} in obs{meant(label, columns)}; the columns are {some(columns)}",
+            label,
+            "label",
         )
     return label
 

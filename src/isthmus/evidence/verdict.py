@@ -155,6 +155,7 @@ def judge(
     cut: Mapping[str, Cut] | None = None,
     relative: bool = False,
     looks: int = 1,
+    later: int | None = None,
     facet: str = "",
     floor: Values | None = None,
     bounds: tuple[float, float] = ENDLESS,
@@ -185,6 +186,8 @@ def judge(
         Compare ratios instead of differences.
     looks : int, default 1
         How often it is looked at in all, if replicates are added while a verdict is open.
+    later : int, optional
+        The same for a verdict with more replicates, to tell how many would decide; by default as ``looks``.
     facet : str, default ""
         Its name, for sentences.
     floor : sequence of R floats, optional
@@ -250,7 +253,7 @@ def judge(
         **contest,
         replicates_needed=None
         if halted
-        else _needed(contest, made, table, higher, rope, relative, test_fraction, looks),
+        else _needed(contest, made, table, higher, rope, relative, test_fraction, later or looks),
         means={n: average(x, relative) for n, x in table.items()},
         floor=None if level is None else ground.mean(level, relative),
         above=None if level is None else ground.above(table, level, **rules),

@@ -244,9 +244,11 @@ class Estimate:
         fixed = sum(self.split + self._fixed(job) for job in jobs)
         return start + fixed / workers, sum(map(self._step, jobs)) / workers
 
-    def seconds(self, design: Design) -> float:
-        """Time on the clock if every training uses all its steps; those that converge earlier save time."""
-        fixed, step = self.line(design.jobs())
+    def seconds(self, design: Design, jobs: Sequence[Job] | None = None) -> float:
+        """Time on the clock if every training uses all its steps; those that converge earlier save time.
+
+        Of some jobs only, if they are given."""
+        fixed, step = self.line(design.jobs() if jobs is None else jobs)
         return fixed + step * float(design.plan["steps"])
 
 

@@ -397,6 +397,16 @@ class CompareOptions(Reading, Compared, Asking, Running, total=False):
             "TIME",
         ),
     ]
+    more: Annotated[
+        int | None,
+        Option(
+            None,
+            "Replicates to add to the study that is there, where its verdict is open; without DATA all else is as the "
+            "folder (--out) says.",
+            "N",
+            kind=int,
+        ),
+    ]
 
 
 class PartOptions(Asking, total=False):

@@ -16,12 +16,18 @@ from isthmus.study.budget import afford, as_before, called, given_up, seconds
 from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, capacity_asked, design
 from isthmus.study.estimate import SHARE, Tell, estimate
+from isthmus.study.examine import data_of
 from isthmus.study.launch.dask import count
 from isthmus.study.material import rows
 from isthmus.study.options import CompareOptions, DesignOptions, Reading, declared, filled, running, signed
 from isthmus.study.profile import profiled
+from isthmus.study.racing import LOOKS, spent
+from isthmus.study.results import Results
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
+
+KEPT = ("more", "out", "jobs", "command")
+"""Options that a study takes which goes on as its folder says."""
 
 
 class Outline(NamedTuple):
@@ -33,11 +39,13 @@ class Outline(NamedTuple):
     note: dict[str, Any]
     """What ``study.json`` keeps besides the design: where the data and their labels came from, the budget, the
     command."""
+    more: int | None = None
+    """Replicates to add to what is there."""
 
 
 @signed(CompareOptions)
 def outline(
-    source: Any,
+    source: Any = None,
     labels: Any = None,
     *,
     tell: Tell | None = None,
@@ -51,9 +59,13 @@ def outline(
     """
     asked = filled(CompareOptions, options)
     began = time.perf_counter() if began is None else began
+    if source is None:
+        return reopened(asked)
     _check(asked)
     data = _data(source, labels, asked)
     folder = Path(f"isthmus-{slug(data.name)}" if asked["out"] is None else asked["out"]).absolute()
+    if asked["more"] is not None:
+        extended(folder, asked["more"])
     limit = None if asked["budget"] is None else seconds(asked["budget"])
     note: dict[str, Any] = {"source": data.source, "label": data.label, "budget": limit, "command": asked["command"]}
     note |= {"reading": dict(data.asked)} if data.asked else {}
@@ -68,7 +80,43 @@ def outline(
     seen = profiled(data, planned.latents, planned.facets, planned.skipped)
     note["profile"] = seen.model_dump(mode="json")
     note["planning"] = time.perf_counter() - began
-    return Outline(data, planned, folder, note)
+    return Outline(data, planned, folder, note, asked["more"])
+
+
+def reopened(asked: Mapping[str, Any]) -> Outline:
+    """A study as its folder says, to add replicates to it; its data are where they were."""
+    if asked["more"] is None or asked["out"] is None:
+        raise BadInput(
+            "data are missing: give a file, an array or a bundled set; or more and out, to go on with a study"
+        )
+    usual = filled(CompareOptions, {})
+    given = [name for name, value in asked.items() if name not in KEPT and value is not usual[name]]
+    if given:
+        raise BadInput(f"without data all but more is as the study in {asked['out']} says; leave {given[0]} out")
+    check_workers(asked["jobs"])
+    folder = Path(asked["out"]).absolute()
+    study = extended(folder, asked["more"])
+    if study.note.get("ablation"):
+        raise BadInput(f"{folder} holds an ablation, and more is for comparisons; repeat it with more replicates")
+    data, why = data_of(study)
+    if data is None:
+        raise BadInput(f"{why}; repeat the command of the study with the data, and more")
+    return Outline(data, study.design, folder, dict(study.note), asked["more"])
+
+
+def extended(folder: Path, more: Any) -> Results:
+    """The study in a folder, if it can get more replicates."""
+    if not isinstance(more, int) or isinstance(more, bool) or more < 1:
+        raise BadInput(f"more must be a whole number of replicates of at least 1; got {more!r}")
+    if not (folder / "study.json").exists():
+        raise BadInput(f"{folder} holds no study to add replicates to; leave more out first, or name the folder (out)")
+    study = Results(folder)
+    if spent(study.rounds) and len(study.records) == study.total:
+        raise BadInput(
+            f"{folder} has been looked at {LOOKS} times, as often as its claims allow; begin one with more "
+            "replicates in another folder"
+        )
+    return study
 
 
 def _check(asked: Mapping[str, Any]) -> None:

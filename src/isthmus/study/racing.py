@@ -3,6 +3,8 @@
 A study with a time budget looks at its verdicts after the planned replicates and, while there is time, adds replicates
 for those contenders of a facet that are still in doubt. Every claim is made at a level that is stricter by the number
 of looks (Bonferroni), so all looks together are wrong no more often than one; who dropped out was shown to be worse.
+A study without a budget is looked at once, at the usual level. Who then asks for more replicates looks again, and in
+the facets that get them claims are made at a level that is stricter each time: a third, a fifth, a seventh of it.
 Within a run, configurations race too: all of them train for part of the steps, and those that no facet ranks near the
 top stop there (successive halving: Jamieson and Talwalkar 2016, Non-stochastic best arm identification, AISTATS).
 """
@@ -90,10 +92,42 @@ def further(
     >>> further({"features": ("plain", "pca")}, [], 5).replicates
     (5, 6, 7)
     """
-    if not open_ or len(rounds) + 1 >= LOOKS:
+    return extension(open_, rounds, replicates, int(min(math.ceil(replicates * GROWTH) - replicates, affordable)))
+
+
+def extension(
+    open_: Mapping[str, tuple[str, ...]], rounds: Sequence[Round], replicates: int, count: int
+) -> Round | None:
+    """The round of so many replicates, or None if nothing is open, all looks are spent or it would be empty.
+
+    Examples
+    --------
+    >>> extension({"features": ("plain", "pca")}, [], 5, 2).replicates
+    (5, 6)
+    """
+    if not open_ or spent(rounds) or count < 1:
         return None
-    more = int(min(math.ceil(replicates * GROWTH) - replicates, affordable))
-    return Round(tuple(range(replicates, replicates + more)), open_) if more > 0 else None
+    return Round(tuple(range(replicates, replicates + count)), open_)
+
+
+def counted(times: int) -> int:
+    """As how many looks those of a study without a budget count, that was asked for more replicates so many times.
+
+    Its first look spent the level already, so each further one counts twice. Where two contenders are level and the
+    rope is 0 a winner is then claimed in 5.6 % of studies that are asked once, and in 5.9 % of those that are asked for
+    five more replicates as often as they may be (``benchmarks/calibration/racing.py``).
+
+    Examples
+    --------
+    >>> counted(0), counted(1), counted(4)
+    (1, 3, 9)
+    """
+    return 1 + 2 * times
+
+
+def spent(rounds: Sequence[Round]) -> bool:
+    """Whether all looks at a study are."""
+    return len(rounds) + 1 >= LOOKS
 
 
 def survivors(criteria: Sequence[Mapping[str, float | None]]) -> list[int]:

@@ -31,7 +31,7 @@ from isthmus.study import document
 from isthmus.study.capacity import Sweep
 from isthmus.study.design import Design
 from isthmus.study.profile import Profile
-from isthmus.study.racing import LOOKS, doubts
+from isthmus.study.racing import LOOKS, counted, doubts
 from isthmus.study.record import Record
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted
@@ -60,7 +60,7 @@ class Results:
     damaged : dict of str to str
         Runs that could not be read, and why. The same command does them again.
     rounds : list of Round
-        Replicates that a race added for contenders in doubt.
+        Replicates that a race added for contenders in doubt, or that were asked for later.
     repaired : dict of str to str
         Runs that the last :func:`compare` found damaged, set aside and did again, and what was wrong with them.
     total : int
@@ -94,7 +94,7 @@ class Results:
 
     @property
     def replicates(self) -> int:
-        """Planned ones, and those that a race added."""
+        """Planned ones, and those that were added."""
         return self.design.replicates + sum(len(one.replicates) for one in self.rounds)
 
     @property
@@ -222,13 +222,22 @@ class Results:
             test_fraction=self.test_fraction(self.design.view(facet)),
             excluded=dict.fromkeys(self._no_better(facet, found, scores), UNBEATEN) | excluded,
             cut=self._cut(facet) if facet != "cost" and found.name in FACETS[facet].metrics else {},
-            looks=LOOKS if self.design.racing else 1,
+            looks=self.looks(facet),
+            later=self.looks(facet, 1),
             facet=facet,
             floor=self.floor(facet) if found.name == self.design.primary(facet) else None,
             bounds=found.bounds,
         )
         gaps = {who: n - self.replicates + len(asked[who]) for who, n in verdict.missing.items()}
         return replace(verdict, missing={who: n for who, n in gaps.items() if n})
+
+    def looks(self, facet: str, more: int = 0) -> int:
+        """As how many looks those at a facet count, ``more`` further ones included: more than one in a race or where
+        replicates were added. An ablation is looked at once."""
+        if self.design.racing:
+            return LOOKS
+        times = more + sum(facet in one.doubts for one in self.rounds)
+        return 1 if self.note.get("ablation") else counted(times)
 
     def purposes(self) -> list[PurposeVerdict]:
         """What follows for each purpose, and for each deciding facet that is no purpose alone; what choices cost."""

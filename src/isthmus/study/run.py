@@ -1,4 +1,4 @@
-"""A planned study is run, or what is missing of it; in a race, on where the verdict is open."""
+"""A planned study is run, or what is missing of it; then on where the verdict is open, in a race or if asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.study.launch.dask import Dask
 from isthmus.study.launch.local import Local
 from isthmus.study.outline import Outline, check_workers
 from isthmus.study.perform import perform
-from isthmus.study.racing import Round, further
+from isthmus.study.racing import Round, extension, further
 from isthmus.study.record import Job
 from isthmus.study.results import Results
 from isthmus.study.store import Store
@@ -35,7 +35,8 @@ def run(
     """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time.
 
     What no longer fits into the budget is not begun, and counts as not run. Runs are done by ``workers`` processes on
-    this machine, or by those of a Dask cluster.
+    this machine, or by those of a Dask cluster. Replicates that are asked for (``planned.more``) are run whatever the
+    budget was, once: who was stopped in their midst goes on with them.
     """
     check_workers(workers, cluster)
     began, store = clock(), Store(planned.folder)
@@ -43,7 +44,8 @@ def run(
     repaired: dict[str, str] = {}
     with _launched(planned, store, workers, cluster) as launch:
         store.create(planned.design.to_json(), planned.note)
-        if planned.design.racing:
+        more = 0 if _begun(store, planned) else planned.more
+        if planned.design.racing and planned.more is None:
             there = Results(planned.folder)
             spent = there.note["planning"] + sum(record.seconds for record in there.records) / launch.workers
             ends = began + planned.note["budget"] * (1 - KEPT_BACK) - spent  # the rest is for the report
@@ -55,11 +57,22 @@ def run(
             left = 0.0 if watch is None else (watch.deadline - clock()) * launch.workers
             origins = planned.data.origins
             most = math.inf if origins is None else len(origins) - study.replicates
-            one = _next(study, left, most) if watch is not None and study.complete else None
+            one: Round | None = None
+            if more and study.complete:
+                one, more = extension(study.open(), study.rounds, study.replicates, int(min(more, most))), 0
+            elif watch is not None and study.complete:
+                one = _next(study, left, most)
             if one is None:
                 return study
             with store.locked():
                 store.add_round(one)
+
+
+def _begun(store: Store, planned: Outline) -> bool:
+    """Whether replicates that were added before are not all done."""
+    done = {name for name, record in store.records()[0].items() if record.status != "failed"}
+    usual = {job.id for job in planned.design.jobs()}
+    return any(job.id not in usual | done for job in planned.design.jobs(store.rounds()))
 
 
 @contextmanager
