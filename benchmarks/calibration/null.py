@@ -33,7 +33,7 @@ from isthmus.data.shapes import shapes
 from isthmus.evidence.stats import ALPHA, comparable, sure
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import normal_view
+from isthmus.facets.anomaly import normal_view, overlap, turn
 from isthmus.facets.facet import FittedContender, Rows, Splits, numbers
 from isthmus.families import named
 from isthmus.metrics import METRICS, disentanglement, probes
@@ -101,17 +101,17 @@ DIGITS, Y = DIGITS.reshape(-1, 8, 8), Y.astype(np.int64)
 FIGURES, _, FACTORS = shapes()
 X = {"all": pooled(DIGITS, 2), "upper": pooled(DIGITS, 1), "shapes": pooled(FIGURES, 2)}
 X["turn"] = X["upper"]
-NORMAL = {"all": 1.0, "upper": float(np.mean(Y < 5)), "turn": 0.9, "shapes": 1.0}
-"""The share of rows that may train."""
 
 
-def splits(view: str, mine: NDArray[np.int64], stream: np.random.Generator) -> tuple[Splits, Scaler]:
-    """One split of one's own rows."""
+def splits(
+    view: str, mine: NDArray[np.int64], stream: np.random.Generator, replicate: int = 0
+) -> tuple[Splits, Scaler]:
+    """One split of one's own rows; of the anomalies, those are tested whose turn it is in a replicate."""
     cut = np.split(stream.permutation(mine), [TRAIN, TRAIN + VALID])
     y = None if view == "shapes" else Y
     if view in {"upper", "turn"}:
         y = (Y >= 5 if view == "upper" else stream.choice(Y[cut[2]]) == Y).astype(np.int64)
-        cut = list(normal_view(tuple(cut), y, 1)[:3])
+        cut = list(normal_view(tuple(cut), y, 1, tested=turn(mine[y[mine] == 1], replicate, int(mine[0])))[:3])
     x = X[view]
     scaler = Scaler.fit(x[cut[0]])
     known = FACTORS if view == "shapes" else None
@@ -124,9 +124,9 @@ def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) 
     stream = np.random.default_rng(seed)
     mine = {view: stream.choice(len(x), ROWS, replace=False) for view, x in X.items()}
     scores: Scores = {name: {who: [] for who in case.nets} for name, case in cases.items()}
-    for _ in range(replicates):
+    for replicate in range(replicates):
         for view in dict.fromkeys(case.view for case in cases.values()):
-            split, scaler = splits(view, mine[view], stream)
+            split, scaler = splits(view, mine[view], stream, replicate)
             asked = {name: case for name, case in cases.items() if case.view == view}
             nets = {who: net for case in asked.values() for who, net in case.nets.items()}
             made = trained(nets, split, scaler, stream)
@@ -154,9 +154,10 @@ def trained(
     return {who: FittedContender(fitted, 1000) for who, fitted in zip(nets, made, strict=True)}
 
 
-def fraction(case: Case) -> float:
-    """Test rows per training row, as they are on average."""
-    return (ROWS - TRAIN - VALID) / (TRAIN * NORMAL[case.view])
+def fraction(case: Case, replicates: int) -> float:
+    """Normal test rows per training row, or what the anomalies that replicates share come to."""
+    shared = overlap(replicates) if case.facet == "anomaly" else 0.0
+    return max((ROWS - TRAIN - VALID) / TRAIN, shared)
 
 
 def look(table: Mapping[str, Sequence[float | None]], case: Case, looks: int) -> FacetVerdict:
@@ -168,7 +169,7 @@ def look(table: Mapping[str, Sequence[float | None]], case: Case, looks: int) ->
         rope=metric.rope,
         relative=metric.relative,
         rivals=set(),
-        test_fraction=fraction(case),
+        test_fraction=fraction(case, max(map(len, table.values()))),
         looks=looks,
         facet=case.facet,
     )
@@ -234,7 +235,7 @@ def tables(studies: Sequence[Scores]) -> Iterator[str]:
         )
         d, metric = ahead(stated, name), METRICS[FACETS[case.facet].primary]
         rope = math.log1p(metric.rope) if metric.relative else metric.rope
-        chances = power(d, rope, fraction(case), (FIRST,), 1), power(d, rope, fraction(case), ENDS, LOOKS)
+        chances = power(d, rope, fraction(case, FIRST), (FIRST,), 1), power(d, rope, fraction(case, MOST), ENDS, LOOKS)
         cells = [f"{np.mean([who is not None for who in found]):.3f}" for found in same]
         cells += [str(case.better), str(case.worse), f"{d.mean() / math.sqrt(d.var(axis=1, ddof=1).mean()):.1f}"]
         for chance, found in zip(chances, planted, strict=True):

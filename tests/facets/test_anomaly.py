@@ -9,8 +9,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus.errors import BadInput
+from isthmus.evidence.stats import corrected_variance
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import grade, learned, normal_view
+from isthmus.facets.anomaly import PARTS, grade, learned, normal_view, overlap, turn
 from isthmus.facets.facet import Rows, Splits, numbers, row_error
 from isthmus.facets.outliers import SCORERS
 from isthmus.families import named
@@ -186,6 +187,44 @@ def test_a_share_of_anomalies_stays_in_training_and_nowhere_else(share):
     assert v.train.tolist() == normal_view(SPLIT, Y, 3, share, seed=5).train.tolist()
     assert v.train.tolist() != normal_view(SPLIT, Y, 3, share, seed=6).train.tolist()
     assert len(normal_view(SPLIT, Y, 3, 1e-6).train) == len(clean.train) + 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_anomalies_whose_turn_it_is_are_tested_wherever_the_split_put_them(share):
+    tested = turn(np.flatnonzero(Y == 3), 0, seed=4)
+    v = normal_view(SPLIT, Y, 3, share, 5, tested)
+    assert v.test[v.label == 1].tolist() == tested.tolist()
+    assert v.test[v.label == 0].tolist() == [n for n in SPLIT[2] if Y[n] != 3]
+    kept = v.train[Y[v.train] == 3]
+    assert len(kept) == round(share * len(v.train))
+    assert not np.isin(kept, tested).any()
+    assert v.valid.tolist() == [n for n in SPLIT[1] if Y[n] != 3]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 60])
+def test_three_replicates_test_every_anomaly_and_the_next_three_in_another_order(count):
+    odd = np.arange(100, 100 + count)
+    parts = [turn(odd, replicate, seed=1) for replicate in range(2 * PARTS)]
+    for first in (0, PARTS):
+        found = np.concatenate(parts[first : first + PARTS])
+        assert set(found) == set(odd)
+        assert len(found) == max(count, PARTS)
+    assert all(len(part) for part in parts)
+    if count == 60:
+        shared = [len(np.intersect1d(a, b)) for a in parts[:PARTS] for b in parts[PARTS:]]
+        assert 1 < min(shared) <= max(shared) < 14
+        assert parts[0].tolist() != turn(odd, 0, seed=2).tolist()
+
+
+@pytest.mark.parametrize("replicates", [3, 4, 5, 7, 9, 12])
+def test_the_correction_for_shared_anomalies_is_the_variance_of_the_mean(replicates):
+    """Scores of replicates are means over the anomalies of their turn; the truth is the mean over endless anomalies."""
+    random = np.random.default_rng(replicates)
+    merits = random.normal(size=(3000, 30))
+    turns = [turn(np.arange(30), r, seed=0) for r in range(replicates)]
+    scores = np.stack([merits[:, part].mean(axis=1) for part in turns], axis=1)
+    told = np.mean([corrected_variance(one, overlap(replicates)) for one in scores])
+    assert told == pytest.approx(scores.mean(axis=1).var(), rel=0.12)
 
 
 def test_a_share_that_the_anomalies_cannot_make_up_is_refused():

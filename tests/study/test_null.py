@@ -38,13 +38,13 @@ def test_small_studies_find_the_better_one_and_nobody_among_equals(monkeypatch):
 
 def test_a_split_trains_on_no_anomaly_and_everybody_else_is_seen():
     mine = np.random.default_rng(0).choice(len(null.Y), null.ROWS, replace=False)
-    for view, share in (("upper", 0.5), ("turn", 0.1)):
+    for view, share, tested in (("upper", 0.5, 40 + 67), ("turn", 0.1, 72 + 13)):
         split, _ = null.splits(view, mine, np.random.default_rng(1))
         assert not split.train.y.any()
         assert not split.valid.y.any()
-        assert split.test.y.mean() == pytest.approx(share, abs=0.15)
-        assert len(split.test.x) == 80
-        assert len(split.train.x) == pytest.approx(null.TRAIN * null.NORMAL[view], rel=0.1)
+        assert split.test.y.sum() == pytest.approx(share * null.ROWS / 3, rel=0.3)
+        assert len(split.test.x) == pytest.approx(tested, rel=0.15)
+        assert len(split.train.x) == pytest.approx(null.TRAIN * (1 - share), rel=0.1)
 
 
 def test_expected_power_is_that_of_the_noncentral_t():

@@ -21,6 +21,7 @@ from isthmus.data.fields import TEXTS
 from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import COST, FACETS
+from isthmus.facets.anomaly import PARTS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
@@ -225,7 +226,7 @@ class Design:
         for replicate in replicates:
             for view, facets in self.views().items():
                 asked = {name for facet in facets for name in contenders.get(facet, ())}
-                seen = common | ({"contamination": self.contamination} if view == "normal" else {})
+                seen = common | ({"contamination": self.contamination, "parts": PARTS} if view == "normal" else {})
                 where: dict[str, Any] = {
                     "view": view,
                     "replicate": replicate,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isthmus.data.dataset import Dataset
 from isthmus.data.layout import Layout, laid_out, written
 from isthmus.data.split import Split, duplicates
-from isthmus.facets.anomaly import normal_view
+from isthmus.facets.anomaly import normal_view, turn
 from isthmus.facets.facet import Rows, Splits
 from isthmus.study.record import Job
 
@@ -38,7 +38,8 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     """Row numbers of the job's split, and the labels of all rows as its view sees them.
 
     In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows,
-    all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows.
+    all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows. Where rows stand
+    alone, without groups and times, a third of all anomalies is tested (:func:`isthmus.facets.anomaly.turn`).
 
     Raises
     ------
@@ -50,7 +51,9 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
         return found, data.y
     outlier = _outlier(job, data)
     y = data.y if data.windows is None else np.where(data.windows.holding(outlier), outlier, data.y)
-    seen = normal_view(found, y, outlier, job.body["contamination"], job.seed("contamination"))
+    free = data.windows is None and data.metadata.time is None and data.metadata.group is None
+    tested = turn(np.flatnonzero(y == outlier), job.name.replicate, job.body["seed"]) if free else None
+    seen = normal_view(found, y, outlier, job.body["contamination"], job.seed("contamination"), tested)
     return Split(*seen[:3]), (y == outlier).astype(np.int64)
 
 
@@ -76,6 +79,8 @@ def _prepare(job: Job, data: Dataset) -> Material:
         train, valid = (one._replace(weight=None) for one in (train, valid))
     copies = sum(duplicates(known, rows) for rows in (held, test.x))
     sizes |= {"duplicates": copies, "constant": layout.constant}
+    if job.name.view == "normal" and labels is not None:
+        sizes["anomalies"] = int(labels[numbers.test].sum())
     splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"], layout=layout)
     splits = splits._replace(steps=_steps(job, data))
     return Material(splits, layout, numbers, sizes)

@@ -23,6 +23,7 @@ from isthmus.evidence.purposes import PRICES, PurposeVerdict, answered, deciding
 from isthmus.evidence.stats import comparable
 from isthmus.evidence.verdict import UNBEATEN, FacetVerdict, judge
 from isthmus.facets import COST, FACETS
+from isthmus.facets.anomaly import overlap
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
 from isthmus.metrics.metric import Metric
@@ -264,9 +265,13 @@ class Results:
         return max(seen) if any(copies for copies, _ in seen) else None
 
     def test_fraction(self, view: str) -> float:
-        """Test rows per training row, on average over the runs of a view."""
+        """Test rows per training row, on average over the runs of a view.
+
+        In view ``normal`` normal ones count, or what the anomalies that replicates share come to, if that is more.
+        """
         sizes = [record.sizes for record in self.records if record.job.view == view and record.sizes]
-        return float(np.mean([one["test"] / one["train"] for one in sizes])) if sizes else 0.0
+        found = [(one["test"] - one.get("anomalies", 0)) / one["train"] for one in sizes]
+        return max(float(np.mean(found)), overlap(self.replicates) if view == "normal" else 0.0) if found else 0.0
 
     def _excluded(self, facet: str) -> dict[str, str]:
         """Who must not be compared, and why."""
