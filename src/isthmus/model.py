@@ -402,7 +402,7 @@ class Recipe:
     """Where it stands in a list: classical, generative, discrete, sparse dictionary, robust, or rival."""
     pace: ClassVar[float] = 1.0
     """What learning rates are multiplied by where none is given, by measurement: how much faster than others it learns
-    best."""
+    best. Where that hangs on the rows, see :meth:`tempo`."""
     wants: ClassVar[str] = ""
     """What it needs besides rows, in words; a family that wants something cannot take part in a study."""
     targets: ClassVar[bool] = False
@@ -480,6 +480,10 @@ class Recipe:
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         own = (f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name])
         return f"{type(self).__name__}({', '.join(own)})"
+
+    def tempo(self, size: int) -> float:
+        """What the learning rate is multiplied by where none is given, for rows of ``size`` elements."""
+        return self.pace
 
     def space(self) -> dict[str, Range]:
         """The fields that tuning draws, each with its range: those that have an effect beside the others."""

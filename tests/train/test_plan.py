@@ -68,6 +68,9 @@ def test_a_rate_that_is_not_given_is_the_familys():
     )
     assert Plan().of(named("plain")) == Plan(learning_rate=0.005)
     assert Plan(learning_rate=0.1).step_size(named("kl")) == 0.1
+    wide = named("topk").set_params(latents=2048)
+    assert [Plan().step_size(wide, size) for size in (72, 9 * 64)] == pytest.approx([0.005, 0.0025])
+    assert Plan().step_size(named("plain").set_params(latents=2048), 9 * 64) == 0.005
     rows = np.random.default_rng(0).normal(size=(60, 4))
     for given, used in (({}, 0.02), ({"learning_rate": 0.1}, 0.1)):
         made = fit(named("kl").set_params(latents=2), rows, plan=Plan(steps=2, check=1, **given))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from typing import Any, Self
 
@@ -140,7 +141,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         train, valid, number = self._split(len(rows.x))
         before, laid = self.fitted_, self.deployed_.layout.apply(rows.x)
         model, plan = copy.deepcopy(before.model), self._plan()
-        plan = replace(plan, batch=min(plan.batch, len(train)), stages="together").of(before.recipe)
+        plan = replace(plan, batch=min(plan.batch, len(train)), stages="together").of(
+            before.recipe, math.prod(laid.shape[1:])
+        )
         task = Task(before.recipe, model, tensor(laid[train]), tensor(laid[valid]), plan, number, fresh=False)
         with on([task], find(self.device)) as there:
             outcome = train_on(there)[0]

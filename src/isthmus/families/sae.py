@@ -23,7 +23,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from isthmus.model import Ramp, Range, knob
-from isthmus.parts.dictionary import Dictionary, Revived
+from isthmus.parts.dictionary import Dictionary, Revived, tempo
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -54,6 +54,10 @@ class SAE(Revived):
         "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm).",
         choices=("unit", "weighted"),
     )
+
+    def tempo(self, size: int) -> float:
+        """Wide dictionaries of long rows learn in smaller steps: :func:`isthmus.parts.dictionary.tempo`."""
+        return tempo(self, size)
 
     def _build(self, shape: tuple[int, ...], head: str) -> SAEModel:
         return SAEModel(self, shape, head)

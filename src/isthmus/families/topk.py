@@ -32,7 +32,7 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
-from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tie
+from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tempo, tie
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
 from isthmus.parts.gates import SHARE, chosen, counts, topk, usual
 from isthmus.parts.penalties import crowding
@@ -71,6 +71,10 @@ class TopK(Revived):
         off=0.0,
         low=0.0,
     )
+
+    def tempo(self, size: int) -> float:
+        """Wide dictionaries of long rows learn in smaller steps: :func:`isthmus.parts.dictionary.tempo`."""
+        return tempo(self, size)
 
     def space(self) -> dict[str, Range]:
         """``k`` is drawn as the width has it: :func:`isthmus.parts.gates.counts`."""

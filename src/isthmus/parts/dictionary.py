@@ -25,6 +25,8 @@ from isthmus.parts.gates import farthest, topk
 
 STARTING = 2048  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
 TINY = 1e-12
+CALM = 192 * 768
+"""Elements of a row times units, up to which a dictionary learns best at the usual rate."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -316,6 +318,22 @@ def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor) -> Tensor:
         return out.detach() + (helping @ decoder.dictionary.t()).reshape(out.shape)
     still = z.detach()
     return out.detach() + decoder(still + helping) - decoder(still)
+
+
+def tempo(recipe: Recipe, size: int) -> float:
+    """What the learning rate of a dictionary is multiplied by, for rows of ``size`` elements: by measurement, the cube
+    root of how much larger than ``CALM`` it is, downwards.
+
+    Adam moves each element of a column by the rate, so that a long column turns further in a step.
+
+    Examples
+    --------
+    >>> from isthmus.families import named
+    >>> [round(tempo(named("topk").set_params(latents=n), 512), 2) for n in (16, 256, 2048)]
+    [1.0, 1.0, 0.52]
+    """
+    inner = recipe.hidden[-1] if recipe.hidden else size
+    return recipe.pace * min(1.0, (CALM / (inner * recipe.latents)) ** (1 / 3))
 
 
 def is_affine(network: object) -> bool:

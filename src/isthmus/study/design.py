@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -408,10 +409,11 @@ def configurations(
         ``recipe`` (plain data) and ``learning_rate`` (None for a model without parameters).
     """
     trains = any(True for _ in dataclasses.replace(default, head="auto").build(tuple(shape), "gaussian").parameters())
-    pace = plan.step_size(default) / RATE
+    usual = plan.step_size(default, math.prod(shape))
+    pace = usual / RATE
     rates = LEARNING_RATES._replace(low=LEARNING_RATES.low * pace, high=LEARNING_RATES.high * pace)
     space = default.space() | ({"learning_rate": rates} if trains else {})
-    rate = plan.step_size(default) if trains else None
+    rate = usual if trains else None
     found = [{"recipe": default.to_json(), "learning_rate": rate}]
     if not space:
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -143,7 +144,7 @@ def fit_many(
     seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
     models = [r.build(shape, head, out, number=hashed(s, "weights")) for r, s in zip(recipes, seeds, strict=True)]
     tasks = [
-        Task(r, m, rows, held, p.of(r), s, aims[0], aims[1], stream=stream)
+        Task(r, m, rows, held, p.of(r, math.prod(shape)), s, aims[0], aims[1], stream=stream)
         for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
     ]
     with on(tasks, find(device)) as there:

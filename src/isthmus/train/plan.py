@@ -90,19 +90,19 @@ class Plan:
         within(self, "plan")
         heard(self, "plan")
 
-    def step_size(self, recipe: Recipe) -> float:
-        """The learning rate, which may be left to the family."""
-        return RATE * recipe.pace if self.learning_rate is None else self.learning_rate
+    def step_size(self, recipe: Recipe, size: int = 1) -> float:
+        """The learning rate, which may be left to the family, for rows of ``size`` elements."""
+        return RATE * recipe.tempo(size) if self.learning_rate is None else self.learning_rate
 
-    def of(self, recipe: Recipe) -> Plan:
-        """This plan with a number for a learning rate.
+    def of(self, recipe: Recipe, size: int = 1) -> Plan:
+        """This plan with a number for a learning rate, for rows of ``size`` elements.
 
         Examples
         --------
-        >>> Plan().of(Recipe()).learning_rate, Plan(learning_rate=0.1).of(Recipe()).learning_rate
+        >>> Plan().of(Recipe(), 64).learning_rate, Plan(learning_rate=0.1).of(Recipe(), 64).learning_rate
         (0.005, 0.1)
         """
-        return replace(self, learning_rate=self.step_size(recipe))
+        return replace(self, learning_rate=self.step_size(recipe, size))
 
     def rate(self, step: int) -> float:
         """The scheduled share of the learning rate at a step (the first is 0); plateau drops come on top."""
