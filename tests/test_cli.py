@@ -1020,8 +1020,8 @@ OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride counts most "
-        "factors images families rivals configs capacity latents hidden backbone "
-        "contamination facets replicates steps seed learning_rate plan jobs cluster out budget more "
+        "factors images purpose families rivals configs capacity latents hidden backbone "
+        "settings contamination facets replicates steps seed learning_rate plan jobs cluster out budget more "
         "json lang dry_run quiet debug"
     ),
     ablate.ablate: (

@@ -44,7 +44,7 @@ PUBLISHED = {  # F1, MCC, uniqueness, explained variance at L0 = 25
 }
 TEST = 10_000
 BLOCK = 4096
-STRENGTHS = np.geomspace(0.02, 0.6, 8)
+STRENGTHS = np.geomspace(0.03, 8.0, 9)
 """Of the L1 penalty; the one whose L0 is nearest is taken."""
 
 

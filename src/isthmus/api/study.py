@@ -150,6 +150,13 @@ def compare(
         matrix of whole numbers are.
     most : int, optional
         Columns of counts that are kept, those that vary most on training rows; by default 2,000.
+    purpose : str, optional
+        ``compress``, ``classify``, ``find_anomalies``, ``generate`` or ``interpret``: what is asked is then what
+        speaks for it, unless ``facets`` say otherwise. For ``interpret`` sparse dictionaries take part, wider than the
+        rows, of one affine layer, and are compared at one number of active units (``k`` of ``settings``).
+    settings : mapping of str to value, optional
+        Fields of recipes, for every family that has them; they are then not tuned. ``k`` is also the ``target`` of
+        ``jumprelu``, and codes with more units a row are rebuilt from their largest.
     families : optional
         Names (with commas), recipes, or a dict of name -> recipe; by default nine, one for each idea, and with "all"
         every family that needs nothing but rows. PCA takes part, unless

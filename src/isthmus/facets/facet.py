@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 RIVAL_FAMILY = "pca"
 """The family that is a rival: it stands in every table."""
+BLOCK = 512
+"""Units that are decoded at once."""
 
 
 class Rows(NamedTuple):
@@ -66,7 +68,7 @@ class Splits(NamedTuple):
     steps: NDArray[np.int64] | None = None
     """Of a series in view ``normal``: 1 for each anomalous step, 0 for a normal one, (S,); None elsewhere."""
     k: int | None = None
-    """Units of a row that fire, the same for every sparse dictionary; None: as many as the width has it."""
+    """Units of a row that fire on average, at most, in every code that is rebuilt; None: as many as do."""
 
     @property
     def active(self) -> int:
@@ -357,14 +359,40 @@ def some(rows: Rows, most: int, seed: int) -> Rows:
     return rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows.x))[:most]))
 
 
-def reconstruct(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``decode(encode(x))`` in scaled units, and the row where it has a gap: (n, *D) -> (n, *D)."""
-    return coder.compared(x, coder.decode_scaled(coder.encode_scaled(x)))
+def reconstruct(coder: Coder, x: NDArray[np.float32], k: int | None = None) -> NDArray[np.float32]:
+    """``decode(encode(x))`` in scaled units, and the row where it has a gap: (n, *D) -> (n, *D).
+
+    With ``k``, from codes that are :func:`held` to so many units a row.
+    """
+    codes = coder.encode_scaled(x)
+    return coder.compared(x, coder.decode_scaled(codes if k is None else held(coder, codes, k)))
 
 
-def row_error(coder: Coder, x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Squared error per element of each scaled row, (n,): the raw scores behind reconstruction."""
-    return row_errors(x, reconstruct(coder, x))
+def held(coder: Coder, codes: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Codes (n, L) without the smallest pieces that they write, so that ``k`` units of a row are left on average.
+
+    Codes with no more than that are as they were. What is left may differ from row to row, as in ``batchtopk``.
+    """
+    wanted = k * len(codes)
+    if np.count_nonzero(codes) <= wanted or not np.isfinite(codes).all():
+        return codes
+    sizes = np.abs(codes) * lengths(coder, codes.shape[1])
+    border = np.partition(sizes, sizes.size - wanted, axis=None)[sizes.size - wanted]
+    return np.where(sizes >= border, codes, 0).astype(codes.dtype)
+
+
+def lengths(coder: Coder, width: int) -> NDArray[np.float32]:
+    """How long a piece each unit writes into a row with a code of 1, (width,)."""
+    found, none = [], coder.decode_scaled(np.zeros((1, width), np.float32)).reshape(1, -1)
+    for start in range(0, width, BLOCK):
+        units = np.eye(min(BLOCK, width - start), width, start, dtype=np.float32)
+        found.append(np.linalg.norm(coder.decode_scaled(units).reshape(len(units), -1) - none, axis=1))
+    return np.concatenate(found)
+
+
+def row_error(coder: Coder, x: NDArray[np.float32], k: int | None = None) -> NDArray[np.float64]:
+    """Squared error per element of each scaled row, (n,): the raw scores behind reconstruction; ``k`` as there."""
+    return row_errors(x, reconstruct(coder, x, k))
 
 
 def known(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -382,4 +410,4 @@ SMALLEST_ERROR = Said(
 def validation_error(coder: Coder, splits: Splits) -> float:
     """Mean squared error per element on the validation rows, without labels; NaN if there are none."""
     x = splits.valid.x
-    return known({"mse": mse(x, reconstruct(coder, x))})["mse"]
+    return known({"mse": mse(x, reconstruct(coder, x, splits.k))})["mse"]

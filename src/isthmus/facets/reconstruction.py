@@ -24,7 +24,7 @@ from isthmus.said import Said
 
 def measure(contender: Contender, splits: Splits) -> Found:
     """``mse`` and ``explained_variance`` on the test rows, and ``row_error``, the error of each."""
-    x_hat = reconstruct(contender, splits.test.x)
+    x_hat = reconstruct(contender, splits.test.x, splits.k)
     return {**fidelity(x_hat, splits), "row_error": row_errors(splits.test.x, x_hat)}
 
 

@@ -200,6 +200,9 @@ def sparse_coding(splits: Splits) -> Sparse:
         found.append((float(np.square(valid - mean - rebuilt).mean()), penalty, atoms))
     _, penalty, atoms = min(found, key=lambda one: one[0])
     z = codes(test - mean, atoms, penalty, bound.rounds)
+    if splits.k is not None and np.count_nonzero(z) > splits.k * len(z):  # its atoms have unit norm
+        sizes = np.abs(z)
+        z[sizes < np.partition(sizes, -splits.k * len(z), axis=None)[-splits.k * len(z)]] = 0
     rebuilt = z @ atoms + mean
     return Sparse(z.astype(np.float32), rebuilt.astype(np.float32).reshape(splits.test.x.shape), penalty)
 

@@ -9,18 +9,50 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import SMALLEST_ERROR, Contender, Facet, Splits, validation_error
+from isthmus.facets.facet import (
+    SMALLEST_ERROR,
+    Coder,
+    Contender,
+    Curve,
+    CurveTitle,
+    Facet,
+    Found,
+    Splits,
+    held,
+    some,
+    validation_error,
+)
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import sparse_coding
+from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.sparsity import Activity
 from isthmus.said import Said
+from isthmus.seeds import seed as hashed
+
+MOST = 500
+"""Test rows that the frontier is drawn from."""
 
 
-def measure(contender: Contender, splits: Splits) -> dict[str, float]:
-    """``hoyer``, ``l0``, ``dead`` and ``always_on`` of the codes of the test rows; exact zero is silent."""
-    return activity(contender.encode_scaled(splits.test.x))
+def measure(contender: Contender, splits: Splits) -> Found:
+    """``hoyer``, ``l0``, ``dead`` and ``always_on`` of the codes of the test rows; exact zero is silent.
+
+    Where the study says how many units may fire, also the ``frontier``.
+    """
+    codes = contender.encode_scaled(splits.test.x)
+    return activity(codes) if splits.k is None else {**activity(codes), "frontier": frontier(contender, splits)}
+
+
+def frontier(coder: Coder, splits: Splits) -> Curve:
+    """Explained variance of test rows that are rebuilt from 1, 2, 4, ... units a row on average, up to all."""
+    x = some(splits.test, MOST, hashed(splits.seed, "frontier")).x
+    codes, mean = coder.encode_scaled(x), splits.train.x.mean(axis=0, dtype=np.float64)
+    every = np.count_nonzero(codes) / len(codes)
+    counts = [2**i for i in range(int(every).bit_length()) if 2**i < every]
+    shown = [explained_variance(x, coder.decode_scaled(held(coder, codes, k)), mean) for k in counts]
+    whole = explained_variance(x, coder.decode_scaled(codes), mean)
+    return Curve((*map(float, counts), every), (*shown, whole))
 
 
 def coded(splits: Splits) -> dict[str, float]:
@@ -55,6 +87,14 @@ SPARSITY = Facet(
     criterion=validation_error,
     measure=measure,
     metrics=("hoyer", "l0", "dead", "always_on", "mse"),
+    curves={
+        "frontier": CurveTitle(
+            Said("Explained variance from few units", "少量激活单元下的解释方差"),
+            x=Said("units of a row, on average", "每行平均保留的单元数"),
+            y=Said("explained variance", "解释方差"),
+            log=True,
+        ),
+    },
     rivals={"sparse coding": coded, RANDOM: random_dictionary(measure)},
     dictionaries_only=frozenset({RANDOM}),
 )

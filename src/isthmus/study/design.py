@@ -12,6 +12,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Unpack
 
 import numpy as np
@@ -26,10 +27,11 @@ from isthmus.facets.anomaly import PARTS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
-from isthmus.model import Range, Recipe
+from isthmus.model import Range, Recipe, within
 from isthmus.seeds import seed as hashed
 from isthmus.study.capacity import USUAL, capacity, match
 from isthmus.study.options import CAPACITIES, FIXES, FREE, MATCHED, DesignOptions, filled, signed
+from isthmus.study.purpose import meant_for
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
@@ -91,6 +93,8 @@ class Design:
     capacity : str
         ``matched``, or ``free``: configurations with another capacity than that above name it as ``capacity``, and
         facets that say so (``Facet.free``) choose among all of them.
+    k : int, optional
+        Units of a row that fire on average, at most, in every code that is rebuilt; None: as many as do.
     """
 
     data: dict[str, Any]
@@ -108,6 +112,7 @@ class Design:
     racing: bool = False
     rivals: list[str] | None = None
     capacity: str = MATCHED
+    k: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What ``study.json`` keeps."""
@@ -221,6 +226,7 @@ class Design:
             "data": self.data["digest"],
             "seed": self.seed,
             "latents": self.latents,
+            **({} if self.k is None else {"k": self.k}),
         }
         families: list[Job] = []
         rivals: list[Job] = []
@@ -269,6 +275,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         If a name is unknown, a number makes no sense, or no question can be asked of these data.
     """
     asked = filled(DesignOptions, options)
+    asked = meant_for(asked, data.extent, len(data.x), factors=data.factors is not None)
     replicates, configs, seed = (_whole(asked, name, least) for name, least in LEASTS.items())
     if data.still:
         raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
@@ -280,12 +287,13 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     capacity_ = capacity_asked(asked) or usually(facets)
     against = _rivals(asked["rivals"])
     _polluted(asked["contamination"], facets, data)
-    chosen = _families(asked["families"])
+    settings = dict(asked["settings"] or {})
+    chosen = with_settings(_families(asked["families"]), settings)
     if RIVAL_FAMILY not in chosen and (against is None or RIVAL_FAMILY in against):
         chosen[RIVAL_FAMILY] = named(RIVAL_FAMILY)
     matched = {name: match(name, r, latents, hidden, backbone) for name, r in chosen.items()}
     narrow = configs - places(configs) if capacity_ == FREE else configs
-    families = {name: configurations(name, r, data.shape, plan, narrow, seed) for name, r in matched.items()}
+    families = {name: configurations(name, r, data.shape, plan, narrow, seed, settings) for name, r in matched.items()}
     if capacity_ == FREE and places(configs) and any(FACETS[facet].free for facet in facets):
         families = {
             name: [*found, *others(matched[name], data, found[0]["learning_rate"])] for name, found in families.items()
@@ -306,7 +314,39 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         racing=racing,
         rivals=against,
         capacity=capacity_,
+        k=settings.get("k"),
     )
+
+
+def with_settings(chosen: Mapping[str, Recipe], settings: Mapping[str, Any]) -> dict[str, Recipe]:
+    """The recipes with fields that were set for all that have them; the number of active units is ``k`` or ``target``.
+
+    Examples
+    --------
+    >>> made = with_settings({name: named(name) for name in ("topk", "jumprelu", "sae")}, {"k": 3})
+    >>> made["topk"].k, made["jumprelu"].target
+    (3, 3.0)
+    """
+    known: set[str] = set()
+    found = {}
+    if "k" in settings and (type(settings["k"]) is not int or settings["k"] < 1):
+        raise BadInput(f"k must be a whole number of at least 1; got {settings['k']!r}")
+    for name, one in chosen.items():
+        fields = one.get_params()
+        own = {field: value for field, value in settings.items() if field in fields}
+        known |= own.keys()
+        if "k" in settings and "target" in fields:
+            known.add("k")
+            own["target"] = float(settings["k"])
+        found[name] = dataclasses.replace(one).set_params(**own)
+        within(found[name], name)
+    for name in settings:
+        if name in FIXES:
+            raise BadInput(f"{name} is an option of its own: use --{name}")
+        if name not in known:
+            every = sorted({field for one in chosen.values() for field in one.get_params()})
+            raise BadInput(f"no family of the study has a field {name!r}{meant(name, every)}")
+    return found
 
 
 def capacity_asked(asked: Mapping[str, Any]) -> str | None:
@@ -394,14 +434,20 @@ def versions(facets: Iterable[str]) -> dict[str, int]:
 
 
 def configurations(
-    name: str, default: Recipe, shape: Sequence[int], plan: Plan, count: int, seed: int
+    name: str,
+    default: Recipe,
+    shape: Sequence[int],
+    plan: Plan,
+    count: int,
+    seed: int,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """The tuning configurations of one family: its default, then a quasi-random design over its declared space.
 
     Points of a scrambled Halton sequence (Halton 1960; scrambling after Owen 2017) fill the space more evenly than
     independent draws do. The learning rate is tuned with the recipe, around the one that the plan gives it. A
     family with nothing to tune has one configuration. The draw depends on the family's name and the seed of the study,
-    so replicates share it.
+    so replicates share it. Fields that ``settings`` gave are not drawn.
 
     Returns
     -------
@@ -412,7 +458,8 @@ def configurations(
     usual = plan.step_size(default, math.prod(shape))
     pace = usual / RATE
     rates = LEARNING_RATES._replace(low=LEARNING_RATES.low * pace, high=LEARNING_RATES.high * pace)
-    space = default.space() | ({"learning_rate": rates} if trains else {})
+    space = {field: span for field, span in default.space().items() if field not in settings}
+    space |= {"learning_rate": rates} if trains else {}
     rate = usual if trains else None
     found = [{"recipe": default.to_json(), "learning_rate": rate}]
     if not space:

@@ -175,6 +175,7 @@ class Document(_Sealed):
     contamination: Annotated[float, Field(ge=0, lt=0.5)]
     racing: bool
     capacity: Literal["matched", "free"] = "matched"
+    k: Some | None = None
     rivals: list[str] | None = None
     source: str = ""
     label: str | None = None

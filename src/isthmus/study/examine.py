@@ -200,7 +200,7 @@ def _numbers(
         yield record.facets["anomaly"].config, Finding("metric inconsistency", {"metric": "anomaly label"})
     if "row_error" in raw:
         choice = record.facets["reconstruction"]
-        again = row_error(fitted_of(place, record, choice.config or 0), test.x)
+        again = row_error(fitted_of(place, record, choice.config or 0), test.x, material.splits.k)
         worst = int(np.argmax(np.abs(again - raw["row_error"])))
         if not np.allclose(again, raw["row_error"], rtol=CLOSE_AGAIN, atol=CLOSE_AGAIN * float(again.mean())):
             yield choice.config, mismatch("row error", float(raw["row_error"][worst]), float(again[worst]))

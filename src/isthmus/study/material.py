@@ -59,7 +59,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
 
 def prepare(job: Job, data: Dataset) -> Material:
     """The job's rows, scaled by what its training rows say. Jobs on the same split share the arrays: write to none."""
-    key = (data.digest, *(job.body.get(name) for name in ("data", "seed", "latents", "contamination")))
+    key = (data.digest, *(job.body.get(name) for name in ("data", "seed", "latents", "contamination", "k")))
     return _kept.get((*key, job.name.view, job.name.replicate, job.name.left_out), lambda: _prepare(job, data))
 
 
@@ -82,7 +82,7 @@ def _prepare(job: Job, data: Dataset) -> Material:
     if job.name.view == "normal" and labels is not None:
         sizes["anomalies"] = int(labels[numbers.test].sum())
     splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"], layout=layout)
-    splits = splits._replace(steps=_steps(job, data))
+    splits = splits._replace(steps=_steps(job, data), k=job.body.get("k"))
     return Material(splits, layout, numbers, sizes)
 
 

@@ -125,6 +125,25 @@ def _of_plan(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Fields of recipes from text; what they may be, the families know.
+
+    Examples
+    --------
+    >>> _settings(["k=32", "prefixes=64,256"])
+    {'k': 32, 'prefixes': [64, 256]}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, given = text.partition("=")
+        if not equals:
+            raise BadInput(f"--set takes FIELD=VALUE; got {text!r}")
+        if name in found:
+            raise BadInput(f"--set {name} is given twice; give it once")
+        found[name] = value(given, listed="," in given)
+    return found
+
+
 class Option(NamedTuple):
     """The default of an option, and what it is on a command line."""
 
@@ -330,7 +349,19 @@ class Asking(TypedDict, total=False):
 
 
 class Compared(TypedDict, total=False):
-    """Who is compared."""
+    """Who is compared, and for what."""
+
+    purpose: Annotated[
+        str | None,
+        Option(
+            None,
+            "What the codes are for: compress, classify, find_anomalies, generate or interpret. Asks what speaks "
+            "for it; for interpret, of wide sparse dictionaries at one number of active units.",
+            "PURPOSE",
+            shown="all purposes",
+            flag="--for",
+        ),
+    ]
 
     families: Annotated[
         "str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe]",
@@ -360,6 +391,19 @@ class Compared(TypedDict, total=False):
         Option(None, "Widths of the hidden layers, or none.", "64,64", shown="from the data", read=_widths),
     ]
     backbone: Annotated[str | None, Option(None, "Network: linear, mlp, conv1d, conv2d or vit.", "NAME", shown="mlp")]
+    settings: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            None,
+            "A field of every family that has it, which is then not tuned; repeatable. k is the number of units of a "
+            "row that fire, at which all codes are then rebuilt.",
+            "FIELD=VALUE",
+            kind=list[str],
+            shown="each family's own",
+            flag="--set",
+            read=_settings,
+        ),
+    ]
     contamination: Annotated[
         float,
         Option(0.0, "Share of anomalies left among the training rows: 0.05 is 5%.", "SHARE", kind=float),

@@ -1,0 +1,142 @@
+"""A study for one purpose: what it asks, of whom, how wide; and fields that are set for all families."""
+
+import json
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.cli import main
+from isthmus.data.read import read
+from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.facets.facet import FittedContender, Rows, Splits, held, lengths, reconstruct
+from isthmus.families import named
+from isthmus.study.design import Design, design
+from isthmus.study.material import prepare
+from isthmus.study.purpose import SUITED, questions
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
+
+X = np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32)
+DATA = read(X)
+
+
+def test_to_interpret_is_asked_of_wide_dictionaries_at_one_number_of_units():
+    made = design(DATA, purpose="interpret")
+    assert made.facets == ["reconstruction", "sparsity", "stability"]
+    assert list(made.families) == [*SUITED["interpret"], "pca"]
+    assert (made.latents, made.hidden, made.k) == (64, [], 4)
+    for name, every in made.families.items():
+        for one in every:
+            fields = one["recipe"]
+            assert fields.get("k", 4) == 4, name
+            assert fields.get("target", 4.0) == 4.0
+            assert (fields["latents"], fields["hidden"]) == (64, [])
+    assert all(job.body["k"] == 4 for job in made.jobs())
+    assert "k" not in design(DATA).jobs()[0].body
+    assert Design.from_json(made.to_json()) == made
+
+
+def test_what_is_asked_for_stands():
+    made = design(DATA, purpose="interpret", families="topk", facets="sparsity", latents=20, settings={"k": 2})
+    assert (list(made.families), made.facets, made.latents, made.k) == (["topk", "pca"], ["sparsity"], 20, 2)
+    assert design(DATA, purpose="interpret", hidden=(8,)).hidden == [8]
+
+
+def test_other_purposes_ask_what_speaks_for_them():
+    assert design(DATA, purpose="generate").facets == questions("generate", factors=False)
+    assert list(design(DATA, purpose="generate").families) == list(design(DATA).families)
+    assert questions("interpret", factors=True) == ["reconstruction", "sparsity", "factors", "stability"]
+    with pytest.raises(BadInput, match="there is no purpose 'see'; choose one of compress, classify"):
+        design(DATA, purpose="see")
+
+
+def test_a_field_that_is_set_is_set_for_all_that_have_it_and_not_tuned():
+    made = design(DATA, families="topk,sae,jumprelu", settings={"strength": 0.2, "k": 3}, latents=12)
+    found = {name: {one["recipe"].get("strength") for one in every} for name, every in made.families.items()}
+    assert found == {"topk": {None}, "sae": {0.2}, "jumprelu": {0.2}, "pca": {None}}
+    assert {one["recipe"]["k"] for one in made.families["topk"]} == {3}
+    assert {one["recipe"]["target"] for one in made.families["jumprelu"]} == {3.0}
+    assert len({one["recipe"]["bandwidth"] for one in made.families["jumprelu"]}) > 1
+    for settings, words in (
+        ({"stregth": 1.0}, "no family of the study has a field 'stregth' \\(did you mean 'strength'"),
+        ({"latents": 4}, "latents is an option of its own: use --latents"),
+        ({"k": 0}, "k must be a whole number of at least 1; got 0"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            design(DATA, families="topk,sae", settings=settings)
+
+
+def test_the_command_line_says_the_same(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", X)
+    asked = ["compare", str(tmp_path / "x.npy"), "--for", "interpret", "--set"]
+    assert main([*asked, "k=5", "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["latents"], told["facets"]) == (64, ["reconstruction", "sparsity", "stability"])
+    assert list(told["families"]) == [*SUITED["interpret"], "pca"]
+    assert main([*asked, "k"]) == 2
+    assert "--set takes FIELD=VALUE; got 'k'" in " ".join(capsys.readouterr().err.split())
+
+
+def fitted(family="sae", **fields):
+    recipe = named(family).set_params(latents=24, **fields)
+    return FittedContender(fit(recipe, X[:240], plan=Plan(steps=20), scale="standard"), 0)
+
+
+def splits(k):
+    scaled = (X - X.mean(0)) / X.std(0)
+    return Splits(*(Rows(part, None) for part in np.split(scaled, [240, 320])), seed=0, latents=24, k=k)
+
+
+def test_codes_are_held_to_their_largest_pieces():
+    one, x = fitted(), splits(None).test.x
+    codes = one.encode_scaled(x)
+    norms = one.model.decoder.dictionary.detach().numpy()
+    assert lengths(one, 24) == pytest.approx(np.linalg.norm(norms, axis=0), rel=1e-4)
+    few = held(one, codes, 3)
+    assert np.count_nonzero(few) == 3 * len(x)
+    sizes = codes * np.linalg.norm(norms, axis=0)
+    assert sizes[few != 0].min() >= sizes[(few == 0) & (codes != 0)].max() - 1e-5
+    assert held(one, codes, 24) is codes
+    assert np.square(x - reconstruct(one, x, 3)).mean() > np.square(x - reconstruct(one, x)).mean()
+
+
+def test_facets_rebuild_from_as_many_units_as_the_study_says():
+    one = fitted()
+    facet = FACETS["reconstruction"]
+    free, few = (facet.measure(one, splits(k))["explained_variance"] for k in (None, 2))
+    assert few < free - 0.05
+    assert facet.criterion(one, splits(2)) > facet.criterion(one, splits(None))
+    coded = [facet.rivals["sparse coding"](splits(k))["explained_variance"] for k in (None, 1)]
+    assert coded[1] < coded[0]
+
+
+def test_the_frontier_rises_to_what_all_units_explain():
+    one = fitted()
+    curve = FACETS["sparsity"].measure(one, splits(2))["frontier"]
+    assert "frontier" not in FACETS["sparsity"].measure(one, splits(None))
+    assert list(curve.x[:-1]) == [1, 2, 4, 8][: len(curve.x) - 1]
+    assert all(a <= b + 1e-6 for a, b in zip(curve.y, curve.y[1:], strict=False))
+    assert curve.y[-1] == pytest.approx(FACETS["reconstruction"].measure(one, splits(None))["explained_variance"])
+
+
+def test_material_knows_the_number_of_units():
+    made = design(DATA, families="topk", facets="reconstruction", settings={"k": 3}, latents=12)
+    assert prepare(made.jobs()[0], DATA).splits.k == 3
+    assert prepare(design(DATA, families="topk", latents=12).jobs()[0], DATA).splits.k is None
+
+
+@pytest.mark.slow
+def test_a_study_to_interpret_runs_to_its_end_and_can_be_taken(tmp_path):
+    random = np.random.default_rng(1)
+    atoms = random.normal(size=(24, 8))
+    z = (random.random((600, 24)) < 0.1) * random.random((600, 24))
+    np.save(tmp_path / "acts.npy", (z @ atoms).astype(np.float32))
+    about = {"families": "topk,batchtopk", "replicates": 3, "configs": 1, "steps": 100, "jobs": 1}
+    study = isthmus.compare(tmp_path / "acts.npy", purpose="interpret", out=tmp_path / "study", **about)
+    assert study.complete
+    assert "interpret" in {one.purpose for one in study.purposes()}
+    assert "random dictionary" in study.contenders("stability")
+    page = study.report(tmp_path / "page.html").read_text()
+    assert "Explained variance from few units" in page
