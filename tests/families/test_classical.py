@@ -15,6 +15,7 @@ from isthmus.families.plain import Plain
 from isthmus.families.rda import RDA
 from isthmus.families.svdd import OFF, SVDD
 from isthmus.families.wta import WTA
+from isthmus.parts.heads import Slot, TableHead, nll
 from isthmus.testing import made, noise, rows, train
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -194,3 +195,31 @@ def test_other_families_score_by_their_error():
     fitted = fit(named("pca").set_params(latents=2), x, scale="none")
     assert fitted.score_scaled(x) == pytest.approx(fitted.errors(x))
     assert fitted.model.score(X).numpy() == pytest.approx(fitted.errors(x), rel=1e-4)
+
+
+def gappy(n=9, absent=0.25):
+    """Rows whose first cell is missing in every third, and the likelihood of such rows."""
+    x = rows((4,), n)
+    gone = torch.arange(n) % 3 == 0
+    x[:, 1] = gone.float() - absent
+    x[gone, 0] = 0.0
+    slots = [Slot("number", 0, 1, (), 1.0, 1, absent), *(Slot("number", i, i + 1, (), 1.0, None, 0.0) for i in (2, 3))]
+    return x, gone, TableHead(slots)
+
+
+@pytest.mark.parametrize("copied", [0.0, 0.5, 1.0])
+def test_masked_hides_what_the_next_row_lacks(copied):
+    x, gone, head = gappy()
+    model = made(Masked(latents=2, share=0.4, copied=copied), x, head)
+    drawn = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
+    after = torch.roll(gone, -1)
+    copies = (drawn[:, 1] < copied) & after
+    hidden = (drawn < 0.4).float()
+    hidden[:, 1] = 0  # what says that a cell is missing stays
+    hidden = torch.where(copies[:, None], torch.tensor([1.0, 0, 0, 0]), hidden)
+    left = torch.where(copies, 1.0, 0.6)[:, None]
+    cost = nll(head, model.decoder(model.encode(x * (1 - hidden) / left)), x)
+    terms = model(x, x, drawn).terms
+    torch.testing.assert_close(terms["reconstruction"], (cost * hidden).mean())
+    torch.testing.assert_close(terms["visible"], (cost * (1 - hidden)).mean())
+    assert (int(copies.sum()) > 0) == (copied > 0)

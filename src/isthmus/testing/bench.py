@@ -28,7 +28,7 @@ def rows(shape: Shape, n: int = 32, seed: int = 0) -> Tensor:
     return torch.sigmoid(1.5 * factors @ loadings).reshape(n, *shape)
 
 
-def made(recipe: Recipe, x: Tensor, head: str, seed: int = 0) -> Model:
+def made(recipe: Recipe, x: Tensor, head: Any, seed: int = 0) -> Model:
     """A model for rows ``x``, initialised by ``seed`` and started on ``x``; the global generator is left as it was."""
     model = recipe.build(tuple(x.shape[1:]), head, number=seed)
     model.start(x)

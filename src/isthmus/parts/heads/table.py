@@ -95,6 +95,9 @@ class TableHead:
                 self.weight[slot.gap] = 0.5 * spread / max(_nats(slot.absent, 1 - slot.absent), RARE)
                 self.gap_of[part], self.gap_at[part], self.says_gap[slot.gap] = slot.gap, 0.5 - slot.absent, True
 
+        self.coin = int(self.says_gap.nonzero()[0]) if bool(self.says_gap.any()) else None
+        """The first element that says that a cell is missing; None without gaps."""
+
     def but(self, numbers: str) -> TableHead:
         """The same with another likelihood of numbers; ``auto`` is this one."""
         return self if numbers == "auto" else TableHead(self.slots, numbers)
@@ -108,8 +111,11 @@ class TableHead:
             cost = torch.where(self.bits, weight * elements.nll("bernoulli", raw, truth), cost)
         if len(self.among):
             cost = torch.where(self.picked, weight * truth * (self._normaliser(raw) - raw), cost)
-        there = target[:, self.gap_of] <= self.gap_at.to(raw.dtype)
-        return torch.where(there, cost, 0.0)
+        return torch.where(self.lacks(target), 0.0, cost)
+
+    def lacks(self, row: Tensor) -> Tensor:
+        """Which elements are of a cell that laid out rows (B, E) say is missing, (B, E)."""
+        return row[:, self.gap_of] > self.gap_at.to(row.dtype)
 
     def whole(self, noise: Tensor) -> Tensor:
         """Uniform noise (..., E) by which elements are hidden, as noise by which columns are: all of one or none, and
