@@ -494,7 +494,7 @@ def _beside(model: Deployed) -> tuple[str, ...]:
     return () if model.series is None else model.series.beside
 
 
-TYPES = {"number": "number", "amount": "number", "flag": "boolean", "category": "string"}
+TYPES = {"number": "number", "amount": "number", "count": "integer", "flag": "boolean", "category": "string"}
 """What a cell of a kind is in JSON, as a rule; others are texts."""
 
 

@@ -108,9 +108,9 @@ def compare(
     images : bool, optional
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     kinds : mapping of column names to kinds, optional
-        What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``flag``,
-        ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the same by groups of
-        characters), or ``drop``.
+        What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``count``
+        (whole), ``flag``, ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the
+        same by groups of characters), or ``drop``.
     drop : str or iterable of str, optional
         Columns of a table to leave out.
     missing : iterable of float, optional

@@ -205,7 +205,7 @@ def _parquet(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> 
 
 
 def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
-    exact = {field.name for field in fields if field.kind not in {"number", "amount"}}
+    exact = {field.name for field in fields if field.kind not in {"number", "amount", "count"}}
     wanted = {field.name for field in fields}
     mark: str | None = None
     began = 0

@@ -29,7 +29,7 @@ from isthmus.seeds import seed as hashed
 
 LOOKED_AT = 2000
 """Rows by which the number of terms of free text is told."""
-NUMERIC = ("number", "amount", "flag")
+NUMERIC = ("number", "amount", "count", "flag")
 """Kinds of columns whose cells are the numbers that they look like."""
 
 

@@ -272,6 +272,7 @@ SAID = {
     "date": ("is read as dates and times", "are read as dates and times"),
     "text": ("is read as free text, by its words", "are read as free text, by their words"),
     "characters": ("is read as free text, by groups of characters", "are read as free text, by groups of characters"),
+    "count": ("is read as counts", "are read as counts"),
     "amount": ("has a long tail and is learnt on a log scale", "have long tails and are learnt on a log scale"),
 }
 
@@ -311,7 +312,7 @@ def _known(field: Field, cells: Cells, told: tuple[str, ...] = ()) -> Known:
 
 def _number(raw: Unchecked, j: int, values: Cells, kind: str, gone: tuple[float, ...], boolean: bool = False) -> Known:
     name = raw.columns[j]
-    _only(raw, name, kind, "number", "amount", "flag", "category", "ordered")
+    _only(raw, name, kind, "number", "amount", "count", "flag", "category", "ordered")
     values = np.where(np.isin(values, gone), np.nan, values) if gone else values
     if (bad := np.flatnonzero(np.abs(values) > LARGEST)).size:
         raise BadInput(unusable(raw, int(bad[0]), j, float(values[bad[0]]), len(bad)))
@@ -319,6 +320,11 @@ def _number(raw: Unchecked, j: int, values: Cells, kind: str, gone: tuple[float,
     two = len(there) == 2 and set(there.tolist()) == {0.0, 1.0}
     if kind == "flag" and (odd := np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))).size:
         raise BadInput(f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no flag, which is 0 or 1")
+    if kind == "count" and (odd := np.flatnonzero((values < 0) | (np.floor(values) < values))).size:
+        raise BadInput(
+            f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no count, a whole number of 0 or more; "
+            f"correct it, or read the column as numbers (--kind {name}=number)"
+        )
     return _known(Field(name, kind or ("flag" if two or boolean else _scale(values, there))), values)
 
 
@@ -351,7 +357,7 @@ def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ..
                 f"{kind}; it can be {', '.join(TEXTS)}, or drop"
             )
         return _inferred(name, words)
-    if kind in ("number", "amount"):
+    if kind in ("number", "amount", "count"):
         return _written(raw, j, words, kind, gone)
     if kind == "date":
         return _date(raw, j, words)

@@ -233,8 +233,9 @@ class Table:
         return np.column_stack([none if p.gap is None else laid[:, p.gap] > 0.5 - p.absent for p in self.parts])
 
     def settled(self, x: ArrayLike, random: np.random.Generator | None = None) -> NDArray[np.float32]:
-        """Rows as a model makes them, (N, E), as rows that could stand in the data: each flag yes or no, each category
-        one of its values, each cell there or missing. The likeliest of them, or draws where ``random`` is given.
+        """Rows as a model makes them, (N, E), as rows that could stand in the data: each count whole, each flag yes or
+        no, each category one of its values, each cell there or missing. The likeliest of them, or draws where
+        ``random`` is given.
         """
         out = np.array(x, np.float64)
         for part in self.parts:
@@ -246,6 +247,8 @@ class Table:
                 if random is not None:
                     which = np.minimum((bounds < random.random((len(out), 1))).sum(axis=1), column.width - 1)
                 cells[...] = (np.eye(column.width)[which] - np.asarray(column.shares)) / column.scale
+            if column.outcome == "count":
+                cells[...] = column.encode(column.decode(cells))
             if column.outcome == "bit":
                 cells[...] = (_bit(cells * column.scale + column.shares[0], random) - column.shares[0]) / column.scale
             if part.gap is not None:

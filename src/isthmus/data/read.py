@@ -118,9 +118,9 @@ def read(
         Whether rows with two axes, or with three and channels last, are pictures, whose elements share one scale. By
         default they are if the format says so or the numbers make it plausible (:func:`isthmus.data.axes.pictures`).
     kinds : mapping of column names to kinds, optional
-        What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``flag``,
-        ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the same by groups of
-        characters), or ``drop``.
+        What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``count``
+        (whole), ``flag``, ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the
+        same by groups of characters), or ``drop``.
     drop : str or iterable of str, optional
         Columns of a table to leave out.
     missing : iterable of float, optional

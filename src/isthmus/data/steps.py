@@ -21,7 +21,7 @@ from isthmus.data.windows import Numbers, Order, Windows, begun, order, seen
 from isthmus.data.wording import number_of, shown
 from isthmus.errors import BadInput
 
-MEASURED = ("number", "amount", "flag")
+MEASURED = ("number", "amount", "count", "flag")
 """Kinds of columns whose cells are the numbers that they look like."""
 REMEDIES = {
     "date": "if it says when a row was taken name it (--time), else leave it out (--drop)",

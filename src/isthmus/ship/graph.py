@@ -30,6 +30,7 @@ from isthmus import runtime
 from isthmus.data.counts import Counts
 from isthmus.data.fields import Column
 from isthmus.data.fields.category import Category, Ordered
+from isthmus.data.fields.count import Count
 from isthmus.data.fields.date import ROUNDS, Date
 from isthmus.data.fields.number import FARTHEST, Amount, Number
 from isthmus.data.layout import Layout, Part
@@ -429,6 +430,8 @@ def _column(to: _Graph, cells: str, column: Column) -> str:
     if not isinstance(column, Number):
         raise TypeError(f"no nodes are known for a column of kind {column.kind}")
     straight = _asinh(to, cells) if isinstance(column, Amount) else cells
+    if isinstance(column, Count):
+        straight = to.node("Log", to.node("Add", to.node("Max", cells, to.const(0.0)), to.const(1.0)))
     laid = to.standard(straight, column.shift, column.scale, FARTHEST)
     if isinstance(column, Ordered):
         return to.node("Where", to.node("Less", cells, to.const(0.0)), to.const(0.0), laid)

@@ -167,8 +167,8 @@ class Columns(TypedDict, total=False):
         Mapping[str, str] | None,
         Option(
             None,
-            "What a column is: number, amount (with a long tail), flag, category, ordered, date, text (by its "
-            "words) or characters (text by groups of them); repeatable.",
+            "What a column is: number, amount (with a long tail), count (whole), flag, category, ordered, date, text "
+            "(by its words) or characters (text by groups of them); repeatable.",
             "COLUMN=KIND",
             kind=list[str],
             shown="from the cells",

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.data.arrays import memory as in_memory
 from isthmus.data.counts import Counts
 from isthmus.data.dataset import Dataset, element_names
-from isthmus.data.fields import Field
+from isthmus.data.fields import Column, Field
+from isthmus.data.fields.count import Count
 from isthmus.data.layout import Layout, laid_out
 from isthmus.data.metadata import IN_ORDER, NONE, Metadata, counted, in_proportion
 from isthmus.data.metadata import known as metadata
@@ -29,7 +30,7 @@ from isthmus.data.survey import Survey, survey
 from isthmus.data.wording import number_of
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
-from isthmus.parts.heads import CountHead, Head, Slot, TableHead
+from isthmus.parts.heads import Counted, CountHead, Head, Slot, TableHead
 from isthmus.parts.heads.counts import NEGATIVE_BINOMIAL
 from isthmus.seeds import seed as hashed
 from isthmus.train.checkpoint import Checkpoint, Keeper
@@ -72,10 +73,15 @@ def of_table(layout: Layout) -> TableHead:
     """The likelihood of rows that are laid out as a table."""
     return TableHead(
         [
-            Slot(p.column.outcome, p.start, p.stop, p.column.shares, p.column.scale, p.gap, p.absent)
+            Slot(p.column.outcome, p.start, p.stop, p.column.shares, p.column.scale, p.gap, p.absent, _begun(p.column))
             for p in layout.parts
         ]
     )
+
+
+def _begun(column: Column) -> Counted | None:
+    """What the likelihood of a column of counts starts from; None of other columns."""
+    return Counted(column.shift, column.dispersion, column.nothing) if isinstance(column, Count) else None
 
 
 def of_counts(layout: Counts) -> CountHead:

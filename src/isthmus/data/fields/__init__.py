@@ -1,6 +1,7 @@
 """Kinds of columns: one file, one line here."""
 
 from isthmus.data.fields.category import Category, Ordered
+from isthmus.data.fields.count import Count
 from isthmus.data.fields.date import Date
 from isthmus.data.fields.field import Cells, Column, Field, missing
 from isthmus.data.fields.flag import Flag
@@ -10,7 +11,7 @@ from isthmus.data.fields.text import Characters, Text
 __all__ = ["KINDS", "TEXTS", "Cells", "Column", "Field", "missing"]
 
 KINDS: dict[str, type[Column]] = {
-    kind.kind: kind for kind in (Number, Amount, Flag, Category, Ordered, Date, Text, Characters)
+    kind.kind: kind for kind in (Number, Amount, Count, Flag, Category, Ordered, Date, Text, Characters)
 }
 TEXTS = (Text.kind, Characters.kind)
 """Kinds whose cells are texts and no numbers."""

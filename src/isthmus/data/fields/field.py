@@ -68,7 +68,7 @@ class Column(Protocol):
 
     kind: ClassVar[str]
     outcome: ClassVar[str]
-    """What a cell is an outcome of: ``number``, ``bit`` or ``choice``, which decides its likelihood."""
+    """What a cell is an outcome of: ``number``, ``count``, ``bit`` or ``choice``, which decides its likelihood."""
 
     @property
     def shares(self) -> tuple[float, ...]:

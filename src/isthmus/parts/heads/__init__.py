@@ -9,9 +9,9 @@ from torch import Tensor
 from isthmus.parts.heads import elements
 from isthmus.parts.heads.counts import CountHead
 from isthmus.parts.heads.elements import FREEDOM, SCALE
-from isthmus.parts.heads.table import Slot, TableHead
+from isthmus.parts.heads.table import Counted, Slot, TableHead
 
-__all__ = ["FREEDOM", "SCALE", "CountHead", "Head", "Slot", "TableHead", "link", "mean", "nll", "whole"]
+__all__ = ["FREEDOM", "SCALE", "CountHead", "Counted", "Head", "Slot", "TableHead", "link", "mean", "nll", "whole"]
 
 Head = str | TableHead | CountHead
 
