@@ -29,6 +29,7 @@ from isthmus.cli import (
     ablate,
     answers,
     catalogue,
+    collect,
     compare,
     doctor,
     ends,
@@ -1037,6 +1038,7 @@ OPTIONS = {
         "stride counts most json dry_run quiet debug"
     ),
     catalogue.catalogue: "kind name json debug",
+    collect.collect: "model text layer out dtype length texts quiet debug",
     impute.impute: "model data out intervals against quiet debug",
     answers.score: "model data out against features quiet debug",
     answers.flag: (

@@ -12,6 +12,7 @@ from isthmus.cli.ablate import ablate
 from isthmus.cli.answers import decode, encode, flag, reconstruct, sample, score
 from isthmus.cli.card import card
 from isthmus.cli.catalogue import catalogue
+from isthmus.cli.collect import collect
 from isthmus.cli.compare import compare
 from isthmus.cli.convert import convert
 from isthmus.cli.doctor import doctor
@@ -60,6 +61,7 @@ app.command("ablate")(ablate)
 app.command("take")(take)
 app.command("train")(train)
 app.command("impute")(impute)
+app.command("collect")(collect)
 app.command("export")(export)
 app.command("card")(card)
 for verb in (score, flag, encode, decode, reconstruct, sample):
