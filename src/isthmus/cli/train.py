@@ -225,7 +225,7 @@ def _training(
     if known is None:
         return partial(fit, recipe, x, **usual)
     plan: Plan = usual["plan"]
-    found, shuffle = planned(recipe, known, plan, **asked)
+    found, shuffle = planned(recipe, known, plan, **asked, ships=True)
     near = 100 * shuffle.mixing(plan.batch)
     for said in (
         known.said,

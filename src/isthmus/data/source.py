@@ -6,9 +6,11 @@ Rows are counted from 0 through all blocks. A source holds no row; readers in se
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -231,6 +233,13 @@ class Parquet:
                     raise ValueError(f"row group {group} holds {content.num_rows} rows, and {rows} are declared")
                 _put([_column(cells) for cells in content.columns], out[:, begin : begin + step])
             return out
+
+
+def release() -> None:
+    """Give memory that is free back to the system, which libraries else keep for later."""
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Own(threading.local):

@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
@@ -25,7 +24,7 @@ from isthmus.data.layout import Layout
 from isthmus.data.moments import Moments
 from isthmus.data.numbers import COARSE, too_fine
 from isthmus.data.scale import Scaler
-from isthmus.data.source import TILE, Source
+from isthmus.data.source import TILE, Source, release
 from isthmus.data.split import FRACTIONS, Split
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput
@@ -33,7 +32,7 @@ from isthmus.seeds import seed as hashed
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
-ROWS, NUMBERS = 20_000, 1 << 23
+ROWS, NUMBERS = 20_000, 1 << 21
 """Most rows of a draw, and most numbers in it: a share of explained variance is told to 0.1 % by so many rows."""
 LEAST = 1000
 """Rows of a draw, however wide they are."""
@@ -155,7 +154,7 @@ def survey(source: Source, seed: int = 0, *, scale: str = "auto", readers: int =
         error = np.maximum(error, seen.error)
         for part, (where, some) in zip(kept, seen.drawn, strict=True):
             part[where] = some
-    pa.default_memory_pool().release_unused()
+    release()
     assert moments is not None
     low, high = moments.low, moments.high
     if len(fine := np.flatnonzero((low < high) & (error / COARSE > high - low))):

@@ -37,6 +37,8 @@ THREADS_ABOVE = 50_000_000
 LOCK, INSIDE = threading.Lock(), list[int]()
 # The terms of the training loss are read every so many steps: computing their values is not needed for their gradient.
 TELL = 10
+RUN = 50
+"""Steps whose rows are asked for at once: their batches are held beside each other where rows do not fit in memory."""
 FACTS = ("drops", "waited", "rising", "best", "best_step", "mark", "seconds", "history")
 
 
@@ -322,17 +324,23 @@ class _Descent:
         plan, lanes, stack, keeper = self.plan, self.lanes, self.stack, self.keeper
         count = min(plan.check, plan.steps - self.step)
         streams = [] if keeper is None else [order.mark() for order in self.orders.values()]
-        numbers = self._numbers(count)
         moving = not plan.warmup and plan.schedule != "cosine"
         rates = [0.0 if r.status else r.rate(self.step) for r in lanes]
-        for k in range(self.taken, count):
+        for k, numbers in enumerate(self._batches(count)):
+            if k < self.taken:
+                continue
             if keeper is not None and keeper.due():
                 self.taken = k
                 keeper.save(self._state(streams))
             if not moving:
                 rates = [0.0 if r.status else r.rate(self.step + k) for r in lanes]
-            stack.step(numbers[k], self.task.done(self.step + k), rates, tell=(count - 1 - k) % TELL == 0)
+            stack.step(numbers, self.task.done(self.step + k), rates, tell=(count - 1 - k) % TELL == 0)
         self.step, self.taken = self.step + count, 0
+
+    def _batches(self, count: int) -> Iterator[Tensor]:
+        """The rows of each of the next ``count`` steps."""
+        for begin in range(0, count, RUN):
+            yield from self._numbers(min(RUN, count - begin))
 
     def _numbers(self, count: int) -> Tensor:
         """The rows of the next ``count`` steps, for all lanes, (count, R * batch); with ranks, my share of them."""

@@ -10,6 +10,7 @@ from isthmus.data.survey import Survey
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
 from isthmus.seeds import seed
+from isthmus.train.loop import RUN
 from isthmus.train.plan import Plan
 from isthmus.train.shuffle import Shuffle
 
@@ -17,8 +18,14 @@ MEMORY = "2GiB"
 """What a training on rows in a file may take, where nobody says so."""
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
-BASE = 352 << 20
-"""Bytes of a process that has loaded all that trains and has trained nothing."""
+BASE = 440 << 20
+"""Bytes of a process that has loaded all that trains and saves, and has read the rows once, of which it kept none."""
+SHIPS, MEASURES = 80 << 20, 140 << 20
+"""Bytes of what is loaded to fit a score, and of measuring the saved model."""
+PLACES = 8
+"""Times that places of validation rows are there, when a score is fitted to them."""
+SPARE = 0.06
+"""Share of the memory that is left free, for what allocators keep."""
 READERS = 4
 """Readers for which there is room whatever their number, so that no order hangs on it."""
 NUMBERS = 36
@@ -31,14 +38,19 @@ class Peak(NamedTuple):
     """Bytes that a training takes at most, by what takes them."""
 
     base: int
+    """The process itself."""
     draws: int
+    """Rows that were drawn."""
     model: int
     reading: int
     held: int
+    """Rows that are held."""
+    after: int
+    """What the score of a saved model takes in the stead of the model, the reading and the rows that are held."""
 
     @property
     def total(self) -> int:
-        return sum(self)
+        return int((self.base + self.draws + max(self.model + self.reading + self.held, self.after)) / (1 - SPARE))
 
 
 def size(text: str | int, name: str = "memory") -> int:
@@ -66,33 +78,38 @@ def told(count: float) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 1 << 30 else f"{count / 2**20:,.0f} MiB"
 
 
-def planned(recipe: Recipe, known: Survey, plan: Plan, memory: str | int, readers: int) -> tuple[Peak, Shuffle]:
+def planned(
+    recipe: Recipe, known: Survey, plan: Plan, memory: str | int, readers: int, *, ships: bool = False
+) -> tuple[Peak, Shuffle]:
     """What a training takes at most, and the order of its rows, of which so many are held that memory suffices.
+
+    With ``ships`` the model is then saved with a score and measured, as on the command line.
 
     Raises
     ------
     BadInput
         If it cannot be kept to ``memory``.
     """
-    most, at_once = size(memory), plan.batch * plan.check
-    draws, model = _draws(known), _model(recipe, known, plan)
+    most, at_once = size(memory), plan.batch * min(plan.check, RUN)
+    draws, model, after = _draws(known), _model(recipe, known, plan), _after(known) if ships else 0
     row = 4 * known.width + NUMBERS
     fixed = BASE + draws + model + READERS * known.source.most
     least = Shuffle.least(known, at_once)
     wanted = known.count + int(known.sizes.max()) + at_once
-    window = min((most - fixed) // row, wanted)
-    if window < least:
+    window = min((int(most * (1 - SPARE)) - fixed) // row, wanted)
+    need = max(fixed + least * row, BASE + draws + after) / (1 - SPARE)
+    if need > most:
         raise BadInput(
             f"{known.source.place}: {told(most)} of memory is too little for blocks of {int(known.sizes.max()):,} rows "
-            f"x {known.width:,} columns; at least {told(fixed + least * row)} is needed: give more (--memory), or "
-            "write the file in smaller blocks (pyarrow: row_group_size=16384)"
+            f"x {known.width:,} columns; at least {told(need)} is needed: give more (--memory), or write the file in "
+            "smaller blocks (pyarrow: row_group_size=16384)"
         )
-    base = max(resident() - known.x.nbytes, BASE)
-    found = Peak(base, draws, model, readers * known.source.most, window * row)
+    base = max(0, resident() - known.x.nbytes) or BASE
+    found = Peak(base, draws, model, readers * known.source.most, window * row, after)
     if found.total > most:
         raise BadInput(
             f"{known.source.place}: {told(found.total)} would be taken, and {told(most)} may be: this process holds "
-            f"{told(base)} already; give more (--memory), or start a new one"
+            f"{told(resident())} already; give more (--memory), or start a new one"
         )
     return found, Shuffle(known, window, seed(known.seed, "order"), at_once)
 
@@ -100,6 +117,12 @@ def planned(recipe: Recipe, known: Survey, plan: Plan, memory: str | int, reader
 def _draws(known: Survey) -> int:
     """Rows that were drawn, as they are and laid out."""
     return len(known.x) * 4 * (known.x.shape[1] + known.width)
+
+
+def _after(known: Survey) -> int:
+    """What it takes to fit the score of a model to the validation rows: places of theirs, each of two numbers for each
+    element, in several copies."""
+    return SHIPS + max(MEASURES, PLACES * 2 * 8 * known.width * len(known.drawn.valid))
 
 
 def _model(recipe: Recipe, known: Survey, plan: Plan) -> int:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus.data.source import release
 from isthmus.train.shuffle import Pool, Shuffle
 
 
@@ -64,6 +65,7 @@ class Stream:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.window = self.window[:0].clone()
+        release()
 
     def take(self, count: int) -> Tensor:
         """Numbers of the next ``count`` rows in the window, int64 of shape (count,)."""
