@@ -28,6 +28,12 @@ import pyarrow.parquet as pq
 
 GROUP = 32_768
 FAMILY = "vae"
+SHAPES = (
+    (400_000, 100, 16_384, "700MiB"),
+    (2_000_000, 10, 65_536, "650MiB"),
+    (60_000, 1_000, 2_048, "1GiB"),
+)
+"""Rows, columns, rows of a block, and memory."""
 
 
 def make(path: Path, rows: int, columns: int, group: int = GROUP) -> None:
@@ -60,7 +66,8 @@ def reading(path: str) -> dict[str, float]:
     with pq.ParquetFile(path) as file:
         count = 0
         for group in range(file.num_row_groups):
-            count += len([column.to_numpy() for column in file.read_row_group(group).columns][0])
+            columns = [column.to_numpy() for column in file.read_row_group(group).columns]
+            count += len(columns[0])
     return {"rate": count / (time.perf_counter() - began)}
 
 
@@ -135,17 +142,12 @@ def main() -> None:
         step = alone("training", path, *plan, 2, "held")
         ours = size(path, *plan)
         goal = min(0.8 * read["rate"], step["rate"])
-        print(
-            f"rows a second: pyarrow alone {read['rate']:,.0f}, the step alone {step['rate']:,.0f}, ours {ours['rate']:,.0f}"
-        )
+        rates = {"pyarrow alone": read, "the step alone": step, "ours": ours}
+        print("rows a second: " + ", ".join(f"{name} {found['rate']:,.0f}" for name, found in rates.items()))
         print(f"  ours is {ours['rate'] / goal:.2f} of the goal; the pass before: {ours['pass']:,.0f} rows a second")
         print(f"mixing: {ours['mixing']:.4f} of the pairs of a batch are neighbours; 0.0200 after a full shuffle")
         path.unlink()
-        for rows, columns, group, memory in (
-            (400_000, 100, 16_384, "700MiB"),
-            (2_000_000, 10, 65_536, "600MiB"),
-            (60_000, 1_000, 2_048, "900MiB"),
-        ):
+        for rows, columns, group, memory in SHAPES:
             other = Path(folder, f"{rows}x{columns}.parquet")
             make(other, rows, columns, group)
             size(other, memory, 1_000, asked.batch)
