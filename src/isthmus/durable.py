@@ -1,9 +1,11 @@
 """What must survive a power cut: content is on the disk before a name points to it."""
 
+import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +27,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def folder(path: Path) -> None:
+    """Make a folder, and those above it, and wait until the disk has their names; it may be there already."""
+    path.mkdir(parents=True, exist_ok=True)
+    disk = path.stat().st_dev
+    for above in path.absolute().parents:
+        if above.stat().st_dev != disk:
+            return
+        with suppress(PermissionError):  # one that we may not look into is none that we made
+            sync(above)
+
+
 def whole(path: Path, content: bytes) -> None:
     """Put a file in place, whole or not at all, instead of one that may be there. What fails names that place."""
     with placed(path) as file:
@@ -33,9 +46,13 @@ def whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def placed(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which is put in place when the block ends well, and else is gone; as :func:`whole`."""
+    """A file to write, which is put in place when the block ends well, and else is gone; as :func:`whole`.
+
+    Who writes holds a lock on the draft: drafts that nobody holds are of who was killed, and are removed.
+    """
     try:
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _sweep(path)
+        handle, draft = _draft(path)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
@@ -43,11 +60,38 @@ def placed(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
+            os.chmod(draft, 0o644)
+            os.replace(draft, path)
     except BaseException as error:
-        os.unlink(draft)
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
         if isinstance(error, OSError) and error.filename in (None, draft):
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     sync(path.parent)
+
+
+def _draft(path: Path) -> tuple[int, str]:
+    """A new file beside another, locked."""
+    while True:
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _lock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else it was swept before it was locked
+            return handle, draft
+        os.close(handle)
+
+
+def _sweep(path: Path) -> None:
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        with suppress(FileNotFoundError), draft.open("rb") as file:
+            if _lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
+                draft.unlink()
+
+
+def _lock(handle: int, kind: int) -> bool:
+    """Lock a file; False if another process has done so, or the disk knows no locks."""
+    try:
+        fcntl.flock(handle, kind)
+    except OSError:
+        return False
+    return True

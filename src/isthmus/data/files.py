@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import math
 import os
@@ -85,9 +86,9 @@ def opened(path: Path, most: int) -> BufferedReader:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        raise
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}:
+            raise  # the system refuses; a link or a pipe is no plain file
         raise BadInput(f"{place(path)}: not a plain file ({brief(error)})") from None
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_size > most:

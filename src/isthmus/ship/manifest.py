@@ -231,5 +231,7 @@ def plain_file(path: Path, *, most: int) -> bytes:
         raise BadEnvironment(f"no permission to read {path}") from None
     except BadInput as error:
         refuse("", str(error))
-    except OSError as error:
+    except NotADirectoryError as error:
         refuse(path, f"not a plain file ({error.strerror})")
+    except OSError as error:  # the disk refuses, which says nothing of the file
+        raise BadEnvironment(f"cannot read {path}: {error.strerror}") from None

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from isthmus.data.files import bounded, opened
-from isthmus.durable import put, sync
+from isthmus.durable import folder, put, sync
 from isthmus.errors import BadEnvironment, BadInput, difference
 from isthmus.study import document
 from isthmus.study.launch import local
@@ -83,7 +83,7 @@ class Store:
                 raise BadInput(f"{self.folder} is a file; a study needs a folder: choose another --out")
             if not (self.folder / "study.json").exists():
                 self._refuse_strange()
-                self.folder.mkdir(parents=True, exist_ok=True)
+                folder(self.folder)
                 with _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=PATIENCE):
                     if not (self.folder / "study.json").exists():
                         self.runs.mkdir(exist_ok=True)
@@ -158,7 +158,9 @@ class Store:
             ]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except (OSError, ValueError, RecursionError):
+        except OSError as error:
+            raise BadEnvironment(f"cannot read {path}: {error.strerror}") from None
+        except (ValueError, RecursionError):
             raise BadInput(f"{path} is damaged; delete it, and repeat the command") from None
 
     def add_round(self, one: Round) -> None:
@@ -181,6 +183,9 @@ class Store:
         with _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=0.0):
             with _flock(self.folder / ".busy", fcntl.LOCK_EX, patience=PATIENCE):
                 self._sweep()
+                with environment(self.folder):  # who was killed may have put things in place that are not on the disk
+                    sync(self.runs)
+                    sync(self.folder)
             yield
 
     @contextmanager
@@ -240,6 +245,8 @@ class Store:
         ------
         BadInput
             If anything in it changed since it was written.
+        BadEnvironment
+            If the disk refuses to give it.
         """
         place = self.runs / name
         try:
@@ -253,7 +260,13 @@ class Store:
             for member, expected in record.files.items() if members else ():
                 if _hash(place / member) != expected:
                     raise BadInput(f"{place}: damaged member {member}")
-        except (OSError, ValidationError, ValueError, TypeError, RecursionError) as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BadInput(f"{place}: damaged record ({type(error).__name__})") from None
+        except OSError as error:  # the disk refuses, which says nothing of the run
+            raise BadEnvironment(
+                f"cannot read {place}: {error.strerror}; repeat the command, or remove that run if it remains so"
+            ) from None
+        except (ValidationError, ValueError, TypeError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(f"{place}: damaged record ({type(error).__name__})") from None

@@ -53,6 +53,8 @@ def header(path: Path) -> dict[str, Entry]:
         refuse(path, "missing")
     except PermissionError:
         raise BadEnvironment(f"no permission to read {path}") from None
+    except OSError as error:  # the disk refuses, which says nothing of the file
+        raise BadEnvironment(f"cannot read {path}: {error.strerror}") from None
     try:
         found = strict(text)
     except (ValueError, RecursionError):

@@ -16,6 +16,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from itertools import islice
@@ -204,13 +205,9 @@ class Dask:
     @contextmanager
     def _mourned(self) -> Iterator[None]:
         """What Dask says of a connection that breaks, in one line."""
-        from concurrent.futures import CancelledError
-
-        from distributed.comm import CommClosedError
-
         try:
             yield
-        except (CommClosedError, CancelledError) as error:
+        except (OSError, CancelledError) as error:
             raise BadEnvironment(self._lost()) from error
 
     def __enter__(self) -> Self:
