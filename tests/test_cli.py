@@ -1022,14 +1022,14 @@ OPTIONS = {
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride counts most "
         "factors images purpose families rivals configs capacity latents hidden backbone "
-        "settings contamination facets replicates steps seed learning_rate plan jobs cluster out budget more "
-        "json lang dry_run quiet debug"
+        "settings contamination facets replicates steps seed learning_rate plan jobs cluster checkpoint "
+        "out budget more json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing terms group time weights "
         "size crop gray features skip_damaged axes window stride counts most "
         "label anomaly factors images facets replicates steps seed learning_rate plan configs "
-        "jobs cluster json lang dry_run quiet debug"
+        "jobs cluster checkpoint json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate out data json debug",
     train.train: (

@@ -76,7 +76,7 @@ def ablate(
         As in :func:`isthmus.compare`.
     terms, size, crop, gray, skip_damaged, features, axes, counts, most
         As in :func:`isthmus.compare`.
-    facets, replicates, steps, learning_rate, seed, jobs, cluster, plan
+    facets, replicates, steps, learning_rate, seed, jobs, cluster, checkpoint, plan
         As in :func:`isthmus.compare`.
     progress, command
         As in :func:`isthmus.compare`.

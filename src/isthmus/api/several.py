@@ -11,6 +11,7 @@ from isthmus.answers.ranking import lines
 from isthmus.api import notebook
 from isthmus.api.study import Study
 from isthmus.report import html, several
+from isthmus.study.options import running
 from isthmus.study.run import run
 from isthmus.study.several import Options, SeveralResults, begin, plans
 
@@ -81,6 +82,7 @@ def compare_many(
     progress: Callable[[str], Any] | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
+    checkpoint: str | float | None = None,
     command: str = "",
     **options: Any,
 ) -> Several:
@@ -109,6 +111,8 @@ def compare_many(
         Worker processes, as in :func:`isthmus.compare`.
     cluster : str, optional
         The Dask cluster that does the runs, as in :func:`isthmus.compare`.
+    checkpoint : str or float, optional
+        How often trainings are kept, as in :func:`isthmus.compare`.
     command : str, optional
         The command that repeats this, for the report.
     **options
@@ -142,12 +146,13 @@ def compare_many(
     """
     data: dict[str, Any] = {"labels": labels, "label": label, "anomaly": anomaly}
     data |= {"group": group, "time": time, "weights": weights}
-    planned = plans(sources, **data, out=out, budget=budget, jobs=jobs, cluster=cluster, command=command, **options)
+    where: dict[str, Any] = {"jobs": jobs, "cluster": cluster, "checkpoint": checkpoint}
+    planned = plans(sources, **data, out=out, budget=budget, command=command, **where, **options)
     for one in planned.studies.values():
         one.data.warn()
     begin(planned)
     for name, one in planned.studies.items():
         if progress is not None:
             progress(name)
-        run(one, workers=jobs, cluster=cluster, progress=notebook.watcher(name))
+        run(one, **running(where), progress=notebook.watcher(name))
     return Several(planned.folder)

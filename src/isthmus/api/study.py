@@ -202,6 +202,10 @@ def compare(
         The Dask cluster whose workers do the runs instead (``pip install 'isthmus[dask]'``): the address of its
         scheduler, ``"tcp://host:8786"``, a scheduler file, or ``"local:4"`` for 4 processes here that Dask starts
         (:mod:`isthmus.study.launch.dask`).
+    checkpoint : str or float, optional
+        How often every training is kept on disk: seconds, or text like ``"5m"``. A study that is stopped then goes on
+        in the middle of its runs, to the same bits (:mod:`isthmus.study.kept`); without it, runs that were cut begin
+        anew.
     out : path, optional
         The study folder; by default ``isthmus-<name of the data>`` in the working directory.
     learning_rate : float, optional

@@ -422,6 +422,15 @@ class Running(TypedDict, total=False):
             "ADDRESS",
         ),
     ]
+    checkpoint: Annotated[
+        str | float | None,
+        Option(
+            None,
+            "Keep every training so often, such as 5m: a study that is stopped goes on within its runs.",
+            "TIME",
+            shown="runs that are cut begin anew",
+        ),
+    ]
     out: Annotated[str | os.PathLike[str] | None, Option(None, "Study folder.", "DIR", kind=Path, shown="isthmus-DATA")]
     command: Annotated[str, Option("", kind=None)]
 
@@ -469,14 +478,14 @@ def declared(kind: type) -> dict[str, Option]:
 
 
 def running(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the options of a study, where its runs are done, as :func:`isthmus.study.run.run` takes it.
+    """Of the options of a study, where and how its runs are done, as :func:`isthmus.study.run.run` takes it.
 
     Examples
     --------
-    >>> running({"jobs": 2, "cluster": None, "seed": 0})
-    {'workers': 2, 'cluster': None}
+    >>> running({"jobs": 2, "checkpoint": "5m", "seed": 0})
+    {'workers': 2, 'cluster': None, 'checkpoint': '5m'}
     """
-    return {"workers": asked.get("jobs"), "cluster": asked.get("cluster")}
+    return {"workers": asked.get("jobs"), "cluster": asked.get("cluster"), "checkpoint": asked.get("checkpoint")}
 
 
 def filled(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _check(asked: Mapping[str, Any]) -> None:
     named = isinstance(asked["plan"], Mapping) and "steps" in asked["plan"]
     if (asked["steps"] is not None or named) and asked["budget"] is not None:
         raise BadInput("steps and budget exclude each other: a budget says how many steps there are; give one of them")
-    check_workers(asked["jobs"], asked["cluster"])
+    check_workers(*running(asked).values())
     capacity_asked(asked)
     if isinstance(asked["latents"], str) and asked["latents"] != "auto":
         raise BadInput(f"latents must be a whole number, or auto to sweep widths; got {asked['latents']!r}")
@@ -164,9 +164,14 @@ def split_all(planned: Design, data: Dataset) -> None:
             rows(job, data)
 
 
-def check_workers(count: int | None, cluster: str | None = None) -> None:
+def check_workers(count: int | None, cluster: str | None = None, checkpoint: str | float | None = None) -> None:
     if count is not None and cluster is not None:
         raise BadInput("jobs and cluster exclude each other: a cluster has workers of its own; give one of them")
+    if checkpoint is not None and seconds(checkpoint, "checkpoint") and cluster is not None:
+        raise BadInput(
+            "checkpoint and cluster exclude each other: what a worker keeps on its own disk is lost with it; leave "
+            "checkpoint out"
+        )
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
         raise BadInput(f"jobs must be a whole number of at least 1; got {count!r}")
 

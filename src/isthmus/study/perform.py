@@ -26,11 +26,13 @@ from isthmus.seeds import undisturbed
 from isthmus.ship import artefact
 from isthmus.study.exhibits import exhibits, oddities
 from isthmus.study.jobs import Commits
+from isthmus.study.kept import Kept
 from isthmus.study.material import Material, prepare
 from isthmus.study.options import FREE
 from isthmus.study.racing import KEPT, PART, survivors, voted
 from isthmus.study.record import Choice, Config, Finding, Job, Line, Record, finite
 from isthmus.study.retry import trained
+from isthmus.train.checkpoint import Checkpoint
 from isthmus.train.fitted import Fitted, fit_many
 from isthmus.train.loop import Watch
 from isthmus.train.plan import Plan
@@ -54,8 +56,8 @@ class Raced(NamedTuple):
 
 
 @undisturbed()
-def perform(job: Job, data: Dataset, store: Commits) -> Record:
-    """Do one job and put its record in place."""
+def perform(job: Job, data: Dataset, store: Commits, kept: Kept | None = None) -> Record:
+    """Do one job and put its record in place. Its trainings are kept meanwhile, if it is said where."""
     began = time.perf_counter()
     material = prepare(job, data)
     versions = {package: version(package) for package in PACKAGES}
@@ -67,13 +69,16 @@ def perform(job: Job, data: Dataset, store: Commits) -> Record:
         found["message"] = bounded(job.name.name, material.splits)
         found |= {"findings": _doubts(material, found["facets"], raw), "seconds": time.perf_counter() - began}
         return store.commit(record.model_copy(update=found), lambda folder: _scores(folder, material, raw))
-    raced = race(job, data, material) if job.body["racing"] else climb(job, data, material)
+    raced = (race if job.body["racing"] else climb)(job, data, material, kept=kept)
     fitted = raced.fitted
     found, chosen, raw = _compare(job, raced, material.splits)
     raw |= _weights(material)
     found["findings"] = _ills(fitted, chosen, material.splits) + _doubts(material, found["facets"], raw)
     record = record.model_copy(update={**found, "seconds": time.perf_counter() - began})
-    return store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
+    done = store.commit(record, lambda folder: _leave(folder, job, material, fitted, chosen, raw))
+    if kept is not None:
+        kept.over(job.id)
+    return done
 
 
 def contender(fitted: Fitted) -> FittedContender:
@@ -117,7 +122,9 @@ def _choice(found: Found, config: int | None = None) -> Choice:
     return Choice(config=config, metrics=finite(numbers(found)), curves=curves)
 
 
-def train(job: Job, data: Dataset, material: Material, watch: Watch | None = None) -> list[Fitted]:
+def train(
+    job: Job, data: Dataset, material: Material, watch: Watch | None = None, checkpoint: Checkpoint | None = None
+) -> list[Fitted]:
     """All configurations of the family in one call: same rows, same order, same noise, same initial weights."""
     usual = Plan.from_json(job.body["plan"])
     usual = replace(usual, batch=min(usual.batch, len(material.rows.train)))
@@ -134,15 +141,20 @@ def train(job: Job, data: Dataset, material: Material, watch: Watch | None = Non
         seed=job.seed("training"),
         columns=data.columns,
         watch=watch,
+        checkpoint=checkpoint,
     )
 
 
-def finish(job: Job, data: Dataset, material: Material) -> list[Fitted]:
-    """The same; those that failed are trained again with smaller steps."""
-    return trained(job, lambda one: train(one, data, material))
+def finish(job: Job, data: Dataset, material: Material, kept: Kept | None = None, run: str = "") -> list[Fitted]:
+    """The same; those that failed are trained again with smaller steps. What is kept is of the run of that name."""
+
+    def one(part: Job) -> list[Fitted]:
+        return train(part, data, material, checkpoint=None if kept is None else kept.training(run, part))
+
+    return trained(job, one)
 
 
-def climb(job: Job, data: Dataset, material: Material) -> Raced:
+def climb(job: Job, data: Dataset, material: Material, kept: Kept | None = None) -> Raced:
     """All configurations of the study's capacity; then those of other capacities race for their places.
 
     They train for part of the steps. Each facet votes for the best of them, if it is better there than the best of the
@@ -150,13 +162,14 @@ def climb(job: Job, data: Dataset, material: Material) -> Raced:
     """
     configs = job.body["configs"]
     usual, other = ([one for one in configs if bool(one.get("capacity")) is there] for there in (False, True))
-    first = finish(replace(job, body={**job.body, "configs": usual}), data, material)
+    first = finish(replace(job, body={**job.body, "configs": usual}), data, material, kept, job.id)
     if not other:
         return Raced(first, frozenset(), {})
     blind = _blind(material.splits)
     seen = [judge(job, asked, one, blind) for asked, one in zip(usual, first, strict=True)]
     keep = partial(voted, places=job.body["places"], beat=seen)
-    rest = race(replace(job, body={**job.body, "configs": other}), data, material, keep, RUNG)
+    others = replace(job, body={**job.body, "configs": other})
+    rest = race(others, data, material, keep, RUNG, kept, job.id)
     n = len(first)
     return Raced(
         [*first, *rest.fitted],
@@ -165,7 +178,15 @@ def climb(job: Job, data: Dataset, material: Material) -> Raced:
     )
 
 
-def race(job: Job, data: Dataset, material: Material, keep: Keep | None = None, part: int = PART) -> Raced:
+def race(
+    job: Job,
+    data: Dataset,
+    material: Material,
+    keep: Keep | None = None,
+    part: int = PART,
+    kept: Kept | None = None,
+    run: str = "",
+) -> Raced:
     """Successive halving: all configurations train for part of the steps, the better ones then train to their end.
 
     A survivor is trained from the start with all its steps, so it is the model that it would be without a race; one
@@ -173,23 +194,23 @@ def race(job: Job, data: Dataset, material: Material, keep: Keep | None = None, 
     there. ``keep`` says who goes on, by the criteria of all; by default :func:`survivors`. The first lap is one part in
     ``part`` of the steps.
     """
-    plan = job.body["plan"]
+    plan, run = job.body["plan"], run or job.id
     lap = plan["steps"] // part // plan["check"] * plan["check"]
     configs = job.body["configs"]
     if not lap or (keep is None and len(configs) <= KEPT) or plan["schedule"] == "cosine":
-        return Raced(finish(job, data, material), frozenset(), {})
-    fitted = finish(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material)
+        return Raced(finish(job, data, material, kept, run), frozenset(), {})
+    fitted = finish(replace(job, body={**job.body, "plan": {**plan, "steps": lap}}), data, material, kept, run)
     configs = [{**asked, "learning_rate": _rate(asked, one)} for asked, one in zip(configs, fitted, strict=True)]
     fitted = [replace(one, plan=replace(one.plan, steps=plan["steps"])) for one in fitted]  # as it would train again
     blind = _blind(material.splits)
     seen = [judge(job, asked, one, blind) for asked, one in zip(configs, fitted, strict=True)]
-    kept = (keep or survivors)(seen)
+    on = (keep or survivors)(seen)
     cut = [i for i, one in enumerate(fitted) if one.outcome.status == "cut" or one.model.settles or one.plan.warmup]
-    again = [i for i in kept if i in cut]
+    again = [i for i in on if i in cut]
     longer = replace(job, body={**job.body, "configs": [configs[i] for i in again]})
-    for i, one in zip(again, finish(longer, data, material) if again else (), strict=True):
+    for i, one in zip(again, finish(longer, data, material, kept, run) if again else (), strict=True):
         fitted[i] = one
-    return Raced(fitted, frozenset(cut) - frozenset(kept), {i: one for i, one in enumerate(seen) if i not in again})
+    return Raced(fitted, frozenset(cut) - frozenset(on), {i: one for i, one in enumerate(seen) if i not in again})
 
 
 def _rate(asked: Mapping[str, Any], one: Fitted) -> float | None:

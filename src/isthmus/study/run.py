@@ -11,8 +11,9 @@ from statistics import mean
 from typing import Any
 
 from isthmus.study.away import Away, lying, token, unpacked
-from isthmus.study.budget import KEPT_BACK, Watch, called, first
+from isthmus.study.budget import KEPT_BACK, Watch, called, first, seconds
 from isthmus.study.jobs import Progress, Work, drive, kind
+from isthmus.study.kept import Kept
 from isthmus.study.launch import Launch
 from isthmus.study.launch.dask import Dask
 from isthmus.study.launch.local import Local
@@ -29,20 +30,21 @@ def run(
     *,
     workers: int | None = None,
     cluster: str | None = None,
+    checkpoint: str | float | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Results:
     """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time.
 
     What no longer fits into the budget is not begun, and counts as not run. Runs are done by ``workers`` processes on
-    this machine, or by those of a Dask cluster. Replicates that are asked for (``planned.more``) are run whatever the
-    budget was, once: who was stopped in their midst goes on with them.
+    this machine, or by those of a Dask cluster. Trainings are kept as often as ``checkpoint`` says. Replicates that are
+    asked for (``planned.more``) are run whatever the budget was, once: who was stopped in their midst goes on with them.
     """
-    check_workers(workers, cluster)
+    check_workers(workers, cluster, checkpoint)
     began, store = clock(), Store(planned.folder)
     watch: Watch | None = None
     repaired: dict[str, str] = {}
-    with _launched(planned, store, workers, cluster) as launch:
+    with _launched(planned, store, workers, cluster, checkpoint) as launch:
         store.create(planned.design.to_json(), planned.note)
         more = 0 if _begun(store, planned) else planned.more
         if planned.design.racing and planned.more is None:
@@ -76,10 +78,13 @@ def _begun(store: Store, planned: Outline) -> bool:
 
 
 @contextmanager
-def _launched(planned: Outline, store: Store, workers: int | None, cluster: str | None) -> Iterator[Launch]:
+def _launched(
+    planned: Outline, store: Store, workers: int | None, cluster: str | None, checkpoint: str | float | None
+) -> Iterator[Launch]:
     """Where the runs are done."""
     if cluster is None:
-        with Local(Work(store, planned.data, perform), planned.folder, workers) as launch:
+        kept = None if checkpoint is None else Kept(planned.folder, seconds(checkpoint, "checkpoint"))
+        with Local(Work(store, planned.data, partial(perform, kept=kept)), planned.folder, workers) as launch:
             yield launch
         return
     here = lying(planned.data, planned.design.to_json(), planned.note, perform)

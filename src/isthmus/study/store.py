@@ -34,6 +34,8 @@ from isthmus.study.record import Job, Record, digest, finite, strange
 FORMAT = 1
 NAME = re.compile(r"[0-9a-f]{64}")
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{64}")
+TRAINING = ".training-{}"
+"""Where trainings of the run of that name are kept until it is in place."""
 DRAFT = ".study.json.tmp"
 RACE = "race.json"
 OURS = {"study.json", RACE, "runs", "aside", "report.html", ".lock", ".busy", DRAFT}
@@ -314,6 +316,10 @@ class Store:
         with environment(self.folder):
             for path in self.runs.iterdir():
                 if TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+            for path in self.folder.glob(TRAINING.format("*")):
+                name = path.name.removeprefix(TRAINING.format(""))
+                if NAME.fullmatch(name) and (self.runs / name).exists() and not path.is_symlink():
                     shutil.rmtree(path)
             local.sweep(self.folder)
 
