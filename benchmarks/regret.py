@@ -165,8 +165,8 @@ def held_out(study: Study, data: Dataset, aside: Set) -> dict[str, dict[str, flo
     verdicts = study.verdict()
     for job in study.design.jobs():
         material, name = prepare(job, data), job.name
-        left = data.anomaly if name.left_out is None else name.left_out
-        y = codes if name.view == "all" else (codes == data.classes.index(str(left))).astype(np.int64)
+        odd = [data.classes.index(one) for one in name.outliers or [str(data.anomaly)]]
+        y = codes if name.view == "all" else np.isin(codes, odd).astype(np.int64)
         splits = material.splits._replace(test=Rows(material.layout.apply(aside[0]), y))
         for facet in job.body["facets"] if name.kind == "family" else [str(name.facet)]:
             if name.name not in verdicts[facet].means:

@@ -117,11 +117,12 @@ def test_commands_run(call, few_digits, capsys):
             assert main(["convert", "model", "--to", "saelens", "--out", "sae"]) == 0
     if words[0] == "impute":
         assert main(["train", "masked", "people.csv", "--label", "income", "--measure", "none", "--out", "filler"]) == 0
-    if words[0] == "take":
+    if words[0] == "take" or "--more" in words:
         assert main(["compare", "digits", *STUDY, *FEW]) == 0
     if words[0] == "decompress":
         assert main(["compress", "model", "rows.csv", "--bound", "0.1"]) == 0
     more = {"compare": STUDY + FEW[: 2 if "--facets" in words else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
+    more = ["--jobs", "1"] if "--more" in words else more
     assert main([*words, *more]) == 0, capsys.readouterr().err
 
 

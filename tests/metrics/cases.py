@@ -10,7 +10,7 @@ from isthmus.families.vae import VAE
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.jacobian import jacobian_norm
-from isthmus.metrics.probes import knn_accuracy, probe_accuracy, with_few
+from isthmus.metrics.probes import knn_accuracy, probe_accuracy, probe_balanced, with_few
 from isthmus.testing import made
 
 READINGS = {
@@ -216,6 +216,7 @@ CASES = {
     "mse": Case(rebuilt, TOGETHER | {word: GEOMETRY[word] for word in ("place", "turn")}),
     **{name: EXPLAINED for name in METRICS if name.startswith("explained_")},
     **dict.fromkeys(("l0", "hoyer", "dead", "always_on"), Case(codes, SPARSE)),
+    "probe_balanced": accuracy(probe_balanced),
     "probe_accuracy": accuracy(probe_accuracy),
     "probe_accuracy_few": few(probe_accuracy),
     "knn_accuracy": accuracy(knn_accuracy),

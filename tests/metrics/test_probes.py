@@ -8,7 +8,17 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from isthmus.metrics.probes import few, knn_accuracy, nearest, probe_accuracy, with_few
+from isthmus.metrics.probes import (
+    by_neighbours,
+    by_probe,
+    few,
+    knn_accuracy,
+    knn_balanced,
+    nearest,
+    probe_accuracy,
+    probe_balanced,
+    with_few,
+)
 
 GENERATOR = np.random.default_rng(0)
 Y = np.repeat([0, 1, 2], 30)
@@ -118,3 +128,27 @@ def test_codes_that_are_not_finite_have_no_accuracy(accuracy, broken):
     assert math.isnan(accuracy(Z, Y, bad, Y))
     assert math.isnan(accuracy(Z[:0], Y[:0], Z, Y))
     assert math.isnan(accuracy(Z, Y, Z[:0], Y[:0]))
+
+
+def test_balanced_accuracy_is_scikit_learns_and_uses_prior_shares():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    y = (np.arange(600) % 10 == 0).astype(int) + (np.arange(600) % 15 == 0)
+    z = rng.normal(size=(600, 3)) + np.eye(3)[y]
+    parts = z[:400], y[:400], z[400:], y[400:]
+    scaler = StandardScaler().fit(parts[0])
+    model = LogisticRegression(max_iter=10_000).fit(scaler.transform(parts[0]), parts[1])
+    chances = model.predict_proba(scaler.transform(parts[2])) / (np.bincount(parts[1]) / 400)
+    said = by_probe(*parts[:3])
+    assert (said.fair == chances.argmax(axis=1)).all()
+    assert (said.usual == model.predict(scaler.transform(parts[2]))).all()
+    assert probe_balanced(*parts) == pytest.approx(balanced_accuracy_score(parts[3], said.fair))
+    assert probe_balanced(*parts) > balanced_accuracy_score(parts[3], said.usual) + 0.05
+    alike = np.arange(600) % 3
+    even = z[:300], alike[:300], z[300:], alike[300:]
+    assert probe_balanced(*even) == pytest.approx(probe_accuracy(*even)), "equal shares change nothing"
+    assert knn_balanced(*even) == pytest.approx(knn_accuracy(*even))
+    assert knn_balanced(*parts) > balanced_accuracy_score(parts[3], by_neighbours(*parts[:3]).usual)

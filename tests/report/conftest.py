@@ -145,6 +145,7 @@ def _metrics(facet: str, name: str, level: float, luck: float, rng: np.random.Ge
         "reconstruction": {"mse": mse, "explained_variance": 1 - 9 * mse},
         "sparsity": {"l0": active, "hoyer": 1 - active / 20, "dead": 0.0, "always_on": 0.9},
         "features": {
+            "probe_balanced": accuracy,
             "probe_accuracy": accuracy,
             "probe_accuracy_few": accuracy - 0.1,
             "knn_accuracy": accuracy + 0.01,

@@ -218,7 +218,7 @@ def test_anomalies_are_in_the_test_rows_only(study):
     for job in study.design.jobs():
         if job.name.view == "normal":
             material = prepare(job, data)
-            out = np.flatnonzero(data.y == data.classes.index(job.name.left_out))
+            out = np.flatnonzero(np.isin(data.y, [data.classes.index(one) for one in job.name.outliers]))
             assert not np.isin(out, np.concatenate([material.rows.train, material.rows.valid])).any()
             assert np.isin(out, material.rows.test).any()
             assert (material.splits.test.y == np.isin(material.rows.test, out)).all()

@@ -8,12 +8,14 @@ import pytest
 
 from isthmus.data.read import read
 from isthmus.errors import BadInput
+from isthmus.evidence.stats import interval, p_value
 from isthmus.facets import FACETS
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.families.plain import Plain
 from isthmus.metrics import METRICS
 from isthmus.study.capacity import capacity
 from isthmus.study.design import LEARNING_RATES, Design, configurations, design
+from isthmus.study.material import rows
 from isthmus.train.plan import Plan
 
 ROWS = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
@@ -191,6 +193,38 @@ def test_rivals_and_views_follow_the_facets(iris):
     assert {out[0], out[1], out[2]} == set(iris.classes)
     assert out[3] == out[0]
     assert {j.name.left_out for j in jobs if j.name.view == "all"} == {None}
+
+
+def test_of_many_classes_several_are_left_out_and_each_has_its_turn():
+    digits = read("digits")
+    found = design(digits, facets="anomaly", families="plain", replicates=6)
+    out = {j.name.replicate: j.name.outliers for j in found.jobs()}
+    assert all(len(set(names)) == 2 for names in out.values())
+    assert sorted(name for r in range(5) for name in out[r]) == sorted(digits.classes)
+    assert out[5] == out[0], "then they begin again"
+    for job in found.jobs()[:2]:
+        split, label = rows(job, digits)
+        codes = [digits.classes.index(one) for one in job.name.outliers]
+        assert not np.isin(digits.y[np.concatenate(split[:2])], codes).any()
+        np.testing.assert_array_equal(label, np.isin(digits.y, codes))
+        assert set(digits.y[split.test][label[split.test] == 1]) == set(codes)
+
+
+def test_several_classes_at_once_vary_less_and_claim_no_more_than_one():
+    """Classes differ by an effect whose mean over all of them is 0: the truth that a facet asks about."""
+    rng, claims, widths = np.random.default_rng(0), {1: 0, 2: 0}, {1: [], 2: []}
+    for _ in range(600):
+        effect = rng.normal(size=10)
+        order = rng.permutation(10)
+        effect -= effect.mean()
+        for count in claims:
+            picked = effect[order[: 5 * count]].reshape(5, count).mean(axis=1)
+            d = picked + 0.1 * rng.normal() + 0.2 * rng.normal(size=5)
+            claims[count] += p_value(d, 1 / 3) < 0.05
+            low, high = interval(d, 1 / 3)
+            widths[count].append(high - low)
+    assert max(claims.values()) / 600 < 0.05
+    assert np.mean(widths[2]) < 0.8 * np.mean(widths[1])
 
 
 def test_labelled_anomalies_leave_no_class_out(iris):

@@ -24,7 +24,19 @@ from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import NOISES, SOLVED, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
-from isthmus.metrics.probes import FEW, STRENGTH, commonest_class, knn_accuracy, probe_accuracy, with_few
+from isthmus.metrics.probes import (
+    FEW,
+    STRENGTH,
+    Answers,
+    balanced_accuracy,
+    by_probe,
+    commonest_class,
+    knn_accuracy,
+    knn_balanced,
+    probe_accuracy,
+    probe_balanced,
+    with_few,
+)
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
@@ -33,6 +45,7 @@ MOST = 10_000
 LABELLED = (1, 5, FEW, 50, 100)
 """Labelled rows per class at which the curve stands, up to half of what a class has on average; then all."""
 METRICS = (
+    "probe_balanced",
     "probe_accuracy",
     "knn_accuracy",
     "probe_accuracy_few",
@@ -43,14 +56,17 @@ METRICS = (
     "commonest_class",
 )
 
+NAMED = ("probe_balanced", "probe_accuracy", "commonest_class")
+"""What classifiers measure that have no code."""
+
 
 def criterion(coder: Coder, splits: Splits) -> float:
-    """Share of validation rows that their 5 nearest training codes misclassify."""
+    """Share of validation rows that their 5 nearest training codes misclassify, on average over the classes."""
     return _wrong(coder.encode_scaled, splits)
 
 
 def probed(coder: Coder, splits: Splits) -> float:
-    """Share of validation rows that a linear probe of the codes misclassifies.
+    """Share of validation rows that a linear probe of the codes misclassifies, on average over the classes.
 
     Codes of unlike widths are told apart by what decides, not by their neighbours: on MNIST 5 nearest codes are right
     more often with 32 units than with 1,024 sparse ones (0.952 and 0.920), and a linear probe less often (0.876 and
@@ -60,12 +76,12 @@ def probed(coder: Coder, splits: Splits) -> float:
     codes = coder.encode_scaled(train.x), coder.encode_scaled(valid.x)
     if not all(np.isfinite(part).all() for part in codes):
         return math.nan
-    return 1 - probe_accuracy(codes[0], _labels(train), codes[1], _labels(valid))
+    return 1 - probe_balanced(codes[0], _labels(train), codes[1], _labels(valid))
 
 
 def _wrong(encode: Callable[[NDArray[np.float32]], NDArray[np.float32]], splits: Splits) -> float:
     train, valid = _sample(splits, "train"), _sample(splits, "valid")
-    return 1 - knn_accuracy(encode(train.x), _labels(train), encode(valid.x), _labels(valid))
+    return 1 - knn_balanced(encode(train.x), _labels(train), encode(valid.x), _labels(valid))
 
 
 def measure(contender: Contender, splits: Splits) -> Found:
@@ -96,24 +112,24 @@ def trees(splits: Splits) -> Found:
     train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
     seed = hashed(splits.seed, "boosted trees")
     said = boosted_trees(_flat(train), _labels(train), _flat(valid), _labels(valid), _flat(test), seed)
-    return _named(float(np.mean(said == _labels(test))), train, test)
+    return _named(said, train, test)
 
 
 def neighbours(splits: Splits) -> Found:
     """What the nearest rows make of the scaled columns, in place of a linear probe of codes."""
     train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
     known, held = (_flat(train), _labels(train)), (_flat(valid), _labels(valid))
-    return _named(nearest_rows(*known, *held, _flat(test), _labels(test)), train, test)
+    return _named(nearest_rows(*known, *held, _flat(test)), train, test)
 
 
 def persistence(splits: Splits) -> Found:
     """What naming the class of the time before gets right, which whoever forecasts may know; the commonest at first."""
     train, test = _sample(splits, "train"), _sample(splits, "test")
     if test.before is None:
-        return dict.fromkeys(("probe_accuracy", "commonest_class"), math.nan)
+        return dict.fromkeys(NAMED, math.nan)
     usual = np.bincount(_labels(train)).argmax()
     said = np.where(test.before < 0, usual, test.before)
-    return _named(float(np.mean(said == _labels(test))), train, test)
+    return _named(Answers(said, said), train, test)
 
 
 def naive_bayes(splits: Splits) -> Found:
@@ -141,12 +157,12 @@ def semantic(splits: Splits) -> Found:
     return told(found[0], _labels(train), found[1], _labels(test), splits.seed)
 
 
-def _by_words(classify: Callable[..., NDArray[np.int64]], splits: Splits) -> Found:
+def _by_words(classify: Callable[..., Answers], splits: Splits) -> Found:
     train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
     if train.text is None:
-        return dict.fromkeys(("probe_accuracy", "commonest_class"), math.nan)
+        return dict.fromkeys(NAMED, math.nan)
     said = classify(train.text, _labels(train), valid.text, _labels(valid), test.text, words=_words(splits))
-    return _named(float(np.mean(said == _labels(test))), train, test)
+    return _named(said, train, test)
 
 
 def _words(splits: Splits) -> bool:
@@ -155,9 +171,11 @@ def _words(splits: Splits) -> bool:
     return all(part.field.kind != Characters.kind for part in parts)
 
 
-def _named(accuracy: float, train: Rows, test: Rows) -> Found:
+def _named(said: Answers, train: Rows, test: Rows) -> Found:
     """What a classifier without a code measures."""
-    return {"probe_accuracy": accuracy, "commonest_class": commonest_class(_labels(train), _labels(test))}
+    y = _labels(test)
+    values = balanced_accuracy(said.fair, y), float(np.mean(said.usual == y)), commonest_class(_labels(train), y)
+    return dict(zip(NAMED, values, strict=True))
 
 
 def told(
@@ -172,10 +190,12 @@ def told(
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         return dict.fromkeys(METRICS, math.nan)
     probed, every = labelled(*sets, seed=seed), len(train_y) / len(np.unique(train_y))
-    whole = probe_accuracy(*sets)
+    said = by_probe(train, train_y, test)
+    whole = float(np.mean(said.usual == test_y))
     groups = clusters(train, test, len(np.unique(train_y)), seed=hashed(seed, "clusters"))
     shown = {rows: value for rows, value in probed.items() if rows < every} | {every: whole}
     return {
+        "probe_balanced": balanced_accuracy(said.fair, test_y),
         "probe_accuracy": whole,
         "knn_accuracy": knn_accuracy(*sets),
         "probe_accuracy_few": probed[FEW],
@@ -226,7 +246,7 @@ FEATURES = Facet(
     title=Said("Features", "特征质量"),
     question=Said("How well does a simple classifier work on the codes?", "简单的分类器用这些编码能分得多准？"),
     purposes={"classify": NEEDED},
-    primary="probe_accuracy",
+    primary="probe_balanced",
     view="all",
     labels=True,
     weighs=True,

@@ -1,7 +1,7 @@
 """What classifies rows by the words of their text: rivals of the facet features, on sparse counts of every term.
 
 They see all terms, pairs of neighbouring words too, where an autoencoder sees the commonest. Each tries a few settings
-and keeps the one that names most validation rows rightly, as codes are chosen; the earlier wins a tie.
+and keeps the one of the best balanced accuracy on validation rows, as codes are chosen; the earlier wins a tie.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.fields.text import READ, WORD, plain
 from isthmus.metrics.classes import many_classes
+from isthmus.metrics.probes import Answers, answers, balanced_accuracy
 
 Documents = NDArray[np.object_]
 Labels = NDArray[np.int64]
@@ -124,10 +125,10 @@ def nbsvm(counts: Sparse, y: Labels, cost: float = 1.0) -> Callable[[Sparse, flo
     return scores
 
 
-def naive_bayes(*sides: Any, words: bool = True) -> Labels:
+def naive_bayes(*sides: Any, words: bool = True) -> Answers:
     """Classes of test texts by multinomial naive Bayes: words alone or pairs too, and its smoothing, are tuned."""
 
-    def tried() -> Iterable[tuple[Labels, Labels]]:
+    def tried() -> Iterable[tuple[Answers, Answers]]:
         from sklearn.naive_bayes import MultinomialNB
 
         train, y, valid, _, test = sides
@@ -135,29 +136,30 @@ def naive_bayes(*sides: Any, words: bool = True) -> Labels:
             counts = counted(train, valid, test, words=words, pairs=pairs)
             for smoothing in SMOOTHING:
                 model = MultinomialNB(alpha=smoothing).fit(counts.train, y)
-                yield model.predict(counts.valid), model.predict(counts.test)
+                yield _answers(model, counts.valid, y), _answers(model, counts.test, y)
 
     return _best(tried, *sides)
 
 
-def support_vectors(*sides: Any, words: bool = True) -> Labels:
+def support_vectors(*sides: Any, words: bool = True) -> Answers:
     """Classes of test texts by NBSVM on words and their pairs: cost and share are tuned."""
 
-    def tried() -> Iterable[tuple[Labels, Labels]]:
+    def tried() -> Iterable[tuple[Answers, Answers]]:
         train, y, valid, _, test = sides
         classes, counts = np.unique(y), counted(train, valid, test, words=words)
         for cost in COSTS:
             scores = nbsvm(counts.train, y, cost)
             for share in SHARES:
-                yield tuple(classes[scores(one, share).argmax(axis=1)] for one in (counts.valid, counts.test))
+                held, said = (classes[scores(one, share).argmax(axis=1)] for one in (counts.valid, counts.test))
+                yield Answers(held, held), Answers(said, said)  # margins are no chances
 
     return _best(tried, *sides)
 
 
-def regression(*sides: Any, words: bool = True) -> Labels:
+def regression(*sides: Any, words: bool = True) -> Answers:
     """Classes of test texts by logistic regression on TF-IDF: words alone or pairs too, and its C, are tuned."""
 
-    def tried() -> Iterable[tuple[Labels, Labels]]:
+    def tried() -> Iterable[tuple[Answers, Answers]]:
         from sklearn.linear_model import LogisticRegression
 
         train, y, valid, _, test = sides
@@ -166,7 +168,7 @@ def regression(*sides: Any, words: bool = True) -> Labels:
             for strength in STRENGTHS:
                 with many_classes():
                     model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3).fit(seen.train, y)
-                yield model.predict(seen.valid), model.predict(seen.test)
+                yield _answers(model, seen.valid, y), _answers(model, seen.test, y)
 
     return _best(tried, *sides)
 
@@ -197,20 +199,24 @@ def weighed(counts: Counted) -> Counted:
     return Counted(*(way.transform(one) if one.shape[0] else one for one in counts))
 
 
+def _answers(model: Any, asked: Sparse, y: Labels) -> Answers:
+    return answers(model.classes_, model.predict_proba(asked), y)
+
+
 def _best(
-    tried: Callable[[], Iterable[tuple[Labels, Labels]]],
+    tried: Callable[[], Iterable[tuple[Answers, Answers]]],
     train: Documents,
     train_y: Labels,
     valid: Documents,
     valid_y: Labels,
     test: Documents,
-) -> Labels:
-    """What the setting says of test rows that names most validation rows rightly."""
+) -> Answers:
+    """What the setting says of test rows that has the best balanced accuracy on validation rows."""
+    best, found = -1.0, Answers(*[np.full(len(test), train_y[0])] * 2)
     if len(np.unique(train_y)) < 2:
-        return np.full(len(test), train_y[0])
-    best, found = -1.0, np.full(len(test), train_y[0])
+        return found
     for held, said in tried():
-        right = float(np.mean(held == valid_y))
+        right = balanced_accuracy(held.fair, valid_y)
         if right > best:
             best, found = right, said
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,46 @@ NEIGHBOURS = 5
 STRENGTH = 1.0  # C: weight of the summed log loss against half the squared weights
 FEW = 10  # labelled rows per class
 DRAWS = 5
+
+
+class Answers(NamedTuple):
+    """What a classifier says of rows."""
+
+    usual: Labels
+    """The likeliest class of each: what gets most rows right."""
+    fair: Labels
+    """The class that gains most on its share of the training rows: what gets most of every class right."""
+
+
+def answers(classes: Labels, chances: NDArray[Any], train_y: Labels) -> Answers:
+    """Both from the chances (m, C) of each of the classes (C,) that the training rows have.
+
+    Where chances are right, the likeliest class has the best accuracy, and the one whose chance divided by its share is
+    largest the best balanced accuracy (Menon, Narasimhan, Agarwal and Chawla 2013): nothing is fitted twice.
+
+    Examples
+    --------
+    >>> answers(np.array([0, 1]), np.array([[0.8, 0.2]]), np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1]))
+    Answers(usual=array([0]), fair=array([1]))
+    """
+    share = np.unique(train_y, return_counts=True)[1] / len(train_y)
+    return Answers(classes[chances.argmax(axis=1)], classes[(chances / share).argmax(axis=1)])
+
+
+def balanced_accuracy(said: Labels, y: Labels) -> float:
+    """Mean over the classes of ``y`` of the share of their rows that are named rightly; NaN if there are none.
+
+    Naming one class always gets 1 / C of C classes, however common it is (Brodersen, Ong, Stephan and Buhmann 2010).
+
+    Examples
+    --------
+    >>> balanced_accuracy(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1]))
+    0.5
+    """
+    if not len(y):
+        return math.nan
+    _, numbers = np.unique(y, return_inverse=True)
+    return float(np.mean(np.bincount(numbers, said == y) / np.bincount(numbers)))
 
 
 def nearest(known: Codes, asked: Codes, k: int = NEIGHBOURS) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -49,13 +90,25 @@ def knn_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels, k: 
     """
     if not _usable(train, test):
         return math.nan
+    return float(np.mean(by_neighbours(train, train_y, test, k).usual == test_y))
+
+
+def knn_balanced(train: Codes, train_y: Labels, test: Codes, test_y: Labels, k: int = NEIGHBOURS) -> float:
+    """The same as balanced accuracy, each vote counting the less, the commoner its class is among the training rows."""
+    if not _usable(train, test):
+        return math.nan
+    return balanced_accuracy(by_neighbours(train, train_y, test, k).fair, test_y)
+
+
+def by_neighbours(train: Codes, train_y: Labels, test: Codes, k: int = NEIGHBOURS) -> Answers:
+    """What the votes of the k nearest training rows say of finite test rows."""
     _, numbers = nearest(train, test, k)
     classes, coded = np.unique(train_y, return_inverse=True)
     cells = np.arange(len(test))[:, None] * len(classes) + coded[numbers]
     # One vote each; the halves, quarters, … never outvote a vote, and break ties in favour of the nearest row.
     weights = np.broadcast_to(1 + 0.5 ** (1 + np.arange(numbers.shape[1])), numbers.shape)
     votes = np.bincount(cells.ravel(), weights.ravel(), len(test) * len(classes)).reshape(len(test), -1)
-    return float(np.mean(classes[votes.argmax(axis=1)] == test_y))
+    return answers(classes, votes, train_y)
 
 
 def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -> float:
@@ -65,12 +118,37 @@ def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -
     spread is below a millionth of the widest one's counts as constant. ``train`` (n, L), ``test`` (m, L), labels (n,)
     and (m,) -> share, or NaN if something is not finite or empty.
     """
-    from sklearn.linear_model import LogisticRegression
-
     if not _usable(train, test):
         return math.nan
+    return float(np.mean(by_probe(train, train_y, test).usual == test_y))
+
+
+def probe_balanced(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -> float:
+    """Balanced accuracy of the same classifier, its chances divided by the shares of the classes in training.
+
+    Where classes are unequal, an accuracy is mostly that of naming the commonest; here each class counts the same.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = (np.arange(400) % 30 == 0).astype(int)
+    >>> noise = rng.normal(size=(400, 2))
+    >>> probe_accuracy(noise[:200], y[:200], noise[200:], y[200:]) > 0.95
+    True
+    >>> 0.2 < probe_balanced(noise[:200], y[:200], noise[200:], y[200:]) < 0.8
+    True
+    """
+    if not _usable(train, test):
+        return math.nan
+    return balanced_accuracy(by_probe(train, train_y, test).fair, test_y)
+
+
+def by_probe(train: Codes, train_y: Labels, test: Codes) -> Answers:
+    """What a linear classifier says of finite test rows, see :func:`probe_accuracy`."""
+    from sklearn.linear_model import LogisticRegression
+
     if len(np.unique(train_y)) < 2:
-        return float(np.mean(test_y == train_y[0]))
+        return Answers(*[np.full(len(test), train_y[0])] * 2)
     wide = _wide(train)
     centre, spread = wide.mean(axis=0), wide.std(axis=0)
     moving = spread > 1e-6 * spread.max()
@@ -78,23 +156,23 @@ def probe_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels) -
     seen, asked = ((z - centre) * moving / scale for z in (wide, _wide(test)))
     with many_classes():
         model = LogisticRegression(C=STRENGTH, max_iter=10_000).fit(seen, train_y)
-    return float(np.mean(model.predict(asked) == test_y))
+    return answers(model.classes_, model.predict_proba(asked), train_y)
 
 
 def commonest_class(train_y: Labels, test_y: Labels) -> float:
-    """Share of test rows that are of the commonest class among the training rows: what naming it always gets right.
+    """Balanced accuracy of naming the commonest class of the training rows always: one in as many as there are classes.
 
     Labels (n,) and (m,) -> share, or NaN if there are none. Of classes equally common the lowest counts.
 
     Examples
     --------
     >>> commonest_class(np.array([0, 1, 1]), np.array([1, 1, 0, 1]))
-    0.75
+    0.5
     """
     if not (len(train_y) and len(test_y)):
         return math.nan
     classes, counts = np.unique(train_y, return_counts=True)
-    return float(np.mean(test_y == classes[counts.argmax()]))
+    return balanced_accuracy(np.full(len(test_y), classes[counts.argmax()]), test_y)
 
 
 def with_few(
@@ -134,6 +212,16 @@ def _usable(train: Codes, test: Codes) -> bool:
 
 
 TABLE = [
+    Metric(
+        "probe_balanced",
+        probe_balanced,
+        True,
+        "share of rows, mean over classes",
+        Said("balanced probe accuracy", "线性探针均衡准确率"),
+        0.01,
+        "Alain and Bengio 2016; Brodersen, Ong, Stephan and Buhmann 2010",
+        bounds=SHARE,
+    ),
     Metric(
         "probe_accuracy",
         probe_accuracy,
@@ -178,10 +266,11 @@ TABLE = [
         "commonest_class",
         commonest_class,
         None,
-        "share of rows",
-        Said("accuracy of naming the commonest class", "总猜最多的一类的准确率"),
+        "share of rows, mean over classes",
+        Said("balanced accuracy of naming the commonest class", "总猜最多的一类的均衡准确率"),
         0.01,
         "Witten and Frank 2005, the rule ZeroR",
+        version=2,
         bounds=SHARE,
     ),
 ]

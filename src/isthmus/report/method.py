@@ -157,7 +157,8 @@ def _warnings(
     most = max((r["sizes"].get("constant", 0) for r in records), default=0)
     if most:
         found.append(t("method.constant", n=f"{most:,}"))
-    left = {r["job"]["left_out"]: None for r in records if r["job"]["left_out"] is not None}
+    outliers = [r["job"]["left_out"] or [] for r in records]
+    left = {name: None for one in outliers for name in ([one] if isinstance(one, str) else one)}
     if left:
         found.append(t("method.left_out", names=t("page.comma").join(plain(name, 28) for name in left)))
     if "anomaly" in design["facets"] and not design["data"].get("classes", ()):

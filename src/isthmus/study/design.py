@@ -45,6 +45,8 @@ TRAINING = 0.6
 """Share of the rows that train."""
 LEAST_OUTLIERS = 10
 """Rows that a class needs to play the anomaly: about two of them will be test rows."""
+CLASSES_LEFT_OUT = 5
+"""One in so many classes plays the anomaly in a replicate where none is declared."""
 LEASTS = {"replicates": 2, "configs": 1, "seed": 0}
 """Options that are whole numbers, and what each must be at least."""
 OBSTACLES = {
@@ -184,14 +186,21 @@ class Design:
         """Whether a configuration's code is no wider than the study's."""
         return bool(config["recipe"]["latents"] <= self.latents)
 
-    def left_out(self, view: str, replicate: int) -> str | None:
-        """The class that plays the anomaly in a replicate: another one each time, in a seeded order."""
+    def left_out(self, view: str, replicate: int) -> str | list[str] | None:
+        """The classes that play the anomaly in a replicate, in a seeded order: one in five of them, one at least.
+
+        Other ones in each replicate, until all had their turn. How hard a class is to find differs more than replicates
+        do, and the mean over several of them differs less; that they are drawn without putting back makes what is
+        claimed of their mean the safer.
+        """
         if view == "all" or self.data["anomaly"] is not None:
             return None
         counts = zip(self.data["classes"], self.data["class_rows"], strict=True)
         classes = [name for name, rows in counts if rows >= LEAST_OUTLIERS]
         order = np.random.default_rng(hashed(self.seed, self.data["digest"], "left out")).permutation(len(classes))
-        return str(classes[order[replicate % len(classes)]])
+        count = max(1, len(classes) // CLASSES_LEFT_OUT)
+        names = [str(classes[order[(replicate * count + i) % len(classes)]]) for i in range(count)]
+        return names if count > 1 else names[0]
 
     def rivals_of(self, facet: str) -> list[str]:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""

@@ -37,9 +37,9 @@ class Material(NamedTuple):
 def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     """Row numbers of the job's split, and the labels of all rows as its view sees them.
 
-    In view ``normal`` the anomalies (the labelled ones, or the class left out) leave the training and validation rows,
-    all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows. Where rows stand
-    alone, without groups and times, a third of all anomalies is tested (:func:`isthmus.facets.anomaly.turn`).
+    In view ``normal`` the anomalies (the labelled ones, or the classes left out) leave the training and validation
+    rows, all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows. Where rows
+    stand alone, without groups and times, a third of all anomalies is tested (:func:`isthmus.facets.anomaly.turn`).
 
     Raises
     ------
@@ -49,8 +49,10 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     found = data.split(job.seed("split"), job.name.replicate)
     if job.name.view == "all" or data.y is None:
         return found, data.y
-    outlier = _outlier(job, data)
-    y = data.y if data.windows is None else np.where(data.windows.holding(outlier), outlier, data.y)
+    outliers = _outliers(job, data)
+    outlier, y = outliers[0], np.where(np.isin(data.y, outliers), outliers[0], data.y)
+    if data.windows is not None:
+        y = np.where(np.any([data.windows.holding(one) for one in outliers], axis=0), outlier, y)
     free = data.windows is None and data.metadata.time is None and data.metadata.group is None
     tested = turn(np.flatnonzero(y == outlier), job.name.replicate, job.body["seed"]) if free else None
     seen = normal_view(found, y, outlier, job.body["contamination"], job.seed("contamination"), tested)
@@ -60,7 +62,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
 def prepare(job: Job, data: Dataset) -> Material:
     """The job's rows, scaled by what its training rows say. Jobs on the same split share the arrays: write to none."""
     key = (data.digest, *(job.body.get(name) for name in ("data", "seed", "latents", "contamination", "k")))
-    return _kept.get((*key, job.name.view, job.name.replicate, job.name.left_out), lambda: _prepare(job, data))
+    return _kept.get((*key, job.name.view, job.name.replicate, *job.name.outliers), lambda: _prepare(job, data))
 
 
 def _prepare(job: Job, data: Dataset) -> Material:
@@ -90,12 +92,12 @@ def _steps(job: Job, data: Dataset) -> NDArray[np.int64] | None:
     """Which steps of a series are anomalous in view ``normal``; None where nobody says so."""
     if data.windows is None or data.windows.label is None or job.name.view == "all":
         return None
-    return (data.windows.label == _outlier(job, data)).astype(np.int64)
+    return np.isin(data.windows.label, _outliers(job, data)).astype(np.int64)
 
 
-def _outlier(job: Job, data: Dataset) -> int:
-    """The class that plays the anomaly."""
-    return data.classes.index(str(data.anomaly if job.name.left_out is None else job.name.left_out))
+def _outliers(job: Job, data: Dataset) -> list[int]:
+    """The classes that play the anomaly."""
+    return [data.classes.index(name) for name in job.name.outliers or [str(data.anomaly)]]
 
 
 class _Kept:

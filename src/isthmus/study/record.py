@@ -40,7 +40,12 @@ class JobName(Frozen):
     facet: str | None = None
     view: Literal["all", "normal"]
     replicate: Annotated[int, Field(ge=0, lt=1 << 20)]
-    left_out: str | None = None
+    left_out: str | list[str] | None = None
+
+    @property
+    def outliers(self) -> list[str]:
+        """The classes that are left out."""
+        return [self.left_out] if isinstance(self.left_out, str) else self.left_out or []
 
 
 class Line(Frozen):

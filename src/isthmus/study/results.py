@@ -340,8 +340,9 @@ class Results:
         MissingExtra
             If that library is not installed.
         """
+        left = {r.id: ", ".join(r.job.outliers) or None for r in self.records}
         rows = [
-            (facet, metric, r.job.name, r.job.kind, r.job.view, r.job.replicate, r.job.left_out, c.config, v, r.status)
+            (facet, metric, r.job.name, r.job.kind, r.job.view, r.job.replicate, left[r.id], c.config, v, r.status)
             for r in self.records
             for facet, c in r.facets.items()
             for metric, v in c.metrics.items()
