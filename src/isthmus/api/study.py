@@ -14,10 +14,15 @@ from isthmus.answers.recommendation import recommendation
 from isthmus.answers.words import Words
 from isthmus.api import notebook
 from isthmus.data.wording import number_of
+from isthmus.errors import BadInput
 from isthmus.report import html
+from isthmus.ship.deployed import Deployed
+from isthmus.study.deploy import recommended
+from isthmus.study.examine import data_of
 from isthmus.study.jobs import Progress
 from isthmus.study.options import CompareOptions, running, signed
 from isthmus.study.outline import outline
+from isthmus.study.refit import refitted
 from isthmus.study.results import Results
 from isthmus.study.run import run
 
@@ -67,6 +72,33 @@ class Study(Results):
             The file.
         """
         return html.write(self, self.folder / "report.html" if path is None else path, lang)
+
+    def refit(self, name: str | None = None, facet: str | None = None, data: str | None = None) -> Deployed:
+        """A contender trained again on all rows, ready to ship (:mod:`isthmus.study.refit`).
+
+        Nothing was measured of it: ``.origin`` says what was measured of the models of the replicates.
+
+        Parameters
+        ----------
+        name : str, optional
+            A family, or a rival that can be saved; by default whom the study recommends.
+        facet : str, optional
+            For whose question it was chosen; by default the first that has a recommendation, or of the study.
+        data : str, optional
+            Where the data are now; by default where they were.
+
+        Raises
+        ------
+        BadInput
+            If the study recommends nobody, has no such run, or its data cannot be had.
+        """
+        if name is None:
+            one = recommended(self, facet)
+            name, facet = str(one.take), one.verdicts[0].facet
+        rows, why = data_of(self, data)
+        if rows is None:
+            raise BadInput(f"training again needs the rows of the study: {why}; say where they are (data)")
+        return refitted(self, name, facet or self.design.facets[0], rows).deployed
 
     def __repr__(self) -> str:
         return "\n".join([self._headline(), *self.recommendation()])

@@ -33,6 +33,9 @@ def take(
     replicate: Annotated[
         int, typer.Option("--replicate", min=1, help="The replicate (split) whose model to take.")
     ] = 1,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Train it again on all rows, with the steps that validation found.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
     ] = None,
@@ -51,6 +54,9 @@ def take(
     data are read again. An isolation forest, kNN distances and principal components are saved too, if they are
     recommended or named; of another rival the object of scikit-learn that it is, with its parameters, is told instead.
 
+    With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
+    measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.
+
     In Python, isthmus.load("model").encode(X) then gives the codes of rows; scaling is part of the model.
     """
     from isthmus.api.study import Study
@@ -58,7 +64,7 @@ def take(
     from isthmus.facets import FACETS
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
-    from isthmus.study.deploy import origin
+    from isthmus.study.deploy import origin, recommended
     from isthmus.study.several import LIST
 
     if (folder / LIST).is_file():
@@ -67,7 +73,10 @@ def take(
     study = Study(folder)
     asked = facet or study.design.facets[0]
     if family is None:
-        asked, family = _recommended(study, facet)
+        one = recommended(study, facet)
+        asked, family = one.verdicts[0].facet, str(one.take)
+        if not one.proven:
+            show.warn(f"{family} is the choice of least expected loss for {asked}, not proven")
     rival = family not in study.design.families and family in FACETS[asked].rivals
     if rival and family not in FACETS[asked].saved:
         return _rival(asked, family, json=json)
@@ -75,6 +84,8 @@ def take(
         _strange(study, family)
     if not rival:
         study.model(family, asked, replicate - 1)  # refused before the data are read
+    if refit:
+        return _again(study, family, asked, replicate, data, out, json=json)
     known = origin(study, family, asked, replicate - 1)
     deployed = replace(_deployed(study, family, asked, replicate - 1, data, rival), origin=known)
     name = family.replace(" ", "-")
@@ -94,6 +105,47 @@ def take(
         show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
     call = "scores" if rival else "encode"
     show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}(X)')
+    show.line(f"Model: {place}", apart=True)
+    return ends.DONE
+
+
+def _again(
+    study: Study, name: str, facet: str, replicate: int, source: str | None, out: Path | None, *, json: bool
+) -> int:
+    """Train a contender again on all rows, save it, and say what was measured and what not."""
+    import numpy as np
+
+    from isthmus.errors import BadInput
+    from isthmus.metrics import METRICS
+    from isthmus.ship import artefact
+    from isthmus.study.examine import data_of
+    from isthmus.study.refit import refitted
+
+    if replicate != 1:
+        raise BadInput("--refit trains on the rows of all replicates; leave --replicate out")
+    rows, why = data_of(study, source)
+    if rows is None:
+        raise BadInput(f"training again needs the rows of the study: {why}; say where they are (--data)")
+    found = refitted(study, name, facet, rows)
+    own = found.deployed.calibration
+    assert own is not None
+    folder = Path(f"{study.folder.resolve().name}-{name.replace(' ', '-')}") if out is None else out
+    place = artefact.save(found.deployed, folder)
+    metric = METRICS[study.design.primary(facet)]
+    score = float(np.nanmean(study.scores(facet)[name]))
+    if json:
+        about = {"family": name, "facet": facet, "recipe": found.deployed.recipe.to_json(), "metric": metric.name}
+        rare = {"rows": len(own.scores), "rate": own.rate, "threshold": own.threshold}
+        again = {"rows": found.rows, "steps": found.steps}
+        show.machine({**about, "refit": again, "measured_before": score, "calibration": rare, "model": str(place)})
+        return ends.DONE
+    steps = "" if found.steps is None else f", {found.steps:,} steps"
+    show.line(f"{name} as chosen for {facet}, trained again on all {found.rows:,} rows{steps}.")
+    show.line(
+        f"Measured: {metric.title} {score:.3g} on rows they never saw, of the models of {study.replicates} replicates. "
+        "Not measured: this one, for there is no row that it has not seen."
+    )
+    show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
     show.line(f"Model: {place}", apart=True)
     return ends.DONE
 
@@ -118,20 +170,6 @@ def _deployed(study: Study, name: str, facet: str, replicate: int, source: str |
     crop = study.note.get("reading", {}).get("crop", False)
     plain = canvas_of(model.shape) if crop else None
     return Deployed.of(model if plain is None else replace(model, canvas=plain._replace(crop=True)))
-
-
-def _recommended(study: Study, facet: str | None) -> tuple[str, str]:
-    """The facet that is asked, and whom the study recommends there: a claim, or a bet."""
-    from isthmus.errors import BadInput
-
-    answers = [one for one in study.purposes() if facet in (None, one.verdicts[0].facet)]
-    for one in answers:
-        if one.take is not None:
-            if not one.proven:
-                show.warn(f"{one.take} is the choice of least expected loss for {one.verdicts[0].facet}, not proven")
-            return one.verdicts[0].facet, one.take
-    where = "" if facet is None else f" for {facet}"
-    raise BadInput(f"the study recommends nobody{where}: name a family, one of {', '.join(study.design.families)}")
 
 
 def _strange(study: Study, name: str) -> None:

@@ -118,7 +118,15 @@ def _sections(model: Deployed, lang: str) -> tuple[str, list[Section]]:
             "are those of its own replicate.",
             f"取自 {origin.replicates} 次重复的测试数据，它们既未用于训练也未用于选择模型；本模型一栏属于它那一次。",
         )
-        found.append(Section(t("Measured", "测得的结果"), [heads, *rows], [told]))
+        again = t(
+            f"On test rows of {origin.replicates} replicates, of models trained in the same way on the training rows "
+            f"of each. This model was then trained again on {origin.refitted or 0:,} rows, test rows among them: of it "
+            "nothing was measured, for there is no row that it has not seen.",
+            f"取自 {origin.replicates} 次重复的测试数据，由在各自训练数据上以同样方式训练的模型测得。本模型随后在 "
+            f"{origin.refitted or 0:,} 行（含测试数据）上重新训练：没有它未见过的数据，因此对它本身没有任何测量。",
+        )
+        sentence = told if origin.refitted is None else again
+        found.append(Section(t("Measured", "测得的结果"), [heads, *rows], [sentence]))
     if own is not None:
         rows = [
             (t("what", "项目"), t("value", "值")),

@@ -114,6 +114,8 @@ class Origin(Strict):
     rows: int = Field(ge=1, lt=1 << 53)
     replicates: int = Field(default=1, ge=1, lt=1 << 31)
     measured: list[Measured] = Field(default_factory=list, max_length=100)
+    refitted: int | None = Field(default=None, ge=1, lt=1 << 53)
+    """Rows that this model was trained on again after all that was measured; None: it is one that was measured."""
 
 
 class Manifest(Strict):

@@ -6,6 +6,7 @@ stopped, nor chose it. The other half stays unseen by what ships.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
 from isthmus.errors import BadInput
+from isthmus.evidence.purposes import PurposeVerdict
 from isthmus.evidence.stats import interval
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
@@ -59,15 +61,15 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
 
 
-def origin(study: Results, name: str, facet: str, replicate: int) -> Origin:
+def origin(study: Results, name: str, facet: str, replicate: int | None) -> Origin:
     """For what a contender was chosen, on which data, and what was measured of it on test rows.
 
     Parameters
     ----------
     study : Results
     name, facet : str
-    replicate : int
-        Whose model ships, counted from 0.
+    replicate : int, optional
+        Whose model ships, counted from 0; None if it is none of theirs.
     """
     about, measured = study.design.data, []
     share = study.test_fraction(study.design.view(facet))
@@ -78,7 +80,7 @@ def origin(study: Results, name: str, facet: str, replicate: int) -> Origin:
         known = scores[np.isfinite(scores)]
         if len(known):
             low, high = interval(known, share) or (None, None)
-            own = float(scores[replicate])
+            own = math.nan if replicate is None else float(scores[replicate])
             told = own if np.isfinite(own) else None
             measured.append(Measured(metric=metric, value=float(known.mean()), low=low, high=high, own=told))
     return Origin(
@@ -128,3 +130,18 @@ def _calibration(job: Job, data: Dataset, material: Material, replicate: int) ->
     what = "rows" if data.windows is None else "windows, step by step,"
     kind = f"test {what}" if len(test) == len(material.rows.test) else f"normal test {what}"
     return found, f"half of the {kind} of replicate {replicate + 1}"
+
+
+def recommended(study: Results, facet: str | None = None) -> PurposeVerdict:
+    """The first purpose for which a study recommends somebody, or the one that a facet decides.
+
+    Raises
+    ------
+    BadInput
+        If it recommends nobody there.
+    """
+    for one in study.purposes():
+        if facet in (None, one.verdicts[0].facet) and one.take is not None:
+            return one
+    where = "" if facet is None else f" for {facet}"
+    raise BadInput(f"the study recommends nobody{where}: name a family, one of {', '.join(study.design.families)}")
