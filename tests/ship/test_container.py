@@ -22,6 +22,7 @@ from isthmus.cli import main
 from isthmus.data.idx import array, written
 from isthmus.errors import BadInput
 from isthmus.families import named
+from isthmus.parts import bounded
 from isthmus.ship.artefact import save
 from isthmus.ship.container import SUFFIX, compress, decompress, fingerprint
 from isthmus.ship.remainder import Remainder, fill
@@ -340,6 +341,26 @@ def test_the_command_line_says_the_size_of_the_file(tmp_path, monkeypatch, capsy
     assert len(Path("again.csv").read_text().splitlines()) == 121
     assert main(["decompress", "x.csv.isthmus", "model"]) == 2
     assert "exists" in capsys.readouterr().err
+
+
+def test_others_at_the_same_bound_are_told_where_they_are_installed(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    csv(Path("x.csv"))
+    save(MODEL, "model")
+    monkeypatch.setattr(bounded, "installed", lambda: ["sz3"])
+    monkeypatch.setattr(bounded, "compressed", lambda name, x, bound: (asked.append((name, x, bound)) or 1234, x))
+    assert main(["compress", "model", "x.csv", "--bound", "0.1"]) == 0
+    assert "at the same bound, without a model: sz3 1,234 bytes; here they take" in capsys.readouterr().out
+    ((name, x, bound),) = asked
+    assert (name, bound, x.shape) == ("sz3", 0.1, ROWS.shape)
+    spread = (ROWS / x).std(axis=0)
+    assert spread.max() < 0.02 * np.abs(ROWS / x).mean(), "in the units in which the bound is"
+    assert main(["compress", "model", "x.csv", "--out", "free.isthmus", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["others_bytes"] == {}, "without a bound there is nothing to compare at"
+    monkeypatch.setattr(bounded, "installed", list)
+    assert main(["compress", "model", "x.csv", "--bound", "0.1", "--out", "none.isthmus"]) == 0
+    assert "pip install 'isthmus[bytes]'" in capsys.readouterr().out
 
 
 def test_what_was_kept_of_a_parquet_file_is_bounded_by_what_it_decodes_to():

@@ -151,6 +151,7 @@ def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bo
         "families": ", ".join(design.families),
         **({"rows": said} if (said := splits(planned)) else {}),
         "rivals": ", ".join(facts["rivals"]) or "none" + " besides pca" * ("pca" in design.families),
+        **({"no rivals": said} if (said := missing_extras(design)) else {}),
         "facets": ", ".join(design.facets),
         **{f"not {name}": reason for name, reason in design.skipped.items()},
         "capacity": f"code {design.latents}, hidden layers {hidden}, backbone {design.backbone}" + chosen_among(design),
@@ -166,6 +167,17 @@ def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bo
     width = max(map(len, lines))
     for name, text in lines.items():
         show.line(f"  {name:<{width}}  {text}")
+
+
+def missing_extras(design: Design) -> str:
+    """Rivals that would take part if their extra were installed, and how to install it."""
+    from isthmus.facets import FACETS
+    from isthmus.parts.bounded import EXTRA, installed
+
+    wanted = dict.fromkeys(name for facet in design.facets for name in FACETS[facet].rivals)
+    names = [name for name in wanted if any(name in FACETS[f].extras for f in design.facets)]
+    names = [name for name in names if name not in installed()]
+    return f"{', '.join(names)}: {EXTRA}" if names and design.rivals is None else ""
 
 
 def chosen_among(design: Design) -> str:

@@ -49,6 +49,7 @@ def compress(
 
     [bold]isthmus decompress rows.csv.isthmus model --out again.csv[/bold]
     """
+    from isthmus.parts.bounded import EXTRA
     from isthmus.ship import artefact, container
 
     fitted = artefact.load(model)
@@ -59,6 +60,7 @@ def compress(
         "file": str(file),
         "file_bytes": done.before,
         "xz_bytes": done.xz,
+        "others_bytes": dict(done.others),
         "container": str(target),
         "container_bytes": done.bytes,
         "kept_bytes": done.kept_bytes,
@@ -75,6 +77,12 @@ def compress(
     share = 100 * done.bytes / done.before
     show.line(f"{file}: {done.before:,} bytes; {target}: {done.bytes:,} bytes ({share:.3g} %)")
     show.line(f"Without a model and without loss, xz takes {done.xz:,} bytes.")
+    if done.others:
+        told = ", ".join(f"{name} {size:,}" for name, size in done.others.items())
+        coded = done.bytes - done.kept_bytes
+        show.line(f"The same numbers at the same bound, without a model: {told} bytes; here they take {coded:,}.")
+    elif bound is not None:
+        show.line(f"What pcodec, SZ3 and zfp make of the same numbers is told with {EXTRA}.")
     rate = f"{facts['bits_per_element']:.3g} bits for each number"
     show.line(f"{rate}; {done.kept_bytes:,} of the bytes keep without loss what the model does not code")
     show.line(f"Decompressing also needs the model: {model_bytes:,} bytes.")

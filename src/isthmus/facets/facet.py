@@ -302,6 +302,8 @@ class Facet:
     """Rivals that are asked only where rows are images of one or three channels."""
     tables_only: frozenset[str] = frozenset()
     """Rivals that are asked only where columns are of several kinds, or have gaps."""
+    extras: frozenset[str] = frozenset()
+    """Rivals that need an extra, and take part where a study names them."""
     factors: bool = False
     """Whether it needs to know what made the rows; data that do not say are not asked."""
     tables: bool = False
@@ -337,7 +339,7 @@ class Facet:
             (self.tables_only, table),
             (self.counts_only, counts),
         )
-        left_out = {name for names, there in kinds if not there for name in names}
+        left_out = {name for names, there in kinds if not there for name in names} | self.extras
         return [name for name in self.rivals if name not in left_out]
 
 

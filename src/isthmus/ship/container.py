@@ -16,7 +16,7 @@ import lzma
 import math
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +32,7 @@ from isthmus.data.scale import Scaler
 from isthmus.data.wording import place
 from isthmus.durable import whole
 from isthmus.errors import BadInput
+from isthmus.parts import bounded
 from isthmus.parts.entropy import likely_bits
 from isthmus.ship import artefact, remainder
 from isthmus.train.inference import Inference
@@ -63,6 +64,8 @@ class Written:
     """Of the file."""
     xz: int
     """Of the file as xz packs it, unzipped first, without loss: what the container should beat."""
+    others: Mapping[str, int]
+    """Of the same numbers by compressors of others at the same bound; none without a bound or the extra."""
     kept_bytes: int
     """Of all that is kept without loss."""
     elements: int
@@ -138,11 +141,17 @@ def compress(
         bytes=len(content),
         before=path.stat().st_size,
         xz=len(lzma.compress(unzipped(path, LARGEST))),
+        others={} if bound is None else _others(taken.rows / units.scale, bound),
         kept_bytes=len(kept),
         elements=taken.rows.size,
         worst=float(gap.max(initial=0)),
         mse=float(np.square(gap).mean()),
     )
+
+
+def _others(scaled: NDArray[np.float64], bound: float) -> dict[str, int]:
+    """Bytes that the numbers take by compressors of others at the same bound, of those that are installed."""
+    return {name: bounded.compressed(name, scaled.astype(np.float32), bound)[0] for name in bounded.installed()}
 
 
 def decompress(

@@ -109,7 +109,8 @@ def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int
 
 def _rivals(design: Design) -> list[str]:
     """Names of all rivals that may take part, those that no facet of the study has included."""
-    every = [RIVAL_FAMILY, *dict.fromkeys(name for facet in FACETS.values() for name in facet.rivals)]
+    usual = (name for facet in FACETS.values() for name in facet.rivals if name not in facet.extras)
+    every = [RIVAL_FAMILY, *dict.fromkeys(usual)]
     return every if design.rivals is None else design.rivals
 
 

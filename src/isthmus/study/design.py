@@ -28,6 +28,7 @@ from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe, within
+from isthmus.parts.bounded import installed, needed
 from isthmus.seeds import seed as hashed
 from isthmus.study.capacity import USUAL, capacity, match
 from isthmus.study.options import CAPACITIES, FIXES, FREE, MATCHED, DesignOptions, filled, signed
@@ -215,7 +216,10 @@ class Design:
             "counts": self.counts,
         }
         there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], **about)
-        return there if self.rivals is None else [name for name in there if name in self.rivals]
+        if self.rivals is None:
+            return there
+        extras = [name for name in FACETS[facet].rivals if name in FACETS[facet].extras]
+        return [name for name in (*there, *extras) if name in self.rivals]
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:
         """All jobs: families before rivals, a replicate of every view before the next one; then those of each round.
@@ -282,6 +286,8 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     ------
     BadInput
         If a name is unknown, a number makes no sense, or no question can be asked of these data.
+    MissingExtra
+        If a rival is named whose extra is not installed.
     """
     asked = filled(DesignOptions, options)
     asked = meant_for(asked, data.extent, len(data.x), factors=data.factors is not None)
@@ -294,7 +300,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     hidden = usual if asked["hidden"] is None else tuple(asked["hidden"])
     facets, skipped = _facets(asked["facets"], data)
     capacity_ = capacity_asked(asked) or usually(facets)
-    against = _rivals(asked["rivals"])
+    against = _rivals(asked["rivals"], facets)
     _polluted(asked["contamination"], facets, data)
     settings = dict(asked["settings"] or {})
     chosen = with_settings(_families(asked["families"]), settings)
@@ -523,16 +529,25 @@ def _families(asked: str | Recipe | Iterable[str | Recipe] | Mapping[str, Recipe
     return chosen
 
 
-def _rivals(asked: str | Iterable[str]) -> list[str] | None:
-    """The rivals that were asked for by name; None: all."""
-    if asked in ("all", "none"):
-        return None if asked == "all" else []
-    wanted = _names(asked) if isinstance(asked, str) else list(asked)
+def _rivals(asked: str | Iterable[str], facets: Sequence[str]) -> list[str] | None:
+    """The rivals that were asked for by name; None: all but those that need an extra.
+
+    Those of an extra that is installed take part too; a study then keeps all names, for it may be read elsewhere.
+    """
+    if asked == "none":
+        return []
     known = [RIVAL_FAMILY, *dict.fromkeys(name for facet in FACETS.values() for name in facet.rivals)]
+    extras = {name for facet in FACETS.values() for name in facet.extras}
+    if asked == "all":
+        there = {name for facet in facets for name in FACETS[facet].extras} & set(installed())
+        return [name for name in known if name in there or name not in extras] if there else None
+    wanted = _names(asked) if isinstance(asked, str) else list(asked)
     for name in wanted:
         if name not in known:
             hint = meant(str(name), known) or f"; choose all, none or some of {', '.join(known)}"
             raise BadInput(f"unknown rival {name!r}{hint}")
+        if name in extras:
+            needed(name)
     return [name for name in known if name in wanted]
 
 
