@@ -38,7 +38,7 @@ def run(
 
     What no longer fits into the budget is not begun, and counts as not run. Runs are done by ``workers`` processes on
     this machine, or by those of a Dask cluster. Trainings are kept as often as ``checkpoint`` says. Replicates that are
-    asked for (``planned.more``) are run whatever the budget was, once: who was stopped in their midst goes on with them.
+    asked for (``planned.more``) are run whatever the budget was, once: who was stopped amid them goes on with them.
     """
     check_workers(workers, cluster, checkpoint)
     began, store = clock(), Store(planned.folder)
