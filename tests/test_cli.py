@@ -448,7 +448,7 @@ def test_factors_are_set_aside(shell: Shell, tmp_path: Path) -> None:
     assert "needs known factors: name their columns (--factors)" in one_line(err)
     code, _, err = shell("compare", str(path), "iris", *base[2:], "--factors", "b")
     assert code == ends.INPUT
-    assert "leave factors out" in one_line(err)
+    assert "iris: no factor column 'b'" in one_line(err)
 
 
 def test_a_budget_is_met_and_what_it_costs_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
