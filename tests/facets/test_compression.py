@@ -3,6 +3,7 @@
 import bz2
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
@@ -11,12 +12,14 @@ from contenders import Fixed, digits, pca, split
 from PIL import Image
 
 from isthmus import codec
+from isthmus.data.read import read
 from isthmus.facets import FACETS, compression, pictures
 from isthmus.facets.compression import criterion, stored, told, zstd
 from isthmus.facets.facet import FittedContender, Rows, Splits
 from isthmus.families import named
 from isthmus.metrics.rate import TARGET
 from isthmus.parts.entropy import pieces
+from isthmus.study.design import design
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -179,10 +182,13 @@ def test_sheets_come_apart_again():
 
 
 def test_pictures_are_rivals_only_where_rows_are_pictures():
-    assert FACET.rivals_on((8, 8), True) == ["rounding", "zstd", "xz", "bz2", "jpeg", "webp"]
-    assert FACET.rivals_on((8, 8), False) == ["rounding", "zstd", "xz", "bz2"]  # a series of 8 channels
-    for shape in ((64,), (8, 8, 2), (2, 400), (2, 2, 2, 2)):
-        assert FACET.rivals_on(shape, True) == ["rounding", "zstd", "xz", "bz2"]
+    assert FACET.rivals_on("pictures") == ["rounding", "zstd", "xz", "bz2", "jpeg", "webp"]
+    assert FACET.rivals_on() == ["rounding", "zstd", "xz", "bz2"]
+    made = design(read("digits"), families="plain", facets="compression")
+    assert "pictures" in made.forms
+    for shape in ([64], [8, 8, 2], [2, 400], [2, 2, 2, 2]):
+        assert "pictures" not in replace(made, data={**made.data, "shape": shape}).forms
+    assert "pictures" not in replace(made, data={**made.data, "images": False}).forms  # a series of 8 channels
     table = Splits(*(Rows(rows.x.reshape(len(rows.x), 64), None) for rows in SPLITS[:3]), 0, 4)
     assert all(math.isnan(v) for v in FACET.rivals["jpeg"](table).values())
 

@@ -74,8 +74,8 @@ def test_it_stands_in_tables_of_sparse_dictionaries_only():
         made = design(data, families=families)
         assert [NAME in made.rivals_of(f) for f in ("reconstruction", "sparsity", "stability")] == [there] * 3
     for facet in ("features", "factors"):
-        assert NAME in FACETS[facet].rivals_on((8,), False, dictionaries=True)
-        assert NAME not in FACETS[facet].rivals_on((8,), False)
+        assert NAME in FACETS[facet].rivals_on("dictionaries")
+        assert NAME not in FACETS[facet].rivals_on()
 
 
 @pytest.mark.slow

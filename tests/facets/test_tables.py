@@ -141,9 +141,9 @@ def test_categories_are_drawn_from_their_shares_and_get_no_noise(splits):
 
 
 def test_trees_are_asked_of_tables_only(splits):
-    assert GENERATION.of_tables == "boosted"
-    assert "mixed-type mixture" in GENERATION.rivals_on((5,), False, table=True)
-    assert "mixed-type mixture" not in GENERATION.rivals_on((5,), False)
+    assert GENERATION.decided == {"table": "boosted"}
+    assert "mixed-type mixture" in GENERATION.rivals_on("table")
+    assert "mixed-type mixture" not in GENERATION.rivals_on()
     pictures = Rows(np.random.default_rng(0).random((60, 4, 4)).astype("f4"), np.arange(60) % 2)
     found = GENERATION.rivals["training rows"](Splits(pictures, pictures, pictures, seed=0, latents=2))
     assert not {"boosted", "tstr"} & set(found)

@@ -128,23 +128,24 @@ def test_axes_are_as_many_as_are_asked_for_and_follow_from_the_seed():
 
 def test_they_stand_in_the_table_only_where_rows_have_text(tmp_path):
     facet = FACETS["features"]
-    assert facet.text_only == {"naive bayes", "nbsvm", "tf-idf", "truncated svd"}
-    assert not facet.text_only & set(facet.rivals_on((4,), False))
-    assert facet.text_only < set(facet.rivals_on((4,), False, text=True))
+    of_text = {name for name, form in facet.only.items() if form == "text"}
+    assert of_text == {"naive bayes", "nbsvm", "tf-idf", "truncated svd"}
+    assert not of_text & set(facet.rivals_on())
+    assert of_text < set(facet.rivals_on("text"))
     said, y = written(200)
     path = tmp_path / "reviews.csv"
     rows = [f"{text};{n % 5};{'ab'[k]}" for n, (text, k) in enumerate(zip(said, y, strict=True))]
     path.write_text("\n".join(["said;odd;kind", *rows]))
     data = read(path, label="kind")
     made = design(data, families="plain", facets="features", replicates=2)
-    jobs = [job for job in made.jobs() if job.name.name in facet.text_only]
+    jobs = [job for job in made.jobs() if job.name.name in of_text]
     assert len(jobs) == 8
     splits = prepare(jobs[0], data).splits
     assert splits.train.text is not None
     assert set(splits.test.text) <= set(said)
-    found = {name: facet.rivals[name](splits) for name in facet.text_only}
+    found = {name: facet.rivals[name](splits) for name in of_text}
     assert found["naive bayes"]["probe_accuracy"] > 0.7
     assert found["truncated svd"].keys() >= {"probe_accuracy", "knn_accuracy", "few_labels"}
     assert len({one["commonest_class"] for one in found.values()}) == 1
     bare = Splits(*(Rows(one.x, one.y) for one in splits[:3]), seed=0, latents=2)
-    assert all(np.isnan(facet.rivals[name](bare)["probe_accuracy"]) for name in facet.text_only)
+    assert all(np.isnan(facet.rivals[name](bare)["probe_accuracy"]) for name in of_text)

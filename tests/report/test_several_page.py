@@ -39,7 +39,7 @@ def several(make, folder: Path, names, overlaps=(), **options) -> Several:
 @pytest.fixture(scope="module")
 def six(make, tmp_path_factory):
     levels = {"plain": 1.0, "topk": 3.0, "pca": 2.0, "knn": 4.0, "isolation forest": 5.0}
-    others = [name for name in FACETS["anomaly"].rivals_on((4,), False) if name not in levels]
+    others = [name for name in FACETS["anomaly"].rivals_on() if name not in levels]
     levels |= {name: 6.0 + i for i, name in enumerate(others)}
     assert len(levels) == 10
     return several(make, tmp_path_factory.mktemp("six"), "abcdef", levels=levels)

@@ -381,7 +381,7 @@ def test_rivals_are_chosen_by_name(tmp_path):
         asked: {job.name.name for job in design(data, rivals=asked, **options).jobs()} - {"plain"}
         for asked in ("all", "none", "knn", "pca,sparse coding")
     }
-    detectors = set(FACETS["anomaly"].rivals_on((4,), False))
+    detectors = set(FACETS["anomaly"].rivals_on())
     assert {"isolation forest", "knn", "lof"} <= detectors
     assert there["all"] == {"pca", "sparse coding"} | detectors
     assert there["none"] == set()

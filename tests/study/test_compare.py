@@ -57,7 +57,7 @@ def test_a_study_is_complete_and_readable(study):
     assert reopened.records == study.records
     for facet in ("reconstruction", "anomaly"):
         table = study.scores(facet)
-        assert list(table) == ["plain", "topk", "pca", *FACETS[facet].rivals_on((4,), False)]
+        assert list(table) == ["plain", "topk", "pca", *FACETS[facet].rivals_on()]
         assert all(np.isfinite(values).all() and values.shape == (2,) for values in table.values())
 
 
@@ -285,7 +285,7 @@ def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
     for facet, verdict in study.verdict().items():
         assert (verdict.facet, verdict.metric) == (facet, FACETS[facet].primary)
         assert set(verdict.means) | set(verdict.excluded) == set(study.contenders(facet))
-        assert set(verdict.rivals) == {"pca", *FACETS[facet].rivals_on((4,), False)}
+        assert set(verdict.rivals) == {"pca", *FACETS[facet].rivals_on()}
         for name, mean in verdict.means.items():
             assert mean == pytest.approx(study.scores(facet)[name].mean())
     assert study.verdict()["reconstruction"].test_fraction == pytest.approx(30 / 90)
@@ -320,13 +320,11 @@ def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_ma
     rows = read("iris").x
     found = compare(rows, out=tmp_path / "study", jobs=1, **SMALL)
     assert {record.job.view for record in found.records} == {"all"}
-    assert found.total == 2 * (
-        3 + len(FACETS["reconstruction"].rivals_on((4,), False)) + len(FACETS["anomaly"].rivals_on((4,), False))
-    )
+    assert found.total == 2 * (3 + len(FACETS["reconstruction"].rivals_on()) + len(FACETS["anomaly"].rivals_on()))
     verdict = found.verdict()["anomaly"]
     assert (verdict.metric, set(verdict.means)) == (
         "auroc_planted",
-        {"plain", "topk", "pca", *FACETS["anomaly"].rivals_on((4,), False)},
+        {"plain", "topk", "pca", *FACETS["anomaly"].rivals_on()},
     )
     assert np.isfinite(found.scores("anomaly")["knn"]).all()
     assert np.isnan(found.scores("anomaly", "auroc")["knn"]).all()

@@ -237,7 +237,7 @@ COMPRESSION = Facet(
         **{name: partial(at_bound, name) for name in MODULES},
     },
     extras=frozenset(MODULES),
-    pictures_only=frozenset({"jpeg", "webp"}),
+    only={"jpeg": "pictures", "webp": "pictures"},
     curves={
         "rate_distortion": CurveTitle(
             Said("Rate and distortion", "码率与失真"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.pictures import drawable
 from isthmus.facets.purpose import Role
 from isthmus.metrics.fidelity import mse, row_errors
 from isthmus.said import Said
@@ -98,6 +97,11 @@ class Curve(NamedTuple):
 Found = Mapping[str, float | Curve | NDArray[np.generic]]
 """What a measurement gives, by name: metrics, curves, and scores of every test row, from which metrics can be computed
 again."""
+
+Form = Literal["pictures", "times", "windows", "text", "table", "counts", "dictionaries"]
+"""What makes other rivals or metrics the right ones: rows that are images of one or three channels, have times, are
+windows of a series, have free text, have columns of several kinds or gaps, or are counts; or families that are sparse
+dictionaries, of which whoever does not beat such a rival is not compared."""
 
 
 class Coder(Protocol):
@@ -282,26 +286,12 @@ class Facet:
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
     of_steps: tuple[str, str] | None = None
     """The metric that decides where rows are windows of a series with labels, and the metric that is its floor."""
-    of_tables: str = ""
-    """The metric that decides where columns are of several kinds, or have gaps; empty if it is no other."""
-    of_counts: str = ""
-    """The metric that decides where rows are counts; empty where it is the usual one."""
+    decided: Mapping[Form, str] = field(default_factory=dict)
+    """The metric that decides where rows have such a form."""
     weighs: bool = False
     """Whether its metrics count test rows by their weights; else each counts once."""
-    timed_only: frozenset[str] = frozenset()
-    """Rivals that are asked only where rows have times."""
-    windows_only: frozenset[str] = frozenset()
-    """Rivals that are asked only where rows are windows of a series."""
-    text_only: frozenset[str] = frozenset()
-    """Rivals that are asked only where rows have free text."""
-    dictionaries_only: frozenset[str] = frozenset()
-    """Rivals that are asked only in tables of sparse dictionaries; of these, who does not beat them is not compared."""
-    counts_only: frozenset[str] = frozenset()
-    """Rivals that are asked only where rows are counts."""
-    pictures_only: frozenset[str] = frozenset()
-    """Rivals that are asked only where rows are images of one or three channels."""
-    tables_only: frozenset[str] = frozenset()
-    """Rivals that are asked only where columns are of several kinds, or have gaps."""
+    only: Mapping[str, Form] = field(default_factory=dict)
+    """Rivals that are asked only where rows have such a form."""
     extras: frozenset[str] = frozenset()
     """Rivals that need an extra, and take part where a study names them."""
     factors: bool = False
@@ -314,33 +304,10 @@ class Facet:
     trains: bool = False
     """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
 
-    def rivals_on(
-        self,
-        shape: Sequence[int],
-        images: bool,
-        *,
-        timed: bool = False,
-        windows: bool = False,
-        text: bool = False,
-        dictionaries: bool = False,
-        table: bool = False,
-        counts: bool = False,
-    ) -> list[str]:
-        """Names of the rivals that can be asked where rows have this shape, ``*D``, and are ``images`` or not, have
-        times or not, are ``windows`` of a series or not, have free ``text`` or not, are a ``table`` whose columns
-        are of several kinds, or have gaps, or not, are ``counts`` or not, and whose table is one of sparse
-        ``dictionaries`` or not."""
-        kinds = (
-            (self.pictures_only, images and drawable(shape)),
-            (self.timed_only, timed),
-            (self.windows_only, windows),
-            (self.text_only, text),
-            (self.dictionaries_only, dictionaries),
-            (self.tables_only, table),
-            (self.counts_only, counts),
-        )
-        left_out = {name for names, there in kinds if not there for name in names} | self.extras
-        return [name for name in self.rivals if name not in left_out]
+    def rivals_on(self, *forms: Form) -> list[str]:
+        """Names of the rivals that are asked where rows have these forms and no other."""
+        there = {name for name in self.rivals if name not in self.only or self.only[name] in forms}
+        return [name for name in self.rivals if name in there - self.extras]
 
 
 def numbers(found: Found) -> dict[str, float]:

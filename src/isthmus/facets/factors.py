@@ -90,5 +90,5 @@ FACTORS = Facet(
     measure=measure,
     metrics=("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"),
     rivals={"independent components": independent, RANDOM: random_dictionary(measure)},
-    dictionaries_only=frozenset({RANDOM}),
+    only={RANDOM: "dictionaries"},
 )

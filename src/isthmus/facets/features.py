@@ -250,8 +250,11 @@ FEATURES = Facet(
     view="all",
     labels=True,
     weighs=True,
-    timed_only=frozenset({"persistence"}),
-    text_only=frozenset({"naive bayes", "nbsvm", "tf-idf", "truncated svd"}),
+    only={
+        "persistence": "times",
+        **dict.fromkeys(("naive bayes", "nbsvm", "tf-idf", "truncated svd"), "text"),
+        RANDOM: "dictionaries",
+    },
     sees=Said("training and validation rows with their labels", "训练集和验证集及其标签"),
     criterion=criterion,
     free=probed,
@@ -272,7 +275,6 @@ FEATURES = Facet(
         "truncated svd": semantic,
         RANDOM: random_dictionary(measure),
     },
-    dictionaries_only=frozenset({RANDOM}),
     kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
     curves={
         "few_labels": CurveTitle(

@@ -307,7 +307,7 @@ GENERATION = Facet(
     },
     spoiled_by=("constant output",),
     primary="c2st",
-    of_tables="boosted",
+    decided={"table": "boosted"},
     view="all",
     labels=False,
     sees=Said("training and validation rows, without labels", "训练集和验证集，不使用标签"),
@@ -338,7 +338,7 @@ GENERATION = Facet(
     floor="shuffled columns",
     floor_title=Said("shuffling each column", "逐列打乱"),
     simplest="shuffled columns",
-    tables_only=frozenset({"mixed-type mixture"}),
+    only={"mixed-type mixture": "table"},
     rivals={
         "gaussian mixture": mixture_of_rows,
         "mixed-type mixture": mixture_of_columns,

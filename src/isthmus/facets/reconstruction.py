@@ -81,11 +81,9 @@ RECONSTRUCTION = Facet(
     criterion=criterion,
     measure=measure,
     metrics=("mse", "explained_variance", "deviance_explained"),
-    of_counts="deviance_explained",
+    decided={"counts": "deviance_explained"},
     floor=0.0,
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"sparse coding": coded, "persistence": kept, "nmf": factorised, RANDOM: random_dictionary(measure)},
-    dictionaries_only=frozenset({RANDOM}),
-    windows_only=frozenset({"persistence"}),
-    counts_only=frozenset({"nmf"}),
+    only={RANDOM: "dictionaries", "persistence": "windows", "nmf": "counts"},
 )

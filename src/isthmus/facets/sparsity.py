@@ -96,5 +96,5 @@ SPARSITY = Facet(
         ),
     },
     rivals={"sparse coding": coded, RANDOM: random_dictionary(measure)},
-    dictionaries_only=frozenset({RANDOM}),
+    only={RANDOM: "dictionaries"},
 )

@@ -159,6 +159,6 @@ STABILITY = Facet(
         ),
     },
     rivals={RANDOM: random_dictionary(measure)},
-    dictionaries_only=frozenset({RANDOM}),
+    only={RANDOM: "dictionaries"},
     trains=True,
 )

@@ -24,7 +24,8 @@ from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import COST, FACETS
 from isthmus.facets.anomaly import PARTS
-from isthmus.facets.facet import RIVAL_FAMILY
+from isthmus.facets.facet import RIVAL_FAMILY, Form
+from isthmus.facets.pictures import drawable
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
 from isthmus.model import Range, Recipe, within
@@ -142,10 +143,9 @@ class Design:
     def primary(self, facet: str) -> str:
         """The metric that decides in a facet: another one where there are no labels."""
         asked = FACETS[facet]
-        if self.tables and asked.of_tables:
-            return asked.of_tables
-        if self.counts and asked.of_counts:
-            return asked.of_counts
+        for form, metric in asked.decided.items():
+            if form in self.forms:
+                return metric
         if not self.data["classes"]:
             return asked.unlabelled or asked.primary
         return asked.of_steps[0] if asked.of_steps is not None and self.windows else asked.primary
@@ -157,14 +157,19 @@ class Design:
         return asked.of_steps[1] if asked.of_steps is not None and by_steps else asked.floor
 
     @property
-    def tables(self) -> bool:
-        """Whether columns are of several kinds, or have gaps."""
-        return bool(self.data.get("fields"))
-
-    @property
-    def counts(self) -> bool:
-        """Whether rows are counts."""
-        return self.data.get("counts") is not None
+    def forms(self) -> list[Form]:
+        """What the rows are, besides rows of numbers, as far as it makes other rivals or metrics the right ones."""
+        data, fields = self.data, self.data.get("fields", ())
+        there: dict[Form, bool] = {
+            "pictures": data["images"] and drawable(data["shape"]),
+            "times": data.get("times") is not None,
+            "windows": self.windows,
+            "text": any(field["kind"] in TEXTS for field in fields),
+            "table": bool(fields),
+            "counts": data.get("counts") is not None,
+            "dictionaries": self.of_dictionaries,
+        }
+        return [form for form, so in there.items() if so]
 
     @property
     def windows(self) -> bool:
@@ -205,17 +210,7 @@ class Design:
 
     def rivals_of(self, facet: str) -> list[str]:
         """Names of the rivals of a facet that take part, besides the family ``pca``."""
-        timed = self.data.get("times") is not None
-        text = any(field["kind"] in TEXTS for field in self.data.get("fields", ()))
-        about = {
-            "timed": timed,
-            "windows": self.windows,
-            "text": text,
-            "dictionaries": self.of_dictionaries,
-            "table": self.tables,
-            "counts": self.counts,
-        }
-        there = FACETS[facet].rivals_on(self.data["shape"], self.data["images"], **about)
+        there = FACETS[facet].rivals_on(*self.forms)
         if self.rivals is None:
             return there
         extras = [name for name in FACETS[facet].rivals if name in FACETS[facet].extras]

@@ -295,7 +295,7 @@ class Results:
     def _no_better(self, facet: str, found: Metric, scores: Mapping[str, NDArray[np.float64]]) -> list[str]:
         """Sparse dictionaries that are not shown to beat one that learnt nothing, where the facet names a winner."""
         asked = FACETS[facet]
-        random = [name for name in asked.dictionaries_only if name in scores]
+        random = [name for name, form in asked.only.items() if form == "dictionaries" and name in scores]
         if not random or not asked.crowns or found.name != self.design.primary(facet):
             return []
         table = {who: comparable(scores[who], found.relative) for who in scores if who in self.design.dictionaries}
