@@ -1031,7 +1031,7 @@ OPTIONS = {
         "label anomaly factors images facets replicates steps seed learning_rate plan configs "
         "jobs cluster checkpoint json lang dry_run quiet debug"
     ),
-    take.take: "folder family facet replicate refit out data json debug",
+    take.take: "folder family facet replicate refit out to data json debug",
     train.train: (
         "family data label images out settings steps measured seed checkpoint device "
         "kinds drop missing terms group time weights size crop gray features skip_damaged axes window "

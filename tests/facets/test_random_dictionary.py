@@ -5,8 +5,13 @@ import pytest
 from contenders import split
 
 import isthmus
+from isthmus.answers.advice import for_purpose
+from isthmus.answers.brief import brief
 from isthmus.answers.sentences import sentence
-from isthmus.evidence.verdict import UNBEATEN
+from isthmus.answers.spoilers import useless
+from isthmus.answers.words import Words
+from isthmus.evidence.purposes import answered
+from isthmus.evidence.verdict import UNBEATEN, judge
 from isthmus.facets import FACETS
 from isthmus.facets.random_dictionary import NAME, RandomDictionary, pursued, turned
 from isthmus.study.design import design
@@ -90,11 +95,44 @@ def test_who_does_not_beat_it_gets_no_verdict(make, tmp_path):
     if make is noise:
         assert sorted(beaten) == ["batchtopk", "topk"]
         assert NAME in v.means
+        assert v.useless
+        assert "no sparse dictionary is shown to beat a random one; " in said["en"]
         assert "not shown to beat a random dictionary, and so given no verdict: " in said["en"]
-        assert "未被证明优于随机字典" in said["zh"]
+        assert "没有任何稀疏字典被证明优于随机字典" in said["zh"]
+        ending = "no sparse dictionary is shown to beat a random one; use none of them for this."
+        assert any(line.endswith(ending) for line in study.recommendation())
     else:
         assert beaten == []
         assert v.leader in {"topk", "batchtopk"}
         assert "random dictionary, and so" not in said["en"]
     page = study.report(tmp_path / "page.html").read_text()
     assert ("not shown to beat a random dictionary" in page) == (make is noise)
+
+
+def judged(dictionaries, **others):
+    """A verdict in which none of the dictionaries is shown to beat a random one."""
+    luck = np.array([0.0, 0.01, -0.01])
+    table = dict.fromkeys(dictionaries, 0.5 + luck) | {NAME: 0.6 - luck} | {n: x + luck for n, x in others.items()}
+    about = {"metric": "explained_variance", "higher": True, "rope": 0.01, "rivals": {NAME, "pca"}, "floor": [0.0] * 3}
+    excluded = dict.fromkeys(dictionaries, UNBEATEN)
+    return judge(table, facet="reconstruction", test_fraction=1 / 3, excluded=excluded, **about)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_where_no_dictionary_is_left_nobody_is_recommended(lang):
+    v = judged(["topk", "sae"])
+    assert v.useless
+    assert v.unbeaten
+    (one,) = answered({"reconstruction": v})
+    assert (one.kind, one.take) == ("useless", None)
+    say = Words(lang)
+    assert say("verdict.random_unbeaten") in for_purpose(one, say)
+    assert say("verdict.random_one") in brief([one], ["topk", "sae"], lang)[0].take
+    assert say("verdict.random_one") in useless([v], say)[0]
+
+
+def test_who_is_no_dictionary_stands_all_the_same():
+    v = judged(["topk"], plain=0.8)
+    assert not v.useless
+    assert answered({"reconstruction": v})[0].take == "plain"
+    assert "no verdict: TopK" in sentence(v)

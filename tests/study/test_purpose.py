@@ -12,6 +12,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import FittedContender, Rows, Splits, held, lengths, reconstruct
 from isthmus.families import named
+from isthmus.ship import convert
 from isthmus.study.design import Design, design
 from isthmus.study.material import prepare
 from isthmus.study.purpose import SUITED, questions
@@ -27,6 +28,9 @@ def test_to_interpret_is_asked_of_wide_dictionaries_at_one_number_of_units():
     assert made.facets == ["reconstruction", "sparsity", "stability"]
     assert list(made.families) == [*SUITED["interpret"], "pca"]
     assert (made.latents, made.hidden, made.k) == (64, [], 4)
+    assert {one["recipe"]["head"] for name, every in made.families.items() if name != "pca" for one in every} == {
+        "gaussian"
+    }
     for name, every in made.families.items():
         for one in every:
             fields = one["recipe"]
@@ -133,10 +137,18 @@ def test_a_study_to_interpret_runs_to_its_end_and_can_be_taken(tmp_path):
     atoms = random.normal(size=(24, 8))
     z = (random.random((600, 24)) < 0.1) * random.random((600, 24))
     np.save(tmp_path / "acts.npy", (z @ atoms).astype(np.float32))
-    about = {"families": "topk,batchtopk", "replicates": 3, "configs": 1, "steps": 100, "jobs": 1}
+    about = {"families": "topk,batchtopk", "replicates": 3, "configs": 1, "steps": 300, "jobs": 1}
     study = isthmus.compare(tmp_path / "acts.npy", purpose="interpret", out=tmp_path / "study", **about)
     assert study.complete
     assert "interpret" in {one.purpose for one in study.purposes()}
     assert "random dictionary" in study.contenders("stability")
     page = study.report(tmp_path / "page.html").read_text()
     assert "Explained variance from few units" in page
+    assert main(["take", str(tmp_path / "study"), "topk", "--to", "saelens", "--out", str(tmp_path / "sae")]) == 0
+    again = convert.read(tmp_path / "sae").model
+    rows = np.load(tmp_path / "acts.npy")[:50]
+    ours = study.model("topk", "reconstruction", 0)
+    assert np.abs(again.decode(again.encode(rows)) - ours.decode(ours.encode(rows))).max() < 1e-4
+    told = json.loads((tmp_path / "sae" / "cfg.json").read_text())
+    assert (told["architecture"], told["d_sae"], told["k"]) == ("topk", 32, 4)
+    assert main(["take", str(tmp_path / "study"), "pca", "--to", "saelens", "--out", str(tmp_path / "other")]) == 2

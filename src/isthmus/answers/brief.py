@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.answers.advice import aim, loss
-from isthmus.answers.sentences import chance, number
+from isthmus.answers.sentences import chance, ground, number
 from isthmus.answers.words import Words
 from isthmus.evidence.purposes import PurposeVerdict
 from isthmus.evidence.verdict import LEAST, FacetVerdict
@@ -96,7 +96,7 @@ def _word(name: str | None) -> str:
 
 def _take(one: PurposeVerdict, say: Words) -> str:
     if one.kind == "useless":
-        floor = say("floor." + next(v for v in one.verdicts if v.useless).facet)
+        floor = ground(next(v for v in one.verdicts if v.useless), say)
         return (
             say("brief.at_best", name=say.title(one.take), floor=floor)
             if one.take

@@ -39,6 +39,8 @@ def sentence(verdict: FacetVerdict, lang: str = "en", titles: Mapping[str, str] 
 
 
 def _decided(v: FacetVerdict, say: Words) -> str:
+    if v.unbeaten:
+        return useless(v, say)
     if v.kind == "no evidence":
         return _nothing(v, say)
     if v.useless:
@@ -60,8 +62,15 @@ def _decided(v: FacetVerdict, say: Words) -> str:
     return text + _evidence(v, v.leader, second, say)
 
 
+def ground(v: FacetVerdict, say: Words) -> str:
+    """What nobody beats in a table of no use, in words."""
+    return say("verdict.random_one") if v.unbeaten else say("floor." + v.facet)
+
+
 def useless(v: FacetVerdict, say: Words) -> str:
     """That nobody is shown to beat what comes without learning; or that nobody even seems to."""
+    if v.unbeaten:
+        return say("verdict.random_unbeaten")
     best = next(iter(v.means.values()))
     seems = v.floor is not None and (best > v.floor if v.higher else best < v.floor)
     shown = {"floor": say("floor." + v.facet), "leader": say.title(v.leader), **_value(v, say)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from isthmus.answers.sentences import ground
 from isthmus.answers.words import Words, capital
 from isthmus.data.wording import shown
 from isthmus.evidence.verdict import FacetVerdict
@@ -47,7 +48,7 @@ def useless(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
     found: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.useless:
-            found.setdefault(say("floor." + verdict.facet), []).append(say.title(verdict.facet))
+            found.setdefault(ground(verdict, say), []).append(say.title(verdict.facet))
     return [
         capital(say("spoil.floor", facets=say.phrase([facets[0], *(name.lower() for name in facets[1:])]), floor=floor))
         for floor, facets in found.items()

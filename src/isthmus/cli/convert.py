@@ -12,7 +12,7 @@ from isthmus.cli import ends, show
 from isthmus.cli.options import Debug, Json
 
 if TYPE_CHECKING:
-    from isthmus.ship.convert import Agreement
+    from isthmus.ship.convert import Agreement, Written
 
 Theirs = Literal["saelens", "dictionary_learning", "sparsify", "openai"]
 
@@ -76,15 +76,22 @@ def convert(
         _tell(read.agreement)
         show.line(f"{foreign.LAYOUTS[read.layout].title}: {fitted.recipe}")
     else:
-        _tell(done.agreement)
-        for what, which in (("multiplied out", done.folded), ("left out", done.lost)):
-            if which:
-                show.line(f"{what}: {', '.join(which)}")
-        show.line("To open it in Python:")
-        for one in foreign.LAYOUTS[to].opens:
-            show.line(f"  {one.replace('DIR', str(place))}")
+        tell(done, to)
     show.line(f"Model: {place}", apart=True)
     return ends.DONE
+
+
+def tell(done: Written, to: str) -> None:
+    """What became of a model in another layout, and how to open it."""
+    from isthmus.ship.convert import LAYOUTS
+
+    _tell(done.agreement)
+    for what, which in (("multiplied out", done.folded), ("left out", done.lost)):
+        if which:
+            show.line(f"{what}: {', '.join(which)}")
+    show.line("To open it in Python:")
+    for one in LAYOUTS[to].opens:
+        show.line(f"  {one.replace('DIR', str(done.folder))}")
 
 
 def _tell(agreement: Agreement) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import ends, show
+from isthmus.cli.convert import Theirs
 from isthmus.cli.options import Debug, Json
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def take(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
     ] = None,
+    to: Annotated[
+        Theirs | None,
+        typer.Option(
+            "--to",
+            metavar="LAYOUT",
+            help="Write a sparse dictionary as saelens, dictionary_learning, sparsify or openai keep it.",
+            show_default="a model of isthmus",
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="FILE", help="Where the data are now.", show_default="where they were"),
@@ -56,6 +66,8 @@ def take(
 
     With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
     measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.
+
+    [bold]isthmus take isthmus-activations --to saelens --out sae[/bold]
 
     In Python, isthmus.load("model").encode(X) then gives the codes of rows; scaling is part of the model.
     """
@@ -84,8 +96,12 @@ def take(
         _strange(study, family)
     if not rival:
         study.model(family, asked, replicate - 1)  # refused before the data are read
+    if refit and to is not None:
+        raise BadInput("--refit and --to exclude each other: give one of them")
     if refit:
         return _again(study, family, asked, replicate, data, out, json=json)
+    if to is not None:
+        return _foreign(study, family, asked, replicate - 1, to, out, json=json)
     known = origin(study, family, asked, replicate - 1)
     deployed = replace(_deployed(study, family, asked, replicate - 1, data, rival), origin=known)
     name = family.replace(" ", "-")
@@ -147,6 +163,26 @@ def _again(
     )
     show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
     show.line(f"Model: {place}", apart=True)
+    return ends.DONE
+
+
+def _foreign(study: Study, name: str, facet: str, replicate: int, to: str, out: Path | None, *, json: bool) -> int:
+    """A sparse dictionary of the study in another library's layout."""
+    from isthmus.cli.convert import tell
+    from isthmus.errors import BadInput
+    from isthmus.ship import convert
+
+    if name not in study.design.families:
+        raise BadInput(f"{name} is no sparse dictionary, which --to writes; name a family, or leave --to out")
+    place = Path(f"{study.folder.resolve().name}-{name}-{to}") if out is None else out
+    done = convert.write(study.model(name, facet, replicate), place, to)
+    if json:
+        about = {"family": name, "facet": facet, "replicate": replicate, "to": to, "folder": str(done.folder)}
+        show.machine({**about, "writing": done.agreement._asdict(), "left_out": done.lost})
+        return ends.DONE
+    show.line(f"{name} as chosen for {facet} in replicate {replicate + 1}.")
+    tell(done, to)
+    show.line(f"Model: {done.folder}", apart=True)
     return ends.DONE
 
 

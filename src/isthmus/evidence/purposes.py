@@ -153,7 +153,7 @@ def standing(verdicts: Iterable[FacetVerdict]) -> Pareto:
 
 def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
     """Only one facet speaks: its verdict is the answer."""
-    if v.kind == "no evidence":
+    if v.kind == "no evidence" and not v.unbeaten:
         return PurposeVerdict(purpose, (v,), "no evidence")
     one = PurposeVerdict(purpose, (v,), v.outcome, pareto=pareto([v]))
     if v.useless:
@@ -167,8 +167,8 @@ def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
 
 def _seems(v: FacetVerdict) -> bool:
     """Whether the best mean lies more than a rope above the floor, though nobody is shown to beat it."""
-    best, floor = next(iter(v.means.values())), v.floor
-    if floor is None:
+    best, floor = next(iter(v.means.values()), math.nan), v.floor
+    if floor is None or v.unbeaten:
         return False
     gap = (1 if v.higher else -1) * (math.log(max(best, TINY) / max(floor, TINY)) if v.relative else best - floor)
     return gap > (math.log1p(v.rope) if v.relative else v.rope)
@@ -189,7 +189,7 @@ def _bet(v: FacetVerdict) -> dict[str, Any]:
 def _several(purpose: str, speaks: tuple[FacetVerdict, ...]) -> PurposeVerdict:
     """The facets agree on somebody, or each side of a trade is shown, or the data are too few."""
     left = NOBODY if any(v.kind == "no evidence" for v in speaks) else pareto(speaks)
-    if left.members and any(v.useless for v in speaks):
+    if any(v.useless if left.members else v.unbeaten for v in speaks):
         return PurposeVerdict(purpose, speaks, "useless", pareto=left)
     one = PurposeVerdict(purpose, speaks, "undecided", pareto=left, open=left.members)
     if not left.members:

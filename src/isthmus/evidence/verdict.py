@@ -104,7 +104,12 @@ class FacetVerdict:
     @property
     def useless(self) -> bool:
         """Whether nobody is shown to beat the floor, with replicates enough to show it."""
-        return self.above == ()
+        return self.above == () or self.unbeaten
+
+    @property
+    def unbeaten(self) -> bool:
+        """Whether no autoencoder is left, as sparse dictionaries are not shown to beat a random one."""
+        return self.autoencoder is None and UNBEATEN in self.excluded.values()
 
     def pair(self, a: str | None, b: str | None) -> Pair:
         """The evidence on ``a`` against ``b``, in that order."""

@@ -81,6 +81,7 @@ def meant_for(asked: Mapping[str, Any], shape: Sequence[int], rows: int, *, fact
         if found["hidden"] is None and found["backbone"] is None:
             found["hidden"] = ()
         settings = dict(found["settings"] or {})
+        settings.setdefault("head", "gaussian")  # a dictionary adds up what its units write
         if isinstance(found["latents"], int) and "k" not in settings:
             settings["k"] = usual(found["latents"])
         found["settings"] = settings
