@@ -138,3 +138,15 @@ def test_naive_bayes_and_nbsvm_gain_from_pairs_of_words(script, shared):
     for name in ("naive Bayes", "NBSVM"):
         words, both = (found[pairs][name].mean() for pairs in (1, 2))
         assert 75.5 < words < both < 79.5
+
+
+def test_columns_alone_pass_shape_and_not_trees_and_a_mixture_lies_between(script, shared):
+    tables = script("tables")
+    both = tables.adult(shared("data/adult").parent, rows=3000)
+    alone = tables.judged(tables.alone(both, 0), both, 0)
+    mixture = tables.judged(tables.by_mixture(both, 0), both, 0)
+    real = tables.judged(both.train.cells[::-1], both, 0)
+    assert min(alone["shape"], mixture["shape"]) > 0.98
+    assert alone["boosted"] < 0.1 < mixture["boosted"] - 0.4
+    assert alone["tstr"] == pytest.approx(0.5, abs=0.1)
+    assert 0.8 < mixture["tstr"] < real["tstr"] < 0.93
