@@ -1021,19 +1021,19 @@ OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride counts most "
-        "factors images purpose families rivals configs capacity latents hidden backbone "
+        "factors images rows memory purpose families rivals configs capacity latents hidden backbone "
         "settings contamination facets replicates steps seed learning_rate plan jobs cluster checkpoint "
         "out budget more json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing terms group time weights "
         "size crop gray features skip_damaged axes window stride counts most "
-        "label anomaly factors images facets replicates steps seed learning_rate plan configs "
+        "label anomaly factors images rows memory facets replicates steps seed learning_rate plan configs "
         "jobs cluster checkpoint json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate refit out to data json debug",
     train.train: (
-        "family data label images out settings steps measured seed checkpoint device "
+        "family data label images out settings steps measured seed checkpoint device memory readers "
         "kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
         "stride counts most json dry_run quiet debug"
     ),
@@ -1050,7 +1050,7 @@ OPTIONS = {
     answers.sample: "model count out seed quiet debug",
     profile.profile: (
         "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
-        "stride counts most label anomaly factors images json lang debug"
+        "stride counts most label anomaly factors images rows memory json lang debug"
     ),
     serve.serve: "model host port max_rows max_bytes timeout waiting quiet debug",
     report.report: "folder lang out debug",

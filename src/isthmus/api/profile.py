@@ -81,8 +81,8 @@ def profile(source: Any, labels: Any = None, **options: Unpack[Reading]) -> Data
     labels : array-like (N,), optional
         One label for each row.
     **options
-        ``label``, ``anomaly``, ``factors``, ``images``, ``kinds``, ``drop``, ``missing``, ``group``, ``time`` and
-        ``weights``: how the data are read, as in :func:`isthmus.compare`.
+        ``label``, ``anomaly``, ``factors``, ``images``, ``kinds``, ``drop``, ``missing``, ``group``, ``time``,
+        ``weights``, ``rows`` and ``memory``: how the data are read, as in :func:`isthmus.compare`.
 
     Returns
     -------

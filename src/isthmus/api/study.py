@@ -172,6 +172,11 @@ def compare(
     axes : {"first", "last"}, optional
         Where the channels of rows with three axes stand; by default first where the shape says so and the numbers make
         it plausible.
+    rows : int, optional
+        Most rows: of a longer file (Parquet, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed seed, and
+        that is said. By default as many as make a gibibyte of numbers.
+    memory : str or int, optional
+        Instead of ``rows``: as many as fit into so much memory eight times over.
     window : int, optional
         Where a row of the source is one step of a series: how many steps a row of the study holds. It needs ``time``,
         and ``group`` then tells several series apart; no step is both learnt from and tested.

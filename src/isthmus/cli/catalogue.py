@@ -131,7 +131,8 @@ def _facets() -> Rows:
             "needs known factors": "yes" if facet.factors else "no",
             **({"needs gaps or columns of several kinds": "yes"} if facet.tables else {}),
             **({"without labels decided by": facet.unlabelled} if facet.unlabelled else {}),
-            **({"of columns of several kinds decided by": facet.of_tables} if facet.of_tables else {}),
+            **({"of columns of several kinds decided by": one} if (one := facet.decided.get("table")) else {}),
+            **({"of counts decided by": one} if (one := facet.decided.get("counts")) else {}),
             "tuning sees": facet.sees,
         }
         for facet in FACETS.values()

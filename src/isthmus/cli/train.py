@@ -219,8 +219,9 @@ def _training(
     recipe: Recipe, x: NDArray[Any], usual: dict[str, Any], known: Survey | None, asked: dict[str, Any]
 ) -> Callable[..., Fitted]:
     """The training; of rows that stay in their file it says what is drawn, what it takes, and how rows are mixed."""
+    from isthmus.data.files import told
     from isthmus.train.fitted import fit, fit_survey
-    from isthmus.train.memory import planned, told
+    from isthmus.train.memory import planned
 
     if known is None:
         return partial(fit, recipe, x, **usual)

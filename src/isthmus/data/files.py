@@ -6,6 +6,7 @@ import errno
 import gzip
 import math
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -50,6 +51,9 @@ STRANGERS = (
 """First bytes of files that are not read here, what they are, and what to do."""
 SHEETS = ("xl/workbook", "xl/", "content.xml", "Index/")
 """Beginnings of what lies in a spreadsheet, of Excel, LibreOffice and Numbers."""
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+"""Bytes of what people type behind a number."""
 LINES = 20
 """Lines that are looked at to tell a text table."""
 
@@ -102,6 +106,31 @@ def bounded(path: Path, most: int) -> bytes:
     """The bytes of a plain file; as :func:`opened`. Memory is taken for what is there, whatever ``most`` says."""
     with opened(path, most) as file:
         return file.read(os.fstat(file.fileno()).st_size)
+
+
+def size(text: str | int, name: str = "memory") -> int:
+    """Bytes, from a number or a text.
+
+    Examples
+    --------
+    >>> size("2GiB"), size("1.5 MB"), size(4096)
+    (2147483648, 1500000, 4096)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", str(text))
+    if not found or found[2].upper() not in UNITS or not 0 < float(found[1]) < 1e18:
+        raise BadInput(f"{name} must be a size like 2GiB or 800MB; got {text!r}")
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def told(count: float) -> str:
+    """Bytes for people.
+
+    Examples
+    --------
+    >>> told(2 << 30), told(300 << 20)
+    ('2.00 GiB', '300 MiB')
+    """
+    return f"{count / 2**30:.2f} GiB" if count >= 1 << 30 else f"{count / 2**20:,.0f} MiB"
 
 
 def fits(where: str, size: int) -> None:

@@ -26,6 +26,7 @@ from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.fields import missing as missing_in
 from isthmus.data.files import check, fits, guess, stranger
+from isthmus.data.files import size as in_bytes
 from isthmus.data.h5ad import anndata, annotated, h5ad
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
@@ -40,6 +41,7 @@ from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
 from isthmus.data.series import Series
 from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
+from isthmus.data.source import Limit, drawn
 from isthmus.data.sparse import SparseRows, counts_of
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
@@ -92,6 +94,8 @@ def read(
     features: Any = None,
     counts: bool | None = None,
     most: int | None = None,
+    rows: int | None = None,
+    memory: str | int | None = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -160,6 +164,12 @@ def read(
         matrix of whole numbers are, if some number exceeds 1.
     most : int, optional
         Columns of counts that are kept, those that vary most on training rows; by default 2,000.
+    rows : int, optional
+        Most rows: of a longer file (Parquet, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed seed, and
+        no more are held. By default as many as make a gibibyte of numbers.
+    memory : str or int, optional
+        Instead of ``rows``: as many as fit into so much memory eight times over, which is about what a study takes of
+        them.
 
     Returns
     -------
@@ -186,7 +196,10 @@ def read(
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     wanted = of_pictures(size, crop, gray, skip_damaged)
     network = None if features is None else Network(Path(features))
-    name, raw = _open(source, label, wanted if network is None else network.wanted(wanted))
+    if rows is not None and memory is not None:
+        raise BadInput("rows and memory exclude each other: give one of them")
+    limit = Limit(rows, None if memory is None else in_bytes(memory))
+    name, raw = _open(source, label, wanted if network is None else network.wanted(wanted), limit)
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
     if network is not None:
@@ -199,11 +212,11 @@ def read(
     if window is not None or stride is not None:
         window, stride = steps.asked(raw.place, window, stride, time, weights, factors)
     raw, beside = metadata_of(source, raw, group=group, time=time, weights=weights, series=window is not None)
-    rows = len(raw.x) if raw.cells is None else len(raw.cells[0]) if raw.cells else 0
+    count = len(raw.x) if raw.cells is None else len(raw.cells[0]) if raw.cells else 0
     raw, beside, kept = counted(raw, beside)
     if kept is not None:
-        labels, factors = labels_of(raw._replace(y=None), labels, kept, rows), factors_of(factors, kept)
-    dropped = 0 if kept is None else rows - len(kept)
+        labels, factors = labels_of(raw._replace(y=None), labels, kept, count), factors_of(factors, kept)
+    dropped = 0 if kept is None else count - len(kept)
     raw, kept_columns = _counts(settle(raw, kinds, drop, missing, terms=terms), counts, most)
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
@@ -219,12 +232,15 @@ def read(
     made, made_by = apart or (None, ())
     told += [] if window else of_metadata(beside, dropped)
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
-    asked: dict[str, Any] = {"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing), "terms": terms}
-    asked |= {"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes}
-    asked |= {"most": most}
+    beside_in = {"group": group, "time": time, "weights": weights}
+    asked: dict[str, Any] = {
+        **{"kinds": dict(kinds or {}), "drop": list(drop), "missing": list(missing), "terms": terms},
+        **{"size": list(wanted.size or ()), "crop": wanted.crop, "skip_damaged": wanted.skip_damaged, "axes": axes},
+        **{"most": most, "rows": None if rows is memory is None else count},
+        **{"features": None if features is None else os.path.abspath(features)},
+        **{name: one for name, one in beside_in.items() if type(one) is str},
+    }
     stated = {name: one for name, one in (("gray", gray), ("counts", counts)) if one is not None}
-    asked |= {} if features is None else {"features": os.path.abspath(features)}
-    asked |= {name: one for name, one in (("group", group), ("time", time), ("weights", weights)) if type(one) is str}
     found = Dataset(
         name,
         x,
@@ -349,13 +365,17 @@ def _held_texts(source: Any, fields: Sequence[Field], textual: NDArray[np.bool_]
     return rows
 
 
-def _open(source: Any, label: str | None, wanted: Wanted = Wanted()) -> tuple[str, Unchecked]:
-    """The short name of the source, and its rows before values are checked."""
+def _open(
+    source: Any, label: str | None, wanted: Wanted = Wanted(), limit: Limit | None = None
+) -> tuple[str, Unchecked]:
+    """The short name of the source, and its rows before values are checked; of very many, some, if there is a limit."""
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if isinstance(text, bytes):
             text = os.fsdecode(text)
-        return (text, _unlabelled(bundled(text), label)) if text in DATASETS else _file(Path(text), label, wanted)
+        if text in DATASETS:
+            return text, _unlabelled(bundled(text), label)
+        return _file(Path(text), label, wanted, limit)
     if source is None or isinstance(source, bool | int | float | dict | set | bytes) or hasattr(source, "__next__"):
         what = f"{shown(source)} ({type(source).__name__})"
         remedy = "give a file, a name, an array or a frame"
@@ -416,7 +436,9 @@ def form(path: Path) -> str:
     return suffix
 
 
-def _file(path: Path, label: str | None, wanted: Wanted) -> tuple[str, Unchecked]:
+def _file(path: Path, label: str | None, wanted: Wanted, limit: Limit | None) -> tuple[str, Unchecked]:
+    if limit is not None and (some_rows := drawn(path, label, limit)) is not None:
+        return path.resolve().name.rpartition(".")[0] or path.resolve().name, some_rows
     if os.path.isdir(path):  # which says no, whatever is wrong with the path
         name, shards = path.resolve().name or "data", shards_in(path)
         texts = documents(path) if wanted == Wanted() and not shards else None

@@ -7,13 +7,14 @@ Rows are counted from 0 through all blocks. A source holds no row; readers in se
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +22,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus.data import pages
-from isthmus.data.arrays import npy_head
+from isthmus.data.arrays import memory, npy_head
 from isthmus.data.dataset import element_names
+from isthmus.data.encoded import pictures_in
 from isthmus.data.files import check, honest, parsing
 from isthmus.data.shards import Shard, opened, shards_in
-from isthmus.data.table import is_number, named, unlearnable
-from isthmus.data.unchecked import enough
+from isthmus.data.table import is_number, named, table, unlearnable
+from isthmus.data.unchecked import LEAST_ROWS, Unchecked, array_words, enough
 from isthmus.data.wording import place, shown
-from isthmus.errors import BadInput
+from isthmus.errors import BadInput, NoSuchColumn
+from isthmus.seeds import seed as hashed
 
 PIECE = 1 << 21
 """Bytes of an array that are a block, about: large enough to be read at the rate of the disk, small enough that many
@@ -37,6 +40,12 @@ TILE = 1 << 18
 """Numbers that are laid out by rows at once, so that they stay near the processor."""
 COLUMNS = 4 << 20
 """Bytes of columns of a Parquet file that are unpacked at once."""
+COPIES = 8
+"""Times that its rows are there while a study works on them, as 64-bit numbers, about."""
+BEARABLE = 1 << 30
+"""Bytes of numbers above which only a draw of the rows is read into memory, where nobody says how many."""
+PACKED = 16
+"""Bytes out of one byte of a file, of so large a file as is looked at."""
 ENDS = (".parquet", ".npy", ".safetensors")
 """Ends of names of files that are sources."""
 
@@ -111,7 +120,9 @@ def source(path: str | os.PathLike[str]) -> Source:
     check(where)
     lower = where.name.lower()
     if lower.endswith(".parquet"):
-        return Parquet(where)
+        found = Parquet(where)
+        found.plain()
+        return found
     if lower.endswith(".npy"):
         return Arrays(where, [_npy(where)])
     if lower.endswith(".safetensors"):
@@ -190,10 +201,7 @@ class Parquet:
         with parsing(self.place, "a Parquet file"), pq.ParquetFile(path) as file:
             self._footer, schema = file.metadata, file.schema_arrow
         named(self.place, schema.names, None)
-        if odd := [field.name for field in schema if not is_number(field.type) or pa.types.is_null(field.type)]:
-            why = unlearnable(schema.field(odd[0]).type) or f"holds values of type {schema.field(odd[0]).type}"
-            raise BadInput(f"{self.place}: column {shown(odd[0])} {why}; columns of numbers can be trained on so far")
-        self.columns = tuple(schema.names)
+        self.schema, self.columns = schema, tuple(schema.names)
         groups = [self._footer.row_group(g) for g in range(self._footer.num_row_groups)]
         self._groups = [g for g, group in enumerate(groups) if group.num_rows]
         counts = [groups[g].num_rows for g in self._groups]
@@ -210,6 +218,26 @@ class Parquet:
         self._type = np.dtype(np.float32 if self._item(schema) == 4 else np.float64)
         self._own = _Own()
 
+    def plain(self) -> None:
+        """Refuse columns that hold something else than numbers."""
+        odd = [field for field in self.schema if not is_number(field.type) or pa.types.is_null(field.type)]
+        if odd:
+            why = unlearnable(odd[0].type) or f"holds values of type {odd[0].type}"
+            raise BadInput(
+                f"{self.place}: column {shown(odd[0].name)} {why}; only columns of numbers can stay in their file: "
+                "leave the others out of it, or --memory"
+            )
+
+    def table(self, number: int) -> pa.Table:
+        """The rows of a block with all their columns."""
+        with parsing(self.place, "a Parquet file"):
+            return self._file().read_row_group(self._groups[number], use_threads=False)
+
+    def _file(self) -> pq.ParquetFile:
+        if self._own.file is None:  # a reader is no matter of two threads
+            self._own.file = pq.ParquetFile(self.path, metadata=self._footer, page_checksum_verification=True)
+        return self._own.file
+
     @staticmethod
     def _item(schema: pa.Schema) -> int:
         """Bytes of a number as it comes: float32 holds what is no finer."""
@@ -219,11 +247,7 @@ class Parquet:
     def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
         group = self._groups[number]
         with parsing(self.place, "a Parquet file"):
-            file = self._own.file
-            if file is None:  # a reader is no matter of two threads
-                file = self._own.file = pq.ParquetFile(
-                    self.path, metadata=self._footer, page_checksum_verification=True
-                )
+            file = self._file()
             rows, width = int(self.starts[number + 1] - self.starts[number]), len(self.columns)
             out = np.empty((rows, width), np.float32 if short else self._type)
             step = max(1, COLUMNS // (8 * rows))
@@ -272,3 +296,93 @@ def _put(columns: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
 def _short(rows: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return rows.astype(np.float32)
+
+
+class Limit(NamedTuple):
+    """How many rows may be read into memory; by default as many as hold ``BEARABLE`` bytes of numbers."""
+
+    rows: int | None = None
+    memory: int | None = None
+    """Bytes that a study of them may take."""
+
+    def of(self, width: int) -> int:
+        """The same in rows of so many columns."""
+        if self.rows is not None:
+            return self.rows
+        return (BEARABLE if self.memory is None else self.memory // COPIES) // (8 * width)
+
+
+def drawn(path: Path, label: str | None, limit: Limit) -> Unchecked | None:
+    """Some rows of a file with many, drawn by a seed and read alone; None where all are to be read, as ever.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet, ``.npy``, ``.safetensors``, or a folder of shards; None of anything else.
+    label : str, optional
+        A column that must be there.
+    limit : Limit
+
+    Raises
+    ------
+    BadInput
+        If a limit is given for another kind of file, or allows too few rows.
+    """
+    if limit == Limit() and _bytes(path) < BEARABLE // PACKED:
+        return None
+    found = _drawable(path)
+    if found is None:
+        if limit != Limit():
+            raise BadInput(
+                f"{place(path)}: rows are drawn from Parquet, .npy, .safetensors and folders of shards; convert it, or "
+                "leave --rows and --memory out"
+            )
+        return None
+    count, many = int(found.starts[-1]), limit.of(len(found.columns))
+    if many < LEAST_ROWS:
+        raise BadInput(f"{found.place}: {many} rows may be read, and at least {LEAST_ROWS} are needed; allow more")
+    if count <= many:
+        return None
+    numbers = np.sort(np.random.default_rng(hashed("rows")).choice(count, many, replace=False))
+    said = f"{many:,} of {count:,} rows are drawn and read (--rows takes more or fewer)"
+    if isinstance(found, Parquet):
+        parts = [found.table(k).take(own) for k, own in _by_blocks(found, numbers)]
+        content = pa.concat_tables(parts)
+        raw = table(found.place, content.column_names, content.columns, lambda i: f"row {numbers[i] + 1}", label)
+        return raw._replace(told=(said, *raw.told))
+    if label is not None:
+        raise NoSuchColumn(f"{found.place}: label {shown(label)} names a column, and an array has none", label, "label")
+    x = np.concatenate([found.block(k)[own] for k, own in _by_blocks(found, numbers)])
+    words = array_words(x.shape[1:], found.columns, "X")
+    raw = memory(x, found.place)
+    return raw._replace(told=(said,), where=lambda i, j: words(int(numbers[i]), j), images=False)
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, or of the files of a folder."""
+    with suppress(OSError, ValueError):
+        return sum(one.stat().st_size for one in path.iterdir()) if os.path.isdir(path) else path.stat().st_size
+    return 0
+
+
+def _drawable(path: Path) -> Arrays | Parquet | None:
+    if os.path.isdir(path):
+        shards = opened(paths) if (paths := shards_in(path)) else []
+        return Arrays(path, shards) if shards and not any(one.fortran for one in shards) else None
+    lower = path.name.lower()
+    if not lower.endswith(ENDS) or not path.is_file() or not path.stat().st_size:
+        return None
+    if lower.endswith(".parquet"):
+        return None if pictures_in(path) is not None else Parquet(path)
+    if lower.endswith(".safetensors"):
+        return Arrays(path, opened([path]))
+    with parsing(place(path), "a .npy file"), path.open("rb") as stream:
+        head = npy_head(place(path), stream)
+    return None if len(head.shape) != 2 or head.fortran or head.shape[0] < LEAST_ROWS else Arrays(path, [_npy(path)])
+
+
+def _by_blocks(found: Source, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Which blocks hold some of the rows, and which rows of the block these are."""
+    for k, (begin, end) in enumerate(itertools.pairwise(found.starts)):
+        if len(own := numbers[slice(*np.searchsorted(numbers, (begin, end)))]):
+            yield k, own - begin

@@ -90,9 +90,10 @@ class Survey:
     def load(self, block: int) -> Iterator[NDArray[np.float32]]:
         """The training rows of a block, laid out, some (n, E) at a time."""
         found, own = self.source.block(block, short=True), self.numbers(block) - self.source.starts[block]
-        step = max(1, TILE // found.shape[1])
+        step, whole = max(1, TILE // found.shape[1]), len(own) == len(found)
         for begin in range(0, len(own), step):
-            yield self.layout.apply(_plain(found[own[begin : begin + step]]))
+            tile = slice(begin, begin + step)
+            yield self.layout.apply(_plain(found[tile] if whole else found[own[tile]]))
 
     def dataset(self) -> tuple[Dataset, Split]:
         """The rows that were drawn as data in memory, and which of them are training, validation and test rows."""

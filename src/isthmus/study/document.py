@@ -103,6 +103,7 @@ class Reading(_Sealed):
     features: str | None = None
     counts: bool | None = None
     most: Some | None = None
+    rows: Some | None = None
 
 
 class Tuned(_Sealed):

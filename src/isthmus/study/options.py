@@ -312,6 +312,20 @@ class Reading(TableOptions, total=False):
             flag="--images/--no-images",
         ),
     ]
+    rows: Annotated[
+        int | None,
+        Option(
+            None,
+            "Most rows: so many are drawn of a longer file (Parquet, .npy, .safetensors, shards).",
+            "N",
+            kind=int,
+            shown="those of 1 GiB of numbers",
+        ),
+    ]
+    memory: Annotated[
+        str | int | None,
+        Option(None, "Instead of --rows: as many as fit into it eight times, such as 2GiB.", "SIZE"),
+    ]
 
 
 class Asking(TypedDict, total=False):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from isthmus.data.files import size, told
 from isthmus.data.survey import Survey
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
@@ -16,8 +17,6 @@ from isthmus.train.shuffle import Shuffle
 
 MEMORY = "2GiB"
 """What a training on rows in a file may take, where nobody says so."""
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 BASE = 440 << 20
 """Bytes of a process that has loaded all that trains and saves, and has read the rows once, of which it kept none."""
 SHIPS, MEASURES = 80 << 20, 140 << 20
@@ -51,31 +50,6 @@ class Peak(NamedTuple):
     @property
     def total(self) -> int:
         return int((self.base + self.draws + max(self.model + self.reading + self.held, self.after)) / (1 - SPARE))
-
-
-def size(text: str | int, name: str = "memory") -> int:
-    """Bytes, from a number or a text.
-
-    Examples
-    --------
-    >>> size("2GiB"), size("1.5 MB"), size(4096)
-    (2147483648, 1500000, 4096)
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", str(text))
-    if not found or found[2].upper() not in UNITS or not 0 < float(found[1]) < 1e18:
-        raise BadInput(f"{name} must be a size like 2GiB or 800MB; got {text!r}")
-    return int(float(found[1]) * UNITS[found[2].upper()])
-
-
-def told(count: float) -> str:
-    """Bytes for people.
-
-    Examples
-    --------
-    >>> told(2 << 30), told(300 << 20)
-    ('2.00 GiB', '300 MiB')
-    """
-    return f"{count / 2**30:.2f} GiB" if count >= 1 << 30 else f"{count / 2**20:,.0f} MiB"
 
 
 def planned(
