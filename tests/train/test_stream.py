@@ -1,5 +1,9 @@
 """Rows that stay in their file: each once per epoch, in one order whatever the readers, and on after a kill."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -187,3 +191,29 @@ def test_the_command_line_says_what_it_draws_and_keeps_its_promise(folder, tmp_p
     assert "is needed" in capsys.readouterr().err
     assert main([*line, "--label", "c1"]) == 2
     assert "--label needs all rows in memory" in capsys.readouterr().err
+
+
+CHILD = """
+import re, sys
+import isthmus
+from isthmus.data.survey import survey
+from isthmus.train.fitted import fit_survey
+from isthmus.train.memory import planned
+recipe, plan = isthmus.named("plain"), isthmus.Plan(steps=60, check=20, batch=32)
+known = survey(isthmus.source(sys.argv[1]))
+print(planned(recipe, known, plan, "600MiB", 2)[0].total)
+fit_survey(recipe, known, plan=plan, memory="600MiB", readers=2)
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell the peak of memory")
+def test_the_peak_of_memory_is_what_was_foretold(tmp_path):
+    np.save(tmp_path / "long.npy", np.random.default_rng(0).normal(size=(150_000, 60)).astype(np.float32))
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path / "long.npy")], check=True, capture_output=True, text=True
+    )
+    foretold, measured = map(int, done.stdout.split())
+    assert measured <= foretold <= 600 << 20
+    assert foretold < 1.2 * measured

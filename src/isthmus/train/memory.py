@@ -21,6 +21,8 @@ BASE = 440 << 20
 """Bytes of a process that has loaded all that trains and saves, and has read the rows once, of which it kept none."""
 SHIPS, MEASURES = 80 << 20, 140 << 20
 """Bytes of what is loaded to fit a score, and of measuring the saved model."""
+FIRST = 32 << 20
+"""Bytes of what the first step of a process loads."""
 PLACES = 8
 """Times that places of validation rows are there, when a score is fitted to them."""
 SPARE = 0.06
@@ -103,8 +105,8 @@ def _model(recipe: Recipe, known: Survey, plan: Plan) -> int:
     """The weights in all their copies, and what passes through the network at once."""
     model = recipe.build((known.width,), "gaussian", None, number=0)
     weights = sum(p.numel() for p in model.parameters())
-    wide = sum(p.shape[0] for p in model.parameters())
-    return 4 * (WEIGHTS * weights + 3 * wide * max(len(known.drawn.valid), 3 * plan.batch))
+    wide = known.width + sum(p.shape[0] for p in model.parameters() if p.ndim > 1)
+    return FIRST + 4 * (WEIGHTS * weights + 2 * wide * max(len(known.drawn.valid), 3 * plan.batch))
 
 
 def resident() -> int:
