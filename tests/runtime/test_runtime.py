@@ -83,6 +83,7 @@ def test_torch_is_not_needed(tmp_path: Path) -> None:
         ({"age": "1_0"}, "is no number"),
         ({"age": "٤"}, "is no number"),
         ({"age": "1e999"}, "row 2, column 'age': the value is infinite"),
+        ({"age": "-4e38"}, "row 2, column 'age': -4e\\+38 is beyond 32-bit floats"),
         ({"when": "3/4/2021"}, "column 'when': '3/4/2021' is no date"),
     ],
 )

@@ -93,7 +93,7 @@ def test_every_kind_of_column_is_laid_out_as_the_model_does(tmp_path: Path) -> N
     made = runtime.load(graph.export(ships, tmp_path / "model.onnx"))
     asked = rows.astype(object)
     asked.loc[0, ["city", "size", "paid"]] = ["Ulm", "XL", "perhaps"]
-    asked.loc[1, ["pay", "linear"]] = [1e300, -1e300]
+    asked.loc[1, ["pay", "linear"]] = [3e38, -3e38]
     asked.loc[2] = None
     asked.loc[3, "pay"] = 1e-9
     found = made.run(asked)
@@ -110,14 +110,15 @@ def test_every_kind_of_column_is_laid_out_as_the_model_does(tmp_path: Path) -> N
 
 
 def graph_cells(model: Fitted, rows: pd.DataFrame) -> np.ndarray:
-    """Cells by the plainest reading: the place of a text, -1 for a new one; seconds of a moment."""
+    """Cells by the plainest reading: the place of a text, -1 for a new one, NaN of a flag; seconds of a moment."""
     out = np.full((len(rows), len(model.fields)), np.nan)
     for j, field in enumerate(model.fields):
         for i, value in enumerate(rows[field.name]):
             if pd.isna(value):
                 continue
             if field.values:
-                out[i, j] = field.values.index(value) if value in field.values else -1
+                new = np.nan if field.kind == "flag" else -1
+                out[i, j] = field.values.index(value) if value in field.values else new
             else:
                 out[i, j] = value.timestamp() if field.kind == "date" else float(value)
     return out

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from isthmus.runtime.graph import Graph, Refused, load
 
-BLOCK = 4096
+BLOCK = 1024
 """Rows that are in memory at once."""
 
 
@@ -38,14 +39,14 @@ def blocks(source: str, graph: Graph) -> Iterator[Any]:
         if absent := [name for name in graph.columns if name not in places]:
             raise Refused(f"{source}: no column {absent[0]!r}; the columns needed are {', '.join(graph.columns)}")
         while True:
-            held = [line for line in (next(lines, None) for _ in range(BLOCK)) if line is not None]
+            held = [*islice(lines, BLOCK)]
             if not held:
                 return
             for line in held:
-                if line and len(line) != len(names):
+                if len(line) != len(names) and line:
                     raise Refused(f"{source}: a line has {len(line)} values where {len(names)} are expected")
-            full = [line for line in held if line]
-            yield {name: [line[places[name]] for line in full] for name in graph.columns}
+            full = [*zip(*(line for line in held if line), strict=True)] or [()] * len(names)
+            yield {name: [*full[places[name]]] for name in graph.columns}
 
 
 def write(found: dict[str, Any], file: IO[str], *, head: bool) -> int:

@@ -19,7 +19,12 @@ ABOUT = "isthmus"
 """The name under which a graph tells of its columns."""
 LARGEST = 1 << 31
 """Bytes of a file; protocol buffers end there."""
+FAR = float(np.finfo(np.float32).max)
+"""Numbers beyond have no place in a network of 32 bits."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+DIGITS = b"0123456789+-.eE\n"
+"""Characters of which float() reads what NUMBER does, and nothing else: no underscores, words or other digits."""
+DATES = re.compile(r"(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?\n)*", re.ASCII)
 UTC = datetime.UTC
 
 
@@ -80,6 +85,7 @@ class Graph:
             raise Refused(f"{place}: changed since it was written, or not by isthmus export; export the model again")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # blocks are short: waiting would cost
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
@@ -121,8 +127,14 @@ class Graph:
         if unknown := [name for name in wanted if name not in self.outputs]:
             raise Refused(f"the graph has no output {unknown[0]!r}; it has {', '.join(self.outputs)}")
         fed = self._fed(rows, first)
+        count = len(next(iter(fed.values())))
+        if not count:  # onnxruntime before 1.20 divides by the number of rows
+            fed = {
+                name: np.full((1, *cells.shape[1:]), "" if cells.dtype == object else 0.0, cells.dtype)
+                for name, cells in fed.items()
+            }
         try:
-            found = self._session.run(wanted, fed)
+            found = [one[:count] for one in self._session.run(wanted, fed)]
         except Exception as error:
             said = str(error).strip().splitlines()[0]
             raise Refused(f"{self._place}: the graph cannot be run ({said:.200}); export the model again") from None
@@ -151,11 +163,17 @@ class Graph:
         if found.dtype.kind not in "biuf" or found.shape[1:] != self.shape:
             raise Refused(f"rows must be numbers of shape {self.shape}; got {found.dtype} of shape {found.shape[1:]}")
         out = found.astype(np.float64)
-        if not (good := np.isfinite(out).all(axis=tuple(range(1, out.ndim)))).all():
-            raise Refused(f"row {first + int(np.argmin(good)) + 1}: a value is missing or infinite; fill it in")
+        if not (good := (np.abs(out) <= FAR).all(axis=tuple(range(1, out.ndim)))).all():
+            raise Refused(
+                f"row {first + int(np.argmin(good)) + 1}: a value is missing, infinite or beyond 3.4e38; fill it in"
+            )
         return out
 
     def _cells(self, column: Mapping[str, Any], cells: Any, first: int) -> NDArray[Any]:
+        if type(cells) is list and set(map(type, cells)) == {str}:
+            found = self._at_once(column, [*map(str.strip, cells)])
+            if found is not None:
+                return found
         values = np.asarray(cells)
         if column["text"]:
             return np.array([self._text(value) for value in values.tolist()], dtype=object)
@@ -175,9 +193,32 @@ class Graph:
                     raise Refused(
                         f"row {first + k + 1}, column {column['name']!r}: {value!r:.60} is no {kind}"
                     ) from None
-        if not (good := ~np.isinf(out)).all():
-            raise Refused(f"row {first + int(np.argmin(good)) + 1}, column {column['name']!r}: the value is infinite")
+        if not (good := ~(np.abs(out) > FAR)).all():
+            at = int(np.argmin(good))
+            said = "the value is infinite" if np.isinf(out[at]) else f"{out[at]:g} is beyond 32-bit floats (3.4e38)"
+            raise Refused(f"row {first + at + 1}, column {column['name']!r}: {said}")
         return out
+
+    def _at_once(self, column: Mapping[str, Any], texts: list[str]) -> NDArray[Any] | None:
+        """The cells of a column of a file; None where one must be looked at by itself."""
+        if column["text"]:
+            return np.array(["" if text in self._missing else text for text in texts], dtype=object)
+        date = column["kind"] == "date"
+        gone = self._missing if date else self._missing | self._dashes
+        there = np.array([text not in gone for text in texts])
+        kept = texts if there.all() else [text for text in texts if text not in gone]
+        joined = "\n".join([*kept, ""])
+        out = np.full(len(texts), np.nan)
+        try:
+            if date and DATES.fullmatch(joined) is not None:
+                out[there] = np.array(kept, "datetime64[us]").astype(np.int64) / 1e6
+            elif not date and not joined.encode().translate(None, DIGITS):
+                out[there] = [*map(float, kept)]
+            else:
+                return None
+        except ValueError:
+            return None
+        return None if (np.abs(out) > FAR).any() else out
 
     def _text(self, value: Any) -> str:
         text = "" if value is None else str(value).strip()  # nan, NaT and <NA> are among what is missing

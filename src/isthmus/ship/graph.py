@@ -304,7 +304,10 @@ def _cells(layout: Layout, rows: NDArray[np.float64]) -> Any:
 def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
     if not part.field.values:
         return cells
-    return np.array(["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells], dtype=object)
+    said = ["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells]
+    if part.field.kind == "flag":  # whose new values are gaps
+        said[::2] = [text or NEW for text in said[::2]]
+    return np.array(said, dtype=object)
 
 
 def _about(model: Deployed, taken: Set[str]) -> dict[str, Any]:
@@ -397,7 +400,7 @@ def _table(to: _Graph, parts: Sequence[Part], about: Mapping[str, Any]) -> str:
 
 def _numbers(to: _Graph, raw: str, part: Part) -> str:
     """The cells of a column, in float64: the place of a text among those that are known, -1 for a new one, NaN for a
-    gap."""
+    gap, and for a new one where there is yes and no alone."""
     if not part.field.values:
         gone = [g for g in part.field.missing if not math.isnan(g)]
         for number in gone:
@@ -408,7 +411,7 @@ def _numbers(to: _Graph, raw: str, part: Part) -> str:
     helper = _onnx().helper
     keys = helper.make_tensor("keys", TYPES["text"], [len(known)], [text.encode() for text in known])
     values = helper.make_tensor("values", TYPES["double"], [len(known)], [*known.values()])
-    new = helper.make_tensor("new", TYPES["double"], [1], [-1.0])
+    new = helper.make_tensor("new", TYPES["double"], [1], [math.nan if part.field.kind == "flag" else -1.0])
     return to.node("LabelEncoder", raw, domain="ai.onnx.ml", keys_tensor=keys, values_tensor=values, default_tensor=new)
 
 

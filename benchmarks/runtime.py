@@ -1,0 +1,217 @@
+"""A model without torch: how soon it starts, what a row costs, and whether old versions of onnxruntime decide the same.
+
+    python benchmarks/runtime.py speed
+    python benchmarks/runtime.py parity ENVIRONMENT/bin/python ANOTHER/bin/python
+
+``speed`` scores CSV files of 10 and of 100,000 rows (eight numbers, two categories, a date) with ``isthmus score`` and
+with ``python -m isthmus.runtime``, processes of their own in turns, one thread; CPU seconds. What a row costs is the
+difference over the rows.
+
+``parity`` exports tables with each kind of column and asks the graph, in each environment (which needs numpy and
+onnxruntime, nothing else), for batches of 0, 1 and 1,000 rows with gaps, unseen categories, empty texts, huge numbers
+and infinities; every decision must be that of torch here, scores within 1e-5, and infinities must be refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+FEW, MANY = 10, 100_000
+BATCHES = (0, 1, 1000)
+ASK = """
+import json, sys
+import numpy as np, onnxruntime
+from isthmus import runtime
+assert "torch" not in sys.modules
+out = []
+for case in json.load(open(sys.argv[1])):
+    graph = runtime.load(case["graph"])
+    try:
+        found = graph.run(case["rows"])
+        out.append({"score": found["score"].tolist(), "anomaly": found["anomaly"].tolist()})
+    except runtime.Refused as error:
+        out.append({"refused": str(error)})
+json.dump({"onnxruntime": onnxruntime.__version__, "numpy": np.__version__, "cases": out}, sys.stdout)
+"""
+
+
+def frame(count: int, seed: int = 0) -> pd.DataFrame:
+    """A column of each kind."""
+    random = np.random.default_rng(seed)
+    days = pd.Timestamp("2021-03-01") + pd.to_timedelta(random.integers(0, 900 * 86400, count), unit="s")
+    numbers = {f"x{j}": random.normal(50, 9, count).round(3) for j in range(6)}
+    held = {
+        **numbers,
+        "pay": (random.lognormal(3, 4, count) * random.choice([-1, 1], count)).round(2),
+        "paid": random.choice(["no", "yes"], count),
+        "city": random.choice(["Bergen", "Oslo", "Rome"], count),
+        "size": random.choice(["S", "M", "L"], count),
+        "when": days.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    return pd.DataFrame(held).mask(random.random((count, len(held))) < 0.05)
+
+
+def model(place: Path, rows: pd.DataFrame, family: str = "plain") -> tuple[Path, Path]:
+    """A model folder and its graph."""
+    import isthmus
+    from isthmus.data.read import read
+    from isthmus.ship.artefact import save
+    from isthmus.ship.deployed import Deployed
+    from isthmus.ship.graph import export
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = read(
+            rows, kinds={name: kind for name, kind in {"size": "ordered", "pay": "amount"}.items() if name in rows}
+        )
+        recipe = isthmus.named(family).set_params(latents=2)
+        fitted = isthmus.fit(recipe, data.x, fields=data.fields, columns=data.columns, plan=isthmus.Plan(steps=100))
+        n = len(data.x)
+        ships = Deployed.of(fitted, data.x[: n // 2], data.x[n // 2 : 3 * n // 4], data.x[3 * n // 4 :], rate=0.1)
+        return save(ships, place / "model"), export(ships, place / "model.onnx")
+
+
+def cpu(command: list[str]) -> float:
+    """CPU seconds of one process."""
+    alone = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **alone}
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return used.ru_utime + used.ru_stime
+
+
+def speed(rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as where:
+        place = Path(where)
+        folder, graph = model(place, frame(2000))
+        files = {count: place / f"{count}.csv" for count in (FEW, MANY)}
+        for count, file in files.items():
+            frame(count, 1).to_csv(file, index=False)
+        who = {
+            "isthmus score": [str(Path(sys.executable).with_name("isthmus")), "score", str(folder)],
+            "python -m isthmus.runtime": [sys.executable, "-m", "isthmus.runtime", str(graph)],
+        }
+        taken: dict[tuple[str, int], list[float]] = {(name, count): [] for name in who for count in files}
+        for _ in range(rounds):
+            for (name, count), all_ in taken.items():
+                all_.append(cpu([*who[name], str(files[count]), "-o", str(place / f"out-{count}.csv")]))
+        print("| | to the end of 10 rows, CPU s | a row, CPU us |")
+        print("|---|---|---|")
+        for name in who:
+            few, many = (statistics.median(taken[name, count]) for count in (FEW, MANY))
+            print(f"| {name} | {few:.2f} | {1e6 * (many - few) / (MANY - FEW):.1f} |")
+
+
+def cases(place: Path) -> list[tuple[dict[str, object], dict[str, list[object]] | None]]:
+    """What is asked, and what torch says here; None where it must be refused."""
+    from isthmus.ship.artefact import load
+
+    found: list[tuple[dict[str, object], dict[str, list[object]] | None]] = []
+    whole = frame(400)
+    kinds = {"number": ["x0", "x1"], "amount": ["pay"], "flag": ["paid"], "category": ["city"], "ordered": ["size"],
+             "date": ["when"]}  # fmt: skip
+    for kind, names in kinds.items():
+        part = place / kind
+        part.mkdir()
+        folder, graph = model(part, whole[[*dict.fromkeys([*names, "x2", "x3"])]])
+        ships, columns = load(folder), list(dict.fromkeys([*names, "x2", "x3"]))
+        for what in ("usual", "gap", "unseen", "empty", "inf", "-inf", "overflow", "beyond"):
+            for batch in BATCHES:
+                rows = frame(max(batch, 1), 2)[columns].astype(object).head(batch)
+                numeric, name = kind in {"number", "amount"}, names[0]
+                huge = {"inf", "-inf", "overflow", "beyond"}
+                put = {
+                    "gap": None,
+                    "unseen": "never seen",
+                    "empty": "",
+                    "inf": np.inf,
+                    "-inf": -np.inf,
+                    "overflow": 3e38,
+                    "beyond": 1e300,
+                }
+                fits = numeric if what in huge else what != "unseen" or not (numeric or kind == "date")
+                if not fits:
+                    continue
+                if what in put and batch:
+                    rows.iloc[:: max(1, batch // 3), columns.index(name)] = put[what]
+                cells = {c: [None if pd.isna(v) else v for v in rows[c].tolist()] for c in columns}
+                case = {"graph": str(graph), "rows": cells, "what": f"{kind}, {what}, {batch}"}
+                if what in {"inf", "-inf", "beyond"} and batch:
+                    found.append((case, None))
+                    continue
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    asked = pd.DataFrame({c: pd.Series(v, dtype=object).replace("", None) for c, v in cells.items()})
+                    scores = ships.scores(asked) if batch else np.zeros(0)
+                flags = ships.needed().p_values(scores) <= ships.needed().rate * (1 + 1e-12)
+                found.append((case, {"score": scores.tolist(), "anomaly": flags.tolist()}))
+    return found
+
+
+def parity(pythons: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as where:
+        place = Path(where)
+        asked = cases(place)
+        (place / "ask.json").write_text(json.dumps([case for case, _ in asked]))
+        (place / "ask.py").write_text(ASK)
+        print(
+            "| onnxruntime | numpy | cases | rows | decisions that differ | largest difference of a score | refused |"
+        )
+        print("|---|---|---|---|---|---|---|")
+        many = f"{len(asked)} | "
+        for python in [sys.executable, *pythons]:
+            command = [python, str(place / "ask.py"), str(place / "ask.json")]
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                check=False,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            )
+            if done.returncode:
+                why = [*done.stderr.strip().splitlines(), f"ended with {done.returncode}"]
+                print(f"| {python}: {' '.join(why[-2:])} | | | | | | |")
+                continue
+            said = json.loads(done.stdout)
+            rows = wrong = refused = 0
+            largest = 0.0
+            for (case, expected), got in zip(asked, said["cases"], strict=True):
+                if expected is None or "refused" in got:
+                    refused += "refused" in got
+                    if (expected is None) != ("refused" in got):
+                        wrong += 1
+                        print(case["what"], got, file=sys.stderr)
+                    continue
+                rows += len(expected["score"])
+                wrong += sum(a != b for a, b in zip(expected["anomaly"], got["anomaly"], strict=True))
+                a, b = np.array(expected["score"]), np.array(got["score"])
+                off = float((np.abs(a - b) / np.maximum(1, np.abs(a))).max(initial=0))
+                if off > 1e-5:
+                    print(case["what"], off, file=sys.stderr)
+                largest = max(largest, off)
+            told = f"{said['onnxruntime']} | {said['numpy']} | {many}{rows:,} | {wrong} | {largest:.1e} | {refused}"
+            print(f"| {told} |", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "parity"])
+    parser.add_argument("pythons", nargs="*")
+    parser.add_argument("--rounds", type=int, default=3)
+    asked_ = parser.parse_args()
+    speed(asked_.rounds) if asked_.what == "speed" else parity(asked_.pythons)
