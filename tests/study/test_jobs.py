@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info
 
 from isthmus.errors import BadEnvironment
 from isthmus.study import jobs as doing
-from isthmus.study.jobs import Work, _longest, _one_by_one
+from isthmus.study.jobs import Work, _longest_first
 from isthmus.study.launch.local import Local
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
@@ -145,8 +145,13 @@ def test_the_longest_kind_goes_first_once_its_time_is_known():
         Job(JobName(kind="family", name=name, view="all", replicate=r), body) for r in range(3) for name in names[::-1]
     ]
     lasted = {}
-    order = _one_by_one(wanted, lasted, _longest)
+    order = _longest_first(wanted, lasted)
     first = [next(order).name.name, next(order).name.name]
     lasted |= {("family", "quick", "all", None): 1.0, ("family", "slow", "all", None): 9.0}
     assert first == ["quick", "slow"]
-    assert [job.name.name for job in order] == ["slow", "slow", "quick", "quick"]
+    assert [(job.name.name, job.name.replicate) for job in order] == [
+        ("slow", 1),
+        ("slow", 2),
+        ("quick", 1),
+        ("quick", 2),
+    ]

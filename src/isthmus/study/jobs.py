@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -136,8 +137,8 @@ def _all(store: Store, jobs: Sequence[Job], launch: Launch, choose: Choose | Non
     missing, lasted = _missing(store, jobs), dict[Kind, float]()
     open_ = {job.id: job for job in missing}
     try:
-        chosen = choose or (_longest if launch.workers > 1 else _next)
-        with closing(launch(_one_by_one(missing, lasted, chosen))) as ended:
+        usual = _longest_first(missing, lasted) if launch.workers > 1 else iter(missing)
+        with closing(launch(usual if choose is None else _one_by_one(missing, lasted, choose))) as ended:
             for record in ended:
                 lasted[kind(record.job)] = record.seconds
                 yield open_.pop(record.id), record
@@ -168,13 +169,19 @@ def _one_by_one(jobs: Sequence[Job], lasted: Lasted, choose: Choose) -> Iterator
         yield job
 
 
-def _next(waiting: Sequence[Job], lasted: Lasted) -> Job:
-    return waiting[0]
+def _longest_first(jobs: Sequence[Job], lasted: Lasted) -> Iterator[Job]:
+    """One of a kind that was never timed, else of the kind that took longest: workers then finish together.
 
-
-def _longest(waiting: Sequence[Job], lasted: Lasted) -> Job:
-    """One of a kind that was never timed, else of the kind that took longest: workers then finish together."""
-    return max(waiting, key=lambda job: lasted.get(kind(job.name), math.inf))
+    Jobs of one kind wait in one line, so the next of ten thousand is found as soon as the next of ten.
+    """
+    lines = dict[Kind, deque[tuple[int, Job]]]()
+    for number, job in enumerate(jobs):
+        lines.setdefault(kind(job.name), deque()).append((number, job))
+    while lines:
+        longest = max(lines, key=lambda one: (lasted.get(one, math.inf), -lines[one][0][0]))
+        yield lines[longest].popleft()[1]
+        if not lines[longest]:
+            del lines[longest]
 
 
 def kind(name: JobName) -> Kind:
