@@ -1,0 +1,250 @@
+"""Real signals at random moments: studies, races, trainings and monitors are killed and begun again, and counted.
+
+python benchmarks/faults.py [--kills 50] [--only study race training monitor cluster] [--seed 0]
+
+Each is the command of that name in a child that leads a session of its own. After every end is looked at: the exit code
+is that of the signal; nothing was told but lines; no process of the session is left; what was finished is there, whole
+and untouched. In the end the same command, left alone, has to end well, with what it gives when nobody disturbs it.
+"""
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from isthmus.api.study import Study
+from isthmus.cli import main as isthmus
+from isthmus.study.store import Store
+from isthmus.train.checkpoint import Checkpoint
+
+SIGNALS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
+GRACE = 20.0
+"""Seconds in which all processes of a session have to be gone."""
+FEW = ["--families", "plain,vae", "--facets", "reconstruction,features", "--replicates", "3", "--configs", "2"]
+STUDY = ["compare", "rows.csv", "--label", "kind", *FEW, "--steps", "300", "--quiet", "--out", "study"]
+
+
+class Case(NamedTuple):
+    """What is killed, and what is there of it."""
+
+    command: list[str]
+    kept: Callable[[], dict[str, Any]]
+    """What was finished, each with what must not change; raises if something is not whole."""
+    same: Callable[[], Any] | None
+    """What does not depend on whether it was disturbed."""
+
+
+def runs(folder: str) -> dict[str, Any]:
+    """Finished runs, with when each was put in place."""
+    store = Store(Path(folder))
+    if not store.runs.exists():
+        return {}
+    good, damaged = store.records(members=True)
+    if damaged:
+        raise AssertionError(next(iter(damaged.values())))
+    return {name: (store.runs / name / "record.json").stat().st_mtime_ns for name in good}
+
+
+def table(folder: str) -> Any:
+    """The scores of a study, and the hashes of all that it saved."""
+    study = Study(folder)
+    assert study.complete
+    scores = {
+        facet: {name: np.asarray(values).tobytes() for name, values in study.scores(facet).items()}
+        for facet in ("reconstruction", "features")
+    }
+    return scores, {record.id: record.files for record in study.records}
+
+
+def finished(folder: str) -> None:
+    """A race decides by the clock how far it goes; it has to be whole."""
+    runs(folder)
+
+
+def kept_training() -> dict[str, Any]:
+    """The file of a training is whole; it may change."""
+    Checkpoint("model.checkpoint").steps()
+    return {}
+
+
+def kept_watch() -> dict[str, Any]:
+    """A state is whole if its watch goes on with it."""
+    return {}
+
+
+CASES = {
+    "study": Case([*STUDY, "--jobs", "2"], lambda: runs("study"), lambda: table("study")),
+    "study within runs": Case(
+        [*STUDY, "--jobs", "1", "--checkpoint", "0.1s"], lambda: runs("study"), lambda: table("study")
+    ),
+    "cluster": Case([*STUDY, "--cluster", "local:2"], lambda: runs("study"), lambda: table("study")),
+    "race": Case(
+        [*STUDY[:-6], "--budget", "60s", "--quiet", "--out", "study", "--jobs", "2"],
+        lambda: runs("study"),
+        lambda: finished("study"),
+    ),
+    "training": Case(
+        [
+            *("train", "vae", "rows.npy", "--steps", "3000", "--measure", "none", "--quiet", "--out", "model"),
+            *("--checkpoint", "0.1s"),
+        ],
+        kept_training,
+        lambda: Path("model/model.safetensors").read_bytes(),
+    ),
+    "monitor": Case(
+        ["monitor", "watched", "stream.csv", "--state", "watch.json"],
+        kept_watch,
+        lambda: Path("watch.json").read_bytes(),
+    ),
+}
+
+
+def child(command: list[str], told: Path) -> int:
+    """Begin a command in a session of its own; its process number, as soon as it leads one."""
+    told.unlink(missing_ok=True)
+    number = os.fork()
+    if number:
+        while not told.exists():
+            time.sleep(0.001)
+        return number
+    code = 70
+    try:
+        os.setsid()
+        with told.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        torch.set_num_threads(1)
+        with open(1, "w", closefd=False) as sys.stdout, open(2, "w", closefd=False) as sys.stderr:
+            code = isthmus(command)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        os._exit(code)
+
+
+def session(number: int) -> list[int]:
+    """Processes of a session that are alive."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, group = place.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(group) == number and state != "Z":
+            found.append(int(place.parent.name))
+    return found
+
+
+def gone(number: int) -> bool:
+    """Whether all processes of a session leave in time."""
+    until = time.monotonic() + GRACE
+    while left := session(number):
+        if time.monotonic() > until:
+            for process in left:
+                os.kill(process, signal.SIGKILL)
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def ended(number: int) -> int:
+    """The exit code of a child, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+
+def prepare() -> None:
+    """What the commands read."""
+    random_ = np.random.default_rng(0)
+    rows = random_.normal(size=(400, 3)) @ random_.normal(size=(3, 8)) + 0.3 * random_.normal(size=(400, 8))
+    np.save("rows.npy", rows.astype(np.float32))
+    lines = [",".join([*(f"{v:.5f}" for v in row), "ab"[int(row[0] > 0)]]) for row in rows]
+    Path("rows.csv").write_text("\n".join([",".join([*(f"x{i}" for i in range(8)), "kind"]), *lines]))
+    stream = np.tile(rows, (60, 1))
+    Path("stream.csv").write_text(
+        "\n".join([",".join(f"x{i}" for i in range(8)), *(",".join(f"{v:.5f}" for v in row) for row in stream)])
+    )
+    if ended(child(["train", "pca", "rows.npy", "--measure", "none", "--quiet", "--out", "watched"], Path("told"))):
+        raise SystemExit(Path("told").read_text())
+
+
+def disturb(name: str, kills: int, dice: random.Random) -> Counter[str]:
+    """Kill one case again and again, and count."""
+    case, counts = CASES[name], Counter[str]()
+    began = time.monotonic()
+    code = ended(child(case.command, Path("told")))
+    if code not in {0, 1}:
+        raise SystemExit(Path("told").read_text())
+    took, expected = time.monotonic() - began, None if case.same is None else case.same()
+    counts["undisturbed ends with"] = code
+    made = [part for part in ("study", "model", "model.checkpoint", "watch.json") if Path(part).exists()]
+    for part in made:
+        os.rename(part, f"whole-{part}")
+    before: dict[str, Any] = {}
+    while counts["ends"] < kills:
+        number = child(case.command, Path("told"))
+        time.sleep(dice.uniform(0, min(took, 12.0) * 0.6))
+        asked = dice.choice(list(SIGNALS))
+        os.kill(number, asked)
+        found = ended(number)
+        counts["ends"] += 1
+        counts[f"  by {asked.name}"] += 1
+        counts["  too late, it had ended"] += found == code
+        if found not in {SIGNALS[asked], -asked, code}:
+            counts["WRONG exit codes"] += 1
+            print(f"    {asked.name} ended with {found}: {Path('told').read_text(errors='replace')[-300:]}", flush=True)
+        counts["WRONG processes left"] += not gone(number)
+        counts["WRONG tracebacks"] += "Traceback" in Path("told").read_text(errors="replace")
+        try:
+            after = case.kept()
+        except Exception as error:
+            print(f"    {error}")
+            counts["WRONG not whole"] += 1
+            continue
+        counts["WRONG lost"] += len(before.keys() - after.keys())
+        counts["WRONG done again"] += sum(after.get(one, when) != when for one, when in before.items())
+        before = after
+        if found == code:  # from the start again
+            for part in made:
+                if Path(part).exists():
+                    os.rename(part, f"done-{counts['ends']}-{part}")
+            before = {}
+    counts["WRONG last ends"] += ended(child(case.command, Path("told"))) != code
+    counts["WRONG results"] += case.same is not None and case.same() != expected
+    counts["WRONG drafts left"] += sum(".tmp" in path.name for path in Path().rglob("*"))
+    return counts
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--kills", type=int, default=50, help="of each")
+    options.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    options.add_argument("--seed", type=int, default=0)
+    asked = options.parse_args()
+    wrong = 0
+    for name in asked.only:
+        with tempfile.TemporaryDirectory() as place:
+            os.chdir(place)
+            prepare()
+            began = time.monotonic()
+            counts = disturb(name, asked.kills, random.Random(f"{asked.seed} {name}"))
+            print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
+            for what, count in counts.items():
+                print(f"  {count:5} {what}", flush=True)
+            wrong += sum(count for what, count in counts.items() if what.startswith("WRONG"))
+            os.chdir("/")
+    raise SystemExit(int(bool(wrong)))
+
+
+if __name__ == "__main__":
+    main()
