@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 import isthmus
+from isthmus.cli import main
 from isthmus.data.counts import Counts
 from isthmus.data.layout import from_json
 from isthmus.data.read import read
@@ -228,3 +229,24 @@ def test_fit_reads_a_sparse_matrix_and_says_what_it_took_it_for() -> None:
     own = isthmus.fit(isthmus.named("pca").set_params(latents=2), ROWS, counts=4)
     assert own.model.shape == (5,)
     assert own.elements[-1] == "total"
+
+
+@pytest.mark.slow
+def test_a_saved_model_answers_files_of_sparse_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of a file are answered as rows in memory are; genes that have names may stand in another order."""
+    place = tmp_path / "cells.npz"
+    sparse.save_npz(place, sparse.csr_array(ROWS))
+    assert (
+        main(["train", "plain", str(place), "--steps", "20", "--measure", "none", "--out", str(tmp_path / "model")])
+        == 0
+    )
+    assert main(["encode", str(tmp_path / "model"), str(place), "-o", str(tmp_path / "codes.npy")]) == 0
+    np.testing.assert_allclose(
+        np.load(tmp_path / "codes.npy"), isthmus.load(tmp_path / "model").encode(ROWS), rtol=1e-4, atol=1e-5
+    )
+    assert main(["score", str(tmp_path / "model"), str(place), "-o", str(tmp_path / "scores.npy")]) == 0
+    assert np.isfinite(np.load(tmp_path / "scores.npy")).all()
+    capsys.readouterr()
+    sparse.save_npz(tmp_path / "narrow.npz", sparse.csr_array(ROWS[:, :7]))
+    assert main(["score", str(tmp_path / "model"), str(tmp_path / "narrow.npz")]) == 2
+    assert "rows must have shape (30,)" in capsys.readouterr().err

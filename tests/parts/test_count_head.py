@@ -127,3 +127,12 @@ def test_a_copy_computes_in_float64() -> None:
     head = copy.deepcopy(of_counts(LAYOUT)).double()
     row = torch.tensor(LAYOUT.apply(drawn(3, 1))).double()
     assert head.nll(torch.zeros_like(row), row).dtype == torch.float64
+
+
+def test_many_rows_without_a_gradient_cost_what_few_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, rows = of_counts(LAYOUT), torch.tensor(LAYOUT.apply(drawn(50, 3)))
+    raw = torch.randn(rows.shape)
+    whole = head.nll(raw, rows).detach()
+    monkeypatch.setattr("isthmus.parts.heads.counts.AT_ONCE", 40)
+    with torch.no_grad():
+        torch.testing.assert_close(head.nll(raw, rows), whole, rtol=1e-4, atol=1e-4)

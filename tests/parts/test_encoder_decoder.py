@@ -29,3 +29,21 @@ def test_bernoulli_decode_is_a_probability_and_gaussian_is_raw():
         z = 50 * torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
         raw = model.decoder(z)
         torch.testing.assert_close(model.decode(z), torch.sigmoid(raw) if head == "bernoulli" else raw)
+
+
+def test_a_start_on_very_many_numbers_is_by_rows_evenly_spread(monkeypatch):
+    from isthmus.parts import encoder_decoder
+
+    def started(x):
+        model = Plain(latents=2).build((3,), "gaussian")
+        model.start(x)
+        return model.decoder.last_bias.clone(), model.encoder.last.bias.clone()
+
+    rows = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+    few, whole = started(rows[::4]), started(rows)
+    monkeypatch.setattr(encoder_decoder, "STARTED", 75)
+    some = started(rows)
+    assert torch.equal(some[1], few[1])
+    assert not torch.equal(some[1], whole[1])
+    # the mean of the rows is that of all of them
+    torch.testing.assert_close(some[0] - few[0], rows.mean(0) - rows[::4].mean(0), rtol=1e-4, atol=1e-6)

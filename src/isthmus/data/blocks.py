@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from isthmus.data.arrays import real
+from isthmus.data.arrays import npz_file, real
 from isthmus.data.documents import documents
 from isthmus.data.encoded import Gallery, gallery
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.files import check, parsing, stranger
+from isthmus.data.h5ad import h5ad
 from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
 from isthmus.data.lines import COLUMN, parted, written
@@ -74,8 +75,8 @@ def blocks(
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, ``.safetensors``, a folder of
-        shards, or ``-``, which is told by its first bytes.
+        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, ``.npz``, ``.h5ad``, ``.safetensors``, a
+        folder of shards, or ``-``, which is told by its first bytes.
     fields : sequence of Field
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
     canvas : Canvas, optional
@@ -103,6 +104,9 @@ def blocks(
     if os.path.isdir(source) and (shards := shards_in(source)):
         yield from (Block(rows, None) for rows in blocks_of_shards(shards, ELEMENTS))
         return
+    if source.name.lower().endswith((".npz", ".h5ad")) and source != Path(STDIN):
+        yield from _matrix(source, fields)
+        return
     with ExitStack() as stack:
         where, stream = _opened(source, stack)
         if source.name.lower().endswith(".safetensors"):
@@ -124,6 +128,18 @@ def blocks(
             if source != Path(STDIN) and (what := stranger(source)):
                 raise BadInput(f"{where}: no table, but {what}")
             yield from _text(where, source, stream, fields, lenient)
+
+
+def _matrix(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
+    """The rows of a file that is read as a whole, made dense some at a time; columns that have names go by them."""
+    check(source)
+    raw = (h5ad if source.name.lower().endswith(".h5ad") else npz_file)(source, None)
+    x, names = raw.x, [field.name for field in fields]
+    if raw.columns != tuple(names) and set(names) <= set(raw.columns):
+        place_of = {name: j for j, name in enumerate(raw.columns)}
+        x = x[:, [place_of[name] for name in names]]
+    step = max(1, ELEMENTS // max(1, math.prod(x.shape[1:])))
+    yield from (Block(np.asarray(x[i : i + step]), None) for i in range(0, len(x), step))
 
 
 def _drawn(pictures: Gallery, canvas: Canvas, network: Network | None) -> Iterator[Block]:

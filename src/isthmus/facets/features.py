@@ -17,6 +17,7 @@ from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
 from isthmus.facets import texts
 from isthmus.facets.classifiers import boosted_trees, nearest_rows
+from isthmus.facets.counts import factorisation
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Kin, Rows, Splits, some
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
@@ -105,6 +106,13 @@ def denoised(splits: Splits) -> Found:
         return dict.fromkeys(METRICS, math.nan)
     encode = min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, splits))
     return told(encode(train.x), _labels(train), encode(test.x), _labels(test), splits.seed)
+
+
+def factorised(splits: Splits) -> Found:
+    """The same of the parts of a non-negative factorisation of counts."""
+    train, test = _sample(splits, "train"), _sample(splits, "test")
+    found = factorisation(splits._replace(train=train, test=test))
+    return told(found.train, _labels(train), found.test, _labels(test), splits.seed)
 
 
 def trees(splits: Splits) -> Found:
@@ -254,6 +262,7 @@ FEATURES = Facet(
         "persistence": "times",
         **dict.fromkeys(("naive bayes", "nbsvm", "tf-idf", "truncated svd"), "text"),
         RANDOM: "dictionaries",
+        "nmf": "counts",
     },
     sees=Said("training and validation rows with their labels", "训练集和验证集及其标签"),
     criterion=criterion,
@@ -274,6 +283,7 @@ FEATURES = Facet(
         "tf-idf": regression,
         "truncated svd": semantic,
         RANDOM: random_dictionary(measure),
+        "nmf": factorised,
     },
     kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
     curves={

@@ -12,6 +12,8 @@ from isthmus.parts import heads
 from isthmus.parts.backbones import ACTIVATIONS, STACKS, AnyDecoder, AnyEncoder, decoder, encoder
 
 BLOCK = 8192  # training rows that go through the network at once when a model starts
+STARTED = 1 << 26
+"""Numbers of the training rows by which it starts, at most; of more, rows evenly spread, for their outputs are kept."""
 
 
 class EncoderDecoder(Model):
@@ -73,7 +75,7 @@ class EncoderDecoder(Model):
         The encoder's last one centres the raw code, so that a rectified unit fires on some rows and a sigmoid starts in
         its linear range; the decoder's last one lets the average raw output predict the mean of the data.
         """
-        blocks = x.split(BLOCK)
+        blocks = x[:: math.ceil(x.numel() / STARTED) or 1].split(BLOCK)
         self.encoder.last.bias.sub_(torch.cat([self.encoder(rows) for rows in blocks]).mean(0))
         raw = torch.cat([self.decoder(self.encode(rows)) for rows in blocks])
         self.decoder.last_bias.add_((heads.link(self.head, x.mean(0)) - raw.mean(0)).flatten())

@@ -22,6 +22,8 @@ PLAIN = ("gaussian", "huber", "student")
 """Likelihoods that rows of counts can have besides, as they are laid out."""
 TINY = 1e-8
 """Least share of a column when a model starts."""
+AT_ONCE = 1 << 22
+"""Numbers of rows whose likelihood is computed at once where no gradient is asked for."""
 LOWEST, HIGHEST = -12.0, 12.0
 """Bounds of the logarithm of a size: beyond, a likelihood in 32-bit floats is noise."""
 
@@ -95,6 +97,12 @@ class CountHead(nn.Module):
 
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
         """The negative log-likelihood of each count, in nats, and that of the total, up to a constant: (B, K + 1)."""
+        if torch.is_grad_enabled() or raw.numel() <= AT_ONCE:
+            return self._nll(raw, target)
+        rows = max(1, AT_ONCE // raw.shape[1])  # many validation rows: what is made on the way is large beside them
+        return torch.cat([self._nll(*part) for part in zip(raw.split(rows), target.split(rows), strict=True)])
+
+    def _nll(self, raw: Tensor, target: Tensor) -> Tensor:
         log_total = target[:, -1:] * self.total[1] + self.total[0]
         count = torch.expm1(target[:, :-1] * self.scale + self.shift) * (log_total.exp() / self.usual)
         log_mean = torch.log_softmax(raw[:, :-1], dim=1) + log_total
