@@ -12,7 +12,7 @@ from isthmus.parts import heads
 from isthmus.parts.backbones import ACTIVATIONS, STACKS, AnyDecoder, AnyEncoder, decoder, encoder
 
 BLOCK = 8192  # training rows that go through the network at once when a model starts
-STARTED = 1 << 26
+STARTED = 1 << 25
 """Numbers of the training rows by which it starts, at most; of more, rows evenly spread, for their outputs are kept."""
 
 
