@@ -281,3 +281,10 @@ def test_axes_of_large_tables_are_those_of_the_exact_ones(monkeypatch):
     assert near.shape == exact.shape
     assert np.linalg.svd(near.T @ exact, compute_uv=False).min() > 1 - 1e-6
     assert near.T @ near == pytest.approx(np.eye(5), abs=1e-9)
+
+
+def test_cutting_folds_more_often_is_the_same_number_with_less_noise():
+    once, often = ([c2st(REAL, MADE, seed=seed, repeats=k) for seed in range(12)] for k in (1, 6))
+    assert c2st(REAL, MADE, seed=5, repeats=1) == c2st(REAL, MADE, seed=5)
+    assert np.std(often) < 0.7 * np.std(once)
+    assert abs(np.mean(often) - np.mean(once)) < 3 * np.std(once) / np.sqrt(12)

@@ -52,6 +52,9 @@ MOST = 1000
 """Rows on a side of every comparison."""
 JUDGED = 500
 """Validation rows by which a configuration and a way to make rows are chosen."""
+DRAWN, REPEATED = 3, 4
+"""How often a model's rows are drawn and judged, for their accuracy varies more from draw to draw than between
+replicates; and how often folds are cut for the first draw."""
 KNOWN = 5000
 """Training rows that the mixture is fitted to, and among which a copy is looked for."""
 COMPONENTS = 10
@@ -144,12 +147,13 @@ def measure(contender: Contender, splits: Splits) -> dict[str, float]:
         return compared(np.full_like(test, np.nan), splits)
     best, made = order[0], {way: make(len(test), _seed(splits, "test")) for way, make in ways.items()}
     found = compared(made[best], splits, made[best._replace(noisy=False)]) | {"with_noise": float(best.noisy)}
+    found["c2st"] = float(np.mean([found["c2st"], *_redrawn(ways[best], test, splits)]))
     sides = {"smooth": [w for w in order if not w.noisy], "noisy": [w for w in order if w.noisy]}
     if any(way.codes == "prior" for way in ways):
         found["from_prior"] = float(best.codes == "prior")
         sides |= {codes: [w for w in order if w.codes == codes] for codes in ("mixture", "prior")}
-    told = {best: found["c2st"]}  # the best way of each side, by the order of the validation rows
-    for first in {side[0]: None for side in sides.values() if side and side[0] != best}:
+    told = {}  # the best way of each side, by the order of the validation rows, each judged once
+    for first in {side[0]: None for side in sides.values() if side}:
         told[first] = c2st(test, made[first], _seed(splits, "folds"))
     found |= {"c2st_" + name: told[side[0]] for name, side in sides.items() if side}
     return found | _teaches(contender, splits, best) | _bounds(contender, splits)
@@ -195,6 +199,12 @@ def _flat(splits: Splits) -> bool:
     return splits.test.x.ndim == 2 and splits.test.x.shape[1] <= WIDEST
 
 
+def _redrawn(make: Maker, test: Array, splits: Splits) -> list[float]:
+    """How well further draws are told from the test rows."""
+    seeds = [_seed(splits, f"test {k}") for k in range(1, DRAWN)]
+    return [c2st(test, make(len(test), seed), hashed(seed, "folds")) for seed in seeds]
+
+
 def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[str, float]:
     """The facet's numbers of new rows (n, *D); ``copier`` is 1 if they repeat training rows.
 
@@ -211,7 +221,7 @@ def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[
         trees["boosted"] = boosted(real.cells, new.cells, real.categories, seed) if finite(made) else math.nan
     return known(
         {
-            "c2st": c2st(test, made, _seed(splits, "folds")),
+            "c2st": c2st(test, made, _seed(splits, "folds"), repeats=REPEATED),
             **trees,
             "mmd2": mmd2(test, made),
             **prdc(test, made),

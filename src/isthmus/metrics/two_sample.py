@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.metrics.metric import Metric
 from isthmus.said import Said
+from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.floating]
 
@@ -23,7 +24,7 @@ WIDEST, KERNELS = 4.0, 5  # the widest kernel, in median distances; each of the 
 ROUNDING = 1e-12  # of the rows' size: two rows that are nearer than this, squared, are one
 
 
-def c2st(real: Array, made: Array, seed: int = 0) -> float:
+def c2st(real: Array, made: Array, seed: int = 0, *, repeats: int = 1) -> float:
     """How often a classifier tells made rows from real ones: 0.5 is chance, 1 is always.
 
     The classifier is a support vector machine with a radial kernel ``exp(-d^2 / m^2)``, m the median distance of real
@@ -36,6 +37,9 @@ def c2st(real: Array, made: Array, seed: int = 0) -> float:
         Best of equal numbers; otherwise chance is not 0.5.
     seed : int, default 0
         Of the folds.
+    repeats : int, default 1
+        How often folds are cut anew; the accuracy is the mean. On 360 rows a side of digits the folds alone move it by
+        about 0.013.
 
     Returns
     -------
@@ -63,10 +67,12 @@ def c2st(real: Array, made: Array, seed: int = 0) -> float:
     kernel = np.exp(-gaps / width)
     side = np.repeat([1, 0], [len(real), len(made)])
     right = 0
-    for seen, held in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(side, side):
-        machine = SVC(C=COST, kernel="precomputed").fit(kernel[np.ix_(seen, seen)], side[seen])
-        right += int((machine.predict(kernel[np.ix_(held, seen)]) == side[held]).sum())
-    return 0.5 + abs(right / len(side) - 0.5)
+    for k in range(repeats):
+        own = seed if k == 0 else hashed(seed, "folds", k)
+        for seen, held in StratifiedKFold(FOLDS, shuffle=True, random_state=own % 2**32).split(side, side):
+            machine = SVC(C=COST, kernel="precomputed").fit(kernel[np.ix_(seen, seen)], side[seen])
+            right += int((machine.predict(kernel[np.ix_(held, seen)]) == side[held]).sum())
+    return 0.5 + abs(right / (repeats * len(side)) - 0.5)
 
 
 def mmd2(real: Array, made: Array) -> float:
@@ -171,6 +177,7 @@ TABLE = [
         Said("classifier two-sample accuracy", "分类器双样本准确率"),
         0.02,
         "Lopez-Paz and Oquab 2017",
+        version=2,
         bounds=(0.5, 1.0),
     ),
     *(
