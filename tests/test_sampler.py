@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from isthmus import sampler
+from isthmus.data.fields import Field
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.sampler import Sampler
@@ -133,3 +134,57 @@ def test_codes_too_wide_for_full_covariances_keep_their_main_directions_and_thei
     assert rows.var(axis=0).sum() == pytest.approx(z.var(axis=0).sum(), rel=0.1)
     first = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][0]
     assert abs(first @ axis) / np.linalg.norm(axis) > 0.99
+
+
+@pytest.fixture(scope="module")
+def people():
+    """A table whose category, flag and gaps the code cannot tell: (model, cells)."""
+    random = np.random.default_rng(0)
+    age = random.integers(18, 70, 900).astype(float)
+    gain = np.where(random.random(900) < 0.7, 0.0, 50 + age)
+    cells = np.column_stack([age, gain, random.choice(3, 900, p=[0.6, 0.3, 0.1]), random.random(900) < 0.4])
+    cells[random.random(900) < 0.2, 1] = np.nan
+    fields = (
+        Field("age", "number"),
+        Field("gain", "number", gaps=True),
+        Field("city", "category", ("Bergen", "Oslo", "Rome")),
+        Field("paid", "flag", ("no", "yes")),
+    )
+    return fit(named("pca").set_params(latents=1), cells, fields=fields), cells
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_categories_flags_and_gaps_of_a_table_are_drawn_from_their_shares(people, noisy):
+    model, cells = people
+    one = Sampler.fit(model, cells)
+    made = (one.noisy(cells) if noisy else one).draw(6000, seed=1)
+    assert [(made[:, 2] == k).mean() for k in range(3)] == pytest.approx([0.6, 0.3, 0.1], abs=0.04)
+    assert made[:, 3].mean() == pytest.approx(cells[:, 3].mean(), abs=0.05)
+    assert np.isnan(made[:, 1]).mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_noise_is_for_numbers(people):
+    model, cells = people
+    spread = Sampler.fit(model, cells).noisy(cells).spread
+    numbers = [name in {"age", "gain"} for name in model.elements]
+    assert ((spread > 0) == numbers).all()
+
+
+def test_matched_columns_hold_the_values_of_the_data_as_often(people):
+    model, cells = people
+    bare = Sampler.fit(model, cells).noisy(cells)
+    made, loose = bare.matched(cells).draw(4000, seed=2), bare.draw(4000, seed=2)
+    assert np.isin(made[:, 0].round(2), cells[:, 0]).all()
+    assert not np.isin(loose[:, 0].round(2), cells[:, 0]).all()
+    assert (np.abs(made[:, 1]) < 1e-3).sum() / (~np.isnan(made[:, 1])).sum() == pytest.approx(0.7, abs=0.06)
+    assert np.nanquantile(made[:, 0], [0.1, 0.5, 0.9]) == pytest.approx(
+        np.quantile(cells[:, 0], [0.1, 0.5, 0.9]), abs=3
+    )
+    alone = bare.matched(cells).draw(1, seed=3)  # one row is not ranked among itself
+    assert alone[0, 0].round(3) in cells[:, 0]
+
+
+def test_only_tables_are_matched(clusters):
+    one = Sampler.fit(fit(named("pca").set_params(latents=2), clusters[0]), clusters[0])
+    with pytest.raises(BadInput, match="only rows of a table"):
+        one.matched(clusters[0])
