@@ -5,7 +5,7 @@
 Rows are sums of a few of many random directions, the first ones far oftener than the last, each with a positive
 coefficient, and a little noise. Printed for each contender, FAMILY[,FIELD=VALUE...]: the mean cosine of atoms with the
 columns that an optimal assignment gives them (MCC), units a row (L0), explained variance, the share of units that fire
-in no row, and seconds.
+in no row, and seconds. Unique: atoms that are nearest to some column, per column.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import warnings
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from isthmus.families import named
+from isthmus.metrics.recovery import mean_correlation, uniqueness
 from isthmus.study.options import value
 from isthmus.train.fitted import Fitted, fit
 from isthmus.train.plan import Plan
@@ -37,15 +37,13 @@ def world(rows: int, columns: int, atoms: int, active: float, seed: int = 0) -> 
 def measured(fitted: Fitted, x: np.ndarray, directions: np.ndarray) -> dict[str, float]:
     """What is printed of a model."""
     columns = fitted.model.decoder.dictionary.detach().numpy().T * np.asarray(fitted.layout.scale).ravel()
-    columns /= np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-9)
-    likeness = directions @ columns.T
-    found = likeness[linear_sum_assignment(-likeness)].mean()
     rows = torch.as_tensor(fitted.layout.apply(x[:2000]))
     with torch.no_grad():
-        fires = fitted.model.encode(rows) > 0
+        fires = fitted.model.encode(rows) != 0
         left = (fitted.model.reconstruct(rows) - rows).square().sum() / (rows - rows.mean(0)).square().sum()
     return {
-        "MCC": float(found),
+        "MCC": mean_correlation(columns, directions),
+        "unique": uniqueness(columns, directions),
         "L0": float(fires.sum(1).double().mean()),
         "explained": 1 - float(left),
         "dead": float((~fires.any(0)).double().mean()),

@@ -136,3 +136,16 @@ def test_who_is_no_dictionary_stands_all_the_same():
     assert not v.useless
     assert answered({"reconstruction": v})[0].take == "plain"
     assert "no verdict: TopK" in sentence(v)
+
+
+def test_rows_from_which_it_is_fitted_are_bounded(monkeypatch):
+    from isthmus.facets import random_dictionary
+
+    splits = split(noise(), None, latents=64)
+    whole = RandomDictionary.of(splits)
+    monkeypatch.setattr(random_dictionary, "WORK", 0)
+    monkeypatch.setattr(random_dictionary, "LEAST_ROWS", 100)
+    few = RandomDictionary.of(splits)
+    assert np.array_equal(few.directions, whole.directions)
+    assert few.mean == pytest.approx(splits.train.x[:: -(-len(splits.train.x) // 100)].mean(axis=0))
+    assert few.score_scaled(splits.test.x).mean() > whole.score_scaled(splits.test.x).mean()

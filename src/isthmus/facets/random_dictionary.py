@@ -35,6 +35,8 @@ ROUNDS = 8
 """Of the pursuit, at most."""
 ROTATED = 1024
 """Columns up to which directions stand at right angles in blocks; the work grows with their cube."""
+WORK, LEAST_ROWS = 2e11, 1000
+"""Multiplications of the pursuit over training rows, and how few of these there may be: seconds of one core."""
 TINY = 1e-30
 SOLVED = 4096
 """Units up to which the decoder is solved: the work grows with their cube. Wider ones write their directions."""
@@ -60,7 +62,8 @@ class RandomDictionary:
     @classmethod
     def of(cls, splits: Splits, seed: int | None = None) -> RandomDictionary:
         """As many units as the study's codes have elements; as many speak for a row as of any dictionary there."""
-        train, valid = (rows.x.reshape(len(rows.x), -1) for rows in (splits.train, splits.valid))
+        wide = splits.latents * max(1, splits.train.x[0].size)
+        train, valid = (spaced(rows.x, wide) for rows in (splits.train, splits.valid))
         directions = turned(splits.latents, train.shape[1], hashed(splits.seed, NAME) if seed is None else seed)
         bare = cls(directions, directions, train.mean(axis=0), splits.active, 0.0, splits.train.x.shape[1:])
         codes = bare.encode_scaled(train)
@@ -92,6 +95,18 @@ class RandomDictionary:
     def score_scaled(self, x: Array) -> NDArray[np.float64]:
         """The squared error of each row."""
         return row_errors(x, self.decode_scaled(self.encode_scaled(x)).reshape(x.shape))
+
+
+def spaced(x: Array, wide: int) -> Array:
+    """Rows (n, *D) flat; of more than ``WORK`` allows with ``wide`` products in a row, evenly spaced ones.
+
+    Examples
+    --------
+    >>> spaced(np.zeros((20_000, 2), np.float32), 768 * 4096).shape, spaced(np.zeros((900, 2)), 10**9).shape
+    ((3334, 2), (900, 2))
+    """
+    most = max(LEAST_ROWS, int(WORK / (2 * ROUNDS * wide)))
+    return x.reshape(len(x), -1)[:: -(-len(x) // most)]
 
 
 def turned(units: int, width: int, seed: int) -> Array:
