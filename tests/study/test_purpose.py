@@ -77,7 +77,7 @@ def test_the_command_line_says_the_same(tmp_path, capsys):
     asked = ["compare", str(tmp_path / "x.npy"), "--for", "interpret", "--set"]
     assert main([*asked, "k=5", "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["latents"], told["facets"]) == (64, ["reconstruction", "sparsity", "stability"])
+    assert (told["latents"], told["k"], told["facets"]) == (64, 5, ["reconstruction", "sparsity", "stability"])
     assert list(told["families"]) == [*SUITED["interpret"], "pca"]
     assert main([*asked, "k"]) == 2
     assert "--set takes FIELD=VALUE; got 'k'" in " ".join(capsys.readouterr().err.split())

@@ -106,6 +106,7 @@ def planned_facts(planned: Outline, where: Mapping[str, Any], *, quiet: bool = F
         "configs": design.configs,
         "capacity": design.capacity,
         "latents": design.latents,
+        "k": design.k,
         "sweep": planned.note.get("sweep"),
         "hidden": design.hidden,
         "backbone": design.backbone,
