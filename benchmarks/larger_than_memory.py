@@ -94,7 +94,7 @@ def training(path: str, memory: str, steps: int, batch: int, readers: int, where
         held = np.tile(data.x[parts.train], (30, 1))  # as many as a window holds: a gather from few rows is faster
         isthmus.fit(recipe, held, valid=data.x[parts.valid], plan=plan, images=False, watch=watch)
     else:
-        foretold, shuffle = planned(recipe, known, plan, memory, readers)
+        foretold, shuffle, _ = planned(recipe, known, plan, memory, readers)
         found |= {"foretold": foretold.total, "rows": shuffle.window, "mixing": shuffle.mixing(batch)}
         found |= {"parts": foretold._asdict()}
         fit_survey(recipe, known, plan=plan, memory=memory, readers=readers, watch=watch)

@@ -17,7 +17,7 @@ from isthmus.data.source import source
 from isthmus.data.survey import survey
 from isthmus.errors import BadInput
 from isthmus.train.checkpoint import Checkpoint
-from isthmus.train.memory import planned
+from isthmus.train.memory import affordable, planned
 from isthmus.train.plan import Plan
 from isthmus.train.shuffle import Shuffle, neighbours
 from isthmus.train.stream import Stream
@@ -149,6 +149,18 @@ def test_what_is_learnt_is_what_rows_in_memory_teach(rows, tmp_path):
     near = isthmus.fit(recipe, rows[:, 1:], plan=plan)
     far = isthmus.fit(recipe, source(tmp_path / "rest.npy"), plan=plan)
     assert min(far.outcome.history["valid"]) == pytest.approx(min(near.outcome.history["valid"]), rel=0.1)
+
+
+def test_large_row_groups_leave_room_for_one_reader(rows, tmp_path):
+    pq.write_table(pa.table({f"c{j}": rows[:, j] for j in range(6)}), tmp_path / "one.parquet")
+    found = survey(source(tmp_path / "one.parquet"), rows=100)
+    found.source.most = 300 << 20
+    asked = [planned(isthmus.named("plain"), found, PLAN, "1GiB", readers) for readers in (1, 4)]
+    assert [readers for _, _, readers in asked] == [1, 1]
+    assert asked[0][1].window == asked[1][1].window
+    assert [affordable(found.source, "1.2GiB", readers) for readers in (1, 4)] == [1, 2]
+    with pytest.raises(BadInput, match="too little to read a block"):
+        affordable(found.source, "600MiB", 1)
 
 
 def test_what_cannot_be_is_refused_in_one_line(folder, tmp_path):

@@ -203,6 +203,7 @@ def _read(
     from isthmus.data.source import source
     from isthmus.data.survey import survey
     from isthmus.errors import BadInput
+    from isthmus.train.memory import affordable
 
     if asked is None:
         plain = {name: options.pop(name) for name in ("label", "images")}
@@ -211,7 +212,8 @@ def _read(
     if odd := sorted(name for name, one in options.items() if one not in (None, False, [], ())):
         flag = declared(TableOptions)[odd[0]].flag if odd[0] in declared(TableOptions) else None
         raise BadInput(f"{flag or '--' + odd[0].replace('_', '-')} needs all rows in memory; leave it or --memory out")
-    known = survey(source(data), seed, readers=asked["readers"])
+    found = source(data)
+    known = survey(found, seed, readers=affordable(found, **asked))
     return *known.dataset(), known
 
 
@@ -226,7 +228,7 @@ def _training(
     if known is None:
         return partial(fit, recipe, x, **usual)
     plan: Plan = usual["plan"]
-    found, shuffle = planned(recipe, known, plan, **asked, ships=True)
+    found, shuffle, _ = planned(recipe, known, plan, **asked, ships=True)
     near = 100 * shuffle.mixing(plan.batch)
     for said in (
         known.said,

@@ -42,6 +42,8 @@ COLUMNS = 4 << 20
 """Bytes of columns of a Parquet file that are unpacked at once."""
 COPIES = 8
 """Times that its rows are there while a study works on them, as 64-bit numbers, about."""
+EXACT = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.float16, np.float32)
+"""Types all of whose numbers are 32-bit floats."""
 BEARABLE = 1 << 30
 """Bytes of numbers above which only a draw of the rows is read into memory, where nobody says how many."""
 PACKED = 16
@@ -78,9 +80,9 @@ class Source(Protocol):
     def most(self) -> int:
         """Bytes that reading one block takes at most, its rows as they come included."""
 
-    def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
-        """The rows of a block, (n, D), NaN where a number is missing: of the type that they have in the file, or as
-        32-bit floats where these are ``short``."""
+    def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
+        """The rows of a block as 32-bit floats, (n, D), NaN where a number is missing. ``error`` (D,) is raised to by
+        how much that differs at most from what stands in the file."""
 
 
 def source(path: str | os.PathLike[str]) -> Source:
@@ -167,7 +169,11 @@ class Arrays:
         item = max(one.dtype.itemsize for one in self.parts)
         return max(count for _, _, count in self._blocks) * self.width * (item + 4)
 
-    def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
+    def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
+        return _short(self.raw(number), error)
+
+    def raw(self, number: int) -> NDArray[Any]:
+        """The rows of a block of the type that they have in the file."""
         which, begin, count = self._blocks[number]
         one = self.parts[which]
         size = one.width * one.dtype.itemsize
@@ -177,7 +183,7 @@ class Arrays:
             rows = flat.reshape(count, one.width)
         if one.kind == "bfloat16":
             return (rows.astype("<u4") << 16).view("<f4")
-        return _short(rows) if short else rows
+        return rows
 
 
 def _npy(path: Path) -> Shard:
@@ -213,9 +219,8 @@ class Parquet:
         largest = max(self._groups, key=lambda g: groups[g].num_rows)
         rows = groups[largest].num_rows
         # some columns packed and unpacked, and the rows
-        self.most = 4 * max(COLUMNS, 8 * rows) + rows * len(self.columns) * self._item(schema)
+        self.most = 4 * max(COLUMNS, 8 * rows) + rows * len(self.columns) * 4
         self.bytes = packed
-        self._type = np.dtype(np.float32 if self._item(schema) == 4 else np.float64)
         self._own = _Own()
 
     def plain(self) -> None:
@@ -238,24 +243,22 @@ class Parquet:
             self._own.file = pq.ParquetFile(self.path, metadata=self._footer, page_checksum_verification=True)
         return self._own.file
 
-    @staticmethod
-    def _item(schema: pa.Schema) -> int:
-        """Bytes of a number as it comes: float32 holds what is no finer."""
-        narrow = {pa.float16(), pa.float32(), pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.bool_()}
-        return 4 if all(field.type in narrow for field in schema) else 8
-
-    def block(self, number: int, *, short: bool = False) -> NDArray[Any]:
+    def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
         group = self._groups[number]
         with parsing(self.place, "a Parquet file"):
             file = self._file()
             rows, width = int(self.starts[number + 1] - self.starts[number]), len(self.columns)
-            out = np.empty((rows, width), np.float32 if short else self._type)
+            out = np.empty((rows, width), np.float32)
             step = max(1, COLUMNS // (8 * rows))
             for begin in range(0, width, step):
                 content = file.read_row_group(group, list(self.columns[begin : begin + step]), use_threads=False)
                 if content.num_rows != rows:
                     raise ValueError(f"row group {group} holds {content.num_rows} rows, and {rows} are declared")
-                _put([_column(cells) for cells in content.columns], out[:, begin : begin + step])
+                columns = [_column(cells) for cells in content.columns]
+                _put(columns, out[:, begin : begin + step])
+                if error is not None:
+                    for j, cells in enumerate(columns, begin):
+                        error[j] = max(error[j], _rounding(cells))
             return out
 
 
@@ -293,9 +296,25 @@ def _put(columns: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
                 tile[:, j] = column[begin : begin + step]
 
 
-def _short(rows: NDArray[Any]) -> NDArray[np.float32]:
+def _short(rows: NDArray[Any], error: NDArray[np.float64] | None) -> NDArray[np.float32]:
+    """Rows (n, D) as 32-bit floats."""
+    if error is not None:
+        np.maximum(error, [_rounding(rows[:, j]) for j in range(rows.shape[1])], out=error)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return rows.astype(np.float32)
+
+
+def _rounding(cells: NDArray[Any]) -> float:
+    """By how much cells (n,) differ at most from the 32-bit floats next to them; those that are not finite apart."""
+    if cells.dtype.type in EXACT or not len(cells):
+        return 0.0
+    largest, step = 0.0, TILE
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for begin in range(0, len(cells), step):
+            some = cells[begin : begin + step].astype(np.float64)
+            gap = np.abs(some - some.astype(np.float32))
+            largest = max(largest, float(np.where(np.isfinite(gap), gap, 0.0).max()))
+    return largest
 
 
 class Limit(NamedTuple):
@@ -352,7 +371,7 @@ def drawn(path: Path, label: str | None, limit: Limit) -> Unchecked | None:
         return raw._replace(told=(said, *raw.told))
     if label is not None:
         raise NoSuchColumn(f"{found.place}: label {shown(label)} names a column, and an array has none", label, "label")
-    x = np.concatenate([found.block(k)[own] for k, own in _by_blocks(found, numbers)])
+    x = np.concatenate([found.raw(k)[own] for k, own in _by_blocks(found, numbers)])
     words = array_words(x.shape[1:], found.columns, "X")
     raw = memory(x, found.place)
     return raw._replace(told=(said,), where=lambda i, j: words(int(numbers[i]), j), images=False)

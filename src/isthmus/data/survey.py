@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,6 @@ ROWS, NUMBERS = 20_000, 1 << 21
 """Most rows of a draw, and most numbers in it: a share of explained variance is told to 0.1 % by so many rows."""
 LEAST = 1000
 """Rows of a draw, however wide they are."""
-EXACT = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.float16, np.float32)
-"""Types all of whose numbers are 32-bit floats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +87,11 @@ class Survey:
 
     def load(self, block: int) -> Iterator[NDArray[np.float32]]:
         """The training rows of a block, laid out, some (n, E) at a time."""
-        found, own = self.source.block(block, short=True), self.numbers(block) - self.source.starts[block]
+        found, own = self.source.block(block), self.numbers(block) - self.source.starts[block]
         step, whole = max(1, TILE // found.shape[1]), len(own) == len(found)
         for begin in range(0, len(own), step):
             tile = slice(begin, begin + step)
-            yield self.layout.apply(_plain(found[tile] if whole else found[own[tile]]))
+            yield self.layout.apply(found[tile] if whole else found[own[tile]])
 
     def dataset(self) -> tuple[Dataset, Split]:
         """The rows that were drawn as data in memory, and which of them are training, validation and test rows."""
@@ -191,17 +189,16 @@ class _Seen(NamedTuple):
 
 def _seen(source: Source, block: int, held: NDArray[np.int64], drawn: Split) -> _Seen:
     begin, end = source.starts[block : block + 2]
-    found = source.block(block)
-    rows, known, error = np.empty(found.shape, np.float32), None, np.zeros(found.shape[1])
-    exact, own = found.dtype.type in EXACT, np.ones(len(found), bool)
+    error = np.zeros(len(source.columns))
+    rows, known = source.block(block, error), None
+    own = np.ones(len(rows), bool)
     own[held[slice(*np.searchsorted(held, (begin, end)))] - begin] = False
-    step = max(1, TILE // found.shape[1])
-    for at in range(0, len(found), step):  # what is looked at several times stays near the processor
-        raw, tile = found[at : at + step], rows[at : at + step]
-        tile[...] = _plain(raw)
+    step = max(1, TILE // rows.shape[1])
+    for at in range(0, len(rows), step):  # what is looked at several times stays near the processor
+        tile = rows[at : at + step]
+        tile += np.float32(0.0)  # one zero, as rows in memory have
         if not np.isfinite(tile).all():
-            raise _unusable(source, begin + at, raw, tile)
-        error = error if exact else np.maximum(error, np.abs(raw - tile).max(axis=0))
+            raise _unusable(source, begin + at, tile)
         if (mine := own[at : at + step]).any():
             more = Moments.of(tile if mine.all() else tile[mine])
             known = more if known is None else known + more
@@ -210,21 +207,14 @@ def _seen(source: Source, block: int, held: NDArray[np.int64], drawn: Split) -> 
     return _Seen(rows, known, error, parts)
 
 
-def _unusable(source: Source, begin: int, found: NDArray[Any], rows: NDArray[np.float32]) -> BadInput:
+def _unusable(source: Source, begin: int, rows: NDArray[np.float32]) -> BadInput:
     """What is said of the first cell that cannot be used."""
     i, j = np.argwhere(~np.isfinite(rows))[0]
-    value = float(found[i, j])
-    what = "missing" if np.isnan(value) else "beyond 32-bit floats" if np.isfinite(value) else "infinite"
+    what = "missing" if np.isnan(rows[i, j]) else "infinite, or beyond 32-bit floats"
     return BadInput(
         f"{source.place}: row {begin + i + 1:,}, column {shown(source.columns[j])}: the value is {what}; fill it in or "
         "drop the row"
     )
-
-
-def _plain(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Rows as 32-bit floats, with one zero, as rows in memory are."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return rows.astype(np.float32) + np.float32(0.0)
 
 
 def _drawn(source: Source, seed: int, most: int | None) -> Split:

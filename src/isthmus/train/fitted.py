@@ -38,7 +38,7 @@ from isthmus.train.device import device as find
 from isthmus.train.device import on
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.loop import Outcome, Watch
-from isthmus.train.memory import MEMORY, planned
+from isthmus.train.memory import MEMORY, affordable, planned
 from isthmus.train.plan import Plan
 from isthmus.train.ranks import Ranks
 from isthmus.train.stages import train
@@ -269,7 +269,7 @@ def fit(
     kept = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
     if isinstance(x, Source):
         _alone(**beside, target=target, valid=valid, images=images, series=series)
-        known_rows = survey(x, seed, scale=scale, readers=readers)
+        known_rows = survey(x, seed, scale=scale, readers=affordable(x, memory, readers))
         return fit_survey(
             recipe,
             known_rows,
@@ -367,7 +367,7 @@ def fit_survey(
         raise BadInput("rows that stay in their file train on the processor; leave --device out")
     plan = plan or Plan()
     plan = replace(plan, batch=min(plan.batch, known.count))
-    shuffle = planned(recipe, known, plan, memory, readers)[1]
+    _, shuffle, readers = planned(recipe, known, plan, memory, readers)
     train_rows, valid_rows = known.laid_out()[:2]
     with Stream(shuffle, readers) as stream:
         return fit_many(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.data.files import size, told
+from isthmus.data.source import Source
 from isthmus.data.survey import Survey
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
@@ -54,10 +55,30 @@ class Peak(NamedTuple):
         return int((self.base + self.draws + max(self.model + self.reading + self.held, self.after)) / (1 - SPARE))
 
 
+def affordable(found: Source, memory: str | int, readers: int) -> int:
+    """How many readers, at most as many as are asked for, may read a source at once.
+
+    Raises
+    ------
+    BadInput
+        If there is no room for the blocks of one.
+    """
+    most = size(memory)
+    room = (most - BASE) // found.most
+    if room < 1:
+        raise BadInput(
+            f"{found.place}: {told(most)} of memory is too little to read a block of it; at least "
+            f"{told(BASE + found.most)} is needed: give more (--memory), or write the file in smaller blocks (pyarrow: "
+            "row_group_size=16384)"
+        )
+    return min(readers, room)
+
+
 def planned(
     recipe: Recipe, known: Survey, plan: Plan, memory: str | int, readers: int, *, ships: bool = False
-) -> tuple[Peak, Shuffle]:
-    """What a training takes at most, and the order of its rows, of which so many are held that memory suffices.
+) -> tuple[Peak, Shuffle, int]:
+    """What a training takes at most, the order of its rows, of which so many are held that memory suffices, and for how
+    many readers there is room.
 
     With ``ships`` the model is then saved with a score and measured, as on the command line.
 
@@ -69,9 +90,11 @@ def planned(
     most, at_once = size(memory), plan.batch * min(plan.check, RUN)
     draws, model, after = _draws(known), _model(recipe, known, plan), _after(known) if ships else 0
     row = 4 * known.width + NUMBERS
-    fixed = BASE + draws + model + READERS * known.source.most
-    least = Shuffle.least(known, at_once)
-    wanted = known.count + int(known.sizes.max()) + at_once
+    least, wanted = Shuffle.least(known, at_once), known.count + int(known.sizes.max()) + at_once
+    free = int(most * (1 - SPARE)) - BASE - draws - model
+    # Room for as many readers as the blocks allow: how many there are must not change the window.
+    room = max([n for n in range(1, READERS + 1) if free - n * known.source.most >= least * row], default=1)
+    fixed, readers = BASE + draws + model + room * known.source.most, min(readers, room)
     window = min((int(most * (1 - SPARE)) - fixed) // row, wanted)
     need = max(fixed + least * row, BASE + draws + after) / (1 - SPARE)
     if need > most:
@@ -87,7 +110,7 @@ def planned(
             f"{known.source.place}: {told(found.total)} would be taken, and {told(most)} may be: this process holds "
             f"{told(resident())} already; give more (--memory), or start a new one"
         )
-    return found, Shuffle(known, window, seed(known.seed, "order"), at_once)
+    return found, Shuffle(known, window, seed(known.seed, "order"), at_once), readers
 
 
 def _draws(known: Survey) -> int:
