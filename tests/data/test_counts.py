@@ -250,3 +250,37 @@ def test_a_saved_model_answers_files_of_sparse_rows(tmp_path: Path, capsys: pyte
     sparse.save_npz(tmp_path / "narrow.npz", sparse.csr_array(ROWS[:, :7]))
     assert main(["score", str(tmp_path / "model"), str(tmp_path / "narrow.npz")]) == 2
     assert "rows must have shape (30,)" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:X. rows are counts:UserWarning")
+@pytest.mark.filterwarnings("ignore:training was cut")
+def test_the_estimator_takes_sparse_counts() -> None:
+    rows = sparse.csr_array(ROWS)
+    one = isthmus.Autoencoder("vae", latents=2, steps=30, random_state=0).fit(rows)
+    codes = one.transform(rows)
+    assert codes.shape == (60, 2)
+    np.testing.assert_allclose(one.transform(ROWS), codes, atol=1e-6)
+    order = np.random.default_rng(0).permutation(60)
+    other = isthmus.Autoencoder("vae", latents=2, steps=30, random_state=0).fit(rows[order, :])
+    np.testing.assert_array_equal(other.transform(rows), codes)
+    assert one.inverse_transform(codes).shape == (60, 30)
+    assert one.score(rows) < 1
+    assert one.score_samples(rows).shape == (60,)
+    made = one.sample(5, random_state=0)
+    assert (made == np.rint(made)).all()
+    with pytest.raises(BadInput, match="partial_fit is not for counts"):
+        one.partial_fit(rows)
+    with pytest.raises(BadInput, match="scale is for rows of numbers"):
+        isthmus.Autoencoder("vae", scale="unit").fit(rows)
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        isthmus.Autoencoder("vae", steps=30).fit(sparse.csr_array(ROWS / 2))
+
+
+@pytest.mark.filterwarnings("ignore:X. rows are counts:UserWarning")
+@pytest.mark.filterwarnings("ignore:training was cut")
+def test_a_detector_takes_sparse_counts_and_is_loaded_again(tmp_path: Path) -> None:
+    rows = sparse.csr_array(drawn(150))
+    one = isthmus.AnomalyDetector("plain", latents=2, steps=30, random_state=0).fit(rows)
+    one.save(tmp_path / "model")
+    again = isthmus.AnomalyDetector.load(tmp_path / "model")
+    np.testing.assert_allclose(again.score_samples(rows), one.score_samples(rows), rtol=1e-4, atol=1e-5)

@@ -16,6 +16,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from isthmus.data.counts import Counts
 from isthmus.errors import BadInput
 from isthmus.estimator.network import CLOSED, Network, Rows, plain, share
 from isthmus.explain import explain
@@ -357,7 +358,7 @@ class AnomalyDetector(OutlierMixin, Network):
         deployed = artefact.load(path)
         own, made = deployed.needed(), cls(deployed.recipe)
         made.deployed_, made.n_iter_, made._how = deployed, 0, "split"
-        made._like = deployed.fields or None
+        made._like, made._counts = deployed.fields or None, isinstance(deployed.layout, Counts)
         made._shape = deployed.shape
         made.n_features_in_ = math.prod(deployed.shape)
         if deployed.columns:

@@ -15,10 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from isthmus.data.axes import doubts, pictures
+from isthmus.data.dataset import Dataset
 from isthmus.data.fields import Field
 from isthmus.data.layout import coded
 from isthmus.data.metadata import in_proportion
 from isthmus.data.read import cells, read
+from isthmus.data.sparse import counts_of, scattered
 from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Recipe
@@ -41,11 +43,13 @@ NUMBERS = [np.float64, np.float32]
 class Rows(NamedTuple):
     """The rows of a fit, each as often as it counts, in the order of :func:`in_order`."""
 
-    x: NDArray[Any]
-    """(n, *D), or the cells of a table (n, F)."""
+    x: Any
+    """(n, *D), or the cells of a table (n, F); of counts :class:`isthmus.data.sparse.SparseRows`."""
     fields: tuple[Field, ...] = ()
     columns: tuple[str, ...] = ()
     images: bool = False
+    counts: int | None = None
+    """Most columns that are kept of rows of counts; None of others."""
 
 
 class Network(BaseEstimator):
@@ -53,6 +57,7 @@ class Network(BaseEstimator):
 
     fitted_: Fitted
     _like: Any
+    _counts: bool = False
     """Of a table, what frames it came in; None of rows of numbers."""
     mean_: NDArray[np.float64]
 
@@ -118,9 +123,12 @@ class Network(BaseEstimator):
 
     def _rows(self, X: Any, sample_weight: ArrayLike | None = None) -> Rows:
         """The rows of a first fit; what is known of them is set."""
+        self._counts = False
         if mixed(X):
             return self._table(X, sample_weight)
         self._like = None
+        if scattered(X) and (data := read(X)).counts is not None:
+            return self._counted(data, sample_weight)
         given = axes(X)
         x = np.asarray(validate_data(self, flat(X), dtype=NUMBERS, ensure_min_samples=2))
         self._axes, self._shape = given, self._wanted(given, x.shape[1])
@@ -144,11 +152,26 @@ class Network(BaseEstimator):
         numbers = in_order(table, weights(sample_weight, table))
         return Rows(data.x[numbers], tuple(data.fields), tuple(data.columns))
 
+    def _counted(self, data: Dataset, sample_weight: ArrayLike | None) -> Rows:
+        """The same of a sparse matrix of counts."""
+        for name, usual in (("scale", "auto"), ("shape", None), ("images", None)):
+            if getattr(self, name) != usual:
+                raise BadInput(f"{name} is for rows of numbers; leave it at {usual!r} for counts")
+        data.warn()
+        self._counts, self.n_features_in_ = True, data.shape[0]
+        self._axes = self._shape = data.shape
+        # A number for each row that says which it is: equal rows have equal ones, in whatever order they stand.
+        told_apart = data.x.matrix @ np.random.default_rng(0).random(data.shape[0])
+        numbers = in_order(told_apart[:, None], weights(sample_weight, told_apart[:, None]))
+        return Rows(data.x[numbers], counts=data.counts)
+
     def _asked(self, X: Any) -> Any:
-        """New rows, as the network takes them: (n, *D) of numbers, or the frame."""
+        """New rows, as the network takes them: (n, *D) of numbers, sparse rows of counts, or the frame."""
         check_is_fitted(self)
         if self._like is not None:
             return X
+        if self._counts:
+            return counts_of("X", X, self.n_features_in_)
         if len(own := axes(X)) > 1 and own != self._shape:
             raise BadInput(f"rows must have shape {self._shape}, as in fit; got {own}")
         x = np.asarray(validate_data(self, flat(X), dtype=NUMBERS, reset=False))
@@ -172,7 +195,7 @@ class Network(BaseEstimator):
 
     def _train(self, rows: Rows, train: NDArray[np.int64], valid: NDArray[np.int64], number: int) -> Fitted:
         """A model of some of the rows, whose training others stop."""
-        own = {"fields": rows.fields, "columns": rows.columns, "images": rows.images}
+        own = {"fields": rows.fields, "columns": rows.columns, "images": rows.images, "counts": rows.counts}
         fitted = fit(
             self._recipe(),
             rows.x[train],

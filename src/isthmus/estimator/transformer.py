@@ -162,11 +162,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         self.deployed_ = Deployed.of(fitted, train, valid)
         self._answers = self.answering(self.deployed_)
         self.n_iter_, self._n_features_out = fitted.outcome.steps, fitted.model.latents
-        flat_rows = rows.x if self._like is None else self.deployed_.layout.apply(rows.x)
+        flat_rows = self.deployed_.layout.apply(rows.x) if self._laid else rows.x
         self.mean_ = flat_rows.mean(axis=0, dtype=np.float64).ravel()
         self._seen = len(rows.x)
         self._reach = Imputer.of(self.deployed_, valid, draws=HIDDEN).reach if self.deployed_.fields else {}
         return self
+
+    @property
+    def _laid(self) -> bool:
+        """Whether the mean of the training rows is told as they are laid out."""
+        return self._like is not None or self._counts
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
         """The codes of rows: (n, n_features) -> (n, latents)."""
@@ -204,7 +209,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         asked, one = self._asked(X), self._answers
         rows = one.scaled(asked)
         made = one.compared(rows, one.decode_scaled(one.encode_scaled(rows)))
-        mean = self.mean_ if self._like is not None else one.layout.apply(self.mean_.reshape(1, *self._shape))[0]
+        mean = self.mean_ if self._laid else one.layout.apply(self.mean_.reshape(1, *self._shape))[0]
         means = one.compared(rows, np.broadcast_to(mean.astype(np.float32), rows.shape))
         error, spread = (float(np.square(rows - other, dtype=np.float64).sum()) for other in (made, means))
         if spread <= STILL * rows.size:
@@ -279,6 +284,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         x, one = self.given(X), self.fitted_
         if len(x) < 2:
             raise BadInput(f"partial_fit needs two rows or more, one of them to say when to stop; got {len(x)}")
+        if self._counts:
+            raise BadInput("partial_fit is not for counts; fit on all rows")
         return Rows(x[in_order(x, weights(sample_weight, x))], one.fields, one.columns)
 
 
