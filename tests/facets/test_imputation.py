@@ -9,7 +9,7 @@ from isthmus.data.fields import Field
 from isthmus.data.layout import Table
 from isthmus.data.read import read
 from isthmus.errors import BadInput
-from isthmus.facets import imputation
+from isthmus.facets import imputation, rivals
 from isthmus.facets.facet import Rows, Splits
 from isthmus.facets.imputation import IMPUTATION, cells, criterion, filled, graded, measure, planted
 from isthmus.metrics.imputation import category_error, imputation_error, number_error
@@ -112,6 +112,14 @@ def test_the_number_of_neighbours_follows_validation_rows(splits, monkeypatch):
     usual = IMPUTATION.rivals["nearest known rows"](splits)
     monkeypatch.setattr(imputation, "NEIGHBOURS", (1,))
     assert IMPUTATION.rivals["nearest known rows"](splits) != usual
+
+
+def test_trees_grow_on_fewer_rows_of_wide_tables(splits, monkeypatch):
+    usual = IMPUTATION.rivals["iterated trees"](splits)
+    monkeypatch.setattr(rivals, "SPLITS", 1.0)
+    assert IMPUTATION.rivals["iterated trees"](splits) != usual
+    monkeypatch.setattr(imputation, "WIDEST", 3)
+    assert IMPUTATION.rivals["iterated trees"](splits) == {}
 
 
 def test_a_contender_is_measured_and_chosen_by_hidden_cells(splits):

@@ -98,7 +98,7 @@ def test_the_mixture_makes_rows_as_the_data_are(splits):
 def test_it_takes_as_many_components_as_validation_rows_want(splits, monkeypatch):
     chosen = len(generator(splits).mixture.weights)
     assert chosen > 1
-    monkeypatch.setattr(mixtures, "COMPONENTS", (1,))
+    monkeypatch.setattr(mixtures, "WORK", 1.0)
     assert len(generator(splits).mixture.weights) == 1
 
 

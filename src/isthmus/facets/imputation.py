@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from isthmus.data.layout import Table
 from isthmus.facets.facet import Coder, Contender, Facet, Splits, known, some
 from isthmus.facets.purpose import NEEDED
+from isthmus.facets.rivals import PASSES, TREES, trees_bound
 from isthmus.metrics.imputation import category_error, imputation_error, number_error
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
@@ -35,8 +36,8 @@ FARTHEST = 1e6
 """No guess goes back into a model further than this from the mean, in standard deviations."""
 NEIGHBOURS = (5, 20, 50)
 """Of the nearest rows; as many are taken as fill validation rows in best."""
-PASSES, TREES, LEAST_ROWS = 2, 25, 3
-"""Of iterated trees: rounds over all columns, trees of a column, and training rows in a leaf."""
+LEAST_ROWS = 3
+"""Training rows in a leaf of iterated trees."""
 WIDEST = 256
 """Columns up to which trees are grown for each."""
 
@@ -204,6 +205,7 @@ def iterated_trees(splits: Splits) -> dict[str, float]:
     if len(columns) > WIDEST:
         return {}
     rows = _some(splits, "train", KNOWN)
+    rows = rows[: trees_bound(len(rows), len(columns), one.truth.shape[1])]
     own = planted(rows, columns, 0)
     own = own._replace(hidden=own.gone & ~own.hidden, gone=own.gone & ~own.hidden)  # the gaps of the data alone
     train, test = (filled(lambda rows: rows, part, columns, splits, rounds=0) for part in (own, one))

@@ -26,8 +26,11 @@ LEAST_ROWS = 10
 PRIOR, FLOOR = 0.3, 0.003
 """Rows that are as all are, which each component is said to hold besides its own; what is added to variances of ranks
 that are standard normal. On adult the likelihood of validation rows asks for more of both, and trees for less."""
-KNOWN = 20_000
+KNOWN = 10_000
 """Training rows that it is fitted to."""
+WORK = 4e9
+"""Multiplications of a round that it may take: rows times components times what the likelihood of a row hangs on. There
+are some twenty rounds of two products; of more, there are fewer components."""
 FEW = 50
 """A number with no more values than this is a choice of them."""
 OFTEN, SHARE = 10, 0.02
@@ -154,7 +157,8 @@ def generator(splits: Splits, labelled: bool = False) -> Generator:
 
     inner, outer = taken(known, "train"), taken(valid, "valid")
     tried: list[tuple[float, MixedMixture]] = []
-    for number in [k for k in COMPONENTS if k == 1 or k * LEAST_ROWS <= len(known.x)]:
+    most = min(len(known.x) / LEAST_ROWS, WORK / inner.statistics().size)
+    for number in [k for k in COMPONENTS if k == 1 or k <= most]:
         made = fit(inner, number, floor=FLOOR, prior=PRIOR, seed=seed % 2**32, judge=partial(_score, rows=outer))
         tried.append((made.score(outer), made))
         if len(tried) > 2 and tried[-1][0] < tried[-2][0] < tried[-3][0]:

@@ -50,6 +50,11 @@ ROUNDS, LEAST_ROUNDS = 200, 50
 PAIRS, PRODUCTS = 4e9, 2e11
 """Distances that kNN may take, and multiplications in them: tens of seconds of one core. Of more, a seeded draw of
 training rows stands for all."""
+SPLITS = 1e9
+"""Places at which iterated trees may look for a split of a row: some ten seconds of one core. Of more, they grow on
+fewer training rows."""
+PASSES, TREES, LEAST_GROWN = 2, 25, 200
+"""Rounds over all columns, trees of each, and how few these rows may be."""
 LEAST_KNOWN = 1000
 """How few these may be."""
 SOLVED = 4096
@@ -66,6 +71,17 @@ def known_bound(train: int, test: int, width: int) -> int:
     (12000, 35242)
     """
     return int(min(train, max(LEAST_KNOWN, min(PAIRS, PRODUCTS / max(1, width)) / max(1, test))))
+
+
+def trees_bound(train: int, columns: int, elements: int) -> int:
+    """Training rows on which iterated trees grow, for each of so many columns of laid out rows of so many elements.
+
+    Examples
+    --------
+    >>> trees_bound(5000, 14, 113), trees_bound(5000, 256, 256)
+    (5000, 305)
+    """
+    return int(min(train, max(LEAST_GROWN, SPLITS / (columns * elements * PASSES * TREES))))
 
 
 class Bound(NamedTuple):
