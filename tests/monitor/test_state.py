@@ -14,7 +14,7 @@ import pytest
 
 import isthmus
 from forks import Command
-from isthmus.cli import main, monitor
+from isthmus.cli import ends, main, monitor
 from isthmus.data.blocks import blocks, table_block
 from isthmus.data.read import read
 from isthmus.monitor import state as states
@@ -267,3 +267,32 @@ def test_a_head_is_the_beginning_of_a_file(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 10)
     assert states.head(path) == (10, hashlib.sha256(b"x" * 10).hexdigest())
     assert states.head(path, 3)[0] == 3
+
+
+def test_who_leaves_a_pipe_is_told_what_is_kept(model: Path, draw, tmp_path: Path, monkeypatch, capsys) -> None:
+    """A signal that comes while the pipe is waited for, and one that comes while rows are counted."""
+    draw(100, 30).to_csv(tmp_path / "rows.csv", index=False)
+    real, own, place = blocks, Watch.feed, tmp_path / "watch.json"
+
+    def left(data, *args, **options):
+        yield from real(tmp_path / "rows.csv", *args, **options)
+        raise ends.Stopped(signal.SIGINT)
+
+    monkeypatch.setattr("isthmus.data.blocks.blocks", left)
+    assert main(["monitor", str(model), "-", "--state", str(place)]) == 130
+    said = capsys.readouterr().err
+    assert f"the watch of 100 rows is kept in {place}; what else came through the pipe was not looked at" in said
+    assert json.loads(place.read_bytes())["rows"] == 100
+    assert main(["monitor", str(model), "-"]) == 130
+    assert "the watch of 100 rows is kept nowhere (--state FILE); what else" in capsys.readouterr().err
+
+    def torn(self, rows, *args, **options):
+        if self.progress.rows:
+            raise ends.Stopped(signal.SIGINT)
+        return own(self, rows, *args, **options)
+
+    monkeypatch.setattr(Watch, "feed", torn)
+    place.unlink()
+    monkeypatch.setattr(monitor, "PAUSE", 1e9)
+    assert main(["monitor", str(model), "-", "--state", str(place)]) == 130
+    assert "rows since the last state" in capsys.readouterr().err

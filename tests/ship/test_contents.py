@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from isthmus.ship import rivals
 from isthmus.ship.artefact import load, save
 from isthmus.ship.contents import contents
 from isthmus.ship.deployed import Deployed
+from isthmus.ship.manifest import Measured, Origin
 
 EXPECTED = Path(__file__).parent / "expected"
 X = np.random.default_rng(0).normal(size=(300, 3))
+MEASURED = Measured(metric="auroc", value=0.9)
 
 
 def test_all_that_is_saved_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,9 +31,9 @@ def test_all_that_is_saved_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     fitted = isthmus.fit(
         isthmus.named("pca").set_params(latents=2), cells[:150], fields=fields, columns=("age", "size", "city")
     )
-    place = save(
-        Deployed.of(fitted, cells[:150], cells[150:200], cells[200:], about="the last", rate=0.05), tmp_path / "m"
-    )
+    ships = Deployed.of(fitted, cells[:150], cells[150:200], cells[200:], about="the last", rate=0.05)
+    origin = Origin(purpose="anomaly", data="people.csv", digest="ab" * 32, rows=300, measured=[MEASURED])
+    place = save(replace(ships, origin=origin), tmp_path / "m")
     found = contents(place)
     assert {one["name"] for one in found["members"]} == {path.name for path in place.iterdir()}
     for one in found["members"]:
@@ -44,12 +47,21 @@ def test_all_that_is_saved_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     assert found["reference"]["column"] == {"watched": 3, "rows": 300}
     assert found["reference"]["score"] == {"watched": 1, "rows": 100}
     assert found["training"] is None
+    assert found["origin"]["data"] == "people.csv"
     assert found["versions"]["isthmus"] == isthmus.__version__
     assert main(["inspect", str(place), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(found))
     assert main(["inspect", str(place)]) == 0
     out = capsys.readouterr().out
-    for word in ("the last", "Bergen, Oslo", "reference.safetensors", found["members"][1]["sha256"][:16], "0.05"):
+    assert "training:" not in out
+    for word in (
+        "300 rows of people.csv, SHA-256 abababababababab…; chosen for anomaly; auroc 0.9",
+        "the last",
+        "Bergen, Oslo",
+        "reference.safetensors",
+        found["members"][1]["sha256"][:16],
+        "0.05",
+    ):
         assert word in out
 
 

@@ -48,7 +48,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     family = recipe.pop("family")
     shape = "×".join(map(str, found["shape"]))
     code = "no codes" if found["latents"] is None else f"code of {found['latents']}"
-    own, known, trained = found["calibration"], found["reference"], found["training"]
+    own, known, ended = found["calibration"], found["reference"], (found["training"] or {}).get("outcome")
     return {
         "model": f"{family}, {found['parameters']:,} parameters, {code}, format {found['format']}",
         "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
@@ -62,11 +62,17 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
             f"{one['watched']:,} {_plural(group, one['watched'])} of {one['rows']:,} rows"
             for group, one in known.items()
         ),
-        "training": "not told"
-        if trained is None or trained["outcome"] is None
-        else f"{trained['outcome']['status']} after {trained['outcome']['steps']:,} steps",
+        "comes from": "not told" if found["origin"] is None else _origin(found["origin"]),
+        **({} if ended is None else {"training": f"{ended['status']} after {ended['steps']:,} steps"}),
         "made by": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
     }
+
+
+def _origin(origin: dict[str, Any]) -> str:
+    told = f"{origin['rows']:,} rows of {origin['data'] or 'data without a name'}"
+    told += f", SHA-256 {origin['digest'][:16]}…" if origin["digest"] else ""
+    measured = [f"{one['metric']} {one['value']:.3g}" for one in origin["measured"]]
+    return "; ".join([told, *([f"chosen for {origin['purpose']}"] if origin["purpose"] else []), *measured])
 
 
 def _threshold(own: dict[str, Any]) -> str:

@@ -176,7 +176,7 @@ def _watched(
     wanted = verbs.wanted(deployed)
     before = kept.known(data) if named and data.is_file() else None
     skip = 0 if before is None else before.rows
-    seen, last = 0, 0.0
+    seen, last, whole = 0, 0.0, True
 
     def save() -> None:
         if state is not None:
@@ -192,8 +192,9 @@ def _watched(
                 strangers = _strangers(deployed, block, start, stop)
                 if recent is not None and watch.open & SUSPECT:
                     recent.put(rows[start:stop][good[start:stop]])
+                whole = False
                 raised = watch.feed(rows[start:stop], good[start:stop], absent=absent, strangers=strangers)
-                seen, start = seen + stop - start, stop
+                seen, start, whole = seen + stop - start, stop, True
                 if raised or time.monotonic() - last > PAUSE:
                     save()
                     last = time.monotonic()
@@ -202,6 +203,14 @@ def _watched(
     except BadInput:
         if seen > skip:
             save()  # what came before the row that could not be read
+        raise
+    except KeyboardInterrupt as stopped:
+        if whole and seen > skip:
+            save()
+        told = f"the watch of {seen:,} rows is kept " + (f"in {state}" if state else "nowhere (--state FILE)")
+        if not whole:  # numbers are half of one state and half of the next
+            told = "rows since the last state are not kept"
+        stopped.add_note(told + ("" if named else "; what else came through the pipe was not looked at"))
         raise
     if seen < skip:
         raise BadInput(

@@ -26,8 +26,8 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``format``, ``members`` (name, bytes, SHA-256), ``recipe``, ``shape``, ``latents``, ``parameters``, ``head``,
-        ``columns`` (name, kind, values, gaps), ``predicts``, ``score``, ``calibration``, ``reference``, ``training``
-        and ``versions``; None where there is nothing.
+        ``columns`` (name, kind, values, gaps), ``predicts``, ``score``, ``calibration``, ``reference``, ``training``,
+        ``origin`` (purpose, data, digest, rows, measured) and ``versions``; None where there is nothing.
 
     Raises
     ------
@@ -72,6 +72,7 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
         },
         "reference": None if deployed.reference is None else _reference(deployed.reference),
         "training": trained,
+        "origin": None if said.origin is None else said.origin.model_dump(),
         "versions": said.versions,
     }
 

@@ -1,0 +1,47 @@
+"""No socket is opened by anything but ``serve`` and ``hub``: under an audit hook, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+OFFLINE = """
+import sys
+seen = []
+sys.addaudithook(lambda event, args: seen.append((event, str(args)[:99])) if event in {
+    "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "urllib.Request"} else None)
+from isthmus.cli import main
+for command in sys.argv[1:]:
+    assert main(command.split()) in {0, 1}, command
+print(seen, file=sys.stderr)
+sys.exit(bool(seen))
+"""
+COMMANDS = (
+    "train pca rows.csv --measure none --out model --quiet",
+    "train vae rows.csv --measure none --steps 20 --out drawn --quiet",
+    "inspect model",
+    "card model -o card.html",
+    "score model rows.csv -o out.csv --quiet",
+    "flag model rows.csv --rate 0.1 --bound 0.9 -o out.csv --quiet",
+    "flag model rows.csv --rate 0.1 --adapt -o out.csv --quiet",
+    "encode model rows.csv -o codes.npy --quiet",
+    "decode model codes.npy -o back.csv --quiet",
+    "reconstruct model rows.csv -o back.csv --quiet",
+    "sample drawn -n 5 -o new.csv --quiet",
+    "monitor model rows.csv --state watch.json --report watch.html",
+    "profile rows.csv --out profile.html",
+    "list families",
+)
+
+
+@pytest.mark.slow
+def test_no_command_opens_a_socket(tmp_path: Path) -> None:
+    np.savetxt(
+        tmp_path / "rows.csv", np.random.default_rng(0).normal(size=(300, 3)), "%.3f", ",", header="a,b,c", comments=""
+    )
+    command = [sys.executable, "-c", OFFLINE, *COMMANDS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
