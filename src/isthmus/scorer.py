@@ -2,17 +2,18 @@
 
 An error alone is blind to a row that is far out on the surface that the codes draw, and a density of codes to one that
 lies off it. So a row is placed by both at once: what the model makes of it, and what that leaves. There it is asked how
-far the fifth nearest training row is (Ramaswamy, Rastogi and Shim 2000), which follows any shape; how much sparser it
+far the nearest training row is (Ramaswamy, Rastogi and Shim 2000), which follows any shape; how much sparser it
 lies than its neighbours do (the local outlier factor of Breunig, Kriegel, Ng and Sander 2000), which knows that some
 regions are dense; and how far it is from the mean in units of the covariance (Mahalanobis 1936), which is calm where
 rows are few. Each is standardised, as a logarithm, over held-out normal rows, and they are added, as Denouden et al.
-(2018, arXiv:1812.02765) add error and density. Nothing is chosen by labels: nothing is chosen at all.
+(2018, arXiv:1812.02765) add error and density. Nothing is chosen where no anomaly is known;
+where some are, the second or the third alone takes the place of the sum if it tells them clearly better.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -33,10 +34,12 @@ CALM = 1e-3
 distance between neighbours, what rows that are the same lie apart."""
 STILL = 0.03
 """Of the spread of all columns: what a column that hardly moved in training is taken to have."""
-NEAREST, AROUND = 5, 20
+NEAREST, AROUND = 1, 20
 """Which neighbour's distance counts, and how many neighbours a row's density is compared with."""
-WEIGHTS = np.array([2.0, 2.0, 1.0])
-"""Of distance, outlier factor and distance to the mean. The last knows least of the shape of the rows."""
+WEIGHTS = np.array([4.0, 1.0, 1.0])
+"""Of distance, outlier factor and distance to the mean, where nothing is known of anomalies."""
+ALONE = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+"""What may take their place where anomalies are known: the second and the third alone. The first is most of the sum."""
 KNOWN, CELLS = 5_000, 20_000_000
 """Training rows that a row is compared with, at most: a seeded draw; fewer where rows are wide."""
 WIDEST = 512
@@ -101,7 +104,9 @@ class Scorer:
     units: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, fitted: Coded, train: Rows, held: Rows, seed: int = 0, *, between: bool = False) -> Scorer:
+    def fit(
+        cls, fitted: Coded, train: Rows, held: Rows, seed: int = 0, *, odd: Rows | None = None, between: bool = False
+    ) -> Scorer:
         """From normal rows, already scaled (``fitted.scaled(x)``).
 
         Parameters
@@ -113,6 +118,8 @@ class Scorer:
             Normal rows that were not trained on: over them the three distances are standardised.
         seed : int, default 0
             Of the draw of training rows.
+        odd : array (k, *D), optional
+            Anomalies that are known, scaled: they choose the weights (:meth:`Crowd.told`).
         between : bool, default False
             Whether places between neighbours are kept (:func:`blended`), so that the scorer holds no training row.
 
@@ -134,7 +141,10 @@ class Scorer:
         usable = np.isfinite(known).all() and np.isfinite(apart).all()
         if usable and between:
             known = blended(known, seed)
-        return cls(fitted, Crowd.fit(known, apart) if usable else None, units)
+        if not usable:
+            return cls(fitted, None, units)
+        crowd = Crowd.fit(known, apart)
+        return cls(fitted, crowd if odd is None else crowd.told(apart, places(fitted, odd, units)), units)
 
     def scores(self, x: Rows) -> Scores:
         """How unlike the training rows scaled rows are, (n, *D) -> (n,); high means anomalous. Each row for itself."""
@@ -178,6 +188,8 @@ class Crowd:
     """What is added to distances."""
     usual: NDArray[np.float64]
     """Means and standard deviations of the logarithms of the three over held-out rows, (3, 2)."""
+    weights: NDArray[np.float64] = field(default_factory=WEIGHTS.copy)
+    """Of the three, (3,)."""
 
     @classmethod
     def fit(cls, known: NDArray[np.float64], held: NDArray[np.float64]) -> Crowd:
@@ -194,11 +206,33 @@ class Crowd:
         spread = logs.std(axis=1)
         return replace(found, usual=np.stack([logs.mean(axis=1), np.where(spread > 0, spread, 1.0)], axis=1))
 
+    def told(self, held: NDArray[np.float64], odd: NDArray[np.float64]) -> Crowd:
+        """The same, with the weights that tell known anomalies (k, C) best from held-out normal rows (m, C).
+
+        The usual ones stay unless others do better by more than a standard error over the anomalies (the rule of
+        Breiman, Friedman, Olshen and Stone 1984), so that a few of them, alike by chance, change nothing.
+
+        Examples
+        --------
+        >>> random = np.random.default_rng(0)
+        >>> known, held, odd = (random.normal(size=(n, 6)) * np.array([9, 9, 9, 9, 9, 0.1]) for n in (200, 50, 20))
+        >>> odd[:, 5] *= 9
+        >>> Crowd.fit(known, held).told(held, odd).weights.tolist()
+        [0.0, 0.0, 1.0]
+        """
+        if len(odd) < 2 or not np.isfinite(odd).all():
+            return self
+        ways = [replace(self, weights=weights) for weights in (self.weights, *ALONE)]
+        ranks = np.stack([_ranks(way.scores(held), way.scores(odd)) for way in ways])
+        gain = ranks - ranks[0]
+        best = int(gain.mean(axis=1).argmax())
+        return ways[best] if gain[best].mean() > gain[best].std(ddof=1) / math.sqrt(len(odd)) else self
+
     def scores(self, asked: NDArray[np.float64]) -> Scores:
         """The weighted sum of the three, each in deviations over held-out rows: (m, C) -> (m,); NaN if not finite."""
         if not len(asked) or not np.isfinite(asked).all():
             return np.full(len(asked), math.nan)
-        found: Scores = WEIGHTS @ ((self._logs(asked) - self.usual[:, :1]) / self.usual[:, 1:])
+        found: Scores = self.weights @ ((self._logs(asked) - self.usual[:, :1]) / self.usual[:, 1:])
         return found
 
     def pulls(self, asked: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -220,7 +254,7 @@ class Crowd:
         squares = out * turned
         far = np.sqrt(np.maximum(squares.sum(axis=1), TINY))
         third = np.maximum(squares, 0) / (far * (far + CALM))[:, None]
-        rates = WEIGHTS / self.usual[:, 1]
+        rates = self.weights / self.usual[:, 1]
         return rates[0] * first + rates[1] * second + rates[2] * third, gaps.mean(axis=1)
 
     def _logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -230,6 +264,14 @@ class Crowd:
         sparse = np.maximum(distances, self.reach[numbers]).mean(axis=1) + self.calm
         factor = self.density[numbers].mean(axis=1) * sparse
         return np.log(np.stack([near + self.calm, factor, mahalanobis(self.known, asked, CALM) + CALM]))
+
+
+def _ranks(normal: Scores, odd: Scores) -> Scores:
+    """The share of normal scores (m,) that each of others (k,) is above, a tie counting one half; the mean is AUROC."""
+    ordered = np.sort(normal)
+    below, there = np.searchsorted(ordered, odd, side="left"), np.searchsorted(ordered, odd, side="right")
+    found: Scores = (below + there) / (2 * len(normal))
+    return found
 
 
 def places(fitted: Coded, x: Rows, units: NDArray[np.float64]) -> NDArray[np.float64]:

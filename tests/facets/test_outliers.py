@@ -37,6 +37,14 @@ def test_the_factor_and_the_machine_are_scikit_learns():
     assert SCORERS["one-class svm"](SPLITS)(TEST) == pytest.approx(-machine.score_samples(TEST.astype(float)))
 
 
+def test_known_anomalies_choose_the_score_of_raw_columns():
+    odd = TRAIN[:60].copy()
+    odd[:, 1] -= 3  # the second column follows the first
+    chosen, usual = (SCORERS["raw columns"](SPLITS._replace(odd=known)) for known in (odd[:30], None))
+    label, asked = np.repeat([0, 1], (len(TEST), 30)), np.concatenate([TEST, odd[30:]])
+    assert auroc(label, chosen(asked)) > auroc(label, usual(asked)) + 0.01
+
+
 def test_both_are_bounded_in_rows(monkeypatch):
     monkeypatch.setattr(outliers, "MOST", 50)
     monkeypatch.setattr(outliers, "MOST_OF_MACHINE", 40)

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 
 from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
@@ -21,6 +22,7 @@ from isthmus.scorer import Scorer
 from isthmus.ship import rivals
 from isthmus.ship.artefact import DECISION, load, save, trained
 from isthmus.ship.deployed import Deployed
+from isthmus.ship.graph import Around
 from isthmus.ship.manifest import seal
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -67,6 +69,32 @@ def test_the_score_is_that_of_places_between_rows_and_no_row_is_inside(ships: De
     y = np.repeat([0, 1], (120, 60))
     both = np.vstack([X[280:], ODD])
     assert abs(auroc(y, ships.scores(both)) - auroc(y, exact.scores(ships.scaled(both)))) < 0.05
+
+
+def test_the_score_that_known_anomalies_chose_ships_and_is_the_graph_s(ships: Deployed, tmp_path: Path) -> None:
+    """The last column follows from the others but for a little: only the distance to the mean knows how."""
+    stream = np.random.default_rng(5)
+    z = stream.normal(size=(400, 4)) * 9
+    rows = np.hstack([z, z[:, :1] + 0.1 * stream.normal(size=(400, 1))])
+    odd = rows[300:330] + np.array([0, 0, 0, 0, 0.5])
+    model = fit(named("pca").set_params(latents=2), rows[:200], valid=rows[200:300])
+    usual, chosen = (Deployed.of(model, rows[:200], rows[200:300], odd=known) for known in (None, odd))
+    assert usual.crowd is not None
+    assert chosen.crowd is not None
+    assert (usual.crowd.weights.tolist(), chosen.crowd.weights.tolist()) == ([4, 1, 1], [0, 0, 1])
+    again = load(save(chosen, tmp_path / "m"))
+    np.testing.assert_array_equal(again.scores(rows), chosen.scores(rows), strict=True)
+    assert not np.allclose(chosen.scores(rows), usual.scores(rows), atol=0.1)
+    for one in (usual, chosen):
+        assert one.crowd is not None
+        assert one.units is not None
+        x = one.scaled(rows[330:350])
+        made = one.decode_scaled(one.encode_scaled(x))
+        found = Around(one.crowd, one.units)(torch.from_numpy(x).double(), torch.from_numpy(made).double())
+        assert found.numpy() == pytest.approx(one.scores(rows[330:350]), rel=1e-4, abs=1e-4)
+    void = dataclasses.replace(chosen, crowd=dataclasses.replace(chosen.crowd, weights=np.zeros(3)))
+    with pytest.raises(BadInput, match="weights must be finite, none below 0 and one above it"):
+        load(save(void, tmp_path / "void"))
 
 
 def test_without_calibration_there_are_scores_and_no_flags(ships: Deployed, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_the_chosen_model_comes_back_and_scores_what_the_record_says(study):
             continue
         job = next(job for job in study.design.jobs(study.rounds) if job.id == record.id)
         splits = prepare(job, data).splits
-        scorer = Scorer.fit(model, splits.train.x, splits.valid.x, splits.seed)
+        scorer = Scorer.fit(model, splits.train.x, splits.valid.x, splits.seed, odd=splits.odd)
         again = scorer.scores(model.scaled(data.x[scores["test_rows"]]))
         np.testing.assert_allclose(again, scores["anomaly_score"], rtol=1e-4, atol=1e-4)
     with pytest.raises(BadInput, match="no family 'vae'; it has plain"):
@@ -221,6 +221,9 @@ def test_anomalies_are_in_the_test_rows_only(study):
             out = np.flatnonzero(np.isin(data.y, [data.classes.index(one) for one in job.name.outliers]))
             assert not np.isin(out, np.concatenate([material.rows.train, material.rows.valid])).any()
             assert np.isin(out, material.rows.test).any()
+            rest = np.setdiff1d(out, material.rows.test)
+            assert material.odd.tolist() == rest.tolist(), "those that are not tested may choose a score"
+            np.testing.assert_array_equal(material.splits.odd, material.layout.apply(data.x[rest]))
             assert (material.splits.test.y == np.isin(material.rows.test, out)).all()
             assert not material.splits.train.y.any()
 

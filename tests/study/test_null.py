@@ -68,7 +68,7 @@ def test_drawn_differences_are_found_as_often_as_expected():
     high = low + truth + random.normal(0, 0.035, low.shape)
     for how, ends, looks in ((null.once, (4,), 1), (null.raced, null.ENDS, 5)):
         named = [how({"high": list(a), "low": list(b)}, case) for a, b in zip(high, low, strict=True)]
-        expected = null.power(high - low, 0.01, null.fraction(case), ends, looks)
+        expected = null.power(high - low, 0.01, null.fraction(case, max(ends)), ends, looks)
         assert 0.2 < expected < 0.9
         assert named.count("high") / 300 == pytest.approx(expected, abs=0.08)
         assert "low" not in named

@@ -76,7 +76,7 @@ def measure(contender: Contender, splits: Splits) -> Found:
     ``untrained_scorer`` is 1 if the model has learned nothing.
     """
     floor, y, weight = rounding(splits.train.x), splits.test.y, splits.test.weight
-    scorer = Scorer.fit(contender, splits.train.x, splits.valid.x, splits.seed)
+    scorer = Scorer.fit(contender, splits.train.x, splits.valid.x, splits.seed, odd=splits.odd)
     found = dict(judged(scorer.scores, splits, 0.0 if scorer.crowd else floor))
     if y is not None:
         floors = {"reconstruction": floor}

@@ -66,6 +66,8 @@ class Splits(NamedTuple):
     """How the rows were laid out; None where nobody asks what their elements mean."""
     steps: NDArray[np.int64] | None = None
     """Of a series in view ``normal``: 1 for each anomalous step, 0 for a normal one, (S,); None elsewhere."""
+    odd: NDArray[np.float32] | None = None
+    """In view ``normal`` the anomalies that are not tested, (k, *D), scaled: a score may be chosen by them."""
     k: int | None = None
     """Units of a row that fire on average, at most, in every code that is rebuilt; None: as many as do."""
 

@@ -75,7 +75,10 @@ def raw_columns(splits: Splits) -> Score:
     known, held = (
         _flat(rows).astype(np.float64) / units for rows in (drawn(splits.train.x, splits.seed), splits.valid.x)
     )
-    crowd = Crowd.fit(known, held if len(held) else known)
+    held = held if len(held) else known
+    crowd = Crowd.fit(known, held)
+    if splits.odd is not None:
+        crowd = crowd.told(held, _flat(splits.odd).astype(np.float64) / units)
     return lambda x: crowd.scores(_flat(x).astype(np.float64) / units)
 
 

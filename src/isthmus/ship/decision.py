@@ -22,7 +22,9 @@ def said(deployed: Deployed) -> dict[str, Any]:
     """What the manifest says of score and calibration."""
     crowd, own = deployed.crowd, deployed.calibration
     return {
-        "score": None if crowd is None else Score(places=len(crowd.known), calm=crowd.calm),
+        "score": None
+        if crowd is None
+        else Score(places=len(crowd.known), calm=crowd.calm, weights=crowd.weights.tolist()),
         "calibration": None if own is None else Calibrated(rows=len(own.scores), rate=own.rate, about=own.about),
     }
 
@@ -66,7 +68,11 @@ def read(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str, Any
     if score is not None:
         if min(found["units"].min(), found["density"].min(), found["usual"][:, 1].min()) <= 0:
             raise BadInput("decision: units, densities and deviations must be above 0")
-        crowd = Crowd(found["known"].astype(np.float64), found["reach"], found["density"], score.calm, found["usual"])
+        weights = np.array(score.weights)
+        if not (np.isfinite(weights).all() and weights.min() >= 0 < weights.max()):
+            raise BadInput("decision: weights must be finite, none below 0 and one above it")
+        known = found["known"].astype(np.float64)
+        crowd = Crowd(known, found["reach"], found["density"], score.calm, found["usual"], weights)
         made = {"crowd": crowd, "units": found["units"]}
     if own is not None:
         if bool((np.diff(found["calibration"]) < 0).any()):

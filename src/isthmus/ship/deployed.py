@@ -110,6 +110,7 @@ class Deployed(Inference):
         normal: ArrayLike | None = None,
         *,
         first: NDArray[np.int64] | None = None,
+        odd: ArrayLike | None = None,
         seed: int = 0,
         rate: float | None = None,
         about: str = "",
@@ -128,6 +129,8 @@ class Deployed(Inference):
             codes and scores, and the columns of all rows given, are the reference that new rows are compared with.
         first : array (k,), optional
             Where these are windows of a series, the first step of each: steps are calibrated then.
+        odd : array (j, *D), optional
+            Anomalies that are known: the score is the one that tells them best (:meth:`isthmus.scorer.Crowd.told`).
         seed : int, default 0
             Of the places between training rows.
         rate : float, optional
@@ -148,7 +151,8 @@ class Deployed(Inference):
         parts = {name: getattr(fitted, name) for name in Inference.__dataclass_fields__}
         made = cls(**parts)
         if train is not None and held is not None and made.target_layout is None:
-            scorer = Scorer.fit(made, made.scaled(train), made.scaled(held), seed, between=True)
+            known = None if odd is None else made.scaled(odd)
+            scorer = Scorer.fit(made, made.scaled(train), made.scaled(held), seed, odd=known, between=True)
             made = cls(**parts, crowd=scorer.crowd, units=None if scorer.crowd is None else scorer.units)
         if normal is None:
             return made

@@ -41,7 +41,7 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
 from isthmus.runtime.protobuf import sealed
-from isthmus.scorer import AROUND, CALM, NEAREST, WEIGHTS, Crowd, whitening
+from isthmus.scorer import AROUND, CALM, NEAREST, Crowd, whitening
 from isthmus.ship.deployed import TIE, Deployed
 from isthmus.ship.rivals import Rival, closest
 from isthmus.train.inference import Inference
@@ -103,6 +103,7 @@ class Around(nn.Module):
     centre: Tensor
     whiten: Tensor
     usual: Tensor
+    weights: Tensor
     units: Tensor
 
     def __init__(self, crowd: Crowd, units: NDArray[np.float64]) -> None:
@@ -116,6 +117,7 @@ class Around(nn.Module):
             "centre": torch.from_numpy(centre),
             "whiten": torch.from_numpy(whitening(crowd.known, CALM)),
             "usual": torch.from_numpy(crowd.usual),
+            "weights": torch.from_numpy(crowd.weights),
             "units": torch.from_numpy(units),
         }.items():
             self.register_buffer(name, value, persistent=False)
@@ -131,7 +133,7 @@ class Around(nn.Module):
             white.square().sum(1).sqrt() + CALM,
         ]
         logs = torch.stack(three, dim=1).log()
-        return ((logs - self.usual[:, 0]) / self.usual[:, 1]) @ torch.from_numpy(WEIGHTS)
+        return ((logs - self.usual[:, 0]) / self.usual[:, 1]) @ self.weights
 
 
 def export(

@@ -63,6 +63,8 @@ class Score(Strict):
     places: int = Field(ge=2, lt=1 << 24)
     """How many there are."""
     calm: float = Field(gt=0)
+    weights: list[float] = Field(min_length=3, max_length=3)
+    """Of the distance to the nearest, the outlier factor and the distance to the mean."""
 
 
 class Calibrated(Strict):

@@ -58,6 +58,8 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
         found: Any = rivals.fitted(name, material.splits, material.layout, data.columns)
         return Deployed.of(replace(found, canvas=data.canvas, network=data.network), **usual)
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas, network=data.network)
+    if material.odd is not None:
+        usual["odd"] = data.x[material.odd]
     return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
 
 

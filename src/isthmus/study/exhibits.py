@@ -56,7 +56,7 @@ def oddities(fitted: Fitted, splits: Splits, numbers: NDArray[np.int64]) -> dict
         ``odd`` (<= 8, *D) rows in the units of the data; ``odd_number``, ``odd_score`` (<= 8,); ``odd_share``
         (<= 8, *D), see :func:`isthmus.explain.explain`; ``odd_label`` (<= 8,) 1 for an anomaly, if there are labels.
     """
-    test, scorer = splits.test, Scorer.fit(fitted, splits.train.x, splits.valid.x, splits.seed)
+    test, scorer = splits.test, Scorer.fit(fitted, splits.train.x, splits.valid.x, splits.seed, odd=splits.odd)
     score = scorer.scores(test.x)
     if not explains(fitted) or not np.isfinite(score).all():
         return {}

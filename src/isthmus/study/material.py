@@ -32,6 +32,8 @@ class Material(NamedTuple):
     """Their numbers in the data, each once."""
     sizes: dict[str, int]
     """How many there are, how many held-out rows are copies, how many columns are constant."""
+    odd: NDArray[np.int64] | None = None
+    """Numbers of the anomalies that are in none of the three, where they are tested in turn."""
 
 
 def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
@@ -53,8 +55,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
     outlier, y = outliers[0], np.where(np.isin(data.y, outliers), outliers[0], data.y)
     if data.windows is not None:
         y = np.where(np.any([data.windows.holding(one) for one in outliers], axis=0), outlier, y)
-    free = data.windows is None and data.metadata.time is None and data.metadata.group is None
-    tested = turn(np.flatnonzero(y == outlier), job.name.replicate, job.body["seed"]) if free else None
+    tested = turn(np.flatnonzero(y == outlier), job.name.replicate, job.body["seed"]) if _dealt(job, data) else None
     seen = normal_view(found, y, outlier, job.body["contamination"], job.seed("contamination"), tested)
     return Split(*seen[:3]), (y == outlier).astype(np.int64)
 
@@ -85,7 +86,20 @@ def _prepare(job: Job, data: Dataset) -> Material:
         sizes["anomalies"] = int(labels[numbers.test].sum())
     splits = Splits(train, valid, test, seed=job.seed("facets"), latents=job.body["latents"], layout=layout)
     splits = splits._replace(steps=_steps(job, data), k=job.body.get("k"))
-    return Material(splits, layout, numbers, sizes)
+    if labels is None or data.anomaly is None or not _dealt(job, data):
+        return Material(splits, layout, numbers, sizes)
+    odd = np.setdiff1d(np.flatnonzero(labels), np.concatenate(numbers))
+    return Material(splits._replace(odd=layout.apply(data.x[odd])), layout, numbers, sizes, odd)
+
+
+def _dealt(job: Job, data: Dataset) -> bool:
+    """Whether replicates test anomalies in turn: nobody trains on them, and nothing ties them to other rows."""
+    return (
+        job.name.view == "normal"
+        and data.windows is None
+        and data.metadata.time is None
+        and data.metadata.group is None
+    )
 
 
 def _steps(job: Job, data: Dataset) -> NDArray[np.int64] | None:
