@@ -264,11 +264,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
 
         Examples
         --------
+        >>> import warnings
         >>> import pandas as pd
         >>> a = np.random.default_rng(0).normal(size=(2, 600))
         >>> frame = pd.DataFrame({"size": a[0], "wage": a[0] + 0.1 * a[1]})
         >>> frame.loc[:49, "wage"] = None
-        >>> one = Autoencoder("masked", latents=2, steps=300, random_state=0).fit(frame)
+        >>> with warnings.catch_warnings(action="ignore"):  # what is inferred of the frame
+        ...     one = Autoencoder("masked", latents=2, steps=300, random_state=0).fit(frame)
         >>> found = one.impute(frame, interval=0.9)
         >>> bool((found.high[:50, 1] > found.low[:50, 1]).all()), bool(np.isnan(found.low[50:]).all())
         (True, True)
