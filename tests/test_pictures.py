@@ -156,10 +156,10 @@ def test_channels_that_stand_first_are_put_last_as_in_training(tmp_path, capfd):
     assert run("doctor", tmp_path / "m", "--data", tmp_path / "x.npy", capfd=capfd)[0] in (0, 1)
 
 
-def test_options_of_pictures_are_refused_where_several_are_compared(capfd):
+def test_options_of_pictures_are_asked_of_each_of_several_data_sets(capfd):
     code, _, said = run("compare", "digits", "iris", "--size", "8", "--dry-run", capfd=capfd)
     assert code == 2
-    assert "leave size out" in said
+    assert "digits: size, crop, gray and skip_damaged are for encoded pictures, which these are not" in said
 
 
 def test_a_folder_is_watched_as_rows_of_pixels(folder, model, tmp_path, capfd):

@@ -56,6 +56,15 @@ def rebuilt(random, rows):
     return x, x_hat
 
 
+def counted(random, rows):
+    """Counts, shares of their totals, and usual shares; few and many, and columns in which nothing is counted."""
+    x = rows(random)
+    c = random.poisson(
+        np.exp(random.uniform(-2, 6)) * (random.random(x.shape[1]) < 0.8 + 0.2 * (rows is plain)), x.shape
+    )
+    return c.astype(x.dtype), random.dirichlet(np.ones(x.shape[1]), len(x)), random.dirichlet(np.ones(x.shape[1]))
+
+
 def codes(random, rows):
     return (rows(random) * (random.random((24, 3)) < random.choice([0, 0.6, 1], 3)),)
 
@@ -132,6 +141,12 @@ def columns(random, first):
 def place(random, first):
     step = random.normal(size=first.shape[1])
     return lambda x: x + step
+
+
+def aside(random, given):
+    """The columns of all three in another order."""
+    shuffled = random.permutation(len(given[2]))
+    return given[0][:, shuffled], given[1][:, shuffled], given[2][shuffled]
 
 
 def scale(random, _):
@@ -213,6 +228,7 @@ SPARSE = {"order": on(order, 0), "columns": on(columns, 0), "scale": on(scale, 0
 RANKED = Case(scored, TOGETHER | {"warp": on(warp, 1)})
 
 CASES = {
+    "deviance_explained": Case(counted, {"order": on(order, 0, 1), "columns": aside}),
     "mse": Case(rebuilt, TOGETHER | {word: GEOMETRY[word] for word in ("place", "turn")}),
     **{name: EXPLAINED for name in METRICS if name.startswith("explained_")},
     **dict.fromkeys(("l0", "hoyer", "dead", "always_on"), Case(codes, SPARSE)),

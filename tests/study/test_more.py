@@ -78,7 +78,7 @@ def test_who_is_stopped_in_the_midst_goes_on_with_the_round(studies, tmp_path):
 def test_the_plan_shows_what_is_added(studies):
     _, later, _ = studies
     planned = outline(out=later.folder.parent / "before", more=2)
-    facts = answer.planned_facts(planned, 1)
+    facts = answer.planned_facts(planned, {"jobs": 1, "workers": 1, "cluster": None})
     assert facts["runs"] == later.total
     assert facts["runs_done"] == later.total - sum(record.job.replicate >= 3 for record in later.records)
 

@@ -16,7 +16,9 @@ null = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchma
 
 
 def test_every_facet_that_decides_is_asked():
-    assert {case.facet for case in null.CASES.values()} == {name for name, facet in FACETS.items() if facet.crowns}
+    """But those that ask tables with gaps, which digits are not."""
+    crowned = {name for name, facet in FACETS.items() if facet.crowns and not facet.tables}
+    assert {case.facet for case in null.CASES.values()} == crowned
 
 
 @pytest.mark.slow

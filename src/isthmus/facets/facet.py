@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.counts import Counts
 from isthmus.facets.purpose import Role
+from isthmus.metrics.deviance import explained_deviance
 from isthmus.metrics.fidelity import mse, row_errors
 from isthmus.said import Said
 
@@ -379,6 +381,11 @@ SMALLEST_ERROR = Said(
 
 
 def validation_error(coder: Coder, splits: Splits) -> float:
-    """Mean squared error per element on the validation rows, without labels; NaN if there are none."""
+    """Mean squared error per element on the validation rows, without labels, or of counts the share of deviance that is
+    not explained; NaN if there are none."""
     x = splits.valid.x
-    return known({"mse": mse(x, reconstruct(coder, x, splits.k))})["mse"]
+    made = reconstruct(coder, x, splits.k)
+    if isinstance(layout := splits.layout, Counts):
+        left = 1 - explained_deviance(layout.counted(x), layout.rates(made), layout.shares[layout.kept])
+        return known({"left": left})["left"]
+    return known({"mse": mse(x, made)})["mse"]

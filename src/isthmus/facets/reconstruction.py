@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
 from isthmus.facets.counts import factorisation
-from isthmus.facets.facet import Coder, Contender, Facet, Found, Splits, known, reconstruct, validation_error
+from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconstruct, validation_error
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
@@ -49,15 +49,6 @@ def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
     return known(found)
 
 
-def criterion(coder: Coder, splits: Splits) -> float:
-    """The error on validation rows: squared, and of counts the deviance that is not explained."""
-    if not isinstance(layout := splits.layout, Counts):
-        return validation_error(coder, splits)
-    x, usual = splits.valid.x, layout.shares[layout.kept]
-    left = 1 - explained_deviance(layout.counted(x), layout.rates(reconstruct(coder, x)), usual)
-    return known({"left": left})["left"]
-
-
 def factorised(splits: Splits) -> dict[str, float]:
     """The same of a non-negative factorisation of counts."""
     return fidelity(factorisation(splits).rebuilt, splits)
@@ -78,7 +69,7 @@ RECONSTRUCTION = Facet(
     labels=False,
     weighs=True,
     sees=Said("validation rows, without labels", "验证集，不使用标签"),
-    criterion=criterion,
+    criterion=validation_error,
     measure=measure,
     metrics=("mse", "explained_variance", "deviance_explained"),
     decided={"counts": "deviance_explained"},
