@@ -54,7 +54,7 @@ JUDGED = 500
 """Validation rows by which a configuration and a way to make rows are chosen."""
 DRAWN, REPEATED = 3, 4
 """How often a model's rows are drawn and judged, for their accuracy varies more from draw to draw than between
-replicates; and how often folds are cut for the first draw."""
+replicates; and how often folds are cut for the one draw of a rival."""
 KNOWN = 5000
 """Training rows that the mixture is fitted to, and among which a copy is looked for."""
 COMPONENTS = 10
@@ -146,14 +146,15 @@ def measure(contender: Contender, splits: Splits) -> dict[str, float]:
     if not order:
         return compared(np.full_like(test, np.nan), splits)
     best, made = order[0], {way: make(len(test), _seed(splits, "test")) for way, make in ways.items()}
-    found = compared(made[best], splits, made[best._replace(noisy=False)]) | {"with_noise": float(best.noisy)}
-    found["c2st"] = float(np.mean([found["c2st"], *_redrawn(ways[best], test, splits)]))
+    found = compared(made[best], splits, made[best._replace(noisy=False)], repeats=1)
+    found["with_noise"], first_draw = float(best.noisy), found["c2st"]
+    found["c2st"] = float(np.mean([first_draw, *_redrawn(ways[best], test, splits)]))
     sides = {"smooth": [w for w in order if not w.noisy], "noisy": [w for w in order if w.noisy]}
     if any(way.codes == "prior" for way in ways):
         found["from_prior"] = float(best.codes == "prior")
         sides |= {codes: [w for w in order if w.codes == codes] for codes in ("mixture", "prior")}
-    told = {}  # the best way of each side, by the order of the validation rows, each judged once
-    for first in {side[0]: None for side in sides.values() if side}:
+    told = {best: first_draw}  # the best way of each side, by the order of the validation rows, each judged once
+    for first in {side[0]: None for side in sides.values() if side and side[0] != best}:
         told[first] = c2st(test, made[first], _seed(splits, "folds"))
     found |= {"c2st_" + name: told[side[0]] for name, side in sides.items() if side}
     return found | _teaches(contender, splits, best) | _bounds(contender, splits)
@@ -205,7 +206,7 @@ def _redrawn(make: Maker, test: Array, splits: Splits) -> list[float]:
     return [c2st(test, make(len(test), seed), hashed(seed, "folds")) for seed in seeds]
 
 
-def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[str, float]:
+def compared(made: Array, splits: Splits, decoded: Array | None = None, *, repeats: int = REPEATED) -> dict[str, float]:
     """The facet's numbers of new rows (n, *D); ``copier`` is 1 if they repeat training rows.
 
     Real rows are the test rows, at most ``MOST`` of them. Fréchet features are the first 16 principal components of
@@ -221,7 +222,7 @@ def compared(made: Array, splits: Splits, decoded: Array | None = None) -> dict[
         trees["boosted"] = boosted(real.cells, new.cells, real.categories, seed) if finite(made) else math.nan
     return known(
         {
-            "c2st": c2st(test, made, _seed(splits, "folds"), repeats=REPEATED),
+            "c2st": c2st(test, made, _seed(splits, "folds"), repeats=repeats),
             **trees,
             "mmd2": mmd2(test, made),
             **prdc(test, made),
