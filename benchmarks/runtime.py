@@ -1,11 +1,14 @@
 """A model without torch: how soon it starts, what a row costs, and whether old versions of onnxruntime decide the same.
 
     python benchmarks/runtime.py speed
+    python benchmarks/runtime.py stream
     python benchmarks/runtime.py parity ENVIRONMENT/bin/python ANOTHER/bin/python
 
 ``speed`` scores CSV files of 10 and of 100,000 rows (eight numbers, two categories, a date) with ``isthmus score`` and
 with ``python -m isthmus.runtime``, processes of their own in turns, one thread; CPU seconds. What a row costs is the
 difference over the rows.
+
+``stream`` reads the long file alone, scores what was read alone, and does all that ``isthmus score`` does with it.
 
 ``parity`` exports tables with each kind of column and asks the graph, in each environment (which needs numpy and
 onnxruntime, nothing else), for batches of 0, 1 and 1,000 rows with gaps, unseen categories, empty texts, huge numbers
@@ -21,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -117,6 +121,40 @@ def speed(rounds: int) -> None:
             print(f"| {name} | {few:.2f} | {1e6 * (many - few) / (MANY - FEW):.1f} |")
 
 
+def stream() -> None:
+    import torch
+
+    from isthmus.cli import stream as cli
+    from isthmus.ship import verbs
+    from isthmus.ship.artefact import load
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as where:
+        place = Path(where)
+        ships, file = load(model(place, frame(2000))[0]), place / "rows.csv"
+        frame(MANY, 1).to_csv(file, index=False)
+        blocks = list(verbs.blocks_of(ships, file))
+
+        def answer(block):  # type: ignore[no-untyped-def]
+            return verbs.score(ships, block, ships.calibration)
+
+        works = {
+            "read alone": lambda: [*verbs.blocks_of(ships, file)],
+            "model alone": lambda: [answer(block) for block in blocks],
+            "isthmus score": lambda: cli.run(
+                file, place / "out.csv", verbs.blocks_of(ships, file), verbs.wanted(ships), answer
+            ),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(4):
+            for name, work in works.items():
+                began = time.process_time()
+                work()
+                taken[name].append(1e6 * (time.process_time() - began) / MANY)
+        told = {name: statistics.median(all_[1:]) for name, all_ in taken.items()}
+        print("; ".join(f"{name} {one:.1f} us a row" for name, one in told.items()))
+
+
 def cases(place: Path) -> list[tuple[dict[str, object], dict[str, list[object]] | None]]:
     """What is asked, and what torch says here; None where it must be refused."""
     from isthmus.ship.artefact import load
@@ -210,8 +248,11 @@ def parity(pythons: list[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "parity"])
+    parser.add_argument("what", choices=["speed", "stream", "parity"])
     parser.add_argument("pythons", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
     asked_ = parser.parse_args()
-    speed(asked_.rounds) if asked_.what == "speed" else parity(asked_.pythons)
+    if asked_.what == "stream":
+        stream()
+    else:
+        speed(asked_.rounds) if asked_.what == "speed" else parity(asked_.pythons)
