@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -234,14 +234,13 @@ def connected(cluster: str) -> Iterator[Any]:
         if kind == "local":
             if colon and not (rest.isdecimal() and int(rest)):
                 raise BadInput(f"cluster local:N takes how many processes Dask starts, at least 1; got {cluster!r}")
-            how["address"] = opened.enter_context(
-                LocalCluster(
-                    n_workers=int(rest) if colon else cpu_count(),
-                    threads_per_worker=1,
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL + 1,
-                )
+            how["address"] = made = LocalCluster(
+                n_workers=int(rest) if colon else cpu_count(),
+                threads_per_worker=1,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL + 1,
             )
+            opened.callback(_closed, made)
         elif "://" in cluster:
             how["address"] = cluster
         elif Path(cluster).is_file():
@@ -251,11 +250,18 @@ def connected(cluster: str) -> Iterator[Any]:
                 f"cluster must be an address like tcp://host:8786, a scheduler file, local or local:N; got {cluster!r}"
             )
         try:
-            client = opened.enter_context(Client(**how))
+            client = Client(**how)
+            opened.callback(_closed, client)
         except (OSError, ValueError, TimeoutError) as error:
             first = (str(error) or type(error).__name__).splitlines()[0]
             raise BadEnvironment(f"no Dask scheduler answers at {cluster} ({first:.100}); start one there") from None
         yield client
+
+
+def _closed(part: Any) -> None:
+    """Close a cluster or a client. One that a signal found half begun may fail at it: what ended it is told instead."""
+    with suppress(Exception):
+        part.close()
 
 
 def count(cluster: str) -> int:
