@@ -190,6 +190,8 @@ class Crowd:
     """Means and standard deviations of the logarithms of the three over held-out rows, (3, 2)."""
     weights: NDArray[np.float64] = field(default_factory=WEIGHTS.copy)
     """Of the three, (3,)."""
+    nearest: int = NEAREST
+    """Which neighbour's distance is the first of the three."""
 
     @classmethod
     def fit(cls, known: NDArray[np.float64], held: NDArray[np.float64]) -> Crowd:
@@ -243,7 +245,7 @@ class Crowd:
         distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
         gaps = asked[:, None] - self.known[numbers]  # (m, K, C)
         apart = np.square(gaps)
-        place = min(NEAREST, distances.shape[1]) - 1
+        place = min(self.nearest, distances.shape[1]) - 1
         near = distances[:, place]
         first = apart[:, place] / (np.maximum(near, TINY) * (near + self.calm))[:, None]
         beyond = (distances > self.reach[numbers]) / np.maximum(distances, TINY)
@@ -260,7 +262,7 @@ class Crowd:
     def _logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logarithms of distance, outlier factor and distance to the mean, (3, m)."""
         distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
-        near = distances[:, min(NEAREST, distances.shape[1]) - 1]
+        near = distances[:, min(self.nearest, distances.shape[1]) - 1]
         sparse = np.maximum(distances, self.reach[numbers]).mean(axis=1) + self.calm
         factor = self.density[numbers].mean(axis=1) * sparse
         return np.log(np.stack([near + self.calm, factor, mahalanobis(self.known, asked, CALM) + CALM]))

@@ -24,7 +24,7 @@ def said(deployed: Deployed) -> dict[str, Any]:
     return {
         "score": None
         if crowd is None
-        else Score(places=len(crowd.known), calm=crowd.calm, weights=crowd.weights.tolist()),
+        else Score(places=len(crowd.known), calm=crowd.calm, weights=crowd.weights.tolist(), nearest=crowd.nearest),
         "calibration": None if own is None else Calibrated(rows=len(own.scores), rate=own.rate, about=own.about),
     }
 
@@ -72,7 +72,7 @@ def read(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str, Any
         if not (np.isfinite(weights).all() and weights.min() >= 0 < weights.max()):
             raise BadInput("decision: weights must be finite, none below 0 and one above it")
         known = found["known"].astype(np.float64)
-        crowd = Crowd(known, found["reach"], found["density"], score.calm, found["usual"], weights)
+        crowd = Crowd(known, found["reach"], found["density"], score.calm, found["usual"], weights, score.nearest)
         made = {"crowd": crowd, "units": found["units"]}
     if own is not None:
         if bool((np.diff(found["calibration"]) < 0).any()):

@@ -41,7 +41,7 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
 from isthmus.runtime.protobuf import sealed
-from isthmus.scorer import AROUND, CALM, NEAREST, Crowd, whitening
+from isthmus.scorer import AROUND, CALM, Crowd, whitening
 from isthmus.ship.deployed import TIE, Deployed
 from isthmus.ship.rivals import Rival, closest
 from isthmus.train.inference import Inference
@@ -108,7 +108,7 @@ class Around(nn.Module):
 
     def __init__(self, crowd: Crowd, units: NDArray[np.float64]) -> None:
         super().__init__()
-        self.calm, self.count = crowd.calm, min(AROUND, len(crowd.known) - 1)
+        self.calm, self.nearest, self.count = crowd.calm, crowd.nearest, min(AROUND, len(crowd.known) - 1)
         centre = crowd.known.mean(axis=0)
         for name, value in {
             "known": torch.from_numpy(crowd.known - centre),
@@ -128,7 +128,7 @@ class Around(nn.Module):
         sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
         white = place * self.whiten if self.whiten.ndim == 1 else place @ self.whiten
         three = [
-            distances[:, min(NEAREST, self.count) - 1] + self.calm,
+            distances[:, min(self.nearest, self.count) - 1] + self.calm,
             self.density[numbers].mean(1) * sparse,
             white.square().sum(1).sqrt() + CALM,
         ]

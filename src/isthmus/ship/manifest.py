@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from isthmus.data.files import bounded
 from isthmus.errors import BadEnvironment, BadInput
+from isthmus.scorer import AROUND
 
 FORMAT: Final = 4
 """What is written. 2 is 1 with a target, 3 is 1 with columns of several kinds; 4 has a score, a calibration and a
@@ -63,8 +64,11 @@ class Score(Strict):
     places: int = Field(ge=2, lt=1 << 24)
     """How many there are."""
     calm: float = Field(gt=0)
-    weights: list[float] = Field(min_length=3, max_length=3)
-    """Of the distance to the nearest, the outlier factor and the distance to the mean."""
+    weights: list[float] = Field([2.0, 2.0, 1.0], min_length=3, max_length=3)
+    """Of the distance to a neighbour, the outlier factor and the distance to the mean; by default those of models that
+    were saved when there was no choice."""
+    nearest: int = Field(5, ge=1, le=AROUND)
+    """Which neighbour that is; by default that of such models."""
 
 
 class Calibrated(Strict):
