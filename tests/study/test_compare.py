@@ -57,7 +57,7 @@ def test_a_study_is_complete_and_readable(study):
     assert reopened.records == study.records
     for facet in ("reconstruction", "anomaly"):
         table = study.scores(facet)
-        assert list(table) == ["plain", "topk", "pca", *FACETS[facet].rivals_on()]
+        assert list(table) == ["plain", "topk", "pca", *FACETS[facet].rivals_on("dictionaries")]
         assert all(np.isfinite(values).all() and values.shape == (2,) for values in table.values())
 
 
@@ -221,11 +221,18 @@ def test_anomalies_are_in_the_test_rows_only(study):
             out = np.flatnonzero(np.isin(data.y, [data.classes.index(one) for one in job.name.outliers]))
             assert not np.isin(out, np.concatenate([material.rows.train, material.rows.valid])).any()
             assert np.isin(out, material.rows.test).any()
-            rest = np.setdiff1d(out, material.rows.test)
-            assert material.odd.tolist() == rest.tolist(), "those that are not tested may choose a score"
-            np.testing.assert_array_equal(material.splits.odd, material.layout.apply(data.x[rest]))
+            assert material.odd is material.splits.odd is None, "nobody knows the class that plays the anomaly"
             assert (material.splits.test.y == np.isin(material.rows.test, out)).all()
             assert not material.splits.train.y.any()
+
+
+def test_declared_anomalies_that_are_not_tested_may_choose_a_score():
+    data = read("iris", anomaly="virginica")
+    job = next(job for job in design(data, facets="anomaly", replicates=2).jobs() if job.name.view == "normal")
+    material = prepare(job, data)
+    rest = np.setdiff1d(np.flatnonzero(data.y == 2), material.rows.test)
+    assert material.odd.tolist() == rest.tolist()
+    np.testing.assert_array_equal(material.splits.odd, material.layout.apply(data.x[rest]))
 
 
 @pytest.mark.slow
@@ -288,7 +295,7 @@ def test_a_verdict_counts_pca_among_the_rivals_and_knows_the_split(study):
     for facet, verdict in study.verdict().items():
         assert (verdict.facet, verdict.metric) == (facet, FACETS[facet].primary)
         assert set(verdict.means) | set(verdict.excluded) == set(study.contenders(facet))
-        assert set(verdict.rivals) == {"pca", *FACETS[facet].rivals_on()}
+        assert set(verdict.rivals) == {"pca", *FACETS[facet].rivals_on("dictionaries")}
         for name, mean in verdict.means.items():
             assert mean == pytest.approx(study.scores(facet)[name].mean())
     assert study.verdict()["reconstruction"].test_fraction == pytest.approx(30 / 90)
@@ -323,7 +330,9 @@ def test_without_labels_one_training_answers_and_the_anomalies_are_said_to_be_ma
     rows = read("iris").x
     found = compare(rows, out=tmp_path / "study", jobs=1, **SMALL)
     assert {record.job.view for record in found.records} == {"all"}
-    assert found.total == 2 * (3 + len(FACETS["reconstruction"].rivals_on()) + len(FACETS["anomaly"].rivals_on()))
+    assert found.total == 2 * (
+        3 + len(FACETS["reconstruction"].rivals_on("dictionaries")) + len(FACETS["anomaly"].rivals_on())
+    )
     verdict = found.verdict()["anomaly"]
     assert (verdict.metric, set(verdict.means)) == (
         "auroc_planted",

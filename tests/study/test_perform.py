@@ -17,7 +17,7 @@ def drawn(monkeypatch, **options):
     view = materials.normal_view
     monkeypatch.setattr(materials, "_kept", materials._Kept())
     monkeypatch.setattr(perform, "fit_many", lambda *_, seed, **__: trained.append(seed) or [])
-    monkeypatch.setattr(materials, "normal_view", lambda *given: spoilt.append(given[-1]) or view(*given))
+    monkeypatch.setattr(materials, "normal_view", lambda *given: spoilt.append(given[4]) or view(*given))
     data, found = read("iris", anomaly="virginica"), {}
     for job in design(data, families="plain,l1", replicates=3, **options).jobs():
         if job.name.kind == "family":
