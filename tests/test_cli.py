@@ -536,6 +536,23 @@ def test_help_says_what_is_compared_by_default(shell: Shell) -> None:
     assert len(DEFAULT) == 9
 
 
+def test_help_tells_data_contenders_questions_and_running_apart(shell: Shell) -> None:
+    out = shell("compare", "--help")[1]
+    order = [
+        "─ Data ─",
+        "--drop",
+        "─ Contenders ─",
+        "--families",
+        "─ Questions ─",
+        "--facets",
+        "─ Running ─",
+        "--cluster",
+    ]
+    places = [out.index(word) for word in order]
+    assert places == sorted(places)
+    assert out.index("--json") < places[0]
+
+
 @pytest.mark.slow
 def test_json_is_one_object_and_the_same_answer(shell: Shell) -> None:
     code, out, err = shell(*QUICK, "--json")

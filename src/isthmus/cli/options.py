@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from isthmus.study.options import Option, declared
+from isthmus.study.options import Asking, Compared, CompareOptions, Option, Reading, declared
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,6 +17,10 @@ Lang = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of a
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and the estimated time; write nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No messages and no progress bar.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if something goes wrong.")]
+
+
+PANELS = (("Data", Reading), ("Questions", Asking), ("Contenders", Compared), ("Running", CompareOptions))
+"""Under which title the help shows an option: of the first of these classes that declares it."""
 
 
 def offers(kind: type) -> Callable[[F], F]:
@@ -28,6 +32,9 @@ def offers(kind: type) -> Callable[[F], F]:
     def offer(command: F) -> F:
         own = inspect.signature(command, eval_str=True)
         kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for one in kept:
+            if one.name in declared(kind):
+                one.annotation.__metadata__[0].rich_help_panel = _panel(one.name)
         more = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=_typed(name, option)
@@ -43,12 +50,16 @@ def offers(kind: type) -> Callable[[F], F]:
 
 
 def _typed(name: str, option: Option) -> Any:
-    about: dict[str, Any] = {"help": option.help, "metavar": option.metavar}
+    about: dict[str, Any] = {"help": option.help, "metavar": option.metavar, "rich_help_panel": _panel(name)}
     if option.shown is not None:
         about["show_default"] = option.shown
     flag = option.flag or f"--{name.replace('_', '-')}"
     kind = option.kind if option.default is not None else option.kind | None
     return Annotated[kind, typer.Option(flag, **about)]
+
+
+def _panel(name: str) -> str:
+    return next(title for title, kind in PANELS if name in declared(kind))
 
 
 def understood(kind: type, typed: dict[str, Any]) -> dict[str, Any]:

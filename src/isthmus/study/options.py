@@ -324,7 +324,7 @@ class Reading(TableOptions, total=False):
     ]
     memory: Annotated[
         str | int | None,
-        Option(None, "Instead of --rows: as many as fit into it eight times, such as 2GiB.", "SIZE"),
+        Option(None, "Instead of --rows: as many as a study can work on in so much memory, such as 2GiB.", "SIZE"),
     ]
 
 
@@ -369,8 +369,8 @@ class Compared(TypedDict, total=False):
         str | None,
         Option(
             None,
-            "What the codes are for: compress, classify, find_anomalies, generate or interpret. Asks what speaks "
-            "for it; for interpret, of wide sparse dictionaries at one number of active units.",
+            "What the codes are for: compress, classify, find_anomalies, generate, fill_gaps or interpret. Measures "
+            "what speaks for it alone; interpret compares wide sparse dictionaries at one number of active units.",
             "PURPOSE",
             shown="all purposes",
             flag="--for",
