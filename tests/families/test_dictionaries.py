@@ -174,6 +174,13 @@ def test_crosscoder_counts_layers_and_is_sae_where_there_is_one():
     torch.testing.assert_close(one.encode(X), other.encode(X))
 
 
+def test_layers_are_told_apart_by_one_affine_map_only():
+    deep = Crosscoder(latents=4, hidden=(8,))
+    assert deep.build((2, 6), "gaussian").layers == 1
+    with pytest.raises(BadInput, match="crosscoder: layers are told apart by one affine map"):
+        deep.set_params(layers=2).build((2, 6), "gaussian")
+
+
 def test_a_unit_of_one_layer_pays_less_than_one_of_two():
     """Of two units that write pieces of equal length, the one that writes into both layers pays root two times more."""
     model = made(Crosscoder(latents=2), X.reshape(48, 2, 4), "gaussian")

@@ -15,7 +15,7 @@ from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
 NETWORKS = {"linear": (), "conv1d": (4,), "conv2d": (4, 6), "vit": (8,), "mine": ()}
-NEEDS_A_DICTIONARY = {"l1", "batchtopk", "matryoshka", "sae", "panneal", "gated", "jumprelu"}
+NEEDS_A_DICTIONARY = {"l1", "batchtopk", "matryoshka", "sae", "panneal", "gated", "jumprelu", "crosscoder"}
 X = rows((6, 5), 60)
 
 

@@ -21,33 +21,16 @@ from typing import ClassVar
 from torch import Tensor
 
 from isthmus.errors import BadInput
-from isthmus.model import Ramp, Range, knob
-from isthmus.parts.dictionary import Dictionary, Revived
+from isthmus.families.sae import SAE, SAEModel
+from isthmus.model import knob
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Crosscoder(Revived):
+class Crosscoder(SAE):
     """One sparse code of several layers' activations; a unit pays for each layer that it writes into."""
 
     family: ClassVar[str] = "crosscoder"
-    camp: ClassVar[str] = "sparse dictionary"
 
-    strength: float = knob(
-        0.03,
-        "Weight of the sparsity penalty (lambda).",
-        search=Range(0.003, 0.3, log=True),
-        stacks=True,
-        off=0.0,
-        low=0.0,
-    )
-    warmup: float = knob(
-        0.0,
-        "Share of the plan's steps over which the weight of the penalty grows from 0.",
-        stacks=True,
-        off=0.0,
-        low=0.0,
-        high=1.0,
-    )
     layers: int | None = knob(
         None,
         "Layers that a row holds one after the other; null: as many as its first axis has, one of a flat row.",
@@ -61,13 +44,19 @@ class Crosscoder(Revived):
         return CrosscoderModel(self, shape, head, layers)
 
 
-class CrosscoderModel(Dictionary):
-    """Three terms: reconstruction, auxiliary and sparsity."""
+class CrosscoderModel(SAEModel):
+    """The three terms of sae, with a sparsity that adds up layers."""
 
     def __init__(self, recipe: Crosscoder, shape: tuple[int, ...], head: str, layers: int) -> None:
         super().__init__(recipe, shape, head)
+        if len(self.decoder.dictionary) != math.prod(shape):  # entries write into a hidden layer, or are filters
+            if (recipe.layers or 1) > 1:
+                raise BadInput(
+                    f"crosscoder: layers are told apart by one affine map; with {recipe.backbone}, hidden "
+                    f"{recipe.hidden}, leave layers out"
+                )
+            layers = 1
         self.layers = layers
-        self.weights |= {"sparsity": Ramp(recipe.strength, recipe.warmup) if recipe.warmup else recipe.strength}
 
     def norms(self) -> Tensor:
         """How long a piece each unit writes into each layer, for a code of 1: (layers, L)."""

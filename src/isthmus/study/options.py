@@ -114,15 +114,7 @@ def _of_plan(texts: Sequence[str]) -> dict[str, Any]:
     >>> _of_plan(["steps=300", "schedule=cosine"])
     {'steps': 300, 'schedule': 'cosine'}
     """
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, equals, given = text.partition("=")
-        if not equals:
-            raise BadInput(f"--plan takes FIELD=VALUE; got {text!r}")
-        if name in found:
-            raise BadInput(f"--plan {name} is given twice; give it once")
-        found[name] = value(given)
-    return found
+    return _fields("--plan", texts, lists=False)
 
 
 def _settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -133,14 +125,19 @@ def _settings(texts: Sequence[str]) -> dict[str, Any]:
     >>> _settings(["k=32", "prefixes=64,256"])
     {'k': 32, 'prefixes': [64, 256]}
     """
+    return _fields("--set", texts, lists=True)
+
+
+def _fields(flag: str, texts: Sequence[str], *, lists: bool) -> dict[str, Any]:
+    """What ``FIELD=VALUE`` says, each field once; where there are ``lists``, a comma makes one."""
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, given = text.partition("=")
         if not equals:
-            raise BadInput(f"--set takes FIELD=VALUE; got {text!r}")
+            raise BadInput(f"{flag} takes FIELD=VALUE; got {text!r}")
         if name in found:
-            raise BadInput(f"--set {name} is given twice; give it once")
-        found[name] = value(given, listed="," in given)
+            raise BadInput(f"{flag} {name} is given twice; give it once")
+        found[name] = value(given, listed=lists and "," in given)
     return found
 
 
