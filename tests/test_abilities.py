@@ -32,6 +32,7 @@ ALLOWED = {
     ("data/dates.py", "getattr(cells.type, 'tz', None)"): FOREIGN,
     ("train/fitted.py", "hasattr(x, 'columns')"): FOREIGN,
     ("train/inference.py", "hasattr(x, 'columns')"): FOREIGN,
+    ("imputer.py", "hasattr(x, 'columns')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'dataset')"): FOREIGN,
     ("data/read.py", "hasattr(source, '__next__')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'detach')"): FOREIGN,

@@ -579,10 +579,10 @@ def test_answers_and_page_in_chinese(shell: Shell) -> None:
 def test_failed_runs_are_told_and_cost_one_point(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     real = runs.perform
 
-    def broken(job: Any, data: Any, store: Any) -> Any:
+    def broken(job: Any, data: Any, store: Any, **others: Any) -> Any:
         if job.name.name == "plain" and job.name.replicate == 1:
             raise ZeroDivisionError("planted")
-        return real(job, data, store)
+        return real(job, data, store, **others)
 
     monkeypatch.setattr(runs, "perform", broken)
     code, out, err = shell(*QUICK)

@@ -39,7 +39,7 @@ def test_they_are_added_in_deviations_over_held_out_rows():
     crowd = Crowd.fit(TRAIN.astype(float), HELD.astype(float))
     logs, held = crowd._logs(NEW.astype(float)), crowd._logs(HELD.astype(float))
     parts = (logs - held.mean(axis=1, keepdims=True)) / held.std(axis=1, keepdims=True)
-    assert crowd.scores(NEW.astype(float)) == pytest.approx(4 * parts[0] + parts[1] + parts[2])
+    assert crowd.scores(NEW.astype(float)) == pytest.approx(parts[0] + (parts[1] + parts[2]) / 4)
 
 
 def shifted(count, by):

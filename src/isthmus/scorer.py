@@ -30,13 +30,15 @@ Scores = NDArray[np.float64]
 RIDGE = 1e-6
 """Of the mean variance: what an element that never moved is taken to vary."""
 CALM = 1e-3
-"""The same where residuals stand beside what was rebuilt, with directions of hardly any variance; and of the usual
-distance between neighbours, what rows that are the same lie apart."""
+"""The same where residuals stand beside what was rebuilt, with directions of hardly any variance."""
+SAME = 5e-3
+"""Of the usual distance between neighbours: what rows that are the same lie apart. Beside less, last bits would
+count, in which a model and its graph differ."""
 STILL = 0.03
 """Of the spread of all columns: what a column that hardly moved in training is taken to have."""
 NEAREST, AROUND = 1, 20
 """Which neighbour's distance counts, and how many neighbours a row's density is compared with."""
-WEIGHTS = np.array([4.0, 1.0, 1.0])
+WEIGHTS = np.array([1.0, 0.25, 0.25])
 """Of distance, outlier factor and distance to the mean, where nothing is known of anomalies."""
 ALONE = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 """What may take their place where anomalies are known: the second and the third alone. The first is most of the sum."""
@@ -201,7 +203,7 @@ class Crowd:
         finder = NearestNeighbors(n_neighbors=min(AROUND, len(known) - 1), algorithm="brute").fit(known)
         distances, numbers = finder.kneighbors()  # of the rows themselves, each without itself
         reach = distances[:, -1]
-        calm = CALM * float(np.median(reach)) or CALM
+        calm = SAME * float(np.median(reach)) or SAME
         density = 1 / (np.maximum(distances, reach[numbers]).mean(axis=1) + calm)
         found = cls(known, reach, density, calm, np.tile([0.0, 1.0], (3, 1)))
         logs = found._logs(held)

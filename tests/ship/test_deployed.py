@@ -81,7 +81,7 @@ def test_the_score_that_known_anomalies_chose_ships_and_is_the_graph_s(ships: De
     usual, chosen = (Deployed.of(model, rows[:200], rows[200:300], odd=known) for known in (None, odd))
     assert usual.crowd is not None
     assert chosen.crowd is not None
-    assert (usual.crowd.weights.tolist(), chosen.crowd.weights.tolist()) == ([4, 1, 1], [0, 0, 1])
+    assert (usual.crowd.weights.tolist(), chosen.crowd.weights.tolist()) == ([1, 0.25, 0.25], [0, 0, 1])
     again = load(save(chosen, tmp_path / "m"))
     np.testing.assert_array_equal(again.scores(rows), chosen.scores(rows), strict=True)
     assert not np.allclose(chosen.scores(rows), usual.scores(rows), atol=0.1)

@@ -151,7 +151,8 @@ def test_what_is_learnt_is_what_rows_in_memory_teach(rows, tmp_path):
     assert min(far.outcome.history["valid"]) == pytest.approx(min(near.outcome.history["valid"]), rel=0.1)
 
 
-def test_large_row_groups_leave_room_for_one_reader(rows, tmp_path):
+def test_large_row_groups_leave_room_for_one_reader(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(isthmus.train.memory, "resident", lambda: 400 << 20)
     pq.write_table(pa.table({f"c{j}": rows[:, j] for j in range(6)}), tmp_path / "one.parquet")
     found = survey(source(tmp_path / "one.parquet"), rows=100)
     found.source.most = 300 << 20

@@ -53,7 +53,11 @@ def inconsistencies(facets: Mapping[str, Mapping[str, float | None]], raw: Mappi
     weight = raw.get("test_weight")
     if "reconstruction" in facets and "row_error" in raw:
         again["reconstruction", "mse"] = float(np.average(raw["row_error"], weights=weight))
-    if "anomaly" in facets and "anomaly_label" in raw and not facets["anomaly"].get("constant_scorer"):
+    if (
+        "anomaly" in facets
+        and {"anomaly_label", "anomaly_score"} <= raw.keys()
+        and not facets["anomaly"].get("constant_scorer")
+    ):
         label, score = raw["anomaly_label"], raw["anomaly_score"]
         again["anomaly", "auroc"] = auroc(label, score, weight)
         again["anomaly", "average_precision"] = average_precision(label, score, weight)

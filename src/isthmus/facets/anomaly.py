@@ -273,7 +273,7 @@ def overlap(replicates: int) -> float:
     Examples
     --------
     >>> [round(overlap(replicates), 3) for replicates in (3, 5, 9, 100)]
-    [0.0, 0.25, 0.333, 0.478]
+    [0.0, 0.25, 0.333, 0.485]
     """
     pairs = replicates * (replicates - 1) / 2
     rounds, rest = divmod(replicates, PARTS)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.counts import Counts
 from isthmus.data.fields.text import Characters
 from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
@@ -110,6 +111,8 @@ def denoised(splits: Splits) -> Found:
 
 def factorised(splits: Splits) -> Found:
     """The same of the parts of a non-negative factorisation of counts."""
+    if not isinstance(splits.layout, Counts):
+        return dict.fromkeys(METRICS, math.nan)
     train, test = _sample(splits, "train"), _sample(splits, "test")
     found = factorisation(splits._replace(train=train, test=test))
     return told(found.train, _labels(train), found.test, _labels(test), splits.seed)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Found, Splits
-from isthmus.metrics.fidelity import row_errors
+from isthmus.metrics.fidelity import mse, row_errors
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -72,7 +72,8 @@ class RandomDictionary:
             bare = replace(bare, least=float(np.partition(fire, -wanted)[-wanted]))
             codes[codes < bare.least] = 0
         made = [replace(bare, decoder=decoder) for decoder in _decoders(bare, codes, train - bare.mean)]
-        return min(made, key=lambda one: float(row_errors(valid, one.decode_scaled(one.encode_scaled(valid))).mean()))
+        flat = valid.shape
+        return min(made, key=lambda one: mse(valid, one.decode_scaled(one.encode_scaled(valid)).reshape(flat)))
 
     def again(self, splits: Splits, *seeds: int) -> list[RandomDictionary]:
         """Other directions."""

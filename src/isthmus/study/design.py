@@ -285,6 +285,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         If a rival is named whose extra is not installed.
     """
     asked = filled(DesignOptions, options)
+    typed = dict(asked["settings"] or {})
     asked = meant_for(asked, data.extent, len(data.x), factors=data.factors is not None)
     replicates, configs, seed = (_whole(asked, name, least) for name, least in LEASTS.items())
     if data.still:
@@ -298,7 +299,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     against = _rivals(asked["rivals"], facets)
     _polluted(asked["contamination"], facets, data)
     settings = dict(asked["settings"] or {})
-    chosen = with_settings(_families(asked["families"]), settings)
+    chosen = with_settings(_families(asked["families"]), settings, typed)
     if RIVAL_FAMILY not in chosen and (against is None or RIVAL_FAMILY in against):
         chosen[RIVAL_FAMILY] = named(RIVAL_FAMILY)
     matched = {name: match(name, r, latents, hidden, backbone) for name, r in chosen.items()}
@@ -328,12 +329,15 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     )
 
 
-def with_settings(chosen: Mapping[str, Recipe], settings: Mapping[str, Any]) -> dict[str, Recipe]:
+def with_settings(
+    chosen: Mapping[str, Recipe], settings: Mapping[str, Any], typed: Iterable[str] = ()
+) -> dict[str, Recipe]:
     """The recipes with fields that were set for all that have them; the number of active units is ``k`` or ``target``.
+    A field that was ``typed`` must be one of some family.
 
     Examples
     --------
-    >>> made = with_settings({name: named(name) for name in ("topk", "jumprelu", "sae")}, {"k": 3})
+    >>> made = with_settings({name: named(name) for name in ("topk", "jumprelu", "sae")}, {"k": 3}, ["k"])
     >>> made["topk"].k, made["jumprelu"].target
     (3, 3.0)
     """
@@ -350,7 +354,7 @@ def with_settings(chosen: Mapping[str, Recipe], settings: Mapping[str, Any]) -> 
             own["target"] = float(settings["k"])
         found[name] = dataclasses.replace(one).set_params(**own)
         within(found[name], name)
-    for name in settings:
+    for name in typed:
         if name in FIXES:
             raise BadInput(f"{name} is an option of its own: use --{name}")
         if name not in known:

@@ -157,7 +157,11 @@ def plans(
     if isinstance(sources, str | os.PathLike):
         raise BadInput(f"sources must be several data sets; got the one {str(sources)!r}: use compare for it")
     choices = {"labels": labels, "label": label, "anomaly": anomaly, "group": group, "time": time, "weights": weights}
-    data = _read(sources, choices, {name: options.pop(name) for name in declared(Reading) if name in options})
+    data = _read(
+        sources,
+        choices,
+        {name: options.pop(name) for name in declared(Reading) if name in options and name != "images"},
+    )
     if len(data) < 2:
         raise BadInput(f"ranks over data sets need at least 2 of them; got {len(data)}: use compare for one")
     first, part = next(iter(data)), None if budget is None else seconds(budget) / len(data)
