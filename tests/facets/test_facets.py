@@ -11,6 +11,7 @@ from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Curve, Rows, Splits, known, numbers, row_error, some, validation_error
 from isthmus.metrics import METRICS
+from isthmus.parts.bounded import installed
 
 X, Y = digits()
 EVERY = pytest.mark.parametrize("facet", FACETS.values(), ids=FACETS)
@@ -28,6 +29,11 @@ def parts_of(facet, x, y, latents=4):
     splits = split(x, y, latents=latents)
     train, valid = (Rows(p.x[p.y != 1], p.y[p.y != 1] * 0) for p in (splits.train, splits.valid))
     return Splits(train, valid, Rows(splits.test.x, (splits.test.y == 1).astype(np.int64)), splits.seed, latents)
+
+
+def there(facet):
+    """The rivals that need no extra, or one that is installed."""
+    return [rival for name, rival in facet.rivals.items() if name not in facet.extras or name in installed()]
 
 
 @pytest.mark.slow
@@ -52,7 +58,7 @@ def test_names_agree_and_metrics_are_known(facet):
         "with_noise",
         "jacobian_norm",
     }
-    for rival in facet.rivals.values():
+    for rival in there(facet):
         assert set(numbers(rival(splits))) <= set(facet.metrics)
         named, whole = set(numbers(rival(splits))) - set(facet.flags), set(numbers(found)) - of_codes
         classifies = facet.name == "features" and facet.primary in named  # one that gives no codes to be looked at
@@ -168,7 +174,7 @@ def test_small_and_flat_data_are_finite_or_none(facet, data):
     splits = parts_of(facet, *data)
     contender = pca(splits.train.x, 1)
     found = [facet.criterion(contender, splits), *numbers(facet.measure(contender, splits)).values()]
-    for rival in facet.rivals.values():
+    for rival in there(facet):
         found += numbers(rival(splits)).values()
     assert all(math.isfinite(value) or math.isnan(value) for value in found)
 

@@ -423,7 +423,6 @@ def test_models_that_no_library_has_are_refused(tmp_path: Path) -> None:
 
     check("no counterpart in these libraries", family="vae")
     check("no counterpart in these libraries", family="plain")
-    check("no counterpart in these libraries", family="crosscoder")
     check("abstopk has signed codes", family="abstopk")
     check("one affine layer each way", family="topk", hidden=(8,))
     check("sigmoid", family="topk", x=rows.clip(0, 1))
