@@ -100,7 +100,7 @@ def test_every_kind_of_column_is_laid_out_as_the_model_does(tmp_path: Path) -> N
     laid = model.layout.apply(graph_cells(model, asked))
     assert found["code"] == pytest.approx(model.encode_scaled(laid), rel=1e-5, abs=1e-5)
     score = ships.score_laid_out(laid)
-    assert found["score"] == pytest.approx(score, rel=1e-5)
+    assert found["score"] == pytest.approx(score, rel=1e-5, abs=1e-5)
     assert found["p_value"] == pytest.approx(ships.needed().p_values(score))  # calibration rows are asked again, too
     assert (found["anomaly"] == (score - TIE * np.maximum(1, np.abs(score)) > limit)).all()
     assert (found["anomaly"] == (found["p_value"] <= 0.1 + 1e-12)).all()
