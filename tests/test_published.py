@@ -125,9 +125,13 @@ def test_a_mixture_on_codes_closes_the_sampling_gap(script, some):
     judge = MLPClassifier((64, 32), max_iter=8, random_state=0)
     with pytest.warns(UserWarning, match="Maximum iterations"):
         judge.fit(train.x[:6000], train.y[:6000])
-    fitted = sampling.trained("plain", train, 700, 0)
-    found = {kind: sampling.distance(judge, fitted, kind, train.x[5000:], test, 0) for kind in ("normal", "mixture")}
-    assert found["mixture"] < 0.95 * found["normal"]  # 0.89 with AVX2, less with AVX-512: of one training each
+    shares = []
+    for seed in range(3):  # of one training the share is anything from 0.65 to 1.0, as sums are rounded
+        fitted = sampling.trained("plain", train, 700, seed)
+        kinds = ("normal", "mixture")
+        normal, mixture = (sampling.distance(judge, fitted, kind, train.x[5000:], test, 0) for kind in kinds)
+        shares.append(mixture / normal)
+    assert np.mean(shares) < 0.95
 
 
 def test_naive_bayes_and_nbsvm_gain_from_pairs_of_words(script, shared):

@@ -89,7 +89,7 @@ def test_the_best_of_three_starts_counts_where_there_are_hidden_layers(monkeypat
 
 
 @pytest.mark.slow
-def test_a_winding_curve_is_told_within_two_and_mostly_within_one():
+def test_a_winding_curve_is_told_within_one_from_most_starts():
     """From a single start a code of two units is caught in a poor optimum here, and so it may be from all of them: how
     sums are rounded decides."""
     random = np.random.default_rng(1)
@@ -99,8 +99,7 @@ def test_a_winding_curve_is_told_within_two_and_mostly_within_one():
     x = curve @ np.linalg.qr(random.normal(size=(10, 3)))[0].T * math.sqrt(10 / 3)
     noisy = x + 0.2 * random.normal(size=x.shape)
     chosen = [swept(noisy, hidden=(32, 32), seed=seed, steps=1000).chosen for seed in (1, 2, 3)]
-    assert min(chosen) <= 2
-    assert max(chosen) <= 3
+    assert sorted(chosen)[1] <= 2
 
 
 @pytest.mark.slow
