@@ -415,7 +415,7 @@ def test_questions_that_were_not_asked_are_named(shell: Shell) -> None:
     Path("bare.csv").write_text("a,b\n" + "".join(f"{i % 7},{i % 5 + i / 9}\n" for i in range(40)))
     few = ["--families", "pca", "--rivals", "none", "--replicates", "2", "--jobs", "1"]
     out = shell("compare", "bare.csv", *few)[1]
-    assert "\nFeatures: Not measured: " in out
+    assert "\nFeatures: Not measured: it needs labels: " in out
 
 
 def test_label_and_anomaly_reach_the_data(shell: Shell, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from isthmus.cli.brief import table
 from isthmus.evidence.cut import Cut
 from isthmus.evidence.purposes import answered
 from isthmus.evidence.verdict import judge
+from isthmus.report.answers import skipped
+from isthmus.study.budget import LEFT_OUT
 from isthmus.study.design import OBSTACLES
 
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
@@ -155,7 +157,7 @@ def test_a_rival_that_can_be_saved_has_its_command_too(rival: str, command: str)
 
 def test_every_reason_to_leave_a_question_out_is_said_in_chinese(tmp_path: Path, make: Any, read: Any) -> None:
     for lang in LANGUAGES:
-        assert set(Words(lang).texts["skipped"]) == set(OBSTACLES.values())
+        assert set(Words(lang).texts["skipped"]) == {*OBSTACLES.values(), LEFT_OUT}
     study = Study(make(tmp_path / "study", skipped={"generation": OBSTACLES["few anomalies"]}))
     assert "至少需要 10 个异常" in read(study, "zh").text
     assert OBSTACLES["few anomalies"] not in read(study, "zh").text
@@ -242,3 +244,14 @@ def test_no_line_of_a_terminal_is_wider_than_it_and_none_begins_with_a_closing_m
         assert not any(line[0] in show.CLOSE or line[-1] in show.OPEN for line in lines)
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert show.wrapped("约需 5 次重复才能得出结论", 18) == ["约需 5 次重复才能", "得出结论"]
+
+
+def test_questions_left_out_for_one_reason_share_a_card(tmp_path: Path, make: Any, read: Any) -> None:
+    left = {"generation": LEFT_OUT, "features": OBSTACLES["no labels"], "sparsity": LEFT_OUT}
+    study = Study(make(tmp_path / "study", skipped=left))
+    for lang in LANGUAGES:
+        words = Words(lang)
+        generation, sparsity, features = (words.name("facets", name) for name in ("generation", "sparsity", "features"))
+        titles = [one.title for one in skipped(left, words)]
+        assert titles == [words.phrase([generation, sparsity.lower()]), features]
+        assert read(study, lang).text.count(words.name("skipped", LEFT_OUT)) == 1

@@ -10,6 +10,7 @@ from isthmus.answers.words import Words, capital
 from isthmus.evidence.purposes import PurposeVerdict
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.report.contests import Contest
+from isthmus.report.figures import plain
 
 
 class Answer(NamedTuple):
@@ -43,13 +44,23 @@ def answers(
     return cards, advice.together(verdicts.values(), say)
 
 
-def skipped(facet: str, reason: str, classes: int, t: Words) -> Answer:
-    """A question that these data cannot answer."""
-    text = (
-        t("answer.skipped_labels") if classes < 2 else t("answer.skipped", reason=t.name("skipped", reason).rstrip("."))
-    )
-    name, question = t.name("facets", facet), t.name("questions", facet, "")
-    return Answer(name, question, "none", t("answer.badge_skipped"), text, [])
+def skipped(left: Mapping[str, str], t: Words) -> list[Answer]:
+    """The questions that were not asked: one card for each reason, however many facets it keeps out."""
+    facets: dict[str, list[str]] = {}
+    for facet, reason in left.items():
+        facets.setdefault(reason, []).append(facet)
+    return [_unasked(names, t.name("skipped", plain(reason, 200)), t) for reason, names in facets.items()]
+
+
+def _unasked(facets: Sequence[str], reason: str, t: Words) -> Answer:
+    names = [t.name("facets", facet) for facet in facets]
+    question = t("page.gap").join(t.name("questions", facet, "") for facet in facets)
+    text = t("answer.skipped", reason=reason.rstrip("."))
+    return Answer(_title(names, t), question, "none", t("answer.badge_skipped"), text, [])
+
+
+def _title(names: Sequence[str], t: Words) -> str:
+    return t.phrase([names[0], *(name.lower() for name in names[1:])])
 
 
 def _card(verdicts: Sequence[FacetVerdict], told: Set[str], kind: str, line: str, say: Words) -> Answer:
@@ -59,8 +70,9 @@ def _card(verdicts: Sequence[FacetVerdict], told: Set[str], kind: str, line: str
     evidence = [sentence(v, say.lang, say.titles) for v in verdicts if v.facet not in told]
     if len(verdicts) == len(evidence) == 1:
         evidence = [capital(evidence[0].removeprefix(names[0] + say("page.colon")))]
-    title = say.phrase([names[0], *(name.lower() for name in names[1:])])
-    return Answer(title, say("page.gap").join(questions), kind, say("answer.badge_" + kind), line, evidence)
+    return Answer(
+        _title(names, say), say("page.gap").join(questions), kind, say("answer.badge_" + kind), line, evidence
+    )
 
 
 def _kind(one: PurposeVerdict, kinds: Mapping[str, str]) -> str:

@@ -73,7 +73,7 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "spoilers": spoiled,
         "notices": _spoiled(spoiled, t) + early + _notices(study, records, t) + _ills(ills, t, shown),
         "brief": brief(purposes, study.design.families, t.lang, shown),
-        "answers": cards + _skipped(design, classes, t),
+        "answers": cards + answers.skipped(design.get("skipped", {}), t),
         "together": together + racing.lines(study, t.lang),
         "overview": overview,
         "folded": tables.folded(overview, MOST),
@@ -203,11 +203,6 @@ def _ills(ills: Sequence[finds.Counted], t: Words, shown: Mapping[str, str]) -> 
     """That chosen models have defects which spoil their scores."""
     said = finds.lines(ills, t.lang, shown)
     return [(t("findings.notice"), t("page.gap").join(said))] if said else []
-
-
-def _skipped(design: Mapping[str, Any], classes: Sequence[str], t: Words) -> list[answers.Answer]:
-    left = design.get("skipped", {})
-    return [answers.skipped(facet, plain(reason, 200), len(classes), t) for facet, reason in left.items()]
 
 
 def _excluded(duels: Sequence[Contest], t: Words, shown: Mapping[str, str]) -> list[str]:
