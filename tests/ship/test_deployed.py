@@ -15,14 +15,14 @@ from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
-from isthmus.facets.outliers import SCORERS
+from isthmus.facets.outliers import SCORERS, crowd
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
 from isthmus.scorer import Scorer
 from isthmus.ship import rivals
+from isthmus.ship.around import Around
 from isthmus.ship.artefact import DECISION, load, save, trained
 from isthmus.ship.deployed import Deployed
-from isthmus.ship.graph import Around
 from isthmus.ship.manifest import seal
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
@@ -90,7 +90,8 @@ def test_the_score_that_known_anomalies_chose_ships_and_is_the_graph_s(ships: De
         assert one.units is not None
         x = one.scaled(rows[330:350])
         made = one.decode_scaled(one.encode_scaled(x))
-        found = Around(one.crowd, one.units)(torch.from_numpy(x).double(), torch.from_numpy(made).double())
+        place = np.hstack([made / one.units, (x - made) / one.units])
+        found = Around.of(one.crowd)(torch.from_numpy(place))
         assert found.numpy() == pytest.approx(one.scores(rows[330:350]), rel=1e-4, abs=1e-4)
     void = dataclasses.replace(chosen, crowd=dataclasses.replace(chosen.crowd, weights=np.zeros(3)))
     with pytest.raises(BadInput, match="weights must be finite, none below 0 and one above it"):
@@ -151,7 +152,7 @@ def test_facets_say_which_of_their_rivals_ship() -> None:
 
 @pytest.mark.parametrize("name", rivals.RIVALS)
 def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
-    """Its scores are those of the study; kNN's are of places between rows, and rank as the study's do."""
+    """Its scores are those of the study; of those that keep places between rows they rank as the study's do."""
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
     splits = Splits(*parts, seed=3, latents=2, layout=layout)
@@ -160,7 +161,8 @@ def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     both = np.vstack([X[280:], ODD])
     np.testing.assert_array_equal(again.scores(both), found.scores(both), strict=True)
     measured = SCORERS[name](splits)(layout.apply(both))
-    if name == "knn":
+    assert again.places == (200 if name in {"knn", "raw columns"} else 0)
+    if again.places:
         assert np.corrcoef(again.scores(both), measured)[0, 1] > 0.98
     else:
         np.testing.assert_allclose(again.scores(both), measured, rtol=1e-6, atol=1e-9)
@@ -175,6 +177,33 @@ def test_a_forest_that_points_nowhere_is_refused(tmp_path: Path) -> None:
     found = rivals.fitted("isolation forest", Splits(*parts, seed=3, latents=2, layout=layout), layout)
     found.model.get_buffer("left")[0, 0] = 10**6
     with pytest.raises(BadInput, match="left must lie between"):
+        load(save(Deployed.of(found), tmp_path / "m"))
+
+
+def test_raw_columns_ship_the_study_s_score_with_the_weights_that_known_anomalies_chose(tmp_path: Path) -> None:
+    stream = np.random.default_rng(5)
+    rows = np.hstack([z := stream.normal(size=(400, 4)) * 9, z[:, :1] + 0.1 * stream.normal(size=(400, 1))])
+    layout = laid_out(rows[:200])
+    laid = [layout.apply(x) for x in (rows[:200], rows[200:280], rows[280:])]
+    usual = Splits(*(Rows(x, None) for x in laid), seed=3, latents=2, layout=layout)
+    told = usual._replace(odd=layout.apply(rows[300:330] + np.array([0, 0, 0, 0, 0.5])))
+    for splits, weights in ((usual, [1, 0.25, 0.25]), (told, [0, 0, 1])):
+        found = load(save(Deployed.of(rivals.fitted("raw columns", splits, layout)), tmp_path / "m"))
+        around, units = crowd(splits, between=True)
+        assert around.weights.tolist() == weights
+        assert found.scores(rows) == pytest.approx(around.scores(layout.apply(rows) / units), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("units", 0.0, "units must be above 0"), ("around.density", 0.0, "densities"), ("around.weights", -1.0, "weight")],
+)
+def test_raw_columns_that_divide_by_nothing_are_refused(name: str, value: float, said: str, tmp_path: Path) -> None:
+    layout = laid_out(X[:200])
+    parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
+    found = rivals.fitted("raw columns", Splits(*parts, seed=3, latents=2, layout=layout), layout)
+    found.model.get_buffer(name)[0] = value
+    with pytest.raises(BadInput, match=said):
         load(save(Deployed.of(found), tmp_path / "m"))
 
 

@@ -54,7 +54,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
         "rows": f"{shape} {'columns' if len(found['shape']) == 1 else 'elements'}, head {found['head']}",
         "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",
-        "score": "the network's own" if found["score"] is None else f"distances to {found['score']['places']:,} places",
+        "score": "the network's own" if found["score"] is None else _places(found["score"]["places"]),
         "threshold": "none: no calibration rows" if own is None else _threshold(own),
         "reference": "none: monitor needs --against"
         if known is None
@@ -73,6 +73,10 @@ def _origin(origin: dict[str, Any]) -> str:
     told += f", SHA-256 {origin['digest'][:16]}…" if origin["digest"] else ""
     measured = [f"{one['metric']} {one['value']:.3g}" for one in origin["measured"]]
     return "; ".join([told, *([f"chosen for {origin['purpose']}"] if origin["purpose"] else []), *measured])
+
+
+def _places(count: int) -> str:
+    return f"distances to {count:,} places between training rows, none of which is a row"
 
 
 def _threshold(own: dict[str, Any]) -> str:

@@ -61,8 +61,8 @@ def take(
     [bold]isthmus take isthmus-digits --for reconstruction --out model[/bold]
 
     Half of the replicate's normal test rows calibrate the model, so that isthmus flag knows what is rare; for that the
-    data are read again. An isolation forest, kNN distances and principal components are saved too, if they are
-    recommended or named; of another rival the object of scikit-learn that it is, with its parameters, is told instead.
+    data are read again. An isolation forest, kNN distances, principal components and raw columns are saved too, if they
+    are recommended or named; of another rival the object of scikit-learn that it is, with its parameters, is told.
 
     With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
     measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.
@@ -119,6 +119,8 @@ def take(
     )
     if own is not None:
         show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
+    if deployed.places:
+        show.line(f"Its score keeps {deployed.places:,} places between training rows, and no row itself.")
     call = "scores" if rival else "encode"
     show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}(X)')
     show.line(f"Model: {place}", apart=True)

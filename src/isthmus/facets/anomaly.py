@@ -335,5 +335,5 @@ ANOMALY = Facet(
     only=dict.fromkeys(OF_WINDOWS, "windows"),
     of_steps=("vus_pr", "vus_pr_flat"),
     kin=KIN | KIN_OF_WINDOWS,
-    saved=frozenset({"isolation forest", "knn", "probabilistic pca"}),
+    saved=frozenset({"isolation forest", "knn", "probabilistic pca", "raw columns"}),
 )

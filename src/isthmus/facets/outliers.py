@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isthmus.facets.facet import Kin, Splits, some
 from isthmus.facets.rivals import known_bound
 from isthmus.metrics.probes import nearest
-from isthmus.scorer import Crowd, drawn, steps
+from isthmus.scorer import Crowd, blended, drawn, steps
 from isthmus.seeds import seed as hashed
 
 Scores = NDArray[np.float64]
@@ -69,17 +69,26 @@ def local_outlier_factor(splits: Splits) -> Score:
     return lambda x: -finder.score_samples(_flat(x))
 
 
-def raw_columns(splits: Splits) -> Score:
-    """The score that models get, of the scaled columns themselves: what it is worth without any model."""
+def crowd(splits: Splits, *, between: bool = False) -> tuple[Crowd, Scores]:
+    """Where the scaled training rows lie, in units of their columns, and these units, (D,).
+
+    With ``between`` places between neighbours stand for the rows (:func:`isthmus.scorer.blended`).
+    """
     units = steps(splits.train.x)
     known, held = (
         _flat(rows).astype(np.float64) / units for rows in (drawn(splits.train.x, splits.seed), splits.valid.x)
     )
     held = held if len(held) else known
-    crowd = Crowd.fit(known, held)
+    found = Crowd.fit(blended(known, hashed(splits.seed, "raw columns")) if between else known, held)
     if splits.odd is not None:
-        crowd = crowd.told(held, _flat(splits.odd).astype(np.float64) / units)
-    return lambda x: crowd.scores(_flat(x).astype(np.float64) / units)
+        found = found.told(held, _flat(splits.odd).astype(np.float64) / units)
+    return found, units
+
+
+def raw_columns(splits: Splits) -> Score:
+    """The score that models get, of the scaled columns themselves: what it is worth without any model."""
+    found, units = crowd(splits)
+    return lambda x: found.scores(_flat(x).astype(np.float64) / units)
 
 
 def ecod(splits: Splits) -> Score:

@@ -172,6 +172,15 @@ def _data(model: Deployed, lang: str) -> tuple[list[tuple[str, ...]], list[str]]
     if (more := max(len(model.fields), len(model.columns)) - SHOWN) > 0:
         told.append(Said(f"{more:,} more columns.", f"另有 {more:,} 列。").of(lang))
     told.append(Said("No row of the training data is in the files.", "文件中不含任何一行训练数据。").of(lang))
+    if model.places:
+        told.append(
+            Said(
+                f"Scores compare with {model.places:,} places, each between two training rows that are alike. To be no "
+                "row is no proof against whoever wants to guess at one.",
+                f"打分时与 {model.places:,} 个位置比较，每个位置介于两行相似的训练数据之间。"
+                "它们不是原始数据，但不能防止有人据此推测原始数据。",
+            ).of(lang)
+        )
     return rows, told
 
 

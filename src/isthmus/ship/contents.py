@@ -50,7 +50,7 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     beside = {TENSORS: said.tensors, DECISION: said.decision, REFERENCE: said.reference}
     text = plain_file(place / MANIFEST, most=MOST_MANIFEST)
     members = {MANIFEST: vouched(text), **{name: member for name, member in beside.items() if member is not None}}
-    crowd, calibration = deployed.crowd, deployed.calibration
+    calibration = deployed.calibration
     trained = None if said.plan is None else {"plan": said.plan, "outcome": said.outcome and said.outcome.model_dump()}
     return {
         "format": strict(text)["format"],
@@ -62,7 +62,7 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
         "head": deployed.head,
         "columns": _columns(deployed),
         "predicts": None if said.target is None else said.target.shape,
-        "score": None if crowd is None else {"places": len(crowd.known)},
+        "score": {"places": deployed.places} if deployed.places else None,
         "calibration": calibration
         and {
             "rows": len(calibration.scores),

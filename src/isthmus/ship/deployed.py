@@ -16,6 +16,7 @@ from isthmus.scorer import Crowd, Scorer
 from isthmus.ship import calibrate
 from isthmus.ship.manifest import Origin
 from isthmus.ship.reference import Reference
+from isthmus.ship.rivals import Among
 from isthmus.train.inference import Inference
 
 Scores = NDArray[np.float64]
@@ -243,6 +244,12 @@ class Deployed(Inference):
     def sample(self, n: int, seed: int = 0) -> NDArray[Any]:
         """``n`` new rows in the units of the data, (n, *D), from the family's prior; the same for the same seed."""
         return Sampler.fit(self, kind="prior").draw(n, seed)
+
+    @property
+    def places(self) -> int:
+        """Places between training rows that it keeps to compare rows with; 0 if it compares with none."""
+        own = self.recipe.places if isinstance(self.recipe, Among) else 0
+        return own if self.crowd is None else len(self.crowd.known)
 
     def needed(self) -> Calibration:
         """The calibration.

@@ -41,9 +41,9 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
 from isthmus.runtime.protobuf import sealed
-from isthmus.scorer import AROUND, CALM, Crowd, whitening
+from isthmus.ship.around import Around
 from isthmus.ship.deployed import TIE, Deployed
-from isthmus.ship.rivals import Rival, closest
+from isthmus.ship.rivals import Rival
 from isthmus.train.inference import Inference
 
 TOLERANCE = 1e-5
@@ -65,13 +65,15 @@ class Shipped(nn.Module):
 
     gap_of: Tensor
     gap_at: Tensor
+    units: Tensor
 
     def __init__(self, deployed: Deployed) -> None:
         super().__init__()
         self.model, self.own = deployed.model, type(deployed.model).score is not Model.score
         self.codes = not isinstance(deployed.model, Rival)
         crowd, units = deployed.crowd, deployed.units
-        self.around = None if crowd is None or units is None else Around(crowd, units)
+        self.around = None if crowd is None or units is None else Around.of(crowd)
+        self.register_buffer("units", None if units is None else torch.from_numpy(units), persistent=False)
         parts = [part for part in deployed.layout.parts if part.gap is not None]
         self.gaps = bool(parts)
         width = deployed.layout.parts[-1].end if parts else 0
@@ -90,50 +92,8 @@ class Shipped(nn.Module):
             made = torch.where(x[:, self.gap_of] <= self.gap_at, made, x)
         rows, rebuilt = x.double().flatten(1), made.double().flatten(1)
         if self.around is not None:
-            return *code, self.around(rows, rebuilt)
+            return *code, self.around(torch.cat([rebuilt / self.units, (rows - rebuilt) / self.units], dim=1))
         return *code, (rebuilt - rows).square().mean(1)
-
-
-class Around(nn.Module):
-    """How far rows lie from where training rows lie: :meth:`isthmus.scorer.Crowd.scores`, in operations of a graph."""
-
-    known: Tensor
-    reach: Tensor
-    density: Tensor
-    centre: Tensor
-    whiten: Tensor
-    usual: Tensor
-    weights: Tensor
-    units: Tensor
-
-    def __init__(self, crowd: Crowd, units: NDArray[np.float64]) -> None:
-        super().__init__()
-        self.calm, self.nearest, self.count = crowd.calm, crowd.nearest, min(AROUND, len(crowd.known) - 1)
-        centre = crowd.known.mean(axis=0)
-        for name, value in {
-            "known": torch.from_numpy(crowd.known - centre),
-            "reach": torch.from_numpy(crowd.reach),
-            "density": torch.from_numpy(crowd.density),
-            "centre": torch.from_numpy(centre),
-            "whiten": torch.from_numpy(whitening(crowd.known, CALM)),
-            "usual": torch.from_numpy(crowd.usual),
-            "weights": torch.from_numpy(crowd.weights),
-            "units": torch.from_numpy(units),
-        }.items():
-            self.register_buffer(name, value, persistent=False)
-
-    def forward(self, x: Tensor, made: Tensor) -> Tensor:
-        place = torch.cat([made / self.units, (x - made) / self.units], dim=1) - self.centre
-        distances, numbers = closest(self.known, place, self.count)
-        sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
-        white = place * self.whiten if self.whiten.ndim == 1 else place @ self.whiten
-        three = [
-            distances[:, min(self.nearest, self.count) - 1] + self.calm,
-            self.density[numbers].mean(1) * sparse,
-            white.square().sum(1).sqrt() + CALM,
-        ]
-        logs = torch.stack(three, dim=1).log()
-        return ((logs - self.usual[:, 0]) / self.usual[:, 1]) @ self.weights
 
 
 def export(

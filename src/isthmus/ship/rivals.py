@@ -1,8 +1,8 @@
 """Rivals that find anomalies, as networks of parameters, so that they ship as families do: no pickle, no training row.
 
 They score rows and do nothing else. An isolation forest is the cuts of its trees, principal components are axes and
-variances; kNN keeps places between training rows in the stead of the rows (:func:`isthmus.scorer.blended`), so that its
-distances are close to those that a study measured, and not the same.
+variances; kNN and raw columns keep places between training rows in the stead of the rows
+(:func:`isthmus.scorer.blended`), so that their distances are close to those that a study measured, and not the same.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from torch import Tensor
 from isthmus.data.layout import Layout
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Splits
-from isthmus.facets.outliers import forest, neighbours, principal
+from isthmus.facets.outliers import crowd, forest, neighbours, principal
 from isthmus.metrics.probes import NEIGHBOURS
 from isthmus.model import Model, Recipe, knob
-from isthmus.scorer import blended
+from isthmus.scorer import AROUND, NEAREST, WIDEST, blended
 from isthmus.seeds import seed as hashed
+from isthmus.ship.around import Around, closest
 from isthmus.train.fitted import likelihood, spoken
 from isthmus.train.inference import Inference
 
@@ -132,26 +133,57 @@ class Near(Rival):
         return distances[:, -1]
 
 
-def closest(known: Tensor, asked: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Euclidean distances to, and numbers of, the ``k`` nearest places, nearest first, in operations that graphs have.
+@dataclass(kw_only=True, eq=False, repr=False)
+class Among(RivalRecipe):
+    """That of a rival which compares rows with places between training rows."""
 
-    ``known`` (n, C), ``asked`` (m, C), both near 0 so that squares lose little -> (m, k), (m, k).
-    """
-    # |a - b|^2 less |a|^2, the same for all b, is one product: nothing else passes over all pairs.
-    near, numbers = torch.addmm(-known.square().sum(1), asked, 2 * known.t()).topk(k, dim=1)
-    return (asked.square().sum(1, keepdim=True) - near).clamp_min(0).sqrt(), numbers
+    places: int = knob(1000, "Places between training rows.", low=1, high=1 << 24)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Neighbours(RivalRecipe):
+class Neighbours(Among):
     """The distance to the fifth nearest training row (Ramaswamy, Rastogi and Shim 2000), of places between them."""
 
     family: ClassVar[str] = "knn"
 
-    places: int = knob(1000, "Places between training rows.", low=1, high=1 << 24)
-
     def _build(self, shape: tuple[int, ...], head: Any) -> Model:
         return Near(shape, self)
+
+
+class Columns(Rival):
+    """Places between training rows in units of the columns, and the score that models get, of these columns."""
+
+    units: Tensor
+
+    def __init__(self, shape: tuple[int, ...], recipe: RawColumns) -> None:
+        super().__init__(shape, recipe.family)
+        width = math.prod(shape)
+        self.register_buffer("units", torch.ones(width, dtype=torch.float64))
+        self.around = Around(recipe.places, width, recipe.nearest, diagonal=width > WIDEST)
+
+    def score(self, x: Tensor) -> Tensor:
+        """How far from the places, compared with held-out rows: (B, *D) -> (B,)."""
+        found: Tensor = self.around(x.flatten(1).double() / self.units)
+        return found
+
+    def check(self) -> None:
+        """Units are above 0, and so is what is divided by."""
+        if not bool((self.units > 0).all()):
+            raise BadInput(f"{self.name}: units must be above 0")
+        self.around.check(self.name)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RawColumns(Among):
+    """Nearest rows, local outlier factor and Mahalanobis distance, added (:mod:`isthmus.scorer`), of bare columns."""
+
+    family: ClassVar[str] = "raw columns"
+
+    places: int = knob(1000, "Places between training rows.", low=2, high=1 << 24)
+    nearest: int = knob(NEAREST, "Which neighbour's distance counts.", low=1, high=AROUND)
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Columns(shape, self)
 
 
 class Axes(Rival):
@@ -239,13 +271,22 @@ def _axes(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
     return PrincipalAxes(components=found.axes.shape[1]), found._asdict()
 
 
-RIVALS: dict[str, type[RivalRecipe]] = {one.family: one for one in (IsolationForest, Neighbours, PrincipalAxes)}
+def _columns(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    found, units = crowd(splits, between=True)
+    parameters = {f"around.{name}": values for name, values in Around.parameters_of(found).items()}
+    return RawColumns(places=len(found.known), nearest=found.nearest), {"units": units, **parameters}
+
+
+RIVALS: dict[str, type[RivalRecipe]] = {
+    one.family: one for one in (IsolationForest, Neighbours, PrincipalAxes, RawColumns)
+}
 """Name of a rival that ships -> its recipe."""
 
 FITTERS: dict[str, Callable[[Splits], tuple[RivalRecipe, dict[str, Any]]]] = {
     "isolation forest": _forest,
     "knn": _near,
     "probabilistic pca": _axes,
+    "raw columns": _columns,
 }
 
 

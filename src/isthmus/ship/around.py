@@ -1,0 +1,88 @@
+"""How far rows lie from where training rows lie: :meth:`isthmus.scorer.Crowd.scores` in operations of a graph."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isthmus.errors import BadInput
+from isthmus.scorer import AROUND, CALM, Crowd, whitening
+
+
+def closest(known: Tensor, asked: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Euclidean distances to, and numbers of, the ``k`` nearest places, nearest first, in operations that graphs have.
+
+    ``known`` (n, C), ``asked`` (m, C), both near 0 so that squares lose little -> (m, k), (m, k).
+    """
+    # |a - b|^2 less |a|^2, the same for all b, is one product: nothing else passes over all pairs.
+    near, numbers = torch.addmm(-known.square().sum(1), asked, 2 * known.t()).topk(k, dim=1)
+    return (asked.square().sum(1, keepdim=True) - near).clamp_min(0).sqrt(), numbers
+
+
+class Around(nn.Module):
+    """Places (B, C) -> scores (B,), all in float64; its parameters are those of :meth:`parameters_of`."""
+
+    known: Tensor
+    reach: Tensor
+    density: Tensor
+    centre: Tensor
+    whiten: Tensor
+    usual: Tensor
+    weights: Tensor
+    calm: Tensor
+
+    def __init__(self, places: int, width: int, nearest: int, *, diagonal: bool) -> None:
+        super().__init__()
+        self.nearest, self.count = nearest, min(AROUND, places - 1)
+        sizes = {"known": (places, width), "reach": (places,), "density": (places,), "centre": (width,)}
+        sizes |= {"whiten": (width,) if diagonal else (width, width), "usual": (3, 2), "weights": (3,), "calm": ()}
+        for name, size in sizes.items():
+            self.register_buffer(name, torch.ones(size, dtype=torch.float64))
+
+    @staticmethod
+    def parameters_of(crowd: Crowd) -> dict[str, NDArray[np.float64]]:
+        """Its buffers, by name; places are told from their mean on."""
+        centre = crowd.known.mean(axis=0)
+        return {
+            "known": crowd.known - centre,
+            "reach": crowd.reach,
+            "density": crowd.density,
+            "centre": centre,
+            "whiten": whitening(crowd.known, CALM),
+            "usual": crowd.usual,
+            "weights": crowd.weights,
+            "calm": np.array(crowd.calm),
+        }
+
+    @classmethod
+    def of(cls, crowd: Crowd) -> Self:
+        """The network of a crowd."""
+        found = cls.parameters_of(crowd)
+        places, width = crowd.known.shape
+        made = cls(places, width, crowd.nearest, diagonal=found["whiten"].ndim == 1)
+        made.load_state_dict({name: torch.from_numpy(values) for name, values in found.items()})
+        return made
+
+    def forward(self, place: Tensor) -> Tensor:
+        place = place - self.centre
+        distances, numbers = closest(self.known, place, self.count)
+        sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
+        white = place * self.whiten if self.whiten.ndim == 1 else place @ self.whiten
+        three = [
+            distances[:, min(self.nearest, self.count) - 1] + self.calm,
+            self.density[numbers].mean(1) * sparse,
+            white.square().sum(1).sqrt() + CALM,
+        ]
+        logs = torch.stack(three, dim=1).log()
+        return ((logs - self.usual[:, 0]) / self.usual[:, 1]) @ self.weights
+
+    def check(self, name: str) -> None:
+        """Refuse numbers, from a file, of which no logarithm or quotient is one."""
+        if not bool(min(self.density.min(), self.usual[:, 1].min(), self.calm) > 0 and self.reach.min() >= 0):
+            raise BadInput(f"{name}: densities, deviations and calm must be above 0, and no reach below it")
+        if not bool(self.weights.min() >= 0 and self.weights.max() > 0):
+            raise BadInput(f"{name}: no weight may be below 0, and one must be above it")
