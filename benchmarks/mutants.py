@@ -1,6 +1,7 @@
 """Saved models and graphs that somebody changed: refused in one line, or a model that works; nothing else happens.
 
     python benchmarks/mutants.py models --count 5000     # as shipped, and as many with hashes made anew
+    python benchmarks/mutants.py files --count 5000      # models as single files
     python benchmarks/mutants.py graphs --count 5000
 
 Each file is changed in one to four bytes, cut, or has a piece of itself put elsewhere. Everything runs in a process of
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 ROWS = np.random.default_rng(1).normal(size=(8, 4))
+NAMES = ("model.json", "model.safetensors", "decision.safetensors", "reference.safetensors", "model.onnx")
 FORBIDDEN = {"exec", "compile", "import", "pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "os.fork"}
 
 
@@ -80,6 +82,16 @@ def ask_model(files: dict[str, bytes], place: Path) -> bytes:
     return found.encode(ROWS).tobytes() + found.p_values(ROWS).tobytes()
 
 
+def ask_file(content: bytes, place: Path) -> bytes:
+    """What a single file answers."""
+    from isthmus.ship.artefact import load
+
+    path = place / "model.isthmus"
+    path.write_bytes(content)
+    found = load(path)
+    return found.encode(ROWS).tobytes() + found.p_values(ROWS).tobytes()
+
+
 def ask_graph(content: bytes) -> bytes:
     from isthmus import runtime
 
@@ -94,13 +106,15 @@ def child(what: str, first: int, count: int, folder: Path) -> None:
     from isthmus.errors import BadInput
     from isthmus.runtime import Refused
     from isthmus.runtime.protobuf import SEAL
+    from isthmus.ship import archive
 
     warnings.simplefilter("ignore")
-    files = {file.name: file.read_bytes() for file in (folder / "good").iterdir()}
+    files = {name: (folder / "good" / name).read_bytes() for name in NAMES if (folder / "good" / name).exists()}
     place = folder / "bad"
     place.mkdir(exist_ok=True)
     graph = files.get("model.onnx", b"")
     usual = ask_graph(graph) if what == "graphs" else ask_model(files, place)
+    shipped = b"".join(archive.packed(files))
     seen: list[str] = []
 
     def hook(event: str, args: Any) -> None:
@@ -110,7 +124,7 @@ def child(what: str, first: int, count: int, folder: Path) -> None:
 
     sys.addaudithook(hook)
     for number in range(first, count):
-        random = np.random.default_rng([number, what == "graphs"])
+        random = np.random.default_rng([number, ("models", "graphs", "files").index(what)])
         anew = bool(number % 2)
         if what == "graphs":
             body = changed(graph[: -64 - len(SEAL)], random) if anew else b""
@@ -119,10 +133,14 @@ def child(what: str, first: int, count: int, folder: Path) -> None:
             name = sorted(files)[int(random.integers(len(files)))]
             held = {**files, name: changed(files[name], random)}
             held = vouched(held) if anew else held
+            mutant = b"".join(archive.packed(held)) if anew else changed(shipped, random)
         del seen[:]
         signal.alarm(60)
         try:
-            got = ask_graph(mutant) if what == "graphs" else ask_model(held, place)
+            if what == "graphs":
+                got = ask_graph(mutant)
+            else:
+                got = ask_model(held, place) if what == "models" else ask_file(mutant, place)
             end = "the same answers" if got == usual else "other answers"
         except (BadInput, Refused) as error:
             end = "refused" if "\n" not in str(error) else "refused in several lines"
@@ -172,7 +190,7 @@ def main(what: str, count: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models", "graphs"])
+    parser.add_argument("what", choices=["models", "files", "graphs"])
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()

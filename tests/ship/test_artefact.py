@@ -347,9 +347,9 @@ def test_members_must_be_plain_files(saved: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_folder_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "not a folder")
+    refused(tmp_path / "nowhere", "not there")
     (tmp_path / "file").write_text("x")
-    refused(tmp_path / "file", "not a folder")
+    refused(tmp_path / "file", "not a saved model")
     refused(tmp_path, "no model")
 
 

@@ -1,4 +1,4 @@
-"""``isthmus convert``: a sparse dictionary as another library keeps it, and back."""
+"""``isthmus convert``: a sparse dictionary as another library keeps it, and back; a model as one file, and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ Theirs = Literal["saelens", "dictionary_learning", "sparsify", "openai"]
 def convert(
     source: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A model folder, or one that another library made.", show_default=False),
+        typer.Argument(
+            metavar="MODEL", help="A model folder or file, or one that another library made.", show_default=False
+        ),
     ],
     to: Annotated[
         Literal["isthmus", "saelens", "dictionary_learning", "sparsify", "openai"],
@@ -31,7 +33,14 @@ def convert(
         typer.Option("--from", metavar="LAYOUT", help="What MODEL is.", show_default="found out by its files"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="The folder to make.", show_default="MODEL-LAYOUT")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="The folder to make; of a model of isthmus also a file that ends in .isthmus.",
+            show_default="MODEL-LAYOUT",
+        ),
     ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse where anything must be multiplied out, or a last bit differs.")
@@ -45,18 +54,23 @@ def convert(
 
     [bold]isthmus convert sae -o model[/bold]
 
+    [bold]isthmus convert model -o model.isthmus[/bold]
+
     Both sides encode and rebuild the same rows, and the largest difference is told. What the other side can't express
-    is refused.
+    is refused. A model of isthmus becomes a single file, or a folder again, of the very same members.
     """
     from isthmus.errors import BadInput
-    from isthmus.ship import artefact
+    from isthmus.ship import archive, artefact
     from isthmus.ship import convert as foreign
 
-    place = source.with_name(f"{source.resolve().name}-{to}") if out is None else out
+    name = source.resolve().name.removesuffix(archive.SUFFIX)
+    place = source.with_name(f"{name}-{to}") if out is None else out
     facts: dict[str, Any] = {"from": "isthmus", "to": to}
-    if os.path.lexists(source / artefact.MANIFEST):
-        if to == "isthmus" or layout is not None:
-            raise BadInput(f"{source}: it is a model of isthmus; give --to and one of {', '.join(foreign.LAYOUTS)}")
+    if artefact.MANIFEST in artefact.present(source):
+        if layout is not None:
+            raise BadInput(f"{source}: it is a model of isthmus; leave --from out")
+        if to == "isthmus":
+            return _repacked(source, out, json)
         fitted = artefact.load(source)
     else:
         read = foreign.read(source, layout, exact=exact)
@@ -78,6 +92,26 @@ def convert(
     else:
         tell(done, to)
     show.line(f"Model: {place}", apart=True)
+    return ends.DONE
+
+
+def _repacked(source: Path, out: Path | None, json: bool) -> int:
+    """A model of isthmus in its other form."""
+    from isthmus.errors import BadInput
+    from isthmus.ship import archive, artefact
+
+    if out is None:
+        raise BadInput(
+            f"{source}: it is a model of isthmus; give --to and the layout of another library, or with -o the file "
+            f"(NAME{archive.SUFFIX}) or the folder to make of it"
+        )
+    if os.path.lexists(out):
+        raise BadInput(f"{out} exists: choose another path")
+    place = artefact.repacked(source, out)
+    if json:
+        show.machine({"from": "isthmus", "to": "isthmus", "folder": str(place)})
+        return ends.DONE
+    show.line(f"Model: {place}")
     return ends.DONE
 
 

@@ -12,7 +12,9 @@ from isthmus.cli.options import Debug, Quiet
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Model folder, or its single file.", show_default=False)
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="A .onnx file.", show_default="MODEL.onnx")
     ] = None,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def impute(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Model folder, or its single file.", show_default=False)
+    ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A table with the model's columns.", show_default=False)],
     out: Annotated[
         Path | None,

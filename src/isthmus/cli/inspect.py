@@ -50,7 +50,8 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     code = "no codes" if found["latents"] is None else f"code of {found['latents']}"
     own, known, ended = found["calibration"], found["reference"], (found["training"] or {}).get("outcome")
     return {
-        "model": f"{family}, {found['parameters']:,} parameters, {code}, format {found['format']}",
+        "model": f"{family}, {found['parameters']:,} parameters, {code}, format {found['format']}"
+        + ", a single file" * (found["form"] == "file"),
         "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
         "rows": f"{shape} {'columns' if len(found['shape']) == 1 else 'elements'}, head {found['head']}",
         "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",

@@ -63,7 +63,10 @@ def monitor(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder for --adapt.", show_default="MODEL-new")
+        Path | None,
+        typer.Option(
+            "--out", metavar="MODEL", help="Model folder or .isthmus file for --adapt.", show_default="MODEL-new"
+        ),
     ] = None,
     features: Graph = None,
     json: Annotated[bool, typer.Option("--json", help="A JSON object a line, on stdout.")] = False,
@@ -101,7 +104,7 @@ def monitor(
             kept = states.load(state, watch)
     if out is not None and adapt is None:
         raise BadInput("--out is where --adapt writes a model; give --adapt recalibrate too")
-    place = out if out is not None else model.absolute().with_name(f"{model.absolute().name}-new")
+    place = out if out is not None else model.absolute().with_name(f"{model.absolute().stem}-new{model.suffix}")
     if adapt is not None:
         artefact.replaceable(place)  # refused before the work, not after it
         watch.deployed.needed()

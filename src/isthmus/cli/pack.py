@@ -13,7 +13,9 @@ from isthmus.cli.options import Debug, Json
 if TYPE_CHECKING:
     from isthmus.train.inference import Inference
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder of a trained model, or its single file.", show_default=False)
+]
 
 
 def compress(

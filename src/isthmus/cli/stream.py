@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from isthmus.data.fields import Field
     from isthmus.ship.verbs import Answer
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or its single file.", show_default=False)]
 Data = Annotated[
     Path,
     typer.Argument(

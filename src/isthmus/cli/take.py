@@ -38,7 +38,10 @@ def take(
         bool, typer.Option("--refit", help="Train it again on all rows, with the steps that validation found.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="DIR-FAMILY")
+        Path | None,
+        typer.Option(
+            "--out", metavar="MODEL", help="Model folder, or a file that ends in .isthmus.", show_default="DIR-FAMILY"
+        ),
     ] = None,
     to: Annotated[
         Theirs | None,

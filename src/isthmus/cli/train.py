@@ -59,7 +59,13 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder.", show_default="isthmus-DATA-FAMILY")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="MODEL",
+            help="Model folder, or a file that ends in .isthmus.",
+            show_default="isthmus-DATA-FAMILY",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

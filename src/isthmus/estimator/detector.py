@@ -333,7 +333,9 @@ class AnomalyDetector(OutlierMixin, Network):
         return found.reshape(len(found), -1)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Save what ships as a model folder, which ``isthmus score`` and ``isthmus flag`` take.
+        """Save what ships as a model folder, or as a file that ends in ``.isthmus``.
+
+        ``isthmus score`` and ``isthmus flag`` take both.
 
         Raises
         ------
@@ -348,7 +350,7 @@ class AnomalyDetector(OutlierMixin, Network):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """A detector from a model folder that holds a calibration, whoever wrote it.
+        """A detector from a model folder or file that holds a calibration, whoever wrote it.
 
         Raises
         ------

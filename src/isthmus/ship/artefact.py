@@ -1,10 +1,12 @@
-"""A fitted model on disk: a folder with its tensors and a manifest, readable without running anything.
+"""A fitted model on disk: a folder, or a single file, of its tensors and a manifest, readable without running anything.
 
 ``model.safetensors`` holds the tensors, ``decision.safetensors`` the numbers behind score and threshold,
 ``reference.safetensors`` what normal rows look like, in counts, ``model.json`` everything else. The manifest carries
 the SHA-256 of the others and ends with the SHA-256 of its own text, so that every byte is vouched for. That proves
 damage, not origin: whoever can change a file can seal it again, which is why a file that seals well is still checked
 field by field, and nothing is allocated before the declared shapes agree with what the recipe would build.
+
+A path that ends in ``.isthmus`` is a single file (:mod:`isthmus.ship.archive`) of the same members.
 """
 
 from __future__ import annotations
@@ -34,12 +36,12 @@ from isthmus.data.layout import Layout, Table, from_json
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.scale import Scaler
 from isthmus.dispatch import within
-from isthmus.durable import put, sync
+from isthmus.durable import placed, put, sync
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import read as read_recipe
 from isthmus.families import recipe as recipe_of
 from isthmus.model import Model, Recipe
-from isthmus.ship import decision
+from isthmus.ship import archive, decision
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import (
     FORMAT,
@@ -66,6 +68,7 @@ from isthmus.train.plan import Plan
 MANIFEST, TENSORS, DECISION = "model.json", "model.safetensors", "decision.safetensors"
 REFERENCE, CARD = "reference.safetensors", "README.md"
 MEMBERS = (MANIFEST, TENSORS, DECISION, REFERENCE, CARD)
+MOST_CARD = 16 << 20
 MOST_MANIFEST = 16 << 20  # bytes; half a million column names
 SPARE, WORK = 1 << 27, 16
 """Bytes that building a model may take: so many, for tables and for trying a network of one's own, and so many times
@@ -176,7 +179,7 @@ def _fill(folder: Path, members: Mapping[str, bytes]) -> None:
 
 
 def save(fitted: Any, path: str | os.PathLike[str], card: str | None = None) -> Path:
-    """Save a fitted model as a folder, without how it was trained: all of it or nothing.
+    """Save a fitted model as a folder or a single file, without how it was trained: all of it or nothing.
 
     Parameters
     ----------
@@ -184,14 +187,15 @@ def save(fitted: Any, path: str | os.PathLike[str], card: str | None = None) -> 
         What :func:`isthmus.train.fitted.fit`, :func:`load` or :meth:`isthmus.ship.deployed.Deployed.of` gave, or an
         estimator that was fitted.
     path : path
-        The folder to make. One that is already there is replaced only if it holds a saved model and nothing else.
+        The folder to make, or the file if it ends in ``.isthmus``. One that is already there is replaced only if it
+        holds a saved model and nothing else.
     card : str, optional
         What people should read of it (:mod:`isthmus.ship.card`): a ``README.md`` beside the model, which nobody loads.
 
     Returns
     -------
     Path
-        The folder.
+        The folder, or the file.
 
     Raises
     ------
@@ -212,8 +216,57 @@ def save(fitted: Any, path: str | os.PathLike[str], card: str | None = None) -> 
     >>> np.array_equal(again.encode(rows), fitted.encode(rows))
     True
     """
-    place, members = Path(path).absolute(), pack(shipped(fitted))
-    members |= {} if card is None else {CARD: card.encode()}
+    members = pack(shipped(fitted))
+    return _placed(Path(path).absolute(), members if card is None else {**members, CARD: card.encode()})
+
+
+def repacked(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
+    """Make a single file of the folder of a saved model, or the folder of such a file, of the very same members.
+
+    Parameters
+    ----------
+    source : path
+        A saved model, which is loaded, so that only a whole one is written again.
+    path : path
+        As in :func:`save`.
+
+    Raises
+    ------
+    BadInput, BadEnvironment
+        As :func:`load` and :func:`save`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import isthmus
+    >>> import numpy as np
+    >>> fitted = isthmus.fit(isthmus.named("pca").set_params(latents=2), np.random.default_rng(0).normal(size=(60, 4)))
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     one = repacked(isthmus.save(fitted, f"{place}/model"), f"{place}/model.isthmus")
+    ...     again = sorted(file.name for file in repacked(one, f"{place}/again").iterdir())
+    >>> one.name, again
+    ('model.isthmus', ['model.json', 'model.safetensors'])
+    """
+    place = Path(source)
+    load(place)
+    said = manifest_of(place)
+    most = {MANIFEST: MOST_MANIFEST, **{name: member.bytes for name, member in beside(said).items()}}
+    if CARD in present(place):
+        most[CARD] = MOST_CARD
+    return _placed(Path(path).absolute(), {name: content(place, name, size) for name, size in most.items()})
+
+
+def _placed(place: Path, found: Mapping[str, bytes]) -> Path:
+    """Put members in place, as a folder or a file."""
+    members = {name: found[name] for name in MEMBERS if name in found}
+    if place.suffix == archive.SUFFIX:
+        pieces = list(archive.packed(members))
+        with _disk(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            replaceable(place)
+            with placed(place) as file:
+                file.writelines(pieces)
+        return place
     with _disk(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         replaces = replaceable(place)
@@ -250,11 +303,11 @@ def replaceable(place: Path) -> bool:
     """Whether a model of ours stands there; anything else is refused, for it is not ours to delete."""
     if not os.path.lexists(place):
         return False
-    remedy = "choose another path"
-    if place.is_symlink() or not place.is_dir():
-        raise BadInput(f"{place} exists and is not the folder of a saved model: {remedy}")
-    there = os.listdir(place)
-    if not there:
+    remedy, single = "choose another path", place.suffix == archive.SUFFIX
+    if place.is_symlink() or not (place.is_file() if single else place.is_dir()):
+        raise BadInput(f"{place} exists and is not the {'file' if single else 'folder'} of a saved model: {remedy}")
+    there = [] if single else os.listdir(place)
+    if not single and not there:
         return False
     if strange := sorted(set(there) - set(MEMBERS)):
         raise BadInput(f"{place} holds more than a saved model ({strange[0]!a}): {remedy}")
@@ -309,7 +362,7 @@ def load(path: str | os.PathLike[str]) -> Deployed:
     Parameters
     ----------
     path : path
-        The folder of a saved model, or the folder of one run of a study (``DIR/runs/<hash>``).
+        The folder or the single file of a saved model, or the folder of one run of a study (``DIR/runs/<hash>``).
 
     Returns
     -------
@@ -325,14 +378,14 @@ def load(path: str | os.PathLike[str]) -> Deployed:
     manifest = manifest_of(place)
     parts = _parts(place, manifest)
     if manifest.decision is not None:
-        numbers = _arrays(place / DECISION, manifest.decision)
+        numbers = _arrays(place, DECISION, manifest.decision)
         parts |= _attempt(place, lambda: decision.read(manifest, numbers))
     elif manifest.score is not None or manifest.calibration is not None:
         refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
     made = Deployed(**parts, origin=manifest.origin)
     if manifest.reference is None:
         return made
-    counts = _arrays(place / REFERENCE, manifest.reference)
+    counts = _arrays(place, REFERENCE, manifest.reference)
     return replace(made, reference=_attempt(place, lambda: Reference.read(made, counts)))
 
 
@@ -360,7 +413,7 @@ def trained(path: str | os.PathLike[str]) -> Fitted:
 
 def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
     """What an :class:`Inference` is made of."""
-    content = _content(place / TENSORS, manifest.tensors)
+    weights = _vouched(place, TENSORS, manifest.tensors)
     recipe = _attempt(place, lambda: _recipe(manifest.recipe))
     target = manifest.target
     layout = _layout(place, manifest.scaler, manifest.shape)
@@ -378,7 +431,7 @@ def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
         refuse(place / MANIFEST, f"head {manifest.head} contradicts the recipe's {recipe.head}, or its layout")
     if manifest.plan is not None:  # also where nobody asks: a file is whole or it is refused
         _attempt(place, lambda: Plan.from_json(manifest.plan or {}))
-    tensors = _tensors(place / TENSORS, content, safetensors.torch.load)
+    tensors = _tensors(place / TENSORS, weights, safetensors.torch.load)
     return {
         "recipe": recipe,
         "model": _model(place, lambda: recipe.build(tuple(manifest.shape), head, out), tensors),
@@ -400,17 +453,37 @@ def _canvas(place: Path, said: Pictures, shape: list[int]) -> Canvas:
     return plain._replace(crop=said.crop, deep=said.deep)
 
 
-def _arrays(path: Path, member: Member) -> dict[str, Any]:
+def _arrays(place: Path, name: str, member: Member) -> dict[str, Any]:
     """The arrays of a member."""
-    return _tensors(path, _content(path, member), safetensors.numpy.load)
+    return _tensors(place / name, _vouched(place, name, member), safetensors.numpy.load)
 
 
-def _content(path: Path, member: Member) -> bytes:
+def _vouched(place: Path, name: str, member: Member) -> bytes:
     """The bytes of a member that the manifest vouches for."""
-    content = plain_file(path, most=member.bytes)
-    if vouched(content) != member:
-        refuse(path, "damaged: its bytes are not those that the manifest names")
-    return content
+    found = content(place, name, member.bytes)
+    if vouched(found) != member:
+        refuse(place / name, "damaged: its bytes are not those that the manifest names")
+    return found
+
+
+def content(place: Path, name: str, most: int) -> bytes:
+    """The bytes of a member of a saved model, ``most`` of them at most; a folder, or a single file."""
+    if place.is_dir():
+        return plain_file(place / name, most=most)
+    return archive.read(place.resolve(), MEMBERS, name, most)
+
+
+def present(place: Path) -> list[str]:
+    """The members that are there, whole or not."""
+    if place.is_dir():
+        return [name for name in MEMBERS if os.path.lexists(place / name)]
+    return list(archive.members(place.resolve(), MEMBERS)) if place.is_file() else []
+
+
+def beside(manifest: Manifest) -> dict[str, Member]:
+    """The files beside it that a manifest names."""
+    found = {TENSORS: manifest.tensors, DECISION: manifest.decision, REFERENCE: manifest.reference}
+    return {name: member for name, member in found.items() if member is not None}
 
 
 def _recipe(data: Mapping[str, Any]) -> Recipe:
@@ -434,12 +507,19 @@ def _layout(place: Path, data: Mapping[str, Any], shape: list[int]) -> Layout:
 
 
 def manifest_of(place: Path) -> Manifest:
-    """Read and check ``model.json``."""
-    if not place.is_dir():
-        refuse(place, "not a folder: give the folder of a saved model")
-    if not os.path.lexists(place / MANIFEST):
+    """Read and check ``model.json``; of a single file also that it holds what the manifest names, and nothing else."""
+    if not place.is_dir() and not place.is_file():
+        refuse(place, "not there: give the folder of a saved model, or its single file")
+    there = present(place)
+    if MANIFEST not in there:
         refuse(place, f"no model in it ({MANIFEST}): give the folder of a saved model, or a family's run of a study")
-    return parse(place / MANIFEST, plain_file(place / MANIFEST, most=MOST_MANIFEST))
+    said = parse(place / MANIFEST, content(place, MANIFEST, MOST_MANIFEST))
+    if not place.is_dir():
+        if strange := sorted({*there} - {MANIFEST, CARD} ^ beside(said).keys()):
+            refuse(place, f"{strange[0]} is in it or named by its {MANIFEST}, and not both")
+        if CARD in there:
+            content(place, CARD, MOST_CARD)  # nobody loads it, and it is whole
+    return said
 
 
 def _tensors(path: Path, content: bytes, read: Callable[[bytes], dict[str, T]]) -> dict[str, T]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.dataset import element_names
-from isthmus.ship.artefact import DECISION, MANIFEST, MOST_MANIFEST, REFERENCE, TENSORS, load, manifest_of, vouched
+from isthmus.ship.artefact import MANIFEST, MOST_MANIFEST, beside, content, load, manifest_of, vouched
 from isthmus.ship.deployed import Deployed
-from isthmus.ship.manifest import plain_file, strict
+from isthmus.ship.manifest import strict
 from isthmus.ship.reference import GROUPS, Reference
 from isthmus.ship.rivals import Rival
 
@@ -20,14 +20,15 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        The folder of a saved model, or of one run of a study.
+        The folder or the single file of a saved model, or the folder of one run of a study.
 
     Returns
     -------
     dict
-        ``format``, ``members`` (name, bytes, SHA-256), ``recipe``, ``shape``, ``latents``, ``parameters``, ``head``,
-        ``columns`` (name, kind, values, gaps), ``predicts``, ``score``, ``calibration``, ``reference``, ``training``,
-        ``origin`` (purpose, data, digest, rows, measured) and ``versions``; None where there is nothing.
+        ``form`` (``folder`` or ``file``), ``format``, ``members`` (name, bytes, SHA-256), ``recipe``, ``shape``,
+        ``latents``, ``parameters``, ``head``, ``columns`` (name, kind, values, gaps), ``predicts``, ``score``,
+        ``calibration``, ``reference``, ``training``, ``origin`` (purpose, data, digest, rows, measured) and
+        ``versions``; None where there is nothing.
 
     Raises
     ------
@@ -47,12 +48,12 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     place = Path(path)
     deployed, said = load(place), manifest_of(place)
-    beside = {TENSORS: said.tensors, DECISION: said.decision, REFERENCE: said.reference}
-    text = plain_file(place / MANIFEST, most=MOST_MANIFEST)
-    members = {MANIFEST: vouched(text), **{name: member for name, member in beside.items() if member is not None}}
+    text = content(place, MANIFEST, MOST_MANIFEST)
+    members = {MANIFEST: vouched(text), **beside(said)}
     calibration = deployed.calibration
     trained = None if said.plan is None else {"plan": said.plan, "outcome": said.outcome and said.outcome.model_dump()}
     return {
+        "form": "folder" if place.is_dir() else "file",
         "format": strict(text)["format"],
         "members": [{"name": name, "bytes": one.bytes, "sha256": one.sha256} for name, one in members.items()],
         "recipe": said.recipe,

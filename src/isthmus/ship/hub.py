@@ -57,12 +57,12 @@ def save_pretrained(fitted: Any, folder: str | os.PathLike[str]) -> Path:
 def from_pretrained(
     where: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None
 ) -> Deployed:
-    """A model from a folder, or from a repository of the hub, checked like any other (:func:`isthmus.load`).
+    """A model from a folder or file, or from a repository of the hub, checked like any other (:func:`isthmus.load`).
 
     Parameters
     ----------
     where : path or str
-        A folder, or the name of a repository, ``owner/name``. A folder that is there comes first.
+        A folder, a single file, or the name of a repository, ``owner/name``. What is there comes first.
     revision : str, optional
         A branch, tag or commit of the repository.
     token : str, optional
@@ -76,7 +76,7 @@ def from_pretrained(
         If the hub cannot be had: its package is missing, it is out of reach, or HF_HUB_OFFLINE is set and the model was
         not fetched before.
     """
-    if Path(where).is_dir():
+    if Path(where).exists():
         return artefact.load(where)
     name = _repository(where)
     hub = _hub()
