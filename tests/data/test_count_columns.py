@@ -14,7 +14,8 @@ from isthmus.data.fields.field import Field
 from isthmus.data.layout import Table, from_json
 from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
-from isthmus.train.fitted import fit, of_table
+from isthmus.train.fitted import fit
+from isthmus.train.likelihood import of_table
 from isthmus.train.plan import Plan
 
 RANDOM = np.random.default_rng(0)

@@ -12,7 +12,8 @@ from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.parts.heads import CountHead
 from isthmus.parts.heads.counts import negative_binomial, poisson
-from isthmus.train.fitted import fit_many, of_counts
+from isthmus.train.fitted import fit_many
+from isthmus.train.likelihood import of_counts
 from isthmus.train.plan import Plan
 
 

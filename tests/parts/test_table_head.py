@@ -12,7 +12,7 @@ from isthmus.families import DEFAULT, named
 from isthmus.parts import heads
 from isthmus.parts.heads import Slot, TableHead
 from isthmus.testing import check_gradcheck, check_stack, check_tape
-from isthmus.train.fitted import of_table
+from isthmus.train.likelihood import of_table
 from isthmus.train.stack import Stack
 
 FIELDS = (

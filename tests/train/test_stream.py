@@ -176,9 +176,9 @@ def test_what_cannot_be_is_refused_in_one_line(folder, tmp_path):
     with pytest.raises(BadInput, match="stages"):
         isthmus.fit(deep, source(folder / "a.npy"), plan=plan)
     holes = np.zeros((40, 3))
-    holes[17, 1] = np.nan
+    holes[17, 1] = np.inf
     np.save(tmp_path / "holes.npy", holes)
-    with pytest.raises(BadInput, match="row 18, column 'x1': the value is missing"):
+    with pytest.raises(BadInput, match="row 18, column 'x1': the value is infinite"):
         survey(source(tmp_path / "holes.npy"))
     np.save(tmp_path / "turned.npy", np.asfortranarray(np.zeros((40, 3))))
     with pytest.raises(BadInput, match="ascontiguousarray"):
@@ -202,8 +202,8 @@ def test_the_command_line_says_what_it_draws_and_keeps_its_promise(folder, tmp_p
     assert (loaded.origin.rows, loaded.origin.digest) == (3000, read(folder / "a.parquet").digest)
     assert main([*line[:-1], "50MiB"]) == 2
     assert "is needed" in capsys.readouterr().err
-    assert main([*line, "--label", "c1"]) == 2
-    assert "--label needs all rows in memory" in capsys.readouterr().err
+    assert main([*line, "--weights", "c1"]) == 2
+    assert "--weights needs all rows in memory" in capsys.readouterr().err
 
 
 CHILD = """

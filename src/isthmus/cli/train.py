@@ -19,6 +19,8 @@ from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
 from isthmus.data.wording import number_of
 from isthmus.study.options import TableOptions, declared, value
 
+STREAMED = ("kinds", "drop", "missing")
+"""Options of a table that rows heed which stay in their file."""
 TRIED = 2
 """Shares of the rows on which a facet is tried before it is asked of all."""
 
@@ -215,10 +217,11 @@ def _read(
         plain = {name: options.pop(name) for name in ("label", "images")}
         rows = read(data, **plain, **understood(TableOptions, options))
         return rows, rows.split(seed), None
+    plain = {"label": options.pop("label"), **understood(TableOptions, {name: options.pop(name) for name in STREAMED})}
     if odd := sorted(name for name, one in options.items() if one not in (None, False, [], ())):
         flag = declared(TableOptions)[odd[0]].flag if odd[0] in declared(TableOptions) else None
         raise BadInput(f"{flag or '--' + odd[0].replace('_', '-')} needs all rows in memory; leave it or --memory out")
-    found = source(data)
+    found = source(data, **plain)
     known = survey(found, seed, readers=affordable(found, **asked))
     return *known.dataset(), known
 

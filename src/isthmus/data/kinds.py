@@ -39,6 +39,8 @@ MOST_VALUES = 10_000
 SKEWED, ENOUGH = 3.0, 20
 """Skewness from which a column of amounts has a long tail, and fewest different values for it to be one."""
 LARGEST = float(np.finfo(np.float32).max)
+NUMBERS = ("number", "amount", "count", "flag", "category", "ordered")
+"""Kinds that a column of numbers can be of."""
 YES_NO = (
     *(("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("nein", "ja"), ("n", "j")),
     *(("falsch", "wahr"), ("aus", "ein"), ("non", "oui"), ("n", "o"), ("faux", "vrai"), ("no", "si"), ("no", "sí")),
@@ -72,6 +74,10 @@ class Words(NamedTuple):
     """The different ones, an Arrow array of strings, without blanks around them and without those that mean none."""
     codes: NDArray[np.int64]
     """(N,), the place of each row's text among them; -1 where it is missing."""
+    often: NDArray[np.int64] | None = None
+    """(N,), how many rows each of these stands for, where rows that are alike stand together."""
+    lost: int = 0
+    """Rows whose texts are not among these, being too many different ones to be kept."""
 
     def row(self, code: int) -> int:
         """The first row with a text."""
@@ -79,7 +85,10 @@ class Words(NamedTuple):
 
     def counts(self) -> NDArray[np.int64]:
         """How many rows hold each text."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
+        there = self.codes >= 0
+        if self.often is None:
+            return np.bincount(self.codes[there], minlength=len(self.texts))
+        return np.bincount(self.codes[there], self.often[there], len(self.texts)).astype(np.int64)
 
     def spread(self, values: Cells) -> Cells:
         """Numbers for the texts as numbers for the rows; NaN where a text is missing."""
@@ -127,14 +136,14 @@ def settle(
         raise BadInput(f"terms must be a whole number of 1 to {WIDEST:,}; got {shown(terms)}")
     if raw.cells is None:
         return _array(raw, asked, gone, known)
-    _named(raw, asked, known)
+    refuse_names(raw, asked, known)
     kept = [j for j, name in enumerate(raw.columns) if asked.get(name) != "drop"]
     if known:
         kept = [raw.columns.index(field.name) for field in known]
     names, cells = tuple(raw.columns[j] for j in kept), [raw.cells[j] for j in kept]
     aside = {name: why for name, why in raw.aside.items() if name not in asked}
     if not kept and aside:
-        raise BadInput(f"{raw.place}: {_none_left(aside)}")
+        raise BadInput(f"{raw.place}: {none_left(aside)}")
     rows = len(cells[0]) if cells else 0
     if known and not rows:
         raise BadInput(f"{raw.place}: no rows; give at least one")
@@ -186,13 +195,13 @@ def _sparse(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...]) -
         raise BadInput(f"{raw.place}: kinds and missing are for tables; a sparse matrix has columns of one kind")
     if not asked:
         return raw
-    _named(raw, asked, ())
+    refuse_names(raw, asked, ())
     kept = [j for j, name in enumerate(raw.columns) if name not in asked]
     enough(raw.place, len(raw.x), len(kept))
     return raw._replace(x=raw.x[:, kept], columns=tuple(raw.columns[j] for j in kept), where=_at(raw.where, kept))
 
 
-def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> None:
+def refuse_names(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> None:
     """Refuse names that are not there, and kinds that are none."""
     names = (*raw.columns, *raw.aside)
     for name, kind in asked.items():
@@ -221,7 +230,7 @@ def _named(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> 
             )
 
 
-def _none_left(aside: Mapping[str, str]) -> str:
+def none_left(aside: Mapping[str, str]) -> str:
     name, why = next(iter(aside.items()))
     return f"no column is left to learn from: {shown(name)} {why}"
 
@@ -233,11 +242,11 @@ def _put_together(raw: Unchecked, found: list[Known], *, said: bool) -> Unchecke
     aside = {name: one.why for name, one in zip(raw.columns, found, strict=True) if one.field is None}
     aside |= raw.aside
     if not fields:
-        raise BadInput(f"{raw.place}: {_none_left(aside)}")
+        raise BadInput(f"{raw.place}: {none_left(aside)}")
     x = np.column_stack([one.cells for one in found if one.cells is not None])
     told = [sentence for one in found for sentence in one.told]
-    told += _sentences(fields, x) if said else []
-    told += [f"column {shown(name)} is set aside: it {why}" for name, why in aside.items()]
+    told += sentences(fields, gaps_of(x).sum(axis=0)) if said else []
+    told += set_aside(aside)
     return raw._replace(
         x=x,
         cells=None,
@@ -249,13 +258,17 @@ def _put_together(raw: Unchecked, found: list[Known], *, said: bool) -> Unchecke
     )
 
 
-def _sentences(fields: Sequence[Field], x: NDArray[Any]) -> list[str]:
-    """What was inferred, a line each."""
+def set_aside(aside: Mapping[str, str]) -> list[str]:
+    """Which columns are not learnt from, and why, a line each."""
+    return [f"column {shown(name)} is set aside: it {why}" for name, why in aside.items()]
+
+
+def sentences(fields: Sequence[Field], gaps: NDArray[np.int64]) -> list[str]:
+    """What was inferred, a line each; ``gaps`` are the missing cells of each column."""
     told = []
     for kind, said in SAID.items():
         if names := [field.name for field in fields if field.kind == kind]:
             told.append(f"{_columns(names)} {said[len(names) > 1]} (--kind COLUMN=KIND overrules)")
-    gaps = gaps_of(x).sum(axis=0)
     if gaps.any():
         names = [field.name for field, count in zip(fields, gaps, strict=True) if count]
         count = int(gaps.sum())
@@ -286,19 +299,19 @@ def _columns(names: Sequence[str]) -> str:
 
 def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float, ...]) -> Known:
     """One column, as the kind that is asked for or the likeliest one."""
-    name, cells = raw.columns[j], _whole(cells)
+    name, cells = raw.columns[j], whole(cells)
     moments = pa.types.is_temporal(cells.type) and not pa.types.is_time(cells.type)
     if moments and not pa.types.is_duration(cells.type):
-        _only(raw, name, kind, "date", "category", "ordered")
+        only(raw, name, kind, "date", "category", "ordered")
         if kind in ("category", "ordered"):
-            return _category(name, _words(raw, j, cells), kind)
+            return categories(name, words_of(raw, j, cells), kind)
         return _known(Field(name, "date"), dates.seconds(cells))
     if pa.types.is_temporal(cells.type):
         return _number(raw, j, dates.elapsed(cells), kind, gone)
     if not is_number(cells.type):
-        return _text(raw, j, _words(raw, j, cells), kind, gone)
+        return of_texts(raw, j, words_of(raw, j, cells), kind, gone)
     if kind in ("category", "ordered"):
-        return _category(name, _words(raw, j, _without(cells, gone)), kind)
+        return categories(name, words_of(raw, j, without(cells, gone)), kind)
     found = _number(raw, j, numbers(raw.place, name, cells), kind, gone, bool(pa.types.is_boolean(cells.type)))
     return found._replace(plain=True)
 
@@ -310,14 +323,21 @@ def _known(field: Field, cells: Cells, told: tuple[str, ...] = ()) -> Known:
     return Known(field.with_gaps(bool(np.isnan(cells).any())), cells, told=told)
 
 
-def _number(raw: Unchecked, j: int, values: Cells, kind: str, gone: tuple[float, ...], boolean: bool = False) -> Known:
+def _number(
+    raw: Unchecked,
+    j: int,
+    values: Cells,
+    kind: str,
+    gone: tuple[float, ...],
+    boolean: bool = False,
+    often: NDArray[np.int64] | None = None,
+) -> Known:
     name = raw.columns[j]
-    _only(raw, name, kind, "number", "amount", "count", "flag", "category", "ordered")
+    only(raw, name, kind, *NUMBERS)
     values = np.where(np.isin(values, gone), np.nan, values) if gone else values
     if (bad := np.flatnonzero(np.abs(values) > LARGEST)).size:
         raise BadInput(unusable(raw, int(bad[0]), j, float(values[bad[0]]), len(bad)))
     there = np.unique(values[~np.isnan(values)])
-    two = len(there) == 2 and set(there.tolist()) == {0.0, 1.0}
     if kind == "flag" and (odd := np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))).size:
         raise BadInput(f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no flag, which is 0 or 1")
     if kind == "count" and (odd := np.flatnonzero((values < 0) | (np.floor(values) < values))).size:
@@ -325,27 +345,43 @@ def _number(raw: Unchecked, j: int, values: Cells, kind: str, gone: tuple[float,
             f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no count, a whole number of 0 or more; "
             f"correct it, or read the column as numbers (--kind {name}=number)"
         )
-    return _known(Field(name, kind or ("flag" if two or boolean else _scale(values, there))), values)
+    kind = kind or of_numbers(there, lambda: (_skewness(values, often), _skewness(np.arcsinh(values), often)), boolean)
+    return _known(Field(name, kind), values)
 
 
-def _scale(values: Cells, there: Cells) -> str:
-    """``amount`` for numbers of 0 or more whose tail a log scale takes away, else ``number``."""
-    if len(there) < ENOUGH or there[0] < 0:
+def of_numbers(few: Cells, skewness: Callable[[], tuple[float, float]], boolean: bool = False) -> str:
+    """The kind of a column of numbers: ``flag`` for 0 and 1, ``amount`` for numbers of 0 or more whose tail a log scale
+    takes away, else ``number``.
+
+    Parameters
+    ----------
+    few : array
+        Its different values, sorted; of more than ``ENOUGH`` the first ones suffice.
+    skewness : callable
+        That of the numbers, and of them on the log scale.
+    boolean : bool
+        Whether the type says that it is a flag.
+    """
+    if boolean or (len(few) == 2 and set(few.tolist()) == {0.0, 1.0}):
+        return "flag"
+    if len(few) < ENOUGH or few[0] < 0:
         return "number"
-    plain, bent = _skewness(values), _skewness(np.arcsinh(values))
+    plain, bent = skewness()
     return "amount" if plain > SKEWED and abs(bent) < plain / 2 else "number"
 
 
-def _skewness(values: Cells) -> float:
-    found = values[~np.isnan(values)]
-    found = (found - found.mean()) / max(float(found.std()), np.finfo(float).tiny)
-    return float((found**3).mean())
+def _skewness(values: Cells, often: NDArray[np.int64] | None) -> float:
+    there = ~np.isnan(values)
+    found, weights = values[there], None if often is None else often[there]
+    found = found - np.average(found, weights=weights)
+    found = found / max(float(np.sqrt(np.average(found**2, weights=weights))), np.finfo(float).tiny)
+    return float(np.average(found**3, weights=weights))
 
 
-def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...]) -> Known:
+def of_texts(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...]) -> Known:
     """A column of texts: numbers, dates, two words, categories, or names that tell nothing."""
     name = raw.columns[j]
-    _only(raw, name, kind, *KINDS)
+    only(raw, name, kind, *KINDS)
     if not len(words.texts):
         return Known(None, None, NO_VALUE)
     if kind in TEXTS or (not kind and name in raw.stated and raw.stated[name] in TEXTS):
@@ -364,7 +400,7 @@ def _text(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ..
     if kind == "flag":
         return _flag(raw, j, words)
     if kind or name in raw.stated:
-        return _category(name, words, kind or raw.stated[name], in_order=name in raw.stated)
+        return categories(name, words, kind or raw.stated[name], in_order=name in raw.stated)
     return _guessed(raw, j, words, gone)
 
 
@@ -374,7 +410,7 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
     zeros = bool(pc.any(pc.match_substring_regex(texts, ZERO_FIRST)).as_py())
     if zeros and _repeats(words) and pc.all(pc.match_substring_regex(texts, DIGITS)).as_py():
         said = f"column {shown(name)} holds codes with zeros in front, which are categories and not numbers"
-        return _category(name, words, "category")._replace(told=(said,))
+        return categories(name, words, "category")._replace(told=(said,))
     if seen(texts) is not None or dates.clock(texts) is not None:
         return _written(raw, j, words, "", gone)
     if dates.alike(texts) and dates.moments(texts).most:
@@ -384,7 +420,7 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
         raise BadInput(f"{raw.place}: {raw.where(words.row(at), j)}: {shown(texts[at].as_py())} {why}")
     if len(texts) == 2 and _pair(texts.to_pylist(), YES_NO) is not None:
         return _flag(raw, j, words)
-    return _category(name, words, "")
+    return categories(name, words, "")
 
 
 def _flag(raw: Unchecked, j: int, words: Words) -> Known:
@@ -421,7 +457,7 @@ def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float,
             f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is not a number; correct "
             "it, or give the column another kind"
         )
-    return _number(raw, j, words.spread(values), kind, gone)._replace(told=told, plain=True)
+    return _number(raw, j, words.spread(values), kind, gone, often=words.often)._replace(told=told, plain=True)
 
 
 def _date(raw: Unchecked, j: int, words: Words) -> Known:
@@ -447,10 +483,10 @@ def _date(raw: Unchecked, j: int, words: Words) -> Known:
 def _repeats(words: Words) -> bool:
     """Whether enough rows hold texts that others hold too."""
     counts = words.counts()
-    return bool(counts[counts >= REPEATED].sum() >= HALF * counts.sum())
+    return bool(counts[counts >= REPEATED].sum() >= HALF * (counts.sum() + words.lost))
 
 
-def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> Known:
+def categories(name: str, words: Words, kind: str, *, in_order: bool = False) -> Known:
     """Texts by the place of their value among all values: numbers in numeric, texts in alphabetic order, or as they
     come if they stand in an order."""
     counts, missing = words.counts(), bool((words.codes < 0).any())
@@ -465,6 +501,8 @@ def _category(name: str, words: Words, kind: str, *, in_order: bool = False) -> 
         alone, keeps = counts.max() == 1, f"{option(name, 'category')} keeps it, and so does {option(name, 'text')}"
         what = "another text in each row" if alone else f"{len(counts):,} different texts"
         zh = "每行都不同" if alone else f"{len(counts):,} 种不同的文本"
+        if words.lost:
+            what, zh = f"more than {len(counts):,} different texts", f"超过 {len(counts):,} 种不同的文本"
         kept = f"{option(name, 'category')} 或 {option(name, 'text')} 可以保留它"
         why = Said(f"holds names ({what}); {keeps}", f"是名称（{zh}）；{kept}")
         return Known(None, None, why)
@@ -523,7 +561,7 @@ def _places(field: Field, words: Words) -> Cells:
 # ------------------------------------------------------------------------------------------------------------- texts
 
 
-def _words(raw: Unchecked, j: int, cells: Any) -> Words:
+def words_of(raw: Unchecked, j: int, cells: Any) -> Words:
     """A column of any type as texts."""
     coded = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
     codes = np.asarray(pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
@@ -568,21 +606,21 @@ def _spelled(values: Any) -> Any:
     )
 
 
-def _without(cells: Any, gone: tuple[float, ...]) -> Any:
+def without(cells: Any, gone: tuple[float, ...]) -> Any:
     """Numbers without those that stand for a missing one."""
     if not gone or pa.types.is_boolean(cells.type):
         return cells
     return pc.if_else(pc.is_in(cells.cast(pa.float64(), safe=False), pa.array(gone, pa.float64())), None, cells)
 
 
-def _only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
+def only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
     if kind and kind not in can:
         raise BadInput(
             f"{raw.place}: column {shown(name)} cannot be of kind {kind}; it can be {', '.join(can)}, or drop"
         )
 
 
-def _whole(cells: Any) -> Any:
+def whole(cells: Any) -> Any:
     """One Arrow array."""
     if isinstance(cells, pa.ChunkedArray):
         cells = (cells.unify_dictionaries() if pa.types.is_dictionary(cells.type) else cells).combine_chunks()
@@ -596,9 +634,9 @@ def _whole(cells: Any) -> Any:
 
 def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...]) -> Known:
     """A column read as the field that a model was trained on."""
-    cells, gone = _whole(cells), gone or field.missing
+    cells, gone = whole(cells), gone or field.missing
     if field.kind in TEXTS:
-        found = _free(field.name, _words(raw, j, cells), field.kind)
+        found = _free(field.name, words_of(raw, j, cells), field.kind)
         return found._replace(field=field, told=())
     if cells.null_count == len(cells):
         return Known(field, np.full(len(cells), np.nan))
@@ -614,7 +652,7 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
     if not field.values:
         found = _understood(raw, j, cells, field.kind, gone)
         return Known(field, np.full(len(cells), np.nan) if found.cells is None else found.cells)
-    places = _places(field, _words(raw, j, cells))
+    places = _places(field, words_of(raw, j, cells))
     if field.kind == "flag":
         places = np.where(places < 0, np.nan, places)
     return Known(field, places)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.data.counts import Counts
-from isthmus.data.fields import KINDS, TEXTS, Column, Field, missing
+from isthmus.data.fields import KINDS, TALLIED, TEXTS, Column, Field, Tally, missing
 from isthmus.data.fields.category import Category
 from isthmus.data.fields.plain import number, only
 from isthmus.data.scale import Scaler
@@ -146,6 +146,14 @@ class Table:
         with np.errstate(invalid="ignore"):
             low, high = (end.reduce(x[:, numeric].astype(np.float64), axis=0) for end in (np.fmin, np.fmax))
         return cls(tuple(fields), columns, absent, int((~(low < high)).sum()))
+
+    @classmethod
+    def of(cls, known: Sequence[Tally], fields: Sequence[Field]) -> Table:
+        """As :meth:`fit`, of training rows that came some at a time: what was told of each column."""
+        each = list(zip(known, fields, strict=True))
+        columns = tuple(TALLIED[field.kind].of(told, field) for told, field in each)
+        constant = sum(not told.plain.low < told.plain.high for told in known)
+        return cls(tuple(fields), columns, tuple(told.absent for told in known), constant)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

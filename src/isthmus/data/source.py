@@ -9,8 +9,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +17,16 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from isthmus.data import pages
 from isthmus.data.arrays import memory, npy_head
+from isthmus.data.columnar import Arrow, Asked, Columnar, Parquet, short
 from isthmus.data.dataset import element_names
 from isthmus.data.encoded import pictures_in
-from isthmus.data.files import check, honest, parsing
+from isthmus.data.fields import Field
+from isthmus.data.files import check, parsing
 from isthmus.data.shards import Shard, opened, shards_in
-from isthmus.data.table import is_number, named, table, unlearnable
+from isthmus.data.table import table
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked, array_words, enough
 from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput, NoSuchColumn
@@ -36,20 +35,15 @@ from isthmus.seeds import seed as hashed
 PIECE = 1 << 21
 """Bytes of an array that are a block, about: large enough to be read at the rate of the disk, small enough that many
 of them, from all over the file, are in memory at once."""
-TILE = 1 << 18
-"""Numbers that are laid out by rows at once, so that they stay near the processor."""
-COLUMNS = 4 << 20
-"""Bytes of columns of a Parquet file that are unpacked at once."""
 COPIES = 8
 """Times that its rows are there while a study works on them, as 64-bit numbers, about."""
-EXACT = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.float16, np.float32)
-"""Types all of whose numbers are 32-bit floats."""
 BEARABLE = 1 << 30
 """Bytes of numbers above which only a draw of the rows is read into memory, where nobody says how many."""
 PACKED = 16
 """Bytes out of one byte of a file, of so large a file as is looked at."""
 ENDS = (".parquet", ".npy", ".safetensors")
-"""Ends of names of files that are sources."""
+"""Ends of names of files of which some rows are drawn."""
+ARROW = (".arrow", ".feather")
 
 
 @runtime_checkable
@@ -69,6 +63,26 @@ class Source(Protocol):
         """One name for each number of a row."""
 
     @property
+    def fields(self) -> tuple[Field, ...]:
+        """What the columns are; none where all are plain numbers."""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What was inferred to read the rows, a sentence each."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether rows may be plain numbers, as far as can be told without looking at them."""
+
+    @property
+    def stated(self) -> Mapping[str, str]:
+        """Of which columns the file itself says that they are of kind ``category`` or ``ordered``."""
+
+    @property
+    def asked(self) -> Asked:
+        """What was asked of the columns."""
+
+    @property
     def starts(self) -> NDArray[np.int64]:
         """(K + 1,): block k holds the rows from ``starts[k]`` on, up to ``starts[k + 1]``."""
 
@@ -80,18 +94,38 @@ class Source(Protocol):
     def most(self) -> int:
         """Bytes that reading one block takes at most, its rows as they come included."""
 
-    def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
+    def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[Any]:
         """The rows of a block as 32-bit floats, (n, D), NaN where a number is missing. ``error`` (D,) is raised to by
-        how much that differs at most from what stands in the file."""
+        how much that differs at most from what stands in the file. Where there are ``fields``, the cells of a table
+        (n, F), as 64-bit floats."""
+
+    def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
+        """The rows of a block as the file has them: all its columns, or some."""
 
 
-def source(path: str | os.PathLike[str]) -> Source:
+def source(
+    path: str | os.PathLike[str],
+    *,
+    kinds: Mapping[str, str] | None = None,
+    drop: str | Iterable[str] | None = None,
+    missing: Iterable[float] | None = None,
+    label: str | None = None,
+) -> Source:
     """A file, or a folder of shards, to train on without holding it in memory.
 
     Parameters
     ----------
     path : path
-        ``.parquet`` with columns of numbers, ``.npy`` (rows x columns), ``.safetensors``, or a folder of shards.
+        ``.parquet``, ``.arrow`` or ``.feather`` (Arrow IPC), ``.npy`` (rows x columns), ``.safetensors``, or a folder
+        of shards.
+    kinds : mapping of column names to kinds, optional
+        What columns are, where something else was inferred, as :func:`isthmus.data.read.read` takes it; not free text.
+    drop : str or iterable of str, optional
+        Columns to leave out.
+    missing : iterable of float, optional
+        Numbers that stand for a missing value, such as -999.
+    label : str, optional
+        The column of the labels: nothing is trained on it, and the saved model is measured by it.
 
     Returns
     -------
@@ -100,7 +134,7 @@ def source(path: str | os.PathLike[str]) -> Source:
     Raises
     ------
     BadInput
-        If it is none of these, is damaged, or holds something else than numbers.
+        If it is none of these, or is damaged.
 
     Examples
     --------
@@ -112,33 +146,37 @@ def source(path: str | os.PathLike[str]) -> Source:
     >>> found.columns, rows.shape
     (('x0', 'x1'), (12, 2))
     """
-    where = Path(path)
+    where, kinds = (
+        Path(path),
+        {**(kinds or {}), **dict.fromkeys((drop,) if isinstance(drop, str) else drop or (), "drop")},
+    )
+    asked = Asked(kinds, tuple(float(one) for one in missing or ()), label)
     if os.path.isdir(where):
         if not (paths := shards_in(where)):
             raise BadInput(f"{place(where)}: no folder of shards (.npy or .safetensors); give one, or a file")
-        return Arrays(where, opened(paths))
+        return Arrays(where, opened(paths), asked)
     if not os.path.lexists(where):
         raise BadInput(f"{place(where)}: no such file")
     check(where)
     lower = where.name.lower()
     if lower.endswith(".parquet"):
-        found = Parquet(where)
-        found.plain()
-        return found
+        return Parquet(where, asked)
+    if lower.endswith(ARROW):
+        return Arrow(where, asked)
     if lower.endswith(".npy"):
-        return Arrays(where, [_npy(where)])
+        return Arrays(where, [_npy(where)], asked)
     if lower.endswith(".safetensors"):
-        return Arrays(where, opened([where]))
+        return Arrays(where, opened([where]), asked)
     raise BadInput(
         f"{place(where)}: rows of such a file cannot stay in it while they are trained on; expected a name that ends "
-        f"in {', '.join(ENDS)}, or a folder of shards: convert it, or leave --memory out"
+        f"in {', '.join((*ENDS, *ARROW))}, or a folder of shards: convert it, or leave --memory out"
     )
 
 
 class Arrays:
     """The matrices of one ``.npy`` file or of many shards, one after the other, read by position."""
 
-    def __init__(self, path: Path, parts: Sequence[Shard]) -> None:
+    def __init__(self, path: Path, parts: Sequence[Shard], asked: Asked | None = None) -> None:
         self.place, self.name, self.parts = place(path), path.resolve().name.removesuffix(".npy") or "data", parts
         self.name = self.name.removesuffix(".safetensors")
         if stored := next((one for one in parts if one.fortran), None):
@@ -146,7 +184,14 @@ class Arrays:
                 f"{place(stored.path)}: is stored by columns, so its rows cannot be read some at a time; save "
                 "numpy.ascontiguousarray(X)"
             )
-        self.width = parts[0].width
+        self.width, self.asked = parts[0].width, asked or Asked()
+        self.fields: tuple[()] = ()
+        self.told: tuple[str, ...] = ()
+        self.stated: dict[str, str] = {}
+        if (label := self.asked.label) is not None:
+            raise NoSuchColumn(
+                f"{self.place}: label {shown(label)} names a column, and an array has none", label, "label"
+            )
         enough(self.place, sum(one.rows for one in parts), self.width)
         self._step = [max(1, PIECE // (one.width * one.dtype.itemsize)) for one in parts]
         self._blocks = [
@@ -161,6 +206,10 @@ class Arrays:
         return element_names((self.width,))
 
     @property
+    def plain(self) -> bool:
+        return self.asked == Asked()
+
+    @property
     def bytes(self) -> int:
         return sum(one.rows * one.width * one.dtype.itemsize for one in self.parts)
 
@@ -170,7 +219,13 @@ class Arrays:
         return max(count for _, _, count in self._blocks) * self.width * (item + 4)
 
     def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
-        return _short(self.raw(number), error)
+        return short(self.raw(number), error)
+
+    def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
+        rows = self.raw(number)
+        plain = np.float64 if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
+        found = pa.table([rows[:, j].astype(plain) for j in range(self.width)], names=list(self.columns))
+        return found if names is None else found.select(list(names))
 
     def raw(self, number: int) -> NDArray[Any]:
         """The rows of a block of the type that they have in the file."""
@@ -199,122 +254,11 @@ def _npy(path: Path) -> Shard:
     return Shard(path, *head.shape, head.dtype.name, head.dtype, head.length, head.fortran)
 
 
-class Parquet:
-    """A Parquet file with columns of numbers; a block is a row group."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.place, self.name = path, place(path), path.name[: -len(".parquet")] or "data"
-        with parsing(self.place, "a Parquet file"), pq.ParquetFile(path) as file:
-            self._footer, schema = file.metadata, file.schema_arrow
-        named(self.place, schema.names, None)
-        self.schema, self.columns = schema, tuple(schema.names)
-        groups = [self._footer.row_group(g) for g in range(self._footer.num_row_groups)]
-        self._groups = [g for g, group in enumerate(groups) if group.num_rows]
-        counts = [groups[g].num_rows for g in self._groups]
-        enough(self.place, sum(counts), len(self.columns))
-        self.starts = np.cumsum([0, *counts], dtype=np.int64)
-        found = pages.columns(path, self._footer)
-        unpacked, packed = sum(one.unpacked for one in found), path.stat().st_size
-        honest(self.place, packed, unpacked, "write it again without compression")
-        largest = max(self._groups, key=lambda g: groups[g].num_rows)
-        rows = groups[largest].num_rows
-        # some columns packed and unpacked, and the rows
-        self.most = 4 * max(COLUMNS, 8 * rows) + rows * len(self.columns) * 4
-        self.bytes = packed
-        self._own = _Own()
-
-    def plain(self) -> None:
-        """Refuse columns that hold something else than numbers."""
-        odd = [field for field in self.schema if not is_number(field.type) or pa.types.is_null(field.type)]
-        if odd:
-            why = unlearnable(odd[0].type) or f"holds values of type {odd[0].type}"
-            raise BadInput(
-                f"{self.place}: column {shown(odd[0].name)} {why}; only columns of numbers can stay in their file: "
-                "leave the others out of it, or --memory"
-            )
-
-    def table(self, number: int) -> pa.Table:
-        """The rows of a block with all their columns."""
-        with parsing(self.place, "a Parquet file"):
-            return self._file().read_row_group(self._groups[number], use_threads=False)
-
-    def _file(self) -> pq.ParquetFile:
-        if self._own.file is None:  # a reader is no matter of two threads
-            self._own.file = pq.ParquetFile(self.path, metadata=self._footer, page_checksum_verification=True)
-        return self._own.file
-
-    def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
-        group = self._groups[number]
-        with parsing(self.place, "a Parquet file"):
-            file = self._file()
-            rows, width = int(self.starts[number + 1] - self.starts[number]), len(self.columns)
-            out = np.empty((rows, width), np.float32)
-            step = max(1, COLUMNS // (8 * rows))
-            for begin in range(0, width, step):
-                content = file.read_row_group(group, list(self.columns[begin : begin + step]), use_threads=False)
-                if content.num_rows != rows:
-                    raise ValueError(f"row group {group} holds {content.num_rows} rows, and {rows} are declared")
-                columns = [_column(cells) for cells in content.columns]
-                _put(columns, out[:, begin : begin + step])
-                if error is not None:
-                    for j, cells in enumerate(columns, begin):
-                        error[j] = max(error[j], _rounding(cells))
-            return out
-
-
 def release() -> None:
     """Give memory that is free back to the system, which libraries else keep for later."""
     pa.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):  # glibc alone has it
         ctypes.CDLL(None).malloc_trim(0)
-
-
-class _Own(threading.local):
-    """What each thread has for itself."""
-
-    file: pq.ParquetFile | None = None
-
-
-def _column(cells: pa.ChunkedArray) -> NDArray[Any]:
-    """A column of numbers (n,), as they are if none is missing."""
-    whole = cells.combine_chunks() if cells.num_chunks != 1 else cells.chunk(0)
-    if pa.types.is_boolean(whole.type):
-        whole = whole.cast(pa.uint8())
-    if whole.null_count or pa.types.is_decimal(whole.type):
-        whole = whole.cast(pa.float64(), safe=False)
-    found: NDArray[Any] = whole.to_numpy(zero_copy_only=False)
-    return found
-
-
-def _put(columns: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
-    """Columns (n,) side by side into (n, D); some rows at a time, which is several times as fast."""
-    step = max(1, TILE // len(columns))
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for begin in range(0, len(out), step):
-            tile = out[begin : begin + step]
-            for j, column in enumerate(columns):
-                tile[:, j] = column[begin : begin + step]
-
-
-def _short(rows: NDArray[Any], error: NDArray[np.float64] | None) -> NDArray[np.float32]:
-    """Rows (n, D) as 32-bit floats."""
-    if error is not None:
-        np.maximum(error, [_rounding(rows[:, j]) for j in range(rows.shape[1])], out=error)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return rows.astype(np.float32)
-
-
-def _rounding(cells: NDArray[Any]) -> float:
-    """By how much cells (n,) differ at most from the 32-bit floats next to them; those that are not finite apart."""
-    if cells.dtype.type in EXACT or not len(cells):
-        return 0.0
-    largest, step = 0.0, TILE
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for begin in range(0, len(cells), step):
-            some = cells[begin : begin + step].astype(np.float64)
-            gap = np.abs(some - some.astype(np.float32))
-            largest = max(largest, float(np.where(np.isfinite(gap), gap, 0.0).max()))
-    return largest
 
 
 class Limit(NamedTuple):
@@ -364,7 +308,7 @@ def drawn(path: Path, label: str | None, limit: Limit) -> Unchecked | None:
         return None
     numbers = np.sort(np.random.default_rng(hashed("rows")).choice(count, many, replace=False))
     said = f"{many:,} of {count:,} rows are drawn and read (--rows takes more or fewer)"
-    if isinstance(found, Parquet):
+    if isinstance(found, Columnar):
         parts = [found.table(k).take(own) for k, own in _by_blocks(found, numbers)]
         content = pa.concat_tables(parts)
         raw = table(found.place, content.column_names, content.columns, lambda i: f"row {numbers[i] + 1}", label)

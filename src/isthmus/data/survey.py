@@ -9,29 +9,32 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from isthmus.data.columnar import TILE
 from isthmus.data.dataset import Dataset
-from isthmus.data.layout import Layout
+from isthmus.data.fields import TALLIED, Field, Tally
+from isthmus.data.inferred import inferred
+from isthmus.data.labels import classes
+from isthmus.data.layout import Layout, Table
 from isthmus.data.moments import Moments
 from isthmus.data.numbers import COARSE, too_fine
+from isthmus.data.ordered import in_order
 from isthmus.data.scale import Scaler
-from isthmus.data.source import TILE, Source, release
+from isthmus.data.source import Source, release
 from isthmus.data.split import FRACTIONS, Split
+from isthmus.data.unchecked import Unchecked, row_words
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
 
-Item = TypeVar("Item")
-Found = TypeVar("Found")
 ROWS, NUMBERS = 20_000, 1 << 21
 """Most rows of a draw, and most numbers in it: a share of explained variance is told to 0.1 % by so many rows."""
 LEAST = 1000
@@ -43,17 +46,22 @@ class Survey:
     """What is known of the rows of a source after one pass; made by :func:`survey`."""
 
     source: Source
+    """Of cells, where rows are no plain numbers."""
     seed: int
     layout: Layout
     """Fitted on all training rows."""
-    moments: Moments
-    """Of all training rows, in the units of the data."""
+    count: int
+    """How many rows are trained on."""
+    moments: Moments | None
+    """Of all training rows, in the units of the data; None of cells."""
     digest: str
     """SHA-256 of the rows, as :attr:`isthmus.data.dataset.Dataset.digest` gives it of the same rows in memory."""
     drawn: Split
     """Sorted numbers of the rows that were drawn: some of the training rows, and all validation and test rows."""
-    x: NDArray[np.float32] = field(repr=False)
-    """The rows of these draws, one after the other, (n, D)."""
+    x: NDArray[Any] = field(repr=False)
+    """The rows of these draws, one after the other, (n, D); cells (n, F), where the source has fields."""
+    y: tuple[NDArray[np.int64], tuple[str, ...]] | None = field(default=None, repr=False)
+    """The classes of these rows, and their names, where a label was asked for."""
 
     @cached_property
     def held(self) -> NDArray[np.int64]:
@@ -68,12 +76,7 @@ class Survey:
     @property
     def width(self) -> int:
         """E, the elements of a row that is laid out."""
-        return len(self.source.columns)
-
-    @property
-    def count(self) -> int:
-        """How many rows are trained on."""
-        return self.moments.rows
+        return self.layout.width if isinstance(self.layout, Table) else len(self.source.columns)
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
@@ -97,7 +100,19 @@ class Survey:
         """The rows that were drawn as data in memory, and which of them are training, validation and test rows."""
         ends = np.cumsum([0, *map(len, self.drawn)])
         parts = Split(*(np.arange(a, b) for a, b in itertools.pairwise(ends)))
-        return Dataset(self.source.name, self.x, None, (), self.source.columns, source=self.source.place), parts
+        codes, names = self.y or (None, ())
+        source = self.source
+        return Dataset(
+            source.name,
+            self.x,
+            codes,
+            names,
+            source.columns,
+            source=source.place,
+            label=source.asked.label,
+            told=source.told,
+            fields=source.fields,
+        ), parts
 
     def laid_out(self) -> list[NDArray[np.float32]]:
         """The rows of the draws as models take them, (n, E)."""
@@ -131,14 +146,27 @@ def survey(source: Source, seed: int = 0, *, scale: str = "auto", readers: int =
     Raises
     ------
     BadInput
-        If a cell is missing, infinite or beyond 32-bit floats.
+        If a cell cannot be used, or a column cannot be read as it should be.
+
+    Notes
+    -----
+    Rows that are no plain numbers are read twice: what the columns are is known after the first time.
     """
-    drawn = _drawn(source, seed, rows)
-    moments: Moments | None = None
-    count, width = int(source.starts[-1]), len(source.columns)
-    digest = hashlib.sha256(json.dumps([[count, width], False, [], None]).encode())
+    found = source if source.plain else inferred(source, readers)
+    drawn = _drawn(found, seed, rows)
+    try:
+        return _pass(found, seed, scale, readers, drawn)
+    except _Missing:  # numbers with gaps are cells
+        return _pass(inferred(source, readers), seed, scale, readers, drawn)
+
+
+def _pass(source: Source, seed: int, scale: str, readers: int, drawn: Split) -> Survey:
+    """All rows, once."""
+    width = len(source.columns)
+    known: Moments | Tallies | None = None
+    digest = _digest(source)
     ends = np.cumsum([0, *map(len, drawn)])
-    whole = np.empty((int(ends[-1]), width), np.float32)
+    whole = np.empty((int(ends[-1]), width), np.float64 if source.fields else np.float32)
     kept = [whole[a:b] for a, b in itertools.pairwise(ends)]
     error = np.zeros(width)
     held = np.sort(np.concatenate(drawn[1:]))
@@ -147,73 +175,118 @@ def survey(source: Source, seed: int = 0, *, scale: str = "auto", readers: int =
         return _seen(source, block, held, drawn)
 
     for seen in in_order(look, range(len(source.starts) - 1), readers):
-        digest.update(np.ascontiguousarray(seen.rows, "<f4").data)
-        if seen.moments is not None:
-            moments = seen.moments if moments is None else moments + seen.moments
+        digest.update(np.ascontiguousarray(seen.rows, "<f8" if source.fields else "<f4").data)
+        if seen.known is not None:
+            known = seen.known if known is None else known + seen.known
         error = np.maximum(error, seen.error)
         for part, (where, some) in zip(kept, seen.drawn, strict=True):
             part[where] = some
     release()
-    assert moments is not None
-    low, high = moments.low, moments.high
+    assert known is not None
+    count, y = int(source.starts[-1]) - len(held), _labels(source, drawn)
+    if isinstance(known, Tallies):
+        layout = Table.of(known.columns, source.fields)
+        return Survey(source, seed, layout, count, None, digest.hexdigest(), drawn, whole, y)
+    low, high = known.low, known.high
     if len(fine := np.flatnonzero((low < high) & (error / COARSE > high - low))):
         j = int(fine[0])
         raise BadInput(too_fine(source.place, source.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}"))
-    return Survey(source, seed, Scaler.of_moments(moments, scale, kept[0]), moments, digest.hexdigest(), drawn, whole)
+    scaler = Scaler.of_moments(known, scale, kept[0])
+    return Survey(source, seed, scaler, count, known, digest.hexdigest(), drawn, whole, y)
 
 
-def in_order(function: Callable[[Item], Found], items: Iterable[Item], readers: int) -> Iterator[Found]:
-    """``function`` of each item, in the order of the items; so many threads work on the next ones."""
-    if readers < 2:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(readers) as threads:
-        waiting: deque[Future[Found]] = deque()
-        for item in items:
-            waiting.append(threads.submit(function, item))
-            if len(waiting) >= readers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _digest(source: Source) -> Any:
+    """The beginning of the digest of such rows; see :attr:`isthmus.data.dataset.Dataset.digest`."""
+    shape = [int(source.starts[-1]), len(source.columns)]
+    digest = hashlib.sha256(json.dumps([shape, False, [], None]).encode())
+    if source.fields:
+        digest.update(json.dumps([one.to_json() for one in source.fields]).encode())
+    return digest
+
+
+def _labels(source: Source, drawn: Split) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
+    """The classes of the rows that were drawn, and their names."""
+    if (label := source.asked.label) is None:
+        return None
+    numbers, cells = np.concatenate(drawn), []
+    order = np.argsort(numbers)
+    for block, (begin, end) in enumerate(itertools.pairwise(source.starts)):
+        if len(own := numbers[order][slice(*np.searchsorted(numbers, (begin, end), sorter=order))]):
+            cells.append(source.table(block, [label]).take(pa.array(own - begin)))
+    found = pa.concat_tables(cells).unify_dictionaries().column(0).combine_chunks().take(pa.array(np.argsort(order)))
+    words = row_words((), lambda i: f"row {numbers[i] + 1:,}")
+    return classes(Unchecked(source.place, np.empty((len(numbers), 0)), None, (), words), found)
+
+
+class Tallies(NamedTuple):
+    """What is told of the cells of some rows, column by column; ``+`` puts two sets of rows together."""
+
+    columns: tuple[Tally, ...]
+
+    @classmethod
+    def of(cls, cells: NDArray[np.float64], fields: Sequence[Field]) -> Tallies:
+        """Of cells (n, F)."""
+        return cls(tuple(TALLIED[one.kind].tally(np.ascontiguousarray(cells[:, j])) for j, one in enumerate(fields)))
+
+    def __add__(self, other: object) -> Tallies:
+        if not isinstance(other, Tallies):
+            return NotImplemented
+        return Tallies(tuple(a + b for a, b in zip(self.columns, other.columns, strict=True)))
+
+
+class _Missing(Exception):
+    """A number is missing where all were to be plain."""
 
 
 class _Seen(NamedTuple):
     """A block, looked at."""
 
-    rows: NDArray[np.float32]
-    moments: Moments | None
+    rows: NDArray[Any]
+    known: Moments | Tallies | None
+    """Of its training rows."""
     error: NDArray[np.float64]
-    drawn: list[tuple[slice, NDArray[np.float32]]]
+    drawn: list[tuple[slice, NDArray[Any]]]
     """For each draw, which places of it the rows have."""
 
 
 def _seen(source: Source, block: int, held: NDArray[np.int64], drawn: Split) -> _Seen:
     begin, end = source.starts[block : block + 2]
     error = np.zeros(len(source.columns))
-    rows, known = source.block(block, error), None
+    rows = source.block(block, error)
     own = np.ones(len(rows), bool)
     own[held[slice(*np.searchsorted(held, (begin, end)))] - begin] = False
-    step = max(1, TILE // rows.shape[1])
-    for at in range(0, len(rows), step):  # what is looked at several times stays near the processor
-        tile = rows[at : at + step]
-        tile += np.float32(0.0)  # one zero, as rows in memory have
-        if not np.isfinite(tile).all():
-            raise _unusable(source, begin + at, tile)
-        if (mine := own[at : at + step]).any():
-            more = Moments.of(tile if mine.all() else tile[mine])
-            known = more if known is None else known + more
+    known: Tallies | Moments | None
+    if source.fields:
+        known = Tallies.of(rows[own], source.fields) if own.any() else None
+    else:
+        known = _moments(source, int(begin), rows, own)
     places = [slice(*np.searchsorted(part, (begin, end))) for part in drawn]
     parts = [(where, rows[part[where] - begin]) for part, where in zip(drawn, places, strict=True)]
     return _Seen(rows, known, error, parts)
 
 
+def _moments(source: Source, begin: int, rows: NDArray[np.float32], own: NDArray[np.bool_]) -> Moments | None:
+    """The moments of training rows."""
+    known, step = None, max(1, TILE // rows.shape[1])
+    for at in range(0, len(rows), step):  # what is looked at several times stays near the processor
+        tile = rows[at : at + step]
+        tile += np.float32(0.0)  # one zero, as rows in memory have
+        if not np.isfinite(tile).all():
+            if np.isnan(tile).any():
+                raise _Missing
+            raise _unusable(source, begin + at, tile)
+        if (mine := own[at : at + step]).any():
+            more = Moments.of(tile if mine.all() else tile[mine])
+            known = more if known is None else known + more
+    return known
+
+
 def _unusable(source: Source, begin: int, rows: NDArray[np.float32]) -> BadInput:
     """What is said of the first cell that cannot be used."""
     i, j = np.argwhere(~np.isfinite(rows))[0]
-    what = "missing" if np.isnan(rows[i, j]) else "infinite, or beyond 32-bit floats"
     return BadInput(
-        f"{source.place}: row {begin + i + 1:,}, column {shown(source.columns[j])}: the value is {what}; fill it in or "
-        "drop the row"
+        f"{source.place}: row {begin + i + 1:,}, column {shown(source.columns[j])}: the value is infinite, or beyond "
+        "32-bit floats; fill it in or drop the row"
     )
 
 

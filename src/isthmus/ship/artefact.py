@@ -60,8 +60,9 @@ from isthmus.ship.manifest import (
 )
 from isthmus.ship.reference import Reference
 from isthmus.ship.rivals import RIVALS, Rival
-from isthmus.train.fitted import Fitted, of_counts, of_table, spoken
+from isthmus.train.fitted import Fitted
 from isthmus.train.inference import Inference
+from isthmus.train.likelihood import of_counts, of_table, spoken
 from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
 

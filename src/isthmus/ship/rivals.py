@@ -25,8 +25,8 @@ from isthmus.model import Model, Recipe, knob
 from isthmus.scorer import AROUND, NEAREST, WIDEST, blended
 from isthmus.seeds import seed as hashed
 from isthmus.ship.around import Around, closest
-from isthmus.train.fitted import likelihood, spoken
 from isthmus.train.inference import Inference
+from isthmus.train.likelihood import likelihood, spoken
 
 EULER = 0.5772156649015329
 

@@ -33,7 +33,7 @@ from isthmus.study.design import Design, capacity, configurations, design, match
 from isthmus.study.options import PartOptions, filled, signed
 from isthmus.study.outline import Outline, slug, split_all
 from isthmus.study.results import Results
-from isthmus.train.fitted import likelihood
+from isthmus.train.likelihood import likelihood
 from isthmus.train.plan import Plan
 
 FULL = "full"

@@ -34,8 +34,8 @@ from isthmus.seeds import seed as hashed
 from isthmus.study.launch.local import one_thread
 from isthmus.study.material import prepare
 from isthmus.study.record import Job, JobName
-from isthmus.train.fitted import likelihood
 from isthmus.train.inference import tensor
+from isthmus.train.likelihood import likelihood
 from isthmus.train.plan import Plan
 from isthmus.train.stages import train
 from isthmus.train.task import Task

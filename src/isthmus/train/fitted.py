@@ -10,14 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.data.arrays import memory as in_memory
-from isthmus.data.counts import Counts
 from isthmus.data.dataset import Dataset, element_names
-from isthmus.data.fields import Column, Field
-from isthmus.data.fields.count import Count
+from isthmus.data.fields import Field
 from isthmus.data.layout import Layout, laid_out
 from isthmus.data.metadata import IN_ORDER, NONE, Metadata, counted, in_proportion
 from isthmus.data.metadata import known as metadata
@@ -30,13 +27,13 @@ from isthmus.data.survey import Survey, survey
 from isthmus.data.wording import number_of
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
-from isthmus.parts.heads import Counted, CountHead, Head, Slot, TableHead
-from isthmus.parts.heads.counts import NEGATIVE_BINOMIAL
+from isthmus.parts.heads import Head
 from isthmus.seeds import seed as hashed
 from isthmus.train.checkpoint import Checkpoint, Keeper
 from isthmus.train.device import device as find
 from isthmus.train.device import on
 from isthmus.train.inference import Inference, tensor
+from isthmus.train.likelihood import likelihood, of_survey, spoken
 from isthmus.train.loop import Outcome, Watch
 from isthmus.train.memory import MEMORY, affordable, planned
 from isthmus.train.plan import Plan
@@ -56,43 +53,6 @@ class Fitted(Inference):
     def __repr__(self) -> str:
         after = f" after {number_of(self.outcome.steps, 'step')}" if self.outcome.steps else ""
         return f"Fitted({self.recipe}, rows of shape {self.shape}, {self.outcome.status}{after})"
-
-
-def likelihood(layout: Layout, rows: NDArray[np.float32]) -> Head:
-    """What the head ``auto`` stands for: bernoulli if the scaled training rows are bounded data in [0, 1], gaussian if
-    they are other numbers, one for each column of a table, and a negative binomial for counts."""
-    if isinstance(layout, Counts):
-        return of_counts(layout)
-    if layout.parts:
-        return of_table(layout)
-    bounded = layout.kind in {"unit", "none"} and float(rows.min()) >= 0 and float(rows.max()) <= 1
-    return "bernoulli" if bounded else "gaussian"
-
-
-def of_table(layout: Layout) -> TableHead:
-    """The likelihood of rows that are laid out as a table."""
-    return TableHead(
-        [
-            Slot(p.column.outcome, p.start, p.stop, p.column.shares, p.column.scale, p.gap, p.absent, _begun(p.column))
-            for p in layout.parts
-        ]
-    )
-
-
-def _begun(column: Column) -> Counted | None:
-    """What the likelihood of a column of counts starts from; None of other columns."""
-    return Counted(column.shift, column.dispersion, column.nothing) if isinstance(column, Count) else None
-
-
-def of_counts(layout: Counts) -> CountHead:
-    """The likelihood of rows that are laid out as counts."""
-    shift, dispersion = (torch.tensor(one, dtype=torch.float32) for one in (layout.shift, layout.dispersion))
-    return CountHead(NEGATIVE_BINOMIAL, shift, layout.scale, layout.usual, layout.total, dispersion)
-
-
-def spoken(head: Head) -> str:
-    """The name of a likelihood."""
-    return head if isinstance(head, str) else head.name
 
 
 def fit_many(
@@ -381,7 +341,7 @@ def fit_survey(
             watch=watch,
             checkpoint=checkpoint,
             ranks=ranks,
-            head=known_head(known),
+            head=of_survey(known),
             stream=stream,
         )[0]
 
@@ -390,12 +350,6 @@ def _alone(**others: Any) -> None:
     """Refuse what is asked of rows in memory only."""
     if odd := [name for name, one in others.items() if one is not None]:
         raise BadInput(f"{odd[0]} is for rows in memory; rows that stay in their file are trained on without it")
-
-
-def known_head(known: Survey) -> Head:
-    """What the head ``auto`` stands for, by the ends of all training rows."""
-    ends = np.stack([known.moments.low, known.moments.high]).astype(np.float32)
-    return likelihood(known.layout, known.layout.apply(ends))
 
 
 def _held_out(rows: int, known: Metadata, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

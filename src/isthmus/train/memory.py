@@ -12,6 +12,7 @@ from isthmus.data.survey import Survey
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
 from isthmus.seeds import seed
+from isthmus.train.likelihood import of_survey
 from isthmus.train.loop import RUN
 from isthmus.train.plan import Plan
 from isthmus.train.shuffle import Shuffle
@@ -126,7 +127,7 @@ def _after(known: Survey) -> int:
 
 def _model(recipe: Recipe, known: Survey, plan: Plan) -> int:
     """The weights in all their copies, and what passes through the network at once."""
-    model = recipe.build((known.width,), "gaussian", None, number=0)
+    model = recipe.build((known.width,), of_survey(known), None, number=0)
     weights = sum(p.numel() for p in model.parameters())
     wide = known.width + sum(p.shape[0] for p in model.parameters() if p.ndim > 1)
     return FIRST + 4 * (WEIGHTS * weights + 2 * wide * max(len(known.drawn.valid), 3 * plan.batch))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from isthmus.data.fields.field import Cells, Field
 from isthmus.data.fields.number import Number
 from isthmus.data.fields.plain import number, only
+from isthmus.data.fields.tally import Tally
 from isthmus.errors import BadInput
 
 MOST = 64
@@ -57,10 +58,25 @@ class Category:
     @classmethod
     def fit(cls, cells: Cells, field: Field) -> Self:
         there = cells[~np.isnan(cells)].astype(np.int64)
-        counts = np.bincount(there[there >= 0], minlength=len(field.values))
+        return cls._of(np.bincount(there[there >= 0], minlength=len(field.values)), len(there))
+
+    @classmethod
+    def tally(cls, cells: Cells) -> Tally:
+        return Tally.of(cells, counted=np.asarray)
+
+    @classmethod
+    def of(cls, known: Tally, field: Field) -> Self:
+        counts = np.zeros(len(field.values), np.int64)
+        own = known.values >= 0
+        counts[known.values[own].astype(np.int64)] = known.counts[own]
+        return cls._of(counts, known.plain.rows)
+
+    @classmethod
+    def _of(cls, counts: NDArray[np.int64], rows: int) -> Self:
+        """By how many rows hold each value, and how many hold one at all."""
         order = np.argsort(-counts, kind="stable")[:MOST]
         codes = np.sort(order[counts[order] >= LEAST_ROWS])
-        shares = counts[codes] / max(len(there), 1)
+        shares = counts[codes] / max(rows, 1)
         return cls(tuple(codes.tolist()), (*shares.tolist(), max(0.0, 1.0 - float(shares.sum()))))
 
     def encode(self, cells: Cells) -> NDArray[np.float64]:

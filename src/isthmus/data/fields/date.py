@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from isthmus.data.fields.field import Cells, Field
 from isthmus.data.fields.number import Number
 from isthmus.data.fields.plain import finite, only, positive
+from isthmus.data.fields.tally import Tally
 from isthmus.errors import BadInput
 
 DAY = 86400.0
@@ -60,6 +61,20 @@ class Date:
             name
             for name, seconds in ROUNDS.items()
             if span >= TWICE * seconds and np.ptp(np.mod(there, seconds)) > seconds / 24
+        ]
+        return cls(line.shift, line.scale, tuple(used))
+
+    @classmethod
+    def tally(cls, cells: Cells) -> Tally:
+        return Tally.of(cells, turns=ROUNDS)
+
+    @classmethod
+    def of(cls, known: Tally, field: Field) -> Self:
+        line, span = Number.of(known, field), known.plain.high - known.plain.low
+        used = [
+            name
+            for name, seconds in ROUNDS.items()
+            if span >= TWICE * seconds and known.turns[name].high - known.turns[name].low > seconds / 24
         ]
         return cls(line.shift, line.scale, tuple(used))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.fields.field import Cells, Field
 from isthmus.data.fields.plain import finite, only, positive
+from isthmus.data.fields.tally import Line, Tally
 
 FARTHEST = 1e9
 """Scaled numbers are cut to this distance from 0, as those of a table without gaps are."""
@@ -49,6 +50,14 @@ class Number:
         peak = max(float(np.abs(there).max()), np.finfo(float).tiny)  # squares of 1e300 stay in range
         scale = float((there / peak).std() * peak)
         return cls(float((there / peak).mean() * peak), scale if scale > 1e-12 * peak else 1.0)
+
+    @classmethod
+    def tally(cls, cells: Cells) -> Tally:
+        return Tally.of(cells, cls.straight)
+
+    @classmethod
+    def of(cls, known: Tally, field: Field) -> Self:
+        return cls(*_ends(known.bent))
 
     @classmethod
     def straight(cls, cells: Cells) -> Cells:
@@ -94,3 +103,11 @@ class Amount(Number):
     @classmethod
     def bent(cls, values: Cells) -> Cells:
         return np.sinh(np.clip(values, -700.0, 700.0))
+
+
+def _ends(line: Line) -> tuple[float, float]:
+    """Shift and scale, as :meth:`Number.fit` has them."""
+    if not line.rows:
+        return 0.0, 1.0
+    peak = max(abs(line.low), abs(line.high), np.finfo(float).tiny)
+    return line.mean, line.deviation if line.deviation > 1e-12 * peak else 1.0
