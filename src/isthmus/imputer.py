@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.fields import TEXTS, missing
+from isthmus.data.fields.ordered import Ordered
 from isthmus.data.layout import Part, Table
 from isthmus.data.read import cells
 from isthmus.errors import BadInput
@@ -222,6 +223,10 @@ def _scores(part: Part, made: NDArray[np.float32], truth: NDArray[Any]) -> NDArr
 def _shares(part: Part, laid: NDArray[np.float64]) -> NDArray[np.float64]:
     """What share each value of a category, or of a flag no and yes, is given: (n, width) -> (n, values)."""
     share = np.clip(laid * part.column.scale + np.asarray(part.column.shares), 0.0, 1.0)
+    if part.column.outcome == "order":  # what is beyond a step and not beyond the next
+        bounded = np.pad(np.minimum.accumulate(share, axis=1), ((0, 0), (1, 1)), constant_values=(1.0, 0.0))
+        bounded[:, 0] = 1.0
+        return -np.diff(bounded, axis=1)
     return np.hstack([1 - share, share]) if part.column.outcome == "bit" else share
 
 
@@ -229,4 +234,6 @@ def _names(part: Part) -> list[str]:
     """What the values are called."""
     if part.column.outcome == "bit":
         return list(part.field.values) or ["0", "1"]
+    if isinstance(part.column, Ordered):
+        return [part.field.values[code] for code in part.column.codes]
     return [name.removeprefix(f"{part.field.name}=") for name in part.column.names(part.field)]

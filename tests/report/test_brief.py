@@ -260,4 +260,5 @@ def test_questions_left_out_for_one_reason_share_a_card(tmp_path: Path, make: An
 def test_one_other_is_told_in_the_singular() -> None:
     for key in ("page.others", "verdict.others"):
         one, two = (Words("en")(key, names="a", n=n) for n in (1, 2))
-        assert one.endswith("1 other") and two.endswith("2 others")
+        assert one.endswith("1 other")
+        assert two.endswith("2 others")

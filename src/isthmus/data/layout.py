@@ -2,8 +2,8 @@
 
 Rows of plain numbers are laid out by a :class:`isthmus.data.scale.Scaler`, a number for a number. Rows of a table
 whose columns are of several kinds, or have gaps, are laid out by a :class:`Table`: an element for a number, one for
-each value of a category, and one more, "missing", for each column with gaps. Rows of counts are laid out by
-:class:`isthmus.data.counts.Counts`.
+each value of a category, one for each step between ordered ones, and one more, "missing", for each column with gaps.
+Rows of counts are laid out by :class:`isthmus.data.counts.Counts`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.data.counts import Counts
 from isthmus.data.fields import KINDS, TALLIED, TEXTS, Column, Field, Tally, missing
 from isthmus.data.fields.category import Category
+from isthmus.data.fields.ordered import Ordered
 from isthmus.data.fields.plain import number, only
 from isthmus.data.scale import Scaler
 from isthmus.data.series import Series, Windowed
@@ -242,8 +243,8 @@ class Table:
 
     def settled(self, x: ArrayLike, random: np.random.Generator | None = None) -> NDArray[np.float32]:
         """Rows as a model makes them, (N, E), as rows that could stand in the data: each count whole, each flag yes or
-        no, each category one of its values, each cell there or missing. The likeliest of them, or draws where
-        ``random`` is given.
+        no, each category one of its values, ordered or not, each cell there or missing. The likeliest of them, or
+        draws where ``random`` is given.
         """
         out = np.array(x, np.float64)
         for part in self.parts:
@@ -255,7 +256,12 @@ class Table:
                 if random is not None:
                     which = np.minimum((bounds < random.random((len(out), 1))).sum(axis=1), column.width - 1)
                 cells[...] = (np.eye(column.width)[which] - np.asarray(column.shares)) / column.scale
-            if column.outcome == "count":
+            if column.outcome == "order" and random is not None:  # as many steps as are likelier than one draw
+                chance = cells * column.scale + np.asarray(column.shares)
+                taken = (chance > random.random((len(out), 1))).sum(axis=1, keepdims=True)
+                steps = np.arange(column.width) < taken
+                cells[...] = (steps - np.asarray(column.shares)) / column.scale
+            elif column.outcome in ("count", "order"):
                 cells[...] = column.encode(column.decode(cells))
             if column.outcome == "bit":
                 cells[...] = (_bit(cells * column.scale + column.shares[0], random) - column.shares[0]) / column.scale
@@ -322,7 +328,7 @@ class Table:
         if type(data["constant"]) is not int or not 0 <= data["constant"] <= len(fields):
             raise BadInput("layout: constant must be a count of columns")
         for one, column in zip(fields, columns, strict=True):
-            if isinstance(column, Category) and max(column.codes, default=-1) >= len(one.values):
+            if isinstance(column, Category | Ordered) and max(column.codes, default=-1) >= len(one.values):
                 raise BadInput(f"layout: column {one.name!r:.60} does not fit its values")
         made = cls(tuple(fields), tuple(columns), tuple(absent), data["constant"])
         if made.width > WIDEST:

@@ -71,7 +71,7 @@ def cells(splits: Splits) -> list[Cell]:
         return [Cell(i, i + 1, (), None, 0.0) for i in range(math.prod(splits.train.x.shape[1:]))]
     found = []
     for part in layout.parts:
-        shares = tuple(part.column.shares)
+        shares = () if part.column.outcome == "order" else tuple(part.column.shares)  # far off is worse: as a number
         both = (1 - shares[0], shares[0]) if part.column.outcome == "bit" else shares
         found.append(Cell(part.start, part.stop, both, part.gap, part.absent))
     return found

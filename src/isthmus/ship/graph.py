@@ -29,10 +29,11 @@ from torch import Tensor, nn
 from isthmus import runtime
 from isthmus.data.counts import Counts
 from isthmus.data.fields import Column
-from isthmus.data.fields.category import Category, Ordered
+from isthmus.data.fields.category import Category
 from isthmus.data.fields.count import Count
 from isthmus.data.fields.date import ROUNDS, Date
 from isthmus.data.fields.number import FARTHEST, Amount, Number
+from isthmus.data.fields.ordered import Ordered
 from isthmus.data.layout import Layout, Part
 from isthmus.data.scale import FARTHEST as OUTERMOST
 from isthmus.data.scale import Scaler
@@ -162,7 +163,7 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
     if isinstance(model.layout, Counts):
         raise BadInput("a model of counts has no graph yet; use the model itself")
     for part in model.layout.parts:
-        if not isinstance(part.column, Category | Date | Number):
+        if not isinstance(part.column, Category | Ordered | Date | Number):
             raise BadInput(f"a column of kind {part.column.kind} has no graph yet; leave it out (--drop)")
     known = None if model.calibration is None else model.calibration.scores
     if threshold is None and model.calibration is not None:
@@ -387,6 +388,10 @@ def _column(to: _Graph, cells: str, column: Column) -> str:
         last = to.node("And", other, to.const(places == column.width - 1))
         one = to.node("Add", own, to.cast(last, "double"))
         return to.node("Div", to.node("Sub", one, to.const(np.asarray(column.shares))), to.const(column.scale))
+    if isinstance(column, Ordered):
+        taken = to.cast(to.node("Greater", cells, to.const(column.steps)), "double")
+        laid = to.node("Div", to.node("Sub", taken, to.const(np.asarray(column.shares))), to.const(column.scale))
+        return to.node("Where", to.node("Less", cells, to.const(0.0)), to.const(0.0), laid)
     if isinstance(column, Date):
         share = to.const(1 / math.sqrt(1 + len(column.cycles)))
         line = to.standard(cells, column.shift, column.scale, FARTHEST)
@@ -397,10 +402,7 @@ def _column(to: _Graph, cells: str, column: Column) -> str:
     straight = _asinh(to, cells) if isinstance(column, Amount) else cells
     if isinstance(column, Count):
         straight = to.node("Log", to.node("Add", to.node("Max", cells, to.const(0.0)), to.const(1.0)))
-    laid = to.standard(straight, column.shift, column.scale, FARTHEST)
-    if isinstance(column, Ordered):
-        return to.node("Where", to.node("Less", cells, to.const(0.0)), to.const(0.0), laid)
-    return laid
+    return to.standard(straight, column.shift, column.scale, FARTHEST)
 
 
 def _turn(to: _Graph, cells: str, seconds: float, quarter: float) -> str:

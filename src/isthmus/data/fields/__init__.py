@@ -1,11 +1,12 @@
 """Kinds of columns: one file, one line here."""
 
-from isthmus.data.fields.category import Category, Ordered
+from isthmus.data.fields.category import Category
 from isthmus.data.fields.count import Count
 from isthmus.data.fields.date import Date
 from isthmus.data.fields.field import Cells, Column, Field, missing
 from isthmus.data.fields.flag import Flag
 from isthmus.data.fields.number import Amount, Number
+from isthmus.data.fields.ordered import Ordered
 from isthmus.data.fields.tally import Tallied, Tally
 from isthmus.data.fields.text import Characters, Text
 

@@ -1,4 +1,4 @@
-"""Texts of which there are few, as one element for each of them; and those that stand in an order."""
+"""Texts of which there are few, as one element for each of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.fields.field import Cells, Field
-from isthmus.data.fields.number import Number
 from isthmus.data.fields.plain import number, only
 from isthmus.data.fields.tally import Tally
 from isthmus.errors import BadInput
@@ -108,22 +107,3 @@ class Category:
         if min(found) < 0 or max(found) > 1:
             raise BadInput("category: shares must lie between 0 and 1")
         return cls(tuple(codes), tuple(found))
-
-
-class Ordered(Number):
-    """One of a few values that stand in an order: its place in it, standardised. A new value is a gap.
-
-    Examples
-    --------
-    >>> size = Ordered.fit(np.array([0.0, 2.0]), Field("size", "ordered", ("S", "M", "L")))
-    >>> size.decode(np.array([[0.2]]))
-    array([1.])
-    """
-
-    kind: ClassVar[str] = "ordered"
-
-    def encode(self, cells: Cells) -> NDArray[np.float64]:
-        return np.where(cells[:, None] < 0, 0.0, super().encode(cells))
-
-    def decode(self, x: NDArray[np.float64]) -> Cells:
-        return np.maximum(np.rint(super().decode(x)), 0.0)

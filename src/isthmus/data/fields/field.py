@@ -68,11 +68,13 @@ class Column(Protocol):
 
     kind: ClassVar[str]
     outcome: ClassVar[str]
-    """What a cell is an outcome of: ``number``, ``count``, ``bit`` or ``choice``, which decides its likelihood."""
+    """What a cell is an outcome of: ``number``, ``count``, ``bit``, ``choice`` or ``order``, which decides its
+    likelihood."""
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Of the training rows: for a bit that of 1, for a choice those of its values; empty for a number."""
+        """Of the training rows: for a bit that of 1, for a choice those of its values, for an order those of its steps;
+        empty for a number."""
 
     @property
     def scale(self) -> float:

@@ -1,17 +1,23 @@
 """The likelihood of a row of a table: one for each column by its kind, and nothing for a gap.
 
 A number has that of a gaussian (or one of the robust ones), a count a negative binomial's, whose dispersion is learnt
-as a parameter of the model, a flag a Bernoulli's, a category that of one draw among its values; and whether a cell is
-missing is a Bernoulli draw of its own. What they cost is measured against what the shares and means of the training
-rows would cost, so that every column weighs the same: with nothing learnt, each costs 0.5, as a standardised number
-does. A cell that is missing costs exactly 0, whatever the model says of it.
+as a parameter of the model, a flag a Bernoulli's, a category that of one draw among its values, an ordered one that of
+cumulative logits; and whether a cell is missing is a Bernoulli draw of its own. What they cost is measured against what
+the shares and means of the training rows would cost, so that every column weighs the same: with nothing learnt, each
+costs 0.5, as a standardised number does. A cell that is missing costs exactly 0, whatever the model says of it.
 
 Rows are laid out as :mod:`isthmus.data.layout` does it; raw outputs are logits of flags and values, centres of numbers,
 logarithms of the means of counts. A count costs its negative log-likelihood in nats, but for a constant.
+
+Cumulative logits (McCullagh 1980, Regression models for ordinal data, Journal of the Royal Statistical Society B 42):
+a row lies at one place, the mean of the raw outputs of the column, and is beyond a step with the logistic function of
+its distance to a cut point, which all rows share. Cut points are parameters of the model, kept in order by being sums
+of positive gaps; they start where the shares of the training rows have them.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,6 +34,8 @@ RARE = 0.05
 """Nats. A column that is nearly always the same would otherwise outweigh all others when it is not."""
 MOST = 60.0
 """The largest logarithm of a mean."""
+CERTAIN = 1e-6
+"""No step is taken for surer than this when cut points start."""
 SURE = 0.005
 """No share is taken for nearer to 0 or 1 than this when a model starts."""
 
@@ -47,11 +55,13 @@ class Slot(NamedTuple):
     """Where one column lies in a row, and what it is."""
 
     outcome: str
-    """``number``, ``count``, ``bit`` (one element, one of two values) or ``choice`` (one element for each value)."""
+    """``number``, ``count``, ``bit`` (one element, one of two values), ``choice`` (one element for each value) or
+    ``order`` (one element for each step from a value to the next)."""
     start: int
     stop: int
     shares: tuple[float, ...]
-    """Of the training rows, for a bit that of 1, for a choice those of its values; what was subtracted."""
+    """Of the training rows, for a bit that of 1, for a choice those of its values, for an order of those beyond each
+    step; what was subtracted."""
     scale: float
     """What was then divided by."""
     gap: int | None
@@ -60,6 +70,78 @@ class Slot(NamedTuple):
     """Share of the training rows in which it is missing."""
     counted: Counted | None = None
     """Given for a count."""
+
+
+class Steps:
+    """The elements of ordered columns, and what their cut points make of them.
+
+    Parameters
+    ----------
+    slots : sequence of Slot
+        Of ordered columns.
+    width : int
+        E, the elements of a row.
+    """
+
+    def __init__(self, slots: Sequence[Slot], width: int) -> None:
+        sizes = [slot.stop - slot.start for slot in slots]
+        longest, total = max(sizes, default=0), sum(sizes)
+        self.own = torch.zeros(width, dtype=torch.bool)
+        self.sizes = torch.tensor(sizes, dtype=torch.get_default_dtype())
+        self.among = torch.full((len(slots), longest), width)
+        """The elements of each column, (C, longest), filled up with one that no row has."""
+        self.which = torch.full((len(slots), longest), total)
+        """The same of cut points."""
+        self.first = torch.zeros(total, dtype=torch.bool)
+        """Which cut points are the first of a column."""
+        self.flat, self.back = torch.zeros(total, dtype=torch.long), torch.zeros(width, dtype=torch.long)
+        """Where each cut point lies in such a table, and the number of each element's."""
+        at = 0
+        for c, (slot, size) in enumerate(zip(slots, sizes, strict=True)):
+            self.own[slot.start : slot.stop], self.first[at] = True, True
+            self.among[c, :size] = torch.arange(slot.start, slot.stop)
+            self.which[c, :size] = torch.arange(at, at + size)
+            self.flat[at : at + size] = c * longest + torch.arange(size)
+            self.back[slot.start : slot.stop] = torch.arange(at, at + size)
+            at += size
+        self.last = torch.roll(self.first, -1)
+        self.elements = torch.nonzero(self.own).flatten()
+        self.column = self.flat // max(longest, 1)
+
+    def points(self, cuts: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut points, and gaps before them, which mean nothing of the first of a column: both (S,)."""
+        gaps = cuts.clamp(LOWEST, HIGHEST).exp()
+        padded = functional.pad(torch.where(self.first, cuts, gaps), (0, 1))
+        return padded[self.which].cumsum(1).flatten()[self.flat], gaps
+
+    def place(self, each: Tensor, cuts: Tensor) -> Tensor:
+        """Where rows lie if each step is beyond by ``each`` (..., E): the same for all steps of a column, (..., E)."""
+        points, _ = self.points(cuts)
+        return self._mean(each + points.to(each.dtype)[self.back])[..., self.column][..., self.back]
+
+    def beyond(self, raw: Tensor, cuts: Tensor) -> Tensor:
+        """The logits of having taken steps: (B, E) -> (B, E)."""
+        points, _ = self.points(cuts)
+        return (self._mean(raw)[..., self.column] - points.to(raw.dtype))[..., self.back]
+
+    def nll(self, raw: Tensor, truth: Tensor, cuts: Tensor) -> Tensor:
+        """What each step adds to -log(P(beyond the last step taken) - P(beyond the next)), (B, E), in nats.
+
+        It is log s(a) + log s(-b) + log(1 - exp(-gap)), with s the logistic function, a and b the logits of those two
+        steps: nothing cancels, however near or far cut points are. ``truth`` (B, E) holds 1 where a step was taken.
+        """
+        _, gaps = self.points(cuts)
+        logit, taken = self.beyond(raw, cuts)[:, self.elements], truth[:, self.elements]
+        before = torch.where(self.first, 1.0, torch.roll(taken, 1, dims=1))
+        after = torch.where(self.last, 0.0, torch.roll(taken, -1, dims=1))
+        between = torch.where(self.first, 0.0, -torch.log(-torch.expm1(-gaps))).to(raw.dtype)
+        cost = (taken - after) * functional.softplus(-logit, threshold=80.0)
+        cost = cost + (before - taken) * (functional.softplus(logit, threshold=80.0) + between)
+        return cost[:, self.back]
+
+    def _mean(self, each: Tensor) -> Tensor:
+        """Over the elements of each column, (..., E) -> (..., C)."""
+        return functional.pad(each, (0, 1))[..., self.among].sum(-1) / self.sizes.to(each.dtype)
 
 
 class TableHead(nn.Module):
@@ -98,6 +180,8 @@ class TableHead(nn.Module):
         choices = [slot for slot in slots if slot.outcome == "choice"]
         self.binary = any(slot.outcome == "bit" or slot.gap is not None for slot in slots)
         self.among = torch.full((len(choices), max((s.stop - s.start for s in choices), default=0)), width)
+        orders = [slot for slot in slots if slot.outcome == "order"]
+        self.steps, begun = Steps(orders, width), list[float]()
         for slot in slots:
             part = slice(slot.start, slot.stop)
             self.scale[part], self.first[part] = slot.scale, slot.start
@@ -110,6 +194,11 @@ class TableHead(nn.Module):
                 self.weight[part] = 0.5 / max(_nats(*slot.shares), RARE)
                 self.choice[part] = number
                 self.among[number, : slot.stop - slot.start] = torch.arange(slot.start, slot.stop)
+            if slot.outcome == "order":
+                self.shift[part] = torch.tensor(slot.shares)
+                bounds = (1.0, *slot.shares, 0.0)
+                self.weight[part] = 0.5 / max(_nats(*(a - b for a, b in itertools.pairwise(bounds))), RARE)
+                begun += _begun(slot.shares)
             if slot.counted is not None:
                 self.counts[part], self.shift[part] = True, slot.counted.shift
                 self.weight[part], self.order[part] = slot.counted.nothing - 0.5, len(sizes)
@@ -124,11 +213,13 @@ class TableHead(nn.Module):
         """The first element that says that a cell is missing; None without gaps."""
         self.which = torch.nonzero(self.counts).flatten()
         self.log_size = nn.Parameter(torch.tensor(sizes).clamp(LOWEST, HIGHEST)) if sizes else None
+        self.cuts = nn.Parameter(torch.tensor(begun)) if begun else None
+        """For each ordered column its first cut point, and the logarithms of the gaps to the next ones."""
 
     def but(self, numbers: str) -> TableHead:
         """Another one, that shares no parameter, with another likelihood of numbers; ``auto`` leaves it as it is."""
         if numbers == "auto":
-            return self if self.log_size is None else TableHead(self.slots, self.numbers)
+            return self if self.log_size is None and self.cuts is None else TableHead(self.slots, self.numbers)
         return TableHead(self.slots, numbers)
 
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
@@ -145,6 +236,8 @@ class TableHead(nn.Module):
             size = self.log_size.clamp(LOWEST, HIGHEST)
             counted = negative_binomial(raw[:, which], size, torch.expm1(truth[:, which]).clamp(min=0.0))
             cost = torch.where(self.counts, counted[:, self.order] - weight, cost)
+        if self.cuts is not None:
+            cost = torch.where(self.steps.own, weight * self.steps.nll(raw, truth, self.cuts), cost)
         return torch.where(self.lacks(target), 0.0, cost)
 
     def lacks(self, row: Tensor) -> Tensor:
@@ -164,14 +257,19 @@ class TableHead(nn.Module):
             out = torch.where(self.picked, (torch.exp(raw - self._normaliser(raw)) - shift) / scale, out)
         if self.log_size is not None:
             out = torch.where(self.counts, (torch.log1p(raw.clamp(max=MOST).exp()) - shift) / scale, out)
+        if self.cuts is not None:
+            out = torch.where(self.steps.own, (torch.sigmoid(self.steps.beyond(raw, self.cuts)) - shift) / scale, out)
         return out
 
     def link(self, value: Tensor) -> Tensor:
-        """The raw output whose mean is ``value`` (..., E), shares cut at 0.005; the logits of a category sum to 1."""
+        """The raw output whose mean is ``value`` (..., E), shares cut at 0.005; the logits of a category sum to 1. Of
+        an ordered one it is the place in the middle of those that its elements ask for."""
         shift, scale = (one.to(value.dtype) for one in (self.shift, self.scale))
         share = (value * scale + shift).clamp(SURE, 1 - SURE)
         counts = torch.expm1(value * scale + shift).clamp(min=SURE).log()
         value = torch.where(self.counts, counts, value)
+        if self.cuts is not None:
+            value = torch.where(self.steps.own, self.steps.place(torch.logit(share), self.cuts), value)
         return torch.where(self.bits, torch.logit(share), torch.where(self.picked, share.log(), value))
 
     def _normaliser(self, raw: Tensor) -> Tensor:
@@ -183,3 +281,10 @@ class TableHead(nn.Module):
 def _nats(*shares: float) -> float:
     """The entropy of a draw."""
     return -sum(share * math.log(share) for share in shares if share > 0)
+
+
+def _begun(shares: Sequence[float]) -> list[float]:
+    """The first cut point, and logarithms of gaps, at which a row at 0 is beyond each step with its share."""
+    sure = [min(max(share, CERTAIN), 1 - CERTAIN) for share in shares]
+    points = [math.log((1 - share) / share) for share in sure]
+    return [points[0], *(max(LOWEST, math.log(max(b - a, 1e-6))) for a, b in itertools.pairwise(points))]
