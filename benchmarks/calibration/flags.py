@@ -3,6 +3,7 @@
     python benchmarks/calibration/flags.py alarms          # some seconds
     python benchmarks/calibration/flags.py bound
     python benchmarks/calibration/flags.py contaminated
+    python benchmarks/calibration/flags.py shift           # a minute
     python benchmarks/calibration/flags.py model           # the same of a trained detector; minutes
 
 Splits are drawn anew 1,000 times. Where only ranks of scores matter, scores are drawn from a normal distribution, for
@@ -19,6 +20,7 @@ import numpy as np
 from scipy.stats import betabinom, binom
 
 from isthmus.ship import calibrate
+from isthmus.ship.shift import Ratio, Shift
 
 SIZES = (20, 50, 99, 200, 500, 999, 2000)
 RATES = (0.05, 0.1, 0.2)
@@ -96,6 +98,33 @@ def contaminated(splits: int) -> None:
         print(f"| {100 * share:g} % | {said} | {np.mean(told):.3f} | {inside / splits:.3f} |")
 
 
+def shift(splits: int) -> None:
+    """New rows of another population: one new normal row of each split, flagged unweighted and weighted.
+
+    Rows have a column that moves by one standard deviation, and another that is noisier where it is large.
+    """
+    rate = 0.1
+    low, high = binom.interval(0.95, splits, rate)
+    print(f"| calibration rows | unweighted | known ratio | estimated ratio | worth | ({low:.0f} to {high:.0f}) |")
+    print("|---|---|---|---|---|---|")
+
+    def rows(random: np.random.Generator, n: int, mean: float) -> np.ndarray:
+        at = random.normal(mean, 1.0, n)
+        return np.column_stack([at, np.exp(0.7 * at) * random.normal(size=n)])
+
+    for n in (100, 300, 1000):
+        random, counts, worth = np.random.default_rng(n), np.zeros(3, int), 0.0
+        for _ in range(splits):
+            known, other, new = rows(random, n, 0.0), rows(random, n, 1.0), rows(random, 1, 1.0)
+            scores, asked = np.abs(known[:, 1]), np.abs(new[:, 1])
+            exact, own = np.exp(known[:, 0] - 0.5), np.exp(new[:, 0] - 0.5)
+            found = Shift(scores, (ratio := Ratio.of(known[:, :1], other[:, :1])).at(known[:, :1]), ratio)
+            p = calibrate.p_values(scores, asked), calibrate.weighted_p_values(scores, asked, exact, own)
+            counts += [int(one[0] <= rate) for one in (*p, found.p_values(asked, new[:, :1]))]
+            worth += found.rows / splits
+        print(f"| {n:,} | " + " | ".join(map(str, counts)) + f" | {worth:.0f} | |", flush=True)
+
+
 def model(splits: int) -> None:
     """A trained detector: flags of 1,000 fresh rows on each of some draws, beside their beta-binomial law."""
     from isthmus import AnomalyDetector
@@ -124,7 +153,8 @@ def model(splits: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["alarms", "bound", "contaminated", "model"])
+    parser.add_argument("what", choices=["alarms", "bound", "contaminated", "shift", "model"])
     parser.add_argument("--splits", type=int, default=1000)
     asked = parser.parse_args()
-    {"alarms": alarms, "bound": bound, "contaminated": contaminated, "model": model}[asked.what](asked.splits)
+    ways = {"alarms": alarms, "bound": bound, "contaminated": contaminated, "shift": shift, "model": model}
+    ways[asked.what](asked.splits)

@@ -16,6 +16,7 @@ from isthmus.cli.stream import Data, Graph, Model, Out
 if TYPE_CHECKING:
     from isthmus.data.blocks import Block
     from isthmus.ship.deployed import Calibration, Deployed
+    from isthmus.ship.shift import Shift
     from isthmus.ship.verbs import Answer
 
 AUTO = "auto"
@@ -26,6 +27,17 @@ Against = Annotated[
         metavar="FILE",
         help="Normal rows that the model was not trained on: scores are compared with theirs.",
         show_default="calibration rows in the model",
+    ),
+]
+
+Shifted = Annotated[
+    Path | None,
+    typer.Option(
+        "--shift",
+        metavar="FILE",
+        help="Rows of a population that is made up otherwise than that of --against: calibration rows weigh as much as "
+        "their kind is more frequent there. DATA itself may be such a file.",
+        show_default=False,
     ),
 ]
 
@@ -87,22 +99,25 @@ def score(
     data: Data,
     out: Out = None,
     against: Against = None,
+    shift: Shifted = None,
     features: Graph = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Write how unlike the training rows each row is: a score, high for odd rows, and its p-value.
 
-    The p-value is the share of normal rows that score as high: of calibration rows in the model, or of --against.
+    The p-value is the share of normal rows that score as high: of calibration rows in the model, or of --against, as
+    they are or weighted (--shift).
 
     [bold]isthmus score model new.csv | head[/bold]
     """
     from isthmus.ship import verbs
 
     deployed = _loaded(model)
-    own = _against(deployed, against, features) if against is not None or deployed.calibration is not None else None
+    bare = against is None and shift is None and deployed.calibration is None
+    own, weights = (None, None) if bare else _known(deployed, against, shift, features, quiet)
     found = verbs.blocks_of(deployed, data, features)
-    stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own))
+    stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own, weights))
     return _done(out, quiet)
 
 
@@ -147,6 +162,7 @@ def flag(
         ),
     ] = False,
     against: Against = None,
+    shift: Shifted = None,
     contamination: Annotated[
         str | None,
         typer.Option(
@@ -179,12 +195,14 @@ def flag(
         raise BadInput("--fdr takes the place of a rate, for rows that do not depend on each other: leave --rate out")
     if adapt and bound is not None:
         raise BadInput("--bound is for rows that do not depend on each other; leave --adapt or --bound out")
+    if shift is not None and (adapt or fdr is not None or bound is not None or contamination is not None):
+        raise BadInput("--shift goes with a rate alone: leave --adapt, --fdr, --bound and --contamination out")
     deployed = _loaded(model)
-    own = _against(deployed, against, features, contamination)
+    own, weights = _known(deployed, against, shift, features, quiet, contamination)
     if per_day is not None and rows_per_day is not None:
         rate = calibrate.per_day(per_day, rows_per_day)
     level = own.rate if rate is None else rate
-    calibrate.enough(len(own.scores), level)
+    calibrate.enough(len(own.scores) if weights is None else weights.rows, level)
     batch, flagged = calibrate.Tally.of(len(own.scores)), [0]
     follower = Follower(own, level) if adapt else None
     if fdr is not None:
@@ -194,8 +212,9 @@ def flag(
         if follower is not None:
             found = verbs.follow(deployed, block, follower)
         else:
-            found = verbs.flag(deployed, block, own, level)
-            batch.add(found.columns["p_value"])
+            found = verbs.flag(deployed, block, own, level, weights)
+            if weights is None:
+                batch.add(found.columns["p_value"])
         flagged[0] += int(found.columns["flag"].sum())
         return found
 
@@ -273,6 +292,20 @@ def _loaded(model: Path) -> Deployed:
     return artefact.load(model)
 
 
+def _known(
+    deployed: Deployed,
+    against: Path | None,
+    shift: Path | None,
+    features: Path | None,
+    quiet: bool,
+    contamination: str | None = None,
+) -> tuple[Calibration, Shift | None]:
+    """Normal rows that scores are compared with, and their weights where they are of another population."""
+    if shift is not None:
+        return _shifted(deployed, against, shift, features, quiet)
+    return _against(deployed, against, features, contamination), None
+
+
 def _against(deployed: Deployed, path: Path | None, features: Path | None, contamination: str | None = None) -> Any:
     """The calibration in the model, or that of normal rows in a file, without the share of them that is not."""
     import numpy as np
@@ -308,6 +341,40 @@ def _against(deployed: Deployed, path: Path | None, features: Path | None, conta
         scores = calibrate.trimmed(scores, share)
         about += f", without the {whole - len(scores):,} highest scores"
     return Calibration.of(scores, about)
+
+
+def _shifted(
+    deployed: Deployed, against: Path | None, other: Path, features: Path | None, quiet: bool
+) -> tuple[Calibration, Shift]:
+    """Calibration rows of a file, weighted for the population of another one; the first is read twice."""
+    import numpy as np
+
+    from isthmus.data.blocks import STDIN
+    from isthmus.errors import BadInput
+    from isthmus.ship import verbs
+    from isthmus.ship.shift import Ratio, Shift, drawn
+
+    if against is None:
+        raise BadInput(
+            "--shift weighs calibration rows, and the model holds their scores alone: give the rows with --against"
+        )
+    if STDIN in {str(against), str(other)}:
+        raise BadInput("--shift and --against are read more than once: give files instead of -")
+    if deployed.series is not None:
+        raise BadInput("--shift is for rows that do not depend on each other, not for windows of a series; see --adapt")
+
+    def rows(path: Path) -> Any:
+        return drawn(verbs.rows_seen(deployed, block) for block in verbs.blocks_of(deployed, path, features))
+
+    ratio, scores, weights = Ratio.of(rows(against), rows(other)), [], []
+    for block in verbs.blocks_of(deployed, against, features):
+        found = verbs.scored(deployed, block)
+        scores.append(found[~np.isnan(found)])
+        weights.append(ratio.at(verbs.rows_seen(deployed, block)))
+    made = Shift(np.concatenate(scores), np.concatenate(weights), ratio)
+    whole = len(made.scores)
+    show.note(f"{whole:,} calibration rows are worth {made.rows:,} of the population of {other.name}", quiet=quiet)
+    return made.calibration(f"rows of {against.name}, weighted as in {other.name}"), made
 
 
 def _done(out: Path | None, quiet: bool) -> int:

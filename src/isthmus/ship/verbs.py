@@ -25,6 +25,7 @@ from isthmus.errors import BadInput
 from isthmus.ship import calibrate
 from isthmus.ship.adaptive import Follower
 from isthmus.ship.deployed import Calibration, Deployed
+from isthmus.ship.shift import Shift, seen
 
 
 class Answer(NamedTuple):
@@ -126,10 +127,29 @@ def decode(model: Deployed, block: Block) -> Answer:
     return rows(model, _answered(model.decode, block.rows, np.isfinite(block.rows).all(axis=1)))
 
 
-def score(model: Deployed, block: Block, own: Calibration | None) -> Answer:
-    """How unlike the training rows each row is, and with a calibration how rare that is among normal rows."""
+def score(model: Deployed, block: Block, own: Calibration | None, shift: Shift | None = None) -> Answer:
+    """How unlike the training rows each row is, and with a calibration how rare that is among normal rows.
+
+    With a shift, how rare it is among normal rows of the new population.
+    """
     scores = scored(model, block)
+    if shift is not None:
+        return Answer({"score": scores, "p_value": _weighted(model, block, scores, shift)}, scores)
     return Answer({"score": scores} if own is None else {"score": scores, "p_value": own.p_values(scores)}, scores)
+
+
+def rows_seen(model: Deployed, block: Block) -> NDArray[np.float64]:
+    """What a shift is told by, of the rows of a block that have a score."""
+    rows, good = rows_of(model, block)
+    return seen(model, rows[good])
+
+
+def _weighted(model: Deployed, block: Block, scores: NDArray[Any], shift: Shift) -> NDArray[Any]:
+    """P-values in the new population; NaN where there is no score."""
+    found = np.full(len(scores), np.nan)
+    if (good := rows_of(model, block)[1]).any():
+        found[good] = shift.p_values(scores[good], rows_seen(model, block))
+    return found
 
 
 def scored(model: Deployed, block: Block) -> NDArray[Any]:
@@ -154,9 +174,9 @@ def scored(model: Deployed, block: Block) -> NDArray[Any]:
     return found
 
 
-def flag(model: Deployed, block: Block, own: Calibration, rate: float) -> Answer:
+def flag(model: Deployed, block: Block, own: Calibration, rate: float, shift: Shift | None = None) -> Answer:
     """As :func:`score`, and which rows are flagged at a false-alarm rate."""
-    found = score(model, block, own).columns
+    found = score(model, block, own, shift).columns
     flags = calibrate.flags(found["p_value"], rate)
     return Answer({**found, "flag": flags}, flags)
 

@@ -1,0 +1,153 @@
+"""Calibration rows of one population for rows of another: each weighs as much as its kind has become more frequent.
+
+Split-conformal p-values take calibration rows and new normal rows to be drawn alike. Where new rows are drawn otherwise
+(more old people, another mix of machines) and a row of given columns is as odd as ever, p-values are valid again with
+weights that are the density of new rows over that of calibration rows (Tibshirani, Barber, Candes and Ramdas 2019,
+Conformal prediction under covariate shift, NeurIPS; there, as here, the weights are odds of a probabilistic classifier
+that tells the two apart). The ratio is estimated, so what is promised holds as far as the estimate does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isthmus.errors import BadInput
+from isthmus.ship import calibrate
+from isthmus.ship.deployed import RATE, Calibration, Deployed, Scores, tied
+from isthmus.ship.rivals import Rival
+
+WIDE = 64
+"""Elements of a row above which the classifier sees its code instead, where there is one."""
+ROWS = 20_000
+"""Rows of each population that it is fitted on, at most."""
+LEAST = 20
+"""Rows of each population that it needs."""
+
+
+def seen(model: Deployed, rows: ArrayLike) -> NDArray[np.float64]:
+    """What the classifier sees of rows (N, *D): their elements as the model takes them, of wide rows their codes."""
+    laid = model.scaled(rows)
+    flat = laid.reshape(len(laid), -1)
+    if flat.shape[1] > WIDE and not isinstance(model.model, Rival):
+        flat = model.encode_scaled(laid).reshape(len(laid), -1)
+    return flat.astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Ratio:
+    """How much more frequent rows are in a new population than in an old one: odds of a logistic regression.
+
+    It sees each element and its square, which is the ratio of two normal laws of any means and variances. Beyond what
+    either population holds, it is that at the edge.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> ratio = Ratio.of(random.normal(size=(4000, 1)), random.normal(1.0, 1.0, size=(4000, 1)))
+    >>> at = ratio.at(np.array([[0.0], [1.0]]))
+    >>> bool(2 < at[1] / at[0] < 3.5)  # exp(1) of normal laws one apart
+    True
+    """
+
+    low: Scores
+    """(F,), the least of each element in both populations."""
+    high: Scores
+    mean: Scores
+    scale: Scores
+    coefficients: Scores
+    """(2 F,), of elements and of their squares."""
+    intercept: float
+
+    @classmethod
+    def of(cls, before: ArrayLike, after: ArrayLike) -> Self:
+        """From elements of rows of the old population (n, F) and of the new one (m, F)."""
+        from sklearn.linear_model import LogisticRegression
+
+        old, new = np.asarray(before, np.float64), np.asarray(after, np.float64)
+        if min(len(old), len(new)) < LEAST:
+            raise BadInput(
+                f"weights under a shift need {LEAST} rows of each population or more; got {len(old):,} and {len(new):,}"
+            )
+        both = np.vstack([old, new])
+        deviation = both.std(axis=0)
+        found = {
+            "low": both.min(axis=0),
+            "high": both.max(axis=0),
+            "mean": both.mean(axis=0),
+            "scale": np.where(deviation > 0, deviation, 1.0),
+        }
+        bare = cls(**found, coefficients=np.zeros(2 * both.shape[1]), intercept=0.0)
+        fitted = LogisticRegression(max_iter=1000).fit(bare._terms(both), np.r_[np.zeros(len(old)), np.ones(len(new))])
+        return cls(
+            **found, coefficients=fitted.coef_[0], intercept=float(np.log(len(old) / len(new)) + fitted.intercept_[0])
+        )
+
+    def at(self, rows: ArrayLike) -> Scores:
+        """The ratio at elements of rows (N, F): (N,), above 0."""
+        logits: Scores = self._terms(np.asarray(rows, np.float64)) @ self.coefficients + self.intercept
+        return np.exp(np.clip(logits, -50, 50))
+
+    def _terms(self, rows: Scores) -> Scores:
+        found = (np.clip(rows, self.low, self.high) - self.mean) / self.scale
+        return np.hstack([found, found**2])
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """Calibration rows that are weighted for another population.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> random = np.random.default_rng(0)
+    >>> rows = lambda n, mean: (at := random.normal(mean, 1.0, (n, 1))) * [[1.0, 0.5]] + random.normal(size=(n, 2))
+    >>> fitted = isthmus.fit(isthmus.named("pca").set_params(latents=1), rows(500, 0.0))
+    >>> model, normal = Deployed.of(fitted), rows(500, 0.0)
+    >>> shift = Shift.of(model, normal, model.scores(normal), rows(500, 1.0))
+    >>> new = rows(5, 1.0)
+    >>> shift.p_values(model.scores(new), seen(model, new)).shape, 100 < shift.rows < 500
+    ((5,), True)
+    """
+
+    scores: Scores
+    """(n,), of calibration rows."""
+    weights: Scores
+    """(n,)"""
+    ratio: Ratio
+
+    @classmethod
+    def of(cls, model: Deployed, normal: ArrayLike, scores: ArrayLike, other: ArrayLike) -> Self:
+        """From calibration rows (n, *D) with their scores (n,), and rows of the new population (m, *D)."""
+        before, after = seen(model, normal), seen(model, other)
+        ratio = Ratio.of(drawn([before]), drawn([after]))
+        return cls(np.asarray(scores, np.float64), ratio.at(before), ratio)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the new population the calibration rows are worth (Kish 1965, Survey sampling)."""
+        return max(1, int(self.weights.sum() ** 2 / (self.weights**2).sum()))
+
+    def p_values(self, scores: ArrayLike, rows: ArrayLike) -> Scores:
+        """How rare so high scores (N,) are in the new population; ``rows`` (N, F) as :func:`seen` makes them."""
+        return calibrate.weighted_p_values(self.scores, tied(scores), self.weights, self.ratio.at(rows))
+
+    def calibration(self, about: str) -> Calibration:
+        """The scores as they are, with the rate of a threshold that they can tell of the new population."""
+        return Calibration.of(self.scores, about, max(RATE, 1 / (self.rows + 1)))
+
+
+def drawn(parts: Any, most: int = ROWS) -> NDArray[np.float64]:
+    """At most so many of the rows of some arrays (n_i, F), drawn by a fixed seed, in memory of as many."""
+    random = np.random.default_rng(0)
+    kept, keys = np.empty((0, 0)), np.empty(0)
+    for part in parts:
+        kept = np.vstack([kept, part]) if len(kept) else np.asarray(part)
+        keys = np.r_[keys, random.random(len(part))]
+        if len(keys) > most:
+            first = np.sort(np.argpartition(keys, most)[:most])
+            kept, keys = kept[first], keys[first]
+    return kept

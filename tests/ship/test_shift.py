@@ -1,0 +1,160 @@
+"""Under a planted shift unweighted p-values raise false alarms, and weighted ones raise as many as was asked."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv as pacsv
+import pytest
+from scipy.stats import binom
+
+import isthmus
+from isthmus.cli import main
+from isthmus.errors import BadInput
+from isthmus.ship import calibrate
+from isthmus.ship.artefact import save
+from isthmus.ship.deployed import Deployed
+from isthmus.ship.shift import LEAST, ROWS, Ratio, Shift, drawn, seen
+
+RATE, RUNS, BEFORE, AFTER = 0.1, 400, 0.0, 1.0
+
+
+def rows(random: np.random.Generator, n: int, mean: float) -> np.ndarray:
+    """Two columns (n, 2): what shifts, and what is noisier where the first is larger."""
+    at = random.normal(mean, 1.0, n)
+    return np.column_stack([at, np.exp(0.7 * at) * random.normal(size=n)])
+
+
+def within(count: int, share: float) -> bool:
+    """Whether a count lies in the middle 99.9 % of its binomial law."""
+    low, high = binom.interval(0.999, RUNS, share)
+    return bool(low <= count <= high)
+
+
+def test_the_known_ratio_keeps_the_rate() -> None:
+    """Of normal laws one apart it is exp(x - 1/2); a new row each, over draws of calibration rows."""
+    random, plain, weighted = np.random.default_rng(0), 0, 0
+    for _ in range(RUNS):
+        known, new = rows(random, 300, BEFORE), rows(random, 1, AFTER)
+        scores, asked = np.abs(known[:, 1]), np.abs(new[:, 1])
+        weights, own = np.exp(known[:, 0] - 0.5), np.exp(new[:, 0] - 0.5)
+        plain += int(calibrate.p_values(scores, asked)[0] <= RATE)
+        weighted += int(calibrate.weighted_p_values(scores, asked, weights, own)[0] <= RATE)
+    assert within(weighted, RATE)
+    assert not within(plain, RATE)
+    assert plain > 1.5 * weighted
+
+
+def test_the_ratio_that_a_classifier_finds_keeps_it_too() -> None:
+    """As above, where only rows of both populations are known: what the shell does with --against and --shift."""
+    random, plain, weighted = np.random.default_rng(1), 0, 0
+    for _ in range(RUNS):
+        known, other, new = rows(random, 300, BEFORE), rows(random, 300, AFTER), rows(random, 1, AFTER)
+        shift = Shift(np.abs(known[:, 1]), (ratio := Ratio.of(known[:, :1], other[:, :1])).at(known[:, :1]), ratio)
+        plain += int(calibrate.p_values(shift.scores, np.abs(new[:, 1]))[0] <= RATE)
+        weighted += int(shift.p_values(np.abs(new[:, 1]), new[:, :1])[0] <= RATE)
+    assert within(weighted, RATE)
+    assert not within(plain, RATE)
+
+
+def test_the_ratio_is_that_of_the_densities() -> None:
+    """Of normal laws of other means and variances, up to a factor, which p-values do not know."""
+    random = np.random.default_rng(2)
+    ratio = Ratio.of(random.normal(size=(20_000, 1)), random.normal(0.5, 0.8, size=(20_000, 1)))
+    at = np.linspace(-1.5, 2, 50)
+    exact = -0.5 * ((at - 0.5) / 0.8) ** 2 + 0.5 * at**2
+    found = np.log(ratio.at(at[:, None]))
+    np.testing.assert_allclose(found - found.mean(), exact - exact.mean(), atol=0.1)
+    same = Ratio.of(random.normal(size=(5000, 3)), random.normal(size=(9000, 3)))
+    np.testing.assert_allclose(same.at(random.normal(size=(100, 3))), 1.0, atol=0.3)
+    far = ratio.at(np.array([[1e6], [1e7], [-1e9]]))
+    assert far[0] == far[1]
+    assert np.isfinite(far).all()
+
+
+def test_equal_populations_change_nothing_much() -> None:
+    random = np.random.default_rng(3)
+    known, other = random.normal(size=(900, 2)), random.normal(size=(900, 2))
+    ratio = Ratio.of(known, other)
+    shift = Shift(known[:, 0], ratio.at(known), ratio)
+    assert shift.rows > 0.95 * 900
+    p = shift.p_values(other[:, 0], other)
+    np.testing.assert_allclose(p, calibrate.p_values(known[:, 0], other[:, 0]), atol=0.06)
+    one = Shift(known[:, 0], np.r_[1.0, np.zeros(899)], ratio)
+    assert one.rows == 1
+    assert shift.calibration("rows").rate == 0.01
+    assert one.calibration("rows").rate == 0.5
+
+
+def test_rows_are_drawn_in_the_memory_of_as_many() -> None:
+    parts = [np.arange(i, i + 1000.0)[:, None] for i in range(0, 90_000, 1000)]
+    found = drawn(iter(parts))
+    assert len(np.unique(found)) == ROWS
+    assert abs(found.mean() - 45_000) < 1000
+    np.testing.assert_array_equal(drawn(iter(parts)), found)
+    np.testing.assert_array_equal(drawn(parts[:3]), np.vstack(parts[:3]))
+
+
+def test_wide_rows_are_told_apart_by_their_codes() -> None:
+    x = np.random.default_rng(4).normal(size=(80, 70))
+    model = Deployed.of(isthmus.fit(isthmus.named("pca").set_params(latents=3), x))
+    np.testing.assert_array_equal(seen(model, x), model.encode(x))
+    narrow = Deployed.of(isthmus.fit(isthmus.named("pca").set_params(latents=3), x[:, :9]))
+    np.testing.assert_array_equal(seen(narrow, x[:, :9]), narrow.scaled(x[:, :9]))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random, place = np.random.default_rng(5), tmp_path_factory.mktemp("shift")
+    for name, n, mean in (
+        ("train", 2000, BEFORE),
+        ("against", 1500, BEFORE),
+        ("other", 1500, AFTER),
+        ("new", 4000, AFTER),
+    ):
+        np.savetxt(place / f"{name}.csv", rows(random, n, mean), delimiter=",", header="size,error", comments="")
+    x = np.loadtxt(place / "train.csv", delimiter=",", skiprows=1)
+    fitted = isthmus.fit(isthmus.named("pca").set_params(latents=1), x, columns=("size", "error"))
+    save(Deployed.of(fitted), place / "model")
+    return place
+
+
+def flagged(files: Path, *options: str) -> float:
+    out = files / "out.csv"
+    assert main(["flag", str(files / "model"), str(files / "new.csv"), "-o", str(out), *options, "--quiet"]) == 0
+    return float(np.mean(pacsv.read_csv(out)["flag"].to_numpy()))
+
+
+def test_the_shell_weighs(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    against = "--rate", str(RATE), "--against", str(files / "against.csv")
+    plain, weighted = flagged(files, *against), flagged(files, *against, "--shift", str(files / "other.csv"))
+    assert plain > 2 * RATE
+    assert 0.7 * RATE < weighted < 1.3 * RATE
+    capsys.readouterr()
+    call = [str(files / "model"), str(files / "new.csv"), "--against", str(files / "against.csv")]
+    other = ["--shift", str(files / "other.csv")]
+    assert main(["score", *call, *other, "-o", str(files / "s.csv")]) == 0
+    assert main(["score", *call, "-o", str(files / "t.csv"), "--quiet"]) == 0
+    p, bare = (pacsv.read_csv(files / name)["p_value"].to_numpy() for name in ("s.csv", "t.csv"))
+    assert abs((p <= RATE).mean() - weighted) < 1e-9
+    assert abs((bare <= RATE).mean() - plain) < 1e-9
+
+
+def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["flag", str(files / "model"), str(files / "new.csv"), "--shift", str(files / "other.csv")]
+    against = ["--against", str(files / "against.csv")]
+    few = files / "few.csv"
+    few.write_text("size,error\n" + "1,1\n" * (LEAST - 1))
+    for options, words in (
+        ([], "give the rows with --against"),
+        ([*against, "--adapt"], "leave --adapt"),
+        ([*against, "--fdr", "0.1"], "leave --adapt, --fdr"),
+        ([*against, "--bound", "0.9"], "leave --adapt, --fdr, --bound"),
+        ([*against, "--contamination", "0.1"], "--contamination out"),
+        (["--against", "-"], "give files instead of -"),
+        (["--against", str(few)], f"need {LEAST} rows"),
+        ([*against, "--rate", "0.0008"], "say nothing of a false-alarm rate"),
+    ):
+        assert main([*call, *options]) == 2
+        assert words in capsys.readouterr().err
+    with pytest.raises(BadInput, match="each population"):
+        Ratio.of(np.zeros((3, 1)), np.zeros((99, 1)))
