@@ -11,8 +11,8 @@ from isthmus.api.study import Study, compare
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
-from isthmus.study.budget import Watch, afford, as_before, called, given_up
-from isthmus.study.design import design
+from isthmus.study.budget import Watch, afford, as_before, given_up, measured, taken_back
+from isthmus.study.design import LEFT_OUT, design
 from isthmus.study.estimate import (
     CHECKS,
     EACH,
@@ -30,7 +30,10 @@ from isthmus.study.estimate import (
 )
 from isthmus.study.material import prepare
 from isthmus.study.outline import Outline, outline
+from isthmus.study.racing import LOOKS, Round
+from isthmus.study.results import Results
 from isthmus.study.run import run
+from isthmus.study.store import Store
 
 
 class Clock:
@@ -308,7 +311,7 @@ def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
     small = design(data, families="plain", facets="reconstruction", replicates=4, configs=1, racing=True)
     small = dataclasses.replace(small, plan={**small.plan, "steps": 50})
     note = {"source": "iris", "budget": 80.0, "planning": 0.0, "given_up": {"configs": [6, 1]}}
-    note["expected"] = {called(job): 30.0 for job in small.jobs()}
+    note["prices"] = dataclasses.replace(costs(step=0.0, facet=0.0, rival=0.0), split=30.0).to_json()
     asked = SimpleNamespace(count=0)
 
     def heard(job, record, done, total):
@@ -331,6 +334,131 @@ def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
     assert len(told.lines(study, "zh")) == len(lines)
 
 
+# ------------------------------------------------------------------------------------------------ what is taken back
+
+
+def reduced(budget, families="plain", left=("features", "cost"), each=1e4):
+    """A study of iris that gave all questions up but one, because each run was thought to take so many seconds."""
+    data = read("iris")
+    asked = {"facets": ["reconstruction", *left], "replicates": 3, "configs": 1, "rivals": "pca"}
+    whole = design(data, families=families, racing=True, **asked)
+    whole = dataclasses.replace(whole, plan={**whole.plan, "steps": 50})
+    small = dataclasses.replace(whole, facets=["reconstruction"], skipped=dict.fromkeys(left, LEFT_OUT))
+    prices = dataclasses.replace(costs(step=0.0, facet=0.0, rival=0.0), split=each)
+    note = {"source": "iris", "budget": budget, "planning": 0.0, "prices": prices.to_json()}
+    return data, small, note | {"given_up": given_up(whole, small)}
+
+
+def test_questions_come_back_in_the_order_of_the_purposes_as_far_as_they_fit():
+    _, small, _ = reduced(100.0, left=("cost", "generation", "features"))
+    offered = []
+
+    def fits(jobs):
+        offered.append({facet for job in jobs for facet in job.facets})
+        assert len(jobs) == 6  # two families in all three replicates: each is trained once for all that comes back
+        return "generation" not in offered[-1]
+
+    found = taken_back(small, [], fits)
+    assert found == Round((), {}, ("features", "cost"))
+    assert offered == [{"features"}, {"features", "generation"}, {"features", "cost"}]
+    assert taken_back(small, [found], lambda jobs: True) == Round((), {}, ("generation",))
+    assert taken_back(small, [found], lambda jobs: False) is None
+
+
+def test_what_is_planned_keeps_its_jobs_when_questions_come_back():
+    _, small, _ = reduced(100.0, left=("cost", "generation", "features"))
+    back = small.asking([Round((), {}, ("cost", "features"))])
+    assert (back.facets, list(back.skipped)) == (["reconstruction", "features", "cost"], ["generation"])
+    assert back.to_json() == small.to_json()
+    assert back.asking(()) == small
+    before, after = small.jobs(), back.jobs()
+    assert {job.id for job in before} < {job.id for job in after}
+    added = [job for job in after if job not in before]
+    assert {job.facets for job in added} == {("features", "cost")}
+    assert [job.seed("training") for job in added] == [job.seed("training") for job in before]  # the same models again
+    with pytest.raises(BadInput, match="asks about anomaly, which was not left out for time"):
+        small.asking([Round((), {}, ("anomaly",))])
+
+
+def test_what_is_measured_corrects_what_was_thought():
+    _, small, _ = reduced(100.0)
+    jobs = small.jobs()
+    prices = costs(step=0.0, facet=0.0)
+    ended = [SimpleNamespace(id=job.id, job=job.name, seconds=prices.job(job) / 4) for job in jobs[:3]]
+    assert measured(prices, jobs, ended)(jobs[-1]) == pytest.approx(prices.job(jobs[-1]) / 4)
+    assert measured(prices, jobs, [])(jobs[-1]) == prices.job(jobs[-1])
+
+
+def test_a_clock_of_a_study_file_is_read_back():
+    found = costs(rival=0.3)
+    assert Estimate.from_json(found.to_json()) == found
+
+
+def test_time_that_is_left_takes_questions_back_before_more_replicates(tmp_path, monkeypatch):
+    """Runs were thought to take ten times the budget and took no time; of what came back each takes 60 s of 1,000."""
+    looked, clock = [], Clock()
+    data, small, note = reduced(1000.0)
+    monkeypatch.setattr(Results, "open", lambda self: looked.append(self.design.facets) or {})
+
+    def heard(job, record, done, total):
+        clock.now += 60.0 * (job.facets != ("reconstruction",))
+
+    found = run(Outline(data, small, tmp_path / "s", note), workers=1, progress=heard, clock=clock)
+    assert looked == [["reconstruction", "features", "cost"]]  # at scores only once all had come back
+    assert found.rounds == [Round((), {}, ("features", "cost"))]
+    assert found.complete
+    assert (found.whole, found.replicates, found.looks("features")) == (3, 3, LOOKS)
+    assert found.verdict()["features"].replicates == 3
+    assert found.design.skipped == {}
+    assert Store(found.folder).design()["facets"] == ["reconstruction"]
+    study = Study.of(found)
+    assert (
+        told.lines(study)[0]
+        == "Time was left, so questions that had been left out were asked after all: Features and Cost."
+    )
+    assert "补作评测" in told.lines(study, "zh")[0]
+    page = study.report().read_text(encoding="utf-8")
+    assert "asked after all" in page
+    assert LEFT_OUT not in page
+    again = run(Outline(data, small, tmp_path / "s", note), workers=1, progress=heard, clock=clock)
+    assert (again.total, again.rounds) == (found.total, found.rounds)
+
+
+def test_what_came_back_and_has_no_time_left_stays_unanswered_and_harms_nothing(tmp_path, monkeypatch):
+    """The first run of what came back takes all the time: of the others none is begun, not even in replicate one."""
+    monkeypatch.setattr(Results, "open", lambda self: {})
+    clock = Clock()
+    data, small, note = reduced(1000.0, families="plain,l1", each=90.0)
+
+    def heard(job, record, done, total):
+        clock.now += 2000.0 * (job.facets != ("reconstruction",))
+
+    found = run(Outline(data, small, tmp_path / "s", note), workers=1, progress=heard, clock=clock)
+    begun = [record for record in found.records if "features" in record.facets]
+    assert len(begun) <= 2  # the second is chosen before the first has ended
+    assert found.whole == 3
+    assert found.verdict()["reconstruction"].replicates == 3
+    assert list(found.verdict()) == ["reconstruction"]
+    assert found.design.skipped == dict.fromkeys(("features", "cost"), LEFT_OUT)
+    assert "no answer on Features and Cost" in told.lines(Study.of(found))[0]
+    late = run(Outline(data, small, tmp_path / "s", note), workers=1, clock=clock)  # the same command goes on with it
+    assert late.complete
+    assert list(late.verdict()) == ["reconstruction", "features", "cost"]
+
+
+def test_without_time_nothing_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(Results, "open", lambda self: {})
+    clock = Clock()
+    data, small, note = reduced(1000.0)
+
+    def heard(job, record, done, total):
+        clock.now = 899.99
+
+    found = run(Outline(data, small, tmp_path / "s", note), workers=1, progress=heard, clock=clock)
+    assert found.rounds == []
+    assert "no answer on Features and Cost" in told.lines(Study.of(found))[0]
+
+
 def test_a_budget_counts_from_the_command_and_keeps_a_part_for_the_report(tmp_path, monkeypatch):
     """What was spent before counts as planning; in the last tenth no replicate is begun, however quick it would be."""
     data, clock = read("iris"), Clock()
@@ -341,7 +469,7 @@ def test_a_budget_counts_from_the_command_and_keeps_a_part_for_the_report(tmp_pa
     small = design(data, families="plain", facets="reconstruction", rivals="none", replicates=4, configs=1, racing=True)
     small = dataclasses.replace(small, plan={**small.plan, "steps": 50})
     note = {"source": "iris", "budget": 100.0, "planning": 0.0, "given_up": {}}
-    note["expected"] = {called(job): 1.0 for job in small.jobs()}
+    note["prices"] = dataclasses.replace(costs(step=0.0, facet=0.0, rival=0.0), split=1.0).to_json()
 
     def heard(job, record, done, total):
         clock.now = 92.0

@@ -14,10 +14,12 @@ NUMBERS, NAMES = ("steps", "configs", "replicates"), ("facets", "families", "riv
 
 
 def lines(study: Results, lang: str = "en") -> list[str]:
-    """What a study with a budget gave up and did not begin, which replicates were added, and what they cost a claim."""
+    """What a study with a budget gave up, took back and did not begin; which replicates were added, and what they cost
+    a claim.
+    """
     if not study.design.racing and not study.rounds:
         return []
-    words, rounds = Words(lang), study.rounds
+    words, rounds = Words(lang), [one for one in study.rounds if one.replicates]
     said = [
         words(
             "race.round",
@@ -37,6 +39,8 @@ def lines(study: Results, lang: str = "en") -> list[str]:
 def _kept(study: Results, words: Words) -> list[str]:
     """How the time that was asked for was kept."""
     gone: dict[str, Any] = dict(study.note.get("given_up") or {})
+    back = [facet for some in study.design.later for facet in some]
+    gone["facets"] = [facet for facet in gone.get("facets", ()) if facet not in back]
     said = [
         words(f"budget.{name}", asked=f"{a:,}", kept=f"{b:,}")
         for name in NUMBERS
@@ -46,9 +50,11 @@ def _kept(study: Results, words: Words) -> list[str]:
     said += [
         words(f"budget.{name}", names=words.phrase(list(map(words.title, gone[name]))))
         for name in NAMES
-        if name in gone
+        if gone.get(name)
     ]
     found = [words("budget.given_up", what=words("page.stop").join(said))] if said else []
+    if back:
+        found.append(words("budget.back", names=words.phrase(list(map(words.title, back)))))
     if missing := study.total - len(study.records):
         found.append(words("budget.ended", missing=missing, total=study.total))
     if study.whole < LEAST:

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
@@ -242,6 +243,8 @@ def configurations(name: str, records: Sequence[Mapping[str, Any]], t: Words) ->
             if choice.get("config") is not None:
                 counts = chosen.setdefault(choice["config"], {})
                 counts[facet] = counts.get(facet, 0) + 1
+    asked = [{*record["facets"], *(name for c in record["configs"] for name in c["criteria"])} for record in records]
+    askers = Counter(facet for facets in asked for facet in facets)
     everything = [config for configs in tried.values() for config in configs]
     knobs = [k for k in everything[0]["recipe"] if len({repr(c["recipe"].get(k)) for c in everything}) > 1]
     heads: list[tuple[str, list[str]]] = [(t("tuning.config"), [])] + [(plain(k), list[str]()) for k in knobs]
@@ -257,7 +260,7 @@ def configurations(name: str, records: Sequence[Mapping[str, Any]], t: Words) ->
             Cell(_values([c["valid"] for c in configs])),
             Cell(
                 t("page.stop").join(
-                    t("tuning.chosen_times", facet=t.name("facets", facet), n=n, total=len(records))
+                    t("tuning.chosen_times", facet=t.name("facets", facet), n=n, total=askers[facet])
                     for facet, n in chosen.get(i, {}).items()
                 )
                 or BLANK,

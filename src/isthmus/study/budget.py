@@ -1,9 +1,11 @@
-"""A time that is asked for is kept: what a study gives up so that it fits, and what is not begun when time runs out.
+"""A time that is asked for is kept: what a study gives up so that it fits, what it takes back if time is left, and what
+is not begun when time runs out.
 
 What is given up, in this order, until the rest fits: steps beyond ten checks of each training, configurations,
 replicates beyond the three that a claim needs, rivals that take more than a twentieth of the time, facets (those that
 only describe first), families (the last named first), the third replicate, and steps down to one check. Less than that
-there is not: PCA, one family and the rivals, in one replicate, are run in any time.
+there is not: PCA, one family and the rivals, in one replicate, are run in any time. A plan is careful, for it rests on
+a few seconds of measuring; once the planned runs are done, facets come back if they fit by what those runs took.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from isthmus.errors import BadInput
 from isthmus.evidence.verdict import LEAST
 from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
-from isthmus.study.design import Design
+from isthmus.facets.purpose import PURPOSES
+from isthmus.study.design import LEFT_OUT, Design
 from isthmus.study.estimate import Estimate
 from isthmus.study.jobs import Lasted, kind
-from isthmus.study.record import Job
+from isthmus.study.racing import Round
+from isthmus.study.record import Job, Record
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 KEPT_BACK = 0.1
@@ -30,8 +34,8 @@ ENOUGH = 10
 """Checks of a training below which a study gives up other things before steps."""
 RIVALS_SHARE = 0.05
 """Share of the time that a single rival may take before it is given up: what is slow must not push out a question."""
-LEFT_OUT = "left out for the time that was asked for"
-"""Why a facet is skipped that a budget has no time for."""
+SEEN = 3
+"""Kinds of runs that must have ended before others are believed to be quicker than was thought, too."""
 
 
 def seconds(text: str | float, name: str = "budget") -> float:
@@ -166,9 +170,47 @@ def as_before(design: Design, there: Mapping[str, Any]) -> Design:
     return _with_steps(smaller, steps)
 
 
-def called(job: Job) -> str:
-    """What jobs that take about as long as each other are called in ``study.json``."""
-    return " ".join(part for part in kind(job.name) if part)
+def measured(prices: Estimate, jobs: Sequence[Job], records: Sequence[Record]) -> Callable[[Job], float]:
+    """What a job takes, in seconds: what was thought, and corrected by what those of families, or rivals, took that
+    are done.
+    """
+    thought, took = dict[str, float](), dict[str, float]()
+    known = {job.id: job for job in jobs}
+    for record in records:
+        kind_ = record.job.kind
+        thought[kind_] = thought.get(kind_, 0.0) + prices.job(known[record.id])
+        took[kind_] = took.get(kind_, 0.0) + record.seconds
+    pace = {name: took[name] / seconds_ for name, seconds_ in thought.items() if seconds_}
+    return lambda job: prices.job(job) * pace.get(job.name.kind, 1.0)
+
+
+def taken_back(design: Design, rounds: Sequence[Round], fits: Callable[[Sequence[Job]], bool]) -> Round | None:
+    """The facets that were left out and fit after all, in the order of the purposes that they speak for.
+
+    No score is looked at: the clock chooses them, and the order is always the same.
+
+    Parameters
+    ----------
+    design : Design
+    rounds : sequence of Round
+        Those before.
+    fits : callable
+        Whether there is time for some jobs.
+    """
+    done = {job.id for job in design.jobs(rounds)}
+    found: Round | None = None
+    left = [name for name, why in design.asking(rounds).skipped.items() if why == LEFT_OUT]
+    for facet in sorted(left, key=_place):
+        more = Round((), {}, (*(found.asked if found else ()), facet))
+        if fits([job for job in design.jobs([*rounds, more]) if job.id not in done]):
+            found = more
+    return found
+
+
+def _place(facet: str) -> tuple[int, int]:
+    """By its first purpose, those without one last; then as in the table of the facets."""
+    spoken = [list(PURPOSES).index(purpose) for purpose in FACETS[facet].purposes]
+    return min(spoken, default=len(PURPOSES)), list(FACETS).index(facet)
 
 
 def first(design: Design) -> str:
@@ -181,7 +223,8 @@ class Watch:
     """Which job is begun next while a clock runs, and whether any: whatever no longer fits is not begun.
 
     Replicate by replicate; of each, first PCA, the first family and the rivals, which the first replicate gets in any
-    time, then whoever takes longest. A further replicate is begun if all of it fits, for half of one tells nothing.
+    time, then whoever takes longest. A further replicate is begun if all of it fits, for half of one tells nothing; so
+    is the first one of facets that were taken back.
     """
 
     deadline: float
@@ -192,6 +235,8 @@ class Watch:
     first: str
     """The family that comes first."""
     clock: Callable[[], float] = time.perf_counter
+    later: frozenset[str] = frozenset()
+    """Facets that were taken back: no study needs them."""
     begun: set[int] = field(default_factory=set)
     thought: dict[tuple[str | None, ...], float] = field(default_factory=dict)
     """What jobs of each kind were expected to take: where others took longer, so will these."""
@@ -203,7 +248,8 @@ class Watch:
             self.thought.setdefault(kind(job.name), self.expected(job))
         seen = [name for name in lasted if name in self.thought]
         thought = sum(self.thought[name] for name in seen)
-        pace = max(1.0, sum(lasted[name] for name in seen) / thought) if thought else 1.0
+        pace = sum(lasted[name] for name in seen) / thought if thought else 1.0
+        pace = pace if len(seen) >= SEEN else max(1.0, pace)
 
         def takes(job: Job) -> float:
             known = lasted.get(kind(job.name))
@@ -212,10 +258,9 @@ class Watch:
         left = self.deadline - self.clock()
         for replicate in sorted({job.name.replicate for job in waiting}):
             mine = [job for job in waiting if job.name.replicate == replicate]
-            if replicate and replicate not in self.begun:
-                longest = max(map(takes, mine))
-                if max(longest, sum(map(takes, mine)) / self.workers) > left:
-                    return None
+            needed = replicate == 0 and not all(map(self.back, mine))
+            if not needed and replicate not in self.begun and not self.fits(mine, takes):
+                return None
             self.begun.add(replicate)
             mine.sort(key=lambda job: (not self.worth(job), -takes(job)))
             for job in mine:
@@ -223,6 +268,15 @@ class Watch:
                     return job
         return None
 
+    def fits(self, jobs: Sequence[Job], takes: Callable[[Job], float] | None = None) -> bool:
+        """Whether there is time for all of some jobs; what each takes is what is expected, unless it is said."""
+        each = [(takes or self.expected)(job) for job in jobs]
+        return max(max(each, default=0.0), sum(each) / self.workers) <= self.deadline - self.clock()
+
+    def back(self, job: Job) -> bool:
+        """Whether it asks what was taken back."""
+        return not self.later.isdisjoint(job.facets)
+
     def worth(self, job: Job) -> bool:
-        """Whether a study tells nothing without it: PCA, one family, the rivals."""
-        return job.name.kind == "rival" or job.name.name in {RIVAL_FAMILY, self.first}
+        """Whether a study tells nothing without it: PCA, one family, the rivals; of what was planned."""
+        return not self.back(job) and (job.name.kind == "rival" or job.name.name in {RIVAL_FAMILY, self.first})

@@ -60,6 +60,8 @@ OBSTACLES = {
     "few anomalies": f"needs at least {LEAST_OUTLIERS} anomalies",
 }
 """Why data cannot answer a question. These sentences are what study files keep; reports say them in other languages."""
+LEFT_OUT = "left out for the time that was asked for"
+"""Why a facet is skipped that a budget has no time for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,9 @@ class Design:
         facets that say so (``Facet.free``) choose among all of them.
     k : int, optional
         Units of a row that fire on average, at most, in every code that is rebuilt; None: as many as do.
+    later : tuple of tuple of str
+        Facets that were left out for time and taken back, those together that were taken back together. They are no
+        part of what was planned: rounds tell them (:meth:`asking`), and trainings are done again for them.
     """
 
     data: dict[str, Any]
@@ -117,24 +122,50 @@ class Design:
     rivals: list[str] | None = None
     capacity: str = MATCHED
     k: int | None = None
+    later: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """What ``study.json`` keeps."""
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        """What ``study.json`` keeps: the study as it was planned."""
+        kept = dataclasses.asdict(self.asking(()))
+        del kept["later"]
+        return {"format": FORMAT, **kept}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Design:
         """The design that a ``study.json`` holds."""
-        names = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING or f.name in content]
+        fields = [f for f in dataclasses.fields(cls) if f.name != "later"]
+        names = [f.name for f in fields if f.default is dataclasses.MISSING or f.name in content]
         missing = [name for name in names if name not in content]
         if missing:
             raise BadInput(f"study.json lacks {missing[0]!r}; it is damaged, or not the file of a study")
         return cls(**{name: content[name] for name in names})
 
-    def views(self) -> dict[str, list[str]]:
-        """Which facets look at which training: ``all`` rows, or ``normal`` rows only."""
-        views = {view: [f for f in self.facets if self.view(f) == view] for view in ("all", "normal")}
-        return {view: facets for view, facets in views.items() if facets}
+    def asking(self, rounds: Sequence[Round]) -> Design:
+        """The same with the questions that rounds took back, and no others.
+
+        Raises
+        ------
+        BadInput
+            If one of them was not left out for time.
+        """
+        later = tuple(one.asked for one in rounds if one.asked)
+        if later == self.later:
+            return self
+        before = {facet for some in self.later for facet in some}
+        back = {facet for some in later for facet in some}
+        left = {**self.skipped, **dict.fromkeys(before, LEFT_OUT)}
+        for facet in back:
+            if left.pop(facet, None) != LEFT_OUT:
+                raise BadInput(f"a round asks about {facet}, which was not left out for time; delete race.json")
+        facets = [facet for facet in FACETS if facet in back or facet in set(self.facets) - before]
+        return dataclasses.replace(self, facets=facets, skipped=left, later=later)
+
+    def trainings(self) -> list[tuple[str, list[str]]]:
+        """Which facets share a training, and its view: ``all`` rows, or ``normal`` rows only."""
+        first = [facet for facet in self.facets if not any(facet in some for some in self.later)]
+        views = [(view, some) for some in (first, *self.later) for view in ("all", "normal")]
+        found = [(view, [f for f in self.facets if f in some and self.view(f) == view]) for view, some in views]
+        return [(view, facets) for view, facets in found if facets]
 
     def view(self, facet: str) -> str:
         """The training that a facet looks at; without labels there is one only."""
@@ -217,13 +248,15 @@ class Design:
         return [name for name in (*there, *extras) if name in self.rivals]
 
     def jobs(self, rounds: Sequence[Round] = ()) -> list[Job]:
-        """All jobs: families before rivals, a replicate of every view before the next one; then those of each round.
+        """All jobs: families before rivals, a replicate of every training before the next one; then those of rounds.
 
         Who comes back into a race catches up on the replicates that it missed.
         """
+        if (whole := self.asking(rounds)) is not self and rounds:
+            return whole.jobs(rounds)
         facets = {f: (*self.families, *self.rivals_of(f)) for f in self.facets}
         jobs = self.part(range(self.replicates), facets)
-        for one in rounds:
+        for one in [some for some in rounds if some.replicates]:
             jobs += self.part(range(one.end), one.doubts)
         return list({job.id: job for job in jobs}.values())
 
@@ -239,7 +272,7 @@ class Design:
         families: list[Job] = []
         rivals: list[Job] = []
         for replicate in replicates:
-            for view, facets in self.views().items():
+            for view, facets in self.trainings():
                 asked = {name for facet in facets for name in contenders.get(facet, ())}
                 seen = common | ({"contamination": self.contamination, "parts": PARTS} if view == "normal" else {})
                 where: dict[str, Any] = {

@@ -38,6 +38,7 @@ def _known(name: str) -> str:
 Count = Annotated[int, Field(ge=0, lt=LARGEST)]
 Some = Annotated[int, Field(ge=1, lt=LARGEST)]
 Few = Annotated[int, Field(ge=1, le=MOST)]
+Seconds = Annotated[float, Field(ge=0)]
 Facet = Annotated[str, AfterValidator(_known)]
 
 
@@ -142,7 +143,7 @@ class Swept(_Sealed):
     nothing: float
     ratio: Annotated[float, Field(ge=0)]
     dimension: float | None
-    seconds: Annotated[float, Field(ge=0)]
+    seconds: Seconds
     chosen: Some
 
     @model_validator(mode="after")
@@ -154,6 +155,17 @@ class Swept(_Sealed):
         if self.chosen not in self.widths:
             raise ValueError("the chosen width was not tried")
         return self
+
+
+class Prices(_Sealed):
+    """What the pieces of a study were thought to take, see :class:`isthmus.study.estimate.Estimate`."""
+
+    families: dict[str, Annotated[list[Seconds], Field(min_length=2, max_length=2)]]
+    criteria: dict[str, Seconds]
+    facets: dict[str, Seconds]
+    rivals: dict[str, dict[str, Seconds]]
+    split: Seconds
+    workers: Few
 
 
 class Document(_Sealed):
@@ -183,7 +195,8 @@ class Document(_Sealed):
     reading: Reading = Reading()
     budget: Annotated[float, Field(gt=0)] | None = None
     command: str = ""
-    planning: Annotated[float, Field(ge=0)] = 0.0
+    planning: Seconds = 0.0
+    prices: Prices | None = None
     sweep: Swept | None = None
     ablation: TakenAway | None = None
     profile: Profile | None = None
@@ -210,14 +223,17 @@ class Document(_Sealed):
 
 
 class Added(_Sealed):
-    """Replicates that a race added."""
+    """Replicates that a race added, or questions."""
 
-    replicates: list[Annotated[int, Field(ge=2, le=MOST)]] = Field(min_length=1, max_length=MOST)
+    replicates: list[Annotated[int, Field(ge=2, le=MOST)]] = Field(max_length=MOST)
     doubts: dict[str, list[str]]
+    asked: list[Facet] = []
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        first = self.replicates[0]
+        if bool(self.replicates) == bool(self.asked):
+            raise ValueError("replicates were added, or questions")
+        first = min(self.replicates, default=0)
         if self.replicates != list(range(first, first + len(self.replicates))):
             raise ValueError("replicates do not follow each other")
         return self
@@ -227,11 +243,14 @@ class Race(_Sealed):
     """The content of ``race.json``."""
 
     format: Literal[1]
-    rounds: list[Added] = Field(max_length=LOOKS)
+    rounds: list[Added] = Field(max_length=LOOKS + len(FACETS))
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        ends = [(one.replicates[0], one.replicates[-1] + 1) for one in self.rounds]
+        ends = [(one.replicates[0], one.replicates[-1] + 1) for one in self.rounds if one.replicates]
+        asked = [facet for one in self.rounds for facet in one.asked]
+        if len(ends) > LOOKS or len(set(asked)) < len(asked):
+            raise ValueError("more rounds than a race has")
         if any(end != start for (_, end), (start, _) in pairwise(ends)):
             raise ValueError("rounds do not follow each other")
         return self

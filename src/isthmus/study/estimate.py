@@ -80,6 +80,9 @@ class Reading(NamedTuple):
     """For each optimiser step of the study."""
 
 
+NOTHING = Reading(0.0)
+
+
 @dataclass
 class Piece:
     """Something that a study does, and that can be done in part."""
@@ -218,6 +221,28 @@ class Estimate:
     took: float = 0.0
     """What finding out took on the clock."""
 
+    def to_json(self) -> dict[str, Any]:
+        """What ``study.json`` keeps of it."""
+        rivals: dict[str, dict[str, float]] = {}
+        for (facet, name), took in self.rivals.items():
+            rivals.setdefault(facet, {})[name] = took
+        families = {name: list(one) for name, one in self.families.items()}
+        return {
+            "families": families,
+            "criteria": dict(self.criteria),
+            "facets": dict(self.facets),
+            "rivals": rivals,
+            "split": self.split,
+            "workers": self.workers,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Estimate:
+        """What was found out when a study was planned."""
+        rivals = {(facet, name): took for facet, some in content["rivals"].items() for name, took in some.items()}
+        families = {name: Reading(*one) for name, one in content["families"].items()}
+        return cls(**{**content, "families": families, "rivals": rivals})
+
     def job(self, job: Job) -> float:
         """Seconds of one job, if every training uses all its steps."""
         return self.split + self._fixed(job) + job.body.get("plan", {}).get("steps", 0) * self._step(job)
@@ -228,14 +253,14 @@ class Estimate:
         asked, count = job.body["facets"], len(job.body["configs"])
         chosen = sum(self.facets.get(f, 0.0) for f in asked)
         chosen += self.facets.get("cost", 0.0) * (min(count, len(asked)) - ("cost" in asked))
-        each = self.families[job.name.name].rest + sum(self.criteria.get(f, 0.0) for f in asked)
+        each = self.families.get(job.name.name, NOTHING).rest + sum(self.criteria.get(f, 0.0) for f in asked)
         return count * each + chosen
 
     def _step(self, job: Job) -> float:
         if job.name.kind == "rival":
             return 0.0
         again = sum(FACETS[f].trains for f in job.body["facets"]) * 2
-        return (len(job.body["configs"]) + again) * self.families[job.name.name].step
+        return (len(job.body["configs"]) + again) * self.families.get(job.name.name, NOTHING).step
 
     def line(self, jobs: Sequence[Job]) -> tuple[float, float]:
         """Seconds on the clock without any step, and of each step, of some jobs."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Unpack
 from isthmus.data.dataset import Dataset
 from isthmus.data.read import read
 from isthmus.errors import BadInput
-from isthmus.study.budget import afford, as_before, called, given_up, seconds
+from isthmus.study.budget import afford, as_before, given_up, seconds
 from isthmus.study.capacity import Sweep, sweep
 from isthmus.study.design import Design, capacity_asked, design
 from isthmus.study.estimate import SHARE, Tell, estimate
@@ -76,7 +76,7 @@ def outline(
         whole, prices = planned, estimate(data, planned, workers=size(running(asked)), limit=SHARE * limit, tell=tell)
         planned = afford(whole, prices, limit - (time.perf_counter() - began))
         note["given_up"] = given_up(whole, planned)
-        note["expected"] = {called(job): round(prices.job(job), 3) for job in planned.jobs()}
+        note["prices"] = prices.to_json()
     seen = profiled(data, planned.latents, planned.facets, planned.skipped)
     note["profile"] = seen.model_dump(mode="json")
     note["planning"] = time.perf_counter() - began

@@ -1,8 +1,9 @@
 """Racing: time goes where the verdict is still open.
 
-A study with a time budget looks at its verdicts after the planned replicates and, while there is time, adds replicates
-for those contenders of a facet that are still in doubt. Every claim is made at a level that is stricter by the number
-of looks (Bonferroni), so all looks together are wrong no more often than one; who dropped out was shown to be worse.
+A study with a time budget first asks the questions that it left out for time, if time is left after all. Then it looks
+at its verdicts and, while there is time, adds replicates for those contenders of a facet that are still in doubt. Every
+claim is made at a level that is stricter by the number of looks (Bonferroni), so all looks together are wrong no more
+often than one; who dropped out was shown to be worse.
 A study without a budget is looked at once, at the usual level. Who then asks for more replicates looks again, and in
 the facets that get them claims are made at a level that is stricter each time: a third, a fifth, a seventh of it.
 Within a run, configurations race too: all of them train for part of the steps, and those that no facet ranks near the
@@ -30,12 +31,15 @@ KEPT = 3
 
 
 class Round(NamedTuple):
-    """Replicates that a race added."""
+    """What a race added: replicates, or questions."""
 
     replicates: tuple[int, ...]
     """Their numbers."""
     doubts: Mapping[str, tuple[str, ...]]
     """Facet -> contenders that were still in doubt there, and take part."""
+    asked: tuple[str, ...] = ()
+    """Facets that were left out for time and are asked after all, in all planned replicates. Time alone chooses them,
+    so it is no look at the verdicts."""
 
     @property
     def end(self) -> int:
@@ -127,7 +131,7 @@ def counted(times: int) -> int:
 
 def spent(rounds: Sequence[Round]) -> bool:
     """Whether all looks at a study are."""
-    return len(rounds) + 1 >= LOOKS
+    return sum(bool(one.replicates) for one in rounds) + 1 >= LOOKS
 
 
 def survivors(criteria: Sequence[Mapping[str, float | None]]) -> list[int]:

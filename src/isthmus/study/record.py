@@ -170,6 +170,11 @@ class Job:
         """The hash that names it."""
         return digest({**self.body, "job": self.name.model_dump()})
 
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """The questions that it asks: several of a family, one of a rival."""
+        return tuple(self.body.get("facets", ())) if self.name.facet is None else (self.name.facet,)
+
     def seed(self, *purpose: str) -> int:
         """A seed of the replicate this job belongs to: the same for every family and rival, so that they pair."""
         return seed(self.body["seed"], self.body["data"], self.name.replicate, *purpose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -55,13 +55,14 @@ class Results:
     note : mapping
         What ``study.json`` says: the design, and where the data came from, the budget, the command.
     design : Design
-        What was planned.
+        What was planned, and the questions that were taken back and asked in a whole replicate at least.
     records : list of Record
         Finished runs, in the order of the jobs.
     damaged : dict of str to str
         Runs that could not be read, and why. The same command does them again.
     rounds : list of Round
-        Replicates that a race added for contenders in doubt, or that were asked for later.
+        What was added: questions that a budget left out and took back, replicates of a race for contenders in doubt, or
+        those that were asked for later.
     repaired : dict of str to str
         Runs that the last :func:`compare` found damaged, set aside and did again, and what was wrong with them.
     total : int
@@ -75,16 +76,20 @@ class Results:
         store = Store(self.folder)
         content = store.design()
         document.check(self.folder / "study.json", content)
-        self.note: Mapping[str, Any] = {**content, "data": {**content["data"], "source": content.get("source", "")}}
-        self.design = Design.from_json(content)
         self.rounds = store.rounds()
+        self.design = Design.from_json(content).asking(self.rounds)
         planned = self.design.jobs(self.rounds)
         found, damaged = store.records(members=True, jobs=planned)
         jobs = [job.id for job in planned]
+        self._asks = {job.id: job.facets for job in planned}
         self.records = [found[name] for name in jobs if name in found]
         self.damaged = {name: damaged[name] for name in jobs if name in damaged}
         self.total = len(jobs)
         self.foreign = len(found.keys() - jobs)
+        self.design = self.design.asking([one for one in self.rounds if not one.asked or self._whole(one.asked)])
+        data = {**content["data"], "source": content.get("source", "")}
+        asked = {"facets": self.design.facets, "skipped": self.design.skipped}
+        self.note: Mapping[str, Any] = {**content, **asked, "data": data}
         self.repaired: dict[str, str] = {}
         self._judged: dict[tuple[str, str], FacetVerdict] = {}
 
@@ -102,7 +107,10 @@ class Results:
     def profile(self) -> Profile | None:
         """What was known of the data when the study began; None of a study of an older version, or of an ablation."""
         found = self.note.get("profile")
-        return None if found is None else Profile.model_validate(found)
+        if found is None:
+            return None
+        asked = {"facets": self.design.facets, "skipped": self.design.skipped} if self.design.later else {}
+        return Profile.model_validate({**found, **asked})
 
     @property
     def sweep(self) -> Sweep | None:
@@ -173,19 +181,25 @@ class Results:
     def _asked(self, facet: str) -> dict[str, set[int]]:
         """The replicates in which a contender takes part in a facet: up to the end of the last round it was in."""
         ends = {who: one.end for one in self.rounds for who in one.doubts.get(facet, ())}
-        return {who: set(range(ends.get(who, self.whole))) for who in self.contenders(facet)}
+        together = next((some for some in self.design.later if facet in some), self.design.asking(()).facets)
+        whole = max(1, self._whole(together))
+        return {who: set(range(ends.get(who, whole))) for who in self.contenders(facet)}
 
     @property
     def whole(self) -> int:
-        """Planned replicates that count: of a study with a budget those whose runs are all there, one at least.
+        """Replicates of what was planned at first that count: of a study with a budget those whose runs are all there,
+        one at least.
 
         When time runs out in the midst of a replicate, who had a turn in it is not compared with who had none.
         """
+        return max(1, self._whole(self.design.asking(()).facets))
+
+    def _whole(self, facets: Sequence[str]) -> int:
         if not self.design.racing:
             return self.design.replicates
         there = {record.id for record in self.records}
-        gaps = {job.name.replicate for job in self.design.jobs() if job.id not in there}
-        return max(1, min(gaps, default=self.design.replicates))
+        gaps = [job for job in self.design.jobs() if job.id not in there and not set(facets).isdisjoint(job.facets)]
+        return min((job.name.replicate for job in gaps), default=self.design.replicates)
 
     def verdict(self) -> dict[str, FacetVerdict]:
         """What follows for each facet: better, practically equal or undecided, with the numbers behind it.
@@ -278,7 +292,7 @@ class Results:
         reasons: dict[str, list[str]] = {}
         asked = self._asked(facet)
         for record in self.records:
-            if record.job.view != self.design.view(facet) or record.job.facet not in (None, facet):
+            if facet not in self._asks[record.id]:
                 continue
             if record.job.replicate not in asked[record.job.name]:
                 continue

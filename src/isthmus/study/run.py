@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from statistics import mean
 from typing import Any
 
 from isthmus.study.away import Away, lying, token, unpacked
-from isthmus.study.budget import KEPT_BACK, Watch, called, first, seconds
+from isthmus.study.budget import KEPT_BACK, Watch, first, measured, seconds, taken_back
+from isthmus.study.estimate import Estimate
 from isthmus.study.jobs import Progress, Work, drive, kind
 from isthmus.study.kept import Kept
 from isthmus.study.launch import Launch
@@ -20,7 +22,6 @@ from isthmus.study.launch.local import Local
 from isthmus.study.outline import Outline, check_workers
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round, extension, further
-from isthmus.study.record import Job
 from isthmus.study.results import Results
 from isthmus.study.store import Store
 
@@ -34,7 +35,8 @@ def run(
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Results:
-    """Do what is missing of a planned study; with a budget, go on where the verdict is open while there is time.
+    """Do what is missing of a planned study; with a budget, go on while there is time: first with the questions that it
+    left out, then where the verdict is open.
 
     What no longer fits into the budget is not begun, and counts as not run. Runs are done by ``workers`` processes on
     this machine, or by those of a Dask cluster. Trainings are kept as often as ``checkpoint`` says. Replicates that are
@@ -43,6 +45,7 @@ def run(
     check_workers(workers, cluster, checkpoint)
     began, store = clock(), Store(planned.folder)
     watch: Watch | None = None
+    ends: float | None = None
     repaired: dict[str, str] = {}
     with _launched(planned, store, workers, cluster, checkpoint) as launch:
         store.create(planned.design.to_json(), planned.note)
@@ -51,19 +54,21 @@ def run(
             there = Results(planned.folder)
             spent = there.note["planning"] + sum(record.seconds for record in there.records) / launch.workers
             ends = began + planned.note["budget"] * (1 - KEPT_BACK) - spent  # the rest is for the report
-            watch = watching(planned, there.note, ends, launch.workers, clock)
+            watch = watching(there, ends, launch.workers, clock)
         while True:
             repaired |= drive(store, planned.design.jobs(store.rounds()), launch, progress=progress, choose=watch)
             study = Results(planned.folder)
             study.repaired = repaired
-            left = 0.0 if watch is None else (watch.deadline - clock()) * launch.workers
             origins = planned.data.origins
             most = math.inf if origins is None else len(origins) - study.replicates
             one: Round | None = None
             if more and study.complete:
                 one, more = extension(study.open(), study.rounds, study.replicates, int(min(more, most))), 0
-            elif watch is not None and study.complete:
-                one = _next(study, left, most)
+            elif ends is not None and study.complete:
+                watch = watching(study, ends, launch.workers, clock)
+                one = taken_back(study.design, study.rounds, watch.fits)
+                one = one or _next(study, (ends - clock()) * launch.workers, most)
+                watch = replace(watch, later=watch.later | set(one.asked if one else ()))
             if one is None:
                 return study
             with store.locked():
@@ -93,16 +98,14 @@ def _launched(
         yield launch
 
 
-def watching(
-    planned: Outline, note: Mapping[str, Any], deadline: float, workers: int, clock: Callable[[], float]
-) -> Watch:
-    """What looks at the clock while a study runs. What a job takes whose like has not ended is what was probed."""
-    known: Mapping[str, float] = note.get("expected") or {}
-
-    def expected(job: Job) -> float:
-        return known.get(called(job), max(known.values(), default=0.0))
-
-    return Watch(deadline, workers, expected, first(planned.design), clock)
+def watching(study: Results, deadline: float, workers: int, clock: Callable[[], float]) -> Watch:
+    """What looks at the clock while a study runs. What a job takes whose like has not ended is what was probed, as far
+    as what is done did not take longer, or less."""
+    prices: Mapping[str, Any] | None = study.note.get("prices")  # older studies have none
+    found = Estimate({}, {}, {}, {}, 0.0, 1) if prices is None else Estimate.from_json(prices)
+    expected = measured(found, study.design.jobs(study.rounds), study.records)
+    later = frozenset(facet for one in study.rounds for facet in one.asked)
+    return Watch(deadline, workers, expected, first(study.design), clock, later)
 
 
 def _next(study: Results, left: float, most: float = math.inf) -> Round | None:

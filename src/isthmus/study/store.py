@@ -156,7 +156,8 @@ class Store:
         try:
             content = document.Race.model_validate(plain(bounded(path, MOST)))
             return [
-                Round(tuple(one.replicates), {f: tuple(who) for f, who in one.doubts.items()}) for one in content.rounds
+                Round(tuple(one.replicates), {f: tuple(who) for f, who in one.doubts.items()}, tuple(one.asked))
+                for one in content.rounds
             ]
         except (FileNotFoundError, NotADirectoryError):
             return []
