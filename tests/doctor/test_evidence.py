@@ -20,9 +20,11 @@ from isthmus.families.vae import VAE
 from isthmus.report.html import render
 from isthmus.ship.artefact import save
 from isthmus.ship.deployed import Deployed
+from isthmus.study.document import Reading
 from isthmus.study.examine import data_of, examine, examine_model
 from isthmus.study.jobs import Work, drive
 from isthmus.study.launch.local import Local
+from isthmus.study.options import TableOptions, declared
 from isthmus.study.perform import perform
 from isthmus.study.racing import Round
 from isthmus.study.record import digest
@@ -115,6 +117,17 @@ def test_data_that_are_gone_or_other_are_said(healthy, copied):
         data_of(healthy, "wine")
     sealed(path, source="wine")
     assert "no longer holds" in data_of(Study(copied))[1]
+
+
+def test_all_that_reading_may_be_asked_is_declared_and_nothing_else(copied):
+    """Data are read again with what ``study.json`` says: a field that nobody knows must not come so far."""
+    assert set(Reading.model_fields) == {*declared(TableOptions), "rows"}
+    sealed(copied / "study.json", reading={"colour": "red"})
+    with pytest.raises(BadInput, match=r"reading\.colour: Extra inputs are not permitted"):
+        Study(copied)
+    sealed(copied / "study.json", reading={"terms": "many"})
+    with pytest.raises(BadInput, match=r"reading\.terms: Input should be a valid integer"):
+        Study(copied)
 
 
 def sealed(path, **changes):

@@ -86,11 +86,16 @@ class DataNote(_Sealed):
 
 
 class Reading(_Sealed):
-    """What was asked for when a table, or pictures, were read."""
+    """What was asked for when a table, or pictures, were read; the data are read again with all of it, so a field that
+    this version does not know is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     kinds: dict[str, str] = {}
     drop: list[str] = []
     missing: list[float] = []
+    terms: Some | None = None
     group: str | None = None
     time: str | None = None
     weights: str | None = None
