@@ -109,6 +109,13 @@ def test_the_first_piece_is_done_in_any_time():
     assert [len(one.seen) for one in pieces] == [1, 0]
 
 
+def test_a_family_is_timed_in_any_time():
+    clock = Clock()
+    pieces = [piece(clock, lambda share: 5.0, kind=kind) for kind in ("split", "rival", "family", "family")]
+    probe(pieces, 1e-9, clock)
+    assert [len(one.seen) for one in pieces] == [1, 0, 1, 0]
+
+
 def test_what_does_not_grow_with_rows_is_not_extrapolated_in_proportion():
     clock = Clock()
     wide = piece(clock, lambda share: 5.0 + share)

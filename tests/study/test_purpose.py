@@ -1,11 +1,13 @@
 """A study for one purpose: what it asks, of whom, how wide; and fields that are set for all families."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import isthmus
+from isthmus.answers import racing
 from isthmus.cli import main
 from isthmus.data.read import read
 from isthmus.errors import BadInput
@@ -13,9 +15,12 @@ from isthmus.facets import FACETS
 from isthmus.facets.facet import FittedContender, Rows, Splits, held, lengths, reconstruct
 from isthmus.families import named
 from isthmus.ship import convert
+from isthmus.study import purpose
 from isthmus.study.design import Design, design
 from isthmus.study.material import prepare
+from isthmus.study.outline import outline
 from isthmus.study.purpose import SUITED, questions
+from isthmus.train import task
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -152,3 +157,47 @@ def test_a_study_to_interpret_runs_to_its_end_and_can_be_taken(tmp_path):
     told = json.loads((tmp_path / "sae" / "cfg.json").read_text())
     assert (told["architecture"], told["d_sae"], told["k"]) == ("topk", 32, 4)
     assert main(["take", str(tmp_path / "study"), "pca", "--to", "saelens", "--out", str(tmp_path / "other")]) == 2
+
+
+def test_a_study_that_would_take_hours_is_made_smaller_and_says_so(monkeypatch):
+    assert (design(DATA, purpose="interpret").replicates, design(DATA).configs) == (5, 6)
+    monkeypatch.setattr(purpose, "WORK", 7 * 2 * 16 * 64 * (200 + 6 * 64) * 3 * (3 + 2) * 320)
+    asked = {"purpose": "interpret"}
+    small = design(DATA, **asked)
+    assert (small.replicates, small.configs, small.plan["steps"]) == (3, 3, 300)  # whole checks
+    planned = outline(DATA, **asked)
+    assert planned.design == small
+    assert planned.note["given_up"] == {"steps": [2500, 300], "configs": [6, 3], "replicates": [5, 3]}
+    alone = design(DATA, families="topk", facets="reconstruction", **asked)
+    assert alone.plan["steps"] == 2500  # 7 x 5 / 3 times as many
+    more = outline(DATA, replicates=6, configs=2, plan={"batch": 32}, **asked)
+    assert (more.design.replicates, more.design.configs) == (6, 2)
+    assert more.design.plan["steps"] == 250  # 320 x 15 x 584 / (24 x 392) would be 298
+    assert more.note["given_up"] == {"steps": [2500, 250]}
+    for said in ({"steps": 2000}, {"plan": {"steps": 2000}}):
+        assert outline(DATA, **said, **asked).note["given_up"] == {}
+        assert design(DATA, **said, **asked).replicates == 5
+    assert design(DATA, racing=True, **asked).plan["steps"] == 2500  # a budget says how long it takes
+    assert design(DATA, families="topk", latents=64).replicates == 5  # of another purpose
+
+
+def test_what_was_made_smaller_is_told(capsys):
+    note = {"given_up": {"steps": [2500, 300], "configs": [6, 3]}}
+    study = SimpleNamespace(design=SimpleNamespace(racing=False), rounds=[], note=note)
+    (said,) = racing.lines(study)
+    assert said.startswith("So that it takes minutes and not hours, the study was reduced: 300 instead of 2,500 steps")
+    assert "3 instead of 6 configurations" in said
+    assert racing.lines(study, "zh") != [said]
+    study.note = {"given_up": {}}
+    assert racing.lines(study) == []
+
+
+def test_a_large_model_looks_at_some_validation_rows_and_always_the_same(monkeypatch):
+    one = named("topk").set_params(latents=24)
+    about = {"plan": Plan(steps=20, check=10, batch=30), "valid": X[:200]}
+    whole = fit(one, X[200:], **about).outcome.history["valid"]
+    monkeypatch.setattr(task, "LARGE", 1)
+    monkeypatch.setattr(task, "LEAST_LOOKED", 60)
+    fourth = fit(one, X[200:], **about).outcome.history["valid"]
+    assert fourth == fit(one, X[200:], **about | {"valid": X[:200:2]}).outcome.history["valid"]  # 100 = 10 * 30 / 3
+    assert fourth != whole

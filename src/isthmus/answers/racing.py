@@ -17,9 +17,9 @@ def lines(study: Results, lang: str = "en") -> list[str]:
     """What a study with a budget gave up, took back and did not begin; which replicates were added, and what they cost
     a claim.
     """
-    if not study.design.racing and not study.rounds:
-        return []
     words, rounds = Words(lang), [one for one in study.rounds if one.replicates]
+    if not study.design.racing and not study.rounds:
+        return _given_up(study, words)
     said = [
         words(
             "race.round",
@@ -31,13 +31,13 @@ def lines(study: Results, lang: str = "en") -> list[str]:
     ]
     if not study.design.racing:
         strict = max(study.looks(facet) for facet in study.design.facets)
-        return [*said, words("race.again", looks=strict)]
+        return [*_given_up(study, words), *said, words("race.again", looks=strict)]
     said = [*said, words("race.level", looks=LOOKS)] if said else [words("race.none", looks=LOOKS)]
     return [*_kept(study, words), *said]
 
 
-def _kept(study: Results, words: Words) -> list[str]:
-    """How the time that was asked for was kept."""
+def _given_up(study: Results, words: Words) -> list[str]:
+    """What the study was made smaller by, so that it keeps the time that was asked for, or that is sensible."""
     gone: dict[str, Any] = dict(study.note.get("given_up") or {})
     back = [facet for some in study.design.later for facet in some]
     gone["facets"] = [facet for facet in gone.get("facets", ()) if facet not in back]
@@ -52,9 +52,16 @@ def _kept(study: Results, words: Words) -> list[str]:
         for name in NAMES
         if gone.get(name)
     ]
-    found = [words("budget.given_up", what=words("page.stop").join(said))] if said else []
+    why = "budget.given_up" if study.design.racing else "budget.sensible"
+    found = [words(why, what=words("page.stop").join(said))] if said else []
     if back:
         found.append(words("budget.back", names=words.phrase(list(map(words.title, back)))))
+    return found
+
+
+def _kept(study: Results, words: Words) -> list[str]:
+    """How the time that was asked for was kept."""
+    found = _given_up(study, words)
     if missing := study.total - len(study.records):
         found.append(words("budget.ended", missing=missing, total=study.total))
     if study.whole < LEAST:

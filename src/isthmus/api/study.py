@@ -200,10 +200,12 @@ def compare(
         ``rivals`` leave it out.
     facets : optional
         Names of questions, by default all that the data can answer.
-    replicates : int, default 5
-        Seeded splits of the data.
-    configs : int, default 6
-        Tuning configurations of each family, the default one included.
+    replicates : int, optional
+        Seeded splits of the data; by default 5.
+    configs : int, optional
+        Tuning configurations of each family, the default one included; by default 6. A study for ``interpret`` that
+        would take hours has 3 of both, and fewer steps, unless ``steps`` or a ``budget`` say how long it may take
+        (:data:`isthmus.study.purpose.WORK`); what was made smaller is said.
     steps : int, optional
         Largest number of optimiser steps of one training; replaces the plan's.
     budget : str or float, optional

@@ -160,6 +160,7 @@ def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bo
         **({"plan": said} if (said := trained(design.plan)) else {}),
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {number_of(facts['trainings'], 'training')}, "
         f"at most {number_of(facts['steps'], 'step')} each",
+        **({"reduced": said} if (said := reduced(facts["given_up"])) else {}),
         "time": f"at most about {clock(facts['seconds'])} on {own}; less where trainings converge early "
         f"(extrapolated from {clock(facts['probed'])} of measuring)",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
@@ -168,6 +169,19 @@ def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bo
     width = max(map(len, lines))
     for name, text in lines.items():
         show.line(f"  {name:<{width}}  {text}")
+
+
+def reduced(given_up: Mapping[str, Any]) -> str:
+    """What a study gave up so that it takes no longer than was asked for, or than is sensible.
+
+    Examples
+    --------
+    >>> reduced({"steps": [2500, 350], "rivals": ["sparse coding"]})
+    '350 instead of 2,500 steps; no sparse coding'
+    """
+    names = {"steps": "steps", "configs": "settings", "replicates": "replicates"}
+    said = [f"{b:,} instead of {a:,} {names[name]}" for name, (a, b) in given_up.items() if name in names]
+    return "; ".join(said + [f"no {', '.join(gone)}" for name, gone in given_up.items() if name not in names])
 
 
 def missing_extras(design: Design) -> str:

@@ -226,15 +226,15 @@ class TopKModel(EncoderDecoder):
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """The pre-bias is the mean row; raw codes have mean 0; the average raw output predicts the mean row."""
-        mean = x.mean(0)
+        mean, some = x.mean(0), sampled(x)
         self.pre.copy_(mean)
         last = self.encoder.last
         if self.wide:
             last.bias.zero_()  # affine: the mean of codes is that of the mean row, which is 0 without the pre-bias
-            out = self._decoded(sampled(x))[0].mean(0)
+            out = self._decoded(some)[0].mean(0)
         else:
-            last.bias.sub_(torch.cat([self.encoder(rows - mean) for rows in x.split(BLOCK)]).mean(0))
-            out = torch.cat([self.decoder(self.encode(rows)) for rows in x.split(BLOCK)]).mean(0)
+            last.bias.sub_(torch.cat([self.encoder(rows - mean) for rows in some.split(BLOCK)]).mean(0))
+            out = torch.cat([self.decoder(self.encode(rows)) for rows in some.split(BLOCK)]).mean(0)
         self.decoder.last_bias.add_((heads.link(self.head, mean) - out).flatten())
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ from isthmus.parts.bounded import installed, needed
 from isthmus.seeds import seed as hashed
 from isthmus.study.capacity import USUAL, capacity, match
 from isthmus.study.options import CAPACITIES, FIXES, FREE, MATCHED, DesignOptions, filled, signed
-from isthmus.study.purpose import meant_for
+from isthmus.study.purpose import affordable, meant_for
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, JobName
 from isthmus.study.store import FORMAT
@@ -320,10 +320,11 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     asked = filled(DesignOptions, options)
     typed = dict(asked["settings"] or {})
     asked = meant_for(asked, data.extent, len(data.x), factors=data.factors is not None)
-    replicates, configs, seed = (_whole(asked, name, least) for name, least in LEASTS.items())
+    for name, least in LEASTS.items():
+        _whole(asked, name, least)
     if data.still:
         raise BadInput(f"{data.name}: all rows are the same, so there is nothing to learn; give rows that differ")
-    plan = training_plan(asked["plan"], steps=asked["steps"], learning_rate=asked["learning_rate"])
+    plan = training_plan(asked["plan"], **{name: asked[name] for name in ("steps", "learning_rate")})
     backbone = asked["backbone"]
     latents, usual = capacity(data.extent, backbone or USUAL, asked["latents"])
     hidden = usual if asked["hidden"] is None else tuple(asked["hidden"])
@@ -333,6 +334,9 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     _polluted(asked["contamination"], facets, data)
     settings = dict(asked["settings"] or {})
     chosen = with_settings(_families(asked["families"]), settings, typed)
+    width = 2 * math.prod(data.extent) * latents
+    counts, plan = affordable(asked, plan, width, chosen, facets, budgeted=racing)
+    replicates, configs, seed = counts["replicates"], counts["configs"], int(asked["seed"])
     if RIVAL_FAMILY not in chosen and (against is None or RIVAL_FAMILY in against):
         chosen[RIVAL_FAMILY] = named(RIVAL_FAMILY)
     matched = {name: match(name, r, latents, hidden, backbone) for name, r in chosen.items()}
@@ -437,11 +441,12 @@ def training_plan(plan: Plan | Mapping[str, Any] | None, **options: Any) -> Plan
     return dataclasses.replace(plan, **given)
 
 
-def _whole(asked: Mapping[str, Any], name: str, least: int) -> int:
+def _whole(asked: Mapping[str, Any], name: str, least: int) -> None:
     value = asked[name]
+    if value is None and name != "seed":
+        return
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise BadInput(f"{name} must be a whole number of at least {least}; got {value!r}")
-    return int(value)
 
 
 def _about(data: Dataset) -> dict[str, Any]:

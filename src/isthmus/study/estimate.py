@@ -34,6 +34,7 @@ from isthmus.study.record import Job
 from isthmus.train.fitted import Fitted
 from isthmus.train.loop import Check
 from isthmus.train.plan import Plan
+from isthmus.train.task import spacing
 
 Clock = Callable[[], float]
 Tell = Callable[[float], Any]
@@ -123,7 +124,8 @@ def probe(
     tell: Tell | None = None,
     shares: Sequence[float] = SHARES,
 ) -> None:
-    """Do the pieces in ever larger shares while the time lasts; the first piece always, the others if they fit.
+    """Do the pieces in ever larger shares while the time lasts; the first piece and the first family always, the others
+    if they fit: who knows the pace of no training knows nothing.
 
     Parameters
     ----------
@@ -138,12 +140,13 @@ def probe(
         How much of each is done, in turn.
     """
     began = clock()
+    needed = [*pieces[:1], *[piece for piece in pieces if piece.kind == "family"][:1]]
     for share in shares:
         for piece in pieces:
             if piece.failed or (piece.seen and piece.seen[-1][0] >= share):
                 continue
             left = limit - (clock() - began)
-            begun = piece is not pieces[0] or bool(piece.seen)
+            begun = bool(piece.seen) or not any(piece is one for one in needed)
             if begun and (left <= 0 or max(expected(piece, share, pieces), piece.extra) > left):
                 continue
             then = clock()
@@ -454,7 +457,9 @@ def paced(
     """
     plan = Plan.from_json(job.body["plan"])
     splits, marks = shrunk(material.splits, share), list[tuple[int, float]]()
-    held = max(1, len(material.splits.valid.x) * EACH // plan.check)
+    rows = len(material.splits.valid.x)
+    every = spacing(trained(recipe(job.body["configs"][0]["recipe"]), data.shape), plan, rows)
+    held = max(1, rows // every * EACH // plan.check)
     short = {
         **job.body["plan"],
         "steps": CHECKS * EACH,
@@ -464,7 +469,7 @@ def paced(
         "warmup": 0,
     }
     few = splits._replace(valid=splits.valid.take(slice(0, held)))
-    rows = material.rows._replace(train=material.rows.train[: len(few.train.x)])
+    numbers = material.rows._replace(train=material.rows.train[: len(few.train.x)])
     one = replace(job, body={**job.body, "plan": short, "configs": job.body["configs"][:configs]})
     began = clock()
 
@@ -475,7 +480,7 @@ def paced(
             raise _Enough
 
     try:
-        fitted = train(one, data, material._replace(splits=few, rows=rows), watch=watch)[0]
+        fitted = train(one, data, material._replace(splits=few, rows=numbers), watch=watch)[0]
     except _Enough:
         return None, pace(marks), marks[-1][0]
     return fitted, pace(marks), fitted.outcome.steps

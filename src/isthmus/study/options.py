@@ -331,7 +331,9 @@ class Asking(TypedDict, total=False):
     facets: Annotated[
         str | Iterable[str], Option("all", "Facets (questions) to measure.", "A,B", shown="all that data can answer")
     ]
-    replicates: Annotated[int, Option(5, "Random splits of the data, at least 2.", kind=int)]
+    replicates: Annotated[
+        int | None, Option(None, "Random splits of the data, at least 2.", kind=int, shown="5; 3 of a costly study")
+    ]
     steps: Annotated[
         int | None,
         Option(None, "Largest number of optimiser steps of one training.", kind=int, shown="from the plan of training"),
@@ -382,7 +384,10 @@ class Compared(TypedDict, total=False):
         str | Iterable[str],
         Option("all", "Rivals that autoencoders must beat, pca among them: names, all or none.", "A,B|none"),
     ]
-    configs: Annotated[int, Option(6, "Hyper-parameter settings tried for each family.", kind=int)]
+    configs: Annotated[
+        int | None,
+        Option(None, "Hyper-parameter settings tried for each family.", kind=int, shown="6; 3 of a costly study"),
+    ]
     capacity: Annotated[
         Literal["matched", "free"] | None,
         Option(
@@ -509,8 +514,8 @@ def filled(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> filled(AblateOptions, {"seed": 3})["seed"], filled(AblateOptions, {})["replicates"]
-    (3, 5)
+    >>> filled(AblateOptions, {"seed": 3})["seed"], filled(AblateOptions, {})["configs"]
+    (3, 1)
     """
     known = declared(kind)
     if unknown := sorted(set(given) - known.keys()):

@@ -21,6 +21,7 @@ from isthmus.study.launch.dask import count
 from isthmus.study.material import rows
 from isthmus.study.options import CompareOptions, DesignOptions, Reading, declared, filled, running, signed
 from isthmus.study.profile import profiled
+from isthmus.study.purpose import reduced
 from isthmus.study.racing import LOOKS, spent
 from isthmus.study.results import Results
 from isthmus.study.store import Store
@@ -77,6 +78,9 @@ def outline(
         planned = afford(whole, prices, limit - (time.perf_counter() - began))
         note["given_up"] = given_up(whole, planned)
         note["prices"] = prices.to_json()
+    else:
+        counts = {"replicates": planned.replicates, "configs": planned.configs}
+        note["given_up"] = reduced(asked, counts, planned.plan["steps"])
     seen = profiled(data, planned.latents, planned.facets, planned.skipped)
     note["profile"] = seen.model_dump(mode="json")
     note["planning"] = time.perf_counter() - began

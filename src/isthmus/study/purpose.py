@@ -1,19 +1,22 @@
 """What a study asks where somebody names a purpose: its questions, and of what serves it who takes part and how wide.
 
 Only what is not asked for otherwise is filled in. To interpret codes is for sparse dictionaries: wider than the rows,
-of one affine layer each way, and compared at one number of units that fire in a row.
+of one affine layer each way, and compared at one number of units that fire in a row. Such a study would take hours on
+many rows; where nobody says how long its trainings are, it is kept within :data:`WORK`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES
 from isthmus.parts.gates import usual
+from isthmus.train.plan import Plan
 
 INTERPRET = "interpret"
 SUITED = {INTERPRET: ("topk", "abstopk", "batchtopk", "matryoshka", "jumprelu", "gated", "sae")}
@@ -21,6 +24,17 @@ SUITED = {INTERPRET: ("topk", "abstopk", "batchtopk", "matryoshka", "jumprelu", 
 TIMES, EACH, WIDEST, LEAST = 4, 4, 4096, 32
 """Units of a dictionary: so many times as many as a row has elements, one for so many rows, and how many at most and at
 least; the power of two below."""
+USUAL = {"replicates": 5, "configs": 6}
+"""Where nobody says how many there are."""
+FEW = {"replicates": 3, "configs": 3}
+"""The same where so many would take more than ``WORK``: what a claim needs, and the usual rate between two others."""
+WORK = 1.5e14
+"""Operations that all trainings of a study to interpret codes take unasked: some twenty minutes of two cores."""
+OF_ADAM, OF_A_ROW = 200, 6
+"""Operations of a step for each parameter: of the optimiser, which moves memory, and of each row of the batch."""
+LEAST_STEPS = 200
+AGAIN = 2
+"""Trainings of each run besides those of its settings, where the facet stability is asked."""
 
 
 def width(shape: Sequence[int], rows: int) -> int:
@@ -86,3 +100,66 @@ def meant_for(asked: Mapping[str, Any], shape: Sequence[int], rows: int, *, fact
             settings["k"] = usual(found["latents"])
         found["settings"] = settings
     return found
+
+
+def affordable(
+    asked: Mapping[str, Any],
+    plan: Plan,
+    parameters: int,
+    families: Iterable[str],
+    facets: Iterable[str],
+    *,
+    budgeted: bool = False,
+) -> tuple[dict[str, int], Plan]:
+    """Replicates and settings of a study, and its plan: as asked, as usual, or within ``WORK``.
+
+    Work is counted, never measured, so that the same study comes out on every machine. What somebody says stands; who
+    says how long trainings are wants them so, however long it takes.
+
+    Examples
+    --------
+    >>> asked = {"purpose": "interpret", "replicates": None, "configs": None, "steps": None, "plan": None}
+    >>> counts, plan = affordable(asked, Plan(), 2 * 768 * 4096, SUITED["interpret"], ["stability"])
+    >>> counts, plan.steps
+    ({'replicates': 3, 'configs': 3}, 350)
+    >>> affordable(asked, Plan(), 2 * 64 * 256, SUITED["interpret"], ["stability"])[0]
+    {'replicates': 5, 'configs': 6}
+    """
+    said = {name: int(asked[name]) for name in USUAL if asked[name] is not None}
+    if asked["purpose"] != INTERPRET or budgeted or timed(asked):
+        return USUAL | said, plan
+    step = parameters * (OF_ADAM + OF_A_ROW * plan.batch) * len(list(families))
+
+    def steps(counts: Mapping[str, int]) -> int:
+        """How many each training may take."""
+        again = AGAIN if "stability" in facets else 0
+        return int(WORK / (step * counts["replicates"] * (counts["configs"] + again)))
+
+    if steps(USUAL | said) >= plan.steps:
+        return USUAL | said, plan
+    counts = USUAL | FEW | said
+    most = max(LEAST_STEPS, steps(counts) // plan.check * plan.check)
+    return counts, replace(plan, steps=min(plan.steps, most))
+
+
+def reduced(asked: Mapping[str, Any], counts: Mapping[str, int], steps: int) -> dict[str, list[int]]:
+    """What :func:`affordable` made smaller: ``[usual, kept]`` for each number, by name.
+
+    Examples
+    --------
+    >>> asked = {"purpose": "interpret", "replicates": 5, "configs": None, "steps": None, "plan": None}
+    >>> reduced(asked, {"replicates": 5, "configs": 3}, 350)
+    {'steps': [2500, 350], 'configs': [6, 3]}
+    """
+    if asked["purpose"] != INTERPRET or timed(asked):
+        return {}
+    pairs = {"steps": (Plan().steps, steps)} | {
+        name: (USUAL[name], counts[name]) for name in ("configs", "replicates") if asked[name] is None
+    }
+    return {name: [usual, kept] for name, (usual, kept) in pairs.items() if usual != kept}
+
+
+def timed(asked: Mapping[str, Any]) -> bool:
+    """Whether somebody says how many steps trainings have."""
+    plan = asked["plan"]
+    return asked["steps"] is not None or isinstance(plan, Plan) or "steps" in (plan or {})

@@ -40,7 +40,7 @@ from isthmus.train.plan import Plan
 from isthmus.train.ranks import Ranks
 from isthmus.train.stages import train
 from isthmus.train.stream import Stream
-from isthmus.train.task import Task
+from isthmus.train.task import Task, spacing
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -109,10 +109,11 @@ def fit_many(
     out = None if target is None else target.shape[1:]
     seeds = [seed] * len(recipes) if isinstance(seed, int) else seed
     models = [r.build(shape, head, out, number=hashed(s, "weights")) for r, s in zip(recipes, seeds, strict=True)]
-    tasks = [
-        Task(r, m, rows, held, p.of(r, math.prod(shape)), s, aims[0], aims[1], stream=stream)
-        for r, m, p, s in zip(recipes, models, plans, seeds, strict=True)
-    ]
+    tasks = []
+    for r, m, p, s in zip(recipes, models, plans, seeds, strict=True):
+        every = spacing(sum(t.numel() for t in m.parameters()), p, len(held))
+        seen, aim = (held, aims[1]) if every == 1 else (held[::every], None if aims[1] is None else aims[1][::every])
+        tasks.append(Task(r, m, rows, seen, p.of(r, math.prod(shape)), s, aims[0], aim, stream=stream))
     with on(tasks, find(device)) as there:
         keeper = None if checkpoint is None else Keeper(checkpoint, there, ranks)
         with nullcontext() if keeper is None else keeper.listening():

@@ -14,6 +14,9 @@ from isthmus.train.order import Order, Rows
 from isthmus.train.plan import Plan
 from isthmus.train.stream import Stream
 
+LARGE, LEAST_LOOKED = 20_000_000, 1000
+"""Parameters x rows of a batch from which a model counts as large, and validation rows that it looks at, at least."""
+
 
 class Task(NamedTuple):
     """One model to be trained."""
@@ -84,6 +87,22 @@ class Task(NamedTuple):
     def patient(self) -> int:
         """The step from which early stopping counts: all schedules have ended, that of the learning rate included."""
         return max(self.settled, whole_steps(self.plan.warmup, self.plan.steps))
+
+
+def spacing(parameters: int, plan: Plan, rows: int) -> int:
+    """Every how-many-th of so many validation rows is looked at while a model of so many parameters is trained.
+
+    All of them where a look costs little. A large model looks at a third as many rows as it learns from between two
+    looks, and at ``LEAST_LOOKED`` at least: the same ones each time, so that what is compared is paired.
+
+    Examples
+    --------
+    >>> spacing(10_000, Plan(), 4000), spacing(6_000_000, Plan(), 4000), spacing(6_000_000, Plan(), 1500)
+    (1, 4, 2)
+    """
+    if parameters * plan.batch < LARGE:
+        return 1
+    return -(-rows // max(LEAST_LOOKED, plan.check * plan.batch // 3))
 
 
 def whole_steps(share: float, steps: int) -> int:
