@@ -1,13 +1,19 @@
-"""The sparse training step of a wide top-k code is the dense one."""
+"""The sparse training step of a wide code of which few units fire is the dense one."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from isthmus.families import named
 from isthmus.families import topk as family
+from isthmus.families.abstopk import AbsTopK
+from isthmus.families.batchtopk import BatchTopK
+from isthmus.families.matryoshka import Matryoshka
 from isthmus.families.topk import TopK
 from isthmus.parts import sparse
-from isthmus.parts.sparse import TopKCode
+from isthmus.parts.sparse import Entries, SparseCode
 from isthmus.ship.artefact import load, save
 from isthmus.testing import CHECKS, check_stack, check_tape, made, rows, state, step, weights
 from isthmus.train.fitted import fit
@@ -16,6 +22,7 @@ from isthmus.train.plan import Plan
 pytestmark = pytest.mark.sensitive
 
 FIELDS = {"latents": 96, "k": 3, "dead_after": 10}
+KINDS = [TopK(), AbsTopK(), BatchTopK(), Matryoshka(), Matryoshka(prefixes=(40,), choice="row")]
 
 
 @pytest.fixture
@@ -32,10 +39,10 @@ def same(wide, dense):
     wide.load_state_dict(own)
 
 
-def both(monkeypatch, head="gaussian", **fields):
+def both(monkeypatch, head="gaussian", kind=KINDS[0], **fields):
     """The same model twice, dense and wide, in float64."""
     x = rows((12,), 40, seed=3)
-    recipe = TopK(**(FIELDS | fields))
+    recipe = replace(kind).set_params(**(FIELDS | fields))
     dense = made(recipe, x, head).double()
     monkeypatch.setattr(family, "WIDE", 1)
     monkeypatch.setattr(family, "SPARSE", 1)
@@ -46,16 +53,17 @@ def both(monkeypatch, head="gaussian", **fields):
     return dense, wide, x.double()
 
 
-@pytest.mark.parametrize("head", ["gaussian", "bernoulli"])
-@pytest.mark.parametrize("dead", [0, 2, 40])
-def test_terms_gradients_and_codes_are_the_dense_ones(monkeypatch, head, dead):
-    dense, wide, x = both(monkeypatch, head)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda one: f"{one.family}-{getattr(one, 'choice', '')}")
+@pytest.mark.parametrize(("head", "dead"), [("gaussian", 0), ("gaussian", 40), ("bernoulli", 2)])
+def test_terms_gradients_and_codes_are_the_dense_ones(monkeypatch, kind, head, dead):
+    dense, wide, x = both(monkeypatch, head, kind, k_aux=5)
     with torch.no_grad():
         dense.encoder.last.bias[3:] -= 8.0  # rows with fewer than k positive raw codes
         same(wide, dense)
     for model in (dense, wide):
         model.idle[:dead] = torch.arange(dead, dtype=torch.float64) + 11.0
-    assert ((wide.encode(x) > 0).sum(1) < 3).any()
+    if kind.family != "abstopk":
+        assert ((wide.encode(x) > 0).sum(1) < 3).any()
     torch.testing.assert_close(wide.encode(x), dense.encode(x), rtol=0, atol=1e-12)
     torch.testing.assert_close(wide.reconstruct(x), dense.decode(dense.encode(x)), rtol=0, atol=1e-12)
     torch.testing.assert_close(wide.folded()(x), wide.reconstruct(x), rtol=0, atol=1e-12)
@@ -86,13 +94,20 @@ def test_gradcheck():
     g = torch.Generator().manual_seed(0)
     shapes = [(5, 4), (4,), (40, 4), (40,), (40, 3)]
     inputs = [torch.randn(s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
-    assert torch.autograd.gradcheck(lambda *a: TopKCode.apply(*a, 2, False)[0], inputs)
+
+    def written(x, pre, weight, bias, dictionary):
+        with torch.no_grad():
+            found = Entries.of(*sparse.fire(x - pre, weight, bias, 2))
+        return SparseCode.apply(x, pre, weight, bias, dictionary, *found, found.rows, 5)
+
+    assert torch.autograd.gradcheck(written, inputs)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_tape)], ids=lambda c: c.__name__)
-def test_contract(small, check):
-    check(TopK(latents=16, k=2))
+@pytest.mark.parametrize("family_", ["topk", "abstopk", "matryoshka"])
+def test_contract(small, family_, check):
+    check(named(family_).set_params(latents=16, k=2))
 
 
 @pytest.mark.parametrize(("latents", "k", "hidden", "wide"), [
@@ -121,13 +136,13 @@ def test_a_search_in_bfloat16_trains_alike_and_is_of_training_alone(monkeypatch)
     data = np.random.default_rng(1).normal(size=(300, 16)).astype(np.float32)
     asked, ends, fire = [], [], sparse.fire
 
-    def heard(*a, rough):
+    def heard(*a, rough, **about):
         asked.append(rough)
-        return fire(*a, rough=rough)
+        return fire(*a, rough=rough, **about)
 
     for answer in (False, True):
         monkeypatch.setattr(family, "quick", lambda x, answer=answer: answer)
-        monkeypatch.setattr(sparse, "fire", heard)
+        monkeypatch.setattr(family, "fire", heard)
         ends.append(fit(TopK(latents=2048, k=4), data, plan=Plan(steps=30, check=10, batch=128)))
         monkeypatch.undo()
     assert set(asked[: len(asked) // 2]) == {False}
@@ -136,7 +151,7 @@ def test_a_search_in_bfloat16_trains_alike_and_is_of_training_alone(monkeypatch)
     np.testing.assert_allclose(rough, exact, rtol=0.02)
     del asked[:]
     monkeypatch.setattr(family, "quick", lambda x: True)
-    monkeypatch.setattr(sparse, "fire", heard)
+    monkeypatch.setattr(family, "fire", heard)
     ends[1].reconstruct(data)
     assert set(asked) == {False}
 

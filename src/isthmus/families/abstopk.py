@@ -29,17 +29,14 @@ class AbsTopK(TopK):
 
     family: ClassVar[str] = "abstopk"
 
-    @property
-    def wide(self) -> bool:
-        """Signed codes have no sparse step."""
-        return False
-
     def _build(self, shape: tuple[int, ...], head: str) -> Model:
         return AbsTopKModel(self, shape, head)
 
 
 class AbsTopKModel(TopKModel):
     """Two terms: reconstruction and auxiliary."""
+
+    signed: ClassVar[bool] = True
 
     def gate(self, raw: Tensor) -> Tensor:
         return farthest(raw, self.k, self.limit)
@@ -50,4 +47,4 @@ class AbsTopKModel(TopKModel):
 
     def folded(self) -> Folded:
         """See :func:`isthmus.parts.dictionary.folded`."""
-        return folded(self, signed=True)
+        return folded(self, signed=self.signed)

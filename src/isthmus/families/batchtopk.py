@@ -19,16 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from isthmus.families.topk import CHUNK, TopK
-from isthmus.model import knob
-from isthmus.parts.dictionary import Dictionary, sampled
+from isthmus.model import Loss, knob
+from isthmus.parts import heads
+from isthmus.parts.dictionary import Dictionary, offered, sampled
 from isthmus.parts.gates import tied, topk
 from isthmus.parts.penalties import crowding
+from isthmus.parts.sparse import Entries, RowDecoder, sparsely
 
 RECENT = 19  # the average's memory is about a twentieth of the steps taken
 
@@ -66,7 +69,10 @@ class BatchTopKModel(Dictionary):
 
     def __init__(self, recipe: BatchTopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head, short=True)
-        self.limit = recipe.limit
+        self.limit, self.wide = recipe.limit, recipe.wide
+        if self.wide:
+            self.stacks = self.replays = False
+            self.decoder = RowDecoder(self.decoder)  # type: ignore[assignment]
         if recipe.ortho:
             self.weights |= {"orthogonality": recipe.ortho}
         self.register_buffer("k", torch.tensor(recipe.passing), persistent=False)
@@ -82,8 +88,42 @@ class BatchTopKModel(Dictionary):
         return torch.relu(topk(raw.reshape(1, -1), self.k * rows, self.limit * rows)).view_as(raw)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return self.apart()
+
+    def apart(self) -> dict[str, Tensor]:
+        """The term that keeps entries of the dictionary apart, if there is one."""
         weighs = "orthogonality" in self.weights
         return {"orthogonality": crowding(self.decoder.dictionary, CHUNK)} if weighs else {}
+
+    def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
+        return self._sparsely(x, target) if self.wide and self.training else super().forward(x, target, noise)
+
+    def _sparsely(self, x: Tensor, target: Tensor) -> Loss:
+        """``forward`` for a wide code: what fires is decoded, and has gradients; no other unit."""
+        last = self.encoder.last
+        with torch.no_grad():
+            raw = functional.linear((x - self.pre).flatten(1), last.weight, last.bias)
+            z = self.train_gate(raw)
+        out, costs = self.written(x, target, Entries.among(z))
+        misfit = heads.nll(self.head, out, target).mean()
+        terms = {"reconstruction": misfit, "auxiliary": self._revival(x, out, target)}
+        return Loss(terms | costs | self.apart(), self.facts(raw, z))
+
+    def written(self, x: Tensor, target: Tensor, found: Entries) -> tuple[Tensor, dict[str, Tensor]]:
+        """Raw output (B, *D) of a wide code, and what it costs besides."""
+        return sparsely(self, x, found), {}
+
+    def _revival(self, x: Tensor, out: Tensor, target: Tensor) -> Tensor:
+        """:meth:`isthmus.parts.dictionary.Dictionary.revival`, where nothing is done for living units."""
+        dead = self.dead().nonzero().flatten()
+        if not len(dead):
+            return out.new_zeros(())
+        last = self.encoder.last
+        raw = functional.linear((x - self.pre).flatten(1), last.weight[dead], last.bias[dead])
+        index = raw.topk(min(self.k_aux, len(dead)), dim=1).indices
+        helping = torch.zeros_like(raw).scatter(1, index, offered(raw).gather(1, index))
+        added = functional.linear(helping, self.decoder.dictionary[:, dead]).reshape(out.shape)
+        return heads.nll(self.head, out.detach() + added, target).mean()
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         return super().facts(raw, z) | {"border": border(raw.detach(), z.detach()), "batches": z.new_ones(())}

@@ -28,6 +28,7 @@ from isthmus.model import knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import is_affine
 from isthmus.parts.gates import topk
+from isthmus.parts.sparse import Entries, sparsely
 
 HALVINGS = 4  # prefixes of L/16, L/8, L/4 and L/2 units, then all
 
@@ -95,6 +96,15 @@ class MatryoshkaModel(BatchTopKModel):
         losses = [heads.nll(self.head, out, target).mean() for out in outputs(self.decoder, z, self.widths)]
         nested = torch.stack(losses).sum() if losses else z.new_zeros(())
         return {"nested": nested, **super().costs(raw, z, target)}
+
+    def written(self, x: Tensor, target: Tensor, found: Entries) -> tuple[Tensor, dict[str, Tensor]]:
+        """Prefixes are running sums over what the units between two of them write."""
+        ends = torch.tensor(self.widths, device=x.device)
+        blocks = torch.bucketize(torch.arange(self.latents, device=x.device), ends, right=True)
+        outs = sparsely(self, x, found, blocks, len(ends) + 1).cumsum(1) + self.decoder.last_bias.reshape(x.shape[1:])
+        *parts, out = outs.unbind(1)
+        losses = [heads.nll(self.head, part, target).mean() for part in parts]
+        return out, {"nested": torch.stack(losses).sum() if losses else out.new_zeros(())}
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor | int]:
         weight, bias, gate = super().affine()

@@ -36,7 +36,7 @@ from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, s
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
 from isthmus.parts.gates import SHARE, chosen, counts, topk, usual
 from isthmus.parts.penalties import crowding
-from isthmus.parts.sparse import RowDecoder, TopKCode, fire, quick
+from isthmus.parts.sparse import Entries, RowDecoder, fire, quick, sparsely
 from isthmus.registry import OWN
 
 WIDE = 2048  # units from which the sparse step is faster on a CPU, if at most one in SPARSE fires (benchmarks/wide.py)
@@ -128,6 +128,8 @@ class TopKModel(EncoderDecoder):
     dead_after: Tensor
     idle: Tensor
     resting: tuple[str, ...] = ("auxiliary",)
+    signed: ClassVar[bool] = False
+    """Whether those farthest from zero pass, with their signs."""
 
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
@@ -149,8 +151,7 @@ class TopKModel(EncoderDecoder):
 
     def encode(self, x: Tensor) -> Tensor:
         if self.wide:
-            last = self.encoder.last
-            values, units = fire(x.flatten(1) - self.pre.flatten(), last.weight, last.bias, self.passing)
+            values, units = self._fired(x)
             return values.new_zeros(x.shape[0], self.latents).scatter_(1, units, values)
         return self.gate(self.encoder(x - self.pre))
 
@@ -172,7 +173,7 @@ class TopKModel(EncoderDecoder):
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         if self.wide:
-            return self._sparse(x, target)
+            return self._sparsely(x, target)
         raw = self.encoder(x - self.pre)
         z = self.gate(raw)
         dead = self.idle > self.dead_after
@@ -190,13 +191,17 @@ class TopKModel(EncoderDecoder):
         return chosen(self.idle, torch.full((), self.k_aux, device=self.idle.device), self.k_aux)
 
     def _decoded(self, x: Tensor, *, rough: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Raw output (B, *D), values and units (B, k), when the code is wide; ``rough`` as in :func:`fire`."""
-        last, decoder = self.encoder.last, self.decoder
-        inputs = (x.flatten(1), self.pre.flatten(), last.weight, last.bias, decoder.dictionary.t())
-        out, values, units = TopKCode.apply(*inputs, self.passing, rough)
-        return (out + decoder.last_bias).reshape(x.shape), values, units
+        """Raw output (B, *D), values and units (B k,), when the code is wide; ``rough`` as in :func:`fire`."""
+        found = Entries.of(*self._fired(x, rough=rough))
+        return sparsely(self, x, found), found.values, found.units
 
-    def _sparse(self, x: Tensor, target: Tensor) -> Loss:
+    def _fired(self, x: Tensor, *, rough: bool = False) -> tuple[Tensor, Tensor]:
+        """Values and units, (B, k) each."""
+        last = self.encoder.last
+        rows = x.flatten(1) - self.pre.flatten()
+        return fire(rows, last.weight, last.bias, self.passing, rough=rough, signed=self.signed)
+
+    def _sparsely(self, x: Tensor, target: Tensor) -> Loss:
         """``forward`` for a wide code. What dead units could add is computed only if there are any."""
         out, values, units = self._decoded(x, rough=self.training and quick(x))
         auxiliary = out.new_zeros(())
@@ -204,9 +209,9 @@ class TopKModel(EncoderDecoder):
         if len(dead):
             centred, last = (x - self.pre).flatten(1), self.encoder.last
             raw = functional.linear(centred, last.weight[dead], last.bias[dead])
-            added = functional.linear(offered(raw), self.decoder.dictionary[:, dead]).reshape(out.shape)
+            added = functional.linear(self.offered(raw), self.decoder.dictionary[:, dead]).reshape(out.shape)
             auxiliary = heads.nll(self.head, out.detach() + added, target).mean()
-        fired = torch.zeros_like(self.idle).index_add_(0, units.flatten(), (values > 0).flatten().to(self.idle.dtype))
+        fired = torch.zeros_like(self.idle).index_add_(0, units, (values != 0).to(self.idle.dtype))
         seen = {"fired": fired, "rows": out.new_full((), len(out))}
         misfit = heads.nll(self.head, out, target).mean()
         return Loss({"reconstruction": misfit, "auxiliary": auxiliary, **self.apart()}, seen)

@@ -1,7 +1,7 @@
 """A code of thousands of units of which a few fire: only the encoder's product is dense.
 
 Raw codes are made for a few rows at a time, so that they stay in the caches and never exist all at once. What comes
-after the gate is (B, k) values and the units they belong to. Decoding adds rows of the dictionary; the gradients visit
+after the gate is values and the units they belong to. Decoding adds rows of the dictionary; the gradients visit
 only what fired, grouped by unit. All of it equals the dense form to rounding (tests hold it to 1e-10 in float64).
 
 On processors that multiply bfloat16 several times faster than float32, a training step may look for the largest codes
@@ -10,7 +10,7 @@ in bfloat16: it takes twice as many as can pass, computes these in float32, and 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -62,46 +62,79 @@ def quick(x: Tensor) -> bool:
 
 
 @torch.no_grad()
-def fire(x: Tensor, weight: Tensor, bias: Tensor, k: int, *, rough: bool = False) -> tuple[Tensor, Tensor]:
+def fire(
+    x: Tensor, weight: Tensor, bias: Tensor, k: int, *, rough: bool = False, signed: bool = False
+) -> tuple[Tensor, Tensor]:
     """The rectified top-k code of an affine encoder: values and units, each (B, k).
 
     ``x`` (B, D), ``weight`` (L, D), ``bias`` (L,). A row with fewer than k positive raw codes has zeros among its
     values. With ``rough`` the search is in bfloat16: values are exact all the same, and a unit is missed only where
-    rounding puts ``(SPARE - 1) k`` others before it.
+    rounding puts ``(SPARE - 1) k`` others before it. Of ``signed`` codes the farthest from zero pass as they are.
     """
     if not rough:
-        values, units = _searched(x, weight, bias, k)
-        return values.relu_(), units
-    _, found = _searched(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), min(SPARE * k, len(weight)))
-    values, place = (dots(x, weight, found) + bias[found]).topk(k, dim=1)
-    return values.relu_(), found.gather(1, place)
+        values, units = _searched(x, weight, bias, k, signed)
+        return values if signed else values.relu_(), units
+    _, found = _searched(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), min(SPARE * k, len(weight)), signed)
+    values = dots(x, weight, found.flatten(), _rows(found)).view_as(found) + bias[found]
+    place = (values.abs() if signed else values).topk(k, dim=1).indices
+    values = values.gather(1, place)
+    return values if signed else values.relu_(), found.gather(1, place)
 
 
-def _searched(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _searched(x: Tensor, weight: Tensor, bias: Tensor, k: int, signed: bool) -> tuple[Tensor, Tensor]:
     scratch = x.new_empty(min(ROWS, len(x)), len(weight))
     parts = []
     for rows in x.split(ROWS):
         raw = scratch[: len(rows)]
         torch.addmm(bias, rows, weight.t(), out=raw)
-        parts.append(settled(raw, k))
+        values, units = settled(raw.abs() if signed else raw, k)
+        parts.append((raw.gather(1, units) if signed else values, units))
     values, units = (torch.cat(part) for part in zip(*parts, strict=True))
     return values, units
 
 
-def dots(x: Tensor, table: Tensor, units: Tensor) -> Tensor:
-    """<x[b], table[units[b, s]]>: (B, D), (L, D), (B, s) -> (B, s). The gradient of a gather is made of these."""
-    bags = torch.arange(units.numel(), device=x.device)
-    width = units.shape[1]
-    starts = bags[::width].contiguous()
-    found = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        x.contiguous(), table, units.flatten(), starts, bags // width, 0
-    )
-    return found.view_as(units)
+def _rows(units: Tensor) -> Tensor:
+    """The row of each of ``units`` (B, k), flat."""
+    return torch.arange(units.numel(), device=units.device) // units.shape[1]
 
 
-def gather(values: Tensor, units: Tensor, table: Tensor) -> Tensor:
-    """sum_s values[b, s] * table[units[b, s]]: (B, k), (B, k), (L, D) -> (B, D)."""
-    return functional.embedding_bag(units, table, mode="sum", per_sample_weights=values)
+def dots(x: Tensor, table: Tensor, units: Tensor, bags: Tensor) -> Tensor:
+    """<x[bags[i]], table[units[i]]>: (B, D), (L, D), (n,), (n,) in ascending order -> (n,). The gradient of a sum over
+    bags is made of these."""
+    starts = _starts(bags, len(x))
+    return torch.ops.aten._embedding_bag_per_sample_weights_backward(x.contiguous(), table, units, starts, bags, 0)
+
+
+def gather(values: Tensor, units: Tensor, bags: Tensor, count: int, table: Tensor) -> Tensor:
+    """The sum of values[i] * table[units[i]] over each bag, 0 of an empty one: (n,), (n,), (n,) in ascending order,
+    number of bags, (L, D) -> (count, D)."""
+    return functional.embedding_bag(units, table, _starts(bags, count), mode="sum", per_sample_weights=values)
+
+
+def _starts(bags: Tensor, count: int) -> Tensor:
+    return torch.searchsorted(bags, torch.arange(count, device=bags.device))
+
+
+class Entries(NamedTuple):
+    """The elements of a code that are not zero, and maybe some that are, row by row."""
+
+    values: Tensor
+    """(n,)."""
+    units: Tensor
+    """(n,)."""
+    rows: Tensor
+    """(n,), ascending."""
+
+    @classmethod
+    def of(cls, values: Tensor, units: Tensor) -> Entries:
+        """Of as many from each row, (B, k) each."""
+        return cls(values.flatten(), units.flatten(), _rows(units))
+
+    @classmethod
+    def among(cls, z: Tensor) -> Entries:
+        """Of a dense code (B, L)."""
+        rows, units = z.nonzero(as_tuple=True)
+        return cls(z[rows, units], units, rows)
 
 
 class RowDecoder(nn.Module):
@@ -129,43 +162,57 @@ class RowDecoder(nn.Module):
         return torch.addmm(self.last_bias, z, self.rows).reshape(z.shape[0], *self.shape)
 
 
-class TopKCode(torch.autograd.Function):
-    """Encoder, top-k, relu and decoder of a wide linear autoencoder.
+class SparseCode(torch.autograd.Function):
+    """What the units of a wide linear autoencoder that fire write, with the gradients of its weights.
 
-    ``apply(x, pre, weight, bias, dictionary, k, rough)``: ``x`` (B, D), ``pre`` (D,), ``weight`` (L, D), ``bias``
-    (L,), ``dictionary`` (L, E), ``rough`` as in :func:`fire` -> the decoded rows without the decoder's bias (B, E),
-    then values and units (B, k), which carry no gradient.
+    ``apply(x, pre, weight, bias, dictionary, values, units, rows, bags, count)``: ``x`` (B, D), ``pre`` (D,),
+    ``weight`` (L, D), ``bias`` (L,), ``dictionary`` (L, E); the :class:`Entries` of the code of ``x``, found by these
+    weights; ``bags`` (n,) in ascending order, where each entry writes, and how many these are -> (count, E), without
+    the decoder's bias. A value that is not zero has the slope 1 in its raw code.
     """
 
     @staticmethod
     def forward(
-        x: Tensor, pre: Tensor, weight: Tensor, bias: Tensor, dictionary: Tensor, k: int, rough: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        values, units = fire(x - pre, weight, bias, k, rough=rough)
-        return gather(values, units, dictionary), values, units
+        x: Tensor,
+        pre: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        dictionary: Tensor,
+        values: Tensor,
+        units: Tensor,
+        rows: Tensor,
+        bags: Tensor,
+        count: int,
+    ) -> Tensor:
+        return gather(values, units, bags, count, dictionary)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        _, values, units = output
-        ctx.mark_non_differentiable(values, units)
-        x, pre, weight, _, dictionary, *_ = inputs
-        ctx.save_for_backward(x, pre, weight, dictionary, values, units)
+        x, pre, weight, _, *entries, _ = inputs
+        ctx.save_for_backward(x, pre, weight, *entries)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        x, pre, weight, dictionary, values, units = ctx.saved_tensors
-        rows, k = values.shape
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, pre, weight, dictionary, values, units, rows, bags = ctx.saved_tensors
         gradient = gradient.contiguous()
-        flat, passed = units.flatten(), values.flatten()
-        slopes = torch.where(passed > 0, dots(gradient, dictionary, units).flatten(), 0.0)
+        slopes = torch.where(values != 0, dots(gradient, dictionary, units, bags), 0.0)
         # The entries of a unit stand together after sorting: its gradient is a sum over one bag of rows.
-        ordered, order = flat.sort(stable=True)
-        starts = torch.searchsorted(ordered, torch.arange(len(weight), device=x.device))
-        source = order // k
+        ordered, order = units.sort(stable=True)
 
-        def grouped(weights: Tensor, table: Tensor) -> Tensor:
-            return functional.embedding_bag(source, table, starts, mode="sum", per_sample_weights=weights[order])
+        def grouped(weights: Tensor, source: Tensor, table: Tensor) -> Tensor:
+            return gather(weights[order], source[order], ordered, len(weight), table)
 
-        biases = torch.zeros_like(weight[:, 0]).index_add_(0, flat, slopes)
-        own = gather(slopes.view(rows, k), units, weight) if ctx.needs_input_grad[0] else None
-        return own, -(biases @ weight), grouped(slopes, x - pre), biases, grouped(passed, gradient), None, None
+        biases = torch.zeros_like(weight[:, 0]).index_add_(0, units, slopes)
+        own = gather(slopes, units, rows, len(x), weight) if ctx.needs_input_grad[0] else None
+        found = (own, -(biases @ weight), grouped(slopes, rows, x - pre), biases, grouped(values, bags, gradient))
+        return (*found, *[None] * 5)
+
+
+def sparsely(model: Any, x: Tensor, found: Entries, blocks: Tensor | None = None, count: int = 1) -> Tensor:
+    """Raw output (B, *D) of a wide code, from its entries; or, with ``blocks`` (L,), what those of each of ``count``
+    blocks write, without the bias, (B, count, *D)."""
+    last, decoder = model.encoder.last, model.decoder
+    bags = found.rows if blocks is None else found.rows * count + blocks[found.units]
+    inputs = (x.flatten(1), model.pre.flatten(), last.weight, last.bias, decoder.dictionary.t())
+    out = SparseCode.apply(*inputs, *found, bags, len(x) * count)
+    return (out + decoder.last_bias).reshape(x.shape) if blocks is None else out.reshape(len(x), count, *x.shape[1:])
