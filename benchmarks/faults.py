@@ -1,13 +1,17 @@
 """Real signals at random moments: studies, races, trainings and monitors are killed and begun again, and counted.
 
-python benchmarks/faults.py [--kills 50] [--only study race training monitor cluster] [--seed 0]
+python benchmarks/faults.py [--kills 50] [--only study race training monitor cluster] [--out faults.jsonl]
 
 Each is the command of that name in a child that leads a session of its own. After every end is looked at: the exit code
 is that of the signal; nothing was told but lines; no process of the session is left; what was finished is there, whole
 and untouched. In the end the same command, left alone, has to end well, with what it gives when nobody disturbs it.
+
+Every few kills are a round with a seed and a folder of its own. Its line is written when it ends, and rounds that stand
+in the file are not done again, so that slices add up.
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -29,6 +33,8 @@ from isthmus.study.store import Store
 from isthmus.train.checkpoint import Checkpoint
 
 SIGNALS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
+ROUND = 5
+"""Kills of a round."""
 GRACE = 20.0
 """Seconds in which all processes of a session have to be gone."""
 FEW = ["--families", "plain,vae", "--facets", "reconstruction,features", "--replicates", "3", "--configs", "2"]
@@ -146,12 +152,14 @@ def session(number: int) -> list[int]:
     return found
 
 
-def gone(number: int) -> bool:
-    """Whether all processes of a session leave in time."""
+def gone(number: int, asked: str) -> bool:
+    """Whether all processes of a session leave in time; those that do not are told."""
     until = time.monotonic() + GRACE
     while left := session(number):
         if time.monotonic() > until:
             for process in left:
+                line = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                print(f"    left after {asked}: {process} {line[-300:]}", flush=True)
                 os.kill(process, signal.SIGKILL)
             return False
         time.sleep(0.05)
@@ -186,7 +194,6 @@ def disturb(name: str, kills: int, dice: random.Random) -> Counter[str]:
     if code not in {0, 1}:
         raise SystemExit(Path("told").read_text())
     took, expected = time.monotonic() - began, None if case.same is None else case.same()
-    counts["undisturbed ends with"] = code
     made = [part for part in ("study", "model", "model.checkpoint", "watch.json") if Path(part).exists()]
     for part in made:
         os.rename(part, f"whole-{part}")
@@ -202,8 +209,10 @@ def disturb(name: str, kills: int, dice: random.Random) -> Counter[str]:
         counts["  too late, it had ended"] += found == code
         if found not in {SIGNALS[asked], -asked, code}:
             counts["WRONG exit codes"] += 1
-            print(f"    {asked.name} ended with {found}: {Path('told').read_text(errors='replace')[-300:]}", flush=True)
-        counts["WRONG processes left"] += not gone(number)
+            print(
+                f"    {asked.name} ended with {found}: {Path('told').read_text(errors='replace')[-3000:]}", flush=True
+            )
+        counts["WRONG processes left"] += not gone(number, asked.name)
         counts["WRONG tracebacks"] += "Traceback" in Path("told").read_text(errors="replace")
         try:
             after = case.kept()
@@ -225,24 +234,43 @@ def disturb(name: str, kills: int, dice: random.Random) -> Counter[str]:
     return counts
 
 
+def a_round(name: str, number: int) -> dict[str, int]:
+    """A few kills of one case, in a folder of their own."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
+        try:
+            prepare()
+            return dict(disturb(name, ROUND, random.Random(f"{number} {name}")))
+        finally:
+            os.chdir("/")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--kills", type=int, default=50, help="of each")
+    options.add_argument("--kills", type=int, default=50, help="of each, with those that stand in the file")
     options.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
-    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--out", type=Path, default=Path("faults.jsonl"))
     asked = options.parse_args()
+    out = asked.out.absolute()
+    lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    for number in range(-(-asked.kills // ROUND)):
+        for name in asked.only:
+            if any((line["case"], line["round"]) == (name, number) for line in lines):
+                continue
+            began = time.monotonic()
+            counts = a_round(name, number)
+            lines.append({"case": name, "round": number, "seconds": round(time.monotonic() - began), "counts": counts})
+            print(json.dumps(lines[-1]), flush=True)
+            with out.open("a") as file:
+                file.write(json.dumps(lines[-1]) + "\n")
     wrong = 0
     for name in asked.only:
-        with tempfile.TemporaryDirectory() as place:
-            os.chdir(place)
-            prepare()
-            began = time.monotonic()
-            counts = disturb(name, asked.kills, random.Random(f"{asked.seed} {name}"))
-            print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
-            for what, count in counts.items():
-                print(f"  {count:5} {what}", flush=True)
-            wrong += sum(count for what, count in counts.items() if what.startswith("WRONG"))
-            os.chdir("/")
+        chosen = [line for line in lines if line["case"] == name]
+        total = sum((Counter(line["counts"]) for line in chosen), Counter[str]())
+        print(f"{name} ({len(chosen)} rounds, {sum(line['seconds'] for line in chosen)} s)", flush=True)
+        for what in dict.fromkeys(what for line in chosen for what in line["counts"]):
+            print(f"  {total[what]:5} {what}", flush=True)
+        wrong += sum(count for what, count in total.items() if what.startswith("WRONG"))
     raise SystemExit(int(bool(wrong)))
 
 

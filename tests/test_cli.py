@@ -255,6 +255,16 @@ def test_every_kind_of_end_has_its_code(capsys: pytest.CaptureFixture[str]) -> N
     assert "--debug" in line
 
 
+def test_an_error_that_a_library_makes_of_a_signal_is_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
+    def run() -> int:
+        with contextlib.suppress(KeyboardInterrupt):  # as C code that imports a module and clears what went wrong there
+            signal.raise_signal(signal.SIGTERM)
+        raise AttributeError("partially initialized module")
+
+    assert ends.guard(run) == 143
+    assert capsys.readouterr().err == "isthmus: stopped\n"
+
+
 def test_torch_out_of_memory_is_out_of_memory() -> None:
     import torch
 

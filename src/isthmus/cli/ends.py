@@ -35,19 +35,23 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def listening() -> Iterator[None]:
+def listening() -> Iterator[list[Stopped]]:
     """Turn signals into :class:`Stopped`; a second one ends the process at once. What was ignored stays ignored.
+
+    Gives the list of those that were raised: a library may make another error of one.
 
     Where Python cannot pass it on (a signal that comes while a finalizer runs), it is raised again a moment later,
     instead of a traceback and a program that goes on.
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     heard = [number for number in SIGNALS if before[number] not in {signal.SIG_IGN, None}]
+    raised: list[Stopped] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         for one in heard:
             signal.signal(one, signal.SIG_DFL)
-        raise Stopped(number)
+        raised.append(Stopped(number))
+        raise raised[-1]
 
     def again(lost: sys.UnraisableHookArgs) -> None:
         if not isinstance(lost.exc_value, Stopped):
@@ -61,7 +65,7 @@ def listening() -> Iterator[None]:
         signal.signal(number, stop)
     hook, sys.unraisablehook = sys.unraisablehook, again
     try:
-        yield
+        yield raised
     finally:
         sys.unraisablehook = hook
         for number in heard:
@@ -78,8 +82,9 @@ def guard(run: Callable[[], int], *, debug: bool = False) -> int:
     debug : bool
         Print the traceback too.
     """
+    stopped: list[Stopped] = []
     try:
-        with listening():
+        with listening() as stopped:
             code = run()
             sys.stdout.flush()
             return code
@@ -88,7 +93,8 @@ def guard(run: Callable[[], int], *, debug: bool = False) -> int:
         first = error.__context__ if isinstance(error, SystemExit) else error
         if isinstance(first, OSError) and first.errno == errno.EPIPE:
             return _closed_pipe()
-        code, line = verdict(error)
+        # what fails after a signal fails of it: modules that are half imported, connections that are half made
+        code, line = verdict(stopped[-1] if stopped else error)
         if debug:
             traceback.print_exc()
         _say(line)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -29,6 +30,7 @@ from joblib import cpu_count
 from isthmus.errors import BadEnvironment, BadInput, MissingExtra
 from isthmus.study.launch import Died
 from isthmus.study.launch.local import one_thread
+from isthmus.study.launch.processes import processes
 
 if TYPE_CHECKING:
     from isthmus.study.record import Job, Record
@@ -221,7 +223,8 @@ class Dask:
 def connected(cluster: str) -> Iterator[Any]:
     """A client of the cluster that is named so; what Dask logs is not shown, for what matters is raised."""
     try:
-        from distributed import Client, LocalCluster
+        with _signals_wait():
+            from distributed import Client
     except ImportError as error:
         raise MissingExtra(f"a cluster needs {error.name}: pip install 'isthmus[dask]'") from None
     logger = logging.getLogger("distributed")
@@ -234,13 +237,7 @@ def connected(cluster: str) -> Iterator[Any]:
         if kind == "local":
             if colon and not (rest.isdecimal() and int(rest)):
                 raise BadInput(f"cluster local:N takes how many processes Dask starts, at least 1; got {cluster!r}")
-            how["address"] = made = LocalCluster(
-                n_workers=int(rest) if colon else cpu_count(),
-                threads_per_worker=1,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL + 1,
-            )
-            opened.callback(_closed, made)
+            how["address"] = opened.enter_context(processes(int(rest) if colon else cpu_count()))
         elif "://" in cluster:
             how["address"] = cluster
         elif Path(cluster).is_file():
@@ -250,18 +247,45 @@ def connected(cluster: str) -> Iterator[Any]:
                 f"cluster must be an address like tcp://host:8786, a scheduler file, local or local:N; got {cluster!r}"
             )
         try:
-            client = Client(**how)
-            opened.callback(_closed, client)
+            with _signals_wait():
+                client = Client(**how)
+                opened.callback(_closed, client)
         except (OSError, ValueError, TimeoutError) as error:
             first = (str(error) or type(error).__name__).splitlines()[0]
             raise BadEnvironment(f"no Dask scheduler answers at {cluster} ({first:.100}); start one there") from None
         yield client
 
 
-def _closed(part: Any) -> None:
-    """Close a cluster or a client. One that a signal found half begun may fail at it: what ended it is told instead."""
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that ask the program to end are heard when the block has ended: nobody can close what is half begun, and
+    a module that is half imported is a lock that nobody opens. A second one does not wait."""
+    asked: list[int] = []
+
+    def hear(number: int, frame: Any) -> None:
+        if asked:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        asked.append(number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) not in {signal.SIG_IGN, signal.SIG_DFL, None}:
+                before[number] = signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        if asked:
+            signal.raise_signal(asked[0])
+
+
+def _closed(client: Any) -> None:
+    """Close a client. One that lost its scheduler may fail at it: what ended it is told instead."""
     with suppress(Exception):
-        part.close()
+        client.close()
 
 
 def count(cluster: str) -> int:

@@ -232,14 +232,15 @@ def _taken(lent: Lent) -> Work:
 
 # ------------------------------------------------------------------------------------------------------ in the workers
 
+_driver = 0
 _lent: Lent | None = None
 _work: Work | None = None
 
 
 def _begin(driver: int, lent: Lent) -> None:
     """What a worker does before all else."""
-    global _lent  # noqa: PLW0603  # a worker has one work, from its start to its end
-    _lent = lent
+    global _driver, _lent  # a worker has one driver and one work, from its start to its end
+    _driver, _lent = driver, lent
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_follow, args=(driver,), daemon=True).start()
@@ -255,6 +256,8 @@ def _follow(driver: int) -> None:
 def _do(job: Job) -> Record:
     global _work  # noqa: PLW0603
     assert _lent is not None
+    if os.getppid() != _driver:  # gone since the last look: no job begins that nobody waits for
+        os._exit(1)
     if _work is None:
         _work = _taken(_lent)
     with one_thread():
