@@ -40,7 +40,7 @@ def column(*cells):
         (("1_000", "2"), "'1_000' is no number as tables have them; write 1000 if it is one, or read"),
         (("２", "３"), "write 2 if it is one"),
         (("2024-01-03", "2024-01-04", "2024-01-05", "2024-01-06", "2024-01-07", "2024-01-32"), "is no date that is"),
-        (("(5.5)", "4.5"), "'(5.5)' is a number in brackets, as bookkeepers write negative ones; write -5.5"),
+        (("(5.5)", "(4.5)"), "'(5.5)' is a number in brackets, as bookkeepers write negative ones; write -5.5"),
     ],
 )
 def test_text_that_people_mean_as_numbers(tmp_path, cells, said):
@@ -227,3 +227,58 @@ def test_compress_refuses_spellings_that_would_not_come_back(tmp_path, cells):
         take(path, ["x", "y"], (2,))
     path.write_text("sep=;\n# made by hand\nx;y\n" + "".join(f"{i}.5;{i}\n# and so on\n" for i in range(20)))
     assert take(path, ["x", "y"], (2,)).rows[:, 0].tolist() == [i + 0.5 for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        (
+            "t.txt",
+            "{i}.5 -2 1e3",
+            "each line holds 3 numbers and no text; numpy.save('t.npy', numpy.loadtxt('t.txt', ndmin=2))",
+        ),
+        (
+            "t.txt",
+            "{i};-2",
+            "each line holds 2 numbers and no text; numpy.save('t.npy', numpy.loadtxt('t.txt', delimiter=';'",
+        ),
+        ("t.txt", "{i}", "each line holds 1 number and no text"),
+        ("t.jsonl", '{{"a": {i}, "b": null}}', "it looks like records in JSON: save them as a table"),
+        ("t.json", '[ {{"a": {i}}},', "it looks like records in JSON: save them as a table"),
+    ],
+)
+def test_rows_that_stand_in_a_file_of_text(tmp_path, name, line, said):
+    (tmp_path / name).write_text("\n".join(line.format(i=i) for i in range(12)))
+    assert said in refusal(tmp_path / name)
+
+
+def test_a_table_that_is_named_a_text_is_told_its_name(tmp_path):
+    rows = [f"{i % 12 + 1}/23/2022,{'yes' if i % 3 else 'no'},blue" for i in range(20)]
+    (tmp_path / "t.txt").write_text("\n".join(["when,happy,colour", *rows]))
+    assert "a table whose first line names its columns, not a text in each line; rename it to t.csv" in refusal(
+        tmp_path / "t.txt"
+    )
+    (tmp_path / "t.txt").rename(tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv").columns == ("when", "happy", "colour")
+    (tmp_path / "places.txt").write_text("\n".join(f"Oslo {'abc'[i % 3]}, Norway" for i in range(20)))
+    assert read(tmp_path / "places.txt").columns == ("text",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (("(1,234.50)", "20.00"), (-1234.5, 20)),
+        (("$(7.25)", "$3.00"), (-7.25, 3)),
+        (("($7.25)", "$3.00"), (-7.25, 3)),
+        (("(12)%", "5%"), (-12, 5)),
+        (("( 3 )", ""), None),
+    ],
+)
+def test_brackets_beside_other_numbers_are_negative(tmp_path, cells, values):
+    (tmp_path / "t.csv").write_text("x;y\n" + "".join(f"{cells[i % 2]};{i}\n" for i in range(24)))
+    if values is None:
+        assert "is a number in brackets" in refusal(tmp_path / "t.csv")
+    else:
+        found = read(tmp_path / "t.csv")
+        assert found.x[:2, 0].tolist() == list(values)
+        assert f"brackets for a negative number ('{cells[0]}') in 'x'" in "".join(found.told)

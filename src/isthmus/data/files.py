@@ -56,6 +56,8 @@ UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 """Bytes of what people type behind a number."""
 LINES = 20
 """Lines that are looked at to tell a text table."""
+JSON = re.compile(rb"\s*(\[\s*)?\{\s*\"")
+"""How records in JSON begin, a line each or in one list."""
 
 
 def check(path: Path) -> None:
@@ -231,6 +233,11 @@ def guess(path: Path) -> tuple[str, str]:
     for start, end, what in SIGNS:
         if head.startswith(start):
             return (f"{end}{gz}", what) if not packed or end == ".idx" else ("", "")
+    if JSON.match(head):
+        return (
+            "",
+            "records in JSON: save them as a table: pandas.read_json(FILE, lines=True).to_parquet(...)",
+        )
     with suppress(UnicodeDecodeError):
         lines = [line for line in head[: head.rfind(b"\n") + 1].decode().splitlines() if line.strip()][:LINES]
         for mark in ",;\t|":

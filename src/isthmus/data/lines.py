@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from isthmus.data.fields.text import Text
 from isthmus.data.files import LARGEST_TEXT, content, fits, stranger
+from isthmus.data.numbers import spelled
 from isthmus.data.table import table
 from isthmus.data.text_table import BYTE_ORDER_MARK, utf8
 from isthmus.data.unchecked import Unchecked
@@ -16,6 +17,8 @@ from isthmus.errors import BadInput
 
 COLUMN = "text"
 """The name of the one column."""
+LINES, LEAST, MANY = 50, 3, 10
+"""Lines that are looked at to tell a table; how many there must be, and how many if most cells are no numbers."""
 
 
 def lines(path: Path) -> Unchecked:
@@ -24,7 +27,7 @@ def lines(path: Path) -> Unchecked:
     Raises
     ------
     BadInput
-        If it is no text.
+        If it is no text, or a table: then each line would be one text, and its numbers words.
     """
     where = place(path)
     if what := stranger(path):
@@ -34,8 +37,34 @@ def lines(path: Path) -> Unchecked:
     found = parted(data)
     if not data.strip():
         raise BadInput(f"{where}: no text in the file; check where it came from")
+    if what := _table(path.name, [line for line in found[:LINES].to_pylist() if line.strip()]):
+        raise BadInput(f"{where}: {what}")
     made = table(where, [COLUMN], [found], lambda i: f"line {i + 1}", None, {COLUMN: Text.kind})
     return made._replace(told=told)
+
+
+def _table(name: str, some: list[str]) -> str:
+    """What a table is whose first lines these are, and what to do; empty where they are texts."""
+    bare = name.rpartition(".txt")[0] or name
+    some = [line for line in some if not line.startswith("#")]
+    for mark in (",", ";", "\t", "|", None):
+        rows = [line.split(mark) for line in some]
+        width = len(rows[0]) if rows else 0
+        if len(rows) < LEAST or any(len(row) != width for row in rows):
+            continue
+        numbers = [[spelled(cell.strip()) is not None for cell in row] for row in rows]
+        if all(map(all, numbers)):
+            parted = "" if mark is None else f", delimiter={mark!r}"
+            return (
+                f"each line holds {width} number{'s' * (width > 1)} and no text; "
+                f"numpy.save({bare + '.npy'!r}, numpy.loadtxt({name!r}{parted}, ndmin=2)) makes rows of them"
+            )
+        count = sum(map(sum, numbers))
+        regular = 2 * count >= width * len(rows[1:]) or (len(rows) >= MANY and (count > 0 or width > 2))
+        if mark is not None and width > 1 and not any(numbers[0]) and regular:
+            end = ".tsv" if mark == "\t" else ".csv"
+            return f"a table whose first line names its columns, not a text in each line; rename it to {bare}{end}"
+    return ""
 
 
 def written(where: str, data: bytes, above: int = 0) -> tuple[bytes, tuple[str, ...]]:

@@ -428,7 +428,8 @@ def form(path: Path) -> str:
             raise BadInput(f"{place(path)}: this is {what}")
         end, what = guess(path)
         stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-        rename = f"it looks like {what}: rename it to {stem}{end}" if end else "rename or convert the file"
+        seems = f"it looks like {what}{f': rename it to {stem}{end}' if end else ''}"
+        rename = seems if what else "rename or convert the file"
         raise BadInput(
             f"{place(path)}: the format is not known by this name; expected a name that ends in "
             f"{', '.join(FORMATS)} or -ubyte(.gz); {rename}"

@@ -77,6 +77,8 @@ CLASHES = {
 
 
 BRACKETS = re.compile(r"\(\s*[0-9][0-9.,]*\s*\)")
+NEGATIVE = r"^(\p{Sc}?)\s*\(\s*([^()+\s\x{2212}-][^()]*?)\s*\)(\s*%?)$"
+"""``(1,234.50)``: how bookkeepers write a negative number."""
 WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,]*\s*([^\W\d_]{1,4}([/^][^\W_]{1,4})?)")
 
 
@@ -97,6 +99,8 @@ class Column(NamedTuple):
     """The sign that every cell carries, such as ``%``; empty if none does."""
     dashes: tuple[str, ...] = ()
     """Which of :data:`DASHES` stand for a missing number."""
+    brackets: str = ""
+    """One of the cells in brackets, which are negative numbers; empty if there is none."""
 
 
 def seen(cells: Any) -> Column | None:
@@ -110,8 +114,11 @@ def seen(cells: Any) -> Column | None:
     if not _all(core) or core.null_count == len(core) or len(units := _units(text, core)) != 1 or len(units[0]) > 1:
         return None
     bare = pc.utf8_trim_whitespace(text)
+    bracketed = bare.filter(pc.match_substring_regex(bare, NEGATIVE))
+    if len(bracketed) == len(core) - core.null_count:  # perhaps the numbers of notes: nothing shows what brackets mean
+        return None
     dashes = pc.unique(bare.filter(pc.is_in(bare, pa.array(DASHES, bare.type)))).to_pylist()
-    return Column(core, units[0], tuple(dashes))
+    return Column(core, units[0], tuple(dashes), bracketed[0].as_py() if len(bracketed) else "")
 
 
 def looks(texts: Any) -> NDArray[np.bool_]:
@@ -225,6 +232,8 @@ def units(columns: Mapping[str, Column]) -> tuple[str, ...]:
     for name, column in columns.items():
         if column.unit:
             found.setdefault(f"{column.unit} taken off", []).append(name)
+        if column.brackets:
+            found.setdefault(f"brackets for a negative number ({shown(column.brackets)})", []).append(name)
         for dash in column.dashes:
             found.setdefault(f"{shown(dash)} for a missing number", []).append(name)
     return tuple(f"{what} in {some(names, 3)}" for what, names in found.items())
@@ -233,6 +242,7 @@ def units(columns: Mapping[str, Column]) -> tuple[str, ...]:
 def _core(text: Any) -> Texts:
     core = pc.utf8_trim_whitespace(text)
     core = pc.if_else(pc.is_in(core, pa.array([*MISSING, *DASHES], core.type)), None, core)
+    core = pc.replace_substring_regex(core, NEGATIVE, r"-\1\2\3")
     core = pc.replace_substring(core, "\u2212", "-")
     core = pc.replace_substring_regex(core, r"^([+-]?)\s*\p{Sc}\s*", r"\1")
     return pc.replace_substring_regex(core, rf"[\s\x{{a0}}\x{{202f}}]*{UNIT}$", "")
