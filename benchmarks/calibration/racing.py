@@ -1,9 +1,10 @@
 """Does a race keep its word? Simulated studies with a known truth, raced and not.
 
-Scores are drawn as in ``simulated.py``. A raced study begins with 5 replicates and adds some, at most four times, for
-contenders that are in doubt, until nothing is open: the harshest case, a budget without end. ``spent`` counts one
-contender in one replicate, on average over studies. A study that is asked for more has no budget: its first verdict is
-at the usual level; five replicates are added once, or as often as it may be, while something is open.
+Scores are drawn as in ``simulated.py``. A raced study begins with 5 replicates, or with 3, and adds some, at
+most four times, for contenders that are in doubt, until nothing is open: the harshest case, a budget without end.
+``spent`` counts one contender in one replicate, on average over studies. A study that is asked for more has no budget:
+its first verdict is at the usual level; five replicates are added once, or as often as it may be, while something is
+open.
 
     python benchmarks/calibration/racing.py            # 1000 studies per line
     python benchmarks/calibration/racing.py 200
@@ -19,22 +20,23 @@ from simulated import TEST_FRACTION, scores
 
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.study.racing import LOOKS, counted, doubts, extension, further
+from isthmus.study.racing import raced as level
 
 MOST = 30  # replicates that are drawn; a race from 5 ends with 27 at the most
 
 
-def look(table: dict[str, np.ndarray], rope: float, looks: int) -> FacetVerdict:
+def look(table: dict[str, np.ndarray], rope: float, looks: float) -> FacetVerdict:
     """The verdict on what was measured so far."""
     options = {"metric": "score", "higher": True, "test_fraction": TEST_FRACTION, "facet": "one"}
     return judge(table, rope=rope, rivals=set(), looks=looks, **options)
 
 
-def raced(drawn: dict[str, np.ndarray], rope: float) -> tuple[FacetVerdict, int]:
-    """The last verdict of a race, and what was spent."""
-    seen = {name: np.where(np.arange(MOST) < 5, x, np.nan) for name, x in drawn.items()}
-    rounds, done = [], 5
+def raced(drawn: dict[str, np.ndarray], rope: float, done: int) -> tuple[FacetVerdict, int]:
+    """The last verdict of a race from so many replicates, and what was spent."""
+    seen = {name: np.where(np.arange(MOST) < done, x, np.nan) for name, x in drawn.items()}
+    rounds = []
     while True:
-        verdict = look({name: x[:done] for name, x in seen.items()}, rope, LOOKS)
+        verdict = look({name: x[:done] for name, x in seen.items()}, rope, level(len(rounds)))
         one = further(doubts([verdict]), rounds, done)
         if one is None:
             return verdict, int(sum(np.isfinite(x).sum() for x in seen.values()))
@@ -57,8 +59,11 @@ def asked(drawn: dict[str, np.ndarray], rope: float, times: int) -> tuple[FacetV
     return verdict, int(sum(np.isfinite(x).sum() for x in seen.values()))
 
 
-def rates(truth: Sequence[float], rope: float, studies: int, *, fixed: int = 0, times: int = 0) -> dict[str, float]:
-    """Shares of verdicts over many studies: of a race, of ``fixed`` replicates looked at once, or asked for more."""
+def rates(
+    truth: Sequence[float], rope: float, studies: int, *, fixed: int = 0, times: int = 0, start: int = 5
+) -> dict[str, float]:
+    """Shares of verdicts over many studies: of a race from ``start`` replicates, of ``fixed`` ones looked at once, or
+    asked for more."""
     found = {"winner": 0, "wrong": 0, "spent": 0}
     best = int(np.argmax(truth))
     for seed in range(studies):
@@ -69,7 +74,7 @@ def rates(truth: Sequence[float], rope: float, studies: int, *, fixed: int = 0, 
         elif times:
             verdict, spent = asked(drawn, rope, times)
         else:
-            verdict, spent = raced(drawn, rope)
+            verdict, spent = raced(drawn, rope, start)
         claims = [(p.a, p.b) if p.relation == "better" else (p.b, p.a) for p in verdict.pairs if p.relation in SIDES]
         found["winner"] += verdict.kind == "better" and truth[int(str(verdict.leader)[1:])] == truth[best]
         found["wrong"] += any(truth[int(a[1:])] <= truth[int(b[1:])] for a, b in claims)
@@ -81,7 +86,8 @@ SIDES = ("better", "worse")
 HOW: dict[str, dict[str, int]] = {
     "5 replicates": {"fixed": 5},
     "10 replicates": {"fixed": 10},
-    "race": {},
+    "race from 3": {"start": 3},
+    "race from 5": {},
     "5, asked for 5 more": {"times": 1},
     "5, asked for more 4 times": {"times": LOOKS - 1},
 }

@@ -253,7 +253,7 @@ def test_rows_that_stand_in_a_file_of_text(tmp_path, name, line, said):
 
 
 def test_a_table_that_is_named_a_text_is_told_its_name(tmp_path):
-    rows = [f"{i % 12 + 1}/23/2022,{'yes' if i % 3 else 'no'},blue" for i in range(20)]
+    rows = [f"{i % 12 + 1}/23/2022,{'yes' if i % 3 else 'no'},{'blue' if i % 4 else 'red'}" for i in range(20)]
     (tmp_path / "t.txt").write_text("\n".join(["when,happy,colour", *rows]))
     assert "a table whose first line names its columns, not a text in each line; rename it to t.csv" in refusal(
         tmp_path / "t.txt"

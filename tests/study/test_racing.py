@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from isthmus.answers import racing as told
 from isthmus.answers.recommendation import recommendation
@@ -20,7 +21,8 @@ from isthmus.study.estimate import Estimate, Reading
 from isthmus.study.material import prepare
 from isthmus.study.outline import outline
 from isthmus.study.perform import race
-from isthmus.study.racing import LOOKS, Round, doubts, further, survivors
+from isthmus.study.racing import LOOKS, STRICT, Round, doubts, further, survivors
+from isthmus.study.racing import raced as level
 from isthmus.study.run import run
 from isthmus.study.store import Store
 from isthmus.train.plan import Plan
@@ -72,6 +74,22 @@ def test_more_looks_ask_for_more():
     assert often.looks == LOOKS
     equal = {"a": a, "b": a + 0.003 * np.array([1, -1, 2, -2, 1.5, -1.5])}
     assert (verdict(equal).kind, verdict(equal, looks=LOOKS).kind) == ("equal", "undecided")
+
+
+def test_a_race_spends_less_of_its_level_early_and_keeps_it_in_all():
+    """Two who are level, rope 0: the harshest null shape is the race from 3 replicates, with most looks at few."""
+    assert list(STRICT) == sorted(STRICT, reverse=True)
+    assert (level(0), level(LOOKS + 3)) == (STRICT[0], STRICT[-1])
+    random = np.random.default_rng(0)
+    ends = [3, 5, 8, 12, 18]
+    lasting, passing = np.sqrt(0.25) * random.normal(size=(20_000, 1)), random.normal(size=(20_000, ends[-1]))
+    gaps = lasting + np.sqrt(0.75) * passing
+    claimed = np.zeros(len(gaps), bool)
+    for strict, end in zip(STRICT, ends, strict=True):
+        seen = gaps[:, :end]
+        t = seen.mean(axis=1) / (seen.std(axis=1, ddof=1) * np.sqrt(1 / end + racing.TEST_FRACTION))
+        claimed |= 2 * stats.t.sf(np.abs(t), end - 1) < 0.05 / strict
+    assert 0.044 < claimed.mean() < 0.0545  # 0.049, and three standard errors
 
 
 def test_each_facet_keeps_its_best_third_of_the_configurations():
@@ -136,7 +154,7 @@ def test_only_those_in_doubt_get_more_replicates_and_only_where_they_are(raced):
     assert np.isfinite(features["vae"]).sum() == 3
     assert np.isfinite(rows["plain"]).sum() == 3  # not asked there, though its runs measured it
     assert study.verdict()["features"].missing == {}
-    assert study.verdict()["features"].looks == LOOKS
+    assert study.verdict()["features"].looks == STRICT[len(asked) - 1]
     assert study.replicates == len(features["plain"])
 
 

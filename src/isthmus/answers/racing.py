@@ -6,7 +6,7 @@ from typing import Any
 
 from isthmus.answers.words import Words
 from isthmus.evidence.verdict import LEAST
-from isthmus.study.racing import LOOKS
+from isthmus.study.racing import LOOKS, raced
 from isthmus.study.results import Results
 
 NUMBERS, NAMES = ("steps", "configs", "replicates"), ("facets", "families", "rivals")
@@ -32,7 +32,8 @@ def lines(study: Results, lang: str = "en") -> list[str]:
     if not study.design.racing:
         strict = max(study.looks(facet) for facet in study.design.facets)
         return [*_given_up(study, words), *said, words("race.again", looks=strict)]
-    said = [*said, words("race.level", looks=LOOKS)] if said else [words("race.none", looks=LOOKS)]
+    levels = {"first": raced(0), "last": raced(LOOKS - 1)}
+    said = [*said, words("race.level", **levels)] if said else [words("race.none", count=LOOKS, **levels)]
     return [*_kept(study, words), *said]
 
 

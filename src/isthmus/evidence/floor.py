@@ -21,7 +21,7 @@ def above(
     higher: bool,
     test_fraction: float,
     relative: bool = False,
-    looks: int = 1,
+    looks: float = 1,
 ) -> tuple[str, ...] | None:
     """Contenders that are shown to beat the floor: by the rule of every other claim, each against the floor alone.
 

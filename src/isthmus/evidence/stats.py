@@ -33,7 +33,7 @@ TURNED = {"better": "worse", "worse": "better"}
 """Relations that change when a pair is told the other way round."""
 
 
-def sure(looks: int) -> float:
+def sure(looks: float) -> float:
     """Posterior probability from which a claim is made, if the evidence is looked at so often.
 
     Examples
@@ -285,7 +285,7 @@ def replicates_to_decide(
     test_fraction: float,
     *,
     tests: float = 1.0,
-    looks: int = 1,
+    looks: float = 1,
     grain: float = 0.0,
     most: int = 100,
 ) -> int | None:
@@ -299,8 +299,8 @@ def replicates_to_decide(
         As in :func:`masses`.
     tests : float, default 1
         What the p-value is multiplied by.
-    looks : int, default 1
-        How often the evidence is looked at in all.
+    looks : float, default 1
+        As how many looks those at the evidence count.
     grain : float, default 0
         As in :func:`corrected_variance`.
     most : int, default 100

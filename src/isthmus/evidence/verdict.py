@@ -59,9 +59,9 @@ class FacetVerdict:
     relative: bool
     test_fraction: float
     replicates: int
-    looks: int
-    """How often the table may be looked at before it is complete: claims are made at a level this many times stricter,
-    so that all looks together are wrong no more often than one (Bonferroni)."""
+    looks: float
+    """How often the table may be looked at before it is complete, or as how many times that counts: claims are made at
+    a level this many times stricter, so that all looks together are wrong no more often than one."""
     kind: Kind
     leader: str | None
     """The best mean among those with the fewest missing replicates."""
@@ -159,8 +159,8 @@ def judge(
     excluded: Mapping[str, str] | None = None,
     cut: Mapping[str, Cut] | None = None,
     relative: bool = False,
-    looks: int = 1,
-    later: int | None = None,
+    looks: float = 1,
+    later: float | None = None,
     facet: str = "",
     floor: Values | None = None,
     bounds: tuple[float, float] = ENDLESS,
@@ -189,9 +189,9 @@ def judge(
         claimed (:mod:`isthmus.evidence.cut`).
     relative : bool, default False
         Compare ratios instead of differences.
-    looks : int, default 1
-        How often it is looked at in all, if replicates are added while a verdict is open.
-    later : int, optional
+    looks : float, default 1
+        As how many looks it counts, if replicates are added while a verdict is open.
+    later : float, optional
         The same for a verdict with more replicates, to tell how many would decide; by default as ``looks``.
     facet : str, default ""
         Its name, for sentences.
@@ -294,7 +294,7 @@ def _ranked(table: Mapping[str, Floats], higher: bool) -> list[str]:
     return sorted(table, key=place)
 
 
-def relation(pair: Pair, x: Floats, y: Floats, looks: int) -> Relation:
+def relation(pair: Pair, x: Floats, y: Floats, looks: float) -> Relation:
     """What may be claimed of the pair's ``a``. A contender cannot gain by replicates in which it alone has no score."""
     if pair.better is None or pair.equal is None or pair.worse is None or pair.p_adjusted is None:
         return "undecided"
@@ -310,7 +310,7 @@ def relation(pair: Pair, x: Floats, y: Floats, looks: int) -> Relation:
 
 
 def _with_headlines(
-    made: tuple[Pair, ...], table: Mapping[str, Floats], rivals: Set[str], looks: int
+    made: tuple[Pair, ...], table: Mapping[str, Floats], rivals: Set[str], looks: float
 ) -> tuple[Pair, ...]:
     """The pairs; those of a headline that holds have its p-value, if that is smaller."""
     autoencoders, others = [n for n in table if n not in rivals], [n for n in table if n in rivals]
@@ -341,7 +341,7 @@ def _kind(relations: Iterable[str]) -> Kind:
     return "undecided" if "undecided" in seen else "equal"
 
 
-def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence[str], looks: int) -> dict[str, Any]:
+def _contest(made: Sequence[Pair], autoencoders: Sequence[str], rivals: Sequence[str], looks: float) -> dict[str, Any]:
     """The best autoencoder against the rivals, best first on both sides."""
     best, rival = next(iter(autoencoders), None), next(iter(rivals), None)
     outcome: Outcome = "no contest"
@@ -419,7 +419,7 @@ def _needed(
     rope: float,
     relative: bool,
     test_fraction: float,
-    looks: int,
+    looks: float,
 ) -> int | None:
     """For the best rival that the best autoencoder is not shown to beat."""
     if contest["outcome"] != "undecided":

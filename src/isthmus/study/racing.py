@@ -1,9 +1,11 @@
 """Racing: time goes where the verdict is still open.
 
 A study with a time budget first asks the questions that it left out for time, if time is left after all. Then it looks
-at its verdicts and, while there is time, adds replicates for those contenders of a facet that are still in doubt. Every
-claim is made at a level that is stricter by the number of looks (Bonferroni), so all looks together are wrong no more
-often than one; who dropped out was shown to be worse.
+at its verdicts and, while there is time, adds replicates for those contenders of a facet that are still in doubt.
+Claims are made at a stricter level, so that all looks together are wrong no more often than one; who dropped out was
+shown to be worse. The level is spent unevenly (Lan and DeMets 1983, Discrete sequential boundaries for clinical trials,
+Biometrika 70): less of it early, where few replicates tell little, and more of it late, where most of the errors that a
+look could make were made before.
 A study without a budget is looked at once, at the usual level. Who then asks for more replicates looks again, and in
 the facets that get them claims are made at a level that is stricter each time: a third, a fifth, a seventh of it.
 Within a run, configurations race too: all of them train for part of the steps, and those that no facet ranks near the
@@ -22,6 +24,10 @@ Criteria = Mapping[str, float | None]
 """Facet -> criterion of a configuration, smaller is better; None where it has none."""
 LOOKS = 5
 """Verdicts of a race: one after the planned replicates, and at most four more."""
+STRICT = (4.5, 4.2, 3.3, 2.6, 2.2)
+"""How many times as strict claims are at each look. Races from 3 replicates on, which look soonest and err most, then
+claim a winner between two who are level in 4.9 % of studies at a rope of 0 (``benchmarks/calibration/racing.py``); a
+level that is the same at all looks would have to be 3.1 times as strict for that."""
 GROWTH = 1.5
 """What each look multiplies the number of replicates by."""
 PART = 4
@@ -112,6 +118,17 @@ def extension(
     if not open_ or spent(rounds) or count < 1:
         return None
     return Round(tuple(range(replicates, replicates + count)), open_)
+
+
+def raced(times: int) -> float:
+    """As how many looks those of a race count at a facet that got more replicates so many times.
+
+    Examples
+    --------
+    >>> raced(0), raced(4)
+    (4.5, 2.2)
+    """
+    return STRICT[min(times, LOOKS - 1)]
 
 
 def counted(times: int) -> int:

@@ -32,7 +32,7 @@ from isthmus.study import document
 from isthmus.study.capacity import Sweep
 from isthmus.study.design import Design
 from isthmus.study.profile import Profile
-from isthmus.study.racing import LOOKS, counted, doubts
+from isthmus.study.racing import counted, doubts, raced
 from isthmus.study.record import Record
 from isthmus.study.store import Store
 from isthmus.train.fitted import Fitted
@@ -246,12 +246,12 @@ class Results:
         gaps = {who: n - self.replicates + len(asked[who]) for who, n in verdict.missing.items()}
         return replace(verdict, missing={who: n for who, n in gaps.items() if n})
 
-    def looks(self, facet: str, more: int = 0) -> int:
+    def looks(self, facet: str, more: int = 0) -> float:
         """As how many looks those at a facet count, ``more`` further ones included: more than one in a race or where
         replicates were added. An ablation is looked at once."""
-        if self.design.racing:
-            return LOOKS
         times = more + sum(facet in one.doubts for one in self.rounds)
+        if self.design.racing:
+            return raced(times)
         return 1 if self.note.get("ablation") else counted(times)
 
     def purposes(self) -> list[PurposeVerdict]:
@@ -320,7 +320,7 @@ class Results:
             higher=bool(found.higher),
             test_fraction=self.test_fraction(self.design.view(facet)),
             relative=found.relative,
-            looks=LOOKS if self.design.racing else 1,
+            looks=self.looks(facet),
         )
         return [] if over is None else [who for who in table if who not in over]
 
