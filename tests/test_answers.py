@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
 
-from isthmus.cli import main
+from isthmus.cli import main, show
 from isthmus.data import blocks
 from isthmus.data.read import read
 from isthmus.families import named
 from isthmus.ship import calibrate
 from isthmus.ship.artefact import save
-from isthmus.ship.deployed import Deployed
+from isthmus.ship.deployed import Calibration, Deployed
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -184,6 +184,45 @@ def test_a_level_that_follows_keeps_its_rate_where_the_stream_does_not_stand_sti
     assert abs(found["adapt"]["flag"].mean() - 0.05) < 0.005
     assert list(found["adapt"].columns) == ["score", "p_value", "level", "flag"]
     assert found["adapt"]["level"].nunique() > 100
+
+
+def test_blocks_of_a_series_are_flagged_as_often_as_was_asked(run, capsys, monkeypatch) -> None:
+    """Steps remember those before them: many blocks hold a flag at a rate of rows, and few at a rate of blocks."""
+    steps = np.zeros((30_000, 3))
+    for i in range(1, len(steps)):
+        steps[i] = 0.9 * steps[i - 1] + 0.4 * RANDOM.normal(size=3)
+    for name, part in (("known.csv", steps[:10_000]), ("stream.csv", steps[10_000:])):
+        pd.DataFrame(part, columns=list("abc")).to_csv(name, index=False)
+    notes: list[str] = []
+    monkeypatch.setattr(show, "note", lambda text, **_: notes.append(text))
+    found, words = {}, ["--rate", "0.1", "--against", "known.csv", "-o", "out.csv"]
+    for length in (1, 50, 100):
+        assert run("flag", "numbers", "stream.csv", *words, *(["--blocks", length] if length > 1 else [])) == 0
+        flags = pd.read_csv("out.csv")["flag"].to_numpy()
+        found[length] = flags.reshape(-1, max(50, length)).any(axis=1).mean()
+        if length > 1:
+            hits, said = int(found[length] * 20_000 / length + 0.5), " ".join(notes)
+            assert f"in {hits:,} of {20_000 // length:,} blocks of {length} rows, at a rate" in said
+            assert f"from {10_000 // length:,} blocks of {length} rows of known.csv; of normal" in said
+    assert found[1] > 0.3
+    assert 0.03 < found[50] < 0.2
+    assert 0.03 < found[100] < 0.2
+    scores = loaded("numbers").scores(steps)
+    own = Calibration.of(calibrate.highest(scores[:10_000], 100), "blocks")
+    np.testing.assert_array_equal(flags, calibrate.flags(own.p_values(scores[10_000:]), 0.1))
+    day = ["--per-day", "1", "--rows-per-day", "1000", "--blocks", "100", "--against", "known.csv", "-o", "day.csv"]
+    assert run("flag", "numbers", "stream.csv", *day) == 0
+    np.testing.assert_array_equal(pd.read_csv("day.csv")["flag"], flags)
+    for options, said in (
+        (["--blocks", "100"], "give the rows with --against"),
+        (["--blocks", "1"], "1"),
+        (["--blocks", "20000", "--against", "known.csv"], "one block of 20,000 or more"),
+        (["--blocks", "100", "--against", "known.csv", "--adapt"], "leave --adapt out"),
+        (["--blocks", "100", "--against", "known.csv", "--shift", "known.csv"], "leave --shift out"),
+        (["--blocks", "100", "--against", "known.csv", "--rate", "0.001"], "at least 999 rows"),
+    ):
+        assert run("flag", "numbers", "stream.csv", *options) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_anomalies_among_normal_rows_are_left_out_and_their_share_is_told(run, capsys) -> None:

@@ -1069,7 +1069,8 @@ OPTIONS = {
     impute.impute: "model data out intervals against quiet debug",
     answers.score: "model data out against shift features quiet debug",
     answers.flag: (
-        "model data out rate per_day rows_per_day fdr bound adapt against shift contamination features quiet debug"
+        "model data out rate per_day rows_per_day fdr bound adapt blocks against shift contamination features "
+        "quiet debug"
     ),
     answers.encode: "model data out features quiet debug",
     answers.decode: "model data out quiet debug",

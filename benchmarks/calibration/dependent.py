@@ -2,6 +2,7 @@
 
     python benchmarks/calibration/dependent.py elec
     python benchmarks/calibration/dependent.py nab --series 30     # minutes
+    python benchmarks/calibration/dependent.py blocks              # seconds
 
 elec (45,312 half-hours, six columns): the first 3,000 train (PCA of three components), 1,000 are held out, 2,000
 calibrate, all others are the stream. Of each series of NAB the windows of 32 steps within the first 40 % train (PCA of
@@ -19,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.csv as pacsv
+from scipy.stats import binom
 
 import isthmus
 from isthmus.data.read import read
 from isthmus.ship import calibrate
 from isthmus.ship.adaptive import Follower
-from isthmus.ship.deployed import Deployed
+from isthmus.ship.deployed import Calibration, Deployed
 
 BESIDE = Path(os.environ.get("ISTHMUS_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 RATES = (0.01, 0.05, 0.1)
@@ -35,6 +37,25 @@ def shares(model: Deployed, scores: np.ndarray, rate: float) -> tuple[float, flo
     own, there = model.needed(), scores[~np.isnan(scores)]
     fixed = calibrate.flags(own.p_values(there), rate).mean()
     return float(fixed / rate), float(Follower(own, rate).follow(there)[1].mean() / rate)
+
+
+def blocks(series: int = 1000, count: int = 50) -> None:
+    """Of many series that remember (steps of an AR(1)), is any step of a new block flagged?"""
+    rate = 0.1
+    low, high = binom.interval(0.95, series, np.floor(rate * (count + 1)) / (count + 1))
+    print(f"| memory | block | expected ({low:.0f} to {high:.0f}) | by steps | by blocks |")
+    print("|---|---|---|---|---|")
+    for memory in (0.0, 0.9, 0.98):
+        for length in (10, 100, 300):
+            random, found = np.random.default_rng([int(100 * memory), length]), np.zeros(2, int)
+            x = np.empty((series, (count + 1) * length))
+            x[:, 0] = random.normal(size=series)
+            for i in range(1, x.shape[1]):
+                x[:, i] = memory * x[:, i - 1] + np.sqrt(1 - memory**2) * random.normal(size=series)
+            for known, new in zip(x[:, : count * length], x[:, count * length :], strict=True):
+                steps, highest = Calibration.of(known, ""), Calibration.of(calibrate.highest(known, length), "")
+                found += [bool(calibrate.flags(own.p_values(new), rate).any()) for own in (steps, highest)]
+            print(f"| {memory:g} | {length} | | {found[0]} | {found[1]} |", flush=True)
 
 
 def elec() -> None:
@@ -85,7 +106,7 @@ def nab(count: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["elec", "nab"])
+    parser.add_argument("what", choices=["elec", "nab", "blocks"])
     parser.add_argument("--series", type=int, default=30)
     asked = parser.parse_args()
-    elec() if asked.what == "elec" else nab(asked.series)
+    {"elec": elec, "blocks": blocks, "nab": lambda: nab(asked.series)}[asked.what]()

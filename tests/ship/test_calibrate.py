@@ -221,3 +221,37 @@ def test_a_row_without_a_score_is_never_flagged() -> None:
     assert calibrate.flags(p, 0.01).tolist() == [False, True]
     with pytest.raises(BadInput, match="finite scores"):
         calibrate.p_values([1.0, np.nan], [1.0])
+
+
+def walk(random: np.random.Generator, runs: int, n: int, memory: float = 0.9) -> np.ndarray:
+    """Series (runs, n) whose steps remember those before them."""
+    x = np.empty((runs, n))
+    x[:, 0] = random.normal(size=runs)
+    for i in range(1, n):
+        x[:, i] = memory * x[:, i - 1] + math.sqrt(1 - memory**2) * random.normal(size=runs)
+    return x
+
+
+def test_blocks_of_a_series_alarm_as_often_as_was_asked() -> None:
+    """A new block of each of many series: any flag against highest scores of blocks, and against steps one by one."""
+    random, length, rate = np.random.default_rng(3), 100, 0.1
+    single, alike = 0, 0
+    for known, new in zip(walk(random, RUNS, 50 * length), walk(random, RUNS, length), strict=True):
+        blocks = Calibration.of(calibrate.highest(known, length), "blocks")
+        assert len(blocks.scores) == 50
+        alike += bool(calibrate.flags(blocks.p_values(new), rate).any())
+        single += bool(calibrate.flags(Calibration.of(known, "steps").p_values(new), rate).any())
+    assert within(alike, RUNS, math.floor(rate * 51) / 51)
+    assert single > 0.6 * RUNS
+
+
+def test_the_highest_scores_of_blocks() -> None:
+    assert calibrate.highest([9.0, 1.0, 2.0, 4.0, 3.0, np.nan, np.nan], 2).tolist() == [2.0, 4.0]
+    assert calibrate.highest([3.0, 1.0], 1).tolist() == [3.0, 1.0]
+    for scores, length, words in (
+        ([1.0], 2, "one block"),
+        ([np.nan] * 4, 2, "one block"),
+        ([1.0], 0, "one row or more"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            calibrate.highest(scores, length)

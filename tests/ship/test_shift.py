@@ -147,8 +147,8 @@ def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFi
     for options, words in (
         ([], "give the rows with --against"),
         ([*against, "--adapt"], "leave --adapt"),
-        ([*against, "--fdr", "0.1"], "leave --adapt, --fdr"),
-        ([*against, "--bound", "0.9"], "leave --adapt, --fdr, --bound"),
+        ([*against, "--fdr", "0.1"], "leave --fdr out"),
+        ([*against, "--bound", "0.9"], "leave --bound out"),
         ([*against, "--contamination", "0.1"], "--contamination out"),
         (["--against", "-"], "give files instead of -"),
         (["--against", str(few)], f"need {LEAST} rows"),

@@ -161,6 +161,17 @@ def flag(
             "long run the rate is the share of alarms.",
         ),
     ] = False,
+    blocks: Annotated[
+        int | None,
+        typer.Option(
+            "--blocks",
+            metavar="N",
+            min=2,
+            help="Rows depend on those before them, and alarms come together: the rate is that of blocks of N rows "
+            "with any flag. The rows of --against stand in their order.",
+            show_default=False,
+        ),
+    ] = None,
     against: Against = None,
     shift: Shifted = None,
     contamination: Annotated[
@@ -195,15 +206,23 @@ def flag(
         raise BadInput("--fdr takes the place of a rate, for rows that do not depend on each other: leave --rate out")
     if adapt and bound is not None:
         raise BadInput("--bound is for rows that do not depend on each other; leave --adapt or --bound out")
-    if shift is not None and (adapt or fdr is not None or bound is not None or contamination is not None):
-        raise BadInput("--shift goes with a rate alone: leave --adapt, --fdr, --bound and --contamination out")
+    for name, given in (("--shift", shift), ("--blocks", blocks)):
+        others: dict[str, Any] = {
+            "--adapt": adapt or None,
+            "--fdr": fdr,
+            "--bound": bound,
+            "--contamination": contamination,
+        }
+        others |= {"--shift": shift} if name == "--blocks" else {}
+        if given is not None and (too := [other for other, value in others.items() if value is not None]):
+            raise BadInput(f"{name} goes with a rate alone: leave {', '.join(too)} out")
     deployed = _loaded(model)
-    own, weights = _known(deployed, against, shift, features, quiet, contamination)
+    own, weights = _known(deployed, against, shift, features, quiet, contamination, blocks)
     if per_day is not None and rows_per_day is not None:
-        rate = calibrate.per_day(per_day, rows_per_day)
+        rate = calibrate.per_day(per_day, rows_per_day / (blocks or 1))
     level = own.rate if rate is None else rate
     calibrate.enough(len(own.scores) if weights is None else weights.rows, level)
-    batch, flagged = calibrate.Tally.of(len(own.scores)), [0]
+    batch, flagged = calibrate.Tally.of(len(own.scores)), _Flagged(blocks or 1)
     follower = Follower(own, level) if adapt else None
     if fdr is not None:
         level = _discovered(deployed, data, features, own, fdr)
@@ -215,29 +234,16 @@ def flag(
             found = verbs.flag(deployed, block, own, level, weights)
             if weights is None:
                 batch.add(found.columns["p_value"])
-        flagged[0] += int(found.columns["flag"].sum())
+        flagged.add(found.columns["flag"])
         return found
 
-    count = stream.run(data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), answer)
-    known = f"{len(own.scores):,} calibration rows ({own.about})"
-    if fdr is not None:
-        said = f"{flagged[0]:,} of {count:,} rows flagged, of which a share of {fdr:g} is false on average, at most"
-        said += f", from {known}"
-        if not flagged[0] and batch.fewest(fdr) > 1:
-            show.warn(
-                f"no row is flagged: with {len(own.scores):,} calibration rows --fdr {fdr:g} needs "
-                f"{batch.fewest(fdr):,} rows odder than all of them; give more normal rows (--against)"
-            )
-    elif adapt:
-        said = (
-            f"{flagged[0]:,} of {count:,} rows flagged at a rate of alarms of {level:g} in the long run, from {known}"
+    stream.run(data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), answer)
+    if fdr is not None and not flagged.flags and batch.fewest(fdr) > 1:
+        show.warn(
+            f"no row is flagged: with {len(own.scores):,} calibration rows --fdr {fdr:g} needs "
+            f"{batch.fewest(fdr):,} rows odder than all of them; give more normal rows (--against)"
         )
-    else:
-        said = (
-            f"{flagged[0]:,} of {count:,} rows flagged at a false-alarm rate of {level:g}, from {known}; of normal "
-            f"rows alone {level * count:.3g} would be"
-        )
-    show.note(said, quiet=quiet)
+    show.note(_said(flagged, own, level, fdr, adapt=adapt), quiet=quiet)
     if bound is not None and batch.rows:
         most, odd = batch.false_share(level, bound), batch.anomalous(bound)
         show.warn(
@@ -245,6 +251,43 @@ def flag(
             f"{odd.low:.3g} to {odd.high:.3g} of all rows are anomalous"
         )
     return _done(out, quiet)
+
+
+class _Flagged:
+    """Rows, flags, and blocks of so many rows with a flag, counted while they pass."""
+
+    def __init__(self, length: int) -> None:
+        self.length, self.rows, self.flags, self.blocks, self._last = length, 0, 0, 0, -1
+
+    def add(self, flags: Any) -> None:
+        """Rows behind those before."""
+        there = [int(at) for at in flags.nonzero()[0]]
+        for at in there:
+            block = (self.rows + at) // self.length
+            self.blocks += block != self._last
+            self._last = block
+        self.rows, self.flags = self.rows + len(flags), self.flags + len(there)
+
+
+def _said(flagged: _Flagged, own: Calibration, level: float, fdr: float | None, *, adapt: bool) -> str:
+    """What was flagged, and at which rate."""
+    told, known = f"{flagged.flags:,} of {flagged.rows:,} rows flagged", f"{len(own.scores):,} calibration rows"
+    known += f" ({own.about})"
+    if fdr is not None:
+        return f"{told}, of which a share of {fdr:g} is false on average, at most, from {known}"
+    if adapt:
+        return f"{told} at a rate of alarms of {level:g} in the long run, from {known}"
+    if flagged.length > 1:
+        blocks = -(-flagged.rows // flagged.length)
+        return (
+            f"{told}, in {flagged.blocks:,} of {blocks:,} blocks of {flagged.length:,} rows, at a rate of false alarms "
+            f"of {level:g} a block, from {len(own.scores):,} {own.about}; of normal blocks alone {level * blocks:.3g} "
+            "would be"
+        )
+    return (
+        f"{told} at a false-alarm rate of {level:g}, from {known}; of normal rows alone {level * flagged.rows:.3g} "
+        "would be"
+    )
 
 
 def _discovered(deployed: Deployed, data: Path, features: Path | None, own: Calibration, fdr: float) -> float:
@@ -299,8 +342,11 @@ def _known(
     features: Path | None,
     quiet: bool,
     contamination: str | None = None,
+    blocks: int | None = None,
 ) -> tuple[Calibration, Shift | None]:
-    """Normal rows that scores are compared with, and their weights where they are of another population."""
+    """Normal rows, or blocks of them, that scores are compared with; their weights, for another population."""
+    if blocks is not None:
+        return _blocks(deployed, against, features, blocks), None
     if shift is not None:
         return _shifted(deployed, against, shift, features, quiet)
     return _against(deployed, against, features, contamination), None
@@ -311,7 +357,7 @@ def _against(deployed: Deployed, path: Path | None, features: Path | None, conta
     import numpy as np
 
     from isthmus.errors import BadInput
-    from isthmus.ship import calibrate, verbs
+    from isthmus.ship import calibrate
     from isthmus.ship.deployed import Calibration, tied
 
     if path is None:
@@ -325,12 +371,7 @@ def _against(deployed: Deployed, path: Path | None, features: Path | None, conta
         except ValueError:
             raise BadInput(f"--contamination must be a share such as 0.05, or auto; got {contamination!r}") from None
     clean = deployed.needed().scores if contamination == AUTO else None
-    found = []
-    for block in verbs.blocks_of(deployed, path, features):
-        for told in block.told:
-            show.warn(told)
-        found.append(verbs.scored(deployed, block))
-    scores = np.concatenate(found)
+    scores = _scores(deployed, path, features)
     scores, about = scores[~np.isnan(scores)], f"rows of {path.name}"
     if clean is not None:
         odd = calibrate.contamination(clean, tied(scores))
@@ -341,6 +382,35 @@ def _against(deployed: Deployed, path: Path | None, features: Path | None, conta
         scores = calibrate.trimmed(scores, share)
         about += f", without the {whole - len(scores):,} highest scores"
     return Calibration.of(scores, about)
+
+
+def _scores(deployed: Deployed, path: Path, features: Path | None) -> Any:
+    """Scores of the rows of a file, in their order; NaN where there is none."""
+    import numpy as np
+
+    from isthmus.ship import verbs
+
+    found = []
+    for block in verbs.blocks_of(deployed, path, features):
+        for told in block.told:
+            show.warn(told)
+        found.append(verbs.scored(deployed, block))
+    return np.concatenate(found)
+
+
+def _blocks(deployed: Deployed, against: Path | None, features: Path | None, length: int) -> Calibration:
+    """The highest score of each block of normal rows of a file."""
+    from isthmus.errors import BadInput
+    from isthmus.ship import calibrate
+    from isthmus.ship.deployed import Calibration
+
+    if against is None:
+        raise BadInput(
+            "--blocks needs calibration rows in their order, and the model holds sorted scores: give the rows with "
+            "--against"
+        )
+    scores = _scores(deployed, against, features)
+    return Calibration.of(calibrate.highest(scores, length), f"blocks of {length:,} rows of {against.name}")
 
 
 def _shifted(

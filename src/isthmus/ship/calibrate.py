@@ -58,6 +58,29 @@ def p_values(calibration: ArrayLike, scores: ArrayLike, *, random: np.random.Gen
     return np.where(np.isnan(asked), np.nan, (above + (alike + 1) * share) / (len(known) + 1))
 
 
+def highest(scores: ArrayLike, length: int) -> Scores:
+    """The highest score of each block of ``length`` rows that follow each other, (n,) -> (n // length,).
+
+    Rows of a series come in runs that are alike, so they are no draws one by one; blocks longer than what a row
+    remembers nearly are (Chernozhukov, Wuthrich and Zhu 2018, Exact and robust conformal inference methods for
+    predictive machine learning with dependent data, COLT). Against these, a block of as many normal rows has any flag
+    with probability ``rate``. Of rows that fill no block the first are left out, and so is a block without a score.
+
+    Examples
+    --------
+    >>> highest([9.0, 1.0, 3.0, 2.0, np.nan], 2).tolist()
+    [3.0, 2.0]
+    """
+    given = np.asarray(scores, np.float64)
+    if length < 1:
+        raise BadInput(f"a block has one row or more; got {length}")
+    blocks = given[len(given) % length :].reshape(-1, length)
+    blocks = blocks[~np.isnan(blocks).all(axis=1)]
+    if len(blocks):
+        return np.asarray(np.nanmax(blocks, axis=1))
+    raise BadInput(f"expected calibration rows for one block of {length:,} or more; got {len(given):,}: give more rows")
+
+
 def weighted_p_values(
     calibration: ArrayLike,
     scores: ArrayLike,
