@@ -225,7 +225,7 @@ def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], 
     wanted = {field.name for field in fields}
     mark: str | None = None
     began = 0
-    for found in _pieces(where, source, stream):
+    for found in pieces(where, source, stream):
         texts = [name for name in found.names if name in exact or name not in wanted]
         content, mark = opened_piece(found, texts, mark)
         yield _settled(where, content, fields, began, lenient)
@@ -243,7 +243,7 @@ def _only_lines(source: Path, stream: IO[bytes], fields: Sequence[Field]) -> boo
 def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
     """Lines of text, each a row of one column."""
     data = stream.read(PIECE)
-    encoding = encoded(where, data)
+    encoding, _ = encoded(where, data)
     held, began = b"", 0
     while True:
         last = not data
@@ -261,17 +261,17 @@ def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[B
         data = stream.read(PIECE)
 
 
-def _pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
-    """Whole lines, each piece with the line of names above it."""
+def pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
+    """The whole lines of a text table, in UTF-8, each piece with the line of names above it."""
     data = stream.read(PIECE)
-    encoding = encoded(where, data)
+    encoding, told = encoded(where, data)
     held, head, lines, begun = b"", None, 0, False
     while True:
         text = encoding(data, final=not data)
         held += text
         last = not data
         if head is None and (last or len(held) >= PIECE // 2 or b"\n" in held):
-            head = pieces_of(where, source, held)
+            head = pieces_of(where, source, held)._replace(told=told)
             held = held[head.head :]
             lines = head.data[: head.start].count(b"\n")
         if head is not None:

@@ -52,8 +52,8 @@ class Columnar:
     form = ""
     """What it is, in words."""
 
-    def __init__(self, path: Path, schema: pa.Schema, counts: Sequence[int], asked: Asked) -> None:
-        self.path, self.place, self.schema, self.asked = path, place(path), schema, asked
+    def __init__(self, path: Path, where: str, schema: pa.Schema, counts: Sequence[int], asked: Asked) -> None:
+        self.path, self.place, self.schema, self.asked = path, where, schema, asked
         self.name = path.name.rpartition(".")[0] or "data"
         named(self.place, schema.names, asked.label)
         self._groups = [g for g, rows in enumerate(counts) if rows]
@@ -111,11 +111,12 @@ class Parquet(Columnar):
 
     form = "a Parquet file"
 
-    def __init__(self, path: Path, asked: Asked | None = None) -> None:
-        with parsing(place(path), self.form), pq.ParquetFile(path) as file:
+    def __init__(self, path: Path, asked: Asked | None = None, where: str = "") -> None:
+        where = where or place(path)
+        with parsing(where, self.form), pq.ParquetFile(path) as file:
             self._footer, schema = file.metadata, file.schema_arrow
         counts = [self._footer.row_group(g).num_rows for g in range(self._footer.num_row_groups)]
-        super().__init__(path, schema, counts, asked or Asked())
+        super().__init__(path, where, schema, counts, asked or Asked())
         found = pages.columns(path, self._footer)
         honest(self.place, self.bytes, sum(one.unpacked for one in found), "write it again without compression")
         delta = {one.name for one in found if one.delta}
@@ -145,7 +146,7 @@ class Arrow(Columnar):
         with parsing(place(path), self.form), pa.OSFile(str(path)) as held, ipc.open_file(held, options=first) as file:
             counts = [file.get_batch(k).num_rows for k in range(file.num_record_batches)]
             schema = ipc.open_file(held).schema
-        super().__init__(path, schema, counts, asked or Asked())
+        super().__init__(path, place(path), schema, counts, asked or Asked())
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         wanted = None if names is None else [self.schema.get_field_index(name) for name in names]

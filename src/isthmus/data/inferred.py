@@ -295,7 +295,7 @@ def _together(
         if columns[name].texts and (lost := columns[name].words[0].lost)
     ]
     marks = {name: one.mark for name, one in told if one.mark is not None}
-    return Tabled(source, fields, marks, (*said, *kinds.set_aside(aside)), plain=plain)
+    return Tabled(source, fields, marks, (*source.told, *said, *kinds.set_aside(aside)), plain=plain)
 
 
 class Tabled:

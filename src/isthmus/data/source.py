@@ -26,6 +26,8 @@ from isthmus.data.encoded import pictures_in
 from isthmus.data.fields import Field
 from isthmus.data.files import check, parsing
 from isthmus.data.shards import Shard, opened, shards_in
+from isthmus.data.spool import ENDS as SPOOLED
+from isthmus.data.spool import Spooled
 from isthmus.data.table import table
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked, array_words, enough
 from isthmus.data.wording import place, shown
@@ -116,8 +118,8 @@ def source(
     Parameters
     ----------
     path : path
-        ``.parquet``, ``.arrow`` or ``.feather`` (Arrow IPC), ``.npy`` (rows x columns), ``.safetensors``, or a folder
-        of shards.
+        ``.parquet``, ``.arrow`` or ``.feather`` (Arrow IPC), ``.csv`` or ``.tsv`` (plain or ``.gz``; put into a
+        temporary file of columns once), ``.npy`` (rows x columns), ``.safetensors``, or a folder of shards.
     kinds : mapping of column names to kinds, optional
         What columns are, where something else was inferred, as :func:`isthmus.data.read.read` takes it; not free text.
     drop : str or iterable of str, optional
@@ -161,6 +163,8 @@ def source(
     lower = where.name.lower()
     if lower.endswith(".parquet"):
         return Parquet(where, asked)
+    if lower.endswith(SPOOLED):
+        return Spooled(where, asked)
     if lower.endswith(ARROW):
         return Arrow(where, asked)
     if lower.endswith(".npy"):
@@ -169,7 +173,7 @@ def source(
         return Arrays(where, opened([where]), asked)
     raise BadInput(
         f"{place(where)}: rows of such a file cannot stay in it while they are trained on; expected a name that ends "
-        f"in {', '.join((*ENDS, *ARROW))}, or a folder of shards: convert it, or leave --memory out"
+        f"in {', '.join((*ENDS, *ARROW, *SPOOLED))}, or a folder of shards: convert it, or leave --memory out"
     )
 
 

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
@@ -72,9 +72,9 @@ def text_table(path: Path, label: str | None) -> Unchecked:
     found = _opened(path, label)
     names, words = found.names, _Lines(found)
     texts = [] if label is None else [label]
-    cells, comments = _parse(found, texts)
+    cells, comments = parsed(found, texts)
     told, cells = _people(found, cells, label, words)
-    _parted(found, cells)
+    parted(found, cells)
     cells = _codes(found, cells, label)
     _apart_from_float64(found, cells)
     if comments:
@@ -98,7 +98,7 @@ def opened_piece(found: Opened, texts: Sequence[str], mark: str | None) -> tuple
     """The columns of a piece, those in ``texts`` as they are spelled, and the decimal mark, which later pieces keep."""
     if not found.data[found.head :].strip():
         return pa.table({name: pa.array([], pa.string()) for name in found.names}), mark
-    cells, _ = _parse(found, texts)
+    cells, _ = parsed(found, texts)
     words = _Lines(found)
     odd = {}
     for name, column in zip(found.names, cells, strict=True):
@@ -115,9 +115,11 @@ def opened_piece(found: Opened, texts: Sequence[str], mark: str | None) -> tuple
     return pa.table(cells, names=found.names), mark
 
 
-def encoded(where: str, first: bytes) -> Callable[..., bytes]:
-    """What turns pieces of a text into UTF-8, told by its first bytes; a piece may end within a letter."""
+def encoded(where: str, first: bytes) -> tuple[Callable[..., bytes], tuple[str, ...]]:
+    """What turns pieces of a text into UTF-8, told by its first bytes, and how it is read, in words; a piece may end
+    within a letter."""
     name = next((name for mark, name in MARKS.items() if first.startswith(mark)), "")
+    told: tuple[str, ...] = ()
     skipped = next((len(mark) for mark in MARKS if first.startswith(mark)), 0)
     if not name:
         whole = first[: first.rfind(b"\n") + 1] if b"\0" not in first else first[: len(first) // 4 * 4]
@@ -125,7 +127,7 @@ def encoded(where: str, first: bytes) -> Callable[..., bytes]:
         if told:
             name = "cp1252" if "1252" in told[0] else "utf-16-be" if first[:1] == b"\0" else "utf-16-le"
     if not name:
-        return lambda data, final: data  # Arrow says which cell is no UTF-8
+        return lambda data, final: data, ()  # Arrow says which cell is no UTF-8
     decoder, left = codecs.getincrementaldecoder(name)(), [skipped]
 
     def turn(data: bytes, final: bool) -> bytes:
@@ -135,13 +137,13 @@ def encoded(where: str, first: bytes) -> Callable[..., bytes]:
         except UnicodeDecodeError:
             raise BadInput(f"{where}: begins as {name} text, which it is not; save the file as UTF-8") from None
 
-    return turn
+    return turn, told
 
 
 def spelled_table(path: Path) -> tuple[pa.Table, str]:
     """The same table with every cell as it is spelled, and its separator."""
     found = _opened(path, None)
-    return pa.table(_parse(found, found.names)[0], names=found.names), found.separator
+    return pa.table(parsed(found, found.names)[0], names=found.names), found.separator
 
 
 def _people(
@@ -154,7 +156,7 @@ def _people(
     if not odd:
         return (), cells
     spelled_too = [name for j, name in enumerate(names) if pa.types.is_floating(cells[j].type)]
-    again = dict(zip(names, _parse(found, [*spelled_too, *([label] if label else [])])[0], strict=True))
+    again = dict(zip(names, parsed(found, [*spelled_too, *([label] if label else [])])[0], strict=True))
     plain = {name: column for name in spelled_too if (column := seen(again[name])) is not None}
     mark, told = decimal(odd | plain, lambda spot: f"{found.where}: {words(spot.row)}, column {shown(spot.column)}")
     read = {name: numbers(column, mark) for name, column in (odd | (plain if mark == "," else {})).items()}
@@ -175,19 +177,20 @@ def _codes(found: Opened, cells: list[pa.ChunkedArray], label: str | None) -> li
     mark = re.escape(found.separator.encode())
     if not whole or not re.compile(rb"(?:^|[\n\r\" ]|" + mark + rb")0[0-9]").search(found.data, found.head):
         return cells
-    again = dict(zip(found.names, _parse(found, whole)[0], strict=True))
-    zeros = {name for name in whole if _zeros_in_front(again[name])}
+    again = dict(zip(found.names, parsed(found, whole)[0], strict=True))
+    zeros = {name for name in whole if all(zeros_in_front(again[name]))}
     return [again[name] if name in zeros else column for name, column in zip(found.names, cells, strict=True)]
 
 
-def _zeros_in_front(texts: pa.ChunkedArray) -> bool:
+def zeros_in_front(texts: pa.ChunkedArray) -> tuple[bool, bool]:
+    """Whether a cell is a whole number with zeros in front, and whether all that are there are whole numbers."""
     texts = pc.utf8_trim_whitespace(texts)
     texts = texts.filter(pc.invert(pc.is_in(texts, pa.array(MISSING))))
     zeros = pc.any(pc.match_substring_regex(texts, r"^0[0-9]+$")).as_py()
-    return bool(zeros and pc.all(pc.match_substring_regex(texts, r"^[0-9]+$")).as_py())
+    return bool(zeros), pc.all(pc.match_substring_regex(texts, r"^[0-9]+$")).as_py() is not False
 
 
-def _parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
+def parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
     """Refuse one column of text whose cells are parted by blanks, as its names are."""
     text = cells[0][0].as_py() if len(cells) == 1 and _textual(cells[0]) and len(cells[0]) else None
     if text and len(text.split()) == len(found.names[0].split()) > 1:
@@ -210,7 +213,7 @@ def _apart_from_float64(found: Opened, cells: list[pa.ChunkedArray]) -> None:
             wide += [name] * (low is not None and low == high and WHOLE <= abs(low) < math.inf)
     if not wide:
         return
-    again = dict(zip(found.names, _parse(found, wide)[0], strict=True))
+    again = dict(zip(found.names, parsed(found, wide)[0], strict=True))
     for name in wide:
         values = [Decimal(text) for text in pc.unique(again[name]).to_pylist() if spelled(text) is not None]
         if values and min(values) != max(values):
@@ -390,10 +393,14 @@ def _is_data(names: list[str]) -> bool:
     return not (counted or rising)
 
 
-def _parse(found: Opened, texts: Sequence[str]) -> tuple[list[pa.ChunkedArray], int]:
-    """The columns, those in ``texts`` as they are spelled, and how many lines only comment."""
+def parsed(
+    found: Opened, texts: Sequence[str], kinds: Mapping[str, pa.DataType] | None = None
+) -> tuple[list[pa.ChunkedArray], int]:
+    """The columns, those in ``texts`` as they are spelled and those in ``kinds`` of the type given, and how many lines
+    only comment."""
     # Columns go by position here: their true names may be anything.
     where, position = found.where, {name: str(i) for i, name in enumerate(found.names)}
+    types = {**(kinds or {}), **dict.fromkeys(texts, pa.string())}
     comments: list[int] = []
 
     def stray(row: pacsv.InvalidRow) -> str:
@@ -415,7 +422,8 @@ def _parse(found: Opened, texts: Sequence[str]) -> tuple[list[pa.ChunkedArray], 
                 invalid_row_handler=stray if _commented(found) else None,
             ),
             convert_options=pacsv.ConvertOptions(
-                column_types={position[name]: pa.string() for name in texts}, null_values=list(MISSING)
+                column_types={position[name]: kind for name, kind in types.items()},
+                null_values=list(MISSING),
             ),
         )
     except Exception as error:

@@ -176,8 +176,7 @@ def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tupl
     else:
         raise BadInput(f"{where(doubt)}: {_open(doubt.text)}")
     other = OTHER[mark]
-    parting = _first(columns, rf"^[+-]?\d{{1,3}}(\{other}\d{{2,3}})*\{other}\d{{3}}(\{mark}\d*)?$")
-    blank = _first(columns, rf"^[+-]?\d{{1,3}}([{BLANKS}]\d{{3}})+(\{mark}\d*)?$")
+    parting, blank = (_first(columns, pattern) for pattern in _parting(mark))
     told: dict[Spot, list[str]] = {}
     for what, spot in (
         ("decimal commas", (comma or either) if mark == "," else None),
@@ -198,6 +197,30 @@ def numbers(column: Column, mark: str) -> NDArray[np.float64] | None:
         pc.replace_substring(bare, ",", ".").cast(pa.float64()).to_numpy(zero_copy_only=False).copy()
     )
     return found
+
+
+def proofs(column: Column) -> list[int]:
+    """Places of the first cells of a column that tell which mark does what, each in another way."""
+    one = {"": column}
+    found = [_first(one, kind, EITHER[m]) for m, uses in KINDS.items() for kind in uses.values()]
+    found += [_first(one, EITHER[m]) for m in OTHER]
+    found += [_first(one, pattern) for mark in OTHER for pattern in _parting(mark)]
+    return sorted({spot.row for spot in found if spot is not None})
+
+
+def blank(texts: Any) -> bool:
+    """Whether no cell holds a number: all are empty, or stand for a missing one."""
+    core = _core(texts)
+    return bool(core.null_count == len(core))
+
+
+def _parting(mark: str) -> tuple[str, str]:
+    """Patterns of numbers whose thousands are parted by the other mark, and by blanks."""
+    other = OTHER[mark]
+    return (
+        rf"^[+-]?\d{{1,3}}(\{other}\d{{2,3}})*\{other}\d{{3}}(\{mark}\d*)?$",
+        rf"^[+-]?\d{{1,3}}([{BLANKS}]\d{{3}})+(\{mark}\d*)?$",
+    )
 
 
 def other_than_text(value: str, distinct: Sequence[str | None]) -> str | None:

@@ -1,0 +1,218 @@
+"""Text tables as files of columns: a ``.csv`` that does not fit into memory is put into a temporary Parquet file once.
+
+A text tells what its columns are at its end only: a decimal comma, a zero in front, a word among numbers. So it is
+read twice, some lines at a time, by the rules of :mod:`isthmus.data.text_table`: first to see how all cells are
+written, then to write columns as that reader gives them. Rows are read from there in any order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from isthmus.data.blocks import pieces
+from isthmus.data.columnar import Asked, Parquet
+from isthmus.data.files import honest, stranger, told
+from isthmus.data.numbers import WHOLE, too_fine
+from isthmus.data.text_table import Opened, parsed, parted, zeros_in_front
+from isthmus.data.unchecked import LEAST_ROWS
+from isthmus.data.wording import place, shown
+from isthmus.data.written import VALID, Column, Spot, blank, decimal, numbers, proofs, seen, units
+from isthmus.errors import BadInput
+
+GROUP, NUMBERS = 1 << 14, 1 << 20
+"""Most rows of a block of the temporary file, and cells of it."""
+DIFFERENT = 1 << 12
+"""Different cells of a column that are kept to tell how its numbers are written, besides those that prove something."""
+SPARE = 256 << 20
+"""Bytes of the disk that are left free."""
+ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+NARROW = (pa.null(), pa.int64(), pa.bool_(), pa.date32(), pa.time32("s"), pa.timestamp("s"), pa.timestamp("ns"))
+"""Types that Arrow tries before it takes cells for 64-bit floats, and then for texts."""
+
+
+class Spooled(Parquet):
+    """A text table, as a temporary file of columns that is removed when nobody holds it any more."""
+
+    def __init__(self, path: Path, asked: Asked | None = None) -> None:
+        if what := stranger(path):
+            raise BadInput(f"{place(path)}: no text table, but {what}")
+        folder = tempfile.mkdtemp(prefix="isthmus-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        asked, copy = asked or Asked(), Path(folder, "columns.parquet")
+        said = _Form(path, asked.label).write(copy)
+        super().__init__(copy, asked, place(path))
+        lower = path.name.lower()
+        self.name = path.name[: -len(next(end for end in ENDS[::-1] if lower.endswith(end)))] or "data"
+        room = f"read once into a temporary file of columns, {told(copy.stat().st_size)} in {folder}"
+        self.told, self.bytes = (*said, room), path.stat().st_size
+
+
+class _Spelling:
+    """How the cells of a column are written."""
+
+    def __init__(self) -> None:
+        self.kinds: set[pa.DataType] = set()
+        self.people = True
+        """Whether all look like numbers as people write them."""
+        self.units: set[str] = set()
+        self.valid = dict.fromkeys(VALID, True)
+        self.zeros, self.digits = False, True
+        self.low, self.high = np.inf, -np.inf
+        self.some: Any = pa.array([], pa.string())
+        """Cells that tell: some different ones, and the first one of each way of writing."""
+
+    def add(self, cells: pa.ChunkedArray, spelled: pa.ChunkedArray) -> None:
+        """Some cells, as Arrow reads them and as they are spelled."""
+        self.kinds.add(cells.type)
+        if pa.types.is_floating(cells.type) and (ends := pc.min_max(cells).as_py())["min"] is not None:
+            self.low, self.high = min(self.low, ends["min"]), max(self.high, ends["max"])
+        zero, digits = zeros_in_front(spelled)
+        self.zeros, self.digits = self.zeros or zero, self.digits and digits
+        texts = spelled.unique()
+        if not self.people or blank(texts):
+            return
+        if (column := seen(texts)) is None:
+            self.people = False
+            return
+        self.units.add(column.unit)
+        for mark, pattern in VALID.items():
+            self.valid[mark] &= pc.all(pc.match_substring_regex(column.core, pattern)).as_py() is not False
+        room = max(0, DIFFERENT - len(self.some))
+        self.some = pa.concat_arrays(
+            [self.some, texts[:room], texts.take(pa.array(proofs(column), pa.int64()))]
+        ).unique()
+
+    @property
+    def kind(self) -> pa.DataType:
+        """The type of all cells, as Arrow tells it of a whole file."""
+        found = self.kinds - {pa.null()} or {pa.null()}
+        if len(found) == 1:
+            return next(iter(found))
+        if found <= {pa.int64(), pa.float64()}:
+            return pa.float64()
+        moments = [kind for kind in NARROW if pa.types.is_date(kind) or pa.types.is_timestamp(kind)]
+        return max(found, key=moments.index) if found <= set(moments) else pa.string()
+
+    @property
+    def column(self) -> Column | None:
+        """The cells that tell, where all are numbers with one sign or none."""
+        return seen(self.some) if self.people and len(self.units) == 1 else None
+
+
+class _Form:
+    """What the columns of a text table are, of all its lines.
+
+    Parameters
+    ----------
+    path : Path
+    label : str, optional
+        A column whose cells are kept as they are spelled.
+    """
+
+    def __init__(self, path: Path, label: str | None) -> None:
+        self.path, self.label, self.place = path, label, place(path)
+        found: dict[str, _Spelling] = {}
+        self.rows = self.comments = 0
+        for number, piece in enumerate(_pieces(path)):
+            cells, comments = parsed(piece, [])
+            spelled, _ = parsed(piece, piece.names)
+            found = found or {name: _Spelling() for name in piece.names}
+            for one, column, texts in zip(found.values(), cells, spelled, strict=True):
+                one.add(column, texts)
+            if not number:
+                parted(piece, cells)
+                self.comments, self.head = piece.comments, piece.told
+            self.comments += comments - piece.comments
+            self.rows += len(cells[0]) if cells else 0
+        if not self.rows:
+            raise BadInput(f"{self.place}: no rows below the header line; give a file with rows")
+        self.columns = found
+        self.mark, self.read, self.said = self._people()
+        whole = (pa.types.is_integer, pa.types.is_floating)
+        codes = [n for n, one in found.items() if one.zeros and one.digits and any(test(one.kind) for test in whole)]
+        texts = [name for name, one in found.items() if pa.types.is_string(one.kind)]
+        self.texts = {*codes, *texts, *self.read, *([label] if label in found else [])}
+        for name, one in found.items():
+            if name not in self.texts and one.low == one.high and WHOLE <= abs(one.low) < np.inf and self.rows > 1:
+                raise BadInput(too_fine(self.place, name, one.low, one.high))
+
+    def _people(self) -> tuple[str, list[str], tuple[str, ...]]:
+        """The decimal mark, the columns whose numbers only people can read, and what is said of that."""
+        every = {name: one.column for name, one in self.columns.items() if name != self.label}
+        kinds = {name: one.kind for name, one in self.columns.items()}
+        odd = {n: column for n, column in every.items() if column is not None and pa.types.is_string(kinds[n])}
+        if not odd:
+            return ".", [], ()
+        plain = {n: column for n, column in every.items() if column is not None and pa.types.is_floating(kinds[n])}
+        mark, told = decimal(odd | plain, self._spot)
+        read = [n for n in (odd | (plain if mark == "," else {})) if self.columns[n].valid[mark]]
+        return mark, read, (*told, *units(odd))
+
+    def _spot(self, spot: Spot) -> str:
+        return f"{self.place}: column {shown(spot.column)}"
+
+    def write(self, copy: Path) -> tuple[str, ...]:
+        """Put the columns into a file; what was inferred to read them, a sentence each."""
+        kinds = {name: one.kind for name, one in self.columns.items() if name not in self.texts}
+        rows = max(LEAST_ROWS, min(GROUP, NUMBERS // len(self.columns)))
+        writer: pq.ParquetWriter | None = None
+        try:
+            for piece in _pieces(self.path):
+                cells, _ = parsed(piece, sorted(self.texts), kinds)
+                table = pa.table([self._column(*one) for one in zip(piece.names, cells, strict=True)], piece.names)
+                if writer is None:
+                    writer = pq.ParquetWriter(copy, table.schema)
+                writer.write_table(table, row_group_size=rows)
+                self._room(copy)
+        finally:
+            if writer is not None:
+                writer.close()
+        comments = [f"{self.comments} line{'s' * (self.comments > 1)} of comment (#) left out"] if self.comments else []
+        said = [*self.head, *comments, *self.said]
+        return (f"read with {'; '.join(said)}",) if said else ()
+
+    def _column(self, name: str, cells: pa.ChunkedArray) -> Any:
+        """A column as it is written."""
+        if name not in self.read:
+            return cells
+        texts = cells.combine_chunks()
+        column = None if blank(texts) else seen(texts)
+        values = np.full(len(texts), np.nan) if column is None else numbers(column, self.mark)
+        return pa.array(values, pa.float64(), from_pandas=True)
+
+    def _room(self, copy: Path) -> None:
+        free = shutil.disk_usage(copy.parent).free
+        if free < SPARE:
+            raise BadInput(
+                f"{self.place}: its columns do not fit beside what is in {copy.parent.parent} ({told(free)} are free); "
+                "name another folder (TMPDIR), or convert the file to Parquet"
+            )
+
+
+def _pieces(path: Path) -> Iterator[Opened]:
+    """The lines of a text table, some at a time, of a packed one no more than it may hold."""
+    size, packed = 0, path.stat().st_size
+    with _text(path) as stream:
+        for piece in pieces(place(path), path, stream):
+            size += len(piece.data)
+            honest(place(path), packed, size, "unpack it")
+            if piece.data[piece.head :].strip():
+                yield piece
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as stream:
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if path.name.lower().endswith(".gz") else stream
