@@ -142,7 +142,7 @@ def compare(
     kinds : mapping of column names to kinds, optional
         What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``count``
         (whole), ``flag``, ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the
-        same by groups of characters), or ``drop``.
+        same by groups of characters), ``hashed`` (its words and parts of words in buckets), or ``drop``.
     drop : str or iterable of str, optional
         Columns of a table to leave out.
     missing : iterable of float, optional

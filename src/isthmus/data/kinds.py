@@ -285,6 +285,7 @@ SAID = {
     "date": ("is read as dates and times", "are read as dates and times"),
     "text": ("is read as free text, by its words", "are read as free text, by their words"),
     "characters": ("is read as free text, by groups of characters", "are read as free text, by groups of characters"),
+    "hashed": ("is read as free text, hashed into buckets", "are read as free text, hashed into buckets"),
     "count": ("is read as counts", "are read as counts"),
     "amount": ("has a long tail and is learnt on a log scale", "have long tails and are learnt on a log scale"),
 }

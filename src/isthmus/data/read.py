@@ -124,14 +124,14 @@ def read(
     kinds : mapping of column names to kinds, optional
         What columns of a table are, where something else was inferred: ``number``, ``amount`` (a long tail), ``count``
         (whole), ``flag``, ``category``, ``ordered``, ``date``, ``text`` (free text, by its words), ``characters`` (the
-        same by groups of characters), or ``drop``.
+        same by groups of characters), ``hashed`` (its words and parts of words in buckets), or ``drop``.
     drop : str or iterable of str, optional
         Columns of a table to leave out.
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
     terms : int, optional
-        Most terms (words, or groups of characters) that are kept of each column of free text: by default as many as
-        there are training rows, 32 at least and 1,000 at most.
+        Most terms (words, groups of characters, or buckets) that are kept of each column of free text: by default as
+        many as there are training rows, 32 at least and 1,000 at most.
     group : str or array-like (N,), optional
         The column that says which rows belong together, which is then no part of the rows, or one value for each row:
         no group stands on both sides of a split.

@@ -165,7 +165,7 @@ class Columns(TypedDict, total=False):
         Option(
             None,
             "What a column is: number, amount (with a long tail), count (whole), flag, category, ordered, date, text "
-            "(by its words) or characters (text by groups of them); repeatable.",
+            "(by its words), characters (text by groups of them) or hashed (text in buckets); repeatable.",
             "COLUMN=KIND",
             kind=list[str],
             shown="from the cells",
@@ -182,7 +182,13 @@ class Columns(TypedDict, total=False):
     ]
     terms: Annotated[
         int | None,
-        Option(None, "Terms kept of each column of free text.", "N", kind=int, shown="from the number of rows"),
+        Option(
+            None,
+            "Terms kept of each column of free text, or its buckets.",
+            "N",
+            kind=int,
+            shown="from the number of rows",
+        ),
     ]
 
 

@@ -86,16 +86,9 @@ class Text:
     @classmethod
     def fit(cls, cells: Documents, field: Field) -> Self:
         texts = cells[~missing(cells)]
-        if len(texts) * field.terms > LARGEST:
-            most = max(1, LARGEST // len(texts))
-            raise BadInput(
-                f"column {field.name!r:.60}: {field.terms:,} terms of {len(texts):,} rows would take "
-                f"{len(texts) * field.terms * 4 / 2**30:.1f} GiB; ask for {most:,} terms at most (terms), or give "
-                "fewer rows"
-            )
+        wanted = usual_width(field, len(texts))
         counts, terms = cls._counted(texts)
         rows = np.bincount(counts.indices, minlength=len(terms))
-        wanted = field.terms or min(int(np.clip(len(texts), FEWEST, MOST)), LARGEST // max(1, len(texts)))
         best = np.argsort(-rows, kind="stable")[:wanted]
         kept = np.sort(best[rows[best] >= LEAST_ROWS])
         if not len(kept):
@@ -106,10 +99,8 @@ class Text:
         idf = 1 + np.log((1 + len(texts)) / (1 + rows[kept]))
         bare = cls(tuple(terms[k] for k in kept), tuple(idf.tolist()), (0.0,) * len(kept), 1.0)
         weights = bare._weights(counts[:, kept])
-        means = np.asarray(weights.mean(axis=0)).ravel()
-        spread = float(weights.power(2).mean(axis=0).sum() - np.square(means).sum())
-        scale = math.sqrt(spread / math.sqrt(len(kept))) if spread > 1e-12 else 1.0
-        return cls(bare.terms, bare.idf, tuple(means.tolist()), scale)
+        means, scale = spread(weights)
+        return cls(bare.terms, bare.idf, means, scale)
 
     @classmethod
     def tells(cls, texts: Documents) -> bool:
@@ -211,6 +202,32 @@ class Characters(Text):
     lengths: ClassVar[tuple[int, int]] = (2, 4)
     unit: ClassVar[str] = "group of characters"
     between: ClassVar[str] = " · "
+
+
+def usual_width(field: Field, rows: int) -> int:
+    """How many elements a column of free text takes: as many as are asked for, or as there are rows, within bounds.
+
+    Raises
+    ------
+    BadInput
+        If so many of so many training rows would fill the memory.
+    """
+    if rows * field.terms > LARGEST:
+        raise BadInput(
+            f"column {field.name!r:.60}: {field.terms:,} terms of {rows:,} rows would take "
+            f"{rows * field.terms * 4 / 2**30:.1f} GiB; ask for {max(1, LARGEST // rows):,} terms at most (terms), or "
+            "give fewer rows"
+        )
+    return field.terms or min(int(np.clip(rows, FEWEST, MOST)), LARGEST // max(1, rows))
+
+
+def spread(weights: Any) -> tuple[tuple[float, ...], float]:
+    """Means of sparse weights (n, T), and what they are divided by, so that their variances sum to the root of T."""
+    if not weights.shape[0]:
+        return (0.0,) * weights.shape[1], 1.0
+    means = np.asarray(weights.mean(axis=0)).ravel()
+    whole = float(weights.power(2).mean(axis=0).sum() - np.square(means).sum())
+    return tuple(means.tolist()), math.sqrt(whole / math.sqrt(len(means))) if whole > 1e-12 else 1.0
 
 
 def plain(text: str) -> str:
