@@ -406,6 +406,7 @@ def serve(
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: Any = None) -> None:
+                """Listen, then say where."""
                 await super().startup(sockets=sockets)
                 if self.started:
                     started(where)

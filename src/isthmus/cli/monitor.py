@@ -130,6 +130,7 @@ class Recent:
         self.pieces: list[NDArray[Any]] = []
 
     def put(self, rows: NDArray[Any]) -> None:
+        """Take the next rows (n, *D); rows that are no longer needed go."""
         from isthmus.monitor.adapt import RECENT
 
         self.pieces.append(rows)
@@ -137,6 +138,7 @@ class Recent:
             del self.pieces[0]
 
     def rows(self) -> NDArray[Any]:
+        """The latest of them, in their order; none if none came."""
         import numpy as np
 
         from isthmus.monitor.adapt import RECENT

@@ -30,6 +30,7 @@ def offers(kind: type) -> Callable[[F], F]:
     """
 
     def offer(command: F) -> F:
+        """The command with all options in its signature, which typer reads."""
         own = inspect.signature(command, eval_str=True)
         kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         for one in kept:

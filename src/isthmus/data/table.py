@@ -350,5 +350,6 @@ def numbers(where: str, name: str, cells: Cells) -> NDArray[np.float64]:
 
 
 def is_number(kind: pa.DataType) -> bool:
+    """Whether cells of an Arrow type are numbers as they stand: bits and a column of gaps are."""
     tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
     return any(test(kind) for test in tests)

@@ -265,6 +265,7 @@ def utf8(where: str, data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def is_utf8(data: bytes) -> bool:
+    """Whether bytes are text in UTF-8, from their first to their last."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), BLOCK):

@@ -241,6 +241,7 @@ class Network(BaseEstimator):
 
 
 def share(name: str, value: Any) -> float:
+    """A parameter that is a share, as a float; refused with BadInput if it is none."""
     if not isinstance(value, numbers.Real) or not 0 < float(value) < 1:
         raise BadInput(f"{name} must lie between 0 and 1, both excluded; got {value!r}")
     return float(value)

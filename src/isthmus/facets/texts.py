@@ -129,6 +129,7 @@ def naive_bayes(*sides: Any, words: bool = True) -> Answers:
     """Classes of test texts by multinomial naive Bayes: words alone or pairs too, and its smoothing, are tuned."""
 
     def tried() -> Iterable[tuple[Answers, Answers]]:
+        """For each setting what is answered for validation texts, and for test texts."""
         from sklearn.naive_bayes import MultinomialNB
 
         train, y, valid, _, test = sides
@@ -145,6 +146,7 @@ def support_vectors(*sides: Any, words: bool = True) -> Answers:
     """Classes of test texts by NBSVM on words and their pairs: cost and share are tuned."""
 
     def tried() -> Iterable[tuple[Answers, Answers]]:
+        """For each setting what is answered for validation texts, and for test texts."""
         train, y, valid, _, test = sides
         classes, counts = np.unique(y), counted(train, valid, test, words=words)
         for cost in COSTS:
@@ -160,6 +162,7 @@ def regression(*sides: Any, words: bool = True) -> Answers:
     """Classes of test texts by logistic regression on TF-IDF: words alone or pairs too, and its C, are tuned."""
 
     def tried() -> Iterable[tuple[Answers, Answers]]:
+        """For each setting what is answered for validation texts, and for test texts."""
         from sklearn.linear_model import LogisticRegression
 
         train, y, valid, _, test = sides

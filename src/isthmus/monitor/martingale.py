@@ -75,10 +75,12 @@ class Capital:
 
     @classmethod
     def new(cls) -> Capital:
+        """As it is at first: nothing is at stake, and nothing was paid in."""
         return cls([0.0] * STAKES, 1.0)
 
     @property
     def total(self) -> float:
+        """What it is worth: all stakes, and what was not paid in yet."""
         return sum(self.stakes) + self.kept
 
     def bet(self, p: Values, due: float, limit: float) -> int | None:

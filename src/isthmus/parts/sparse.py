@@ -159,6 +159,7 @@ class RowDecoder(nn.Module):
         return 1
 
     def forward(self, z: Tensor) -> Tensor:
+        """``z`` (B, L) -> raw outputs (B, *D)."""
         return torch.addmm(self.last_bias, z, self.rows).reshape(z.shape[0], *self.shape)
 
 
@@ -184,15 +185,18 @@ class SparseCode(torch.autograd.Function):
         bags: Tensor,
         count: int,
     ) -> Tensor:
+        """What ``apply`` gives, see the class."""
         return gather(values, units, bags, count, dictionary)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep what the gradient needs: of codes only those that fired."""
         x, pre, weight, _, *entries, _ = inputs
         ctx.save_for_backward(x, pre, weight, *entries)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of all weights, and of ``x``, from that of the decoded rows (B, E)."""
         x, pre, weight, dictionary, values, units, rows, bags = ctx.saved_tensors
         gradient = gradient.contiguous()
         slopes = torch.where(values != 0, dots(gradient, dictionary, units, bags), 0.0)

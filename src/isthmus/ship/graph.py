@@ -85,6 +85,7 @@ class Shipped(nn.Module):
         self.register_buffer("gap_at", at, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """``x`` (B, *E) -> codes (B, L), if there are any, and scores (B,)."""
         code = (self.model.encode(x),) if self.codes else ()
         if self.own:
             return *code, self.model.score(x).double()

@@ -533,6 +533,7 @@ def signed(kind: type) -> Callable[[F], F]:
     """For a function that takes options as ``**options``: its signature shows each of them, with its default."""
 
     def sign(function: F) -> F:
+        """The function with all options in its signature, which ``help`` and editors show."""
         own = inspect.signature(function)
         kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         shown = [

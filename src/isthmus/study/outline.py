@@ -169,6 +169,7 @@ def split_all(planned: Design, data: Dataset) -> None:
 
 
 def check_workers(count: int | None, cluster: str | None = None, checkpoint: str | float | None = None) -> None:
+    """Refuse a number of workers, a cluster or a time of keeping that makes no sense, or not together."""
     if count is not None and cluster is not None:
         raise BadInput("jobs and cluster exclude each other: a cluster has workers of its own; give one of them")
     if checkpoint is not None and seconds(checkpoint, "checkpoint") and cluster is not None:

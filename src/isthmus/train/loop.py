@@ -157,6 +157,7 @@ class _Runner:
         self.noise = moved(task.model.draw(like, generator), task.valid.device)
 
     def rate(self, step: int) -> float:
+        """The learning rate of a step: the schedule's, lowered where the loss stood still."""
         return self.plan.step_size(self.task.recipe) * self.plan.rate(step) * self.plan.factor**self.drops
 
     def validate(self) -> tuple[float, dict[str, float]]:
@@ -216,6 +217,7 @@ class _Runner:
         return {name: getattr(self, name) for name in FACTS}
 
     def outcome(self, steps: int) -> Outcome:
+        """How its training ended, after so many steps."""
         return Outcome(self.status, steps, self.best_step, self.seconds, self.history, self.cause)
 
 
@@ -309,6 +311,7 @@ class _Descent:
         self.spent = time.perf_counter() - began
 
     def run(self, watch: Watch | None) -> list[Outcome]:
+        """Train all models to their ends; how each ended, in their order."""
         while len(self.done) < len(self.runners):
             self._descend()
             running = self._look()

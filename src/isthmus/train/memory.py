@@ -53,6 +53,7 @@ class Peak(NamedTuple):
 
     @property
     def total(self) -> int:
+        """All of it, with what is left free."""
         return int((self.base + self.draws + max(self.model + self.reading + self.held, self.after)) / (1 - SPARE))
 
 

@@ -274,6 +274,7 @@ class _AfterStep(nn.Module):
         self.model = model
 
     def forward(self, seen: dict[str, Tensor]) -> None:
+        """Call them, in the order of a step."""
         self.model.project()
         self.model.absorb(seen)
 

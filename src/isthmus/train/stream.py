@@ -32,6 +32,7 @@ class _Filling(NamedTuple):
 
     @property
     def whole(self) -> bool:
+        """Whether all its blocks are there, or are being read."""
         return len(self.loading) == len(self.pool.blocks)
 
 

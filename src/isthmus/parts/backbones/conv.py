@@ -86,6 +86,7 @@ class ConvEncoder(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` (B, *D) -> raw codes (B, outputs)."""
         h = x.reshape(x.shape[0], *self.grid).movedim(-1, 1)
         for i, layer in enumerate(self.layers):
             h = _finish(layer(h), self.norms, i, self.activation)
@@ -120,6 +121,7 @@ class ConvDecoder(nn.Module):
         return self.first.weight
 
     def forward(self, z: Tensor) -> Tensor:
+        """``z`` (B, L) -> raw outputs (B, *D)."""
         h = self.first(z).reshape(z.shape[0], -1, *self.small)
         for i, layer in enumerate(self.layers):
             h = layer(_finish(h, self.norms, i, self.activation))

@@ -98,6 +98,7 @@ class Encoder(nn.Module):
         return len(self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` (B, *D) -> raw codes (B, outputs)."""
         return _through(x.flatten(1), self.layers, self.norms, self.activation, self.residual)
 
 
@@ -139,6 +140,7 @@ class Decoder(nn.Module):
         return len(self.layers)
 
     def forward(self, z: Tensor) -> Tensor:
+        """``z`` (B, L) -> raw outputs (B, *D)."""
         raw = _through(z, self.layers, self.norms, self.activation, self.residual)
         return raw.reshape(z.shape[0], *self.shape)
 
@@ -174,6 +176,7 @@ class TiedDecoder(nn.Module):
         return len(self.biases)
 
     def forward(self, z: Tensor) -> Tensor:
+        """``z`` (B, L) -> raw outputs (B, *D)."""
         (encoder,) = self.source
         pairs = zip(reversed(encoder.layers), self.biases, strict=True)
         layers = [partial(functional.linear, weight=layer.weight.t(), bias=bias) for layer, bias in pairs]

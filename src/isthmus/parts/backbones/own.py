@@ -49,6 +49,7 @@ class OwnEncoder(nn.Module):
         self.last = Shift(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` (B, *D) -> raw codes (B, outputs)."""
         return self.module(x) + self.last.bias
 
 
@@ -71,6 +72,7 @@ class OwnDecoder(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
+        """``z`` (B, L) -> raw outputs (B, *D)."""
         return self.module(z) + self.last_bias.reshape(self.shape)
 
 

@@ -74,6 +74,7 @@ class Block(nn.Module):
         return self.mixes((share @ value).transpose(1, 2).reshape(batch, count, width))
 
     def forward(self, h: Tensor) -> Tensor:
+        """``h`` (B, T, W) -> the same shape."""
         h = h + self.attend(self.before(h))
         return h + self.narrows(ACTIVATIONS[self.activation](self.widens(self.between(h))))
 
@@ -91,6 +92,7 @@ class VitEncoder(nn.Module):
         self.last = affine(hidden[-1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` (B, *D) -> raw codes (B, outputs)."""
         h = self.embed(self.patches.cut(x)) + self.positions
         for block in self.blocks:
             h = block(h)
@@ -118,6 +120,7 @@ class VitDecoder(nn.Module):
         return self.first.weight
 
     def forward(self, z: Tensor) -> Tensor:
+        """``z`` (B, L) -> raw outputs (B, *D)."""
         h = self.first(z).reshape(z.shape[0], self.patches.count, -1)
         for block in self.blocks:
             h = block(h)
