@@ -3,7 +3,8 @@
 Fel, Lubana, Prince, Kowal, Boutin, Papadimitriou, Wang, Wattenberg, Ba and Konkle (2025), Archetypal SAE: adaptive and
 stable dictionary learning for concept extraction in large vision models, ICML.
 
-    min  E[ ||x - pre - z D||^2 ] / (2 D),   D = W C + V,   z = relu(top_k(f(x - pre))),
+    min  E[ ||x - pre - z D||^2 + aux * ||x - pre - (sg(z D) + z_dead D)||^2 ] / (2 D),   D = W C + V,
+    z = relu(top_k(f(x - pre))),
     W >= 0,   rows of W sum to 1,   ||V_j|| <= delta
 
 C are training rows, less their mean, which stay fixed: an entry of the dictionary is a mixture of data, so that it
@@ -11,7 +12,7 @@ cannot leave their convex hull by more than ``delta``; the paper finds that othe
 With ``delta`` 0 this is the strict form. Both constraints are restored by projection after each step: rows of W onto a
 simplex (Duchi, Shalev-Shwartz, Singer and Chandra 2008), rows of V onto a ball. Where we deviate: candidates are rows
 evenly spaced through the training set, where the paper takes the centroids of k-means; the mixture is projected, where
-the paper rectifies and rescales it.
+the paper rectifies and rescales it; dead units are brought back by the auxiliary term of Gao et al. (2024).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from isthmus.families.matching import Matching
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
+from isthmus.parts.dictionary import Reviving
 from isthmus.parts.gates import topk
 
 
@@ -35,6 +37,11 @@ class Archetypal(Matching):
 
     family: ClassVar[str] = "archetypal"
 
+    k_aux: int | None = knob(
+        None,
+        "Dead units of the auxiliary loss in one row (k_aux); null: half as many as a row has elements.",
+        low=1,
+    )
     candidates: int = knob(256, "Training rows that entries are mixtures of, at least 1.", low=1)
     delta: float = knob(
         0.5,
@@ -55,8 +62,8 @@ def simplex(rows: Tensor) -> Tensor:
     return torch.relu(rows - excess.gather(1, last.clamp_min(0)))
 
 
-class ArchetypalModel(Model):
-    """One term: reconstruction. The candidates (C, D) are a buffer that ``start`` sets."""
+class ArchetypalModel(Reviving):
+    """Two terms: reconstruction and auxiliary. The candidates (C, D) are a buffer that ``start`` sets."""
 
     points: Tensor
 
@@ -64,7 +71,8 @@ class ArchetypalModel(Model):
         super().__init__()
         self.shape, self.latents, self.head = shape, recipe.latents, "gaussian"
         self.k, self.delta, width = recipe.k, recipe.delta, math.prod(shape)
-        self.weights = {"reconstruction": 1.0}
+        self.weights, self.size = {"reconstruction": 1.0}, width
+        self.wind(recipe, recipe.latents)
         self.pre = nn.Parameter(torch.zeros(width))
         self.encoder = nn.Linear(width, recipe.latents)
         nn.init.zeros_(self.encoder.bias)
@@ -80,14 +88,23 @@ class ArchetypalModel(Model):
         return mixed + self.drift if self.delta else mixed
 
     def encode(self, x: Tensor) -> Tensor:
-        raw = self.encoder(x.flatten(1) - self.pre)
+        return self.gate(self.encoder(x.flatten(1) - self.pre))
+
+    def gate(self, raw: Tensor) -> Tensor:
+        """The code, from raw ones; each row alone. (B, L) -> (B, L)."""
         return torch.relu(topk(raw, torch.full((), self.k, device=raw.device), self.k))
 
     def decode(self, z: Tensor) -> Tensor:
         return (z @ self.entries + self.pre).reshape(z.shape[0], *self.shape)
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
-        return Loss({"reconstruction": heads.nll("gaussian", self.decode(self.encode(x)), target).mean()}, {})
+        raw = self.encoder(x.flatten(1) - self.pre)
+        z, entries = self.gate(raw), self.entries
+        out = (z @ entries + self.pre).reshape(x.shape)
+        better = out.detach() + (self.helping(raw) @ entries).reshape(x.shape)
+        auxiliary = heads.nll("gaussian", better, target).mean() * self.dead().any()
+        misfit = heads.nll("gaussian", out, target).mean()
+        return Loss({"reconstruction": misfit, "auxiliary": auxiliary}, self.facts(raw, z))
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

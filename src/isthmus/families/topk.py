@@ -21,7 +21,7 @@ by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ from torch.nn import functional
 from isthmus.errors import BadInput
 from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
-from isthmus.parts.dictionary import Folded, Revived, folded, helped, offered, sampled, tempo, tie
+from isthmus.parts.dictionary import Folded, Revived, Reviving, folded, helped, offered, sampled, tempo, tie
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
 from isthmus.parts.gates import SHARE, chosen, counts, topk, usual
 from isthmus.parts.penalties import crowding
@@ -118,16 +118,13 @@ class TopK(Revived):
         return TopKModel(self, shape, head)
 
 
-class TopKModel(EncoderDecoder):
+class TopKModel(Reviving, EncoderDecoder):
     """Two terms: reconstruction and auxiliary. Seen: firings, rows. Remembered: rows since each unit fired.
 
     A wide code is never made dense in training (:mod:`isthmus.parts.sparse`); terms and gradients are the same.
     """
 
     k: Tensor
-    dead_after: Tensor
-    idle: Tensor
-    resting: tuple[str, ...] = ("auxiliary",)
     signed: ClassVar[bool] = False
     """Whether those farthest from zero pass, with their signs."""
 
@@ -135,19 +132,16 @@ class TopKModel(EncoderDecoder):
         super().__init__(recipe, shape, head)
         if recipe.backbone not in OWN:  # a user's own network starts as it was made
             tie(self)
-        self.weights |= {"auxiliary": recipe.aux}
+        self.wind(recipe, recipe.latents)
         if recipe.ortho:
             self.weights |= {"orthogonality": recipe.ortho}
         self.limit, self.passing = recipe.limit, recipe.passing
-        self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
         self.wide = recipe.wide
         if self.wide:
             self.stacks = self.replays = False
             self.decoder = RowDecoder(self.decoder)  # type: ignore[assignment]
         self.pre = nn.Parameter(torch.zeros(shape))
         self.register_buffer("k", torch.tensor(recipe.passing), persistent=False)
-        self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
-        self.register_buffer("idle", torch.zeros(recipe.latents))
 
     def encode(self, x: Tensor) -> Tensor:
         if self.wide:
@@ -176,7 +170,7 @@ class TopKModel(EncoderDecoder):
             return self._sparsely(x, target)
         raw = self.encoder(x - self.pre)
         z = self.gate(raw)
-        dead = self.idle > self.dead_after
+        dead = self.dead()
         if self.k_aux < self.latents:
             dead = dead & self.longest()
         out = self.decoder(z)
@@ -205,7 +199,7 @@ class TopKModel(EncoderDecoder):
         """``forward`` for a wide code. What dead units could add is computed only if there are any."""
         out, values, units = self._decoded(x, rough=self.training and quick(x))
         auxiliary = out.new_zeros(())
-        dead = (self.longest() & (self.idle > self.dead_after)).nonzero().flatten()
+        dead = (self.longest() & self.dead()).nonzero().flatten()
         if len(dead):
             centred, last = (x - self.pre).flatten(1), self.encoder.last
             raw = functional.linear(centred, last.weight[dead], last.bias[dead])
@@ -241,8 +235,3 @@ class TopKModel(EncoderDecoder):
             last.bias.sub_(torch.cat([self.encoder(rows - mean) for rows in some.split(BLOCK)]).mean(0))
             out = torch.cat([self.decoder(self.encode(rows)) for rows in some.split(BLOCK)]).mean(0)
         self.decoder.last_bias.add_((heads.link(self.head, mean) - out).flatten())
-
-    @torch.no_grad()
-    def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        """Wind the clock of the units that stayed silent, reset the others."""
-        self.idle.add_(seen["rows"]).mul_(seen["fired"] == 0)

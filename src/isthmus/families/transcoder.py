@@ -3,14 +3,15 @@
 Dunefsky, Chlenski and Nanda (2024), Transcoders find interpretable LLM feature circuits, NeurIPS; the skip: Paulo,
 Shabalin and Belrose (2025), Transcoders beat sparse autoencoders for interpretability, arXiv 2501.18823.
 
-    min  E[ -log p(y | z, s) + strength * sum_j z_j ||d_j|| ] / E,   z = gate(f(x)),   s = A x,   p's mean = g(z) + B s
+    min  E[ -log p(y | z, s) + strength * sum_j z_j ||d_j|| + aux * -log p(y | sg(z) + z_dead, s) ] / E,
+    z = gate(f(x)),   s = A x,   p's mean = g(z) + B s
 
 The target y (*E) is not the input: the output of a layer whose input is x, or anything else that goes with a row. The
 gate lets the k largest code elements pass (topk) or rectifies them all and pays for them (relu). The skip is a linear
 map of rank ``skip``; its values s are the last elements of the code, so that the code alone gives the prediction, and
 ``latents`` counts them. A rank of D elements or more is no restriction. It starts as the best linear map of that rank
 (reduced-rank regression), and the sparse part explains what is left. Where we deviate: the papers' skip has full rank
-and starts from zero; dead units are not brought back.
+and starts from zero; dead units are brought back by the auxiliary term of Gao et al. (2024), as in ``sae``.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import BadInput
-from isthmus.model import Loss, Model, Range, Recipe, knob
+from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
 from isthmus.parts.backbones import decoder
+from isthmus.parts.dictionary import Revived, Reviving, helped
 from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import topk
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Transcoder(Recipe):
+class Transcoder(Revived):
     """Predicts a target other than the row itself from a sparse code of the row."""
 
     family: ClassVar[str] = "transcoder"
@@ -82,14 +84,15 @@ class Transcoder(Recipe):
         return TranscoderModel(self, shape, head, out or shape)
 
 
-class TranscoderModel(EncoderDecoder):
-    """Terms: reconstruction (of the target), and sparsity if the gate is relu."""
+class TranscoderModel(Reviving, EncoderDecoder):
+    """Terms: reconstruction (of the target), auxiliary, and sparsity if the gate is relu."""
 
     def __init__(self, recipe: Transcoder, shape: tuple[int, ...], head: str, out: tuple[int, ...]) -> None:
         units = dataclasses.replace(recipe, latents=recipe.latents - recipe.skip, skip=0)
         super().__init__(units, shape, head)
         self.latents, self.units, self.skip = recipe.latents, units.latents, recipe.skip
         self.gate, self.k = recipe.gate, recipe.k
+        self.wind(recipe, units.latents)
         self.decoder = decoder(units, out, None)
         width, self.size = self.size, math.prod(out)
         if self.gate == "relu":
@@ -98,9 +101,14 @@ class TranscoderModel(EncoderDecoder):
             self.down, self.up = nn.Linear(width, self.skip, bias=False), nn.Linear(self.skip, self.size, bias=False)
 
     def encode(self, x: Tensor) -> Tensor:
-        raw = self.encoder(x)
-        passed = topk(raw, torch.full((), self.k, device=raw.device), self.k) if self.gate == "topk" else raw
-        z = torch.relu(passed)
+        return self.beside(self.passed(self.encoder(x)), x)
+
+    def passed(self, raw: Tensor) -> Tensor:
+        """What the gate lets through, (B, units) -> (B, units)."""
+        return torch.relu(topk(raw, torch.full((), self.k, device=raw.device), self.k) if self.gate == "topk" else raw)
+
+    def beside(self, z: Tensor, x: Tensor) -> Tensor:
+        """The code of the units with the values of the skip behind it, (B, L)."""
         return torch.cat([z, self.down(x.flatten(1))], 1) if self.skip else z
 
     def raw(self, z: Tensor) -> Tensor:
@@ -112,12 +120,15 @@ class TranscoderModel(EncoderDecoder):
         return heads.mean(self.head, self.raw(z))
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
-        z = self.encode(x)
-        terms = {"reconstruction": heads.nll(self.head, self.raw(z), target).mean()}
+        fresh = self.encoder(x)
+        z = self.passed(fresh)
+        out = self.raw(self.beside(z, x))
+        better = helped(self.decoder, z, out, self.helping(fresh))
+        auxiliary = heads.nll(self.head, better, target).mean() * self.dead().any()
+        terms = {"reconstruction": heads.nll(self.head, out, target).mean(), "auxiliary": auxiliary}
         if self.gate == "relu":
-            paid = z[:, : self.units] @ self.decoder.dictionary.norm(dim=0)
-            terms["sparsity"] = paid.mean() / self.size
-        return Loss(terms, {})
+            terms["sparsity"] = (z @ self.decoder.dictionary.norm(dim=0)).mean() / self.size
+        return Loss(terms, self.facts(fresh, z))
 
     @torch.no_grad()
     def start(self, x: Tensor, target: Tensor | None = None) -> None:

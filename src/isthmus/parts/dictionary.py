@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from isthmus.abilities import Layered
 from isthmus.errors import BadInput
-from isthmus.model import Loss, Recipe, knob
+from isthmus.model import Loss, Model, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import farthest, topk
@@ -47,7 +47,45 @@ class Revived(Recipe):
     dead_after: int = knob(5000, "Training rows without firing after which a unit counts as dead.", stacks=True, low=1)
 
 
-class Dictionary(EncoderDecoder):
+class Reviving(Model):
+    """A dictionary that knows which of its units are dead, and what these may add. A family calls :meth:`wind` once.
+
+    Seen: how often each unit fired, and rows. Remembered: ``idle`` (L,), rows since each unit fired.
+    """
+
+    size: int
+    idle: Tensor
+    dead_after: Tensor
+    resting: tuple[str, ...] = ("auxiliary",)
+
+    def wind(self, recipe: Revived, units: int, k_aux: int | None = None) -> None:
+        """The clock of so many units, and the weight of the term that brings them back."""
+        self.weights |= {"auxiliary": recipe.aux}
+        self.k_aux = min(units, recipe.k_aux or k_aux or max(1, self.size // 2))
+        self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
+        self.register_buffer("idle", torch.zeros(units))
+
+    def dead(self) -> Tensor:
+        """Which units have not fired for ``dead_after`` training rows, (L,) of bool."""
+        return self.idle > self.dead_after
+
+    def helping(self, raw: Tensor) -> Tensor:
+        """What dead units add to a code: their largest ``k_aux`` raw codes, as :func:`offered`; (B, L) -> (B, L)."""
+        best, index = torch.where(self.dead(), raw, -math.inf).topk(self.k_aux, dim=1)
+        values = torch.where(best > -math.inf, offered(raw).gather(1, index), 0.0)
+        return torch.zeros_like(raw).scatter(1, index, values)
+
+    def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """What ``absorb`` wants, additive over batches."""
+        return {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
+
+    @torch.no_grad()
+    def absorb(self, seen: Mapping[str, Tensor]) -> None:
+        """Wind the clock of the units that stayed silent, reset the others."""
+        self.idle.add_(seen["rows"]).mul_(seen["fired"] == 0)
+
+
+class Dictionary(Reviving, EncoderDecoder):
     """``encode`` is ``gate(encoder(x - pre))``; families give the gate and what sparsity costs.
 
     Terms: reconstruction, auxiliary and those of ``costs``. Seen: how often each unit fired, and rows. Remembered:
@@ -69,21 +107,14 @@ class Dictionary(EncoderDecoder):
         seldom, has no steps to spare (docs/dictionaries.md has figures).
     """
 
-    idle: Tensor
-    dead_after: Tensor
-    resting: tuple[str, ...] = ("auxiliary",)
-
     def __init__(
         self, recipe: Revived, shape: tuple[int, ...], head: str, *, unit: bool = False, short: bool = False
     ) -> None:
         super().__init__(recipe, shape, head)
         self.unit = unit
         self.short = short and is_affine(self.encoder) and is_affine(self.decoder)
-        self.weights |= {"auxiliary": recipe.aux}
-        self.k_aux = min(recipe.latents, recipe.k_aux or max(1, self.size // 2))
+        self.wind(recipe, recipe.latents)
         self.pre = nn.Parameter(torch.zeros(shape))
-        self.register_buffer("dead_after", torch.tensor(float(recipe.dead_after)), persistent=False)
-        self.register_buffer("idle", torch.zeros(recipe.latents))
         if not self.short:
             normalise(self.decoder.dictionary)
         tie(self)
@@ -115,24 +146,13 @@ class Dictionary(EncoderDecoder):
         terms = {"reconstruction": misfit, "auxiliary": self.revival(raw, z, out, target)}
         return Loss(terms | self.costs(raw, z, target), self.facts(raw, z))
 
-    def dead(self) -> Tensor:
-        """Which units have not fired for ``dead_after`` training rows, (L,) of bool."""
-        return self.idle > self.dead_after
-
     def revival(self, raw: Tensor, z: Tensor, out: Tensor, target: Tensor) -> Tensor:
         """What the largest ``k_aux`` raw codes of dead units leave of the error when they are added to ``out``; 0-dim.
 
         They count as :func:`offered`, and as :func:`helped`: the term moves dead units only. Zero if no unit is dead.
         """
-        dead = self.dead()
-        best, index = torch.where(dead, raw, -math.inf).topk(self.k_aux, dim=1)
-        values = torch.where(best > -math.inf, offered(raw).gather(1, index), 0.0)
-        helping = torch.zeros_like(z).scatter(1, index, values)
-        return heads.nll(self.head, helped(self.decoder, z, out, helping), target).mean() * dead.any()
-
-    def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """What ``absorb`` wants, additive over batches."""
-        return {"fired": (z > 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
+        better = helped(self.decoder, z, out, self.helping(raw))
+        return heads.nll(self.head, better, target).mean() * self.dead().any()
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
@@ -157,11 +177,6 @@ class Dictionary(EncoderDecoder):
         """Move the decoder's last bias until the average raw output on rows ``x`` predicts the mean row."""
         raw = self.decoder(self.train_gate(self.raw(x))).mean(0)
         self.decoder.last_bias.add_((heads.link(self.head, self.pre) - raw).flatten())
-
-    @torch.no_grad()
-    def absorb(self, seen: Mapping[str, Tensor]) -> None:
-        """Wind the clock of the units that stayed silent, reset the others."""
-        self.idle.add_(seen["rows"]).mul_(seen["fired"] == 0)
 
     @torch.no_grad()
     def project(self) -> None:
