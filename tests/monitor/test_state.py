@@ -14,7 +14,7 @@ import pytest
 
 import isthmus
 from forks import Command
-from isthmus.cli import ends, main, monitor
+from isthmus.cli import ends, feed, main
 from isthmus.data.blocks import blocks, table_block
 from isthmus.data.read import read
 from isthmus.monitor import state as states
@@ -92,7 +92,7 @@ def test_killed_at_random_and_continued_is_as_if_it_had_not_been(
     model: Path, stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Byte for byte: no row is lost, none counts twice, and the alarms are the same."""
-    monkeypatch.setattr(monitor, "PAUSE", 0.0)  # a state after each block
+    monkeypatch.setattr(feed, "PAUSE", 0.0)  # a state after each block
     run = ["monitor", str(model), str(stream), "--state"]
     assert main([*run, str(tmp_path / "whole.json")]) == 1
     place, random, rows = tmp_path / "killed.json", np.random.default_rng(0), [0]
@@ -253,11 +253,11 @@ def test_values_are_strange_or_gaps_beside_text_too(recwarn, tmp_path: Path) -> 
     ships = Deployed.of(fitted, table.x[:120], table.x[120:160], table.x[160:])
     new = pa.Table.from_pandas(seen[:4].assign(city=["Oslo", None, "Kyiv", "Rome"]))
     recwarn.clear()
-    assert monitor._strangers(ships, table_block("new", new, ships.fields), 0, 4) == {"city": ["Kyiv"]}
+    assert feed._strangers(ships, table_block("new", new, ships.fields), 0, 4) == {"city": ["Kyiv"]}
     assert not recwarn.list
     new.to_pandas().drop(columns="load").to_csv(tmp_path / "there.csv", index=False)
     (block,) = blocks(tmp_path / "there.csv", ships.fields, lenient=True)
-    assert monitor._absent(ships.fields, block) == ["load"]
+    assert feed._absent(ships.fields, block) == ["load"]
     assert block.rows[0, 0] == seen.note[0]
     assert np.isnan(block.rows[:, -1].astype(float)).all()
 
@@ -293,6 +293,6 @@ def test_who_leaves_a_pipe_is_told_what_is_kept(model: Path, draw, tmp_path: Pat
 
     monkeypatch.setattr(Watch, "feed", torn)
     place.unlink()
-    monkeypatch.setattr(monitor, "PAUSE", 1e9)
+    monkeypatch.setattr(feed, "PAUSE", 1e9)
     assert main(["monitor", str(model), "-", "--state", str(place)]) == 130
     assert "rows since the last state" in capsys.readouterr().err

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,12 +17,8 @@ from isthmus.imputer import Imputer
 from isthmus.model import Recipe
 from isthmus.sampler import Sampler
 from isthmus.ship.deployed import Deployed
-from isthmus.train.device import device as find
-from isthmus.train.device import on
 from isthmus.train.fitted import Fitted
-from isthmus.train.inference import tensor
-from isthmus.train.loop import train as train_on
-from isthmus.train.task import Task
+from isthmus.train.further import further
 
 HIDDEN = 500
 """Cells of each column of the validation rows by which intervals of gaps are calibrated."""
@@ -140,19 +133,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         rows = self._more(X, sample_weight)
         train, valid, number = self._split(len(rows.x))
         before, laid = self.fitted_, self.deployed_.layout.apply(rows.x)
-        model, plan = copy.deepcopy(before.model), self._plan()
-        plan = replace(plan, batch=min(plan.batch, len(train)), stages="together").of(
-            before.recipe, math.prod(laid.shape[1:])
-        )
-        task = Task(before.recipe, model, tensor(laid[train]), tensor(laid[valid]), plan, number, fresh=False)
-        with on([task], find(self.device)) as there:
-            outcome = train_on(there)[0]
-        told(outcome, plan, stacklevel=2)
+        made = further(before, laid[train], laid[valid], self._plan(), seed=number, device=self.device)
+        told(made.outcome, made.plan, stacklevel=2)
         seen = self._seen
         mean = self.mean_
-        self._fitted(replace(before, model=model, plan=plan, outcome=outcome), rows, (train, valid))
+        self._fitted(made, rows, (train, valid))
         self.mean_ = (seen * mean + len(rows.x) * self.mean_) / (seen + len(rows.x))
-        self._seen, self.n_iter_ = seen + len(rows.x), before.outcome.steps + outcome.steps
+        self._seen, self.n_iter_ = seen + len(rows.x), before.outcome.steps + made.outcome.steps
         return self
 
     def _fitted(self, fitted: Fitted, rows: Rows, parts: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Self:

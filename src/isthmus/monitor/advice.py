@@ -64,8 +64,10 @@ ADVICE = {
         "先检查{names}：输入的数据有问题，换模型也无济于事",
     ),
     "retrain": Said(
-        "retrain: rows come from elsewhere than those that the model learnt from, and it scores them otherwise",
-        "重新训练：新的行与模型学习过的行来源不同，模型对它们的评分也变了",
+        "retrain: rows come from elsewhere than those that the model learnt from, and it scores them otherwise; go on "
+        "training with those that came (--adapt train), or train anew",
+        "重新训练：新的行与模型学习过的行来源不同，模型对它们的评分也变了；"
+        "可用已到来的行继续训练（--adapt train），或从头训练",
     ),
     "recalibrate": Said(
         "recalibrate: the model still sees rows like its own, but the threshold no longer keeps its rate; give new "

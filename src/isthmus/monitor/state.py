@@ -42,6 +42,8 @@ class Source(Strict):
     """Bytes of its beginning that ``sha256`` is of."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     rows: int = WHOLE
+    suspect: int | None = Field(default=None, ge=0, lt=1 << 53)
+    """From which of its rows on, counted from 0, the threshold was in question."""
 
 
 class Held(Strict):
@@ -99,11 +101,11 @@ class Kept(NamedTuple):
                 return one
         return None
 
-    def at(self, path: Path, rows: int) -> Kept:
-        """The same, with so many rows of a file counted."""
+    def at(self, path: Path, rows: int, suspect: int | None = None) -> Kept:
+        """The same, with so many rows of a file counted, from one of them on with the threshold in question."""
         size, digest = head(path)
         where = str(path.absolute())
-        made = Source(path=where, head=size, sha256=digest, rows=rows)
+        made = Source(path=where, head=size, sha256=digest, rows=rows, suspect=suspect)
         return Kept((*(one for one in self.sources if one.path != where), made)[-SOURCES:])
 
 
