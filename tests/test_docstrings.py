@@ -20,7 +20,8 @@ def untold(trees: Mapping[str, ast.Module]) -> list[str]:
     classes: dict[str, list[ast.ClassDef]] = {}
     for one in (one for tree in trees.values() for one in ast.walk(tree) if isinstance(one, ast.ClassDef)):
         classes.setdefault(one.name, []).append(one)
-    protocols = [one for some in classes.values() for one in some if "Protocol" in bases(one)]
+    open_ = {name: [one for one in some if "Protocol" in bases(one)] for name, some in classes.items()}
+    protocols = [one for some in open_.values() for one in some]  # derived from protocols alone, whatever shares a name
     found = []
     for file, tree in trees.items():
         owners = [one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)]
@@ -28,7 +29,7 @@ def untold(trees: Mapping[str, ast.Module]) -> list[str]:
         for owner in owners:
             line = list(ancestry(owner, classes))
             known = set().union(*map(names, line))
-            told = [*line, *(one for one in protocols if set().union(*map(names, ancestry(one, classes))) <= known)]
+            told = [*line, *(one for one in protocols if set().union(*map(names, ancestry(one, open_))) <= known)]
             for name in functions(owner):
                 if not any(name in functions(one) and ast.get_docstring(functions(one)[name]) for one in told):
                     found.append(f"{file}: {owner.name}.{name}")

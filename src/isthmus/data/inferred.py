@@ -107,6 +107,7 @@ class _Numbers(NamedTuple):
 
     @classmethod
     def of(cls, values: Cells) -> _Numbers:
+        """Of some cells (n,), NaN where one is missing."""
         there = values[~np.isnan(values)]
         few = np.unique(there[: 4 * kinds.ENOUGH])
         low = float(there.min()) if len(there) else 0.0
@@ -135,6 +136,7 @@ class _Texts(NamedTuple):
 
     @classmethod
     def of(cls, words: Words, begin: int) -> _Texts:
+        """Of some cells, the first of which stands in row ``begin``."""
         first = np.full(len(words.texts), begin)
         there = words.codes >= 0
         first[words.codes[there][::-1]] = begin + np.flatnonzero(there)[::-1]

@@ -231,6 +231,7 @@ def refuse_names(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field
 
 
 def none_left(aside: Mapping[str, str]) -> str:
+    """What to say where all columns were set aside."""
     name, why = next(iter(aside.items()))
     return f"no column is left to learn from: {shown(name)} {why}"
 
@@ -615,6 +616,7 @@ def without(cells: Any, gone: tuple[float, ...]) -> Any:
 
 
 def only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
+    """Refuse a kind that somebody asked for, where the column can be of others only."""
     if kind and kind not in can:
         raise BadInput(
             f"{raw.place}: column {shown(name)} cannot be of kind {kind}; it can be {', '.join(can)}, or drop"

@@ -68,6 +68,7 @@ class Around(nn.Module):
         return made
 
     def forward(self, place: Tensor) -> Tensor:
+        """Places (B, E) -> scores (B,)."""
         place = place - self.centre
         distances, numbers = closest(self.known, place, self.count)
         sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
