@@ -30,7 +30,7 @@ from isthmus.study.estimate import (
 )
 from isthmus.study.material import prepare
 from isthmus.study.outline import Outline, outline
-from isthmus.study.racing import LOOKS, Round
+from isthmus.study.racing import Round, raced
 from isthmus.study.results import Results
 from isthmus.study.run import run
 from isthmus.study.store import Store
@@ -414,7 +414,7 @@ def test_time_that_is_left_takes_questions_back_before_more_replicates(tmp_path,
     assert looked == [["reconstruction", "features", "cost"]]  # at scores only once all had come back
     assert found.rounds == [Round((), {}, ("features", "cost"))]
     assert found.complete
-    assert (found.whole, found.replicates, found.looks("features")) == (3, 3, LOOKS)
+    assert (found.whole, found.replicates, found.looks("features")) == (3, 3, raced(0))
     assert found.verdict()["features"].replicates == 3
     assert found.design.skipped == {}
     assert Store(found.folder).design()["facets"] == ["reconstruction"]

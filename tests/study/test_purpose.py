@@ -183,7 +183,7 @@ def test_a_study_that_would_take_hours_is_made_smaller_and_says_so(monkeypatch):
 
 def test_what_was_made_smaller_is_told(capsys):
     note = {"given_up": {"steps": [2500, 300], "configs": [6, 3]}}
-    study = SimpleNamespace(design=SimpleNamespace(racing=False), rounds=[], note=note)
+    study = SimpleNamespace(design=SimpleNamespace(racing=False, later=[]), rounds=[], note=note)
     (said,) = racing.lines(study)
     assert said.startswith("So that it takes minutes and not hours, the study was reduced: 300 instead of 2,500 steps")
     assert "3 instead of 6 configurations" in said
