@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ def untold(trees: Mapping[str, ast.Module]) -> list[str]:
     classes: dict[str, list[ast.ClassDef]] = {}
     for one in (one for tree in trees.values() for one in ast.walk(tree) if isinstance(one, ast.ClassDef)):
         classes.setdefault(one.name, []).append(one)
-    open_ = {name: [one for one in some if "Protocol" in bases(one)] for name, some in classes.items()}
-    protocols = [one for some in open_.values() for one in some]  # derived from protocols alone, whatever shares a name
+    derived = {name: [one for one in some if "Protocol" in bases(one)] for name, some in classes.items()}
+    every = [one for some in derived.values() for one in some]  # from protocols alone, whatever shares a name with one
+    protocols = [(one, set().union(*map(names, ancestry(one, derived)))) for one in every]
     found = []
     for file, tree in trees.items():
         owners = [one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)]
@@ -29,19 +31,21 @@ def untold(trees: Mapping[str, ast.Module]) -> list[str]:
         for owner in owners:
             line = list(ancestry(owner, classes))
             known = set().union(*map(names, line))
-            told = [*line, *(one for one in protocols if set().union(*map(names, ancestry(one, open_))) <= known)]
+            told = [*line, *(one for one, wanted in protocols if wanted <= known)]
             for name in functions(owner):
                 if not any(name in functions(one) and ast.get_docstring(functions(one)[name]) for one in told):
                     found.append(f"{file}: {owner.name}.{name}")
     return found
 
 
+@cache
 def functions(owner: ast.Module | ast.ClassDef) -> dict[str, Function]:
     """The public functions of a module or class by name; of a property, what reads it."""
     every = [one for one in owner.body if isinstance(one, Function) and not one.name.startswith("_")]
     return {one.name: one for one in reversed(every)}
 
 
+@cache
 def names(owner: ast.ClassDef) -> set[str]:
     """All public names that a class gives to its instances."""
     fields = {

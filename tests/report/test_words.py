@@ -42,9 +42,32 @@ def test_one_of_a_thing_is_not_said_in_the_plural() -> None:
     for section, keys in words.texts.items():
         for key, text in keys.items():
             if isinstance(text, str) and f"{section}.{key}" not in ALWAYS_MORE:
-                said = words(f"{section}.{key}", **(dict.fromkeys(places(text) | {"n", "k"}, 1) | {"rows": 20}))
+                asked = {place.partition("|")[0] for _, place, _, _ in Formatter().parse(text) if place is not None}
+                said = words(f"{section}.{key}", **(dict.fromkeys(asked, 1) | {"rows": 20}))
                 wrong = re.search(rf"(?<![a-z0-9] of )(?<!≥ )\b1 ([a-z-]+ )?({MANY.replace(' ', '|')})\b", said)
                 assert wrong is None, f"{section}.{key}: {said}"
+
+
+def test_names_that_are_plurals_are_told_in_the_plural() -> None:
+    """A verb beside a name agrees with it, in whatever table the name stands and whatever it is called there."""
+    words = Words("en")
+    assert words.plural >= {"iterated trees", "nearest known rows", "boosted trees"}
+    assert set(words.texts["grammar"]["plural"].split(", ")) <= set(words.texts["contenders"])
+    agreeing = {f"{s}.{k}" for s, keys in words.texts.items() for k, text in keys.items() if "{leader|" in text}
+    assert {"verdict.best", "verdict.near", "advice.leads", "stands_out.cost"} <= agreeing
+    for key in agreeing:
+        section, _, name = key.partition(".")
+        asked = dict.fromkeys(places(words.texts[section][name]), "x")
+        one, many = (words(key, **asked | {"leader": who}) for who in ("isolation forest", "iterated trees"))
+        told = re.compile(r"\b(is|was|has|leads|it takes|it serves|it)\b")
+        assert told.search(one), one
+        assert not told.search(many), many
+    assert words("verdict.best", leader="iterated trees") == "iterated trees are better than all others"
+    assert words("advice.take_enough", rival="PCA") == "PCA is enough"
+    assert Words("en", {"iterated trees": "trees, again"}).plural >= {"trees, again"}
+    assert Words("zh")("verdict.best", leader="迭代树") == Words("zh")("verdict.best", leader="PCA").replace(
+        "PCA ", "迭代树"
+    )
 
 
 def test_both_languages_have_the_same_keys_and_places() -> None:

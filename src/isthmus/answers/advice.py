@@ -65,7 +65,7 @@ def together(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
     common = next((name for name in asked[0].means if all(name in top for top in tops)), None)
     if common is not None:
         facets = say.phrase([say.title(v.facet).lower() for v in asked])
-        return [say.close("advice.agree", names=say.title(common), facets=facets)]
+        return [say.close("advice.agree", leader=say.title(common), facets=facets)]
     left = pareto(asked)
     lines = [say.close("advice.apart", leads=_leads(asked, say))]
     if left.behind:
@@ -156,7 +156,8 @@ def _price(one: PurposeVerdict, say: Words) -> str:
     if not one.prices:
         return ""
     prices = [say("advice.price_" + price.metric, times=multiple(price.times)) for price in one.prices]
-    return say("advice.price", other=say.title(one.prices[0].other), prices=say.phrase(prices))
+    shown = {"leader": say.title(one.take), "other": say.title(one.prices[0].other)}
+    return say("advice.price", **shown, prices=say.phrase(prices))
 
 
 def _leads(verdicts: Sequence[FacetVerdict], say: Words, among: Sequence[str] | None = None) -> str:

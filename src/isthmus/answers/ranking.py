@@ -46,7 +46,7 @@ def _placed(one: Ranking, say: Words) -> str:
     if not one.enough:
         return text + say("ranking.few", least=LEAST_SETS)
     for key, names in (("ranking.better", one.worse), ("ranking.equal", one.equal), ("ranking.open", one.undecided)):
-        text += say(key, names=say.some(names)) if names else ""
+        text += say(key, first=say.title(one.first), names=say.some(names)) if names else ""
     text += _other_side(one, one.first, say)
     return text + (say("ranking.tested", p=_chance(one.friedman.p)) if one.friedman is not None else "")
 
@@ -57,12 +57,9 @@ def _other_side(one: Ranking, first: str, say: Words) -> str:
     other = one.autoencoder if rival else next(iter(one.rivals), None)
     if other is None:
         return ""
-    text = say(
-        "ranking.other_autoencoder" if rival else "ranking.other_rival",
-        name=say.title(other),
-        rank=f"{one.ranks[other]:.2f}",
-    )
-    return text + say("ranking.is_" + one.relation(other, first))
+    shown = {"name": say.title(other), "first": say.title(first), "rank": f"{one.ranks[other]:.2f}"}
+    text = say("ranking.other_autoencoder" if rival else "ranking.other_rival", **shown)
+    return text + say("ranking.is_" + one.relation(other, first), **shown)
 
 
 def _chance(p: float) -> str:

@@ -56,8 +56,8 @@ def _decided(v: FacetVerdict, say: Words) -> str:
     second = v.rival if v.outcome == "autoencoder" else list(v.means)[1]
     key = "best" if v.kind == "better" else "autoencoder" if v.outcome == "autoencoder" else "tops"
     text = say("verdict." + key, **names)
-    text += say("verdict.equal", names=say.some(v.equal)) if v.equal else ""
-    text += say("verdict.open", names=say.some(v.undecided)) if v.undecided else ""
+    text += say("verdict.equal", **names, names=say.some(v.equal)) if v.equal else ""
+    text += say("verdict.open", **names, names=say.some(v.undecided)) if v.undecided else ""
     text += cut.held(v, say) if v.cut else ""
     return text + _evidence(v, v.leader, second, say)
 
@@ -101,9 +101,10 @@ def _described(v: FacetVerdict, say: Words) -> str:
     if v.kind == "no evidence":
         return _nothing(v, say)
     top, *others = v.means.items()
-    text = say("verdict.highest" if v.higher else "verdict.lowest", leader=say.title(top[0]), **_value(v, say))
+    leader = say.title(top[0])
+    text = say("verdict.highest" if v.higher else "verdict.lowest", leader=leader, **_value(v, say))
     near = [name for name, mean in others if _gap(top[1], mean, v.relative) <= v.rope]
-    text += say("verdict.near", names=say.some(near), rope=size(v.rope, v)) if near else ""
+    text += say("verdict.near", leader=leader, names=say.some(near), rope=size(v.rope, v)) if near else ""
     return text + say("caveats." + v.facet, rope=size(v.rope, v))
 
 

@@ -5,7 +5,7 @@ What facets, metrics and purposes are called stands in their own declarations, a
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from importlib import resources
 from string import Formatter
@@ -23,6 +23,7 @@ NAMED = ("facets", "metrics", "contenders")
 """Sections that say what things are called; no name stands in two of them."""
 MOST = 4
 """More names than this are counted instead."""
+NUMBER = re.compile(r"[\d.,−-]+")
 MEETING = re.compile("[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]")
 
 
@@ -51,17 +52,20 @@ class Words:
         self.titles = {key: title for section in NAMED for key, title in self.texts[section].items()} | dict(
             titles or {}
         )
+        self.plural = {self.title(name) for name in self.texts["grammar"]["plural"].split(", ")}
+        """Titles that are plurals."""
 
     def __call__(self, key: str, **values: object) -> str:
         """The sentence ``section.key`` with its ``{places}`` filled; a missing one is our mistake: KeyError.
 
         ``{n|row|rows}`` is the word that goes with a number: the first for 1, the second for all others.
+        ``{leader|is|are}`` is the one that goes with a name: the second where its title is a plural.
         """
         section, _, name = key.partition(".")
         text: str = self.texts[section][name]
         pieces: list[str] = []
         for before, place, _, _ in Formatter().parse(text):
-            pieces += [before] if place is None else [before, _filled(place, values)]
+            pieces += [before] if place is None else [before, _filled(place, values, self.plural)]
         return self._join(pieces)
 
     def name(self, section: str, key: str, otherwise: str | None = None) -> str:
@@ -104,17 +108,23 @@ class Words:
         return text
 
 
-def _filled(place: str, values: Mapping[str, object]) -> str:
-    """What stands in a place: a value, or the word that goes with it.
+def _filled(place: str, values: Mapping[str, object], plural: Set[str] = frozenset()) -> str:
+    """What stands in a place: a value, or the word that goes with a number or a name; some names are ``plural``.
 
     Examples
     --------
-    >>> _filled("n", {"n": 2}), _filled("n|row|rows", {"n": 2}), _filled("n|row|rows", {"n": 1})
+    >>> _filled("n", {"n": 2}), _filled("n|row|rows", {"n": 2}), _filled("n|row|rows", {"n": "1"})
     ('2', 'rows', 'row')
+    >>> _filled("who|is|are", {"who": "PCA"}), _filled("who|is|are", {"who": "trees"}, {"trees"})
+    ('is', 'are')
     """
     name, _, forms = place.partition("|")
+    if not forms:
+        return str(values[name])
     one, _, many = forms.partition("|")
-    return (one if str(values[name]) == "1" else many) if forms else str(values[name])
+    text = str(values[name])
+    several = text != "1" if NUMBER.fullmatch(text) else text in plural
+    return many if several else one
 
 
 def capital(text: str) -> str:

@@ -124,7 +124,9 @@ COST = Facet(
     title=Said("Cost", "代价"),
     question=Said("What do training and use cost?", "训练和使用需要付出什么？"),
     wanted=Said("For speed", "看重速度"),
-    stands_out=Said("{leader} was the best in {metric} on this machine", "在这台机器上，{leader}的{metric}最好"),
+    stands_out=Said(
+        "{leader} {leader|was|were} the best in {metric} on this machine", "在这台机器上，{leader}的{metric}最好"
+    ),
     caveat=Said(
         "; times were measured on one machine, so differences within {rope} mean nothing and no winner is declared",
         "；时间是在一台机器上测得的，{rope} 以内的差别没有意义，因此不评优胜",

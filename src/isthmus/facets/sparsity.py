@@ -72,7 +72,10 @@ SPARSITY = Facet(
     question=Said("How few units of the code are active for a row?", "每行数据平均激活多少个编码单元？"),
     purposes={"interpret": NEEDED},
     wanted=Said("For codes with few active units", "需要激活单元少的编码"),
-    stands_out=Said("{leader} is the sparsest; check its reconstruction error", "{leader}最稀疏；请同时看它的重构误差"),
+    stands_out=Said(
+        "{leader} {leader|is|are} the sparsest; check {leader|its|their} reconstruction error",
+        "{leader}最稀疏；请同时看它的重构误差",
+    ),
     caveat=Said(
         "; sparser is not better in itself: compare the reconstruction",
         "；更稀疏本身并不等于更好，应与重构误差一并权衡",

@@ -126,7 +126,7 @@ STABILITY = Facet(
     purposes={"interpret": NEEDED},
     wanted=Said("For codes that do not depend on the seed", "需要不随随机种子变化的编码"),
     stands_out=Said(
-        "{leader} is the most repeatable; check that it serves your purpose",
+        "{leader} {leader|is|are} the most repeatable; check that {leader|it serves|they serve} your purpose",
         "{leader}的可重复性最好；还要看它是否合乎用途",
     ),
     caveat=Said(
