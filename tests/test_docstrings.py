@@ -19,16 +19,15 @@ def untold(trees: Mapping[str, ast.Module]) -> list[str]:
     A method needs none if a class that its own is derived from has one for it, or a protocol whose names its class has.
     """
     classes: dict[str, list[ast.ClassDef]] = {}
-    for one in (one for tree in trees.values() for one in ast.walk(tree) if isinstance(one, ast.ClassDef)):
+    for one in (one for tree in trees.values() for one in within(tree)):
         classes.setdefault(one.name, []).append(one)
     derived = {name: [one for one in some if "Protocol" in bases(one)] for name, some in classes.items()}
     every = [one for some in derived.values() for one in some]  # from protocols alone, whatever shares a name with one
     protocols = [(one, set().union(*map(names, ancestry(one, derived)))) for one in every]
     found = []
     for file, tree in trees.items():
-        owners = [one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)]
         found += [f"{file}: {name}" for name, one in functions(tree).items() if not ast.get_docstring(one)]
-        for owner in owners:
+        for owner in within(tree):
             line = list(ancestry(owner, classes))
             known = set().union(*map(names, line))
             told = [*line, *(one for one, wanted in protocols if wanted <= known)]
@@ -36,6 +35,14 @@ def untold(trees: Mapping[str, ast.Module]) -> list[str]:
                 if not any(name in functions(one) and ast.get_docstring(functions(one)[name]) for one in told):
                     found.append(f"{file}: {owner.name}.{name}")
     return found
+
+
+def within(owner: ast.stmt | ast.Module) -> Iterator[ast.ClassDef]:
+    """All classes, those in functions and in other classes too."""
+    for one in getattr(owner, "body", ()):
+        if isinstance(one, ast.stmt):
+            yield from [one] if isinstance(one, ast.ClassDef) else []
+            yield from within(one)
 
 
 @cache
