@@ -391,6 +391,7 @@ def usual() -> dict[str, Any]:
         (["--hidden", "none"], {"hidden": []}),
         (["--seed", "9"], {"seed": 9}),
         (["--contamination", "0.05", "--facets", "anomaly"], {"contamination": 0.05}),
+        (["--few", "5", "--facets", "anomaly", "--anomaly", "setosa"], {"few": 5}),
         (["--learning-rate", "0.001"], {"plan": Plan(learning_rate=0.001).to_json()}),
         (["--plan", "batch=32", "--plan", "clip=none"], {"plan": Plan(batch=32).to_json()}),
         (["--capacity", "free", "--facets", "robustness"], {"capacity": "free", "facets": ["robustness"]}),
@@ -1049,7 +1050,7 @@ OPTIONS = {
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride counts most "
         "factors images rows memory purpose families rivals configs capacity latents hidden backbone "
-        "settings contamination facets replicates steps seed learning_rate plan jobs cluster checkpoint "
+        "settings contamination few facets replicates steps seed learning_rate plan jobs cluster checkpoint "
         "out budget more json lang dry_run quiet debug"
     ),
     ablate.ablate: (

@@ -26,7 +26,7 @@ def pca(latents=2, rows=TRAIN):
 def test_each_of_the_three_is_the_library_s():
     known, asked = TRAIN.astype(float), NEW.astype(float)
     crowd = Crowd.fit(known, HELD.astype(float))
-    near, factor, far = np.exp(crowd._logs(asked))
+    near, factor, far = np.exp(crowd.logs(asked))
     finder = NearestNeighbors(n_neighbors=1).fit(known)
     assert near - crowd.calm == pytest.approx(finder.kneighbors(asked)[0][:, -1])
     outliers = LocalOutlierFactor(n_neighbors=20, novelty=True).fit(known)
@@ -37,7 +37,7 @@ def test_each_of_the_three_is_the_library_s():
 
 def test_they_are_added_in_deviations_over_held_out_rows():
     crowd = Crowd.fit(TRAIN.astype(float), HELD.astype(float))
-    logs, held = crowd._logs(NEW.astype(float)), crowd._logs(HELD.astype(float))
+    logs, held = crowd.logs(NEW.astype(float)), crowd.logs(HELD.astype(float))
     parts = (logs - held.mean(axis=1, keepdims=True)) / held.std(axis=1, keepdims=True)
     assert crowd.scores(NEW.astype(float)) == pytest.approx(parts[0] + (parts[1] + parts[2]) / 4)
 
@@ -53,7 +53,7 @@ def test_known_anomalies_choose_what_tells_them_and_a_few_that_are_alike_by_chan
     crowd, held = Crowd.fit(TRAIN.astype(float), HELD.astype(float)), HELD.astype(float)
     far = crowd.told(held, shifted(30, 3).astype(float))
     assert far.weights.tolist() == [0, 0, 1], "the only one that knows how columns hang together"
-    logs, usual = crowd._logs(NEW.astype(float)), crowd.usual
+    logs, usual = crowd.logs(NEW.astype(float)), crowd.usual
     assert far.scores(NEW.astype(float)) == pytest.approx((logs[2] - usual[2, 0]) / usual[2, 1])
     dense, loose = 0.01 * STREAM.normal(size=(200, 4)), 5 + STREAM.normal(size=(200, 4))
     two = Crowd.fit(np.concatenate([dense[:150], loose[:150]]), np.concatenate([dense[150:], loose[150:]]))

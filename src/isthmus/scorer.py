@@ -206,7 +206,7 @@ class Crowd:
         calm = SAME * float(np.median(reach)) or SAME
         density = 1 / (np.maximum(distances, reach[numbers]).mean(axis=1) + calm)
         found = cls(known, reach, density, calm, np.tile([0.0, 1.0], (3, 1)))
-        logs = found._logs(held)
+        logs = found.logs(held)
         spread = logs.std(axis=1)
         return replace(found, usual=np.stack([logs.mean(axis=1), np.where(spread > 0, spread, 1.0)], axis=1))
 
@@ -236,13 +236,13 @@ class Crowd:
         """The weighted sum of the three, each in deviations over held-out rows: (m, C) -> (m,); NaN if not finite."""
         if not len(asked) or not np.isfinite(asked).all():
             return np.full(len(asked), math.nan)
-        found: Scores = self.weights @ ((self._logs(asked) - self.usual[:, :1]) / self.usual[:, 1:])
+        found: Scores = self.weights @ ((self.logs(asked) - self.usual[:, :1]) / self.usual[:, 1:])
         return found
 
     def pulls(self, asked: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How much the score rises with the logarithm of each coordinate's distance, and from which side: two (m, C).
 
-        Neighbours stay the same, and so do their densities: the derivative of what is written in ``_logs``.
+        Neighbours stay the same, and so do their densities: the derivative of what is written in ``logs``.
         """
         distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
         gaps = asked[:, None] - self.known[numbers]  # (m, K, C)
@@ -261,7 +261,7 @@ class Crowd:
         rates = self.weights / self.usual[:, 1]
         return rates[0] * first + rates[1] * second + rates[2] * third, gaps.mean(axis=1)
 
-    def _logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
+    def logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logarithms of distance, outlier factor and distance to the mean, (3, m)."""
         distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
         near = distances[:, min(self.nearest, distances.shape[1]) - 1]

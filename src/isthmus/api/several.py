@@ -117,7 +117,7 @@ def compare_many(
         The command that repeats this, for the report.
     **options
         ``images``, ``families``, ``facets``, ``replicates``, ``configs``, ``steps``, ``latents``, ``hidden``,
-        ``backbone``, ``contamination``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for all.
+        ``backbone``, ``contamination``, ``few``, ``seed`` and ``plan`` as in :func:`isthmus.compare`, the same for all.
 
     Returns
     -------

@@ -233,6 +233,10 @@ def compare(
         Names (with commas) of the rivals that take part, ``pca`` among them, or ``"none"``.
     contamination : float, default 0
         Share of anomalies that stay among the training rows of the facet anomaly, as where nobody cleaned them.
+    few : int, optional
+        How many anomalies are known in each replicate, others than it tests: scores are chosen by them, and a rival,
+        trees, learns from them. By default all that are not tested choose scores, and nobody learns from them; with 0
+        none is known.
     seed : int, default 0
         Same seed, same data, same machine: same numbers.
     jobs : int, optional

@@ -111,6 +111,7 @@ def planned_facts(planned: Outline, where: Mapping[str, Any], *, quiet: bool = F
         "hidden": design.hidden,
         "backbone": design.backbone,
         "contamination": design.contamination,
+        "few": design.few,
         "groups": design.data.get("groups"),
         "times": design.data.get("times"),
         "weighted_rows_worth": design.data.get("worth"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from isthmus.data.windows import per_step
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Contender, Facet, Found, Splits, validation_error
+from isthmus.facets.known import trees_on_known
 from isthmus.facets.outliers import KIN, SCORERS, Score, Scores
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
@@ -331,8 +332,8 @@ ANOMALY = Facet(
     ),
     floor=0.5,
     floor_title=Said("chance", "随机猜测"),
-    rivals={name: _rival(fit) for name, fit in (SCORERS | OF_WINDOWS).items()},
-    only=dict.fromkeys(OF_WINDOWS, "windows"),
+    rivals={name: _rival(fit) for name, fit in (SCORERS | OF_WINDOWS | {"trees on known": trees_on_known}).items()},
+    only={**dict.fromkeys(OF_WINDOWS, "windows"), "trees on known": "known"},
     of_steps=("vus_pr", "vus_pr_flat"),
     kin=KIN | KIN_OF_WINDOWS,
     saved=frozenset({"isolation forest", "knn", "probabilistic pca", "raw columns"}),

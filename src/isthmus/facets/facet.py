@@ -69,7 +69,7 @@ class Splits(NamedTuple):
     steps: NDArray[np.int64] | None = None
     """Of a series in view ``normal``: 1 for each anomalous step, 0 for a normal one, (S,); None elsewhere."""
     odd: NDArray[np.float32] | None = None
-    """In view ``normal`` the anomalies that are not tested, (k, *D), scaled: a score may be chosen by them."""
+    """In view ``normal`` anomalies that are known and not tested, (k, *D), scaled: a score may be chosen by them."""
     k: int | None = None
     """Units of a row that fire on average, at most, in every code that is rebuilt; None: as many as do."""
 
@@ -102,10 +102,10 @@ Found = Mapping[str, float | Curve | NDArray[np.generic]]
 """What a measurement gives, by name: metrics, curves, and scores of every test row, from which metrics can be computed
 again."""
 
-Form = Literal["pictures", "times", "windows", "text", "table", "counts", "dictionaries"]
+Form = Literal["pictures", "times", "windows", "text", "table", "counts", "dictionaries", "known"]
 """What makes other rivals or metrics the right ones: rows that are images of one or three channels, have times, are
 windows of a series, have free text, have columns of several kinds or gaps, or are counts; or families that are sparse
-dictionaries, of which whoever does not beat such a rival is not compared."""
+dictionaries, of which whoever does not beat such a rival is not compared; or of which few anomalies are known."""
 
 
 class Coder(Protocol):

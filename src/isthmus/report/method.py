@@ -165,6 +165,8 @@ def _warnings(
         found.append(t("method.made_up"))
     if share := design.get("contamination"):
         found.append(t("method.contaminated", share=f"{share:.3g}"))
+    if (few := design.get("few")) is not None:
+        found.append(t("method.known", n=few))
     rivals = [r for r in records if r["job"]["kind"] == "rival" and r["status"] == "ok"]
     bound = dict.fromkeys(r["job"]["name"] for r in rivals if r["message"])
     if bound:

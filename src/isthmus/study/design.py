@@ -99,6 +99,8 @@ class Design:
     capacity : str
         ``matched``, or ``free``: configurations with another capacity than that above name it as ``capacity``, and
         facets that say so (``Facet.free``) choose among all of them.
+    few : int, optional
+        Anomalies that are known in each replicate, of those that it does not test; None: all of these.
     k : int, optional
         Units of a row that fire on average, at most, in every code that is rebuilt; None: as many as do.
     later : tuple of tuple of str
@@ -122,6 +124,7 @@ class Design:
     rivals: list[str] | None = None
     capacity: str = MATCHED
     k: int | None = None
+    few: int | None = None
     later: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -199,6 +202,7 @@ class Design:
             "table": bool(fields),
             "counts": data.get("counts") is not None,
             "dictionaries": self.of_dictionaries,
+            "known": bool(self.few),
         }
         return [form for form, so in there.items() if so]
 
@@ -275,6 +279,7 @@ class Design:
             for view, facets in self.trainings():
                 asked = {name for facet in facets for name in contenders.get(facet, ())}
                 seen = common | ({"contamination": self.contamination, "parts": PARTS} if view == "normal" else {})
+                seen |= {"few": self.few} if view == "normal" and self.few is not None else {}
                 where: dict[str, Any] = {
                     "view": view,
                     "replicate": replicate,
@@ -332,6 +337,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     capacity_ = capacity_asked(asked) or usually(facets)
     against = _rivals(asked["rivals"], facets)
     _polluted(asked["contamination"], facets, data)
+    _known(asked["few"], float(asked["contamination"]), facets, data)
     settings = dict(asked["settings"] or {})
     chosen = with_settings(_families(asked["families"]), settings, typed)
     width = 2 * math.prod(data.extent) * latents
@@ -363,6 +369,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
         rivals=against,
         capacity=capacity_,
         k=settings.get("k"),
+        few=asked["few"],
     )
 
 
@@ -645,6 +652,26 @@ def _polluted(share: float, facets: Sequence[str], data: Dataset) -> None:
     if share and (data.y is None or not any(FACETS[facet].view == "normal" for facet in facets)):
         why = "these data have no labels" if data.y is None else "the facet anomaly is not asked"
         raise BadInput(f"contamination leaves labelled anomalies in the training of the facet anomaly, but {why}")
+
+
+def _known(few: int | None, share: float, facets: Sequence[str], data: Dataset) -> None:
+    """Refuse a number of known anomalies that nobody would learn from, or that there are not."""
+    if few is None:
+        return
+    if not isinstance(few, int | np.integer) or isinstance(few, bool) or few < 0:
+        raise BadInput(f"few must be a whole number of anomalies, 0 or more; got {few!r}")
+    apart = data.windows is None and data.metadata.time is None and data.metadata.group is None
+    if data.anomaly is None or not any(FACETS[facet].view == "normal" for facet in facets):
+        why = "these data name none (--anomaly)" if data.anomaly is None else "the facet anomaly is not asked"
+        raise BadInput(f"few is how many anomalies are known, but {why}")
+    if not apart or share:
+        why = "contamination" if apart else "rows that hang together in groups or time"
+        raise BadInput(f"few leaves the known anomalies out of training and test, which {why} rules out; leave one out")
+    there = _counts(data)[data.classes.index(str(data.anomaly))]
+    if few > (most := there - math.ceil(there / PARTS)):
+        raise BadInput(
+            f"few is {few}, but of {there} anomalies only {most} are not tested in a replicate; ask for fewer"
+        )
 
 
 def _counts(data: Dataset) -> list[int]:

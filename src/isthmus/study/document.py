@@ -194,6 +194,7 @@ class Document(_Sealed):
     racing: bool
     capacity: Literal["matched", "free"] = "matched"
     k: Some | None = None
+    few: Annotated[int, Field(ge=0, lt=1 << 53)] | None = None
     rivals: list[str] | None = None
     source: str = ""
     label: str | None = None

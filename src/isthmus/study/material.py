@@ -62,7 +62,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
 
 def prepare(job: Job, data: Dataset) -> Material:
     """The job's rows, scaled by what its training rows say. Jobs on the same split share the arrays: write to none."""
-    key = (data.digest, *(job.body.get(name) for name in ("data", "seed", "latents", "contamination", "k")))
+    key = (data.digest, *(job.body.get(name) for name in ("data", "seed", "latents", "contamination", "few", "k")))
     return _kept.get((*key, job.name.view, job.name.replicate, *job.name.outliers), lambda: _prepare(job, data))
 
 
@@ -89,6 +89,10 @@ def _prepare(job: Job, data: Dataset) -> Material:
     if labels is None or data.anomaly is None or not _dealt(job, data):
         return Material(splits, layout, numbers, sizes)
     odd = np.setdiff1d(np.flatnonzero(labels), np.concatenate(numbers))
+    if (few := job.body.get("few")) is not None:
+        odd = np.sort(np.random.default_rng(job.seed("few")).permutation(odd)[:few])
+    if not len(odd):
+        return Material(splits, layout, numbers, sizes)
     return Material(splits._replace(odd=layout.apply(data.x[odd])), layout, numbers, sizes, odd)
 
 

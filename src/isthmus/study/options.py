@@ -430,6 +430,16 @@ class Compared(TypedDict, total=False):
         float,
         Option(0.0, "Share of anomalies left among the training rows: 0.05 is 5%.", "SHARE", kind=float),
     ]
+    few: Annotated[
+        int | None,
+        Option(
+            None,
+            "Anomalies that are known: scores are chosen by them, and trees learn from them. They are never tested.",
+            "N",
+            kind=int,
+            shown="all that are not tested choose scores",
+        ),
+    ]
 
 
 class Running(TypedDict, total=False):
