@@ -9,11 +9,12 @@ from scipy.stats import binom
 
 import isthmus
 from isthmus.cli import main
+from isthmus.data.blocks import some
 from isthmus.errors import BadInput
 from isthmus.ship import calibrate
 from isthmus.ship.artefact import save
 from isthmus.ship.deployed import Deployed
-from isthmus.ship.shift import LEAST, ROWS, Ratio, Shift, drawn, seen
+from isthmus.ship.shift import LEAST, ROWS, Ratio, Shift, seen
 
 RATE, RUNS, BEFORE, AFTER = 0.1, 400, 0.0, 1.0
 
@@ -87,11 +88,11 @@ def test_equal_populations_change_nothing_much() -> None:
 
 def test_rows_are_drawn_in_the_memory_of_as_many() -> None:
     parts = [np.arange(i, i + 1000.0)[:, None] for i in range(0, 90_000, 1000)]
-    found = drawn(iter(parts))
+    found = some(iter(parts), ROWS)
     assert len(np.unique(found)) == ROWS
     assert abs(found.mean() - 45_000) < 1000
-    np.testing.assert_array_equal(drawn(iter(parts)), found)
-    np.testing.assert_array_equal(drawn(parts[:3]), np.vstack(parts[:3]))
+    np.testing.assert_array_equal(some(iter(parts), ROWS), found)
+    np.testing.assert_array_equal(some(parts[:3], ROWS), np.vstack(parts[:3]))
 
 
 def test_wide_rows_are_told_apart_by_their_codes() -> None:

@@ -419,10 +419,10 @@ def _shifted(
     """Calibration rows of a file, weighted for the population of another one; the first is read twice."""
     import numpy as np
 
-    from isthmus.data.blocks import STDIN
+    from isthmus.data.blocks import STDIN, some
     from isthmus.errors import BadInput
     from isthmus.ship import verbs
-    from isthmus.ship.shift import Ratio, Shift, drawn
+    from isthmus.ship.shift import ROWS, Ratio, Shift
 
     if against is None:
         raise BadInput(
@@ -434,7 +434,7 @@ def _shifted(
         raise BadInput("--shift is for rows that do not depend on each other, not for windows of a series; see --adapt")
 
     def rows(path: Path) -> Any:
-        return drawn(verbs.rows_seen(deployed, block) for block in verbs.blocks_of(deployed, path, features))
+        return some((verbs.rows_seen(deployed, block) for block in verbs.blocks_of(deployed, path, features)), ROWS)
 
     ratio, scores, weights = Ratio.of(rows(against), rows(other)), [], []
     for block in verbs.blocks_of(deployed, against, features):

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli import ends, show
+from isthmus.cli import ends, show, stream
 from isthmus.cli.report import Debug
 
 if TYPE_CHECKING:
-    from isthmus.imputer import Imputed
+    from isthmus.data.blocks import Block, Columns
+    from isthmus.imputer import Imputer
+    from isthmus.ship.deployed import Deployed
+    from isthmus.ship.verbs import Answer
 
 
 def impute(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="Model folder, or its single file.", show_default=False)
     ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A table with the model's columns.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", help="A .csv, .tsv or .parquet table with the model's columns, or -.", show_default=False
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet file.", show_default="DATA-imputed.csv"),
@@ -53,73 +61,63 @@ def impute(
 
     [bold]isthmus impute model rows.csv -o whole.csv --intervals 0.9 --against others.csv[/bold]
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.csv as pacsv
-    import pyarrow.parquet as pq
-
-    from isthmus.data.fields import missing
-    from isthmus.data.read import cells, table
-    from isthmus.durable import whole
+    from isthmus.data.blocks import STDIN, Columns
+    from isthmus.data.fields import Field, missing
     from isthmus.errors import BadInput
-    from isthmus.imputer import Imputer
-    from isthmus.ship import artefact
+    from isthmus.ship import artefact, verbs
 
-    place = data.with_name(f"{data.name.split('.')[0]}-imputed.csv") if out is None else out
-    if place.suffix not in {".csv", ".parquet"}:
+    place = out or (Path(STDIN) if data == Path(STDIN) else data.with_name(f"{data.name.split('.')[0]}-imputed.csv"))
+    if place != stream.STDOUT and place.suffix not in {".csv", ".parquet"}:
         raise BadInput(f"--out must end in .csv or .parquet; got {place.name}")
     if against is not None and intervals is None:
         raise BadInput("--against calibrates intervals: ask for them with --intervals 0.9")
-    fitted, given, found = artefact.load(model), table(data), None
-    with warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always")
-        if intervals is None:
-            made = fitted.impute(given)
-        else:
-            found = Imputer.of(fitted, given if against is None else table(against), given).fill(given, intervals)
-            made = found.rows
-    for doubt in doubts:
-        show.warn(str(doubt.message))
-    gone, left = missing(cells(given, fitted.fields)), 0
-    for j, name in enumerate(made.column_names):
-        old, new = given.column(name), made.column(name)
-        left += pc.sum(new.is_null()).as_py()
-        if new.type != old.type:  # of gaps alone, or texts that were read as numbers
-            old = new
-        filled = pc.if_else(pa.array(gone[:, j]), new, old)
-        at = given.column_names.index(name)
-        given = given.set_column(at, name, filled)
-        if found is not None and gone[:, j].any():
-            for said, cells_of in _beside(found, j, fitted.fields[j].kind == "date"):
-                at += 1
-                given = given.add_column(at, f"{name} {said}", cells_of)
-    with io.BytesIO() as file:
-        pacsv.write_csv(given, file) if place.suffix == ".csv" else pq.write_table(given, file)
-        whole(place, file.getvalue())
-    filled_in = int(gone.sum())
+    fitted = artefact.load(model)
+    with Columns(data) as table:
+        imputer = None if intervals is None else _imputer(fitted, table, against, intervals)
+        gaps = [0, 0]
+
+        def answer(block: Block) -> Answer:
+            found = verbs.impute(fitted, block, imputer, intervals or 0.0)
+            gaps[0] += int(missing(block.rows).sum())
+            gaps[1] += sum(found.columns[field.name].null_count for field in fitted.fields)
+            return found
+
+        names = tuple(Field(name, "number") for name in table.types)  # none is carried along: all are in the answer
+        rows = stream.run(data, place, table.blocks(fitted.fields), names, answer)
     if intervals is not None and against is None:
         show.warn(
             "intervals are calibrated on known cells of these very rows, and too narrow if the model was trained on "
             "them: then give other rows with --against"
         )
-    show.note(f"{filled_in - left:,} of {filled_in:,} gaps were filled in, in {given.num_rows:,} rows", quiet=quiet)
-    show.line(str(place))
+    show.note(f"{gaps[0] - gaps[1]:,} of {gaps[0]:,} gaps were filled in, in {rows:,} rows", quiet=quiet)
+    if place != stream.STDOUT:
+        show.line(str(place))
     return ends.DONE
 
 
-def _beside(found: Imputed, j: int, date: bool) -> list[tuple[str, Any]]:
-    """What is written behind a column, by its name: the ends of intervals, or values among which the truth may be."""
+def _imputer(fitted: Deployed, table: Columns, against: Path | None, level: float) -> Imputer:
+    """What tells intervals of the columns with gaps: by known cells of other rows, or of the table itself."""
     import numpy as np
-    import pyarrow as pa
 
-    if any(one is not None for one in found.among[:, j]):
-        return [
-            ("among", pa.array([None if one is None else " | ".join(one) for one in found.among[:, j]], pa.string()))
-        ]
-    ends = ("low", found.low[:, j]), ("high", found.high[:, j])
-    if all(np.isnan(end).all() for _, end in ends):
-        return []
-    if not date:
-        return [(name, pa.array(end, from_pandas=True)) for name, end in ends]
-    moments = ((name, np.where(np.isnan(end), 0, end * 1e6).astype("int64"), np.isnan(end)) for name, end in ends)
-    return [(name, pa.array(at, pa.timestamp("us"), mask=gone)) for name, at, gone in moments]
+    from isthmus.data.blocks import Columns, some
+    from isthmus.data.fields import missing
+    from isthmus.imputer import ROWS, Imputer
+
+    gaps = np.zeros(len(fitted.fields), bool)
+
+    def cells(of: Columns, seen: Any = None) -> Iterator[Any]:
+        for block in of.blocks(fitted.fields):
+            if seen is not None:
+                np.logical_or(seen, missing(block.rows).any(axis=0), out=seen)
+            yield block.rows
+
+    asked = some(cells(table, gaps), ROWS)
+    if against is None:
+        held = asked
+    else:
+        with Columns(against) as other:
+            held = some(cells(other), ROWS)
+    found = Imputer.of(fitted, held, asked)
+    names = {field.name for field, gap in zip(fitted.fields, gaps, strict=True) if gap}
+    told = {name: one for name, one in found.reach.items() if name in names and np.isfinite(one.at(level))}
+    return replace(found, reach=told)

@@ -13,10 +13,10 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
 from isthmus.data.lines import COLUMN, parted, written
 from isthmus.data.picture import Canvas
+from isthmus.data.read import table as read_table
 from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import named, table
 from isthmus.data.text_table import Opened, encoded, opened_piece, pieces_of
@@ -41,6 +42,8 @@ from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput
 
 STDIN = "-"
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+"""Ends of names of tables that are read in pieces."""
 PIECE = 1 << 22
 """Bytes of text that are read at a time."""
 LONGEST = 1 << 26
@@ -154,6 +157,103 @@ def _drawn(pictures: Gallery, canvas: Canvas, network: Network | None) -> Iterat
         began += len(rows)
 
 
+class Columns:
+    """A table in a file of any length, whose columns have the types that they have as a whole.
+
+    A piece of a text table may hold whole numbers where another one does not, or gaps alone. So such a file is read
+    once before it is read in pieces.
+
+    Parameters
+    ----------
+    source : Path
+        ``.csv``, ``.tsv`` (also ``.gz``), ``.parquet``, a bundled name, or ``-``, which is put on the disk first.
+
+    Attributes
+    ----------
+    types : dict of str to pyarrow.DataType
+        The columns, in their order.
+
+    Raises
+    ------
+    BadInput
+        If it is no table with named columns.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._stack, self._held = ExitStack(), None
+        self._mark: str | None = None
+        if source != Path(STDIN) and not os.path.lexists(source):
+            self._held = read_table(source)  # a bundled name, or nothing
+        elif source != Path(STDIN) and (source.is_dir() or not source.name.lower().endswith(TABLES)):
+            self._held = read_table(source)
+        self.path = source if source != Path(STDIN) else _seekable(sys.stdin.buffer, self._stack)
+        self.where = "stdin" if source == Path(STDIN) else place(source)
+        self.types: dict[str, pa.DataType] = {}
+        for content in self._tables(()):
+            for name, column in zip(content.column_names, content.columns, strict=True):
+                self.types[name] = _joined(self.types.get(name, pa.null()), column.type)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def blocks(self, fields: Sequence[Field]) -> Iterator[Block]:
+        """The rows, block by block, with the cells of the columns ``fields``."""
+        texts, began = [name for name, kind in self.types.items() if pa.types.is_string(kind)], 0
+        schema = pa.schema(list(self.types.items()))
+        for content in self._tables(texts):
+            yield _settled(self.where, content.cast(schema), fields, began, False)
+            began += content.num_rows
+
+    def _tables(self, texts: Sequence[str]) -> Iterator[pa.Table]:
+        """Pieces of the table, of a text table with columns ``texts`` as they are spelled."""
+        if self._held is not None:
+            yield self._held
+            return
+        with self.path.open("rb") as file:
+            stream: Any = file
+            if stream.peek(2)[:2] == b"\x1f\x8b":
+                stream = gzip.GzipFile(fileobj=file)
+            if stream.peek(4)[:4] == b"PAR1":
+                yield from (content for content in _batches(self.where, self.path))
+                return
+            for found in _pieces(self.where, self.path, stream):
+                content, self._mark = opened_piece(found, texts, self._mark)
+                yield content
+
+
+def _joined(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """The type of a column that has these types in two pieces."""
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other))
+    return pa.float64() if numbers else pa.string()
+
+
+def some(parts: Iterable[NDArray[Any]], most: int) -> NDArray[Any]:
+    """At most so many rows of arrays (n_i, ...), drawn by a fixed seed, in the memory of as many.
+
+    Which rows they are depends on all rows alone, not on where the arrays are cut; they keep their order.
+
+    Examples
+    --------
+    >>> some(iter([np.arange(3)[:, None], np.arange(3, 5)[:, None]]), 9).ravel().tolist()
+    [0, 1, 2, 3, 4]
+    """
+    random, kept, keys = np.random.default_rng(0), None, np.empty(0)
+    for part in parts:
+        kept = part if kept is None else np.concatenate([kept, part])
+        keys = np.r_[keys, random.random(len(part))]
+        if len(keys) > most:
+            first = np.sort(np.argpartition(keys, most)[:most])
+            kept, keys = kept[first], keys[first]
+    return np.empty((0, 0)) if kept is None else kept
+
+
 def table_block(where: str, content: pa.Table, fields: Sequence[Field]) -> Block:
     """A table that is in memory already, as one block.
 
@@ -200,6 +300,14 @@ def _array(where: str, path: Path) -> Iterator[Block]:
 
 
 def _parquet(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
+    begun = 0
+    for content in _batches(where, path):
+        yield _settled(where, content, fields, begun, lenient)
+        begun += content.num_rows
+
+
+def _batches(where: str, path: Path) -> Iterator[pa.Table]:
+    """The rows of a Parquet file, some at a time; one table without rows if there are none."""
     with parsing(where, "a Parquet file"):
         file = pq.ParquetFile(path)
     with file:
@@ -214,10 +322,10 @@ def _parquet(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> 
                 batch = next(batches, None)
             if batch is None:
                 break
-            yield _settled(where, pa.Table.from_batches([batch]), fields, begun, lenient)
+            yield pa.Table.from_batches([batch])
             begun += len(batch)
         if not begun:
-            yield _settled(where, schema.empty_table(), fields, 0, lenient)
+            yield schema.empty_table()
 
 
 def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], lenient: bool) -> Iterator[Block]:

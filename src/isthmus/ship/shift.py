@@ -10,11 +10,12 @@ that tells the two apart). The ratio is estimated, so what is promised holds as 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.blocks import some
 from isthmus.errors import BadInput
 from isthmus.ship import calibrate
 from isthmus.ship.deployed import RATE, Calibration, Deployed, Scores, tied
@@ -123,7 +124,7 @@ class Shift:
     def of(cls, model: Deployed, normal: ArrayLike, scores: ArrayLike, other: ArrayLike) -> Self:
         """From calibration rows (n, *D) with their scores (n,), and rows of the new population (m, *D)."""
         before, after = seen(model, normal), seen(model, other)
-        ratio = Ratio.of(drawn([before]), drawn([after]))
+        ratio = Ratio.of(some([before], ROWS), some([after], ROWS))
         return cls(np.asarray(scores, np.float64), ratio.at(before), ratio)
 
     @property
@@ -138,16 +139,3 @@ class Shift:
     def calibration(self, about: str) -> Calibration:
         """The scores as they are, with the rate of a threshold that they can tell of the new population."""
         return Calibration.of(self.scores, about, max(RATE, 1 / (self.rows + 1)))
-
-
-def drawn(parts: Any, most: int = ROWS) -> NDArray[np.float64]:
-    """At most so many of the rows of some arrays (n_i, F), drawn by a fixed seed, in memory of as many."""
-    random = np.random.default_rng(0)
-    kept, keys = np.empty((0, 0)), np.empty(0)
-    for part in parts:
-        kept = np.vstack([kept, part]) if len(kept) else np.asarray(part)
-        keys = np.r_[keys, random.random(len(part))]
-        if len(keys) > most:
-            first = np.sort(np.argpartition(keys, most)[:most])
-            kept, keys = kept[first], keys[first]
-    return kept

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isthmus.data.blocks import Block, blocks
 from isthmus.data.dataset import element_names
 from isthmus.data.features import Network
-from isthmus.data.fields import Field
+from isthmus.data.fields import TEXTS, Field, missing
 from isthmus.data.frames import column
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.read import cells
@@ -22,6 +23,7 @@ from isthmus.data.steps import laid
 from isthmus.data.table import table
 from isthmus.data.unchecked import Unchecked, array_words
 from isthmus.errors import BadInput
+from isthmus.imputer import Imputed, Imputer
 from isthmus.ship import calibrate
 from isthmus.ship.adaptive import Follower
 from isthmus.ship.deployed import Calibration, Deployed
@@ -186,6 +188,52 @@ def follow(model: Deployed, block: Block, follower: Follower) -> Answer:
     scores = scored(model, block)
     p, flags, levels = follower.follow(scores)
     return Answer({"score": scores, "p_value": p, "level": levels, "flag": flags}, flags)
+
+
+def impute(model: Deployed, block: Block, imputer: Imputer | None = None, level: float = 0.0) -> Answer:
+    """A block of a table again, with its gaps filled in, all columns in their order.
+
+    With an imputer, behind each column that it was asked for stand the ends of intervals at a level ("age low", "age
+    high"), or the values that a category may have ("city among").
+    """
+    given, names = block.rows, {field.name: j for j, field in enumerate(model.fields)}
+    assert block.table is not None
+    found = None if imputer is None else imputer.fill(given, level)
+    made = model.impute(given) if found is None else found.rows
+    columns: dict[str, Any] = {}
+    for name, old in zip(block.table.column_names, block.table.columns, strict=True):
+        columns[name] = old
+        if (j := names.get(name)) is None:
+            continue
+        columns[name] = _filled(model.fields[j], old, made[:, j], missing(given)[:, j])
+        if found is not None and imputer is not None and name in imputer.reach:
+            columns |= {f"{name} {said}": cells for said, cells in _beside(found, j, model.layout)}
+    return Answer(columns, None)
+
+
+def _filled(field: Field, old: pa.ChunkedArray, made: NDArray[Any], gone: NDArray[np.bool_]) -> pa.ChunkedArray:
+    """A column whose gaps hold what was made of them, in its type where that can hold all values of the field."""
+    kind = old.type.value_type if pa.types.is_dictionary(old.type) else old.type
+    every: NDArray[Any] = np.arange(len(field.values), dtype=object if field.kind in TEXTS else np.float64)
+    wanted = kind if column(field, every, kind).type == kind else column(field, every).type
+    new = column(field, made, wanted)
+    if new.type != wanted:
+        raise BadInput(f"column {field.name!r:.60}: what is filled in does not fit its type {wanted}; give a wider one")
+    there = new if wanted != kind else old.cast(kind)
+    return pc.if_else(pa.array(gone), new, there)
+
+
+def _beside(found: Imputed, j: int, layout: Any) -> list[tuple[str, Any]]:
+    """What is written behind a column, by its name: the ends of intervals, or values among which the truth may be."""
+    part = layout.parts[j]
+    if part.column.outcome != "number":
+        among = [None if one is None else " | ".join(one) for one in found.among[:, j]]
+        return [("among", pa.array(among, pa.string()))]
+    ends = ("low", found.low[:, j]), ("high", found.high[:, j])
+    if part.field.kind != "date":
+        return [(name, pa.array(end, pa.float64(), from_pandas=True)) for name, end in ends]
+    moments = ((name, np.where(np.isnan(end), 0, end * 1e6).astype("int64"), np.isnan(end)) for name, end in ends)
+    return [(name, pa.array(at, pa.timestamp("us"), mask=gone)) for name, at, gone in moments]
 
 
 def rows(model: Deployed, made: NDArray[Any]) -> Answer:
