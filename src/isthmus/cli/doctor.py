@@ -32,7 +32,9 @@ def doctor(
     features: Annotated[
         Path | None,
         typer.Option(
-            "--features", metavar="PATH", help="The ONNX graph whose features of pictures the model was trained on."
+            "--features",
+            metavar="PATH",
+            help="The ONNX graph whose features of pictures the model was trained on.",
         ),
     ] = None,
     json: Json = False,

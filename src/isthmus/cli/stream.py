@@ -42,7 +42,7 @@ Out = Annotated[
 Graph = Annotated[
     Path | None,
     typer.Option(
-        "--features", metavar="PATH", help="The ONNX graph whose features of pictures the model was trained on."
+        "--features", metavar="PATH", help="The ONNX graph, or language model, whose features the model was trained on."
     ),
 ]
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isthmus.data.documents import documents
-from isthmus.data.files import PIECE
+from isthmus.data.language import WEIGHTS, digest, language
 from isthmus.data.lines import lines
-from isthmus.data.wording import brief, place
+from isthmus.data.wording import place
 from isthmus.durable import whole
-from isthmus.errors import BadInput, MissingExtra
+from isthmus.errors import BadInput
 
 DTYPES = ("float32", "float16", "bfloat16")
 TENSOR = "activations"
@@ -29,7 +29,6 @@ ABOUT = "isthmus"
 """Under which name a shard says what it is of: one entry, for the order of several is chance."""
 TOGETHER = 16
 """Pieces of text that go through the model at once."""
-WEIGHTS = ".safetensors"
 DRAFT = ".tmp"
 Tell = Callable[[int, int], object]
 
@@ -98,11 +97,12 @@ def collect(
             raise BadInput(f"{name} must be a whole number of at least 1; got {value!r}")
     given = _texts(Path(text))
     folder, source = Path(out), Path(model)
-    network, tokens, width, layers = _model(source)
+    model_of = language(source, "lm")
+    network, tokens, width, layers = model_of
     if not -layers - 1 <= layer <= layers:
         raise BadInput(f"{place(source)}: no layer {layer}; it has blocks 1 to {layers}, and 0 is what they begin with")
-    at, longest = layer % (layers + 1), min(length, _longest(network, tokens))
-    about = {"model": _digest(source), "layer": at, "dtype": dtype, "length": longest, "texts": texts}
+    at, longest = layer % (layers + 1), min(length, model_of.longest)
+    about = {"model": digest(source), "layer": at, "dtype": dtype, "length": longest, "texts": texts}
     about["text"] = hashlib.sha256("\0".join(given).encode()).hexdigest()
     parts = [given[i : i + texts] for i in range(0, len(given), texts)]
     names = [f"shard{i:06}{WEIGHTS}" for i in range(len(parts))]
@@ -135,51 +135,6 @@ def _texts(path: Path) -> list[str]:
     if not texts:
         raise BadInput(f"{place(path)}: no text in it; check where it came from")
     return texts
-
-
-def _model(folder: Path) -> tuple[Any, Any, int, int]:
-    """The model, its tokenizer, how wide its layers are and how many blocks it has."""
-    if not folder.is_dir():
-        raise BadInput(f"{place(folder)}: no folder of a model; give one on this machine, nothing is downloaded")
-    if not any(path.name.endswith(WEIGHTS) for path in folder.iterdir()):
-        raise BadInput(
-            f"{place(folder)}: no weights in safetensors, and others are not unpacked; save them with "
-            "model.save_pretrained(folder, safe_serialization=True)"
-        )
-    try:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-    except ImportError as error:
-        raise MissingExtra(f"collect needs {error.name}: pip install 'isthmus[lm]'") from None
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    usual: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokens = AutoTokenizer.from_pretrained(folder, **usual)
-        network = AutoModel.from_pretrained(folder, use_safetensors=True, torch_dtype=torch.float32, **usual).eval()
-        config = network.config.get_text_config()
-        return network, tokens, int(config.hidden_size), int(config.num_hidden_layers)
-    except Exception as error:  # whatever the library says of a folder that is none, or damaged
-        raise BadInput(f"{place(folder)}: can't be read as a model of transformers ({brief(error)})") from None
-
-
-def _longest(network: Any, tokens: Any) -> int:
-    """Tokens that the model can see together."""
-    own = network.config.get_text_config().to_dict().get("max_position_embeddings")
-    return min(own or 1 << 20, int(tokens.model_max_length))
-
-
-def _digest(folder: Path) -> str:
-    """A hash of all that says what a model gives: its weights, settings and tokens."""
-    found = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in (WEIGHTS, ".json", ".txt", ".model"):
-            found.update(path.name.encode())
-            with path.open("rb") as stream:
-                while piece := stream.read(PIECE):
-                    found.update(piece)
-    return found.hexdigest()
 
 
 def _before(folder: Path, about: dict[str, Any], names: Sequence[str]) -> dict[str, int]:

@@ -85,7 +85,8 @@ class Dataset:
     aside: Mapping[str, str] = field(default_factory=dict)
     """Columns of a table that cannot be learnt from, with the reason, to stand behind the name and "it"."""
     network: str | None = None
-    """SHA-256 of the graph whose features of pictures the rows are; None of other rows."""
+    """SHA-256 of the graph whose features of pictures the rows are, or of the language model whose embeddings of texts
+    they hold; None of other rows."""
     counts: int | None = None
     """Most columns that are kept of rows of counts, which are :class:`isthmus.data.sparse.SparseRows`; None of others.
     """

@@ -39,6 +39,7 @@ from isthmus.data.metadata import counted, factors_of, labels_of
 from isthmus.data.metadata import known as metadata_of
 from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
+from isthmus.data.sentences import Sentences
 from isthmus.data.series import Series
 from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
 from isthmus.data.source import Limit, drawn
@@ -158,7 +159,8 @@ def read(
     stride : int, optional
         Steps from one window to the next, by default 1.
     features : path, optional
-        An ONNX graph, whose features of pictures are the rows in the stead of pixels (:mod:`isthmus.data.features`).
+        An ONNX graph, whose features of pictures are the rows in the stead of pixels (:mod:`isthmus.data.features`); or
+        the folder of a language model, whose embeddings take the place of free text (:mod:`isthmus.data.sentences`).
     counts : bool, optional
         Whether rows are counts, each with a total of its own (:mod:`isthmus.data.counts`); by default those of a sparse
         matrix of whole numbers are, if some number exceeds 1.
@@ -195,17 +197,17 @@ def read(
     if label is not None and not isinstance(label, str):
         raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
     wanted = of_pictures(size, crop, gray, skip_damaged)
-    network = None if features is None else Network(Path(features))
+    network = None if features is None else _network(Path(features))
     if rows is not None and memory is not None:
         raise BadInput("rows and memory exclude each other: give one of them")
     limit = Limit(rows, None if memory is None else in_bytes(memory))
     name, raw = _open(source, label, wanted if network is None else network.wanted(wanted), limit)
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
-    if network is not None:
+    if isinstance(network, Network):
         images = None  # of pictures; features are none
     raw = channels_last(raw, axes, images)
-    raw = raw if network is None else network.rows(raw)
+    raw, settled = _featured(network, raw, kinds)
     labels, moved = aligned(source, labels, "labels")
     factors, shifted = aligned(source, factors, "factors")
     drop, missing = (drop,) if isinstance(drop, str) else tuple(drop or ()), tuple(missing or ())
@@ -217,7 +219,7 @@ def read(
     if kept is not None:
         labels, factors = labels_of(raw._replace(y=None), labels, kept, count), factors_of(factors, kept)
     dropped = 0 if kept is None else count - len(kept)
-    raw, kept_columns = _counts(settle(raw, kinds, drop, missing, terms=terms), counts, most)
+    raw, kept_columns = _counts(settle(raw, settled, drop, missing, terms=terms), counts, most)
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
@@ -263,6 +265,21 @@ def read(
         counts=kept_columns,
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
+
+
+def _network(path: Path) -> Network | Sentences:
+    """What makes features: of pictures a graph, of texts a model in a folder."""
+    return Sentences(path) if path.is_dir() else Network(path)
+
+
+def _featured(
+    network: Network | Sentences | None, raw: Unchecked, kinds: Mapping[str, str] | None
+) -> tuple[Unchecked, Mapping[str, str] | None]:
+    """Rows with their features, and the kinds that are still to be given."""
+    if isinstance(network, Sentences):
+        left = {name: kind for name, kind in (kinds or {}).items() if kind not in TEXTS}
+        return network.rows(raw, kinds or {}), left
+    return (raw if network is None else network.rows(raw)), kinds
 
 
 def _counts(raw: Unchecked, asked: bool | None, most: int | None) -> tuple[Unchecked, int | None]:

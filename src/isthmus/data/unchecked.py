@@ -57,7 +57,8 @@ class Unchecked(NamedTuple):
     canvas: Canvas | None = None
     """What encoded pictures were drawn on."""
     network: str | None = None
-    """SHA-256 of the graph whose features of pictures the rows are."""
+    """SHA-256 of the graph whose features of pictures the rows are, or of the language model whose embeddings of texts
+    they hold."""
 
 
 def enough(place: str, rows: int, elements: int) -> None:

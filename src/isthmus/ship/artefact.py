@@ -130,6 +130,7 @@ def _members(model: Inference) -> dict[str, bytes]:
         target=None if target is None else Target(shape=list(model.out), scaler=target.to_json()),
         columns=list(model.columns),
         pictures=_pictures(model),
+        sentences=model.network if model.canvas is None else None,
         **(_trained(model) if isinstance(model, Fitted) else {}),
         **({} if deployed is None else {**decision.said(deployed), "origin": deployed.origin}),
         versions=_versions(),
@@ -441,7 +442,7 @@ def _parts(place: Path, manifest: Manifest) -> dict[str, Any]:
         "head": manifest.head,
         "target_layout": target_layout,
         "canvas": None if (own := manifest.pictures) is None else _canvas(place, own, manifest.shape),
-        "network": None if own is None or own.features is None else own.features.sha256,
+        "network": manifest.sentences if own is None or own.features is None else own.features.sha256,
     }
 
 

@@ -19,7 +19,7 @@ FORMAT: Final = 4
 reference where it can, and may lack how the model was trained."""
 KIND: Final = "isthmus model"
 OLDER: Final = (1, 2, 3)
-SINCE_4 = frozenset({"score", "calibration", "decision", "pictures", "reference", "origin"})
+SINCE_4 = frozenset({"score", "calibration", "decision", "pictures", "sentences", "reference", "origin"})
 BEFORE_4 = frozenset({"plan", "outcome"})
 """What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
@@ -140,6 +140,8 @@ class Manifest(Strict):
     score: Score | None = None
     calibration: Calibrated | None = None
     pictures: Pictures | None = None
+    sentences: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the language model whose embeddings of texts rows hold."""
     origin: Origin | None = None
     versions: dict[str, str]
     tensors: Member

@@ -19,6 +19,7 @@ from isthmus.data.fields import TEXTS, Field, missing
 from isthmus.data.frames import column
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.read import cells
+from isthmus.data.sentences import Sentences
 from isthmus.data.steps import laid
 from isthmus.data.table import table
 from isthmus.data.unchecked import Unchecked, array_words
@@ -54,6 +55,10 @@ def drawn(model: Deployed, source: Path, features: Path | None) -> tuple[Canvas 
     BadInput
         If it was trained on features, and their graph is not given or another one is.
     """
+    if model.network is not None and model.canvas is None:
+        if features is not None:
+            raise BadInput(f"{features}: here rows are columns of embeddings, made before; leave --features out")
+        return None, None
     if features is None and model.network is None:
         return model.canvas or canvas_of(model.shape), None
     if features is None:
@@ -76,10 +81,32 @@ def codes(model: Deployed) -> tuple[Field, ...]:
 def blocks_of(model: Deployed, source: Path, features: Path | None = None) -> Iterator[Block]:
     """The rows of a file for a model, block by block; of a series all at once, for windows lie across blocks.
 
-    ``features`` is the graph whose features of pictures the model was trained on.
+    ``features`` is the graph whose features of pictures, or the language model whose embeddings of texts, the model was
+    trained on.
     """
+    if model.network is not None and model.canvas is None and features is not None:
+        return _embedded(model, source, features)
     found = blocks(source, wanted(model), *drawn(model, source, features))
     return found if model.series is None else iter([_together(found)])
+
+
+def _embedded(model: Deployed, source: Path, features: Path) -> Iterator[Block]:
+    """Rows with texts as rows with embeddings, as in training; a text that is missing is an empty one."""
+    network, fields = Sentences(features), wanted(model)
+    if network.digest != model.network:
+        raise BadInput(f"{features}: not the model of the training; give the one with SHA-256 {model.network}")
+    names = [field.name for field in fields]
+    texts = {name[:-3] for name in names if name.endswith(": 0") and f"{name[:-3]}: {network.width - 1}" in names}
+    made = {f"{text}: {k}": (text, k) for text in texts for k in range(network.width)}
+    asked = [Field(text, TEXTS[0], gaps=True) for text in sorted(texts)]
+    asked += [field for field in fields if field.name not in made]
+    for block in blocks(source, asked):
+        read = dict(zip((field.name for field in asked), block.rows.T, strict=True))
+        found = {text: network(np.where(missing(read[text]), "", read[text]).tolist()) for text in texts}
+        cells_of = {name: found[text][:, k] for name, (text, k) in made.items()} | {
+            field.name: read[field.name].astype(np.float64) for field in asked if field.name not in texts
+        }
+        yield Block(np.column_stack([cells_of[name] for name in names]), block.table, block.told)
 
 
 def rows_of(model: Deployed, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -237,7 +237,13 @@ class Pictures(TypedDict, total=False):
     ]
     features: Annotated[
         str | os.PathLike[str] | None,
-        Option(None, "ONNX graph whose features of pictures are the rows, instead of pixels.", "PATH", kind=Path),
+        Option(
+            None,
+            "ONNX graph whose features of pictures are the rows, or folder of a language model whose embeddings take "
+            "the place of free text.",
+            "PATH",
+            kind=Path,
+        ),
     ]
     skip_damaged: Annotated[
         bool, Option(False, "Leave out pictures that cannot be read, instead of refusing them.", kind=bool)

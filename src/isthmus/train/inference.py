@@ -51,7 +51,8 @@ class Inference:
     canvas: Canvas | None = None
     """What encoded pictures were drawn on before it was trained on them, and are to be drawn on now."""
     network: str | None = None
-    """SHA-256 of the graph whose features of pictures its rows are; None of other rows."""
+    """SHA-256 of the graph whose features of pictures its rows are, or of the language model whose embeddings of texts
+    they hold; None of other rows."""
 
     @property
     def shape(self) -> tuple[int, ...]:
