@@ -169,3 +169,58 @@ def test_an_anndata_in_memory_is_read() -> None:
     other = anndata(AnnData(COUNTS / 3, {"counts": COUNTS}), None)
     assert isinstance(other.x, SparseRows)
     assert "layers/counts" in other.told[0]
+
+
+def test_columns_beside_the_rows_group_order_and_weigh_them() -> None:
+    """No option is ignored: each of them changes what is known of the rows, and none the rows."""
+    plain = read(HERE / "cells.h5ad", label="kind")
+    assert plain.metadata.group is plain.metadata.time is plain.metadata.weight is None
+    batch = [int(code) for code in read(HERE / "cells.h5ad", label="batch").y]
+    grouped = read(HERE / "cells.h5ad", label="kind", group="batch")
+    assert grouped.metadata.group is not None
+    assert grouped.metadata.group.tolist() == batch
+    assert read(HERE / "cells.h5ad", group="name").metadata.sizes["groups"] == 3
+    timed = read(HERE / "cells.h5ad", label="kind", time="batch")
+    assert timed.metadata.time is not None
+    assert timed.metadata.time.tolist() == batch
+    with pytest.raises(BadInput, match="without rows of weight 0: only 7 rows"):
+        read(HERE / "cells.h5ad", label="kind", weights="batch")
+    for data in (grouped, timed):
+        assert data.columns == plain.columns
+        np.testing.assert_array_equal(np.asarray(data.x), COUNTS)
+
+
+def test_columns_beside_the_rows_are_refused_by_name() -> None:
+    with pytest.raises(
+        NoSuchColumn, match=r"no group column 'batsh' \(did you mean 'batch'\?\); the columns are 'batch'"
+    ):
+        read(HERE / "cells.h5ad", group="batsh")
+    with pytest.raises(BadInput, match="group is missing"):
+        read(HERE / "cells.h5ad", group="part")
+    with pytest.raises(BadInput, match="time must be numbers or dates"):
+        read(HERE / "cells.h5ad", time="name")
+
+
+def test_so_they_are_in_memory() -> None:
+    data = read(AnnData(COUNTS, {}), group="kind")
+    assert data.metadata.group is not None
+    assert data.metadata.group.tolist() == [0, 1] * 7
+
+
+@pytest.mark.slow
+def test_a_file_that_anndata_writes_now(tmp_path: Path) -> None:
+    written = pytest.importorskip("anndata", reason="writing .h5ad needs anndata: pip install anndata")
+    import pandas as pd
+
+    obs = pd.DataFrame(
+        {"donor": pd.Categorical(["p", "q"] * 7), "day": np.arange(14.0), "worth": [1, 2] * 7},
+        index=[f"cell{k}" for k in range(14)],
+    )
+    var = pd.DataFrame(index=["CD3", "CD19", "LYZ", "NKG7"])
+    written.AnnData(COUNTS, obs=obs, var=var).write_h5ad(tmp_path / "x.h5ad")
+    data = read(tmp_path / "x.h5ad", label="donor", time="day", weights="worth")
+    assert (data.columns, data.classes) == (("CD3", "CD19", "LYZ", "NKG7"), ("p", "q"))
+    assert data.metadata.time is not None
+    assert data.metadata.weight is not None
+    assert (data.metadata.time.tolist(), data.metadata.weight.tolist()) == (list(range(14)), [1, 2] * 7)
+    assert read(tmp_path / "x.h5ad", group="donor").metadata.sizes["groups"] == 2

@@ -7,15 +7,18 @@ stored before memory is taken. Of several matrices that with counts is taken, an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.data.arrays import memory, sparse_rows
 from isthmus.data.dataset import element_names
 from isthmus.data.files import fits, honest, parsing
+from isthmus.data.labels import arrow
 from isthmus.data.sparse import SparseRows, scattered
 from isthmus.data.unchecked import LONGEST_NAME, Unchecked, array_words
 from isthmus.data.wording import meant, place, shown, some
@@ -28,7 +31,7 @@ OLD = "__categories"
 
 
 def h5ad(path: Path, label: str | None) -> Unchecked:
-    """A ``.h5ad`` file; ``label`` names a column of ``obs``.
+    """A ``.h5ad`` file; ``label`` names a column of ``obs``, and so may what groups, orders or weighs its rows.
 
     Raises
     ------
@@ -52,7 +55,17 @@ def h5ad(path: Path, label: str | None) -> Unchecked:
         obs = _held(file, "obs")
         columns = _columns(obs)
         y = None if label is None else _column(where, obs, _known(where, label, columns))
-    return _put_together(where, name, rows, genes, y, columns if label is None else [])
+    raw = _put_together(where, name, rows, genes, y, columns if label is None else [])
+    return raw._replace(beside={column: partial(_beside, path, column) for column in columns})
+
+
+def _beside(path: Path, name: str) -> pa.Array:
+    """A column of ``obs``, read when it is asked for."""
+    import h5py
+
+    where = place(path)
+    with parsing(where, "a .h5ad file"), h5py.File(path, "r") as file:
+        return arrow(where, _column(where, _held(file, "obs"), name))
 
 
 def annotated(x: Any) -> bool:
@@ -68,7 +81,12 @@ def anndata(x: Any, label: str | None) -> Unchecked:
     genes = (x.raw.var_names if name == "raw/X" else x.var_names).astype(str).tolist()
     columns = [str(column) for column in x.obs.columns]
     y = None if label is None else x.obs[_known("X", label, columns)]
-    return _put_together("X", name, rows, tuple(genes), y, columns if label is None else [])
+    raw = _put_together("X", name, rows, tuple(genes), y, columns if label is None else [])
+    return raw._replace(beside={column: partial(_of_frame, x.obs, column) for column in columns})
+
+
+def _of_frame(obs: Any, name: str) -> pa.Array:
+    return pa.array(obs[name], from_pandas=True)
 
 
 def _put_together(

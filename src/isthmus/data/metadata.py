@@ -112,7 +112,10 @@ def known(
 
 def _column(raw: Unchecked, what: str, name: str) -> Any:
     """A column of a table as an Arrow array."""
+    if name not in raw.columns and name in raw.beside:
+        return raw.beside[name]()
     if name not in raw.columns:
+        names = (*raw.beside,) or raw.columns
         if raw.cells is None and raw.x.ndim != 2:
             raise NoSuchColumn(
                 f"{raw.place}: {what} {shown(name)} names a column of a table, and these rows have the shape "
@@ -122,8 +125,7 @@ def _column(raw: Unchecked, what: str, name: str) -> Any:
             )
         also = f", or {IN_ORDER} where they stand in order" if what == "time" else ""
         raise NoSuchColumn(
-            f"{raw.place}: no {what} column {shown(name)}{meant(name, raw.columns)}; the columns are "
-            f"{some(raw.columns)}{also}",
+            f"{raw.place}: no {what} column {shown(name)}{meant(name, names)}; the columns are {some(names)}{also}",
             name,
             what,
         )
