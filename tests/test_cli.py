@@ -1049,14 +1049,14 @@ OPTIONS = {
     compare.compare: (
         "data label anomaly group time weights kinds drop missing terms "
         "size crop gray features skip_damaged axes window stride counts most "
-        "factors images rows memory purpose families rivals configs capacity latents hidden backbone "
+        "factors truth images rows memory purpose families rivals configs capacity latents hidden backbone "
         "settings contamination few facets replicates steps seed learning_rate plan jobs cluster checkpoint "
         "out budget more json lang dry_run quiet debug"
     ),
     ablate.ablate: (
         "recipe data settings out kinds drop missing terms group time weights "
         "size crop gray features skip_damaged axes window stride counts most "
-        "label anomaly factors images rows memory facets replicates steps seed learning_rate plan configs "
+        "label anomaly factors truth images rows memory facets replicates steps seed learning_rate plan configs "
         "jobs cluster checkpoint json lang dry_run quiet debug"
     ),
     take.take: "folder family facet replicate refit out to data json debug",
@@ -1079,7 +1079,7 @@ OPTIONS = {
     answers.sample: "model count out seed quiet debug",
     profile.profile: (
         "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
-        "stride counts most label anomaly factors images rows memory json lang debug"
+        "stride counts most label anomaly factors truth images rows memory json lang debug"
     ),
     serve.serve: "model host port max_rows max_bytes timeout waiting quiet debug",
     report.report: "folder lang out debug",

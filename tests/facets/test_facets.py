@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from contenders import Fixed, digits, pca, split
 
+from isthmus.data.truth import Truth
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Curve, Rows, Splits, known, numbers, row_error, some, validation_error
@@ -24,6 +25,10 @@ def parts_of(facet, x, y, latents=4):
         both = [rows.x.reshape(len(rows.x), -1).astype(float) for rows in splits[:3]]
         known = (np.stack([b.sum(axis=1), b[:, b.shape[1] // 2]], axis=1) for b in both)
         return Splits(*(r._replace(factors=f) for r, f in zip(splits[:3], known, strict=True)), splits.seed, latents)
+    if facet.truth:  # any directions will do
+        truth = Truth(np.eye(5, x[0].size))
+        splits = split(x, y, latents=latents)
+        return Splits(*(r._replace(truth=truth) for r in splits[:3]), splits.seed, latents)
     if facet.view == "all":
         return split(x, y, latents=latents)
     splits = split(x, y, latents=latents)

@@ -108,6 +108,22 @@ def factors(random, rows):
     return v @ random.normal(size=(2, 3)) + rows(random, 60), v
 
 
+def dictionaries(random, rows):
+    features = plain(random, 6, 4)
+    return np.concatenate([features[:4] + 0.3 * plain(random, 4, 4), plain(random, 3, 4)]), features
+
+
+def detectors(random):
+    """Codes, which features are there, entries, features, and the parent of each."""
+    features = plain(random, 6, 8)
+    present = random.random((30, 6)) < 0.4
+    present[0, 4] = True
+    present[:, 3] |= present[:, 4]
+    codes = np.where(random.random((30, 6)) < 0.8, present, 0.0)
+    codes[0] = 1
+    return codes, present, features + 0.01 * plain(random, 6, 8), features, np.array([-1, -1, -1, -1, 3, -1])
+
+
 # --- changes that a metric should not see: of the arguments at some places, all in the same way ---
 
 
@@ -248,6 +264,19 @@ CASES = {
         ("dci_disentanglement", "dci_completeness", "dci_informativeness"),
         Case(factors, {}, lambda z, v: METRICS["dci_completeness"].function(z[:40], v[:40], z[40:], v[40:], seed=1)),
     ),
+    **dict.fromkeys(
+        ("mcc", "uniqueness"),
+        Case(
+            dictionaries,
+            {"order": every(on(order, 0), on(order, 1)), "scale": on(scale, 0), "turn": on(turn, 0, 1)},
+        ),
+    ),
+    "f1": Case(
+        lambda random, rows: detectors(random)[:4],
+        {"order": on(order, 0, 1)},
+        lambda *given: METRICS["f1"].function(*given).f1,
+    ),
+    "absorption": Case(lambda random, rows: detectors(random), {"order": on(order, 0, 1)}),
     "intrinsic_dimension": Case(
         lambda random, rows: (rows(random),),
         {"order": on(order, 0), "place": on(place, 0), "scale": on(scale, 0), "turn": on(turn, 0)},

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "facets" / "README.md"
 NAMES = """mse explained_variance deviance_explained
 l0 hoyer dead always_on probe_balanced probe_accuracy probe_accuracy_few knn_accuracy
 knn_accuracy_few commonest_class cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
-dci_informativeness sap
+dci_informativeness sap mcc uniqueness f1 absorption
 auroc average_precision vus_pr vus_pr_flat auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
 auroc_reconstruction auroc_density auroc_both constant_scorer untrained_scorer
 explained_disturbed explained_noise explained_mask explained_shift explained_adversarial code_movement jacobian_norm
@@ -52,6 +52,9 @@ def test_directions():
         "dci_completeness",
         "dci_informativeness",
         "sap",
+        "mcc",
+        "uniqueness",
+        "f1",
         "auroc",
         "average_precision",
         "vus_pr",

@@ -66,6 +66,7 @@ PERFECT = {
     "rank_agreement": (lambda x: (x[:, 0], x[:, 0]), 1),
     "mig": (lambda x: (np.sign(x) * [-3, 0, 0], np.sign(x[:, :1])), 1),
     "sap": (lambda x: (x * [-3, 0, 0], x[:, :1]), 1),
+    **dict.fromkeys(("mcc", "uniqueness"), (lambda x: (-2 * x[::-1], x), 1)),
 }
 
 

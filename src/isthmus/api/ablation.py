@@ -74,7 +74,7 @@ def ablate(
         A recipe, or its JSON, is taken as it is; a family's name gives its default at the capacity of a comparison.
     source, labels, label, anomaly, factors, images, kinds, drop, missing, group, time, weights, window, stride
         As in :func:`isthmus.compare`.
-    terms, size, crop, gray, skip_damaged, features, axes, counts, most, rows, memory
+    terms, size, crop, gray, skip_damaged, features, axes, counts, most, rows, memory, truth
         As in :func:`isthmus.compare`.
     facets, replicates, steps, learning_rate, seed, jobs, cluster, checkpoint, plan
         As in :func:`isthmus.compare`.

@@ -137,6 +137,10 @@ def compare(
         The label whose rows are anomalies. Without it, each replicate leaves another class out to play them.
     factors : optional
         Known factors of variation: names of columns, which models never see, or numbers of shape (N, F).
+    truth : optional
+        The features that the rows are sums of, where somebody made them: an array (F, E), a file, or a mapping with
+        ``features``, and maybe ``present`` (N, F), which are in each row, and ``parents`` (F,). The facet recovery then
+        asks whether they were found; models never see them (:mod:`isthmus.data.truth`).
     images : bool, optional
         Whether rows of two axes (three, with channels last) are pictures; by default where it is plausible.
     kinds : mapping of column names to kinds, optional

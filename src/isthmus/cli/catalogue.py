@@ -129,6 +129,7 @@ def _facets() -> Rows:
             "trained on": "rows without the anomalies" if facet.view == "normal" else "all training rows",
             "needs labels": "yes" if facet.labels and not facet.unlabelled else "no",
             "needs known factors": "yes" if facet.factors else "no",
+            "needs the features that made the rows": "yes" if facet.truth else "no",
             **({"needs gaps or columns of several kinds": "yes"} if facet.tables else {}),
             **({"without labels decided by": facet.unlabelled} if facet.unlabelled else {}),
             **({"of columns of several kinds decided by": one} if (one := facet.decided.get("table")) else {}),

@@ -453,7 +453,10 @@ def measure(
     asked = [
         f
         for f in FACETS.values()
-        if f.view == "all" and (not f.labels or len(rows.classes) > 1) and (not f.factors or rows.factors is not None)
+        if f.view == "all"
+        and (not f.labels or len(rows.classes) > 1)
+        and (not f.factors or rows.factors is not None)
+        and not f.truth
     ]
     found: dict[tuple[str, str], dict[str, float]] = {}
 

@@ -23,6 +23,7 @@ from isthmus.data.picture import Canvas
 from isthmus.data.series import Series
 from isthmus.data.sparse import SparseRows
 from isthmus.data.split import Split, grouped, ordered, split
+from isthmus.data.truth import Truth
 from isthmus.data.windows import Windows
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
@@ -90,6 +91,9 @@ class Dataset:
     counts: int | None = None
     """Most columns that are kept of rows of counts, which are :class:`isthmus.data.sparse.SparseRows`; None of others.
     """
+
+    truth: Truth | None = None
+    """The features that rows are sums of; None where nobody knows. Nothing is trained on them."""
 
     def __post_init__(self) -> None:
         if self.said and self.x.ndim not in (3, 4):
@@ -210,7 +214,8 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of rows, labels, anomaly, factors and metadata: equal data, equal digest under any name."""
+        """SHA-256 (hex) of rows, labels, anomaly, factors, truth and metadata: equal data, equal digest, whatever the
+        name."""
         about = json.dumps([self.x.shape, self.y is not None, self.classes, self.anomaly])
         found = hashlib.sha256(about.encode())
         textual = [field.kind in TEXTS for field in self.fields]
@@ -229,6 +234,10 @@ class Dataset:
         if self.factors is not None:
             found.update(json.dumps(self.factor_names).encode())
             found.update(np.ascontiguousarray(self.factors, "<f8").data)
+        for name, known in () if self.truth is None else self.truth._asdict().items():
+            if known is not None:
+                found.update(f"truth {name} {known.shape}".encode())
+                found.update(np.ascontiguousarray(known, "<f8").data)
         for name, part in self.metadata._asdict().items():
             if part is not None:
                 found.update(name.encode())

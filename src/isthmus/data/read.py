@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ from isthmus.data.source import Limit, drawn
 from isthmus.data.sparse import SparseRows, counts_of
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
+from isthmus.data.truth import truth_of
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
 from isthmus.data.windows import Order
 from isthmus.data.wording import meant, place, shown, some
@@ -97,6 +99,7 @@ def read(
     most: int | None = None,
     rows: int | None = None,
     memory: str | int | None = None,
+    truth: Any = None,
 ) -> Dataset:
     """Read data of any supported kind.
 
@@ -172,6 +175,9 @@ def read(
     memory : str or int, optional
         Instead of ``rows``: as many as fit into so much memory eight times over, which is about what a study takes of
         them.
+    truth : path, array (F, E) or mapping, optional
+        The features that the rows are sums of, where somebody made them, and maybe which are in each row
+        (:mod:`isthmus.data.truth`).
 
     Returns
     -------
@@ -229,6 +235,8 @@ def read(
     pixels = (raw.canvas is not None and network is None) or (pictured and raw.x.dtype == np.uint8)
     ready = bool(raw.fields) or kept_columns is not None
     x = raw.x if ready else np.ascontiguousarray(raw.x) if pixels else numbers(raw)
+    if truth is not None and (ready or window is not None):
+        raise BadInput(f"{raw.place}: truth is for rows of plain numbers, which these are not; leave it out (--truth)")
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     made, made_by = apart or (None, ())
@@ -241,6 +249,7 @@ def read(
         **{"most": most, "rows": None if rows is memory is None else count},
         **{"features": None if features is None else os.path.abspath(features)},
         **{name: one for name, one in beside_in.items() if type(one) is str},
+        **{"truth": os.path.abspath(truth) if isinstance(truth, str | os.PathLike) else None},
     }
     stated = {name: one for name, one in (("gray", gray), ("counts", counts)) if one is not None}
     found = Dataset(
@@ -263,6 +272,7 @@ def read(
         aside=raw.aside,
         network=raw.network,
         counts=kept_columns,
+        truth=truth_of(raw.place, truth, len(x), math.prod(x.shape[1:])),
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
 

@@ -11,6 +11,7 @@ from isthmus.facets.features import FEATURES
 from isthmus.facets.generation import GENERATION
 from isthmus.facets.imputation import IMPUTATION
 from isthmus.facets.reconstruction import RECONSTRUCTION
+from isthmus.facets.recovery import RECOVERY
 from isthmus.facets.robustness import ROBUSTNESS
 from isthmus.facets.sparsity import SPARSITY
 from isthmus.facets.stability import STABILITY
@@ -23,6 +24,7 @@ FACETS: dict[str, Facet] = {
         SPARSITY,
         FEATURES,
         FACTORS,
+        RECOVERY,
         ANOMALY,
         GENERATION,
         IMPUTATION,

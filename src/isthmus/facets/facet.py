@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from isthmus.said import Said
 
 if TYPE_CHECKING:
     from isthmus.data.layout import Layout
+    from isthmus.data.truth import Truth
     from isthmus.model import Model
     from isthmus.train.fitted import Fitted
 
@@ -45,13 +46,16 @@ class Rows(NamedTuple):
     """(n,) the first step of each window of a series; None where rows are no windows."""
     text: NDArray[np.object_] | None = None
     """(n,) the free text of each row; None where there is none."""
+    truth: Truth | None = None
+    """The features that rows are made of, and which are in each; None where nobody knows."""
 
     def take(self, numbers: NDArray[np.int64] | slice) -> Rows:
         """Some of them."""
         y, before, first = (None if part is None else part[numbers] for part in (self.y, self.before, self.first))
         factors, weight = (None if part is None else part[numbers] for part in (self.factors, self.weight))
         text = None if self.text is None else self.text[numbers]
-        return Rows(self.x[numbers], y, factors, weight, before, first, text)
+        truth = None if self.truth is None else self.truth.take(numbers)
+        return Rows(self.x[numbers], y, factors, weight, before, first, text, truth)
 
 
 class Splits(NamedTuple):
@@ -300,6 +304,8 @@ class Facet:
     """Rivals that need an extra, and take part where a study names them."""
     factors: bool = False
     """Whether it needs to know what made the rows; data that do not say are not asked."""
+    truth: bool = False
+    """Whether it needs to know the features that rows are sums of; data that do not say are not asked."""
     tables: bool = False
     """Whether it needs a table whose columns are of several kinds, or have gaps; asked with all others where there are
     gaps."""
@@ -356,11 +362,16 @@ def held(coder: Coder, codes: NDArray[np.float32], k: int) -> NDArray[np.float32
 
 def lengths(coder: Coder, width: int) -> NDArray[np.float32]:
     """How long a piece each unit writes into a row with a code of 1, (width,)."""
-    found, none = [], coder.decode_scaled(np.zeros((1, width), np.float32)).reshape(1, -1)
+    return np.concatenate([np.linalg.norm(block, axis=1) for block in pieces(coder, width)])
+
+
+def pieces(coder: Coder, width: int) -> Iterator[NDArray[np.float32]]:
+    """What each unit writes into a row with a code of 1, in blocks of units, (n, prod(D)) each."""
+    none = coder.decode_scaled(np.zeros((1, width), np.float32)).reshape(1, -1)
     for start in range(0, width, BLOCK):
         units = np.eye(min(BLOCK, width - start), width, start, dtype=np.float32)
-        found.append(np.linalg.norm(coder.decode_scaled(units).reshape(len(units), -1) - none, axis=1))
-    return np.concatenate(found)
+        with np.errstate(invalid="ignore"):  # a diverged model: the caller sees what is not finite
+            yield coder.decode_scaled(units).reshape(len(units), -1) - none
 
 
 def row_error(coder: Coder, x: NDArray[np.float32], k: int | None = None) -> NDArray[np.float64]:

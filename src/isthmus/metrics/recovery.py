@@ -15,7 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from isthmus.metrics.metric import SHARE, Metric
+from isthmus.said import Said
+
 Array = NDArray[np.floating]
+Known = NDArray[np.number | np.bool_]
 TINY = 1e-12
 
 
@@ -59,7 +63,7 @@ def uniqueness(entries: Array, features: Array) -> float:
     return len(np.unique(likeness(entries, features).argmax(axis=1))) / len(entries)
 
 
-def detection(codes: Array, present: Array, entries: Array, features: Array) -> Detection:
+def detection(codes: Array, present: Known, entries: Array, features: Array) -> Detection:
     """How well each unit that fires tells whether its nearest feature is there.
 
     Parameters
@@ -92,7 +96,7 @@ def detection(codes: Array, present: Array, entries: Array, features: Array) -> 
     return Detection(float(f1.mean()), float(precision.mean()), float(recall.mean()))
 
 
-def absorption(codes: Array, present: Array, entries: Array, features: Array, parents: NDArray[np.integer]) -> float:
+def absorption(codes: Array, present: Known, entries: Array, features: Array, parents: NDArray[np.integer]) -> float:
     """Share of rows with a child feature in which the unit of its parent is silent and that of the child speaks.
 
     A parent is there wherever its child is; a dictionary may save a unit by writing the parent into the entry of the
@@ -127,3 +131,48 @@ def absorption(codes: Array, present: Array, entries: Array, features: Array, pa
         rows = fires[there[:, child]]
         shares.append(float((rows[:, unit[child]] & ~rows[:, unit[parent]]).mean()))
     return float(np.mean(shares)) if shares else math.nan
+
+
+TABLE = [
+    Metric(
+        "mcc",
+        mean_correlation,
+        True,
+        "mean size of a cosine",
+        Said("features found again (MCC)", "特征还原度（MCC）"),
+        0.02,
+        "O'Neill et al. 2024",
+        bounds=SHARE,
+    ),
+    Metric(
+        "uniqueness",
+        uniqueness,
+        True,
+        "features per unit",
+        Said("units with a feature of their own", "对应特征不重复的单元比例"),
+        0.02,
+        "Chanin and Garriga-Alonso 2026",
+        bounds=SHARE,
+    ),
+    Metric(
+        "f1",
+        detection,
+        True,
+        "F1, mean over units",
+        Said("F1 of units as detectors of features", "单元作为特征检测器的 F1"),
+        0.02,
+        "Chanin and Garriga-Alonso 2026",
+        bounds=SHARE,
+    ),
+    Metric(
+        "absorption",
+        absorption,
+        False,
+        "share of a feature's rows",
+        Said("absorption of parents by children", "父特征被子特征吸收的比例"),
+        0.02,
+        "Chanin et al. 2024",
+        bounds=SHARE,
+    ),
+]
+"""What the numbers of this file mean."""

@@ -53,6 +53,7 @@ LEASTS = {"replicates": 2, "configs": 1, "seed": 0}
 """Options that are whole numbers, and what each must be at least."""
 OBSTACLES = {
     "no factors": "needs known factors: name their columns (--factors)",
+    "no truth": "needs the features that made the rows: give their file (--truth)",
     "no table": "needs a table with gaps, or with columns of several kinds",
     "no labels": "needs labels: give a label column or a second array",
     "one class": "needs at least two classes",
@@ -324,7 +325,7 @@ def design(data: Dataset, *, racing: bool = False, **options: Unpack[DesignOptio
     """
     asked = filled(DesignOptions, options)
     typed = dict(asked["settings"] or {})
-    asked = meant_for(asked, data.extent, len(data.x), factors=data.factors is not None)
+    asked = meant_for(asked, data.extent, len(data.x), factors=data.factors is not None, truth=data.truth is not None)
     for name, least in LEASTS.items():
         _whole(asked, name, least)
     if data.still:
@@ -471,6 +472,7 @@ def _about(data: Dataset) -> dict[str, Any]:
         "factors": list(data.factor_names),
         **({"fields": [field.to_json() for field in data.fields]} if data.fields else {}),
         **({} if data.counts is None else {"counts": data.counts}),
+        **({} if data.truth is None else {"truth": len(data.truth.features)}),
         **data.metadata.sizes,
         **({} if data.windows is None else data.windows.sizes),
     }
@@ -602,7 +604,9 @@ def _facets(asked: str | Iterable[str], data: Dataset) -> tuple[list[str], dict[
         known = [
             name
             for name, facet in FACETS.items()
-            if (not facet.factors or data.factors is not None) and (not facet.tables or gaps)
+            if (not facet.factors or data.factors is not None)
+            and (not facet.truth or data.truth is not None)
+            and (not facet.tables or gaps)
         ]
         asked = known if asked == "all" else _names(asked)
     wanted = list(asked)
@@ -628,6 +632,8 @@ def _obstacle(name: str, data: Dataset) -> str:
     """Why a facet cannot be measured on these data, or ""."""
     if FACETS[name].factors and data.factors is None:
         return OBSTACLES["no factors"]
+    if FACETS[name].truth and data.truth is None:
+        return OBSTACLES["no truth"]
     if FACETS[name].tables and not data.fields:
         return OBSTACLES["no table"]
     if not FACETS[name].labels:

@@ -63,6 +63,7 @@ class DataNote(_Sealed):
     factors: list[str] = []
     fields: list[dict[str, JsonValue]] = []
     counts: Some | None = None
+    truth: Some | None = None
     groups: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
     times: Annotated[int, Field(ge=3, lt=LARGEST)] | None = None
     worth: Annotated[float, Field(ge=1, lt=LARGEST)] | None = None
@@ -110,6 +111,7 @@ class Reading(_Sealed):
     counts: bool | None = None
     most: Some | None = None
     rows: Some | None = None
+    truth: str | None = None
 
 
 class Tuned(_Sealed):

@@ -73,7 +73,7 @@ def _prepare(job: Job, data: Dataset) -> Material:
     layout = laid_out(data.x[counted.train], **data.laid)
     before, text = data.before if job.name.view == "all" else None, written(data.x, data.fields)
     first = None if data.windows is None else data.windows.first
-    every = Rows(data.x, labels, data.factors, weight, before, first, text)
+    every = Rows(data.x, labels, data.factors, weight, before, first, text, data.truth)
     train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, counted))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     known, held = train.x, valid.x

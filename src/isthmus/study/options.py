@@ -311,6 +311,16 @@ class Reading(TableOptions, total=False):
     factors: Annotated[
         Any, Option(None, "Columns with known factors of variation, to judge codes by; models never see them.", "A,B")
     ]
+    truth: Annotated[
+        Any,
+        Option(
+            None,
+            "Features (.npy) that made the rows, for the facet recovery; or .npz or .safetensors with features, and "
+            "maybe present and parents.",
+            "FILE",
+            kind=Path,
+        ),
+    ]
     images: Annotated[
         bool | None,
         Option(

@@ -49,8 +49,8 @@ def width(shape: Sequence[int], rows: int) -> int:
     return max(LEAST, 1 << (most.bit_length() - 1)) if most > 0 else LEAST
 
 
-def questions(purpose: str, *, factors: bool) -> list[str]:
-    """The facets that speak for a purpose, those of known ``factors`` only where there are some.
+def questions(purpose: str, *, factors: bool, truth: bool = False) -> list[str]:
+    """The facets that speak for a purpose, those of known ``factors`` or ``truth`` only where there are some.
 
     Examples
     --------
@@ -59,10 +59,13 @@ def questions(purpose: str, *, factors: bool) -> list[str]:
     """
     roles = {name: facet.purposes.get(purpose) for name, facet in FACETS.items()}
     wanted = {NEEDED, ALSO} if NEEDED in roles.values() else {INSTEAD, ALSO}
-    return [name for name, role in roles.items() if role in wanted and (factors or not FACETS[name].factors)]
+    there = {name for name, facet in FACETS.items() if facet.factors <= factors and facet.truth <= truth}
+    return [name for name, role in roles.items() if role in wanted and name in there]
 
 
-def meant_for(asked: Mapping[str, Any], shape: Sequence[int], rows: int, *, factors: bool) -> dict[str, Any]:
+def meant_for(
+    asked: Mapping[str, Any], shape: Sequence[int], rows: int, *, factors: bool, truth: bool
+) -> dict[str, Any]:
     """The options of a study with what follows from their ``purpose``.
 
     Parameters
@@ -72,8 +75,8 @@ def meant_for(asked: Mapping[str, Any], shape: Sequence[int], rows: int, *, fact
     shape : sequence of int
         Of a row, ``*D``.
     rows : int
-    factors : bool
-        Whether there are known factors.
+    factors, truth : bool
+        Whether there are known factors, or features that rows are sums of.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def meant_for(asked: Mapping[str, Any], shape: Sequence[int], rows: int, *, fact
     if purpose not in PURPOSES:
         raise BadInput(f"there is no purpose {purpose!r}; choose one of {', '.join(PURPOSES)}")
     if found["facets"] == "all":
-        found["facets"] = questions(purpose, factors=factors)
+        found["facets"] = questions(purpose, factors=factors, truth=truth)
     if found["families"] == "default" and purpose in SUITED:
         found["families"] = SUITED[purpose]
     if purpose == INTERPRET:
