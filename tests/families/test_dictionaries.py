@@ -505,6 +505,16 @@ def test_the_auxiliary_term_moves_dead_units_alone(kind, hidden):
     assert offset.abs().max() < 1e-12
 
 
+def test_tuning_tries_higher_strengths_on_wide_codes():
+    for kind in (SAE, Gated):
+        narrow, wide = (kind(latents=n).space()["strength"] for n in (255, 256))
+        assert (wide.low, wide.high) == pytest.approx((10 * narrow.low, 10 * narrow.high))
+        assert kind(latents=255).space().keys() == kind(latents=256).space().keys()
+    usual = JumpReLU(latents=255).space()["strength"]
+    assert JumpReLU(latents=256).space()["strength"] == usual  # it has a target
+    assert JumpReLU(latents=256, target=0.0).space()["strength"].high == pytest.approx(10 * usual.high)
+
+
 def test_the_clock_counts_rows():
     model = made(SAE(latents=4), X, "gaussian")
     model.absorb({"fired": torch.tensor([0.0, 2.0, 0.0, 1.0]), "rows": torch.tensor(48.0)})

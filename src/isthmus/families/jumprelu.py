@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, knob
-from isthmus.parts.dictionary import TINY, sampled
+from isthmus.parts.dictionary import TINY, Revived, sampled
 from isthmus.parts.gates import WIDE, cut, usual
 
 HOLD = 10.0
@@ -94,6 +94,10 @@ class JumpReLU(SAE):
         "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm).",
         choices=("unit", "weighted"),
     )
+
+    def space(self) -> dict[str, Range]:
+        """With a target the strength holds it, and need not be higher on a wide code."""
+        return Revived.space(self) if self.aim else super().space()
 
     @property
     def aim(self) -> float:

