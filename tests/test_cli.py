@@ -1061,7 +1061,7 @@ OPTIONS = {
     ),
     take.take: "folder family facet replicate refit out to data json debug",
     train.train: (
-        "family data label images out settings steps measured seed checkpoint device memory readers "
+        "family data label images out settings steps measured seed checkpoint device shard memory readers "
         "kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
         "stride counts most json dry_run quiet debug"
     ),

@@ -88,6 +88,9 @@ class Model(nn.Module):
     replays: bool = True
     """Whether its step is recorded once and replayed. A model with False may read values in ``forward``, and runs it
     anew each time; it is for steps so large that Python costs nothing beside them."""
+    shards: bool = False
+    """Whether its units may be spread over processes: it then asks its ``units`` for what needs all of them
+    (:mod:`isthmus.parts.units`)."""
     resting: tuple[str, ...] = ()
     """Terms that cost nothing while all is well, such as the revival of dead units."""
     inner_weights: tuple[str, ...] = ()

@@ -103,6 +103,10 @@ def train(
         str,
         typer.Option("--device", metavar="NAME", help="Where the training computes: cpu, cuda, mps or auto."),
     ] = "cpu",
+    shard: Annotated[
+        bool,
+        typer.Option("--shard", help="Spread the units of a wide dictionary over the ranks that torchrun started."),
+    ] = False,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -163,7 +167,7 @@ def train(
     if dry_run:
         _plan(family, recipe, plan, rows, parts, usual, limit, json)
         return ends.DONE
-    fitted = _trained(f"{family} on {rows.name}", training, plan.steps, kept, quiet)
+    fitted = _trained(f"{family} on {rows.name}", training, plan.steps, kept, quiet, shard=shard)
     if fitted is None:
         return ends.DONE
     outcome = fitted.outcome
@@ -277,18 +281,21 @@ def _kept(place: Path, every: str) -> Checkpoint:
     return Checkpoint(path, math.inf if every == "none" else seconds(every, "checkpoint"))
 
 
-def _trained(title: str, training: Callable[..., Fitted], steps: int, kept: Checkpoint, quiet: bool) -> Fitted | None:
+def _trained(
+    title: str, training: Callable[..., Fitted], steps: int, kept: Checkpoint, quiet: bool, *, shard: bool
+) -> Fitted | None:
     """The training, with a bar; it goes on where it was stopped, and one that is stopped says what is kept.
 
     None where several ranks train together and another one does the rest.
     """
     from isthmus.train.ranks import joined
+    from isthmus.train.shards import Shards
 
     if taken := kept.steps():
         show.note(f"Going on after {taken} steps: {kept.path}", quiet=quiet)
     with (
         _keeping(kept),
-        joined() as ranks,
+        joined(Shards if shard else None) as ranks,
         show.progress(title, steps, unit="steps", quiet=quiet) as tell,
     ):
         fitted = training(

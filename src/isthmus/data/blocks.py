@@ -219,7 +219,7 @@ class Columns:
             if stream.peek(4)[:4] == b"PAR1":
                 yield from (content for content in _batches(self.where, self.path))
                 return
-            for found in _pieces(self.where, self.path, stream):
+            for found in pieces(self.where, self.path, stream):
                 content, self._mark = opened_piece(found, texts, self._mark)
                 yield content
 

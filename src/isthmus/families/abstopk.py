@@ -37,6 +37,7 @@ class AbsTopKModel(TopKModel):
     """Two terms: reconstruction and auxiliary."""
 
     signed: ClassVar[bool] = True
+    shards = False
 
     def gate(self, raw: Tensor) -> Tensor:
         return farthest(raw, self.k, self.limit)

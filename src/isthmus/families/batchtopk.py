@@ -29,9 +29,10 @@ from isthmus.families.topk import CHUNK, TopK
 from isthmus.model import Loss, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import Dictionary, offered, sampled
-from isthmus.parts.gates import tied, topk
+from isthmus.parts.gates import tied
 from isthmus.parts.penalties import crowding
 from isthmus.parts.sparse import Entries, RowDecoder, sparsely
+from isthmus.parts.units import HERE, Units
 
 RECENT = 19  # the average's memory is about a twentieth of the steps taken
 
@@ -66,6 +67,7 @@ class BatchTopKModel(Dictionary):
     decay: Tensor
     threshold: Tensor
     age: Tensor
+    shards = True
 
     def __init__(self, recipe: BatchTopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head, short=True)
@@ -75,6 +77,7 @@ class BatchTopKModel(Dictionary):
             self.decoder = RowDecoder(self.decoder)  # type: ignore[assignment]
         if recipe.ortho:
             self.weights |= {"orthogonality": recipe.ortho}
+            self.shards = False
         self.register_buffer("k", torch.tensor(recipe.passing), persistent=False)
         self.register_buffer("decay", torch.tensor(float(recipe.decay)), persistent=False)
         self.register_buffer("threshold", torch.zeros(()))
@@ -85,7 +88,7 @@ class BatchTopKModel(Dictionary):
 
     def train_gate(self, raw: Tensor) -> Tensor:
         rows = len(raw)
-        return torch.relu(topk(raw.reshape(1, -1), self.k * rows, self.limit * rows)).view_as(raw)
+        return torch.relu(self.units.topk(raw.reshape(1, -1), self.k * rows, self.limit * rows)).view_as(raw)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
         return self.apart()
@@ -96,7 +99,8 @@ class BatchTopKModel(Dictionary):
         return {"orthogonality": crowding(self.decoder.dictionary, CHUNK)} if weighs else {}
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
-        return self._sparsely(x, target) if self.wide and self.training else super().forward(x, target, noise)
+        sparse = self.wide and self.training and self.units is HERE  # spread units take the dense step
+        return self._sparsely(x, target) if sparse else super().forward(x, target, noise)
 
     def _sparsely(self, x: Tensor, target: Tensor) -> Loss:
         """``forward`` for a wide code: what fires is decoded, and has gradients; no other unit."""
@@ -126,7 +130,10 @@ class BatchTopKModel(Dictionary):
         return heads.nll(self.head, out.detach() + added, target).mean()
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
-        return super().facts(raw, z) | {"border": border(raw.detach(), z.detach()), "batches": z.new_ones(())}
+        return super().facts(raw, z) | {
+            "border": border(raw.detach(), z.detach(), self.units),
+            "batches": z.new_ones(()),
+        }
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
@@ -147,12 +154,13 @@ class BatchTopKModel(Dictionary):
         return last.weight, last.bias, self.threshold.expand_as(last.bias)
 
 
-def border(raw: Tensor, z: Tensor) -> Tensor:
+def border(raw: Tensor, z: Tensor, units: Units = HERE) -> Tensor:
     """Midway from the smallest raw code that passed to the next one below it, or to 0; 0 if none passed. 0-dim.
 
     ``z`` (B, L) are the ``raw`` ones (B, L) that passed. On the smallest itself, rounding would decide whether it
     passes; those that tie with it, of which a choice of exactly so many leaves some out, are no codes below it.
     """
-    least = torch.where(z > 0, z, torch.inf).amin()
-    below = torch.where((raw < least) & ~tied(raw, least, z.amax()), raw, 0.0).amax().clamp(min=0.0)
+    least = units.least(torch.where(z > 0, z, torch.inf).amin())
+    below = torch.where((raw < least) & ~tied(raw, least, units.most(z.amax())), raw, 0.0).amax().clamp(min=0.0)
+    below = units.most(below)
     return torch.where(least < torch.inf, (least + below) / 2, 0.0)

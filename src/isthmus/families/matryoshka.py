@@ -81,6 +81,8 @@ class Matryoshka(BatchTopK):
 class MatryoshkaModel(BatchTopKModel):
     """Three terms: reconstruction (from the whole code), auxiliary and nested."""
 
+    shards = False  # the widths are of the whole code
+
     def __init__(self, recipe: Matryoshka, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.widths, self.whole = recipe.widths, recipe.choice == "batch"

@@ -34,7 +34,7 @@ from isthmus.model import Loss, Model, Range, knob
 from isthmus.parts import heads
 from isthmus.parts.dictionary import Folded, Revived, Reviving, folded, helped, offered, sampled, tempo, tie
 from isthmus.parts.encoder_decoder import BLOCK, EncoderDecoder
-from isthmus.parts.gates import SHARE, chosen, counts, topk, usual
+from isthmus.parts.gates import SHARE, counts, usual
 from isthmus.parts.penalties import crowding
 from isthmus.parts.sparse import Entries, RowDecoder, fire, quick, sparsely
 from isthmus.registry import OWN
@@ -127,6 +127,7 @@ class TopKModel(Reviving, EncoderDecoder):
     k: Tensor
     signed: ClassVar[bool] = False
     """Whether those farthest from zero pass, with their signs."""
+    shards = True
 
     def __init__(self, recipe: TopK, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
@@ -135,6 +136,7 @@ class TopKModel(Reviving, EncoderDecoder):
         self.wind(recipe, recipe.latents)
         if recipe.ortho:
             self.weights |= {"orthogonality": recipe.ortho}
+            self.shards = False
         self.limit, self.passing = recipe.limit, recipe.passing
         self.wide = recipe.wide
         if self.wide:
@@ -151,7 +153,7 @@ class TopKModel(Reviving, EncoderDecoder):
 
     def gate(self, raw: Tensor) -> Tensor:
         """The code, from raw ones; each row alone. (B, L) -> (B, L)."""
-        return torch.relu(topk(raw, self.k, self.limit))
+        return torch.relu(self.units.topk(raw, self.k, self.limit))
 
     def offered(self, raw: Tensor) -> Tensor:
         """What dead units may add, from raw codes: :func:`isthmus.parts.dictionary.offered`."""
@@ -168,21 +170,21 @@ class TopKModel(Reviving, EncoderDecoder):
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         if self.wide:
             return self._sparsely(x, target)
-        raw = self.encoder(x - self.pre)
+        raw = self.encoder(x - self.units.shared(self.pre))
         z = self.gate(raw)
         dead = self.dead()
         if self.k_aux < self.latents:
             dead = dead & self.longest()
-        out = self.decoder(z)
-        better = helped(self.decoder, z, out, torch.where(dead, self.offered(raw), 0.0))
-        auxiliary = heads.nll(self.head, better, target).mean() * dead.any()
+        out = self.units.decoded(self.decoder, z)
+        better = helped(self.decoder, z, out, torch.where(dead, self.offered(raw), 0.0), self.units)
+        auxiliary = heads.nll(self.head, better, target).mean() * self.units.anywhere(dead)
         seen = {"fired": (z != 0).sum(0).to(z.dtype).detach(), "rows": z.new_full((), len(z))}
         misfit = heads.nll(self.head, out, target).mean()
         return Loss({"reconstruction": misfit, "auxiliary": auxiliary, **self.apart()}, seen)
 
     def longest(self) -> Tensor:
         """The ``k_aux`` units that have been silent longest, of those that tie the first: (L,) of bool."""
-        return chosen(self.idle, torch.full((), self.k_aux, device=self.idle.device), self.k_aux)
+        return self.units.chosen(self.idle, torch.full((), self.k_aux, device=self.idle.device), self.k_aux)
 
     def _decoded(self, x: Tensor, *, rough: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Raw output (B, *D), values and units (B k,), when the code is wide; ``rough`` as in :func:`fire`."""
@@ -193,17 +195,20 @@ class TopKModel(Reviving, EncoderDecoder):
         """Values and units, (B, k) each."""
         last = self.encoder.last
         rows = x.flatten(1) - self.pre.flatten()
-        return fire(rows, last.weight, last.bias, self.passing, rough=rough, signed=self.signed)
+        here = min(self.passing, len(last.weight))
+        values, units = fire(rows, last.weight, last.bias, here, rough=rough, signed=self.signed)
+        return self.units.kept(values, self.passing), units
 
     def _sparsely(self, x: Tensor, target: Tensor) -> Loss:
         """``forward`` for a wide code. What dead units could add is computed only if there are any."""
         out, values, units = self._decoded(x, rough=self.training and quick(x))
         auxiliary = out.new_zeros(())
         dead = (self.longest() & self.dead()).nonzero().flatten()
-        if len(dead):
-            centred, last = (x - self.pre).flatten(1), self.encoder.last
+        if self.units.anywhere(dead >= 0):
+            centred, last = (x - self.units.shared(self.pre)).flatten(1), self.encoder.last
             raw = functional.linear(centred, last.weight[dead], last.bias[dead])
-            added = functional.linear(self.offered(raw), self.decoder.dictionary[:, dead]).reshape(out.shape)
+            added = functional.linear(self.offered(raw), self.decoder.dictionary[:, dead])
+            added = self.units.summed(added).reshape(out.shape)
             auxiliary = heads.nll(self.head, out.detach() + added, target).mean()
         fired = torch.zeros_like(self.idle).index_add_(0, units, (values != 0).to(self.idle.dtype))
         seen = {"fired": fired, "rows": out.new_full((), len(out))}

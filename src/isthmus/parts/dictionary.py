@@ -22,6 +22,7 @@ from isthmus.model import Loss, Model, Recipe, knob
 from isthmus.parts import heads
 from isthmus.parts.encoder_decoder import EncoderDecoder
 from isthmus.parts.gates import farthest, topk
+from isthmus.parts.units import HERE, Units
 
 STARTING = 2048  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
 TINY = 1e-12
@@ -56,6 +57,7 @@ class Reviving(Model):
     size: int
     idle: Tensor
     dead_after: Tensor
+    units: Units = HERE
     resting: tuple[str, ...] = ("auxiliary",)
 
     def wind(self, recipe: Revived, units: int, k_aux: int | None = None) -> None:
@@ -71,7 +73,7 @@ class Reviving(Model):
 
     def helping(self, raw: Tensor) -> Tensor:
         """What dead units add to a code: their largest ``k_aux`` raw codes, as :func:`offered`; (B, L) -> (B, L)."""
-        best, index = torch.where(self.dead(), raw, -math.inf).topk(self.k_aux, dim=1)
+        best, index = self.units.best(torch.where(self.dead(), raw, -math.inf), self.k_aux)
         values = torch.where(best > -math.inf, offered(raw).gather(1, index), 0.0)
         return torch.zeros_like(raw).scatter(1, index, values)
 
@@ -136,12 +138,12 @@ class Dictionary(Reviving, EncoderDecoder):
 
     def raw(self, x: Tensor) -> Tensor:
         """What the gate sees: (B, *D) -> (B, L)."""
-        return self.encoder(x - self.pre)
+        return self.encoder(x - self.units.shared(self.pre))
 
     def forward(self, x: Tensor, target: Tensor, noise: Any = None) -> Loss:
         raw = self.raw(x)
         z = self.train_gate(raw) if self.training else self.gate(raw)
-        out = self.decoder(z)
+        out = self.units.decoded(self.decoder, z)
         misfit = heads.nll(self.head, out, target).mean()
         terms = {"reconstruction": misfit, "auxiliary": self.revival(raw, z, out, target)}
         return Loss(terms | self.costs(raw, z, target), self.facts(raw, z))
@@ -151,8 +153,8 @@ class Dictionary(Reviving, EncoderDecoder):
 
         They count as :func:`offered`, and as :func:`helped`: the term moves dead units only. Zero if no unit is dead.
         """
-        better = helped(self.decoder, z, out, self.helping(raw))
-        return heads.nll(self.head, better, target).mean() * self.dead().any()
+        better = helped(self.decoder, z, out, self.helping(raw), self.units)
+        return heads.nll(self.head, better, target).mean() * self.units.anywhere(self.dead())
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
@@ -323,14 +325,14 @@ def offered(raw: Tensor) -> Tensor:
     return torch.where((raw > 0).any(0), torch.relu(raw), raw)
 
 
-def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor) -> Tensor:
-    """Raw output (B, *D) with ``helping`` (B, L) added to the code, of which alone it has a gradient.
+def helped(decoder: Any, z: Tensor, out: Tensor, helping: Tensor, units: Units = HERE) -> Tensor:
+    """Raw output (B, *D) with ``helping`` (B, L) of the ``units`` added to the code, of which alone it has a gradient.
 
     ``out`` is what ``decoder`` makes of ``z``. It stands still, as the residual does in Gao et al. (2024) and in the
     two codes that are taken as reference: else the term would also ask live units to leave room for dead ones.
     """
     if is_affine(decoder):
-        return out.detach() + (helping @ decoder.dictionary.t()).reshape(out.shape)
+        return out.detach() + units.summed(helping @ decoder.dictionary.t()).reshape(out.shape)
     still = z.detach()
     return out.detach() + decoder(still + helping) - decoder(still)
 

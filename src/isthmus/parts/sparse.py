@@ -217,6 +217,9 @@ def sparsely(model: Any, x: Tensor, found: Entries, blocks: Tensor | None = None
     blocks write, without the bias, (B, count, *D)."""
     last, decoder = model.encoder.last, model.decoder
     bags = found.rows if blocks is None else found.rows * count + blocks[found.units]
-    inputs = (x.flatten(1), model.pre.flatten(), last.weight, last.bias, decoder.dictionary.t())
+    pre = model.units.shared(model.pre).flatten()
+    inputs = (x.flatten(1), pre, last.weight, last.bias, decoder.dictionary.t())
     out = SparseCode.apply(*inputs, *found, bags, len(x) * count)
-    return (out + decoder.last_bias).reshape(x.shape) if blocks is None else out.reshape(len(x), count, *x.shape[1:])
+    if blocks is not None:
+        return out.reshape(len(x), count, *x.shape[1:])
+    return (model.units.summed(out) + decoder.last_bias).reshape(x.shape)

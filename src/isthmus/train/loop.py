@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from isthmus.train.checkpoint import Keeper, State, fitting, part, put, tensors_
 from isthmus.train.device import moved
 from isthmus.train.order import Rows
 from isthmus.train.ranks import Ranks
-from isthmus.train.stack import Stack, free
+from isthmus.train.stack import Stack, free, lengths
 from isthmus.train.task import Task
 
 # In parameters x rows of a batch. Stacking gained at every size measured (benchmarks/stack.py); above this the gain is
@@ -96,7 +96,7 @@ def train(
     if any(task.plan.stages != "together" for task in tasks):
         raise BadInput("a plan with stages goes through isthmus.train.stages.train; this is one stage of it")
     outcomes: dict[int, Outcome] = {}
-    for numbers in _stacks(tasks):
+    for numbers in _stacks(tasks, alone=ranks is not None and ranks.shards is not None):
         chosen = [tasks[i] for i in numbers]
         with _threads(chosen):
             for i, outcome in zip(numbers, _train_stack(chosen, watch, keeper, ranks), strict=True):
@@ -104,8 +104,8 @@ def train(
     return [outcomes[i] for i in range(len(tasks))]
 
 
-def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
-    """Task numbers, grouped by what must be equal in a stack, in pieces of the width that pays."""
+def _stacks(tasks: Sequence[Task], *, alone: bool) -> Iterator[list[int]]:
+    """Task numbers, grouped by what must be equal in a stack, in pieces of the width that pays, or each ``alone``."""
     groups: dict[str, list[int]] = {}
     for i, task in enumerate(tasks):
         plan = task.plan.to_json() | {"learning_rate": None}
@@ -114,7 +114,7 @@ def _stacks(tasks: Sequence[Task]) -> Iterator[list[int]]:
         same += [] if task.stream is None else [task.key, task.seed]  # a window of rows is no part of a larger tensor
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(i)
     for group in groups.values():
-        width = WIDEST if _work(first := tasks[group[0]]) < STACK_BELOW and first.model.stacks else 1
+        width = WIDEST if _work(first := tasks[group[0]]) < STACK_BELOW and first.model.stacks and not alone else 1
         for start in range(0, len(group), width):
             yield group[start : start + width]
 
@@ -241,9 +241,12 @@ def _train_stack(
     for task in tasks:
         if task.fresh:
             begin(task)
+        if ranks is not None and ranks.shards is not None:
+            ranks.shards.split(task.model)
     runners = [_Runner(task) for task in tasks]
     if free(tasks[0].model):
-        outcomes = _Descent(runners, began, keeper, kept, ranks).run(watch)
+        with nullcontext() if ranks is None else ranks.mourned("gloo"):
+            outcomes = _Descent(runners, began, keeper, kept, ranks).run(watch)
     else:
         for runner in runners:
             runner.check(0)
@@ -281,7 +284,9 @@ class _Descent:
         kept: State | None,
         ranks: Ranks | None,
     ) -> None:
-        self.runners, self.keeper, self.ranks, self.began = runners, keeper, ranks, began
+        self.runners, self.keeper, self.began = runners, keeper, began
+        self.shards = None if ranks is None else ranks.shards
+        self.ranks = ranks = None if self.shards is not None else ranks  # who takes a share of each batch
         self.plan, self.task = runners[0].plan, runners[0].task
         rows, self.orders, self.offsets = _gather(runners)
         self.generators = {r.task.seed: torch.Generator().manual_seed(seed(r.task.seed, "noise")) for r in runners}
@@ -295,6 +300,7 @@ class _Descent:
             weight_decay=self.plan.weight_decay,
             clip=self.plan.clip,
             ranks=ranks,
+            norms=lengths if self.shards is None else self.shards.norms,
         )
         self.lanes = list(runners)  # who sits in which row of the stack
         self.first = {r: self.stack.snapshot(i) for i, r in enumerate(self.lanes)}
@@ -371,7 +377,11 @@ class _Descent:
     def _let_go(self, lane: int, runner: _Runner) -> None:
         """A model has ended: it takes its best weights with it."""
         self.stack.release(lane, self.best.pop(runner))
-        self.done[runner] = _ended(runner, self.step, self.first.pop(runner))
+        first = {f"best/0/{i}": tensor for i, tensor in enumerate(self.first.pop(runner))}
+        if self.shards is not None:
+            first = self.shards.whole(first, everywhere=True)
+            self.shards.join(runner.task.model)
+        self.done[runner] = _ended(runner, self.step, list(first.values()))
 
     def _keep(self, left: Sequence[int]) -> None:
         """Go on with some of the lanes."""
@@ -383,6 +393,8 @@ class _Descent:
         ended, facts = _packed({number[r]: (r.task.model, outcome) for r, outcome in self.done.items()})
         tensors = {f"stack/{name}": t for name, t in self.stack.tensors().items()} | ended
         tensors |= {f"best/{number[r]}/{i}": t for r, best in self.best.items() for i, t in enumerate(best)}
+        if self.shards is not None:
+            tensors = self.shards.whole(tensors)
         tensors |= {f"order/{i}/{j}": t for i, stream in enumerate(streams) for j, t in enumerate(stream)}
         tensors |= {f"noise/{i}": g.get_state() for i, g in enumerate(self.generators.values())}
         return State(
@@ -403,6 +415,8 @@ class _Descent:
 
     def _go_on(self, kept: State) -> None:
         """Take up what :meth:`_state` gave, with a stack of as many lanes."""
+        if self.shards is not None:
+            kept = kept._replace(tensors=self.shards.mine(kept.tensors))
         facts, tensors = kept.facts, kept.tensors
         self.step, self.taken = facts["step"], facts["steps"] - facts["step"]
         self.began, self.spent = time.perf_counter() - facts["spent"], facts["looked"]

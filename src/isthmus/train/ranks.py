@@ -13,12 +13,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from isthmus.errors import BadEnvironment, BadInput
+
+if TYPE_CHECKING:
+    from isthmus.train.shards import Shards
 
 ANSWER = 25.0
 """Seconds within which every rank must come to a step; one that is gone is noticed at once, one that hangs then."""
@@ -33,10 +36,12 @@ class Ranks:
     ----------
     rank, size : int
         Its number, from 0, and how many there are. Rank 0 writes and speaks for all.
+    shards : Shards or None
+        If the units of a dictionary are spread over the ranks, which then read whole batches.
     """
 
-    def __init__(self, rank: int, size: int, patient: Any = None) -> None:
-        self.rank, self.size, self._patient = rank, size, patient
+    def __init__(self, rank: int, size: int, patient: Any = None, shards: Shards | None = None) -> None:
+        self.rank, self.size, self._patient, self.shards = rank, size, patient, shards
 
     def share(self, batch: int) -> int:
         """How many rows of a batch each takes.
@@ -89,9 +94,17 @@ class Ranks:
     def _together(self, call: Callable[[Any], Any]) -> None:
         import torch.distributed as dist
 
-        try:
+        with self.mourned():
             call(dist)
+
+    @contextmanager
+    def mourned(self, of: str = "") -> Iterator[None]:
+        """Errors of torch that speak ``of`` this become one line: another rank is lost."""
+        try:
+            yield
         except RuntimeError as error:
+            if of not in str(error):
+                raise
             raise BadEnvironment(
                 f"a rank of {self.size} is lost, or did not answer for {ANSWER:.0f} s: the training ends; the same "
                 "command trains again, from what --checkpoint kept"
@@ -99,8 +112,21 @@ class Ranks:
 
 
 @contextmanager
-def joined() -> Iterator[Ranks | None]:
+def joined(shards: type[Shards] | None = None) -> Iterator[Ranks | None]:
     """Join the processes that ``torchrun`` started with this one, while the block runs; None if there are no others.
+
+    Parameters
+    ----------
+    shards : type, optional
+        :class:`isthmus.train.shards.Shards`, to spread the units of a dictionary over them instead of the rows of a
+        batch.
+
+    Raises
+    ------
+    BadEnvironment
+        If the others are not found.
+    BadInput
+        With ``shards``, if there are no others.
 
     Examples
     --------
@@ -110,6 +136,8 @@ def joined() -> Iterator[Ranks | None]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size < 2:
+        if shards is not None:
+            raise BadInput("--shard spreads units over ranks, and there is one; start several with torchrun")
         yield None
         return
     import torch.distributed as dist
@@ -124,6 +152,8 @@ def joined() -> Iterator[Ranks | None]:
     ranks = Ranks(dist.get_rank(), size, patient)
     try:
         ranks.wait()
+        if shards is not None:
+            ranks.shards = shards(ranks.rank, size)
         yield ranks
     finally:
         dist.destroy_process_group()

@@ -27,6 +27,11 @@ from isthmus.train.ranks import Ranks
 from isthmus.train.tape import Tape, record
 
 
+def lengths(vectors: Tensor) -> Tensor:
+    """(R, P) -> (R, 1)."""
+    return torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+
+
 class Stack:
     """R models that take their steps together.
 
@@ -50,6 +55,8 @@ class Stack:
         Moments to go on with.
     ranks : Ranks, optional
         Who shares each batch.
+    norms : callable, optional
+        The lengths (R, 1) of gradients (R, P); other than usual where parts of them are in other processes.
     """
 
     def __init__(
@@ -65,8 +72,9 @@ class Stack:
         clip: float | None = None,
         adam: Callable[[Tensor], Adam] | None = None,
         ranks: Ranks | None = None,
+        norms: Callable[[Tensor], Tensor] = lengths,
     ) -> None:
-        self.models = list(models)
+        self.models, self.norms = list(models), norms
         self.corruption, self.generators, self.clip = corruption, list(generators), clip
         self.rows, count, self.ranks = rows, len(models), ranks
         dtype, device = rows[0].dtype, rows[0].device
@@ -112,7 +120,7 @@ class Stack:
         if self.ranks is not None:
             seen, terms = self._shared_out(self.ranks, gradient, seen, terms)
         if self.clip is not None:
-            norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            norms = self.norms(gradient)
             gradient.mul_((self.clip / norms.clamp_min(1e-30)).clamp_max_(1.0))
         self.adam.step(gradient, rates)
         if self._after is not None:
@@ -248,7 +256,7 @@ class Stack:
         for parameter in free(self.models[row]).values():
             parameter.data = parameters[start : start + parameter.numel()].view(parameter.shape)
             start += parameter.numel()
-        for buffer, value in zip(_fixed(self.models[row]).values(), buffers, strict=True):
+        for buffer, value in zip(fixed(self.models[row]).values(), buffers, strict=True):
             buffer.data = value
 
     def keep(self, rows: Sequence[int]) -> Stack:
@@ -263,6 +271,7 @@ class Stack:
             clip=self.clip,
             adam=lambda state: self.adam.keep(state, rows),
             ranks=self.ranks,
+            norms=self.norms,
         )
 
 
@@ -284,7 +293,7 @@ def free(model: Model) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def _fixed(model: Model) -> dict[str, Tensor]:
+def fixed(model: Model) -> dict[str, Tensor]:
     """Frozen parameters and buffers, by name: what no gradient reaches."""
     frozen = {name: p for name, p in model.named_parameters() if not p.requires_grad}
     return {**frozen, **dict(model.named_buffers())}
@@ -305,9 +314,9 @@ def _side_by_side(models: Sequence[Model]) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _shared(models: Sequence[Model]) -> dict[str, Tensor]:
     """Move what no gradient reaches into one tensor for each name, (R, *shape)."""
-    named, fixed = {}, [_fixed(model) for model in models]
-    for name in fixed[0]:
-        own = [tensors[name] for tensors in fixed]
+    named, held = {}, [fixed(model) for model in models]
+    for name in held[0]:
+        own = [tensors[name] for tensors in held]
         named[name] = torch.stack([b.detach() for b in own])
         for row, buffer in enumerate(own):
             buffer.data = named[name][row]
