@@ -68,12 +68,13 @@ def keep(workers: int) -> None:
         from distributed import LocalCluster
 
         made = LocalCluster(
-            n_workers=workers,
+            n_workers=0,
             threads_per_worker=1,
             dashboard_address=":0",
             silence_logs=60,
             local_directory=place,
         )
+        made.scale(workers)  # who begins first does not wait for the others
         print("at", made.scheduler_address, flush=True)
     except Exception as error:
         print("not", (str(error) or type(error).__name__).splitlines()[0], flush=True)

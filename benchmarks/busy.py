@@ -1,0 +1,80 @@
+"""How busy a study of many short runs keeps its workers, on this machine and on a Dask cluster.
+
+python benchmarks/busy.py [--runs 1000] [--workers 8] [--seconds 1] [--cluster]
+
+Runs sleep for that time, so that any number of workers finds a core: what is measured is what stands between the end of
+a run and the begin of the next in the same worker, through the launcher and the store that studies use. The share is
+the seconds slept, over workers x (end of the last run - begin of the first), so that workers who come late count.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from isthmus.study import jobs as doing
+from isthmus.study.away import Away, unpacked
+from isthmus.study.jobs import Commits, Work
+from isthmus.study.launch import Launch
+from isthmus.study.launch.dask import Dask
+from isthmus.study.launch.local import Local
+from isthmus.study.record import Choice, Job, JobName, Record
+from isthmus.study.store import Store
+
+
+def sleeping(job: Job, seconds: Any, store: Commits) -> Record:
+    """A job that sleeps, and says when."""
+    began = time.time()
+    time.sleep(seconds)
+    choice = Choice(config=0, metrics={"began": began, "ended": time.time()})
+    return store.commit(Record(id=job.id, job=job.name, status="ok", facets={"sleep": choice}))
+
+
+@contextmanager
+def launched(store: Store, workers: int, seconds: float, cluster: bool) -> Iterator[Launch]:
+    """Where the runs are done."""
+    if cluster:
+        away = Away(seconds, sleeping)
+        with Dask(away, lambda parcel: unpacked(store, parcel), "busy", f"local:{workers}") as launch:
+            yield launch
+    else:
+        with Local(Work(store, seconds, sleeping), store.folder, workers) as launch:
+            yield launch
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--runs", type=int, default=1_000)
+    options.add_argument("--workers", type=int, default=8)
+    options.add_argument("--seconds", type=float, default=1.0, help="that each run takes")
+    options.add_argument("--cluster", action="store_true", help="a Dask cluster in place of workers of our own")
+    asked = options.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        store = Store(Path(place, "study"))
+        store.create({"format": 1}, {})
+        names = [JobName(kind="family", name=f"f{r % 9}", view="all", replicate=r) for r in range(asked.runs)]
+        jobs = [Job(name, {"data": "d", "seed": 0}) for name in names]
+        began = time.time()
+        with launched(store, asked.workers, asked.seconds, asked.cluster) as launch:
+            doing.drive(store, jobs, launch)
+        told = [one.facets["sleep"].metrics for one in store.records(members=True)[0].values()]
+        spans = sorted((float(one["began"] or 0), float(one["ended"] or 0)) for one in told)
+        slept, span = sum(end - start for start, end in spans), max(end for _, end in spans) - spans[0][0]
+        line = {
+            "where": "dask" if asked.cluster else "local",
+            "runs": len(spans),
+            "workers": asked.workers,
+            "seconds": asked.seconds,
+            "first_run_after_s": round(spans[0][0] - began, 1),
+            "span_s": round(span, 1),
+            "busy": round(slept / (asked.workers * span), 3),
+        }
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
