@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from isthmus.errors import BadEnvironment, MissingExtra
 from isthmus.facets.facet import Rows, Splits
 from isthmus.families import named
 from isthmus.serve import CSV, JSON, Limits, application
+from isthmus.serve.desk import QUICK, Desk
+from isthmus.serve.turns import Asked, Told, Turns
 from isthmus.ship import rivals, verbs
 from isthmus.ship.artefact import load, save
 from isthmus.ship.deployed import Deployed
@@ -235,11 +238,11 @@ def test_what_waits_is_answered_together_and_too_much_is_sent_away(models, monke
 
 
 def test_one_bad_request_costs_no_other_its_answer(models) -> None:
-    turns = serve.Turns(load(models / "people"))
+    turns = Turns(load(models / "people"))
     good, odd = rows(PEOPLE[1:3]), b'{"rows": [{"age": 1e30, "city": "Oslo"}]}'
-    found = turns.answer([serve.Asked("score", body, JSON) for body in (good, b"{", odd, good)])
+    found = turns.answer([Asked("score", body, JSON) for body in (good, b"{", odd, good)])
     assert isinstance(found[1], ValueError)
-    assert [type(one) for one in (found[0], found[3])] == [serve.Told, serve.Told]
+    assert [type(one) for one in (found[0], found[3])] == [Told, Told]
     assert found[0].notes == ()
     assert found[0].columns["score"].tolist() == pytest.approx(found[3].columns["score"].tolist())
 
@@ -389,3 +392,39 @@ def test_a_model_of_a_series_answers_steps_by_the_names_of_time_and_channels(tmp
     schema = json.loads(one(place, "/openapi.json", method="GET", kind=None)[2])["paths"]["/score"]["post"]
     row = schema["requestBody"]["content"][JSON]["schema"]["properties"]["rows"]["items"]["properties"]
     assert set(row) == {"a", "b", "when"}
+
+
+def test_quick_turns_are_answered_at_once_and_long_ones_beside_the_requests(monkeypatch) -> None:
+    """What is expected to take long is handed to another thread, so that the server answers meanwhile."""
+    places: list[str] = []
+    now = [0.0]
+    monkeypatch.setattr("isthmus.serve.desk.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    class Slow(Turns):
+        def __init__(self) -> None:
+            self.limits, self.seconds = Limits(), 0.0
+
+        def answer(self, asked):
+            places.append(threading.current_thread().name)
+            now[0] += self.seconds
+            return [Told({}, 0, ()) for _ in asked]
+
+    async def asked() -> None:
+        turns = Slow()
+        desk = Desk(turns)
+        running = asyncio.create_task(desk.run())
+        await asyncio.sleep(0)
+        for body, seconds in ((b"x", 0.0), (b"x", 2 * QUICK), (b"x", 0.0), (b"x", 0.0)):
+            turns.seconds = seconds
+            await desk.ask(Asked("score", body, JSON))
+        desk.pace = QUICK / 10
+        for body in (b"x" * 10, b"x" * 11):
+            await desk.ask(Asked("score", body, JSON))
+            desk.pace = QUICK / 10
+        running.cancel()
+        desk.thread.shutdown()
+
+    asyncio.run(asked())
+    here = [name == "MainThread" for name in places]
+    # the first of which nothing is known, one quick and one slow in its place, after which the next goes beside
+    assert here == [False, True, False, True, True, False]

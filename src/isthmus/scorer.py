@@ -13,13 +13,15 @@ where some are, the second or the third alone takes the place of the sum if it t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.metrics.probes import nearest
+from isthmus.metrics.probes import neighbours
 from isthmus.metrics.ranking import degenerate, rounding
 from isthmus.model import Model
 from isthmus.seeds import seed as hashed
@@ -244,7 +246,7 @@ class Crowd:
 
         Neighbours stay the same, and so do their densities: the derivative of what is written in ``logs``.
         """
-        distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
+        distances, numbers = self._near(asked)
         gaps = asked[:, None] - self.known[numbers]  # (m, K, C)
         apart = np.square(gaps)
         place = min(self.nearest, distances.shape[1]) - 1
@@ -253,7 +255,8 @@ class Crowd:
         beyond = (distances > self.reach[numbers]) / np.maximum(distances, TINY)
         sparse = np.maximum(distances, self.reach[numbers]).mean(axis=1) + self.calm
         second = np.einsum("mk,mkc->mc", beyond, apart) / (distances.shape[1] * sparse)[:, None]
-        whiten, out = whitening(self.known, CALM), asked - self.known.mean(axis=0)
+        whiten, mean = self._centre
+        out = asked - mean
         turned = out * np.square(whiten) if whiten.ndim == 1 else out @ whiten @ whiten.T
         squares = out * turned
         far = np.sqrt(np.maximum(squares.sum(axis=1), TINY))
@@ -263,11 +266,25 @@ class Crowd:
 
     def logs(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logarithms of distance, outlier factor and distance to the mean, (3, m)."""
-        distances, numbers = nearest(self.known, asked, min(AROUND, len(self.known) - 1))
+        distances, numbers = self._near(asked)
         near = distances[:, min(self.nearest, distances.shape[1]) - 1]
         sparse = np.maximum(distances, self.reach[numbers]).mean(axis=1) + self.calm
         factor = self.density[numbers].mean(axis=1) * sparse
-        return np.log(np.stack([near + self.calm, factor, mahalanobis(self.known, asked, CALM) + CALM]))
+        return np.log(np.stack([near + self.calm, factor, away(asked, *self._centre) + CALM]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: what is cached is made again."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @cached_property
+    def _near(self) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
+        """Distances and numbers of the known rows around others."""
+        return neighbours(self.known, min(AROUND, len(self.known) - 1))
+
+    @cached_property
+    def _centre(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What distances to the mean are measured by, and the mean."""
+        return whitening(self.known, CALM), self.known.mean(axis=0)
 
 
 def _ranks(normal: Scores, odd: Scores) -> Scores:
@@ -353,7 +370,12 @@ def mahalanobis(known: NDArray[np.floating], asked: NDArray[np.floating], ridge:
     wide, aims = known.astype(np.float64), asked.astype(np.float64)
     if not (np.isfinite(wide).all() and np.isfinite(aims).all()):
         return np.full(len(asked), math.nan)
-    whiten, gap = whitening(wide, ridge), aims - wide.mean(axis=0)
+    return away(aims, whitening(wide, ridge), wide.mean(axis=0))
+
+
+def away(asked: NDArray[np.float64], whiten: NDArray[np.float64], mean: NDArray[np.float64]) -> Scores:
+    """Distance of rows (m, L) to a mean, in units of what :func:`whitening` gave: (m,)."""
+    gap = asked - mean
     found: Scores = np.sqrt(np.square(gap * whiten if whiten.ndim == 1 else gap @ whiten).sum(axis=1))
     return found
 

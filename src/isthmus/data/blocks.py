@@ -37,17 +37,14 @@ from isthmus.data.picture import Canvas
 from isthmus.data.read import table as read_table
 from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import named, table
-from isthmus.data.text_table import Opened, encoded, opened_piece, pieces_of
+from isthmus.data.text_pieces import LONGEST, PIECE, pieces
+from isthmus.data.text_table import encoded, opened_piece
 from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput
 
 STDIN = "-"
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 """Ends of names of tables that are read in pieces."""
-PIECE = 1 << 22
-"""Bytes of text that are read at a time."""
-LONGEST = 1 << 26
-"""Bytes in which a line of a text table ends."""
 BATCH = 1 << 16
 """Rows of a table that are read at a time, at most."""
 ELEMENTS = 1 << 22
@@ -367,54 +364,6 @@ def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[B
         if last:
             return
         data = stream.read(PIECE)
-
-
-def pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
-    """The whole lines of a text table, in UTF-8, each piece with the line of names above it."""
-    data = stream.read(PIECE)
-    encoding, told = encoded(where, data)
-    held, head, lines, begun = b"", None, 0, False
-    while True:
-        text = encoding(data, final=not data)
-        held += text
-        last = not data
-        if head is None and (last or len(held) >= PIECE // 2 or b"\n" in held):
-            head = pieces_of(where, source, held)._replace(told=told)
-            held = held[head.head :]
-            lines = head.data[: head.start].count(b"\n")
-        if head is not None:
-            at = len(held) if last else _cut(held, head.separator)
-            if at or last:
-                piece = held[:at]
-                line = head.data[head.start : head.head]
-                if piece.strip() or (last and not begun):
-                    yield head._replace(
-                        data=line + b"\n" * begun + piece, start=0, head=len(line), before=lines - begun
-                    )
-                    begun = True
-                lines += piece.count(b"\n")
-                held = held[at:]
-            elif len(held) > LONGEST:
-                raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is a quote not closed?")
-        if last:
-            return
-        data = stream.read(PIECE)
-
-
-def _cut(text: bytes, separator: str) -> int:
-    """Where the last whole line ends, line breaks in quotes apart; 0 if none does."""
-    at = text.rfind(b"\n")
-    if at < 0 or b'"' not in text:
-        return at + 1
-    mark = re.escape(separator.encode())
-    quoted = re.compile(rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"(?:[^"]|"")*+(?:"|\Z)')
-    spans = [(found.start(), found.end()) for found in quoted.finditer(text)]
-    for start, end in reversed(spans):
-        if start <= at < end:
-            at = text.rfind(b"\n", 0, start)
-        elif end <= at:
-            break
-    return at + 1
 
 
 def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int, lenient: bool) -> Block:

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from isthmus.data.blocks import pieces
 from isthmus.data.columnar import Asked, Parquet
 from isthmus.data.files import honest, stranger, told
 from isthmus.data.numbers import WHOLE, too_fine
+from isthmus.data.text_pieces import pieces
 from isthmus.data.text_table import Opened, parsed, parted, zeros_in_front
 from isthmus.data.unchecked import LEAST_ROWS
 from isthmus.data.wording import place, shown

@@ -69,11 +69,15 @@ def nearest(known: Codes, asked: Codes, k: int = NEIGHBOURS) -> tuple[NDArray[np
 
     ``known`` (n, L), ``asked`` (m, L) -> (m, k) and (m, k). Every pair is compared: nothing is approximate.
     """
+    return neighbours(known, k)(asked)
+
+
+def neighbours(known: Codes, k: int = NEIGHBOURS) -> Callable[[Codes], tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """What :func:`nearest` says of rows, for who asks again and again."""
     from sklearn.neighbors import NearestNeighbors
 
-    finder = NearestNeighbors(n_neighbors=min(k, len(known)), algorithm="brute", metric="euclidean")
-    distances, numbers = finder.fit(_wide(known)).kneighbors(_wide(asked))
-    return distances, numbers
+    finder = NearestNeighbors(n_neighbors=min(k, len(known)), algorithm="brute", metric="euclidean").fit(_wide(known))
+    return lambda asked: finder.kneighbors(_wide(asked))
 
 
 def knn_accuracy(train: Codes, train_y: Labels, test: Codes, test_y: Labels, k: int = NEIGHBOURS) -> float:
