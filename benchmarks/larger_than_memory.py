@@ -76,8 +76,7 @@ def training(path: str, memory: str, steps: int, batch: int, readers: int, where
     """Ours, or on rows in memory, for which ``where`` says ``held``."""
     import isthmus
     from isthmus.data.survey import survey
-    from isthmus.train.fitted import fit_survey
-    from isthmus.train.memory import planned
+    from isthmus.train.fitted import fit_survey, foresee
 
     recipe = isthmus.named(FAMILY)
     plan = isthmus.Plan(steps=steps, batch=batch, check=min(500, steps // 4), schedule="constant", patience=10**6)
@@ -89,17 +88,20 @@ def training(path: str, memory: str, steps: int, batch: int, readers: int, where
     def watch(check: object) -> None:
         marks.append((check.step, time.thread_time(), time.process_time(), time.perf_counter()))
 
+    before = 0
     if where == "held":
         data, parts = known.dataset()
         held = np.tile(data.x[parts.train], (30, 1))  # as many as a window holds: a gather from few rows is faster
         isthmus.fit(recipe, held, valid=data.x[parts.valid], plan=plan, images=False, watch=watch)
     else:
-        foretold, shuffle, _ = planned(recipe, known, plan, memory, readers)
+        before = peak()
+        planned = foresee(recipe, known, plan, memory, readers)
+        foretold, shuffle, _ = planned
         found |= {"foretold": foretold.total, "rows": shuffle.window, "mixing": shuffle.mixing(batch)}
         found |= {"parts": foretold._asdict()}
-        fit_survey(recipe, known, plan=plan, memory=memory, readers=readers, watch=watch)
+        fit_survey(recipe, known, plan=plan, memory=memory, readers=readers, watch=watch, foretold=planned)
     steps, own, all_, wall = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
-    found |= {"rate": steps * batch / own, "wall": steps * batch / wall, "peak": peak()}
+    found |= {"rate": steps * batch / own, "wall": steps * batch / wall, "peak": max(before, peak())}
     return found | {"readers": steps * batch / max(all_ - own, 1e-9)}
 
 

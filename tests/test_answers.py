@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 import pytest
 
 from isthmus.cli import main, show
-from isthmus.data import blocks
+from isthmus.data import text_pieces
 from isthmus.data.read import read
 from isthmus.families import named
 from isthmus.ship import calibrate
@@ -289,7 +289,7 @@ def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatc
         frame.to_csv("rows.csv", index=False, sep=separator, decimal=mark)
         assert run("score", "numbers", "rows.csv", "-o", "whole.parquet") == 0
         with monkeypatch.context() as patched:
-            patched.setattr(blocks, "PIECE", 700)
+            patched.setattr(text_pieces, "PIECE", 700)
             assert run("score", "numbers", "rows.csv", "-o", "pieces.parquet") == 0
         whole, pieces = pd.read_parquet("whole.parquet"), pd.read_parquet("pieces.parquet")
         assert whole["note"].tolist() == frame["note"].tolist()

@@ -55,7 +55,7 @@ TEXTS = {
 @pytest.mark.parametrize("piece", [1500, 1 << 22])
 @pytest.mark.parametrize("name", TEXTS)
 def test_columns_are_those_of_the_text_in_memory(tmp_path, monkeypatch, name, piece):
-    monkeypatch.setattr("isthmus.data.blocks.PIECE", piece)
+    monkeypatch.setattr("isthmus.data.text_pieces.PIECE", piece)
     (tmp_path / name).write_bytes(TEXTS[name])
     near, far = read(tmp_path / name), survey(source(tmp_path / name), rows=40)
     assert far.source.fields == near.fields
@@ -65,7 +65,7 @@ def test_columns_are_those_of_the_text_in_memory(tmp_path, monkeypatch, name, pi
 
 
 def test_what_people_write_is_read_with_its_label_and_kinds(tmp_path, monkeypatch):
-    monkeypatch.setattr("isthmus.data.blocks.PIECE", 700)
+    monkeypatch.setattr("isthmus.data.text_pieces.PIECE", 700)
     (tmp_path / "a.csv").write_bytes(TEXTS["comma.csv"])
     asked = {"label": "code", "kinds": {"count": "count", "city": "drop"}, "missing": [4.0]}
     near, far = read(tmp_path / "a.csv", **asked), survey(source(tmp_path / "a.csv", **asked), rows=40)
@@ -89,7 +89,7 @@ def test_what_people_write_is_read_with_its_label_and_kinds(tmp_path, monkeypatc
     ],
 )
 def test_what_cannot_be_read_rightly_is_refused(tmp_path, monkeypatch, text, said):
-    monkeypatch.setattr("isthmus.data.blocks.PIECE", 700)
+    monkeypatch.setattr("isthmus.data.text_pieces.PIECE", 700)
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(BadInput, match=said):
         survey(source(tmp_path / "a.csv"))

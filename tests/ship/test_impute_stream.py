@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.cli import main
-from isthmus.data import blocks
+from isthmus.data import blocks, text_pieces
 from isthmus.data.blocks import Columns
 from isthmus.data.fields import missing
 from isthmus.data.read import cells, table
@@ -79,7 +79,7 @@ def run(place: Path, capsys: pytest.CaptureFixture[str]):
 def small(patch: pytest.MonkeyPatch) -> list[int]:
     """Pieces of few rows; how many each has."""
     sizes: list[int] = []
-    patch.setattr(blocks, "PIECE", 2000)
+    patch.setattr(text_pieces, "PIECE", 2000)
     patch.setattr(blocks, "BATCH", 50)
     real = verbs.impute
     patch.setattr(
@@ -153,7 +153,7 @@ def test_calibration_rows_matter_and_columns_without_gaps_get_no_interval(place:
 
 
 def test_types_of_columns_are_those_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "PIECE", 64)
+    monkeypatch.setattr(text_pieces, "PIECE", 64)
     lines = ["a,b,c,d", *("1,,2024-01-01,7" for _ in range(30)), "1.5,x,2024-01-01,7", "2,,never,7"]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     with Columns(tmp_path / "t.csv") as found:

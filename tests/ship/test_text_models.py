@@ -103,7 +103,7 @@ def test_a_folder_of_texts_is_scored_file_by_file(folder, capsysbinary, tmp_path
 
 def test_pieces_of_a_file_of_lines_change_nothing(folder, capsysbinary, monkeypatch):
     whole = answer(folder, capsysbinary, "score", str(folder / "lines.txt"))
-    monkeypatch.setattr("isthmus.data.blocks.PIECE", 1000)
+    monkeypatch.setattr("isthmus.data.text_pieces.PIECE", 1000)
     pieces = answer(folder, capsysbinary, "score", str(folder / "lines.txt"))
     assert len(pieces) == 200
     np.testing.assert_allclose(pieces["score"], whole["score"], rtol=1e-5)
@@ -124,8 +124,8 @@ def test_what_cannot_be_is_refused_in_one_line(folder, capsysbinary, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd.txt").write_bytes(content or b"a line\n")
     if "bytes" in words:
-        monkeypatch.setattr("isthmus.data.blocks.PIECE", 500)
-        monkeypatch.setattr("isthmus.data.blocks.LONGEST", 1000)
+        monkeypatch.setattr("isthmus.data.text_pieces.PIECE", 500)
+        monkeypatch.setattr("isthmus.data.text_pieces.LONGEST", 1000)
     data = [] if said[0] == "export" else ["odd.txt"]
     assert main([said[0], str(folder / "model"), *data, *said[1:]]) == 2
     printed = capsysbinary.readouterr().err.decode()

@@ -235,13 +235,13 @@ def _training(
 ) -> Callable[..., Fitted]:
     """The training; of rows that stay in their file it says what is drawn, what it takes, and how rows are mixed."""
     from isthmus.data.files import told
-    from isthmus.train.fitted import fit, fit_survey
-    from isthmus.train.memory import planned
+    from isthmus.train.fitted import fit, fit_survey, foresee
 
     if known is None:
         return partial(fit, recipe, x, **usual)
     plan: Plan = usual["plan"]
-    found, shuffle, _ = planned(recipe, known, plan, **asked, ships=True)
+    foretold = foresee(recipe, known, plan, **asked, ships=True)
+    found, shuffle, _ = foretold
     near = 100 * shuffle.mixing(plan.batch)
     for said in (
         known.said,
@@ -251,7 +251,7 @@ def _training(
         "after a full shuffle",
     ):
         show.warn(f"{known.source.name}: {said}")
-    return partial(fit_survey, recipe, known, plan=plan, device=usual["device"], **asked)
+    return partial(fit_survey, recipe, known, plan=plan, device=usual["device"], foretold=foretold, **asked)
 
 
 def _diverged(fitted: Fitted) -> None:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from isthmus.data import text_pieces
 from isthmus.data.arrays import npz_file, real
 from isthmus.data.documents import documents
 from isthmus.data.encoded import Gallery, gallery
@@ -37,7 +38,7 @@ from isthmus.data.picture import Canvas
 from isthmus.data.read import table as read_table
 from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import named, table
-from isthmus.data.text_pieces import LONGEST, PIECE, pieces
+from isthmus.data.text_pieces import pieces
 from isthmus.data.text_table import encoded, opened_piece
 from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput
@@ -341,13 +342,13 @@ def _only_lines(source: Path, stream: IO[bytes], fields: Sequence[Field]) -> boo
     """Whether a pipe brings lines of text: a model of one column of text reads it, whose name does not stand above."""
     if source != Path(STDIN) or len(fields) != 1 or fields[0].kind not in TEXTS:
         return False
-    first = stream.peek(PIECE).split(b"\n")[0].decode("utf-8", errors="replace")  # type: ignore[attr-defined]
+    first = stream.peek(text_pieces.PIECE).split(b"\n")[0].decode("utf-8", errors="replace")  # type: ignore[attr-defined]
     return fields[0].name not in re.split(r'[\s",;|\ufeff]+', first)
 
 
 def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
     """Lines of text, each a row of one column."""
-    data = stream.read(PIECE)
+    data = stream.read(text_pieces.PIECE)
     encoding, _ = encoded(where, data)
     held, began = b"", 0
     while True:
@@ -359,11 +360,11 @@ def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[B
             name = fields[0].name if len(fields) == 1 and fields[0].kind in TEXTS else COLUMN
             yield _settled(where, pa.table({name: found}), fields, began, False)
             began, held = began + len(found), held[at:]
-        elif len(held) > LONGEST:
-            raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is it text?")
+        elif len(held) > text_pieces.LONGEST:
+            raise BadInput(f"{where}: a line of more than {text_pieces.LONGEST:,} bytes; is it text?")
         if last:
             return
-        data = stream.read(PIECE)
+        data = stream.read(text_pieces.PIECE)
 
 
 def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int, lenient: bool) -> Block:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ from isthmus.train.device import device as find
 from isthmus.train.device import on
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.likelihood import likelihood, of_survey, spoken
-from isthmus.train.loop import Outcome, Watch
-from isthmus.train.memory import MEMORY, affordable, planned
+from isthmus.train.loop import RUN, Outcome, Watch
+from isthmus.train.memory import MEMORY, Planned, affordable, planned
 from isthmus.train.plan import Plan
 from isthmus.train.ranks import Ranks
 from isthmus.train.stages import train
@@ -316,8 +317,11 @@ def fit_survey(
     checkpoint: Checkpoint | None = None,
     ranks: Ranks | None = None,
     device: str = "cpu",
+    foretold: Planned | None = None,
 ) -> Fitted:
     """Train one model on rows that stay in their file, of which one pass was made; see :func:`fit`.
+
+    ``foretold`` is what :func:`foresee` says of the same training, where it was asked.
 
     Raises
     ------
@@ -327,24 +331,47 @@ def fit_survey(
     if device != "cpu":
         raise BadInput("rows that stay in their file train on the processor; leave --device out")
     plan = plan or Plan()
-    plan = replace(plan, batch=min(plan.batch, known.count))
-    _, shuffle, readers = planned(recipe, known, plan, memory, readers)
-    train_rows, valid_rows = known.laid_out()[:2]
+    _, shuffle, readers = foretold or foresee(recipe, known, plan, memory, readers)
+    train, valid, _ = known.laid_out()
     with Stream(shuffle, readers) as stream:
-        return fit_many(
-            [recipe],
-            train_rows,
-            valid_rows,
-            [plan],
-            layout=known.layout,
-            seed=known.seed,
-            columns=known.source.columns,
-            watch=watch,
-            checkpoint=checkpoint,
-            ranks=ranks,
-            head=of_survey(known),
-            stream=stream,
-        )[0]
+        return _fit_survey(recipe, known, plan, train, valid, stream, watch=watch, checkpoint=checkpoint, ranks=ranks)
+
+
+def foresee(
+    recipe: Recipe, known: Survey, plan: Plan, memory: str | int, readers: int, *, ships: bool = False
+) -> Planned:
+    """What a training on rows in a file takes of memory, from a few steps of it, and the order of its rows; see
+    :func:`isthmus.train.memory.planned`."""
+    plan, run = replace(plan, batch=min(plan.batch, known.count)), min(plan.check, RUN, max(1, plan.steps // 2))
+    few = replace(plan, steps=2 * run, check=run, schedule="plateau", patience=3, warmup=0.0)
+    laid = known.laid_out()
+    tried = partial(_fit_survey, recipe, known, few, laid[0], laid[1])
+    together = plan.stages == "together"
+    return planned(recipe, known, plan, memory, readers, ships=ships, tried=tried if together else None)
+
+
+def _fit_survey(
+    recipe: Recipe,
+    known: Survey,
+    plan: Plan,
+    train: NDArray[np.float32],
+    valid: NDArray[np.float32],
+    stream: Stream | None = None,
+    **others: Any,
+) -> Fitted:
+    """Train on a stream of rows, or on those that were drawn alone."""
+    return fit_many(
+        [recipe],
+        train,
+        valid,
+        [replace(plan, batch=min(plan.batch, known.count))],
+        layout=known.layout,
+        seed=known.seed,
+        columns=known.source.columns,
+        head=of_survey(known),
+        stream=stream,
+        **others,
+    )[0]
 
 
 def _alone(**others: Any) -> None:

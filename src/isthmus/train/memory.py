@@ -1,13 +1,23 @@
-"""What a training on rows in a file will take of memory, foretold; and how many rows are held so that it is kept."""
+"""What a training on rows in a file will take of memory, foretold; and how many rows are held so that it is kept.
+
+How many rows are held follows from sums that are on the safe side, since the order of rows hangs on it and must be the
+same every time. What is then foretold is measured where the system tells a peak of memory: a few steps on rows that
+were drawn, and the reading of blocks; to which what is known to the byte is added.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from isthmus.data.files import size, told
-from isthmus.data.source import Source
+from isthmus.data.source import Source, release
 from isthmus.data.survey import Survey
 from isthmus.errors import BadInput
 from isthmus.model import Recipe
@@ -21,7 +31,7 @@ MEMORY = "2GiB"
 """What a training on rows in a file may take, where nobody says so."""
 BASE = 440 << 20
 """Bytes of a process that has loaded all that trains and saves, and has read the rows once, of which it kept none."""
-SHIPS, MEASURES = 80 << 20, 140 << 20
+SHIPS, MEASURES = 40 << 20, 140 << 20
 """Bytes of what is loaded to fit a score, and of measuring the saved model."""
 FIRST = 32 << 20
 """Bytes of what the first step of a process loads."""
@@ -29,9 +39,13 @@ PLACES = 8
 """Times that places of validation rows are there, when a score is fitted to them."""
 SPARE = 0.06
 """Share of the memory that is left free, for what allocators keep."""
+MEASURED = 0.05
+"""The same, of what was measured."""
+LAID = 3
+"""Times that what passes through a network is there more of cells than of numbers."""
 READERS = 4
 """Readers for which there is room whatever their number, so that no order hangs on it."""
-NUMBERS = 36
+NUMBERS = 32
 """Bytes for each row of the window besides its own: where it stands, and in which order it comes."""
 WEIGHTS = 10
 """Times that weights are there: themselves, their gradient, Adam's moments, first, best and kept ones."""
@@ -51,10 +65,21 @@ class Peak(NamedTuple):
     after: int
     """What the score of a saved model takes in the stead of the model, the reading and the rows that are held."""
 
+    spare: float = SPARE
+
     @property
     def total(self) -> int:
         """All of it, with what is left free."""
-        return int((self.base + self.draws + max(self.model + self.reading + self.held, self.after)) / (1 - SPARE))
+        return int((self.base + self.draws + max(self.model + self.reading + self.held, self.after)) / (1 - self.spare))
+
+
+class Planned(NamedTuple):
+    """A training on rows in a file, before it begins."""
+
+    peak: Peak
+    shuffle: Shuffle
+    readers: int
+    """For how many there is room."""
 
 
 def affordable(found: Source, memory: str | int, readers: int) -> int:
@@ -77,12 +102,20 @@ def affordable(found: Source, memory: str | int, readers: int) -> int:
 
 
 def planned(
-    recipe: Recipe, known: Survey, plan: Plan, memory: str | int, readers: int, *, ships: bool = False
-) -> tuple[Peak, Shuffle, int]:
+    recipe: Recipe,
+    known: Survey,
+    plan: Plan,
+    memory: str | int,
+    readers: int,
+    *,
+    ships: bool = False,
+    tried: Callable[[], object] | None = None,
+) -> Planned:
     """What a training takes at most, the order of its rows, of which so many are held that memory suffices, and for how
     many readers there is room.
 
-    With ``ships`` the model is then saved with a score and measured, as on the command line.
+    With ``ships`` the model is then saved with a score and measured, as on the command line. ``tried`` trains a few
+    steps on the rows that were drawn, which are laid out, and what that takes is measured where the system tells it.
 
     Raises
     ------
@@ -105,19 +138,49 @@ def planned(
             f"x {known.width:,} columns; at least {told(need)} is needed: give more (--memory), or write the file in "
             "smaller blocks (pyarrow: row_group_size=16384)"
         )
-    base = max(0, resident() - known.x.nbytes) or BASE
-    found = Peak(base, draws, model, readers * known.source.most, window * row, after)
+    found = _measured(known, tried, readers, draws)
+    if found is None:
+        base = max(0, resident() - known.x.nbytes) or BASE
+        found = Peak(base, draws, model, readers * known.source.most, 0, 0)
+    found = found._replace(held=window * row, after=after)
     if found.total > most:
         raise BadInput(
             f"{known.source.place}: {told(found.total)} would be taken, and {told(most)} may be: this process holds "
             f"{told(resident())} already; give more (--memory), or start a new one"
         )
-    return found, Shuffle(known, window, seed(known.seed, "order"), at_once), readers
+    return Planned(found, Shuffle(known, window, seed(known.seed, "order"), at_once), readers)
+
+
+def _measured(known: Survey, tried: Callable[[], object] | None, readers: int, draws: int) -> Peak | None:
+    """What the parts of a training take, measured; None where nobody tells."""
+    if tried is None or _peak(tried) is None:  # what is loaded once is there then
+        return None
+    release()
+    largest = np.argsort(-known.sizes, kind="stable")[:readers].tolist()
+
+    def read() -> None:
+        with ThreadPoolExecutor(readers) as threads:
+            list(threads.map(lambda block: deque(known.load(block), maxlen=0), largest))
+
+    model, reading = _peak(tried), _peak(read)
+    release()
+    return Peak(max(0, resident() - draws), draws, model or 0, reading or 0, 0, 0, MEASURED)
+
+
+def _peak(work: Callable[[], object]) -> int | None:
+    """Bytes that some work takes at most, besides what is there before it; None where the system does not tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    except OSError:
+        return None
+    before = resident()
+    work()
+    return max(0, resident("VmHWM") - before) if before else None
 
 
 def _draws(known: Survey) -> int:
     """Rows that were drawn, as they are and laid out."""
-    return len(known.x) * 4 * (known.x.shape[1] + known.width)
+    return known.x.nbytes + len(known.x) * 4 * known.width
 
 
 def _after(known: Survey) -> int:
@@ -131,14 +194,15 @@ def _model(recipe: Recipe, known: Survey, plan: Plan) -> int:
     model = recipe.build((known.width,), of_survey(known), None, number=0)
     weights = sum(p.numel() for p in model.parameters())
     wide = known.width + sum(p.shape[0] for p in model.parameters() if p.ndim > 1)
-    return FIRST + 4 * (WEIGHTS * weights + 2 * wide * max(len(known.drawn.valid), 3 * plan.batch))
+    times = 2 + LAID if known.source.fields else 2
+    return FIRST + 4 * (WEIGHTS * weights + times * wide * max(len(known.drawn.valid), 3 * plan.batch))
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not tell."""
+def resident(what: str = "VmRSS") -> int:
+    """Bytes of memory that this process holds, or held at most (``VmHWM``); 0 where the system does not tell."""
     try:
         text = Path("/proc/self/status").read_text()
     except OSError:
         return 0
-    found = re.search(r"VmRSS:\s+(\d+) kB", text)
+    found = re.search(rf"{what}:\s+(\d+) kB", text)
     return int(found[1]) << 10 if found else 0
