@@ -90,7 +90,7 @@ class TranscoderModel(Reviving, EncoderDecoder):
     def __init__(self, recipe: Transcoder, shape: tuple[int, ...], head: str, out: tuple[int, ...]) -> None:
         units = dataclasses.replace(recipe, latents=recipe.latents - recipe.skip, skip=0)
         super().__init__(units, shape, head)
-        self.latents, self.units, self.skip = recipe.latents, units.latents, recipe.skip
+        self.latents, self.gated, self.skip = recipe.latents, units.latents, recipe.skip
         self.gate, self.k = recipe.gate, recipe.k
         self.wind(recipe, units.latents)
         self.decoder = decoder(units, out, None)
@@ -113,8 +113,8 @@ class TranscoderModel(Reviving, EncoderDecoder):
 
     def raw(self, z: Tensor) -> Tensor:
         """Raw output, (B, L) -> (B, *E)."""
-        out = self.decoder(z[:, : self.units])
-        return out + self.up(z[:, self.units :]).reshape(out.shape) if self.skip else out
+        out = self.decoder(z[:, : self.gated])
+        return out + self.up(z[:, self.gated :]).reshape(out.shape) if self.skip else out
 
     def decode(self, z: Tensor) -> Tensor:
         return heads.mean(self.head, self.raw(z))
