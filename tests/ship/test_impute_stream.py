@@ -1,7 +1,9 @@
 """``isthmus impute`` fills a file of any length in, piece by piece, as it does in one piece."""
 
 import gzip
+import hashlib
 import io
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
 
 from isthmus.cli import main
 from isthmus.data import blocks, text_pieces
@@ -21,8 +24,13 @@ from isthmus.data.fields import missing
 from isthmus.data.read import cells, table
 from isthmus.errors import BadInput
 from isthmus.families import named
+from isthmus.imputer import Imputer
 from isthmus.ship import verbs
 from isthmus.ship.artefact import load, save
+from isthmus.ship.card import markdown
+from isthmus.ship.contents import contents
+from isthmus.ship.deployed import Deployed
+from isthmus.ship.manifest import seal
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -177,3 +185,74 @@ def test_what_is_no_table_is_refused(place: Path, run, tmp_path: Path) -> None:
     field = load(place / "model").fields[0]
     with pytest.raises(BadInput, match="does not fit"):
         verbs._filled(field, narrow.column("age"), np.array([1e6, 1.0]), np.array([True, False]))
+
+
+def test_a_model_knows_by_which_cells_its_intervals_are_told(place: Path, run, capsys) -> None:
+    """Cells of calibration rows are hidden: saved, loaded, told, and used where no other rows are given."""
+    frame = pacsv.read_csv(place / "held.csv")
+    fitted = load(place / "model")
+    rows = cells(frame, fitted.fields)
+    known = Deployed.of(fitted, normal=rows)
+    assert list(known.reach) == [field.name for field in fitted.fields]
+    assert fitted.reach is None
+    for form in ("known", "known.isthmus"):
+        again = load(save(known, place / form))
+        assert list(again.reach) == list(known.reach)
+        for name, one in known.reach.items():
+            np.testing.assert_array_equal(again.reach[name].scores, one.scores)
+            assert again.reach[name].rows == one.rows
+        assert [one["column"] for one in contents(place / form)["gaps"]] == list(known.reach)
+    call = ["impute", str(place / "known.isthmus"), str(place / "gaps.csv"), "--intervals", "0.8", "-o"]
+    assert main([*call, str(place / "out.csv")]) == 0
+    assert "too narrow" not in capsys.readouterr().err
+    found, wanted = (
+        pd.read_csv(place / "out.csv"),
+        Imputer(known, known.reach).fill(cells(table(place / "gaps.csv"), fitted.fields), 0.8),
+    )
+    np.testing.assert_allclose(found["height low"], wanted.low[:, 1])
+    np.testing.assert_allclose(found["age high"], wanted.high[:, 0])
+    _, whole = people()
+    gone = found["height low"].notna().to_numpy()
+    inside = (found["height low"] <= whole["height"]) & (whole["height"] <= found["height high"])
+    assert 0.7 < inside[gone].mean() < 0.92
+    capsys.readouterr()
+    assert main(["inspect", str(place / "known")]) == 0
+    assert "intervals of 5 columns, from 2,500 hidden cells" in capsys.readouterr().out
+    assert main(["inspect", str(place / "model")]) == 0
+    assert "hidden cells" not in capsys.readouterr().out
+    assert "## Gaps" in markdown(known)
+    assert "## 缺失值" in markdown(known, "zh")
+    assert "## Gaps" not in markdown(fitted)
+    assert main(["train", "masked", str(place / "held.csv"), "--drop", "id", "--steps", "20", "--measure", "none",
+                 "--out", str(place / "trained")]) == 0  # fmt: skip
+    assert load(place / "trained").reach
+
+
+def test_what_is_said_of_hidden_cells_is_checked(place: Path) -> None:
+    known = Deployed.of(
+        load(place / "model"), normal=cells(pacsv.read_csv(place / "held.csv"), load(place / "model").fields)
+    )
+    folder = save(known, place / "hostile")
+    said = {key: value for key, value in json.loads((folder / "model.json").read_bytes()).items() if key != "seal"}
+    scores = safetensors.numpy.load((folder / "decision.safetensors").read_bytes())
+
+    def refused(word: str, gaps: list | None = None, values: np.ndarray | None = None) -> None:
+        content = safetensors.numpy.save({**scores, "gaps": scores["gaps"] if values is None else values})
+        member = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        (folder / "decision.safetensors").write_bytes(content)
+        (folder / "model.json").write_bytes(
+            seal({**said, "decision": member, **({} if gaps is None else {"gaps": gaps})})
+        )
+        with pytest.raises(BadInput, match=word) as caught:
+            load(folder)
+        assert "\n" not in str(caught.value)
+
+    first, *others = said["gaps"]
+    refused("gaps must be float64 of shape", [{**first, "cells": first["cells"] + 1}, *others])
+    refused("of columns of the model", [{**first, "column": "elsewhere"}, *others])
+    refused("each once", [{**first, "column": others[0]["column"]}, *others])
+    refused("unexpected array 'gaps'", [])
+    refused("gaps.0.cells", [{**first, "cells": 0}, *others])
+    refused("distances in order", values=scores["gaps"][::-1].copy())
+    refused("distances in order", values=scores["gaps"] - 1.0)
+    refused("not finite", values=np.where(np.arange(len(scores["gaps"])) == 3, np.nan, scores["gaps"]))

@@ -48,7 +48,7 @@ def impute(
             "--against",
             metavar="FILE",
             help="Rows that the model was not trained on, to calibrate intervals by.",
-            show_default="DATA",
+            show_default="calibration rows of the model, or else DATA",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No messages.")] = False,
@@ -84,7 +84,7 @@ def impute(
 
         names = tuple(Field(name, "number") for name in table.types)  # none is carried along: all are in the answer
         rows = stream.run(data, place, table.blocks(fitted.fields), names, answer)
-    if intervals is not None and against is None:
+    if intervals is not None and against is None and not fitted.reach:
         show.warn(
             "intervals are calibrated on known cells of these very rows, and too narrow if the model was trained on "
             "them: then give other rows with --against"
@@ -96,7 +96,7 @@ def impute(
 
 
 def _imputer(fitted: Deployed, table: Columns, against: Path | None, level: float) -> Imputer:
-    """What tells intervals of the columns with gaps: by known cells of other rows, or of the table itself."""
+    """What tells intervals of the columns with gaps: the model, known cells of other rows, or those of the table."""
     import numpy as np
 
     from isthmus.data.blocks import Columns, some
@@ -113,11 +113,10 @@ def _imputer(fitted: Deployed, table: Columns, against: Path | None, level: floa
 
     asked = some(cells(table, gaps), ROWS)
     if against is None:
-        held = asked
+        found = Imputer(fitted, fitted.reach) if fitted.reach else Imputer.of(fitted, asked)
     else:
         with Columns(against) as other:
-            held = some(cells(other), ROWS)
-    found = Imputer.of(fitted, held, asked)
+            found = Imputer.of(fitted, some(cells(other), ROWS), asked)
     names = {field.name for field, gap in zip(fitted.fields, gaps, strict=True) if gap}
     told = {name: one for name, one in found.reach.items() if name in names and np.isfinite(one.at(level))}
     return replace(found, reach=told)

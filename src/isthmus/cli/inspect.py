@@ -57,6 +57,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",
         "score": "the network's own" if found["score"] is None else _places(found["score"]["places"]),
         "threshold": "none: no calibration rows" if own is None else _threshold(own),
+        **({} if found["gaps"] is None else {"gaps": _gaps(found["gaps"])}),
         "reference": "none: monitor needs --against"
         if known is None
         else "; ".join(
@@ -83,6 +84,14 @@ def _places(count: int) -> str:
 def _threshold(own: dict[str, Any]) -> str:
     told = f"{own['threshold']:.6g} at a false-alarm rate of {own['rate']:g}"
     return f"{told}, from {own['rows']:,} rows: {own['about']}"
+
+
+def _gaps(gaps: list[dict[str, Any]]) -> str:
+    """By what intervals of gaps are told."""
+    cells, rows = sum(one["cells"] for one in gaps), [one["rows"] for one in gaps]
+    few = f"{min(rows):,}" if min(rows) == max(rows) else f"{min(rows):,} to {max(rows):,}"
+    told = f"intervals of {len(gaps):,} {_plural('column', len(gaps))}"
+    return f"{told}, from {cells:,} hidden cells, of {few} rows a column"
 
 
 def _plural(group: str, count: int) -> str:

@@ -20,8 +20,6 @@ from isthmus.ship.deployed import Deployed
 from isthmus.train.fitted import Fitted
 from isthmus.train.further import further
 
-HIDDEN = 500
-"""Cells of each column of the validation rows by which intervals of gaps are calibrated."""
 STILL = 1e-12
 """Squared distance per element, in scaled units, below which no row differs from the training mean."""
 
@@ -147,12 +145,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         train, valid = (rows.x[part] for part in parts)
         self.fitted_ = fitted
         self.deployed_ = Deployed.of(fitted, train, valid)
+        self.deployed_ = self.deployed_.reaching(valid) if self.deployed_.fields else self.deployed_
         self._answers = self.answering(self.deployed_)
         self.n_iter_, self._n_features_out = fitted.outcome.steps, fitted.model.latents
         flat_rows = self.deployed_.layout.apply(rows.x) if self._laid else rows.x
         self.mean_ = flat_rows.mean(axis=0, dtype=np.float64).ravel()
         self._seen = len(rows.x)
-        self._reach = Imputer.of(self.deployed_, valid, draws=HIDDEN).reach if self.deployed_.fields else {}
         return self
 
     @property
@@ -265,7 +263,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         check_is_fitted(self)
         if interval is None:
             return self._answers.impute(X)
-        reach = self._reach if against is None else Imputer.of(self._answers, against, X).reach
+        known = self._answers.reach or {}
+        reach = known if against is None else Imputer.of(self._answers, against, X).reach
         return Imputer(self._answers, reach).fill(X, interval)
 
     def _more(self, X: Any, sample_weight: ArrayLike | None) -> Rows:

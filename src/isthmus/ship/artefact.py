@@ -382,7 +382,7 @@ def load(path: str | os.PathLike[str]) -> Deployed:
     if manifest.decision is not None:
         numbers = _arrays(place, DECISION, manifest.decision)
         parts |= _attempt(place, lambda: decision.read(manifest, numbers))
-    elif manifest.score is not None or manifest.calibration is not None:
+    elif manifest.score is not None or manifest.calibration is not None or manifest.gaps:
         refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
     made = Deployed(**parts, origin=manifest.origin)
     if manifest.reference is None:

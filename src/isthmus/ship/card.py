@@ -137,6 +137,16 @@ def _sections(model: Deployed, lang: str) -> tuple[str, list[Section]]:
             (t("least rate that they can tell", "可判定的最小误报率"), f"{1 / (len(own.scores) + 1):.3g}"),
         ]
         found.append(Section(t("Threshold", "阈值"), rows))
+    if model.reach:
+        columns = (t("column", "列"), t("hidden cells", "隐藏的单元格"), t("of rows", "所属行数"))
+        hidden = [(name[:LONGEST], f"{len(one.scores):,}", f"{one.rows:,}") for name, one in model.reach.items()]
+        told = t(
+            "It fills gaps in, and intervals of what may stand there (isthmus impute --intervals) are told by cells "
+            "that were hidden from it, of rows that did not train it, with the gaps that those rows have.",
+            "它能填补缺失值；可能取值的区间（isthmus impute --intervals）由对它隐藏的单元格给出，"
+            "这些单元格取自未用于训练的行，并带有这些行自身的缺失。",
+        )
+        found.append(Section(t("Gaps", "缺失值"), [columns, *hidden[:SHOWN]], [told]))
     found.append(Section(t("Limits", "局限"), sentences=_limits(model, lang)))
     return title, found
 
@@ -200,14 +210,25 @@ def _limits(model: Deployed, lang: str) -> list[str]:
         said.append(
             Said(
                 "The false-alarm rate holds for rows drawn as the calibration rows were. Where the data have changed, "
-                "it does not; isthmus monitor tells.",
-                "误报率只对与校准数据同样抽取的数据成立；数据变化后不再成立，isthmus monitor 会指出。",
+                "it does not; isthmus monitor tells. For another make-up of rows isthmus flag --shift weighs "
+                "calibration rows that are given, and for series it has --adapt and --blocks.",
+                "误报率只对与校准数据同样抽取的数据成立；数据变化后不再成立，isthmus monitor 会指出。"
+                "对构成不同的数据，isthmus flag --shift 为给定的校准数据加权；对序列可用 --adapt 与 --blocks。",
             )
         )
         said.append(
             Said(
                 "A flag says that a row is unlike the training rows, not what caused it, nor that it is wrong.",
                 "标记说明该行与训练数据不同，不说明原因，也不说明它是错的。",
+            )
+        )
+    if model.reach:
+        said.append(
+            Said(
+                "Intervals of gaps hold where gaps arise without regard to what they hide, and as in the rows that "
+                "calibrate them; for other patterns of gaps give rows with --against.",
+                "缺失值区间在缺失与被掩盖的值无关、且缺失方式与校准行相同时成立；"
+                "若缺失方式不同，请用 --against 给出数据。",
             )
         )
     if model.fields:

@@ -27,8 +27,8 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``form`` (``folder`` or ``file``), ``format``, ``members`` (name, bytes, SHA-256), ``recipe``, ``shape``,
         ``latents``, ``parameters``, ``head``, ``columns`` (name, kind, values, gaps), ``predicts``, ``score``,
-        ``calibration``, ``reference``, ``training``, ``origin`` (purpose, data, digest, rows, measured) and
-        ``versions``; None where there is nothing.
+        ``calibration``, ``gaps`` (column, cells, rows), ``reference``, ``training``, ``origin`` (purpose, data, digest,
+        rows, measured) and ``versions``; None where there is nothing.
 
     Raises
     ------
@@ -71,6 +71,8 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
             "threshold": calibration.threshold,
             "about": calibration.about,
         },
+        "gaps": deployed.reach
+        and [{"column": name, "cells": len(one.scores), "rows": one.rows} for name, one in deployed.reach.items()],
         "reference": None if deployed.reference is None else _reference(deployed.reference),
         "training": trained,
         "origin": None if said.origin is None else said.origin.model_dump(),

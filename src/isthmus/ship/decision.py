@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
+from isthmus.imputer import Reach
 from isthmus.scorer import Crowd
 from isthmus.ship import calibrate
 from isthmus.ship.deployed import Calibration, Deployed
-from isthmus.ship.manifest import Calibrated, Manifest, Score
+from isthmus.ship.manifest import Calibrated, Hidden, Manifest, Score
 
 Numbers = dict[str, NDArray[Any]]
 
@@ -26,6 +27,8 @@ def said(deployed: Deployed) -> dict[str, Any]:
         if crowd is None
         else Score(places=len(crowd.known), calm=crowd.calm, weights=crowd.weights.tolist(), nearest=crowd.nearest),
         "calibration": None if own is None else Calibrated(rows=len(own.scores), rate=own.rate, about=own.about),
+        "gaps": deployed.reach
+        and [Hidden(column=name, cells=len(one.scores), rows=one.rows) for name, one in deployed.reach.items()],
     }
 
 
@@ -37,6 +40,8 @@ def numbers(deployed: Deployed) -> Numbers:
         found |= {"usual": crowd.usual, "units": deployed.units}
     if deployed.calibration is not None:
         found["calibration"] = deployed.calibration.scores
+    if deployed.reach:
+        found["gaps"] = np.concatenate([one.scores for one in deployed.reach.values()])
     return {name: np.ascontiguousarray(values) for name, values in found.items()}
 
 
@@ -56,6 +61,8 @@ def read(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str, Any
         wanted |= {"density": ((count,), np.float64), "usual": ((3, 2), np.float64), "units": ((width,), np.float64)}
     if own is not None:
         wanted["calibration"] = ((own.rows,), np.float64)
+    hidden = manifest.gaps or []
+    wanted |= {"gaps": ((sum(one.cells for one in hidden),), np.float64)} if hidden else {}
     if strange := sorted(wanted.keys() ^ found.keys()):
         raise BadInput(f"decision: {'missing' if strange[0] in wanted else 'unexpected'} array {strange[0]!a:.60}")
     for name, (shape, kind) in wanted.items():
@@ -79,4 +86,15 @@ def read(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str, Any
             raise BadInput("decision: calibration scores must be sorted")
         calibrate.enough(own.rows, own.rate)
         made["calibration"] = Calibration(found["calibration"], own.rate, own.about)
-    return made
+    return made | ({"reach": _reach(manifest, hidden, found["gaps"])} if hidden else {})
+
+
+def _reach(manifest: Manifest, hidden: list[Hidden], scores: NDArray[Any]) -> dict[str, Reach]:
+    """How far off what is filled in is, by column."""
+    names = [one.column for one in hidden]
+    if len(set(names)) < len(names) or not set(names) <= set(manifest.columns):
+        raise BadInput("decision: gaps must be of columns of the model, each once")
+    parts = np.split(scores, np.cumsum([one.cells for one in hidden])[:-1])
+    if any(part.min() < 0 or bool((np.diff(part) < 0).any()) for part in parts):
+        raise BadInput("decision: gaps must be distances in order, none below 0")
+    return {one.column: Reach(part, one.rows) for one, part in zip(hidden, parts, strict=True)}

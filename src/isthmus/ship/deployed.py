@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.data.read import steps_of
 from isthmus.data.windows import Order, begun, per_step, seen
 from isthmus.errors import BadInput
+from isthmus.imputer import Imputer, Reach
 from isthmus.sampler import Sampler
 from isthmus.scorer import Crowd, Scorer
 from isthmus.ship import calibrate
@@ -27,6 +29,8 @@ the rows beside it, the processor, and whoever runs the network; a row on the ed
 """
 AT_ONCE = 4096
 """Windows that are scored at once."""
+HIDDEN = 500
+"""Cells of each column that are hidden to tell how far off what is filled in is."""
 RATE = 0.01
 """False-alarm rate where nobody names one, as far as there are calibration rows enough for it."""
 
@@ -99,6 +103,8 @@ class Deployed(Inference):
     calibration: Calibration | None = None
     reference: Reference | None = None
     """What normal rows look like, in counts."""
+    reach: Mapping[str, Reach] | None = None
+    """How far off what it fills in is, by column, among rows that did not train it: intervals of gaps follow."""
     origin: Origin | None = None
     """For what it was chosen, from which data, and what was measured."""
 
@@ -158,6 +164,7 @@ class Deployed(Inference):
         if normal is None:
             return made
         own = made.calibrated(normal, first=first, rate=rate, about=about)
+        own = own.reaching(normal) if own.fills else own
         if made.series is not None:  # windows that overlap are no draws of rows, which a reference is of
             return own
         return replace(own, reference=Reference.of(made, [x for x in (train, held, normal) if x is not None], normal))
@@ -178,6 +185,27 @@ class Deployed(Inference):
             scores = per_step(scores, first - first.min(), self.series.length, int(np.ptp(first)) + self.series.length)
             scores = scores[~np.isnan(scores)]
         return replace(self, calibration=Calibration.of(scores, about or f"{len(scores):,} rows", rate))
+
+    def reaching(self, held: Any) -> Self:
+        """The same, with what intervals of gaps are told by: known cells of rows that did not train it are hidden.
+
+        Parameters
+        ----------
+        held : array (n, F), or frame
+
+        Examples
+        --------
+        >>> from isthmus.data.read import read
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> rows = np.random.default_rng(0).normal(size=(400, 1)) * [[1.0, 2.0]]
+        >>> rows[:9, 0] = np.nan
+        >>> table = read(rows)
+        >>> model = fit(named("pca").set_params(latents=1), table.x[:300], fields=table.fields, columns=table.columns)
+        >>> list(Deployed.of(model).reaching(table.x[300:]).reach)
+        ['x0', 'x1']
+        """
+        return replace(self, reach=Imputer.of(self, held, draws=HIDDEN).reach)
 
     def scores(self, x: ArrayLike) -> Scores:
         """How unlike the training rows each row is, (N, *D) -> (N,); high means anomalous."""

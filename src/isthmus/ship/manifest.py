@@ -19,7 +19,7 @@ FORMAT: Final = 4
 reference where it can, and may lack how the model was trained."""
 KIND: Final = "isthmus model"
 OLDER: Final = (1, 2, 3)
-SINCE_4 = frozenset({"score", "calibration", "decision", "pictures", "sentences", "reference", "origin"})
+SINCE_4 = frozenset({"score", "calibration", "gaps", "decision", "pictures", "sentences", "reference", "origin"})
 BEFORE_4 = frozenset({"plan", "outcome"})
 """What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
@@ -77,6 +77,16 @@ class Calibrated(Strict):
     rows: int = Field(ge=1, lt=1 << 31)
     rate: float = Field(gt=0, lt=1)
     about: str = Field(max_length=500)
+
+
+class Hidden(Strict):
+    """Of which cells of a column it is known how far off what is filled in is."""
+
+    column: str
+    cells: int = Field(ge=1, lt=1 << 31)
+    """How many were hidden; of few rows some several times."""
+    rows: int = Field(ge=1, lt=1 << 31)
+    """Of how many rows."""
 
 
 class Features(Strict):
@@ -139,6 +149,7 @@ class Manifest(Strict):
     outcome: Summary | None = None
     score: Score | None = None
     calibration: Calibrated | None = None
+    gaps: list[Hidden] | None = None
     pictures: Pictures | None = None
     sentences: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the language model whose embeddings of texts rows hold."""

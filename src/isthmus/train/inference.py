@@ -176,13 +176,19 @@ class Inference:
         """The layout, if the model fills gaps in; a warning where it never learnt to."""
         if not isinstance(self.layout, Table) or self.target_layout is not None:
             raise BadInput("only a model of rows with gaps, or of columns of several kinds, fills gaps in; train one")
-        if self.recipe.corruption != "mask" and self.recipe.family not in FILLERS:
+        if not self.fills:
             warnings.warn(
                 "this model never learnt to rebuild what is hidden from it, and fills gaps in poorly: train the family "
                 "masked, or another one with corruption=mask and a corruption_level such as 0.2",
                 stacklevel=3,
             )
         return self.layout
+
+    @property
+    def fills(self) -> bool:
+        """Whether it fills gaps in, and learnt to."""
+        tabular = isinstance(self.layout, Table) and self.target_layout is None
+        return tabular and (self.recipe.corruption == "mask" or self.recipe.family in FILLERS)
 
     def filling(self, given: NDArray[Any]) -> NDArray[np.float32]:
         """What the model makes of rows of a table, laid out, in the last of the rounds that fill gaps in.
