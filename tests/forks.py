@@ -6,6 +6,8 @@ What a child starts, its workers, begins as it always does. Where it matters how
 import importlib
 import os
 import pkgutil
+import pty
+import select
 import sys
 import traceback
 import warnings
@@ -48,6 +50,25 @@ def leave(run: Callable[[], int]) -> None:
         traceback.print_exc(file=open(2, "w", closefd=False))  # noqa: SIM115
     finally:
         os._exit(code)
+
+
+def terminal(*arguments: str, cwd: Path, width: int = 80, fresh: bool = False, **environment: str) -> tuple[int, str]:
+    """Exit code, and all that ``isthmus`` shows on a terminal: of this process forked, or of a fresh interpreter."""
+    child, screen = pty.fork()
+    if child == 0:
+        os.chdir(cwd)
+        os.environ.update({"COLUMNS": str(width), "TERM": "xterm", **environment})
+        if fresh:
+            os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
+        leave(lambda: command(arguments))
+    seen = b""
+    while select.select([screen], [], [], 300)[0]:
+        try:
+            seen += os.read(screen, 65536)
+        except OSError:  # the other side has gone
+            break
+    os.close(screen)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
 
 
 class Command:

@@ -6,9 +6,7 @@ import inspect
 import io
 import json
 import os
-import pty
 import re
-import select
 import shlex
 import signal
 import subprocess
@@ -22,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forks import Command
+from forks import Command, terminal
 from isthmus import __version__
 from isthmus.api.study import Study
 from isthmus.cli import (
@@ -106,22 +104,6 @@ def screen(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
         return code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
 
     return run
-
-
-def terminal(*arguments: str, cwd: Path, width: int = 80, **environment: str) -> tuple[int, str]:
-    """The same on a terminal: exit code, and all that is shown."""
-    child, screen = pty.fork()
-    if child == 0:
-        os.chdir(cwd)
-        os.environ.update({"COLUMNS": str(width), "TERM": "xterm", **environment})
-        os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
-    seen = b""
-    while select.select([screen], [], [], 120)[0]:
-        try:
-            seen += os.read(screen, 65536)
-        except OSError:  # the other side has gone
-            break
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
 
 
 def one_line(text: str) -> str:
@@ -1022,7 +1004,7 @@ def test_help_and_version(shell: Shell) -> None:
 @pytest.mark.slow
 def test_colours_only_where_they_are_wanted(tmp_path: Path) -> None:
     colour = re.compile(r"\x1b\[[0-9;]*3[0-7]")
-    assert colour.search(terminal("--help", cwd=tmp_path)[1])
+    assert colour.search(terminal("--help", cwd=tmp_path, fresh=True)[1])
     assert not colour.search(terminal("--help", cwd=tmp_path, NO_COLOR="1")[1])
     assert "\x1b" in terminal("list", "metrics", cwd=tmp_path)[1]
     assert "\x1b" not in process("list", "metrics", cwd=tmp_path).communicate()[0]

@@ -25,6 +25,6 @@ def test_pca_and_a_trained_linear_autoencoder_reach_the_published_error(images):
     pca = fit(named("pca").set_params(latents=30), train, valid=train[:2000], scale="none")
     assert per_image(pca, test) == pytest.approx(13.87, abs=0.005)
     linear = named("plain").set_params(latents=30, backbone="linear", head="gaussian")
-    plan = Plan(steps=3000, batch=256, learning_rate=3e-3, schedule="cosine", check=500)
+    plan = Plan(steps=2000, batch=128, learning_rate=6e-3, schedule="cosine", check=500)
     trained = fit(linear, train, valid=train[:2000], scale="none", plan=plan)
     assert per_image(trained, test) == pytest.approx(per_image(pca, test), rel=1e-3)

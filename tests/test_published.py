@@ -87,7 +87,7 @@ def test_a_code_of_other_digits_beats_raw_pixels(script, some):
     unlabelled, train, test = selftaught.split(some("train", 5000), 0)
     assert set(unlabelled.y) == set(range(5, 10))
     assert set(train.y) == set(test.y) == set(range(5))
-    into, bias = selftaught.exercise(unlabelled.x, selftaught.LAMBDA, 120, 0)
+    into, bias = selftaught.exercise(unlabelled.x, selftaught.LAMBDA, 60, 0)
     codes = [torch.sigmoid(functional.linear(torch.from_numpy(part.x), into, bias)).numpy() for part in (train, test)]
     learned = selftaught.correct(codes[0], train.y, codes[1], test.y)
     assert learned > selftaught.correct(train.x, train.y, test.x, test.y) + 0.5

@@ -3,9 +3,7 @@
 import io
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forks import Command, command, leave
+from forks import Command, terminal
 from isthmus.cli import ends, main, show
 from isthmus.cli.show import plain
 
@@ -33,25 +31,6 @@ EVIL = [
 NAME = "r{}[bold]\x1b[31m\n\u202e"
 TINY = ["--families", "pca", "--facets", "reconstruction", "--replicates", "2", "--configs", "1", "--jobs", "1"]
 CODES = r"\x1b\[[0-9;?]*[A-Za-z]"
-
-
-def terminal(*arguments: str, cwd: Path, width: int = 120, fresh: bool = False) -> tuple[int, str]:
-    """Exit code, and all that is shown on a terminal: of this process forked, or of a fresh interpreter."""
-    child, screen = pty.fork()
-    if child == 0:
-        os.chdir(cwd)
-        os.environ.update({"COLUMNS": str(width), "TERM": "xterm"})
-        if fresh:
-            os.execv(sys.executable, [sys.executable, "-m", "isthmus", *arguments])
-        leave(lambda: command(arguments))
-    seen = b""
-    while select.select([screen], [], [], 300)[0]:
-        try:
-            seen += os.read(screen, 65536)
-        except OSError:  # the other side has gone
-            break
-    os.close(screen)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
 
 
 def harmless(shown: str) -> None:
@@ -113,7 +92,7 @@ def test_no_command_lets_a_name_reach_the_terminal_as_it_is(rows: Path, tmp_path
         ["compare", f"missing{NAME}"],
     ]
     for number, arguments in enumerate(steps):
-        code, shown = terminal(*arguments, cwd=tmp_path, fresh=number == 1)
+        code, shown = terminal(*arguments, cwd=tmp_path, width=120, fresh=number == 1)
         harmless(shown)
         assert code in ({ends.INPUT} if "missing" in arguments[1] else {ends.DONE, ends.PARTLY}), (arguments, shown)
 

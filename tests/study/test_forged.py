@@ -100,6 +100,7 @@ def study(tmp_path_factory):
         label="y",
         families="plain",
         facets="reconstruction,anomaly",
+        rivals="pca,knn",
         replicates=2,
         configs=2,
         steps=20,
@@ -150,7 +151,17 @@ def test_a_study_json_that_was_touched_is_refused_and_one_without_a_seal_is_seal
     del whole["seal"]
     path.write_text(json.dumps(whole))
     assert ends(capsys, "doctor", there) == 2
-    rows = [study / "rows.npz", "--label", "y", "--families", "plain", "--facets", "reconstruction,anomaly"]
+    rows = [
+        study / "rows.npz",
+        "--label",
+        "y",
+        "--families",
+        "plain",
+        "--facets",
+        "reconstruction,anomaly",
+        "--rivals",
+        "pca,knn",
+    ]
     again = ["--replicates", 2, "--configs", 2, "--steps", 20, "--jobs", 1, "--out", there]
     before = {run.name: run.stat().st_mtime_ns for run in (there / "runs").iterdir()}
     assert ends(capsys, "compare", *rows, *again) == 0

@@ -161,7 +161,7 @@ def test_ranks_see_the_same_rows_in_the_same_order_and_end_with_the_same_loss(si
 def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(tmp_path):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
     command = [*STARTED, "--nproc-per-node", "2", "-m", "isthmus", "train", "vae", "rows.npy", "--out", "model"]
-    command += ["--measure", "none", "--steps", "3000", "--set", "drops=200", "--checkpoint", "0.3s"]
+    command += ["--measure", "none", "--steps", "1200", "--set", "drops=200", "--checkpoint", "0.3s"]
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     how = {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **how) as ran:
