@@ -1,5 +1,6 @@
 """Tables that stay in their file: the same kinds, scales and cells as of the same rows in memory."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from pyarrow import feather
+from pyarrow import feather, ipc
 
 import isthmus
 from isthmus.cli import main
+from isthmus.data.batches import batches
 from isthmus.data.inferred import inferred
 from isthmus.data.layout import laid_out
 from isthmus.data.read import read
@@ -192,6 +194,35 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, column, asked, sai
     with pytest.raises(BadInput, match=said) as caught:
         survey(source(tmp_path / "a.parquet", **asked))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("packed", ["uncompressed", "lz4", "zstd"])
+def test_batches_of_arrow_files_are_told_without_unpacking_them(tmp_path, packed):
+    content = mixed()
+    feather.write_feather(content, str(tmp_path / "a.feather"), compression=packed, chunksize=170)
+    found, shared = batches(tmp_path / "a.feather")
+    with ipc.open_file(str(tmp_path / "a.feather")) as file:
+        parts = [file.get_batch(k) for k in range(file.num_record_batches)]
+    assert [one.rows for one in found] == [len(part) for part in parts]
+    assert sum(one.unpacked for one in found) == pytest.approx(sum(part.nbytes for part in parts), rel=0.2)
+    assert len(shared) == 1
+
+
+def test_damaged_and_dishonest_arrow_files_are_refused(tmp_path, monkeypatch):
+    feather.write_feather(pa.table({"x": np.zeros(200_000)}), str(tmp_path / "zeros.arrow"), compression="zstd")
+    monkeypatch.setattr("isthmus.data.files.SUSPECT", 1 << 16)
+    with pytest.raises(BadInput, match="would unpack to"):
+        source(tmp_path / "zeros.arrow")
+    monkeypatch.undo()
+    feather.write_feather(mixed(), str(tmp_path / "a.arrow"), compression="lz4", chunksize=500)
+    whole, random = (tmp_path / "a.arrow").read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        bad = bytearray(whole)
+        for at in random.integers(0, len(bad), 20):
+            bad[len(bad) - 1 - at % 4000 if random.random() < 0.7 else at] = random.integers(256)
+        (tmp_path / "bad.arrow").write_bytes(bad[: len(bad) - random.integers(0, 30)] if random.random() < 0.2 else bad)
+        with suppress(BadInput):  # and nothing else
+            survey(source(tmp_path / "bad.arrow"), rows=50)
 
 
 def test_the_command_line_trains_on_a_table_and_measures_by_labels(folder, tmp_path, capsys, monkeypatch):

@@ -180,7 +180,8 @@ def compare(
         Most rows: of a longer file (Parquet, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed seed, and
         that is said. By default as many as make a gibibyte of numbers.
     memory : str or int, optional
-        Instead of ``rows``: as many as fit into so much memory eight times over.
+        Instead of ``rows``: as many as fit into so much memory eight times over, which is about what a study takes of
+        them; its processes take 350 MiB each besides.
     window : int, optional
         Where a row of the source is one step of a series: how many steps a row of the study holds. It needs ``time``,
         and ``group`` then tells several series apart; no step is both learnt from and tested.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyarrow import ipc
 
 from isthmus.data import pages
+from isthmus.data.batches import batches
 from isthmus.data.files import honest, parsing
 from isthmus.data.table import is_number, is_text, named
 from isthmus.data.unchecked import enough
@@ -141,16 +142,21 @@ class Arrow(Columnar):
     form = "an Arrow IPC file"
 
     def __init__(self, path: Path, asked: Asked | None = None) -> None:
-        # Read, not mapped: pages of a map count as memory of this process for as long as the system likes.
-        first = ipc.IpcReadOptions(included_fields=[0])
-        with parsing(place(path), self.form), pa.OSFile(str(path)) as held, ipc.open_file(held, options=first) as file:
-            counts = [file.get_batch(k).num_rows for k in range(file.num_record_batches)]
-            schema = ipc.open_file(held).schema
-        super().__init__(path, place(path), schema, counts, asked or Asked())
+        where = place(path)
+        found, shared = batches(path)
+        whole = sum(one.unpacked for one in (*found, *shared))
+        honest(where, path.stat().st_size, whole, "write it again without compression")
+        with parsing(where, self.form), pa.OSFile(str(path)) as held, ipc.open_file(held) as file:
+            schema = file.schema
+        super().__init__(path, where, schema, [one.rows for one in found], asked or Asked())
+        # a batch as it comes, with all dictionaries, and the rows
+        largest = max(one.unpacked for one in found) + sum(one.unpacked for one in shared)
+        self.most = 2 * largest + self.largest * len(self.columns) * 12
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         wanted = None if names is None else [self.schema.get_field_index(name) for name in names]
         options = ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+        # Read, not mapped: pages of a map count as memory of this process for as long as the system likes.
         with parsing(self.place, self.form), pa.OSFile(str(self.path)) as held:
             batch = ipc.open_file(held, options=options).get_batch(self._groups[number])
             batch.validate(full=True)

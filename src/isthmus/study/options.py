@@ -343,7 +343,12 @@ class Reading(TableOptions, total=False):
     ]
     memory: Annotated[
         str | int | None,
-        Option(None, "Instead of --rows: as many as a study can work on in so much memory, such as 2GiB.", "SIZE"),
+        Option(
+            None,
+            "Instead of --rows: as many as fit into so much memory eight times, such as 2GiB, which is about what a "
+            "study takes of them; its processes take 350 MiB each besides.",
+            "SIZE",
+        ),
     ]
 
 
