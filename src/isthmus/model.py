@@ -198,6 +198,8 @@ WIDEST = 4096
 """Units of a code that is chosen, at most."""
 WEIGHTS = 1 << 19
 """Weights of the layer behind such a code, at most: on rows of 784 elements 512 units."""
+CHANNELS = (16, 32)
+"""Of the two convolutions of a capacity that has them."""
 LAYER = (16, 256)
 """Units of the hidden layer of a capacity without one before: twice the elements of a row, but between these."""
 
@@ -528,13 +530,14 @@ class Recipe:
         """
         return idle(self)
 
-    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+    def capacities(self, shape: Sequence[int], rows: int, near: str | None = None) -> dict[str, dict[str, Any]]:
         """What it may be made of besides this: names, each with the fields that then stand at another value.
 
         A study that chooses capacity freely tries them. ``deeper`` has one more hidden layer, the same code and comes
         first. ``wide`` has more units than this and no hidden layer, and is called ``overcomplete`` where they are more
         than a row has elements: four times as many as these, but at most one for eight training rows, ``WIDEST``, and
-        ``WEIGHTS`` in a layer.
+        ``WEIGHTS`` in a layer. ``convolutional`` has the same code behind convolutions, where neighbours in a row lie
+        near each other.
 
         Parameters
         ----------
@@ -542,6 +545,8 @@ class Recipe:
             ``*D``, the shape of a row.
         rows : int
             Training rows.
+        near : {"conv1d", "conv2d"}, optional
+            The convolutions that rows are made for: those of pictures, or of windows of a series.
 
         Examples
         --------
@@ -556,6 +561,8 @@ class Recipe:
         width = _power(min(4 * elements, rows / 8, WIDEST, WEIGHTS / elements))
         if width > self.latents:
             found["overcomplete" if width > elements else "wide"] = {"latents": width, "hidden": ()}
+        if near is not None and type(self).backbone == "mlp":
+            found["convolutional"] = {"backbone": near, "hidden": CHANNELS}
         return found
 
     @property

@@ -94,11 +94,14 @@ def test_a_capacity_that_there_is_not_is_refused(iris):
 @pytest.mark.parametrize("shape", [(1,), (3,), (64,), (8, 8)])
 @pytest.mark.parametrize("rows", [10, 1000])
 def test_every_family_declares_what_can_be_built(shape, rows):
+    near = "conv2d" if len(shape) == 2 else None
     for name in FAMILIES:
         if named(name).wants:
             continue
         matched = match(name, named(name), *capacity(shape))
-        for fields in matched.capacities(shape, rows).values():
+        for fields in matched.capacities(shape, rows, near).values():
+            if (name, "backbone" in fields) == ("svdd", True):
+                continue  # its own rules forbid it, and a study leaves it out
             other = dataclasses.replace(matched).set_params(**fields)
             model = recipe(other.to_json()).build(shape, "gaussian")
             assert model.latents == other.latents
@@ -181,3 +184,39 @@ def test_what_was_chosen_is_told_with_its_price(lang, told):
     records = [{"job": {"name": "l1"}, "facets": {"features": {"config": i}}, "configs": configs} for i in (0, 1)]
     assert capacities(records, {"l1": "L1"}, Words(lang))["l1"].startswith(told)
     assert capacities(records[:1], {"l1": "L1"}, Words(lang)) == {}
+
+
+def tiles(rows=300, side=16, tile=4):
+    """Pictures of bars at any angle, one in each tile: what convolutions learn once others learn sixteen times."""
+    stream = np.random.default_rng(0)
+    count = side // tile
+    angle = stream.uniform(0, np.pi, (rows, count, count, 1, 1))
+    high, wide = np.mgrid[:tile, :tile] - (tile - 1) / 2
+    bars = np.exp(-np.square((high * np.cos(angle) - wide * np.sin(angle)) / 0.6))
+    pixels = bars.transpose(0, 1, 3, 2, 4).reshape(rows, side, side)
+    return read(np.uint8(255 * pixels), np.where(np.arange(rows) < 30, "odd", "usual"), anomaly="odd")
+
+
+def test_convolutions_are_among_the_choices_where_neighbours_lie_near_each_other(iris):
+    assert named_capacities(design(tiles(), capacity="free")) == [None] * 4 + ["deeper", "convolutional"]
+    assert named_capacities(design(tiles(), capacity="matched")) == [None] * 6
+    assert "convolutional" not in named_capacities(design(tiles(side=4), capacity="free"))
+    assert "convolutional" not in named_capacities(design(iris, capacity="free"))
+    assert "convolutional" not in named_capacities(design(tiles(), families="pca", capacity="free"), "pca")
+    steps = read(np.random.default_rng(0).normal(size=(400, 2)).cumsum(0), window=16, time="rows")
+    (one,) = [c for c in design(steps, capacity="free").families["plain"] if c.get("capacity") == "convolutional"]
+    assert one["recipe"]["backbone"] == "conv1d"
+
+
+@pytest.mark.slow
+def test_a_convolutional_network_is_chosen_where_it_is_the_better_one():
+    data = tiles()
+    job = design(data, families="plain", facets="anomaly", capacity="free", steps=1000, configs=3, replicates=2).jobs()[
+        0
+    ]
+    material = prepare(job, data)
+    raced = perform.climb(job, data, material)
+    blind, configs = perform._blind(material.splits), job.body["configs"]
+    criteria = [perform.judge(job, *pair, blind)["anomaly"] for pair in zip(configs, raced.fitted, strict=True)]
+    best = min((i for i in range(len(configs)) if i not in raced.stopped), key=lambda i: criteria[i])
+    assert configs[best]["capacity"] == "convolutional"

@@ -60,9 +60,9 @@ class KSparse(Recipe):
         """``k`` is drawn as the width has it: :func:`isthmus.parts.gates.counts`."""
         return super().space() | {"k": counts(self.latents)}
 
-    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+    def capacities(self, shape: Sequence[int], rows: int, near: str | None = None) -> dict[str, dict[str, Any]]:
         """A wider code passes one in ``SHARE`` of its units, or ``k`` if that is more."""
-        found = super().capacities(shape, rows)
+        found = super().capacities(shape, rows, near)
         return {name: {**one, "k": max(self.k, one.get("latents", 0) // SHARE)} for name, one in found.items()}
 
     def _check(self) -> None:

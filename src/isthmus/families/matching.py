@@ -49,9 +49,9 @@ class Matching(Revived):
         """``k`` is drawn as the width has it: :func:`isthmus.parts.gates.counts`."""
         return super().space() | {"k": counts(self.latents)}
 
-    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+    def capacities(self, shape: Sequence[int], rows: int, near: str | None = None) -> dict[str, dict[str, Any]]:
         """Wider dictionaries; there is nothing to make deeper."""
-        return {name: one for name, one in super().capacities(shape, rows).items() if "latents" in one}
+        return {name: one for name, one in super().capacities(shape, rows, near).items() if "latents" in one}
 
     def _check(self) -> None:
         linear = {"backbone": "linear", "hidden": (), "activation": "relu", "norm": "none", "residual": False}

@@ -36,7 +36,7 @@ class PCA(Recipe):
     backbone: str = knob("linear", "Network between data and code: principal components are linear.")
     head: str = knob("gaussian", "Likelihood of the output: squared error is a gaussian's.")
 
-    def capacities(self, shape: Sequence[int], rows: int) -> dict[str, dict[str, Any]]:
+    def capacities(self, shape: Sequence[int], rows: int, near: str | None = None) -> dict[str, dict[str, Any]]:
         """``wide`` has half as many components as there can be."""
         most = min(math.prod(shape), rows) // 2
         return {"wide": {"latents": most}} if most > self.latents else {}

@@ -43,6 +43,8 @@ LEARNING_RATES = Range(2e-3, 3e-2, log=True)
 """Where tuning looks around the usual rate; around another one in proportion."""
 DICTIONARY = "sparse dictionary"
 """The camp of the families that are."""
+LEAST_SIDE = 8
+"""Pixels of a side of a picture, or steps of a window, from which convolutions are among the capacities."""
 TRAINING = 0.6
 """Share of the rows that train."""
 LEAST_OUTLIERS = 10
@@ -534,6 +536,14 @@ def configurations(
     return found
 
 
+def near(data: Dataset) -> str | None:
+    """The convolutions that rows are made for, where they are long enough for two that halve them; else None."""
+    if data.windows is not None:
+        return "conv1d" if data.extent[0] >= LEAST_SIDE else None
+    pictures = data.images and len(data.extent) in (2, 3)
+    return "conv2d" if pictures and min(data.extent[:2]) >= LEAST_SIDE else None
+
+
 def others(matched: Recipe, data: Dataset, rate: float | None) -> list[dict[str, Any]]:
     """The other capacities of a family on these data, each at the family's defaults and rate, as far as it can be so.
 
@@ -543,7 +553,7 @@ def others(matched: Recipe, data: Dataset, rate: float | None) -> list[dict[str,
         As :func:`configurations` gives them, and ``capacity``: its name.
     """
     found = []
-    for name, fields in matched.capacities(data.extent, int(TRAINING * len(data.x))).items():
+    for name, fields in matched.capacities(data.extent, int(TRAINING * len(data.x)), near(data)).items():
         try:
             one = recipe(dataclasses.replace(matched).set_params(**fields).to_json())
         except BadInput:  # a rule between its fields: this family has no such form
