@@ -15,6 +15,7 @@ from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
+from isthmus.facets.known import known, trees_on_known
 from isthmus.facets.outliers import SCORERS, crowd
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
@@ -155,13 +156,14 @@ def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     """Its scores are those of the study; of those that keep places between rows they rank as the study's do."""
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
-    splits = Splits(*parts, seed=3, latents=2, layout=layout)
+    odd = layout.apply(ODD[:20]) if name == "trees on known" else None
+    splits = Splits(*parts, seed=3, latents=2, layout=layout, odd=odd)
     found = Deployed.of(rivals.fitted(name, splits, layout, tuple("abcde")), normal=X[280:])
     again = load(save(found, tmp_path / "m"))
     both = np.vstack([X[280:], ODD])
     np.testing.assert_array_equal(again.scores(both), found.scores(both), strict=True)
-    measured = SCORERS[name](splits)(layout.apply(both))
-    assert again.places == (200 if name in {"knn", "raw columns"} else 0)
+    measured = (SCORERS | {"trees on known": trees_on_known})[name](splits)(layout.apply(both))
+    assert again.places == (200 if name in {"knn", "raw columns", "trees on known"} else 0)
     if again.places:
         assert np.corrcoef(again.scores(both), measured)[0, 1] > 0.98
     else:
@@ -192,6 +194,19 @@ def test_raw_columns_ship_the_study_s_score_with_the_weights_that_known_anomalie
         around, units = crowd(splits, between=True)
         assert around.weights.tolist() == weights
         assert found.scores(rows) == pytest.approx(around.scores(layout.apply(rows) / units), rel=1e-6, abs=1e-6)
+
+
+def test_trees_on_known_anomalies_ship_what_they_learnt(tmp_path: Path) -> None:
+    layout = laid_out(X[:200])
+    parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
+    splits = Splits(*parts, seed=3, latents=2, layout=layout, odd=layout.apply(ODD[:20]))
+    found = load(save(Deployed.of(rivals.fitted("trees on known", splits, layout)), tmp_path / "m"))
+    both = np.vstack([X[280:], ODD])
+    assert found.scores(both) == pytest.approx(
+        known(splits, between=True).score(layout.apply(both)), rel=1e-5, abs=1e-5
+    )
+    with pytest.raises(BadInput, match="no --refit"):
+        rivals.fitted("trees on known", splits._replace(odd=None), layout)
 
 
 @pytest.mark.parametrize(

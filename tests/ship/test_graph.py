@@ -72,7 +72,8 @@ def test_pictures_have_graphs(tmp_path: Path) -> None:
 def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_path: Path) -> None:
     scaler = Scaler.fit(NUMBERS[:100])
     train, valid, test = (Rows(scaler.apply(part), None) for part in (NUMBERS[:100], NUMBERS[100:130], NUMBERS[130:]))
-    splits = Splits(train, valid, test, seed=0, latents=2, layout=scaler)
+    odd = scaler.apply(3 * NUMBERS[:10]) if name == "trees on known" else None
+    splits = Splits(train, valid, test, seed=0, latents=2, layout=scaler, odd=odd)
     ships = Deployed.of(rivals.fitted(name, splits, scaler), normal=NUMBERS[130:], rate=0.2)
     found = runtime.load(graph.export(ships, tmp_path / "model.onnx")).run(NUMBERS)
     assert list(found) == ["score", "p_value", "anomaly"]

@@ -68,7 +68,11 @@ class Around(nn.Module):
         return made
 
     def forward(self, place: Tensor) -> Tensor:
-        """Places (B, E) -> scores (B,)."""
+        """Places (B, C) -> scores (B,)."""
+        return self.added(self.logs(place))
+
+    def logs(self, place: Tensor) -> Tensor:
+        """The three distances of places (B, C), as logarithms, (B, 3)."""
         place = place - self.centre
         distances, numbers = closest(self.known, place, self.count)
         sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
@@ -78,7 +82,10 @@ class Around(nn.Module):
             self.density[numbers].mean(1) * sparse,
             white.square().sum(1).sqrt() + CALM,
         ]
-        logs = torch.stack(three, dim=1).log()
+        return torch.stack(three, dim=1).log()
+
+    def added(self, logs: Tensor) -> Tensor:
+        """Their weighted sum, each in deviations over held-out rows: (B, 3) -> (B,)."""
         return ((logs - self.usual[:, 0]) / self.usual[:, 1]) @ self.weights
 
     def check(self, name: str) -> None:

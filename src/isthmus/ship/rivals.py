@@ -8,27 +8,31 @@ variances; kNN and raw columns keep places between training rows in the stead of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus.data.layout import Layout
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Splits
+from isthmus.facets.known import known
 from isthmus.facets.outliers import crowd, forest, neighbours, principal
 from isthmus.metrics.probes import NEIGHBOURS
 from isthmus.model import Model, Recipe, knob
-from isthmus.scorer import AROUND, NEAREST, WIDEST, blended
+from isthmus.scorer import AROUND, NEAREST, WIDEST, Crowd, blended
 from isthmus.seeds import seed as hashed
 from isthmus.ship.around import Around, closest
 from isthmus.train.inference import Inference
 from isthmus.train.likelihood import likelihood, spoken
 
 EULER = 0.5772156649015329
+LOGS = 3
+"""Distances that trees look at, before the columns."""
 
 
 class Rival(Model):
@@ -80,13 +84,17 @@ class Forest(Rival):
 
     def score(self, x: Tensor) -> Tensor:
         """``2 ** -(mean path length / that of so many rows)``: (B, *D) -> (B,)."""
-        rows = x.flatten(1)
+        return 2.0 ** -(self.ends(x.flatten(1)) / self.usual)
+
+    def ends(self, rows: Tensor) -> Tensor:
+        """The mean over trees of what stands at the leaf that a row comes to, (B, D) -> (B,)."""
         trees = torch.arange(len(self.cut))
         at = torch.zeros((rows.shape[0], len(self.cut)), dtype=torch.int64)
         for _ in range(self.depth):
             value = rows.gather(1, self.element[trees, at].long())
             at = torch.where(value <= self.cut[trees, at], self.left[trees, at], self.right[trees, at]).long()
-        return 2.0 ** -(self.length[trees, at].mean(1) / self.usual)
+        found: Tensor = self.length[trees, at].mean(1)
+        return found
 
     def check(self) -> None:
         """Every number of a node and of an element is one."""
@@ -173,6 +181,32 @@ class Columns(Rival):
         self.around.check(self.name)
 
 
+class Knowing(Columns):
+    """The same, and trees that know some anomalies, each in deviations over held-out normal rows, added."""
+
+    usual: Tensor
+
+    def __init__(self, shape: tuple[int, ...], recipe: TreesOnKnown) -> None:
+        super().__init__(shape, recipe)
+        grown = IsolationForest(trees=recipe.trees, nodes=recipe.nodes, depth=recipe.depth, sample=2)
+        self.trees = Forest((LOGS + math.prod(shape),), grown)
+        self.register_buffer("usual", torch.ones((2, 2), dtype=torch.float64))
+
+    def score(self, x: Tensor) -> Tensor:
+        """What is far, and what is like a known anomaly: (B, *D) -> (B,)."""
+        rows = x.flatten(1).double() / self.units
+        logs = self.around.logs(rows)
+        both = torch.stack([self.around.added(logs), self.trees.ends(torch.cat([logs, rows], dim=1).float())], dim=1)
+        return ((both - self.usual[:, 0]) / self.usual[:, 1]).sum(1)
+
+    def check(self) -> None:
+        """As of columns; trees lead somewhere, and deviations are above 0."""
+        super().check()
+        self.trees.check()
+        if not bool((self.usual[:, 1] > 0).all()):
+            raise BadInput(f"{self.name}: deviations must be above 0")
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class RawColumns(Among):
     """Nearest rows, local outlier factor and Mahalanobis distance, added (:mod:`isthmus.scorer`), of bare columns."""
@@ -184,6 +218,20 @@ class RawColumns(Among):
 
     def _build(self, shape: tuple[int, ...], head: Any) -> Model:
         return Columns(shape, self)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TreesOnKnown(RawColumns):
+    """That score, and extremely randomised trees that know some anomalies (:mod:`isthmus.facets.known`)."""
+
+    family: ClassVar[str] = "trees on known"
+
+    trees: int = knob(200, "Trees.", low=1, high=100_000)
+    nodes: int = knob(511, "Nodes of a tree, at most.", low=1, high=1 << 20)
+    depth: int = knob(8, "Cuts on a path, at most.", low=0, high=1024)
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Knowing(shape, self)
 
 
 class Axes(Rival):
@@ -244,21 +292,43 @@ def path(rows: int) -> float:
 def _forest(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
     grown = forest(splits.train.x, splits.seed)
     trees = [one.tree_ for one in grown.estimators_]
-    nodes = max(tree.node_count for tree in trees)
+    found = _cuts(trees, grown.estimators_features_)
+    for i, tree in enumerate(trees):
+        leaf = tree.children_left < 0
+        deep = np.zeros(tree.node_count)
+        for node in np.flatnonzero(~leaf):  # parents come before their children
+            deep[[tree.children_left[node], tree.children_right[node]]] = deep[node] + 1
+        found["length"][i, : tree.node_count] = deep + [path(int(n)) for n in tree.n_node_samples]
+    made = IsolationForest(**_size(trees)._asdict(), sample=int(grown.max_samples_))
+    return made, found
+
+
+class Size(NamedTuple):
+    """What arrays of trees of scikit-learn must hold."""
+
+    trees: int
+    nodes: int
+    depth: int
+
+
+def _size(trees: Sequence[Any]) -> Size:
+    nodes, depth = (
+        max(int(one) for one in of) for of in zip(*((t.node_count, t.max_depth) for t in trees), strict=True)
+    )
+    return Size(len(trees), nodes, depth)
+
+
+def _cuts(trees: Sequence[Any], columns: Sequence[NDArray[np.int64]]) -> dict[str, Any]:
+    """Trees of scikit-learn, each of some columns, as arrays (trees, nodes); what stands at leaves is not yet there."""
+    nodes = _size(trees).nodes
     found = {name: np.zeros((len(trees), nodes)) for name in ("element", "cut", "left", "right", "length")}
-    for i, (tree, columns) in enumerate(zip(trees, grown.estimators_features_, strict=True)):
+    for i, (tree, of) in enumerate(zip(trees, columns, strict=True)):
         count, leaf, own = tree.node_count, tree.children_left < 0, np.arange(tree.node_count)
-        found["element"][i, :count] = np.where(leaf, 0, columns[tree.feature.clip(0)])
+        found["element"][i, :count] = np.where(leaf, 0, of[tree.feature.clip(0)])
         found["cut"][i, :count] = np.where(leaf, 0.0, tree.threshold)
         found["left"][i, :count] = np.where(leaf, own, tree.children_left)  # who has arrived stays
         found["right"][i, :count] = np.where(leaf, own, tree.children_right)
-        deep = np.zeros(count)
-        for node in np.flatnonzero(~leaf):  # parents come before their children
-            deep[[tree.children_left[node], tree.children_right[node]]] = deep[node] + 1
-        found["length"][i, :count] = deep + [path(int(n)) for n in tree.n_node_samples]
-    depth = max(tree.max_depth for tree in trees)
-    made = IsolationForest(trees=len(trees), nodes=nodes, depth=int(depth), sample=int(grown.max_samples_))
-    return made, found
+    return found
 
 
 def _near(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
@@ -273,12 +343,32 @@ def _axes(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
 
 def _columns(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
     found, units = crowd(splits, between=True)
-    parameters = {f"around.{name}": values for name, values in Around.parameters_of(found).items()}
-    return RawColumns(places=len(found.known), nearest=found.nearest), {"units": units, **parameters}
+    return RawColumns(places=len(found.known), nearest=found.nearest), _parameters(found, units)
+
+
+def _parameters(found: Crowd, units: NDArray[np.float64]) -> dict[str, Any]:
+    return {"units": units, **{f"around.{name}": values for name, values in Around.parameters_of(found).items()}}
+
+
+def _knowing(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    if splits.odd is None:
+        raise BadInput(
+            "trees on known need known anomalies and rows apart, which a training on all rows has not; no --refit"
+        )
+    found = known(splits, between=True)
+    trees = [one.tree_ for one in found.trees.estimators_]
+    every = np.arange(LOGS + math.prod(splits.train.x.shape[1:]))
+    cuts = _cuts(trees, [every] * len(trees))
+    for i, tree in enumerate(trees):
+        votes = tree.value[:, 0]
+        cuts["length"][i, : tree.node_count] = votes[:, 1] / votes.sum(axis=1)
+    made = TreesOnKnown(places=len(found.crowd.known), nearest=found.crowd.nearest, **_size(trees)._asdict())
+    own = {f"trees.{name}": values for name, values in cuts.items()}
+    return made, {**_parameters(found.crowd, found.units), **own, "usual": found.usual}
 
 
 RIVALS: dict[str, type[RivalRecipe]] = {
-    one.family: one for one in (IsolationForest, Neighbours, PrincipalAxes, RawColumns)
+    one.family: one for one in (IsolationForest, Neighbours, PrincipalAxes, RawColumns, TreesOnKnown)
 }
 """Name of a rival that ships -> its recipe."""
 
@@ -287,6 +377,7 @@ FITTERS: dict[str, Callable[[Splits], tuple[RivalRecipe, dict[str, Any]]]] = {
     "knn": _near,
     "probabilistic pca": _axes,
     "raw columns": _columns,
+    "trees on known": _knowing,
 }
 
 
