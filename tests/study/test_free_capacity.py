@@ -43,6 +43,7 @@ def named_capacities(planned, family="plain"):
 
 def test_questions_that_do_not_pay_for_width_are_free_unless_something_is_said(iris):
     asked = {"features": True, "features,robustness": True, "features,reconstruction": False, "all": False}
+    asked |= {"anomaly": True, "generation": True, "features,anomaly": True, "anomaly,stability": False}
     assert {facets: design(iris, facets=facets).capacity == "free" for facets in asked} == asked
     for said in ({"capacity": "matched"}, {"latents": 3}, {"hidden": []}, {"backbone": "mlp"}):
         assert design(iris, facets="features", **said).capacity == "matched"

@@ -229,8 +229,8 @@ def compare(
         ``"free"`` lets each family choose its network for each purpose on validation rows (wide, overcomplete, deeper,
         as its recipe declares: :meth:`isthmus.model.Recipe.capacities`), with a third of its ``configs``; rows are
         still rebuilt through the one code width of the study. ``"matched"`` keeps that width for every question, and
-        so do ``latents``, ``hidden`` and ``backbone``. By default free where no question that is asked pays for
-        the width of a code, as features; else matched.
+        so do ``latents``, ``hidden`` and ``backbone``. By default free where families may choose for every question
+        that is asked, as features, anomaly and generation; else matched.
     backbone : str, optional
         The network of every family but PCA: linear, mlp, conv1d, conv2d, vit, or a name you registered (then with
         ``jobs=1``, for worker processes do not know it); by default each recipe's own, mlp.

@@ -422,14 +422,14 @@ def capacity_asked(asked: Mapping[str, Any]) -> str | None:
 
 
 def usually(facets: Iterable[str]) -> str:
-    """The capacity of a study of which nobody says it: free where no question pays for the width of a code.
+    """The capacity of a study of which nobody says it: free where families may choose for every question.
 
     Examples
     --------
-    >>> usually(["features"]), usually(["features", "reconstruction"])
+    >>> usually(["features", "anomaly"]), usually(["features", "reconstruction"])
     ('free', 'matched')
     """
-    return FREE if all(FACETS[facet].free and FACETS[facet].widens for facet in facets) else MATCHED
+    return FREE if all(FACETS[facet].free for facet in facets) else MATCHED
 
 
 def training_plan(plan: Plan | Mapping[str, Any] | None, **options: Any) -> Plan:

@@ -421,7 +421,7 @@ class Compared(TypedDict, total=False):
             None,
             "Whether every family keeps one code width, or chooses its network for each purpose on validation rows.",
             "matched|free",
-            shown="free where all questions let codes be wider",
+            shown="free where families may choose for all questions",
             read=_capacity,
         ),
     ]
