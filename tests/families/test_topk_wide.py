@@ -12,7 +12,7 @@ from isthmus.families.abstopk import AbsTopK
 from isthmus.families.batchtopk import BatchTopK
 from isthmus.families.matryoshka import Matryoshka
 from isthmus.families.topk import TopK
-from isthmus.parts import sparse
+from isthmus.parts import dictionary, sparse
 from isthmus.parts.sparse import Entries, SparseCode
 from isthmus.ship.artefact import load, save
 from isthmus.testing import CHECKS, check_stack, check_tape, made, rows, state, step, weights
@@ -168,3 +168,25 @@ def test_a_wide_model_trains_ships_and_stays_sparse(tmp_path, monkeypatch):
     np.testing.assert_allclose(fitted.decode(codes), fitted.reconstruct(data), atol=1e-4)
     save(fitted, tmp_path / "wide.isthmus")
     np.testing.assert_array_equal(load(tmp_path / "wide.isthmus").encode(data), codes)
+
+
+@pytest.mark.parametrize("name", ["sae", "gated", "jumprelu", "batchtopk"])
+@pytest.mark.parametrize("dead", [0, 3, 20])
+def test_a_large_dictionary_does_for_dead_units_what_a_small_one_does(monkeypatch, name, dead):
+    recipe = named(name).set_params(latents=48, dead_after=10, k_aux=5)
+    x = rows((12,), 40, seed=3)
+    usual = made(recipe, x, "gaussian").double()
+    monkeypatch.setattr(dictionary, "LARGE", 48)
+    large = recipe.build((12,), "gaussian").double()
+    large.load_state_dict(usual.state_dict())
+    assert not large.stacks
+    assert not large.replays
+    assert usual.replays
+    for model in (usual, large):
+        model.idle[:dead] = 11.0
+    wanted = step(usual)(*state(usual), weights(usual), x.double(), x.double(), None)
+    found = step(large)(*state(large), weights(large), x.double(), x.double(), None)
+    assert bool(found[1]["auxiliary"]) == bool(dead)
+    for mine, theirs in zip(found, wanted, strict=True):
+        for one in theirs:
+            torch.testing.assert_close(mine[one], theirs[one], rtol=0, atol=1e-10)

@@ -28,7 +28,7 @@ from torch.nn import functional
 from isthmus.families.topk import CHUNK, TopK
 from isthmus.model import Loss, knob
 from isthmus.parts import heads
-from isthmus.parts.dictionary import Dictionary, offered, sampled
+from isthmus.parts.dictionary import Dictionary, sampled
 from isthmus.parts.gates import tied
 from isthmus.parts.penalties import crowding
 from isthmus.parts.sparse import Entries, RowDecoder, sparsely
@@ -104,30 +104,20 @@ class BatchTopKModel(Dictionary):
 
     def _sparsely(self, x: Tensor, target: Tensor) -> Loss:
         """``forward`` for a wide code: what fires is decoded, and has gradients; no other unit."""
-        last = self.encoder.last
+        last, rows = self.encoder.last, (x - self.pre).flatten(1)
         with torch.no_grad():
-            raw = functional.linear((x - self.pre).flatten(1), last.weight, last.bias)
+            raw = functional.linear(rows, last.weight, last.bias)
             z = self.train_gate(raw)
+            dead = self.dead().nonzero().flatten()
         out, costs = self.written(x, target, Entries.among(z))
         misfit = heads.nll(self.head, out, target).mean()
-        terms = {"reconstruction": misfit, "auxiliary": self._revival(x, out, target)}
+        silent = functional.linear(rows, last.weight[dead], last.bias[dead])
+        terms = {"reconstruction": misfit, "auxiliary": self.revived(silent, dead, out, target)}
         return Loss(terms | costs | self.apart(), self.facts(raw, z))
 
     def written(self, x: Tensor, target: Tensor, found: Entries) -> tuple[Tensor, dict[str, Tensor]]:
         """Raw output (B, *D) of a wide code, and what it costs besides."""
         return sparsely(self, x, found), {}
-
-    def _revival(self, x: Tensor, out: Tensor, target: Tensor) -> Tensor:
-        """:meth:`isthmus.parts.dictionary.Dictionary.revival`, where nothing is done for living units."""
-        dead = self.dead().nonzero().flatten()
-        if not len(dead):
-            return out.new_zeros(())
-        last = self.encoder.last
-        raw = functional.linear((x - self.pre).flatten(1), last.weight[dead], last.bias[dead])
-        index = raw.topk(min(self.k_aux, len(dead)), dim=1).indices
-        helping = torch.zeros_like(raw).scatter(1, index, offered(raw).gather(1, index))
-        added = functional.linear(helping, self.decoder.dictionary[:, dead]).reshape(out.shape)
-        return heads.nll(self.head, out.detach() + added, target).mean()
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         return super().facts(raw, z) | {

@@ -26,6 +26,8 @@ from isthmus.parts.units import HERE, Units
 
 STARTING = 2048  # rows, evenly spaced, that set biases and scales at the start: enough for a mean, cheap at any width
 TINY = 1e-12
+LARGE = 2048
+"""Units from which a step with an affine decoder does nothing for dead units where there are none."""
 CALM = 192 * 768
 """Elements of a row times units, up to which a dictionary learns best at the usual rate."""
 
@@ -114,7 +116,10 @@ class Dictionary(Reviving, EncoderDecoder):
     ) -> None:
         super().__init__(recipe, shape, head)
         self.unit = unit
-        self.short = short and is_affine(self.encoder) and is_affine(self.decoder)
+        affine = is_affine(self.encoder) and is_affine(self.decoder)
+        self.short, self.large = short and affine, affine and recipe.latents >= LARGE
+        if self.large:  # a step asks whether anybody is dead, which a recorded one cannot
+            self.stacks = self.replays = False
         self.wind(recipe, recipe.latents)
         self.pre = nn.Parameter(torch.zeros(shape))
         if not self.short:
@@ -153,8 +158,20 @@ class Dictionary(Reviving, EncoderDecoder):
 
         They count as :func:`offered`, and as :func:`helped`: the term moves dead units only. Zero if no unit is dead.
         """
+        if self.large and self.units is HERE:
+            dead = self.dead().nonzero().flatten()
+            return self.revived(raw[:, dead], dead, out, target)
         better = helped(self.decoder, z, out, self.helping(raw), self.units)
         return heads.nll(self.head, better, target).mean() * self.units.anywhere(self.dead())
+
+    def revived(self, raw: Tensor, dead: Tensor, out: Tensor, target: Tensor) -> Tensor:
+        """The same of an affine decoder, from the raw codes (B, n) of the n units that are ``dead`` and no others."""
+        if not len(dead):
+            return out.new_zeros(())
+        index = raw.topk(min(self.k_aux, len(dead)), dim=1).indices
+        helping = torch.zeros_like(raw).scatter(1, index, offered(raw).gather(1, index))
+        added = functional.linear(helping, self.decoder.dictionary[:, dead]).reshape(out.shape)
+        return heads.nll(self.head, out.detach() + added, target).mean()
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

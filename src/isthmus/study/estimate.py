@@ -23,6 +23,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY, Rows, Splits
 from isthmus.facets.rivals import work
+from isthmus.facets.stability import AGAIN
 from isthmus.families import recipe
 from isthmus.model import Recipe
 from isthmus.seeds import seed as hashed
@@ -262,7 +263,7 @@ class Estimate:
     def _step(self, job: Job) -> float:
         if job.name.kind == "rival":
             return 0.0
-        again = sum(FACETS[f].trains for f in job.body["facets"]) * 2
+        again = sum(FACETS[f].trains for f in job.body["facets"]) * AGAIN
         return (len(job.body["configs"]) + again) * self.families.get(job.name.name, NOTHING).step
 
     def line(self, jobs: Sequence[Job]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from typing import Any
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES
+from isthmus.facets.stability import AGAIN
 from isthmus.parts.gates import usual
 from isthmus.train.plan import Plan
 
@@ -33,8 +34,6 @@ WORK = 1.5e14
 OF_ADAM, OF_A_ROW = 200, 6
 """Operations of a step for each parameter: of the optimiser, which moves memory, and of each row of the batch."""
 LEAST_STEPS = 200
-AGAIN = 2
-"""Trainings of each run besides those of its settings, where the facet stability is asked."""
 
 
 def width(shape: Sequence[int], rows: int) -> int:
@@ -135,7 +134,7 @@ def affordable(
 
     def steps(counts: Mapping[str, int]) -> int:
         """How many each training may take."""
-        again = AGAIN if "stability" in facets else 0
+        again = AGAIN * sum(FACETS[facet].trains for facet in facets)
         return int(WORK / (step * counts["replicates"] * (counts["configs"] + again)))
 
     if steps(USUAL | said) >= plan.steps:
