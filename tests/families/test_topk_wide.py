@@ -190,3 +190,24 @@ def test_a_large_dictionary_does_for_dead_units_what_a_small_one_does(monkeypatc
     for mine, theirs in zip(found, wanted, strict=True):
         for one in theirs:
             torch.testing.assert_close(mine[one], theirs[one], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["abstopk", "batchtopk", "matryoshka"])
+def test_other_wide_models_ship_too(tmp_path, name):
+    data = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    fitted = fit(named(name).set_params(latents=2048, k=4), data, plan=Plan(steps=20, check=10, batch=64))
+    assert fitted.model.wide
+    assert fitted.outcome.history["valid"][-1] < fitted.outcome.history["valid"][0]
+    x = torch.tensor(fitted.layout.apply(data[:20]))
+    torch.testing.assert_close(fitted.model.folded()(x), fitted.model.reconstruct(x), rtol=0, atol=1e-4)
+    save(fitted, tmp_path / "wide.isthmus")
+    again = load(tmp_path / "wide.isthmus")
+    np.testing.assert_array_equal(again.encode(data), fitted.encode(data))
+    np.testing.assert_array_equal(again.reconstruct(data), fitted.reconstruct(data))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [c for c in CHECKS if c not in (check_stack, check_tape)], ids=lambda c: c.__name__)
+def test_contract_of_large_dictionaries(monkeypatch, check):
+    monkeypatch.setattr(dictionary, "LARGE", 1)
+    check(named("gated").set_params(latents=16))

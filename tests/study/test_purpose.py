@@ -143,12 +143,14 @@ def test_a_study_to_interpret_runs_to_its_end_and_can_be_taken(tmp_path):
     z = (random.random((600, 24)) < 0.1) * random.random((600, 24))
     np.save(tmp_path / "acts.npy", (z @ atoms).astype(np.float32))
     about = {"families": "topk,batchtopk", "replicates": 3, "configs": 1, "steps": 300, "jobs": 1}
-    study = isthmus.compare(tmp_path / "acts.npy", purpose="interpret", out=tmp_path / "study", **about)
+    study = isthmus.compare(tmp_path / "acts.npy", purpose="interpret", truth=atoms, out=tmp_path / "study", **about)
     assert study.complete
+    assert 0 < study.verdict()["recovery"].means["random dictionary"] < 1
     assert "interpret" in {one.purpose for one in study.purposes()}
     assert "random dictionary" in study.contenders("stability")
     page = study.report(tmp_path / "page.html").read_text()
     assert "Explained variance from few units" in page
+    assert "features found again (MCC)" in page
     assert main(["take", str(tmp_path / "study"), "topk", "--to", "saelens", "--out", str(tmp_path / "sae")]) == 0
     again = convert.read(tmp_path / "sae").model
     rows = np.load(tmp_path / "acts.npy")[:50]
