@@ -96,6 +96,7 @@ class _Table(NamedTuple):
 
     @classmethod
     def root(cls, data: bytes) -> _Table:
+        """The one that a buffer begins with."""
         return cls(data, _unpack("<I", data, 0)[0])
 
     def at(self, field: int) -> int | None:
@@ -108,10 +109,12 @@ class _Table(NamedTuple):
         return self.start + offset if offset else None
 
     def number(self, field: int, form: str) -> int:
+        """The number in a field, of a form of :mod:`struct`; 0 where it is left out."""
         at = self.at(field)
         return 0 if at is None else int(_unpack(form, self.data, at)[0])
 
     def table(self, field: int) -> _Table:
+        """The table that a field refers to."""
         if (at := self.at(field)) is None:
             raise ValueError("a table is missing")
         return _Table(self.data, at + _unpack("<I", self.data, at)[0])
