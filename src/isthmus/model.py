@@ -93,6 +93,8 @@ class Model(nn.Module):
     (:mod:`isthmus.parts.units`)."""
     resting: tuple[str, ...] = ()
     """Terms that cost nothing while all is well, such as the revival of dead units."""
+    fresh: tuple[str, ...] = ()
+    """Buffers of training alone that a saved model may lack; it then has them as a new one does."""
     inner_weights: tuple[str, ...] = ()
     """Buffers that hold the weight of a penalty which cannot be a term of its own."""
     estimated_gradients: tuple[str, ...] = ()

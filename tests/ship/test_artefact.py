@@ -302,6 +302,16 @@ def test_tensors_must_be_those_of_the_recipe(saved: Path, topk: Fitted) -> None:
     load(saved)
 
 
+@pytest.mark.parametrize("family", ["matching", "archetypal", "transcoder", "topk"])
+def test_a_dictionary_that_was_saved_without_its_clock_is_the_same_model(family: str, tmp_path: Path) -> None:
+    model = small(family)
+    folder = save(model, tmp_path / "m")
+    tensors = safetensors.torch.load((folder / artefact.TENSORS).read_bytes())
+    del tensors["idle"]
+    put(folder, tensors)
+    assert np.array_equal(load(folder).encode(ROWS), model.encode(ROWS))
+
+
 @pytest.mark.parametrize(
     "content",
     [

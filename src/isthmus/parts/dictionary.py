@@ -61,6 +61,7 @@ class Reviving(Model):
     dead_after: Tensor
     units: Units = HERE
     resting: tuple[str, ...] = ("auxiliary",)
+    fresh: tuple[str, ...] = ("idle",)
 
     def wind(self, recipe: Revived, units: int, k_aux: int | None = None) -> None:
         """The clock of so many units, and the weight of the term that brings them back."""

@@ -542,6 +542,7 @@ def _model(place: Path, build: Callable[[], Model], tensors: dict[str, Tensor]) 
     with within(SPARE + WORK * sum(tensor.nbytes for tensor in tensors.values())):
         model = _attempt(place, build)
     empty = model.state_dict()
+    tensors = {name: empty[name] for name in model.fresh if name in empty} | tensors
     if strange := sorted(empty.keys() ^ tensors.keys()):
         kind = "missing" if strange[0] in empty else "unexpected"
         refuse(place / TENSORS, f"{kind} tensor {strange[0]!a}")
