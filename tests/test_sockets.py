@@ -20,17 +20,30 @@ sys.exit(bool(seen))
 """
 COMMANDS = (
     "train pca rows.csv --measure none --out model --quiet",
+    "convert model -o model.isthmus",
     "train vae rows.csv --measure none --steps 20 --out drawn --quiet",
     "inspect model",
     "card model -o card.html",
     "score model rows.csv -o out.csv --quiet",
     "flag model rows.csv --rate 0.1 --bound 0.9 -o out.csv --quiet",
     "flag model rows.csv --rate 0.1 --adapt -o out.csv --quiet",
+    "flag model.isthmus rows.csv --rate 0.2 --blocks 20 --against rows.csv -o out.csv --quiet",
+    "flag model.isthmus rows.csv --rate 0.2 --shift rows.csv --against rows.csv -o out.csv --quiet",
     "encode model rows.csv -o codes.npy --quiet",
     "decode model codes.npy -o back.csv --quiet",
     "reconstruct model rows.csv -o back.csv --quiet",
     "sample drawn -n 5 -o new.csv --quiet",
     "monitor model rows.csv --state watch.json --report watch.html",
+    "compress model rows.csv --bound 0.5 --out rows.isthmus",
+    "decompress rows.isthmus model --out again.csv",
+    "train masked gaps.csv --measure none --steps 20 --out filler.isthmus --quiet",
+    "impute filler.isthmus gaps.csv --intervals 0.5 -o whole.csv --quiet",
+    "export model.isthmus -o model.onnx --quiet",
+    "train topk rows.csv --measure none --steps 20 --out sparse --quiet",
+    "convert sparse --to saelens -o sae",
+    "compare rows.csv --families pca --facets reconstruction --replicates 2 --configs 1 --jobs 1 --out study",
+    "take study pca --out taken.isthmus",
+    "doctor study --data rows.csv",
     "profile rows.csv --out profile.html",
     "list families",
 )
@@ -40,6 +53,11 @@ COMMANDS = (
 def test_no_command_opens_a_socket(tmp_path: Path) -> None:
     np.savetxt(
         tmp_path / "rows.csv", np.random.default_rng(0).normal(size=(300, 3)), "%.3f", ",", header="a,b,c", comments=""
+    )
+    text = (tmp_path / "rows.csv").read_text().splitlines()
+    (tmp_path / "gaps.csv").write_text(
+        "\n".join([text[0], *("," + line.split(",", 1)[1] if i % 5 == 0 else line for i, line in enumerate(text[1:]))])
+        + "\n"
     )
     command = [sys.executable, "-c", OFFLINE, *COMMANDS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

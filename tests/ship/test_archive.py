@@ -144,7 +144,7 @@ def test_its_graph_flags_the_same_rows(deployed: Deployed, single: Path, capsys)
     assert main(["export", str(single)]) == 0
     assert capsys.readouterr().out.strip() == str(single.with_suffix(".onnx"))
     found = runtime.Graph(single.with_suffix(".onnx").read_bytes()).run(ROWS)
-    np.testing.assert_array_equal(found["flag"].ravel(), deployed.flags(ROWS))
+    np.testing.assert_array_equal(found["anomaly"].ravel().astype(bool), deployed.flags(ROWS))
 
 
 def test_training_writes_it(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
