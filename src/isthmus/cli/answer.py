@@ -181,7 +181,8 @@ def reduced(given_up: Mapping[str, Any]) -> str:
     '350 instead of 2,500 steps; no sparse coding'
     """
     names = {"steps": "steps", "configs": "settings", "replicates": "replicates"}
-    said = [f"{b:,} instead of {a:,} {names[name]}" for name, (a, b) in given_up.items() if name in names]
+    pairs = {name: pair for name, pair in given_up.items() if name in names}
+    said = [f"{b:,} instead of {a:,} {names[name]}" for name, (a, b) in pairs.items()]
     return "; ".join(said + [f"no {', '.join(gone)}" for name, gone in given_up.items() if name not in names])
 
 

@@ -29,7 +29,7 @@ USUAL = {"replicates": 5, "configs": 6}
 """Where nobody says how many there are."""
 FEW = {"replicates": 3, "configs": 3}
 """The same where so many would take more than ``WORK``: what a claim needs, and the usual rate between two others."""
-WORK = 1.5e14
+WORK = 1.3e14
 """Operations that all trainings of a study to interpret codes take unasked: some twenty minutes of two cores."""
 OF_ADAM, OF_A_ROW = 200, 6
 """Operations of a step for each parameter: of the optimiser, which moves memory, and of each row of the batch."""
@@ -123,7 +123,7 @@ def affordable(
     >>> asked = {"purpose": "interpret", "replicates": None, "configs": None, "steps": None, "plan": None}
     >>> counts, plan = affordable(asked, Plan(), 2 * 768 * 4096, SUITED["interpret"], ["stability"])
     >>> counts, plan.steps
-    ({'replicates': 3, 'configs': 3}, 350)
+    ({'replicates': 3, 'configs': 3}, 300)
     >>> affordable(asked, Plan(), 2 * 64 * 256, SUITED["interpret"], ["stability"])[0]
     {'replicates': 5, 'configs': 6}
     """
