@@ -1,8 +1,12 @@
 """The content of the page, section by section, from a study's folder: texts, tables and drawings, no HTML."""
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
 
 from markupsafe import Markup
 
@@ -11,6 +15,7 @@ from isthmus.answers import findings as finds
 from isthmus.answers.brief import brief
 from isthmus.answers.capacity import lines as capacities
 from isthmus.answers.words import Words
+from isthmus.evidence.purposes import PurposeVerdict
 from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.metrics import METRICS
@@ -38,70 +43,157 @@ OPENED = ("answer", "table")
 Record = Mapping[str, Any]
 
 
+@dataclass(eq=False)
+class _Given:
+    """What all parts of a page are drawn from."""
+
+    study: Any
+    t: Words
+    records: list[dict[str, Any]]
+    """All runs, as plain data, in the order of the design."""
+    trained: list[dict[str, Any]]
+    """Those of families."""
+    duels: list[Contest]
+    shown: dict[str, str]
+    """What contenders are called."""
+
+    @classmethod
+    def of(cls, study: Any, t: Words) -> _Given:
+        """Read a study once."""
+        records = _sorted(map(_plain, study.records), list(study.note["families"]))
+        trained = [r for r in records if r["job"]["kind"] == "family"]
+        return cls(study, t, records, trained, contests(study, records, t), shown_names(study, t))
+
+    @property
+    def design(self) -> Mapping[str, Any]:
+        """What ``study.json`` says."""
+        return cast(Mapping[str, Any], self.study.note)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes; none without labels."""
+        return [plain(c, 28) for c in self.design["data"].get("classes", ())]
+
+    @property
+    def view(self) -> str:
+        """The view whose models are shown: ``normal`` where there is no other."""
+        return "normal" if self.trained and all(r["job"]["view"] == "normal" for r in self.trained) else "all"
+
+    @cached_property
+    def asked(self) -> list[Contest]:
+        """Facets in which somebody has a score."""
+        return [d for d in self.duels if d.ranked]
+
+    @cached_property
+    def rank(self) -> Mapping[str, bool]:
+        """Contenders, the best all in all first, and whether each is a rival."""
+        return tables.order(self.asked)
+
+    @cached_property
+    def seen(self) -> list[dict[str, Any]]:
+        """The runs whose models are shown: PCA first, then the best."""
+        place = {name: i for i, name in enumerate(self.rank)}
+        there = [r for r in self.trained if r["job"]["view"] == self.view]
+        return sorted(there, key=lambda r: (r["job"]["name"] != RIVAL_FAMILY, place.get(r["job"]["name"], len(place))))
+
+    @cached_property
+    def purposes(self) -> list[PurposeVerdict]:
+        """What follows for each purpose."""
+        return list(self.study.purposes())
+
+    @cached_property
+    def ills(self) -> list[finds.Counted]:
+        """Defects of chosen models."""
+        return finds.count(self.trained)
+
+    @cached_property
+    def numbers(self) -> dict[str, Mapping[str, Mapping[str, Interval]]]:
+        """Facet -> contender -> metric -> mean and interval."""
+        return {d.verdict.facet: estimates(self.study, d, _metrics(d, self.records)) for d in self.asked}
+
+
 def page(study: Any, t: Words) -> dict[str, Any]:
     """Everything the templates want, by name."""
-    design: Mapping[str, Any] = study.note
-    records = _sorted(map(_plain, study.records), list(design["families"]))
-    trained = [r for r in records if r["job"]["kind"] == "family"]
-    duels = contests(study, records, t)
-    shown = shown_names(study, t)
-    classes = [plain(c, 28) for c in design["data"].get("classes", ())]
-    view = "normal" if trained and all(r["job"]["view"] == "normal" for r in trained) else "all"
-    asked = [d for d in duels if d.ranked]
-    rank = {name: i for i, name in enumerate(tables.order(asked))}
-    seen = [r for r in trained if r["job"]["view"] == view]
-    seen.sort(key=lambda r: (r["job"]["name"] != RIVAL_FAMILY, rank.get(r["job"]["name"], len(rank))))
-    shows = exhibits.read(study.folder, seen)
-    pictured = shows if design["data"]["images"] else []  # a series has axes too
-    labels = classes if view == "all" else [t("codes.normal"), t("codes.anomaly")]
-    purposes = study.purposes()
-    odd = oddities.oddities(exhibits.read(study.folder, _of_anomaly(study, trained)), design, t, shown)
-    ills = finds.count(trained)
-    reconstructions = exhibits.reconstructions(pictured, t, shown)
-    maps = exhibits.maps(shows, labels, t, shown)
-    cards, together = answers.answers(duels, purposes, t, shown)
-    numbers = {d.verdict.facet: estimates(study, d, _metrics(d, records)) for d in asked}
-    overview = tables.overview(asked, t, shown)
-    early = _cut(duels, t, shown)
+    given = _Given.of(study, t)
+    content = _answered(given) | _measured(given) | _looked_at(given) | _told(given)
+    return content | {"sections": _sections(content, given), "opened": OPENED}
+
+
+def _answered(s: _Given) -> dict[str, Any]:
+    """What a reader sees first: what must be known before, and the answer."""
+    study, t, shown = s.study, s.t, s.shown
+    early = _cut(s.duels, t, shown)
     spoiled = [plain(line, 2000) for line in spoilers.first(study, Words(t.lang, shown))]
-    taken = dict.fromkeys(one.take for one in purposes if one.take)
-    made_of = capacities(records, shown, t)
-    content: dict[str, Any] = {
-        "data": plain(design["data"]["name"], 80),
-        "facts": _facts(design, study.replicates, shown, t),
+    cards, together = answers.answers(s.duels, s.purposes, t, shown)
+    taken = dict.fromkeys(one.take for one in s.purposes if one.take)
+    made_of = capacities(s.records, shown, t)
+    return {
+        "data": plain(s.design["data"]["name"], 80),
+        "facts": _facts(s.design, study.replicates, shown, t),
         "early": early,
         "spoilers": spoiled,
-        "notices": _spoiled(spoiled, t) + early + _notices(study, records, t) + _ills(ills, t, shown),
-        "brief": brief(purposes, study.design.families, t.lang, shown),
-        "answers": cards + answers.skipped(design.get("skipped", {}), t),
+        "notices": _spoiled(spoiled, t) + early + _notices(study, s.records, t) + _ills(s.ills, t, shown),
+        "brief": brief(s.purposes, study.design.families, t.lang, shown),
+        "answers": cards + answers.skipped(s.design.get("skipped", {}), t),
         "together": together + racing.lines(study, t.lang),
+        "taken": [shown[one.take] for one in s.purposes if one.take],
+        "chose": [made_of[name] for name in taken if name in made_of],
+    }
+
+
+def _measured(s: _Given) -> dict[str, Any]:
+    """The tables, and the evidence behind them."""
+    study, t, shown = s.study, s.t, s.shown
+    overview = tables.overview(s.asked, t, shown)
+    return {
         "overview": overview,
         "folded": tables.folded(overview, MOST),
         "marks": sorted({row.mark for row in overview.rows} - {""}),
-        "taken": [shown[one.take] for one in purposes if one.take],
-        "chose": [made_of[name] for name in taken if name in made_of],
         "signs": list(tables.SIGNS.items()),
-        "proscons": _proscons(study, list(rank), t, shown),
-        "excluded": _excluded(duels, t, shown),
-        "details": [tables.details(d, numbers[d.verdict.facet], t, shown) for d in asked],
-        "evidence": _evidence([d for d in asked if d.decides], t, shown),
-        "facet_curves": facet_curves.drawn(asked, records, tables.order(asked), MOST, t, shown),
-        "profile": None if study.profile is None else profile.section(study.profile, design["data"]["name"], t),
-        "capacity": None if study.sweep is None else capacity.chosen(study.sweep, t),
-        "curves": _curves(seen, t, shown),
-        "reconstructions": reconstructions,
-        "filters": exhibits.filters(pictured, t, shown),
-        "oddities": odd,
-        "maps": maps,
-        "legend": _legend(labels) if labels and maps else [],
-        "scatters": _scatters(numbers, duels, t, shown),
-        "tunings": _tunings(trained, design, t, shown),
-        "configurations": _configurations(seen, t, shown),
-        "method": method.method(design, records, len(study.damaged), duels, t, shown),
-        "findings": findings.table(ills, t, shown),
-        "command": plain(design.get("command") or "", 4000),
+        "proscons": _proscons(study, list(s.rank), t, shown),
+        "excluded": _excluded(s.duels, t, shown),
+        "details": [tables.details(d, s.numbers[d.verdict.facet], t, shown) for d in s.asked],
+        "evidence": _evidence([d for d in s.asked if d.decides], t, shown),
+        "facet_curves": facet_curves.drawn(s.asked, s.records, s.rank, MOST, t, shown),
+        "scatters": _scatters(s.numbers, s.duels, t, shown),
         "most": MOST,
     }
+
+
+def _looked_at(s: _Given) -> dict[str, Any]:
+    """What models make of single rows."""
+    t, shown, design = s.t, s.shown, s.design
+    shows = exhibits.read(s.study.folder, s.seen)
+    pictured = shows if design["data"]["images"] else []  # a series has axes too
+    labels = s.classes if s.view == "all" else [t("codes.normal"), t("codes.anomaly")]
+    odd = exhibits.read(s.study.folder, _of_anomaly(s.study, s.trained))
+    maps = exhibits.maps(shows, labels, t, shown)
+    return {
+        "reconstructions": exhibits.reconstructions(pictured, t, shown),
+        "filters": exhibits.filters(pictured, t, shown),
+        "oddities": oddities.oddities(odd, design, t, shown),
+        "maps": maps,
+        "legend": _legend(labels) if labels and maps else [],
+    }
+
+
+def _told(s: _Given) -> dict[str, Any]:
+    """How it was done: the data, the trainings, the method."""
+    study, t, shown, design = s.study, s.t, s.shown, s.design
+    return {
+        "profile": None if study.profile is None else profile.section(study.profile, design["data"]["name"], t),
+        "capacity": None if study.sweep is None else capacity.chosen(study.sweep, t),
+        "curves": _curves(s.seen, t, shown),
+        "tunings": _tunings(s.trained, design, t, shown),
+        "configurations": _configurations(s.seen, t, shown),
+        "method": method.method(design, s.records, len(study.damaged), s.duels, t, shown),
+        "findings": findings.table(s.ills, t, shown),
+        "command": plain(design.get("command") or "", 4000),
+    }
+
+
+def _sections(content: Mapping[str, Any], s: _Given) -> list[str]:
+    """The sections that have something to show, in their order."""
     wanted = {
         "answer": True,
         "table": True,
@@ -111,15 +203,15 @@ def page(study: Any, t: Words) -> dict[str, Any]:
         "profile": content["profile"],
         "capacity": content["capacity"],
         "curves": content["curves"],
-        "pictures": reconstructions or content["filters"],
-        "oddities": odd,
-        "codes": maps,
+        "pictures": content["reconstructions"] or content["filters"],
+        "oddities": content["oddities"],
+        "codes": content["maps"],
         "scatters": content["scatters"],
-        "tuning": trained,
+        "tuning": s.trained,
         "method": True,
         "repeat": True,
     }
-    return content | {"sections": [key for key, there in wanted.items() if there], "opened": OPENED}
+    return [key for key, there in wanted.items() if there]
 
 
 def _of_anomaly(study: Any, trained: Sequence[Record]) -> list[Record]:
