@@ -74,24 +74,11 @@ def take(
 
     In Python, isthmus.load("model").encode(X) then gives the codes of rows; scaling is part of the model.
     """
-    from isthmus.api.study import Study
     from isthmus.errors import BadInput
     from isthmus.facets import FACETS
-    from isthmus.metrics import METRICS
-    from isthmus.ship import artefact
-    from isthmus.study.deploy import origin, recommended
-    from isthmus.study.several import LIST
 
-    if (folder / LIST).is_file():
-        sets = ", ".join(sorted(str(path) for path in (folder / "sets").iterdir()))
-        raise BadInput(f"{folder} holds several studies; give the folder of one: {sets}")
-    study = Study(folder)
-    asked = facet or study.design.facets[0]
-    if family is None:
-        one = recommended(study, facet)
-        asked, family = one.verdicts[0].facet, str(one.take)
-        if not one.proven:
-            show.warn(f"{family} is the choice of least expected loss for {asked}, not proven")
+    study = _opened(folder)
+    family, asked = _chosen(study, family, facet)
     rival = family not in study.design.families and family in FACETS[asked].rivals
     if rival and family not in FACETS[asked].saved:
         return _rival(asked, family, json=json)
@@ -105,20 +92,57 @@ def take(
         return _again(study, family, asked, replicate, data, out, json=json)
     if to is not None:
         return _foreign(study, family, asked, replicate - 1, to, out, json=json)
-    known = origin(study, family, asked, replicate - 1)
-    deployed = replace(_deployed(study, family, asked, replicate - 1, data, rival), origin=known)
-    name = family.replace(" ", "-")
-    place = artefact.save(deployed, Path(f"{study.folder.resolve().name}-{name}") if out is None else out)
-    metric = METRICS[study.design.primary(asked)]
-    score = float(study.scores(asked)[family][replicate - 1])
+    return _saved(study, family, asked, replicate, data, out, json=json)
+
+
+def _opened(folder: Path) -> Study:
+    """The study in a folder, which must not hold several."""
+    from isthmus.api.study import Study
+    from isthmus.errors import BadInput
+    from isthmus.study.several import LIST
+
+    if (folder / LIST).is_file():
+        sets = ", ".join(sorted(str(path) for path in (folder / "sets").iterdir()))
+        raise BadInput(f"{folder} holds several studies; give the folder of one: {sets}")
+    return Study(folder)
+
+
+def _chosen(study: Study, family: str | None, facet: str | None) -> tuple[str, str]:
+    """Whom to take and for which facet: as it was said, or as the study recommends."""
+    from isthmus.study.deploy import recommended
+
+    if family is not None:
+        return family, facet or study.design.facets[0]
+    one = recommended(study, facet)
+    asked, family = one.verdicts[0].facet, str(one.take)
+    if not one.proven:
+        show.warn(f"{family} is the choice of least expected loss for {asked}, not proven")
+    return family, asked
+
+
+def _saved(
+    study: Study, name: str, facet: str, replicate: int, source: str | None, out: Path | None, *, json: bool
+) -> int:
+    """Save the model of a replicate, and say what was measured of it."""
+    from isthmus.metrics import METRICS
+    from isthmus.ship import artefact
+    from isthmus.study.deploy import origin
+
+    rival = name not in study.design.families
+    known = origin(study, name, facet, replicate - 1)
+    deployed = replace(_deployed(study, name, facet, replicate - 1, source, rival), origin=known)
+    folder = Path(f"{study.folder.resolve().name}-{name.replace(' ', '-')}") if out is None else out
+    place = artefact.save(deployed, folder)
+    metric = METRICS[study.design.primary(facet)]
+    score = float(study.scores(facet)[name][replicate - 1])
     own = deployed.calibration
     if json:
-        about = {"family": family, "facet": asked, "replicate": replicate, "recipe": deployed.recipe.to_json()}
+        about = {"family": name, "facet": facet, "replicate": replicate, "recipe": deployed.recipe.to_json()}
         rare = None if own is None else {"rows": len(own.scores), "rate": own.rate, "threshold": own.threshold}
         show.machine({**about, "metric": metric.name, "test": score, "calibration": rare, "model": str(place)})
         return ends.DONE
     show.line(
-        f"{family} as chosen for {asked} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw."
+        f"{name} as chosen for {facet} in replicate {replicate}: {metric.title} {score:.3g} on rows it never saw."
     )
     if own is not None:
         show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
