@@ -172,6 +172,8 @@ def test_what_cannot_be_is_refused_in_one_line(folder, tmp_path):
         planned(isthmus.named("vae"), found, PLAN, "much", 2)
     with pytest.raises(BadInput, match="target is for rows in memory"):
         isthmus.fit(isthmus.named("vae"), source(folder / "a.npy"), target=np.zeros((3, 2)))
+    with pytest.raises(BadInput, match="counts is for rows in memory"):
+        isthmus.fit(isthmus.named("vae"), source(folder / "a.npy"), counts=3)
     plan, deep = Plan(steps=60, stages="layerwise"), isthmus.named("plain").set_params(hidden=(8,))
     with pytest.raises(BadInput, match="stages"):
         isthmus.fit(deep, source(folder / "a.npy"), plan=plan)

@@ -230,7 +230,7 @@ def fit(
     beside = {"group": group, "time": time, "weights": weights}
     kept = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
     if isinstance(x, Source):
-        _alone(**beside, target=target, valid=valid, images=images, series=series)
+        _alone(**beside, target=target, valid=valid, images=images, series=series, counts=counts)
         known_rows = survey(x, seed, scale=scale, readers=affordable(x, memory, readers))
         return fit_survey(
             recipe,
