@@ -8,6 +8,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isthmus.data.fields import TEXTS, Field, missing
@@ -57,6 +58,17 @@ def _cast(made: pa.Array, wanted: pa.DataType) -> pa.Array:
         return made
 
 
+def _categories(field: Field, made: pa.Array, wanted: pa.DataType | None) -> pa.Array:
+    """Texts as codes into those that a column may hold, where it was of such a type."""
+    if wanted is None or not pa.types.is_dictionary(wanted) or not field.values:
+        return made
+    values = pa.array(field.values, made.type)
+    codes = pc.index_in(made, values)
+    if len(values) <= np.iinfo(wanted.index_type.to_pandas_dtype()).max:
+        codes = codes.cast(wanted.index_type)
+    return pa.DictionaryArray.from_arrays(codes, values, ordered=wanted.ordered)
+
+
 def framed(fields: Sequence[Field], cells: NDArray[Any], like: Any) -> Any:
     """Cells (N, F) as a frame of the kind of ``like``, with the types of its columns, its categories and its index.
 
@@ -71,7 +83,7 @@ def framed(fields: Sequence[Field], cells: NDArray[Any], like: Any) -> Any:
     types = {series.name: series.to_arrow().type for series in native.head(0).iter_columns()}
     made = pa.table({f.name: column(f, cells[:, j], types.get(f.name)) for j, f in enumerate(fields)})
     if native.implementation.is_pyarrow():
-        return made
+        return pa.table({f.name: _categories(f, made[f.name].combine_chunks(), types.get(f.name)) for f in fields})
     if native.implementation.is_polars():
         import polars
 
