@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from isthmus import codec
+from isthmus.data.counts import Counts
 from isthmus.data.files import LARGEST, SUSPECT, check, honest
 from isthmus.data.files import content as unzipped
 from isthmus.data.scale import Scaler
@@ -89,6 +90,8 @@ def _scaler(fitted: Inference) -> Scaler:
     """How rows were scaled; a model of columns of several kinds is refused."""
     if isinstance(fitted.layout, Scaler):
         return fitted.layout
+    if isinstance(fitted.layout, Counts):
+        raise BadInput("a container holds rows of numbers, and this model is of counts; keep these in a sparse file")
     kinds = sorted({field.kind for field in fitted.fields} - {"number"}) or ["gaps"]
     raise BadInput(
         f"a container holds rows of numbers without gaps; this model is of a table with {kinds[0]}: train one on its "

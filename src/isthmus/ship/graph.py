@@ -161,8 +161,6 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
         raise BadInput("a model that was trained to predict something else than its rows has no graph; train another")
     if threshold is not None and not math.isfinite(threshold):
         raise BadInput(f"threshold must be a finite number; got {threshold!r}")
-    if isinstance(model.layout, Counts):
-        raise BadInput("a model of counts has no graph yet; use the model itself")
     for part in model.layout.parts:
         if not isinstance(part.column, Category | Ordered | Date | Number):
             raise BadInput(f"a column of kind {part.column.kind} has no graph yet; leave it out (--drop)")
@@ -173,7 +171,10 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
     about = _about(model, {name for node in network.node for name in node.output})
     front, back = _Graph("isthmus/in"), _Graph("isthmus/out")
     parts = model.layout.parts
-    laid = _table(front, parts, about) if parts else _rows(front, model.layout, model.shape)
+    if isinstance(model.layout, Counts):
+        laid = _totals(front, model.layout)
+    else:
+        laid = _table(front, parts, about) if parts else _rows(front, model.layout, model.shape)
     front.node("Identity", laid, out="laid")
     outputs: list[tuple[str, str, tuple[int | None, ...]]] = []
     if not isinstance(model.model, Rival):
@@ -238,6 +239,11 @@ def probes(layout: Layout, shape: Sequence[int]) -> NDArray[np.float64]:
         usual = random.normal(size=(PROBES, *shape)) if layout.kind == "standard" else random.random((PROBES, *shape))
         usual[:4] *= 30.0
         return np.asarray(layout.invert(usual.astype(np.float32)), dtype=np.float64)
+    if isinstance(layout, Counts):
+        rates = layout.shares * random.gamma(1.0, layout.usual, (PROBES, 1))
+        counts = random.poisson(rates * random.gamma(0.5, 2.0, (PROBES, layout.columns))).astype(np.float64)
+        counts[:2] *= np.array([[0.0], [1e4]])  # nothing, and very much
+        return counts
     rows = np.column_stack([_tried(part, random) for part in layout.parts])
     for j in range(rows.shape[1]):  # one strange cell at a time, and then all of them
         rows[j % PROBES] = np.where(np.arange(rows.shape[1]) == j, rows[j % PROBES], rows[-1])
@@ -343,6 +349,19 @@ def _rows(to: _Graph, layout: Any, shape: Sequence[int]) -> str:
     flat = to.node("Reshape", raw, to.const(np.array([-1, math.prod(shape)], np.int64)))
     laid = to.cast(to.standard(flat, layout.shift, layout.scale, OUTERMOST), "float")
     return to.node("Reshape", laid, to.const(np.array([-1, *shape], np.int64)))
+
+
+def _totals(to: _Graph, layout: Counts) -> str:
+    """Rows of counts (N, D) -> (N, K + 1) in float32: logarithms of shares of columns that are kept, and of totals."""
+    raw = to.input("rows", "double", (None, layout.columns))
+    counts = to.node("Gather", raw, to.const(layout.kept.astype(np.int64)), axis=1)
+    total = to.node("Max", to.node("ReduceSum", counts, to.const([1]), keepdims=1), to.const(1.0))
+    rates = to.node("Mul", counts, to.node("Div", to.const(layout.usual), total))
+    bent = to.node("Log", to.node("Add", rates, to.const(1.0)))
+    shares = to.node("Div", to.node("Sub", bent, to.const(layout.shift)), to.const(layout.scale))
+    mean, deviation = layout.total
+    whole_ = to.node("Div", to.node("Sub", to.node("Log", total), to.const(mean)), to.const(deviation))
+    return to.cast(to.node("Concat", shares, whole_, axis=1), "float")
 
 
 def _table(to: _Graph, parts: Sequence[Part], about: Mapping[str, Any]) -> str:
