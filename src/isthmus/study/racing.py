@@ -136,9 +136,9 @@ def counted(times: int) -> int:
 
     Its first look spent the level already, so each further one counts twice. Where two contenders are level and the
     rope is 0 a winner is then claimed in 5.6 % of studies that are asked once, and in 5.9 % of those that are asked for
-    five more replicates as often as they may be (``benchmarks/calibration/racing.py``). From 3 replicates on it is 6.5 %.
-    Below 5 % would be paid by every study, whose first look would have to spend less: at 1.2, and 5, 7, 9 and 11 later,
-    it is 4.9 % from 5 replicates and 5.2 % from 3.
+    five more replicates as often as they may be (``benchmarks/calibration/racing.py``). From 3 replicates on it is
+    6.5 %. Below 5 % would be paid by every study, whose first look would have to spend less: at 1.2, and 5, 7, 9
+    and 11 later, it is 4.9 % from 5 replicates and 5.2 % from 3.
 
     Examples
     --------
