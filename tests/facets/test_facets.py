@@ -33,7 +33,8 @@ def parts_of(facet, x, y, latents=4):
         return split(x, y, latents=latents)
     splits = split(x, y, latents=latents)
     train, valid = (Rows(p.x[p.y != 1], p.y[p.y != 1] * 0) for p in (splits.train, splits.valid))
-    return Splits(train, valid, Rows(splits.test.x, (splits.test.y == 1).astype(np.int64)), splits.seed, latents)
+    test = Rows(splits.test.x, (splits.test.y == 1).astype(np.int64))
+    return Splits(train, valid, test, splits.seed, latents, odd=splits.train.x[splits.train.y == 1])
 
 
 def there(facet):
