@@ -3,12 +3,14 @@
 python benchmarks/busy.py [--runs 1000] [--workers 8] [--seconds 1] [--cluster]
 
 Runs sleep for that time, so that any number of workers finds a core: what is measured is what stands between the end of
-a run and the begin of the next in the same worker, through the launcher and the store that studies use. The share is
-the seconds slept, over workers x (end of the last run - begin of the first), so that workers who come late count.
+a run and the begin of the next in the same worker, through the launcher and the store that studies use. ``busy`` is the
+share of its time that a worker sleeps, from when the last of them has begun until the first has no more to do;
+``whole`` is that of the span from the first run's begin to the last one's end, with workers who still import.
 """
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ def sleeping(job: Job, seconds: Any, store: Commits) -> Record:
     """A job that sleeps, and says when."""
     began = time.time()
     time.sleep(seconds)
-    choice = Choice(config=0, metrics={"began": began, "ended": time.time()})
+    choice = Choice(config=0, metrics={"began": began, "ended": time.time(), "worker": float(os.getpid())})
     return store.commit(Record(id=job.id, job=job.name, status="ok", facets={"sleep": choice}))
 
 
@@ -62,16 +64,22 @@ def main() -> None:
         with launched(store, asked.workers, asked.seconds, asked.cluster) as launch:
             doing.drive(store, jobs, launch)
         told = [one.facets["sleep"].metrics for one in store.records(members=True)[0].values()]
-        spans = sorted((float(one["began"] or 0), float(one["ended"] or 0)) for one in told)
-        slept, span = sum(end - start for start, end in spans), max(end for _, end in spans) - spans[0][0]
+        spans = sorted((float(one["began"] or 0), float(one["ended"] or 0), one["worker"]) for one in told)
+        slept, span = sum(end - start for start, end, _ in spans), max(end for _, end, _ in spans) - spans[0][0]
+        each = {worker: [one for one in spans if one[2] == worker] for _, _, worker in spans}
+        left = max(own[0][0] for own in each.values())
+        right = min(own[-1][1] for own in each.values())
+        inside = sum(max(0.0, min(end, right) - max(start, left)) for start, end, _ in spans)
         line = {
             "where": "dask" if asked.cluster else "local",
             "runs": len(spans),
-            "workers": asked.workers,
+            "workers": len(each),
             "seconds": asked.seconds,
             "first_run_after_s": round(spans[0][0] - began, 1),
             "span_s": round(span, 1),
-            "busy": round(slept / (asked.workers * span), 3),
+            "steady_s": round(right - left, 1),
+            "busy": round(inside / (len(each) * max(right - left, 1e-9)), 3),
+            "whole": round(slept / (asked.workers * span), 3),
         }
         print(json.dumps(line), flush=True)
 

@@ -96,7 +96,7 @@ CASES = {
     ),
     "cluster": Case([*STUDY, "--cluster", "local:2"], lambda: runs("study"), lambda: table("study")),
     "race": Case(
-        [*STUDY[:-6], "--budget", "60s", "--quiet", "--out", "study", "--jobs", "2"],
+        [*STUDY[:-5], "--budget", "60s", "--quiet", "--out", "study", "--jobs", "2"],
         lambda: runs("study"),
         lambda: finished("study"),
     ),

@@ -173,6 +173,33 @@ def test_a_lost_scheduler_ends_the_driver_and_what_came_home_is_kept(tmp_path, m
 
 
 @pytest.mark.slow
+def test_the_scheduler_is_lost_after_every_job(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
+    monkeypatch.setattr(dask, "CONNECTING", 1.0)
+    wanted, store = jobs(5), made(tmp_path, "away")
+    kept, lost = dict[str, int](), 0
+    while len(kept) < len(wanted):
+        cluster = distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=":0",
+            silence_logs=60,
+            protocol="tcp://",
+        )
+        try:
+            away(store, cluster.scheduler_address, tmp_path, wanted, progress=lambda *_, there=cluster: there.close())
+        except BadEnvironment:
+            lost += 1
+        cluster.close()
+        here = {folder.name: (folder / "record.json").stat().st_mtime_ns for folder in store.runs.iterdir()}
+        assert here.items() > kept.items()  # more than before, and none of those again
+        kept = here
+    assert lost >= 1
+    assert content(store) == serial(tmp_path, wanted)
+
+
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_left_after_a_while(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
     monkeypatch.setattr(dask, "PATIENCE", 0.1)
