@@ -2,11 +2,16 @@
 
     python benchmarks/runtime.py speed
     python benchmarks/runtime.py stream
+    python benchmarks/runtime.py pair
     python benchmarks/runtime.py parity ENVIRONMENT/bin/python ANOTHER/bin/python
 
 ``speed`` scores CSV files of 10 and of 100,000 rows (eight numbers, two categories, a date) with ``isthmus score`` and
 with ``python -m isthmus.runtime``, processes of their own in turns, one thread; CPU seconds. What a row costs is the
 difference over the rows.
+
+``pair`` asks torch and the graph for scores and flags of the same rows in memory, in turns in one process, one thread
+each: batches of 1, 100 and 10,000 rows of eight numbers, and of the columns above; the ratio is the median of those of
+neighbouring turns.
 
 ``stream`` reads the long file alone, scores what was read alone, and does all that ``isthmus score`` does with it.
 
@@ -26,6 +31,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +161,51 @@ def stream() -> None:
         print("; ".join(f"{name} {one:.1f} us a row" for name, one in told.items()))
 
 
+def pair(rounds: int) -> None:
+    import torch
+
+    import isthmus
+    from isthmus import runtime
+    from isthmus.ship.artefact import load
+    from isthmus.ship.deployed import Deployed
+    from isthmus.ship.graph import export
+
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2000, 8))
+    with tempfile.TemporaryDirectory() as where, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        place = Path(where)
+        fitted = isthmus.fit(isthmus.named("plain").set_params(latents=4), x[:1000], plan=isthmus.Plan(steps=100))
+        numbers = Deployed.of(fitted, x[:1000], x[1000:1500], x[1500:], rate=0.1)
+        folder, graph = model(place, frame(2000))
+        pairs = {"numbers": (numbers, export(numbers, place / "numbers.onnx")), "table": (load(folder), graph)}
+        print("| rows | in a batch | torch, CPU us a row | graph | graph / torch |")
+        print("|---|---|---|---|---|")
+        for name, (ships, file) in pairs.items():
+            made, own = runtime.Graph(file.read_bytes(), threads=1), ships.needed()
+            for batch in (1, 100, 10_000):
+                rows = random.normal(size=(batch, 8)) if name == "numbers" else frame(batch, 3)
+                ask = (
+                    lambda rows=rows, own=own, ships=ships: own.p_values(ships.scores(rows)) <= own.rate * (1 + 1e-12),
+                    lambda rows=rows, made=made: made.run(rows, ["score", "p_value", "anomaly"])["anomaly"],
+                )
+                if not np.array_equal(*(one() for one in ask)):
+                    raise SystemExit(f"{name}, {batch}: other flags")
+                again = max(1, 500 // batch) if name == "numbers" else max(1, 100 // batch)
+                taken = np.array([[timed(one, again) / batch for one in ask] for _ in range(5 * rounds)]) * 1e6
+                half, ratio = np.median(taken, axis=0), float(np.median(taken[:, 1] / taken[:, 0]))
+                print(f"| {name} | {batch:,} | {half[0]:.1f} | {half[1]:.1f} | {ratio:.2f} |", flush=True)
+
+
+def timed(work: Callable[[], object], again: int) -> float:
+    """CPU seconds of one time."""
+    began = time.process_time()
+    for _ in range(again):
+        work()
+    return (time.process_time() - began) / again
+
+
 def cases(place: Path) -> list[tuple[dict[str, object], dict[str, list[object]] | None]]:
     """What is asked, and what torch says here; None where it must be refused."""
     from isthmus.ship.artefact import load
@@ -248,11 +299,13 @@ def parity(pythons: list[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "stream", "parity"])
+    parser.add_argument("what", choices=["speed", "stream", "pair", "parity"])
     parser.add_argument("pythons", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
     asked_ = parser.parse_args()
     if asked_.what == "stream":
         stream()
+    elif asked_.what == "pair":
+        pair(asked_.rounds)
     else:
         speed(asked_.rounds) if asked_.what == "speed" else parity(asked_.pythons)

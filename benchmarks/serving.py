@@ -6,6 +6,7 @@ Both score rows of eight numbers with the same saved model, one worker, one thre
 LitServe runs its example (`LitAPI` with `setup`, `decode_request`, `predict`, `encode_response`), as it stands and with
 its batching (`max_batch_size=64`). Eight clients ask one after the other for one row, then for 100 rows, in turns.
 On a busy machine requests a second say who gets processors; CPU milliseconds of a server's processes say what it costs.
+The ceiling is how many requests a second its busiest process could answer with a core of its own, whatever the others do.
 """
 
 from __future__ import annotations
@@ -60,17 +61,17 @@ def free() -> int:
         return int(one.getsockname()[1])
 
 
-def spent(session: int) -> float:
-    """CPU seconds of all processes of a session so far."""
-    total = 0
+def spent(session: int) -> dict[int, float]:
+    """CPU seconds of each process of a session so far."""
+    found = {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = place.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == session:
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+            found[int(place.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 async def client(port: int, path: str, body: bytes, until: float, taken: list[float]) -> None:
@@ -126,8 +127,8 @@ def main(packages: str | None, seconds: float, rounds: int) -> None:
             file.write_text(EXAMPLE.format(packages=packages, model=str(place), size=size, port=port))
             commands[name] = (port, [sys.executable, str(file)], "/predict")
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        print("| | rows a request | requests a second | median ms | p99 ms | CPU ms a request |")
-        print("|---|---|---|---|---|---|")
+        print("| | rows a request | requests a second | median ms | p99 ms | CPU ms a request | ceiling |")
+        print("|---|---|---|---|---|---|---|")
         for name, (port, command, path) in commands.items():
             process = subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
             try:
@@ -139,9 +140,13 @@ def main(packages: str | None, seconds: float, rounds: int) -> None:
                     before = spent(process.pid)
                     found = [asyncio.run(load(port, path, body, seconds)) for _ in range(rounds)]
                     rate = np.median([len(one) / seconds for one in found])
-                    each = 1000 * (spent(process.pid) - before) / sum(map(len, found))
+                    used = [now - before.get(pid, 0.0) for pid, now in spent(process.pid).items()]
+                    each, most = 1000 * sum(used) / sum(map(len, found)), sum(map(len, found)) / max(used)
                     half, late = np.quantile(np.concatenate(found), [0.5, 0.99]) * 1000
-                    print(f"| {name} | {rows} | {rate:,.0f} | {half:.1f} | {late:.1f} | {each:.2f} |", flush=True)
+                    print(
+                        f"| {name} | {rows} | {rate:,.0f} | {half:.1f} | {late:.1f} | {each:.2f} | {most:,.0f} |",
+                        flush=True,
+                    )
             finally:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait(30)

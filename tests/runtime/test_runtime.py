@@ -16,6 +16,7 @@ import pytest
 from isthmus import runtime
 from isthmus.runtime import Refused
 from isthmus.runtime.__main__ import BLOCK, main
+from isthmus.runtime.graph import AT_ONCE
 from isthmus.runtime.protobuf import SEAL, sealed, whole
 
 FROZEN = Path(__file__).parent / "frozen"
@@ -56,6 +57,28 @@ def test_rows_come_as_frames_too(graph: runtime.Graph, kind: str) -> None:
     elif kind != "pandas":
         frame = frame[frame.columns[::-1]].assign(note="x")
     assert graph.run(frame, ["score"])["score"] == pytest.approx(graph.run(ROWS)["score"])
+
+
+def test_many_rows_are_run_some_at_a_time_and_say_the_same(monkeypatch) -> None:
+    graph, sizes = runtime.load(GRAPH), []
+    whole = graph.run(ROWS)
+
+    class Noted:
+        def __init__(self, session) -> None:
+            self.session = session
+
+        def run(self, wanted, fed):
+            sizes.append(len(next(iter(fed.values()))))
+            return self.session.run(wanted, fed)
+
+    monkeypatch.setattr(graph, "_session", Noted(graph._session))
+    times = 1 + AT_ONCE // 6
+    found = graph.run({name: cells * times for name, cells in ROWS.items()})
+    assert sizes == [AT_ONCE, 6 * times - AT_ONCE]
+    for name, values in whole.items():
+        assert found[name] == pytest.approx(np.concatenate([values] * times), rel=1e-6)
+    assert len(graph.run({name: [] for name in ROWS})["score"]) == 0
+    assert sizes[2:] == [1]
 
 
 def test_no_row_is_no_answer(graph: runtime.Graph) -> None:

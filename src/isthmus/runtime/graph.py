@@ -19,6 +19,8 @@ ABOUT = "isthmus"
 """The name under which a graph tells of its columns."""
 LARGEST = 1 << 31
 """Bytes of a file; protocol buffers end there."""
+AT_ONCE = 1024
+"""Rows of one run: distances of more to the places of a score do not fit into a processor's cache."""
 FAR = float(np.finfo(np.float32).max)
 """Numbers beyond have no place in a network of 32 bits."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -134,11 +136,15 @@ class Graph:
                 for name, cells in fed.items()
             }
         try:
-            found = [one[:count] for one in self._session.run(wanted, fed)]
+            parts = [
+                self._session.run(wanted, {name: cells[at : at + AT_ONCE] for name, cells in fed.items()})
+                for at in range(0, max(count, 1), AT_ONCE)
+            ]
         except Exception as error:
             said = str(error).strip().splitlines()[0]
             raise Refused(f"{self._place}: the graph cannot be run ({said:.200}); export the model again") from None
-        return dict(zip(wanted, found, strict=True))
+        found = [one[0] if len(one) == 1 else np.concatenate(one) for one in zip(*parts, strict=True)]
+        return {name: one[:count] for name, one in zip(wanted, found, strict=True)}
 
     def _fed(self, rows: Any, first: int) -> dict[str, NDArray[Any]]:
         names = getattr(rows, "column_names", None) or getattr(rows, "columns", None)
