@@ -6,7 +6,7 @@ Both score rows of eight numbers with the same saved model, one worker, one thre
 LitServe runs its example (`LitAPI` with `setup`, `decode_request`, `predict`, `encode_response`), as it stands and with
 its batching (`max_batch_size=64`). Eight clients ask one after the other for one row, then for 100 rows, in turns.
 On a busy machine requests a second say who gets processors; CPU milliseconds of a server's processes say what it costs.
-The ceiling is how many requests a second its busiest process could answer with a core of its own, whatever the others do.
+The ceiling is how many requests a second its busiest process could answer with a core of its own.
 """
 
 from __future__ import annotations
