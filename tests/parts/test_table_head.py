@@ -140,3 +140,20 @@ def test_what_needs_rows_of_numbers_says_so():
 
 def test_a_head_by_name_is_as_before():
     assert torch.equal(heads.nll("gaussian", RAW, ROWS), 0.5 * (RAW - ROWS).square())
+
+
+def test_all_of_it_goes_along_to_another_device_and_stays_what_it_was_in_another_type():
+    fields = (*FIELDS, Field("size", "ordered", ("S", "M", "L")), Field("calls", "count"))
+    cells = np.column_stack([CELLS, np.arange(300) % 3, np.arange(300) % 7])
+    layout = Table.fit(cells, fields)
+    rows, head = torch.from_numpy(layout.apply(cells)).double(), of_table(layout).double()
+    raw = torch.randn(rows.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    costs, means = head.nll(raw, rows), head.mean(raw)
+    head.float().double()
+    torch.testing.assert_close(head.nll(raw, rows), costs)
+    head.to("meta")
+    held = [*vars(head).values(), *vars(head.steps).values()]
+    assert {one.device.type for one in held if isinstance(one, torch.Tensor)} == {"meta"}
+    away = raw.to("meta")
+    assert head.nll(away, rows.to("meta")).shape == costs.shape
+    assert head.mean(head.link(away)).shape == means.shape

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +107,10 @@ class Steps:
         self.last = torch.roll(self.first, -1)
         self.elements = torch.nonzero(self.own).flatten()
         self.column = self.flat // max(longest, 1)
+
+    def move(self, moved: Callable[[Tensor], Tensor]) -> None:
+        """Put all tensors elsewhere."""
+        vars(self).update(_moved(vars(self), moved))
 
     def points(self, cuts: Tensor) -> tuple[Tensor, Tensor]:
         """Cut points, and gaps before them, which mean nothing of the first of a column: both (S,)."""
@@ -216,6 +220,14 @@ class TableHead(nn.Module):
         self.cuts = nn.Parameter(torch.tensor(begun)) if begun else None
         """For each ordered column its first cut point, and the logarithms of the gaps to the next ones."""
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TableHead:
+        """Masks and numbers of elements go along to another device or type. They are no buffers: of those each model
+        of a stack has its own, and all of these share one layout."""
+        super()._apply(fn, recurse)
+        vars(self).update(_moved(vars(self), fn))
+        self.steps.move(fn)
+        return self
+
     def but(self, numbers: str) -> TableHead:
         """Another one, that shares no parameter, with another likelihood of numbers; ``auto`` leaves it as it is."""
         if numbers == "auto":
@@ -276,6 +288,10 @@ class TableHead(nn.Module):
         """For each element of a category, the log of the summed exponentials of the category's: (B, E) -> (B, E)."""
         padded = functional.pad(raw, (0, 1), value=-math.inf)
         return torch.logsumexp(padded[:, self.among], dim=2)[:, self.choice]
+
+
+def _moved(held: Mapping[str, Any], moved: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    return {name: moved(value) for name, value in held.items() if isinstance(value, Tensor)}
 
 
 def _nats(*shares: float) -> float:
