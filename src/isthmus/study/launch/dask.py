@@ -193,7 +193,10 @@ class Dask:
             return None
         if not isinstance(left, Absent):
             return left
-        if since > self._given.get(left.worker, -math.inf):  # several jobs may have missed it
+        there = (
+            left.worker in self._client.scheduler_info(n_workers=-1)["workers"]
+        )  # else Dask tries to connect for long
+        if there and since > self._given.get(left.worker, -math.inf):  # several jobs may have missed it
             self._client.run(keep, self.token, self.work, workers=[left.worker], on_error="ignore")
             self._given[left.worker] = time.monotonic()
         return None
