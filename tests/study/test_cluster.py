@@ -200,6 +200,27 @@ def test_the_scheduler_is_lost_after_every_job(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_worker_is_killed_after_every_job(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
+    import dask as library
+
+    wanted, store, kept = jobs(5), made(tmp_path, "away"), dict[str, int]()
+
+    def strike(job, record, done, total):
+        kept[job.id] = (store.runs / job.id / "record.json").stat().st_mtime_ns
+        if number := list(cluster.workers.values())[done % 2].pid:
+            os.kill(number, signal.SIGKILL)
+
+    with (
+        library.config.set({"distributed.scheduler.allowed-failures": 100}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60) as cluster,
+    ):
+        away(store, cluster.scheduler_address, tmp_path, wanted, progress=strike)
+    assert kept == {job.id: (store.runs / job.id / "record.json").stat().st_mtime_ns for job in wanted}
+    assert content(store) == serial(tmp_path, wanted)
+
+
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_left_after_a_while(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
     monkeypatch.setattr(dask, "PATIENCE", 0.1)
