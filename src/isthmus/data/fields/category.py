@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -51,8 +51,7 @@ class Category:
     @property
     def scale(self) -> float:
         """Root of the summed variances; 1 where all rows are alike."""
-        spread = sum(share * (1 - share) for share in self.shares)
-        return float(np.sqrt(spread)) if spread > 0 else 1.0
+        return summed_spread(self.shares)
 
     @classmethod
     def fit(cls, cells: Cells, field: Field) -> Self:
@@ -107,3 +106,9 @@ class Category:
         if min(found) < 0 or max(found) > 1:
             raise BadInput("category: shares must lie between 0 and 1")
         return cls(tuple(codes), tuple(found))
+
+
+def summed_spread(shares: Sequence[float]) -> float:
+    """The root of the summed variances of elements that are 1 in these shares of the rows; 1 if no element varies."""
+    spread = sum(share * (1 - share) for share in shares)
+    return float(np.sqrt(spread)) if spread > 0 else 1.0

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.fields.category import MOST, WIDEST
+from isthmus.data.fields.category import MOST, WIDEST, summed_spread
 from isthmus.data.fields.field import Cells, Field
 from isthmus.data.fields.plain import number, only
 from isthmus.data.fields.tally import Tally
@@ -47,8 +47,7 @@ class Ordered:
     @property
     def scale(self) -> float:
         """Root of the summed variances; 1 where all rows are alike."""
-        spread = sum(share * (1 - share) for share in self.shares)
-        return float(np.sqrt(spread)) if spread > 0 else 1.0
+        return summed_spread(self.shares)
 
     @property
     def steps(self) -> NDArray[np.float64]:
