@@ -8,6 +8,7 @@ import os
 import pkgutil
 import pty
 import select
+import signal
 import sys
 import traceback
 import warnings
@@ -93,6 +94,7 @@ class Command:
 
     def _begin(self, arguments: Sequence[str], cwd: Path, closed: Sequence[int]) -> int:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have ignored it
         os.chdir(cwd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, path in enumerate(self._said, 1):

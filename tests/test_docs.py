@@ -104,15 +104,23 @@ def test_commands_run(call, few_digits, capsys):
     for i in range(2):
         np.save(Path("layer8", f"{i}.npy"), random.normal(size=(30, 3)).astype("f2"))
     _counts(random, call)
+    features = random.normal(size=(6, 4))
+    np.save("features.npy", features)
+    np.save("rows.npy", random.exponential(size=(60, 6)) * (random.random((60, 6)) < 0.3) @ features)
     words = call.split()
+    model = next((word for word in words if word.endswith(".isthmus") and words[0] in {"flag", "convert"}), "model")
+    if "new.csv" in words and "watcher" not in words:
+        copy("rows.csv", "new.csv")
+        pd.concat([pd.read_csv("rows.csv")] * 20).to_csv("normal.csv", index=False)
     if "watcher" in words and words[0] != "train":
         series = ["--window", "16", "--time", "when", "--drop", "fault", "--measure", "none", "--out", "watcher"]
         assert main(["train", "plain", "sensors.csv", *series]) == 0
     if words[0] in {"compress", "decompress", "score", "flag", "encode", "monitor", "card"}:
         data = ["pictures"] if "pictures" in words else ["rows.csv", "--label", "kind"]
-        assert main(["train", "plain", *data, "--measure", "none", "--out", "model"]) == 0
+        assert main(["train", "plain", *data, "--measure", "none", "--out", model]) == 0
     if words[0] == "convert":
-        assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", "model"]) == 0
+        model = model if model == words[1] else "model"
+        assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", model]) == 0
         if words[1] == "sae":
             assert main(["convert", "model", "--to", "saelens", "--out", "sae"]) == 0
     if words[0] == "impute":
@@ -121,7 +129,7 @@ def test_commands_run(call, few_digits, capsys):
         assert main(["compare", "digits", *STUDY, *FEW]) == 0
     if words[0] == "decompress":
         assert main(["compress", "model", "rows.csv", "--bound", "0.1"]) == 0
-    more = {"compare": STUDY + FEW[: 2 if "--facets" in words else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
+    more = {"compare": STUDY + FEW[: 2 if {"--facets", "--for"} & {*words} else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
     more = ["--jobs", "1"] if "--more" in words else more
     assert main([*words, *more]) == 0, capsys.readouterr().err
 

@@ -510,7 +510,7 @@ def test_every_training_is_where_it_is_asked_to_be(monkeypatch: pytest.MonkeyPat
         return torch.device("cpu")
 
     monkeypatch.setattr("isthmus.train.fitted.find", find)
-    monkeypatch.setattr("isthmus.estimator.transformer.find", find)
+    monkeypatch.setattr("isthmus.train.further.find", find)
     for name in ("cpu", "cuda"):
         Autoencoder(device=name, **SMALL).partial_fit(IRIS).partial_fit(IRIS)
         AnomalyDetector(device=name, **SMALL).fit(IRIS)

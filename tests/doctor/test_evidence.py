@@ -121,7 +121,7 @@ def test_data_that_are_gone_or_other_are_said(healthy, copied):
 
 def test_all_that_reading_may_be_asked_is_declared_and_nothing_else(copied):
     """Data are read again with what ``study.json`` says: a field that nobody knows must not come so far."""
-    assert set(Reading.model_fields) == {*declared(TableOptions), "rows"}
+    assert set(Reading.model_fields) == {*declared(TableOptions), "rows", "truth"}
     sealed(copied / "study.json", reading={"colour": "red"})
     with pytest.raises(BadInput, match=r"reading\.colour: Extra inputs are not permitted"):
         Study(copied)

@@ -250,18 +250,21 @@ def test_a_stream_that_is_poisoned_leaves_the_old_model(place: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_killed_at_random_the_same_model_is_made(place: Path, stream: Path, tmp_path: Path) -> None:
+def test_killed_at_random_the_same_model_is_made(place: Path, stream: Path, tmp_path: Path, monkeypatch) -> None:
     """While rows are read, and while it is trained: rows that were counted are gathered again from the file."""
     run = ["monitor", str(place), str(stream), "--adapt", "train", "--state"]
+    monkeypatch.setattr(feed, "PAUSE", 0.0)
+    began = time.monotonic()
     assert main([*run, str(tmp_path / "whole.json"), "--out", str(tmp_path / "whole")]) == 1
     assert (
         states._parsed(tmp_path / "whole.json", (tmp_path / "whole.json").read_bytes()).sources[0].suspect is not None
     )
+    took = time.monotonic() - began
     kept, made, random, kills = tmp_path / "killed.json", tmp_path / "killed", np.random.default_rng(0), 0
     (tmp_path / "in").mkdir()
     while True:
         begun = Command(*run, str(kept), "--out", str(made), cwd=tmp_path / "in")
-        began, wait = time.monotonic(), random.uniform(0, 1.5)
+        began, wait = time.monotonic(), random.uniform(0, took / 2)
         while begun.poll() is None and (not kept.exists() or time.monotonic() - began < wait):
             time.sleep(0.01)
         if begun.poll() is None and kills < 4:

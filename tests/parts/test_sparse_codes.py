@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.parts import sparse
-from isthmus.parts.sparse import dots, fire, gather, largest
+from isthmus.parts.sparse import Entries, dots, fire, gather, largest
 
 pytestmark = pytest.mark.sensitive
 
@@ -49,7 +49,8 @@ def test_dots():
     g = torch.Generator().manual_seed(3)
     x, table = (torch.randn(n, 5, generator=g, dtype=torch.float64) for n in (4, 9))
     units = torch.randint(0, 9, (4, 3), generator=g)
-    torch.testing.assert_close(dots(x, table, units), torch.einsum("bd,bsd->bs", x, table[units]))
+    found = dots(x, table, units.flatten(), torch.arange(4).repeat_interleave(3))
+    torch.testing.assert_close(found.view(4, 3), torch.einsum("bd,bsd->bs", x, table[units]))
 
 
 def test_fire_does_not_depend_on_how_many_rows_go_at_once(monkeypatch):
@@ -64,4 +65,5 @@ def test_fire_does_not_depend_on_how_many_rows_go_at_once(monkeypatch):
     wanted = torch.where(raw >= raw.topk(4).values[:, -1:], raw, 0.0).relu()
     torch.testing.assert_close(dense, wanted)
     table = torch.randn(80, 3, generator=g, dtype=torch.float64)
-    torch.testing.assert_close(gather(*whole, table), wanted @ table)
+    found = Entries.of(*whole)
+    torch.testing.assert_close(gather(found.values, found.units, found.rows, 23, table), wanted @ table)

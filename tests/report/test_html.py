@@ -14,6 +14,7 @@ from isthmus.answers.words import LANGUAGES, Words
 from isthmus.api.study import Study
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.report import html
+from isthmus.study.design import OBSTACLES
 
 ALL = [
     "answer",
@@ -232,12 +233,12 @@ def test_without_labels_the_maps_have_one_colour_and_label_questions_say_why(
         tmp_path / "study",
         classes=(),
         facets=("reconstruction", "sparsity", "cost"),
-        skipped={"features": "needs labels: give a label column or a second array"},
+        skipped={"features": OBSTACLES["no labels"]},
         replicates=2,
     )
     page, t = read(Study(folder)), Words("en")
     assert t("codes.intro_plain") in page.text
-    assert t("answer.skipped_labels") in page.text
+    assert t("answer.skipped", reason=t.name("skipped", OBSTACLES["no labels"])).removesuffix(".") in page.text
     maps = [a for a in page.drawings if str(a["aria-label"]).startswith("Map of the codes")]
     assert len(maps) == 9
 

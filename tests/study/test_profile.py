@@ -87,7 +87,7 @@ def test_what_is_planted_is_found(folder: Path) -> None:
     assert set(spoiled) == {"leak", "identifier", "sentinel"}
     assert found.classes == {"b": 280, "a": 120}
     assert "features" in found.facets
-    assert list(found.skipped) == ["factors"]
+    assert list(found.skipped) == ["factors", "recovery"]
     assert Profile.model_validate_json(found.model_dump_json()) == found
 
 

@@ -1,4 +1,4 @@
-"""What ``torchrun`` starts for ``test_shards.py``: dictionaries whose units are spread over the ranks."""
+"""What ``torchrun`` starts for ``test_spread_units.py``: dictionaries whose units are spread over the ranks."""
 
 import json
 import sys

@@ -230,7 +230,7 @@ class TopKModel(Reviving, EncoderDecoder):
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """The pre-bias is the mean row; raw codes have mean 0; the average raw output predicts the mean row."""
-        mean, some = x.mean(0), sampled(x)
+        mean, some = x.mean(0), sampled(x) if self.latents >= WIDE else x
         self.pre.copy_(mean)
         last = self.encoder.last
         if self.wide:

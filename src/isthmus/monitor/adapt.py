@@ -171,11 +171,12 @@ def retrained(
     --------
     >>> import isthmus
     >>> random = np.random.default_rng(0)
-    >>> x = np.repeat(random.normal(size=(2600, 2)), 2, axis=1) + 0.1 * random.normal(size=(2600, 4))
+    >>> factors = random.normal(size=(2600, 2)) * [1, 0.1]
+    >>> factors[1000:2000, 1] *= 10  # what hardly varied does
+    >>> x = np.repeat(factors, 2, axis=1) + 0.1 * random.normal(size=(2600, 4))
     >>> fitted = isthmus.fit(isthmus.named("plain").set_params(latents=2), x[:800], plan=Plan(steps=200))
     >>> model = Deployed.of(fitted, normal=x[800:1000], rate=0.05)
-    >>> new = x[1000:2000] * [1, 1.5, 1, 1]
-    >>> found = retrained(model, new, x[2000:], plan=Plan(steps=400))
+    >>> found = retrained(model, x[1000:2000], x[2000:], plan=Plan(steps=400))
     >>> found.model is not None, found.error_after < found.error_before, found.after < found.before
     (True, True, True)
     """
