@@ -71,6 +71,36 @@ def _counts(random, call):
         assert main(["train", "vae", "cells.npz", "--measure", "none", "--out", "counted"]) == 0
 
 
+def _features(random):
+    """Rows that are sums of features."""
+    features = random.normal(size=(6, 4))
+    np.save("features.npy", features)
+    np.save("rows.npy", random.exponential(size=(60, 6)) * (random.random((60, 6)) < 0.3) @ features)
+
+
+def _new():
+    """New rows of a table, and many normal ones."""
+    copy("rows.csv", "new.csv")
+    pd.concat([pd.read_csv("rows.csv")] * 20).to_csv("normal.csv", index=False)
+
+
+def _convertible(name):
+    """A dictionary of that name: ours, in one file or in a folder, or that of another library."""
+    ours = "model" if name == "sae" else name
+    assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", ours]) == 0
+    if name == "sae":
+        assert main(["convert", "model", "--to", "saelens", "--out", "sae"]) == 0
+
+
+def _more(words):
+    """What makes a command small."""
+    if "--more" in words:
+        return ["--jobs", "1"]
+    if words[0] == "compare":
+        return STUDY + FEW[: 2 if {"--facets", "--for"} & {*words} else None]
+    return STUDY + FEW[2:] if words[0] == "ablate" else []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_commands_run(call, few_digits, capsys):
@@ -104,14 +134,11 @@ def test_commands_run(call, few_digits, capsys):
     for i in range(2):
         np.save(Path("layer8", f"{i}.npy"), random.normal(size=(30, 3)).astype("f2"))
     _counts(random, call)
-    features = random.normal(size=(6, 4))
-    np.save("features.npy", features)
-    np.save("rows.npy", random.exponential(size=(60, 6)) * (random.random((60, 6)) < 0.3) @ features)
+    _features(random)
     words = call.split()
-    model = next((word for word in words if word.endswith(".isthmus") and words[0] in {"flag", "convert"}), "model")
+    model = next((word for word in words if word.endswith(".isthmus") and words[0] == "flag"), "model")
     if "new.csv" in words and "watcher" not in words:
-        copy("rows.csv", "new.csv")
-        pd.concat([pd.read_csv("rows.csv")] * 20).to_csv("normal.csv", index=False)
+        _new()
     if "watcher" in words and words[0] != "train":
         series = ["--window", "16", "--time", "when", "--drop", "fault", "--measure", "none", "--out", "watcher"]
         assert main(["train", "plain", "sensors.csv", *series]) == 0
@@ -119,19 +146,14 @@ def test_commands_run(call, few_digits, capsys):
         data = ["pictures"] if "pictures" in words else ["rows.csv", "--label", "kind"]
         assert main(["train", "plain", *data, "--measure", "none", "--out", model]) == 0
     if words[0] == "convert":
-        model = model if model == words[1] else "model"
-        assert main(["train", "topk", "rows.csv", "--label", "kind", "--measure", "none", "--out", model]) == 0
-        if words[1] == "sae":
-            assert main(["convert", "model", "--to", "saelens", "--out", "sae"]) == 0
+        _convertible(words[1])
     if words[0] == "impute":
         assert main(["train", "masked", "people.csv", "--label", "income", "--measure", "none", "--out", "filler"]) == 0
     if words[0] == "take" or "--more" in words:
         assert main(["compare", "digits", *STUDY, *FEW]) == 0
     if words[0] == "decompress":
         assert main(["compress", "model", "rows.csv", "--bound", "0.1"]) == 0
-    more = {"compare": STUDY + FEW[: 2 if {"--facets", "--for"} & {*words} else None], "ablate": STUDY + FEW[2:]}.get(words[0], [])
-    more = ["--jobs", "1"] if "--more" in words else more
-    assert main([*words, *more]) == 0, capsys.readouterr().err
+    assert main([*words, *_more(words)]) == 0, capsys.readouterr().err
 
 
 def test_what_a_comparison_says_in_json_is_listed(tmp_path, monkeypatch, capsys):
