@@ -427,6 +427,7 @@ def test_time_that_is_left_takes_questions_back_before_more_replicates(tmp_path,
     page = study.report().read_text(encoding="utf-8")
     assert "asked after all" in page
     assert LEFT_OUT not in page
+    assert "without a finite number" not in page  # runs of what came back lack no number of what had been asked
     again = run(Outline(data, small, tmp_path / "s", note), workers=1, progress=heard, clock=clock)
     assert (again.total, again.rounds) == (found.total, found.rounds)
 

@@ -151,7 +151,8 @@ def _reason(name: str, verdict: FacetVerdict, records: Sequence[Record], t: Word
     mine = [r for r in records if r["job"]["name"] == name and r["job"]["facet"] in (None, facet)]
     ends = [r["status"] for r in mine]
     said = [t("table.reason_" + end, n=ends.count(end)) for end in ("diverged", "failed") if end in ends]
-    facts = [r["facets"].get(facet, {}).get("metrics", {}) for r in mine if r["status"] == "ok"]
+    # of a question that came back a family has runs of their own, which say nothing of the others
+    facts = [r["facets"][facet]["metrics"] for r in mine if r["status"] == "ok" and facet in r["facets"]]
     said += [t("flags." + flag) for flag in FACETS[facet].flags if any(fact.get(flag) for fact in facts)]
     said += [t("table.reason_random")] if verdict.excluded.get(name) == UNBEATEN else []
     said += [t("table.reason_finding", name=defects.text(ill, t.lang).title, n=n) for ill, n in _ills(mine, facet)]
