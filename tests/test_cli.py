@@ -39,6 +39,7 @@ from isthmus.cli import (
     take,
     train,
 )
+from isthmus.cli.settings import configure
 from isthmus.data.read import read
 from isthmus.data.split import split
 from isthmus.errors import BadInput
@@ -46,11 +47,13 @@ from isthmus.facets import FACETS
 from isthmus.families import ABOUT, DEFAULT, FAMILIES, named
 from isthmus.metrics import METRICS
 from isthmus.ship import artefact
+from isthmus.study import measured
 from isthmus.study import outline as outlines
 from isthmus.study import run as runs
 from isthmus.study.capacity import Sweep, capacity
 from isthmus.study.design import design
 from isthmus.study.estimate import Estimate, Reading
+from isthmus.study.measured import measure
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -653,13 +656,13 @@ def test_set_reaches_recipe_and_plan(shell: Shell, arguments: list[str], expecte
 
 
 def test_capacity_follows_the_data_unless_it_is_set() -> None:
-    wide, narrow = train.configure("plain", (784,), [])[0], train.configure("plain", (4,), [])[0]
+    wide, narrow = configure("plain", (784,), [])[0], configure("plain", (4,), [])[0]
     assert (wide.latents, wide.hidden) == capacity((784,))
     assert (narrow.latents, narrow.hidden) == capacity((4,))
     assert wide.hidden != narrow.hidden
-    assert train.configure("plain", (784,), ["backbone=linear"])[0].hidden == ()
-    assert train.configure("topk", (4,), [])[0].passing == train.configure("ksparse", (4,), [])[0].k == 1
-    assert train.configure("plain", (4,), ["steps=70"])[1] == {"steps": 70}
+    assert configure("plain", (784,), ["backbone=linear"])[0].hidden == ()
+    assert configure("topk", (4,), [])[0].passing == configure("ksparse", (4,), [])[0].k == 1
+    assert configure("plain", (4,), ["steps=70"])[1] == {"steps": 70}
 
 
 @pytest.mark.slow
@@ -669,6 +672,20 @@ def test_seed_and_label_reach_the_training(shell: Shell) -> None:
     first, same, other = (json.loads(shell(*base, *more)[1])["test"] for more in ([], [], ["--seed", "1"]))
     assert first["plain"]["mse"] == same["plain"]["mse"] != other["plain"]["mse"]
     assert "probe_accuracy" in first["plain"]
+
+
+def test_rows_that_calibrate_are_not_measured(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def told(models: Any, rows: Any, splits: Any, *_: Any) -> Any:
+        seen.append(splits.test)
+        return {name: {"mse": 1.0} for name in models}, []
+
+    monkeypatch.setattr(measured, "measure", told)
+    code, out, _ = shell("train", "plain", "iris", "--steps", "10", "--json")
+    assert code == 0
+    assert json.loads(out)["rows"] == {"train": 90, "valid": 30, "test": 15, "calibration": 15}
+    assert len(seen[0]) == 15
 
 
 def test_a_training_is_saved_before_it_is_measured(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -698,11 +715,11 @@ def test_measuring_ends_in_time_and_names_what_it_left_out(monkeypatch: pytest.M
 
     for name, facet in FACETS.items():
         monkeypatch.setitem(FACETS, name, slow(facet))
-    scores, missed = train.measure({"plain": fitted}, rows, splits, 0, 9.0, clock=lambda: clock[0])
+    scores, missed = measure({"plain": fitted}, rows, splits, 0, 9.0, clock=lambda: clock[0])
     asked = [f.name for f in FACETS.values() if f.view == "all" and not f.factors and not f.truth]
     assert missed == asked[3:]
     assert set(scores["plain"]) == {FACETS[name].metrics[0] for name in asked[:3]}
-    assert train.measure({"plain": fitted}, rows, splits, 0, 1e6, clock=lambda: clock[0])[1] == []
+    assert measure({"plain": fitted}, rows, splits, 0, 1e6, clock=lambda: clock[0])[1] == []
 
 
 def test_measuring_is_not_stopped_by_what_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -723,12 +740,12 @@ def test_measuring_is_not_stopped_by_what_comes_first(monkeypatch: pytest.Monkey
 
     for name, facet in FACETS.items():
         monkeypatch.setitem(FACETS, name, timed(facet))
-    _, missed = train.measure({"plain": fitted}, rows, splits, 0, 160.0, clock=lambda: clock[0])
+    _, missed = measure({"plain": fitted}, rows, splits, 0, 160.0, clock=lambda: clock[0])
     assert asked[0] == ("reconstruction", 4000)
     assert missed == ["compression"]
     told = [name for name, count in asked if count == 4000]
     assert told.index("sparsity") == len(told) - 1  # what takes least comes first
-    _, missed = train.measure({"plain": fitted}, rows, splits, 0, 1e-9, clock=lambda: clock[0])
+    _, missed = measure({"plain": fitted}, rows, splits, 0, 1e-9, clock=lambda: clock[0])
     assert "reconstruction" not in missed
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus import compare
-from isthmus.cli import train
+from isthmus.cli.settings import configure
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 from isthmus.families import named
@@ -72,14 +72,12 @@ def test_a_study_says_its_network(tmp_path):
 
 
 def test_train_chooses_hidden_layers_for_the_network():
-    assert train.configure("plain", (8, 8), ["backbone=conv2d"])[0].hidden == (16, 32)
-    assert train.configure("plain", (8, 8), ["backbone=vit", "hidden=8"])[0].hidden == (8,)
+    assert configure("plain", (8, 8), ["backbone=conv2d"])[0].hidden == (16, 32)
+    assert configure("plain", (8, 8), ["backbone=vit", "hidden=8"])[0].hidden == (8,)
 
 
 def test_a_dictionary_stands_behind_no_bottleneck():
     """Neither in a study nor in a training of its own; who asks for hidden layers has them."""
-    from isthmus.cli.train import configure
-
     data = read(np.random.default_rng(0).normal(size=(60, 130)))
     asked = {"families": "topk", "facets": "reconstruction", "replicates": 2, "configs": 1}
     made = [design(data, **asked, **more) for more in ({}, {"latents": 131}, {"latents": 131, "hidden": [128]})]

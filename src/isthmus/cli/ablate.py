@@ -11,7 +11,7 @@ import typer
 from isthmus.cli import answer, ends, show
 from isthmus.cli.attend import attend
 from isthmus.cli.options import Debug, DryRun, Json, Lang, Quiet, offers, understood
-from isthmus.cli.train import configure
+from isthmus.cli.settings import configure
 from isthmus.errors import BadInput
 from isthmus.study.options import AblateOptions, PartOptions, Reading, declared, running
 

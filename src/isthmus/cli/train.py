@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +16,12 @@ import typer
 from isthmus.cli import ends, show
 from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
+from isthmus.cli.settings import configure
 from isthmus.data.wording import number_of
-from isthmus.study.options import TableOptions, declared, value
+from isthmus.study.options import TableOptions, declared
 
 STREAMED = ("kinds", "drop", "missing")
 """Options of a table that rows heed which stay in their file."""
-TRIED = 2
-"""Shares of the rows on which a facet is tried before it is asked of all."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from isthmus.data.split import Split
     from isthmus.data.survey import Survey
     from isthmus.doctor.finding import Finding
-    from isthmus.facets.facet import Facet
     from isthmus.model import Recipe
     from isthmus.ship.deployed import Deployed
     from isthmus.train.checkpoint import Checkpoint
@@ -137,74 +135,105 @@ def train(
     """
     from isthmus.ship import artefact
     from isthmus.study.budget import seconds
-    from isthmus.study.deploy import apart
-    from isthmus.study.design import training_plan
     from isthmus.study.outline import slug
 
     asked = None if memory is None else {"memory": memory, "readers": readers}
-    rows, splits, known = _read(data, seed, asked, options | {"label": label, "images": images})
-    for said in rows.cautions:
-        show.warn(f"{rows.name}: {said}")
     limit = 0.0 if measured == "none" else seconds(measured, "measure")
-    recipe, of_plan = configure(family, rows.extent, settings or [])
-    plan = training_plan(of_plan, steps=steps)
-    place = Path(out or f"isthmus-{slug(rows.name)}-{family}").absolute()
+    work = _work(
+        family, data, settings or [], steps, (seed, device), asked, options | {"label": label, "images": images}
+    )
+    place = Path(out or f"isthmus-{slug(work.rows.name)}-{family}").absolute()
     artefact.replaceable(place)  # refused before the work, not after it
     kept = _kept(place, checkpoint)
-    parts = rows.as_often(splits, seed)
-    usual: dict[str, Any] = {
-        "valid": rows.x[parts.valid],
-        "plan": plan,
-        "seed": seed,
-        "images": rows.images,
-        "columns": rows.columns,
-        "fields": rows.fields,
-        "series": rows.series,
-        "counts": rows.counts,
-        "device": device,
-    }
-    training = _training(recipe, rows.x[parts.train], usual, known, asked or {})
+    training = _training(work, asked or {})
     if dry_run:
-        _plan(family, recipe, plan, rows, parts, usual, limit, json)
+        _plan(work, limit, json)
         return ends.DONE
-    fitted = _trained(f"{family} on {rows.name}", training, plan.steps, kept, quiet, shard=shard)
+    fitted = _trained(f"{family} on {work.rows.name}", training, work.plan.steps, kept, quiet, shard=shard)
     if fitted is None:
         return ends.DONE
-    outcome = fitted.outcome
-    if outcome.status == "diverged":
+    if fitted.outcome.status == "diverged":
         kept.remove()
         _diverged(fitted)
         return ends.PARTLY
-    aside, told = apart(rows, splits.test, seed)
-    with _keeping(kept):
-        folder = artefact.save(_deployed(fitted, rows, splits, aside, seed, known), place)
-        kept.remove()
-    splits = splits._replace(test=told)  # what calibrates is not what numbers are told of
+    folder, work, calibration = _saved(fitted, work, place, kept)
     show.note(f"Saved: {folder}", quiet=quiet)
-    ills = _ills(fitted, rows, splits)
+    ills = _ills(fitted, work)
     try:
-        scores, missed = _measured(family, fitted, rows, parts, usual, limit, quiet)
+        scores, missed = _measured(fitted, work, limit, quiet)
     except KeyboardInterrupt as stop:
         stop.add_note(f"the model is kept in {folder}; it was not measured")
         raise
     if missed and limit:
         show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
-    if json:
-        sizes = {name: len(part) for name, part in (splits._asdict() | {"calibration": aside}).items()}
-        content = {"data": rows.name, "rows": sizes, "recipe": recipe.to_json(), "plan": plan.to_json()}
-        content["findings"] = {finding.name: finding.evidence for finding in ills}
-        show.machine({**content, **_run(fitted), "test": scores, "left_out": missed, "model": str(folder)})
+    if not json:
+        _print(fitted, work, scores, folder)
         return ends.DONE
-    after = "" if outcome.status == "closed form" else f" after {number_of(outcome.steps, 'step')}"
-    _print(
-        rows,
-        scores,
-        outcome.status + after,
-        folder,
-        len(splits.test),
-        (fitted.recipe.latents, _components(fitted.recipe.latents, rows, splits)),
+    show.machine(
+        {
+            "data": work.rows.name,
+            "rows": {**{name: len(part) for name, part in work.splits._asdict().items()}, "calibration": calibration},
+            "recipe": work.recipe.to_json(),
+            "plan": work.plan.to_json(),
+            "findings": {finding.name: finding.evidence for finding in ills},
+            "outcome": {name: getattr(fitted.outcome, name) for name in ("status", "steps", "best_step", "seconds")},
+            "test": scores,
+            "left_out": missed,
+            "model": str(folder),
+        }
     )
     return ends.DONE
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is trained, and on which rows."""
+
+    family: str
+    recipe: Recipe
+    plan: Plan
+    rows: Dataset
+    splits: Split
+    known: Survey | None
+    """What one pass told of rows that stay in their file; ``rows`` then are a draw of them."""
+    seed: int
+    device: str
+
+    @cached_property
+    def parts(self) -> Split:
+        """Training and validation rows stand as often as they count."""
+        return self.rows.as_often(self.splits, self.seed)
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        """What :func:`isthmus.fit` is told beside the recipe and the rows."""
+        told = ("images", "columns", "fields", "series", "counts")
+        return {
+            **{name: getattr(self.rows, name) for name in told},
+            "valid": self.rows.x[self.parts.valid],
+            "plan": self.plan,
+            "seed": self.seed,
+            "device": self.device,
+        }
+
+
+def _work(
+    family: str,
+    data: str,
+    settings: list[str],
+    steps: int | None,
+    where: tuple[int, str],
+    asked: dict[str, Any] | None,
+    options: dict[str, Any],
+) -> _Work:
+    """The rows, with what is said of them, and what ``settings`` ask for; ``where`` is seed and device."""
+    from isthmus.study.design import training_plan
+
+    rows, splits, known = _read(data, where[0], asked, options)
+    for said in rows.cautions:
+        show.warn(f"{rows.name}: {said}")
+    recipe, of_plan = configure(family, rows.extent, settings)
+    return _Work(family, recipe, training_plan(of_plan, steps=steps), rows, splits, known, *where)
 
 
 def _read(
@@ -230,17 +259,15 @@ def _read(
     return *known.dataset(), known
 
 
-def _training(
-    recipe: Recipe, x: NDArray[Any], usual: dict[str, Any], known: Survey | None, asked: dict[str, Any]
-) -> Callable[..., Fitted]:
+def _training(work: _Work, asked: dict[str, Any]) -> Callable[..., Fitted]:
     """The training; of rows that stay in their file it says what is drawn, what it takes, and how rows are mixed."""
     from isthmus.data.files import told
     from isthmus.train.fitted import fit, fit_survey, foresee
 
+    known, plan = work.known, work.plan
     if known is None:
-        return partial(fit, recipe, x, **usual)
-    plan: Plan = usual["plan"]
-    foretold = foresee(recipe, known, plan, **asked, ships=True)
+        return partial(fit, work.recipe, work.rows.x[work.parts.train], **work.usual)
+    foretold = foresee(work.recipe, known, plan, **asked, ships=True)
     found, shuffle, _ = foretold
     near = 100 * shuffle.mixing(plan.batch)
     for said in (
@@ -251,7 +278,7 @@ def _training(
         "after a full shuffle",
     ):
         show.warn(f"{known.source.name}: {said}")
-    return partial(fit_survey, recipe, known, plan=plan, device=usual["device"], foretold=foretold, **asked)
+    return partial(fit_survey, work.recipe, known, plan=plan, device=work.device, foretold=foretold, **asked)
 
 
 def _diverged(fitted: Fitted) -> None:
@@ -262,11 +289,6 @@ def _diverged(fitted: Fitted) -> None:
     steps, why = number_of(fitted.outcome.steps, "step"), numbers(cause(fitted))
     remedy = "try a lower learning rate (--set learning_rate=0.0001)"
     show.warn(f"training diverged after {steps} ({why}) and nothing is saved; {remedy}")
-
-
-def _run(fitted: Fitted) -> dict[str, Any]:
-    """How the training went, for machines."""
-    return {"outcome": {name: getattr(fitted.outcome, name) for name in ("status", "steps", "best_step", "seconds")}}
 
 
 def _kept(place: Path, every: str) -> Checkpoint:
@@ -317,23 +339,36 @@ def _keeping(kept: Checkpoint) -> Iterator[None]:
         raise
 
 
-def _deployed(
-    fitted: Fitted, rows: Dataset, splits: Split, aside: NDArray[np.int64], seed: int, known: Survey | None
-) -> Deployed:
+def _saved(fitted: Fitted, work: _Work, place: Path, kept: Checkpoint) -> tuple[Path, _Work, int]:
+    """Where the model lies; the work without the test rows that now calibrate it, and how many these are."""
+    from isthmus.ship import artefact
+    from isthmus.study.deploy import apart
+
+    aside, told = apart(work.rows, work.splits.test, work.seed)
+    with _keeping(kept):
+        folder = artefact.save(_deployed(fitted, work, aside), place)
+        kept.remove()
+    return folder, replace(work, splits=work.splits._replace(test=told)), len(aside)
+
+
+def _deployed(fitted: Fitted, work: _Work, aside: NDArray[np.int64]) -> Deployed:
     """What ships: with a score from training and validation rows, and the rows that were put aside as calibration."""
     from isthmus.ship.deployed import Deployed
     from isthmus.ship.manifest import Origin
 
+    rows, splits, known = work.rows, work.splits, work.known
     about = "half of the rows that were held out, as they came"
     normal = rows.x[aside] if len(aside) else None
     first = None if rows.windows is None else rows.windows.first[aside]
     fitted = replace(fitted, canvas=rows.canvas, network=rows.network)
-    made = Deployed.of(fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=seed, about=about)
+    made = Deployed.of(
+        fitted, rows.x[splits.train], rows.x[splits.valid], normal, first=first, seed=work.seed, about=about
+    )
     digest, count = (rows.digest, len(rows.x)) if known is None else (known.digest, known.rows)
     return replace(made, origin=Origin(data=rows.name[:200], digest=digest, rows=count))
 
 
-def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:
+def _ills(fitted: Fitted, work: _Work) -> list[Finding]:
     """What is wrong with a training, said as it is found."""
     from isthmus.doctor import diagnose
     from isthmus.train.cut import advised
@@ -341,172 +376,81 @@ def _ills(fitted: Fitted, rows: Dataset, splits: Split) -> list[Finding]:
     if fitted.outcome.status == "cut":
         steps, wanted = fitted.outcome.steps, advised(fitted.outcome.history)
         show.warn(f"training was cut at {number_of(steps, 'step')}, before it converged; give --steps {wanted}")
-    ills = diagnose(fitted, *(fitted.layout.apply(rows.x[n]) for n in splits[:2]))
+    ills = diagnose(fitted, *(fitted.layout.apply(work.rows.x[n]) for n in work.splits[:2]))
     for finding in ills:
         if finding.name != "stopped too early":  # said above
             show.warn(str(finding))
     return ills
 
 
-def _measured(
-    family: str, fitted: Fitted, rows: Dataset, splits: Split, usual: dict[str, Any], limit: float, quiet: bool
-) -> tuple[dict[str, dict[str, float]], list[str]]:
+def _measured(fitted: Fitted, work: _Work, limit: float, quiet: bool) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The scores of the model and of PCA, which has no more components than rows have columns, and what is left out."""
     from isthmus.families import named
     from isthmus.study.launch.local import one_thread
+    from isthmus.study.measured import measure
     from isthmus.train.fitted import fit_many
 
     if not limit:
-        return {family: {}}, []
-    most = _components(fitted.recipe.latents, rows, splits)
-    with show.progress(f"measuring {family}", limit, unit="s", quiet=quiet) as tell, one_thread():
+        return {work.family: {}}, []
+    rows, parts = work.rows, work.parts
+    with show.progress(f"measuring {work.family}", limit, unit="s", quiet=quiet) as tell, one_thread():
         began = time.perf_counter()
         pca = fit_many(
-            [named("pca").set_params(latents=most)],
-            fitted.layout.apply(rows.x[splits.train]),
-            fitted.layout.apply(usual["valid"]),
-            [usual["plan"]],
+            [named("pca").set_params(latents=_components(work))],
+            fitted.layout.apply(rows.x[parts.train]),
+            fitted.layout.apply(rows.x[parts.valid]),
+            [work.plan],
             layout=fitted.layout,
-            seed=usual["seed"],
+            seed=work.seed,
             columns=rows.columns,
         )[0]
         left = limit - (time.perf_counter() - began)
-        return measure({family: fitted, "pca": pca}, rows, splits, usual["seed"], left, lambda s: tell(min(s, limit)))
+        models = {work.family: fitted, "pca": pca}
+        return measure(models, rows, parts, work.seed, left, lambda s: tell(min(s, limit)))
 
 
-def _components(latents: int, rows: Dataset, splits: Split) -> int:
+def _components(work: _Work) -> int:
     """Of PCA: one for each unit of the code, as far as rows have so many columns and there are so many rows."""
-    return min(latents, math.prod(rows.extent), len(splits.train))
+    return min(work.recipe.latents, math.prod(work.rows.extent), len(work.splits.train))
 
 
-def _plan(
-    family: str,
-    recipe: Recipe,
-    plan: Plan,
-    rows: Dataset,
-    splits: Split,
-    usual: dict[str, Any],
-    limit: float,
-    as_json: bool,
-) -> None:
+def _plan(work: _Work, limit: float, as_json: bool) -> None:
     """What training will take, from a few steps of it, and measuring at most."""
     from isthmus.study.estimate import CHECKS, EACH, pace
     from isthmus.train.fitted import fit
 
+    plan, usual = work.plan, work.usual
     marks, began = list[tuple[int, float]](), time.perf_counter()
     short = replace(plan, steps=CHECKS * EACH, check=EACH, schedule="plateau", patience=CHECKS + 1, warmup=0.0)
-    held = max(1, len(splits.valid) * EACH // plan.check)
+    held = max(1, len(work.splits.valid) * EACH // plan.check)
     few: dict[str, Any] = {**usual, "plan": short, "valid": usual["valid"][:held]}
-    fit(recipe, rows.x[splits.train], watch=lambda p: marks.append((p.step, time.perf_counter())), **few)
+    fit(work.recipe, work.rows.x[work.parts.train], watch=lambda p: marks.append((p.step, time.perf_counter())), **few)
     step = pace(marks)
     start = max(0.0, time.perf_counter() - began - CHECKS * EACH * step)
     whole = start + plan.steps * step
     if as_json:
         found = {"seconds": whole + limit, "training": whole, "measuring": limit}
-        show.machine({"data": rows.name, "recipe": recipe.to_json(), "plan": plan.to_json(), **found})
+        asked = {"data": work.rows.name, "recipe": work.recipe.to_json(), "plan": plan.to_json()}
+        show.machine(asked | found)
         return
-    show.line(f"{family} on {rows.name}: {recipe}")
+    show.line(f"{work.family} on {work.rows.name}: {work.recipe}")
     steps = number_of(plan.steps, "step")
     show.line(f"  time  at most about {clock(whole)} for {steps}, then at most {clock(limit)} of measuring")
 
 
-def configure(family: str | Recipe, shape: tuple[int, ...], settings: list[str]) -> tuple[Recipe, dict[str, Any]]:
-    """A recipe as it is, or a family's at the capacity of a comparison, as ``--set`` changes it; and the fields of the
-    plan that it names."""
-    from isthmus.errors import BadInput
-    from isthmus.families import named, read
-    from isthmus.study.capacity import capacity, match
-    from isthmus.train.plan import Plan
-
-    default = named(family) if isinstance(family, str) else family
-    fields: dict[str, Any] = {}
-    plan: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise BadInput(f"--set takes FIELD=VALUE; got {setting!r}")
-        of_plan = name in Plan.__dataclass_fields__ and name not in default.get_params(deep=False)
-        (plan if of_plan else fields)[name] = value(text, listed=isinstance(default.get_params().get(name), tuple))
-    matched = default
-    if isinstance(family, str):
-        default.set_params(backbone=fields.pop("backbone", default.backbone))
-        matched = match(family, default, *capacity(shape, default.backbone, fields.pop("latents", None)))
-    return read(type(default), matched.to_json() | fields), plan
-
-
-def measure(
-    models: dict[str, Fitted],
-    rows: Dataset,
-    splits: Split,
-    seed: int,
-    limit: float,
-    tell: Callable[[float], object] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Metrics of facets that look at a model trained on all rows, on the test rows; and facets that time left out.
-
-    The first facet is always measured. The others are first asked on shares of the rows, where there are many, and then
-    of all, what takes least first: what promises to take longer than what is left of ``limit`` seconds is left out.
-    """
-    from isthmus.facets import FACETS
-    from isthmus.facets.facet import Rows, Splits, numbers
-    from isthmus.study.estimate import Piece, expected, probe, shares_of, shrunk
-    from isthmus.study.perform import contender
-
-    every, first = Rows(rows.x, rows.y, rows.factors, rows.metadata.weight), next(iter(models.values()))
-    views = [one._replace(x=first.layout.apply(one.x)) for one in map(every.take, splits)]
-    known, held = (one._replace(weight=None) for one in views[:2])  # these stand as often as they count
-    seen = Splits(known, held, views[2], seed=seed, latents=first.recipe.latents, layout=first.layout)
-    asked = [
-        f
-        for f in FACETS.values()
-        if f.view == "all"
-        and (not f.labels or len(rows.classes) > 1)
-        and (not f.factors or rows.factors is not None)
-        and not f.truth
-    ]
-    found: dict[tuple[str, str], dict[str, float]] = {}
-
-    def piece(facet: Facet, name: str) -> Piece:
-        def do(share: float) -> None:
-            one = models[name]
-            if share < 1.0:
-                one = replace(one, plan=replace(one.plan, steps=1, check=1))
-            told = numbers(facet.measure(contender(one), shrunk(seen, share)))
-            if share == 1.0:
-                found[facet.name, name] = told
-
-        again = 2 * models[name].outcome.seconds if facet.trains else 0.0
-        return Piece(facet.name, 1.0, do, extra=again)
-
-    pieces = [piece(facet, name) for facet in asked for name in models]
-    began, always = clock(), len(models)
-    probe(pieces[:always], math.inf, clock, shares=(1.0,))
-    for shares in ([share for share in shares_of(len(rows.x)) if share < 1.0][:TRIED], (1.0,)):
-        over = clock() - began
-        probe(pieces, limit - over, clock, tell and (lambda more, over=over: tell(over + more)), shares)
-        pieces.sort(key=lambda one: expected(one, 1.0, pieces) + one.extra)
-    whole = [f.name for f in asked if all((f.name, name) in found for name in models)]
-    scores = {name: {k: v for f in whole for k, v in found[f, name].items()} for name in models}
-    return scores, [f.name for f in asked if f.name not in whole]
-
-
-def _print(
-    rows: Dataset,
-    scores: dict[str, dict[str, float]],
-    end: str,
-    folder: Path,
-    held: int,
-    width: tuple[int, int],
-) -> None:
+def _print(fitted: Fitted, work: _Work, scores: dict[str, dict[str, float]], folder: Path) -> None:
+    """How the training ended, what was measured, and where the model is."""
     from isthmus.metrics import METRICS
 
-    names = list(scores)
+    end, width = fitted.outcome.status, fitted.recipe.latents
+    if end != "closed form":
+        end += f" after {number_of(fitted.outcome.steps, 'step')}"
+    names, title = list(scores), f"{work.family} on {work.rows.name}: {end}."
     if not any(scores.values()):
-        show.line(f"{names[0]} on {rows.name}: {end}.")
+        show.line(title)
         show.line(f"Model: {folder}", apart=True)
         return
-    show.line(f"{names[0]} on {rows.name}: {end}. Measured on {number_of(held, 'row')} that training did not see:")
+    show.line(f"{title} Measured on {number_of(len(work.splits.test), 'row')} that training did not see:")
     show.line()
     better = {True: "higher", False: "lower", None: "neither"}
     lines = [
@@ -514,8 +458,10 @@ def _print(
         for metric in dict.fromkeys(metric for name in names for metric in scores[name])
     ]
     show.table(["metric", "better", *names], lines, words=2)
-    if len(names) > 1 and width[1] < width[0]:
-        show.line(f"PCA has {width[1]:,} components for {width[0]:,} units: rows have no more directions.", apart=True)
+    if len(names) > 1 and _components(work) < width:
+        show.line(
+            f"PCA has {_components(work):,} components for {width:,} units: rows have no more directions.", apart=True
+        )
     show.line(f"Model: {folder}", apart=True)
 
 
