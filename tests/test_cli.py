@@ -911,17 +911,29 @@ def test_a_name_that_nobody_has_is_told_those_that_can_be_saved() -> None:
         take._strange(study, "isolation")
 
 
-def test_a_rival_that_is_recommended_is_named_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
-    from isthmus.cli import take
-
-    take._rival("anomaly", "lof", json=True)
-    found = json.loads(capsys.readouterr().out)
-    assert found["object"] == "sklearn.neighbors.LocalOutlierFactor"
-    assert found["parameters"] == {"n_neighbors": 20, "novelty": True}
-    take._rival("anomaly", "ecod", json=True)
-    assert set(json.loads(capsys.readouterr().out)) == {"rival", "facet"}, "it is no object of scikit-learn"
-    take._rival("features", "raw columns", json=False)
-    assert "sklearn.linear_model.LogisticRegression(C=1.0" in capsys.readouterr().out
+@pytest.mark.slow
+def test_a_rival_that_scikit_learn_has_is_written_as_python(shell: Shell) -> None:
+    asked = ["--families", "pca", "--facets", "features,anomaly", "--anomaly", "virginica", "--replicates", "2"]
+    shell("compare", "iris", "--out", "s", "--configs", "1", "--rivals", "nearest rows,lof,ecod,persistence", *asked)
+    code, out, err = shell("take", "s", "nearest rows", "--for", "features", "--replicate", "2", "--out", "near.py")
+    score = Study("s").scores("features")["nearest rows"][1]
+    assert (code, err) == (0, "")
+    assert f"got balanced probe accuracy {score:.3g} on the test rows of replicate 2" in " ".join(out.split())
+    code, said = Path("near.py").read_text(), read("iris")
+    assert "# X: rows, as they come\nfrom sklearn.neighbors import KNeighborsClassifier" in code
+    names: dict[str, Any] = {"X": said.x, "y": said.y}
+    exec(code, names)
+    assert names["model"].score(said.x, said.y) > 0.9
+    assert "    StandardScaler(),\n" in code
+    found = json.loads(shell("take", "s", "lof", "--for", "anomaly", "--json")[1])
+    (step,) = found["steps"]
+    assert step["object"] == "sklearn.neighbors.LocalOutlierFactor"
+    assert step["parameters"] == {"n_neighbors": 20, "novelty": True}
+    assert shell("take", "s", "lof", "--for", "anomaly")[0] == 0
+    assert Path("s-lof.py").exists()
+    code, _, err = shell("take", "s", "ecod", "--for", "anomaly")
+    assert code == ends.INPUT
+    assert "rivals for anomaly that can be taken: lof" in one_line(err)
 
 
 @pytest.mark.slow

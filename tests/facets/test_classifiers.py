@@ -37,9 +37,9 @@ def test_trees_are_scikit_learns_at_the_rate_and_round_that_validation_rows_want
             )
             scores = balanced_accuracy_score(VALID.y, held), balanced_accuracy_score(TEST.y, said)
             best = max(best, scores, key=lambda one: one[0])
-    said = boosted_trees(*SIDES, TEST.x, 0)
+    said = boosted_trees(*SIDES, TEST.x, 0).said
     assert balanced_accuracy_score(TEST.y, said.fair) == pytest.approx(best[1], abs=0.06)
-    held = boosted_trees(*SIDES, VALID.x, 0)
+    held = boosted_trees(*SIDES, VALID.x, 0).said
     assert balanced_accuracy_score(VALID.y, held.fair) >= best[0] - 1e-9, "every round is looked at"
 
 
@@ -47,7 +47,7 @@ def test_neighbours_are_scikit_learns_and_as_many_as_validation_rows_want(monkey
     for count in (1, 3, 5):
         monkeypatch.setattr(classifiers, "COUNTS", (count,))
         model = KNeighborsClassifier(count).fit(TRAIN.x, TRAIN.y)
-        said = nearest_rows(*SIDES, TEST.x)
+        said = nearest_rows(*SIDES, TEST.x).said
         assert np.mean(said.usual == TEST.y) == pytest.approx(
             model.score(TEST.x, TEST.y), abs=0.05 if count > 1 else 1e-9
         ), "ties are broken in another way"
@@ -56,7 +56,7 @@ def test_neighbours_are_scikit_learns_and_as_many_as_validation_rows_want(monkey
     monkeypatch.undo()
     held = {k: classifiers.knn_balanced(*SIDES, k=k) for k in classifiers.COUNTS}
     best = max(held, key=lambda k: (held[k], -k))
-    found = balanced_accuracy_score(TEST.y, nearest_rows(*SIDES, TEST.x).fair)
+    found = balanced_accuracy_score(TEST.y, nearest_rows(*SIDES, TEST.x).said.fair)
     assert found == pytest.approx(classifiers.knn_balanced(*SIDES[:2], TEST.x, TEST.y, k=best))
 
 
@@ -70,7 +70,7 @@ def test_they_see_what_a_line_does_not():
 def test_rounds_are_bounded_by_their_work_and_one_class_is_named():
     assert trees(1000, 64, 10) == classifiers.ROUNDS
     assert classifiers.LEAST_ROUNDS < trees(10_000, 784, 10) < classifiers.ROUNDS
-    assert set(boosted_trees(X[:9], np.full(9, 3), X[:3], np.full(3, 3), X[:4], 0).fair) == {3}
+    assert set(boosted_trees(X[:9], np.full(9, 3), X[:3], np.full(3, 3), X[:4], 0).said.fair) == {3}
 
 
 def test_the_commonest_class_is_no_merit():

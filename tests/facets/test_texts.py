@@ -77,21 +77,21 @@ def test_each_setting_is_tried_and_the_best_on_validation_rows_is_kept():
         for smoothing in texts.SMOOTHING:
             model = MultinomialNB(alpha=smoothing).fit(counts.train, y)
             best = max(best, fair(model, counts, y, valid_y), key=lambda one: one[0])
-    assert np.array_equal(texts.naive_bayes(*given).fair, best[1])
+    assert np.array_equal(texts.naive_bayes(*given).said.fair, best[1])
     best = (-1.0, None)
     for pairs in texts.PAIRS:
         seen = texts.weighed(texts.counted(train, valid, test, pairs=pairs))
         for strength in texts.STRENGTHS:
             model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3).fit(seen.train, y)
             best = max(best, fair(model, seen, y, valid_y), key=lambda one: one[0])
-    assert np.array_equal(texts.regression(*given).fair, best[1])
+    assert np.array_equal(texts.regression(*given).said.fair, best[1])
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_all_read_the_classes_off_the_words(classes):
     given, truth = sides(classes)
     for classify in (texts.naive_bayes, texts.support_vectors, texts.regression):
-        assert np.mean(classify(*given).fair == truth) > 1 / classes + 0.2
+        assert np.mean(classify(*given).said.fair == truth) > 1 / classes + 0.2
 
 
 def test_pairs_tell_what_words_do_not():
@@ -111,8 +111,8 @@ def test_odd_texts_are_no_matter(monkeypatch):
     none = np.array(["", "!!", " "], dtype=object)
     y = np.array([0, 1, 0])
     for classify in (texts.naive_bayes, texts.support_vectors, texts.regression):
-        assert classify(none, y, none, y, none).usual.shape == (3,)
-        assert set(classify(none, np.ones(3, int), none, y, none).fair) == {1}
+        assert classify(none, y, none, y, none).said.usual.shape == (3,)
+        assert set(classify(none, np.ones(3, int), none, y, none).said.fair) == {1}
     assert texts.axes(none, none, 4, 0)[0].shape == (3, 1)
     monkeypatch.setattr(texts, "ALL", 12)
     long = np.array(["good bad", "bad good", "ugly"], dtype=object)

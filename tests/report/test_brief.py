@@ -57,14 +57,17 @@ def test_what_was_decided_stands_first_with_gain_certainty_and_command() -> None
     assert [ORDER.index(line.kind) for line in lines] == sorted(ORDER.index(line.kind) for line in lines)
     first, second, third = lines
     assert first.purpose == "To compress rows into few bytes"
-    assert (first.take, first.sure, first.command) == ("plain", "> 0.99", "plain --for compression")
+    assert (first.take, first.sure, first.command) == ("plain", "> 0.99", "plain --for compression --out model")
     assert first.gain == "−20% bits per element at 10% error against rounding alone", "the simplest, not the best"
-    assert (second.take, second.command) == ("raw data (no autoencoder needed)", "")
+    assert (second.take, second.command) == (
+        "raw data (no autoencoder needed)",
+        "'raw columns' --for features --out model.py",
+    )
     assert second.gain == "it is the simplest"
     assert third.take == "PCA, not proven (or plain)", "within a rope of plain, and simpler"
     assert third.sure.startswith("expected loss 0.13; ")
     assert third.sure.endswith("would not settle it")
-    assert third.command == "pca --for reconstruction", "what is recommended can be taken"
+    assert third.command == "pca --for reconstruction --out model", "what is recommended can be taken"
 
 
 def test_certainty_is_that_of_the_weakest_link() -> None:
@@ -78,7 +81,7 @@ def test_certainty_is_that_of_the_weakest_link() -> None:
     pair = enough.pair("plain", "pca")
     assert line.sure == "> 0.99"
     assert pair.equal + pair.worse > 0.99
-    assert (line.take, line.command) == ("PCA (no autoencoder needed)", "pca --for anomaly")
+    assert (line.take, line.command) == ("PCA (no autoencoder needed)", "pca --for anomaly --out model")
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -146,7 +149,11 @@ def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: An
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rival", "command"),
-    [("isolation forest", "'isolation forest' --for anomaly"), ("knn", "knn --for anomaly"), ("lof", "")],
+    [
+        ("isolation forest", "'isolation forest' --for anomaly --out model"),
+        ("lof", "lof --for anomaly --out model.py"),
+        ("ecod", ""),
+    ],
 )
 def test_a_rival_that_can_be_saved_has_its_command_too(rival: str, command: str) -> None:
     scores = {"plain": 0.7 + WOBBLE, "pca": 0.71 - WOBBLE, rival: 0.9 + WOBBLE}

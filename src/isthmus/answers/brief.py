@@ -61,7 +61,7 @@ def brief(
     >>> about = {"metric": "auroc", "higher": True, "rope": 0.01, "rivals": {"pca"}, "test_fraction": 1 / 3}
     >>> line, = brief(answered({"anomaly": judge(scores, facet="anomaly", **about)}), ["plain", "pca"])
     >>> line.take, line.sure, line.gain, line.command
-    ('plain', '> 0.99', '+0.1 AUROC against PCA', 'plain --for anomaly')
+    ('plain', '> 0.99', '+0.1 AUROC against PCA', 'plain --for anomaly --out model')
     """
     say = Words(lang, titles)
     lines = [_line(one, families, say) for one in purposes]
@@ -71,7 +71,8 @@ def brief(
 def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:
     facet = one.verdicts[0].facet
     saved = one.take in families or one.take in FACETS[facet].saved
-    command = f"{_word(one.take)} --for {facet}" if saved else ""
+    place = "model" if saved else "model.py" if one.take in FACETS[facet].kin else ""
+    command = f"{_word(one.take)} --for {facet} --out {place}" if place else ""
     gain, more = _gain(one.take, one.verdicts, say), _more(one)
     return Line(aim(one, say), _take(one, say), _sure(one, say), gain, command, more, one.kind)
 

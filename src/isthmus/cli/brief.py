@@ -53,6 +53,6 @@ def table(lines: Sequence[Line], folder: str, words: Words) -> None:
 
 def _command(line: Line, folder: str) -> None:
     if line.command:
-        show.line(f"  $ isthmus take {folder} {line.command} --out model")
+        show.line(f"  $ isthmus take {folder} {line.command}")
     if line.more:
         show.line(f"  $ isthmus compare --out {folder} {line.more}")

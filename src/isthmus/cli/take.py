@@ -65,7 +65,8 @@ def take(
 
     Half of the replicate's normal test rows calibrate the model, so that isthmus flag knows what is rare; for that the
     data are read again. An isolation forest, kNN distances, principal components and raw columns are saved too, if they
-    are recommended or named; of another rival the object of scikit-learn that it is, with its parameters, is told.
+    are recommended or named; another rival that scikit-learn has is written as Python, with the settings that
+    validation rows chose.
 
     With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
     measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.
@@ -81,7 +82,7 @@ def take(
     family, asked = _chosen(study, family, facet)
     rival = family not in study.design.families and family in FACETS[asked].rivals
     if rival and family not in FACETS[asked].saved:
-        return _rival(asked, family, json=json)
+        return _rival(study, asked, family, replicate, data, out, json=json)
     if family not in study.design.families and not rival:
         _strange(study, family)
     if not rival:
@@ -253,17 +254,38 @@ def _strange(study: Study, name: str) -> None:
     raise BadInput(f"this study has no family {name!r}{meant(name, known)}; it has {', '.join(families)}{rivals}")
 
 
-def _rival(facet: str, name: str, *, json: bool) -> int:
-    """Say what a rival is, for it is no model that could be saved."""
+def _rival(
+    study: Study, facet: str, name: str, replicate: int, source: str | None, out: Path | None, *, json: bool
+) -> int:
+    """Python for a rival that is not saved but made of objects of scikit-learn, as a file."""
+    from isthmus import durable
+    from isthmus.errors import BadInput
     from isthmus.facets import FACETS
+    from isthmus.metrics import METRICS
+    from isthmus.study.deploy import written
+    from isthmus.study.examine import data_of
 
-    kin = FACETS[facet].kin.get(name)
+    if name not in FACETS[facet].kin:
+        able = [one for one in study.design.rivals_of(facet) if one in {*FACETS[facet].saved, *FACETS[facet].kin}]
+        others = f"; rivals for {facet} that can be taken: {', '.join(able)}" if able else ""
+        raise BadInput(f"{name} is a rival that is neither saved as a model nor an object of scikit-learn{others}")
+    rows, why = data_of(study, source)
+    if rows is None:
+        raise BadInput(f"{name} is tuned again on the rows of the study: {why}; say where they are (--data)")
+    kin, code = written(study, name, facet, replicate - 1, rows)
+    metric = METRICS[study.design.primary(facet)]
+    score = float(study.scores(facet)[name][replicate - 1])
     if json:
-        known = {} if kin is None else {"object": kin.name, "parameters": dict(kin.parameters)}
-        show.machine({"rival": name, "facet": facet, **known})
+        objects = [{"object": step, "parameters": dict(settings)} for step, settings in kin.steps]
+        about = {"rival": name, "facet": facet, "replicate": replicate, "metric": metric.name, "score": score}
+        show.machine({**about, "takes": kin.takes, "steps": objects, "code": code})
         return ends.DONE
-    show.line(f"{name}, a rival for {facet}, is no autoencoder, and there is no model of it to save.")
-    if kin is not None:
-        values = ", ".join(f"{key}={value!r}" for key, value in kin.parameters.items())
-        show.line(f"With scikit-learn, on scaled rows: {kin.name}({values})")
+    place = Path(f"{study.folder.resolve().name}-{name.replace(' ', '-')}.py") if out is None else out
+    said = f"{name}, a rival for {facet}, got {metric.title} {score:.3g} on the test rows of replicate {replicate}"
+    durable.whole(place, f"# {said}.\n{code}\n".encode())
+    show.line(f"{said}. scikit-learn has it, with the settings that validation rows chose:")
+    show.line()
+    for line in code.splitlines():
+        show.line(f"    {line}" if line else "")
+    show.line(f"Python: {place}", apart=True)
     return ends.DONE

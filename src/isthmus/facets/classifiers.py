@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +25,14 @@ COUNTS = (1, 3, 5, 10, 20)
 """Neighbours that are tried."""
 
 
-def boosted_trees(train: Rows, train_y: Labels, valid: Rows, valid_y: Labels, test: Rows, seed: int) -> Answers:
+class Tuned(NamedTuple):
+    """What a classifier says of the test rows, and the settings chosen on validation rows, in names of scikit-learn."""
+
+    said: Answers
+    settings: Mapping[str, float]
+
+
+def boosted_trees(train: Rows, train_y: Labels, valid: Rows, valid_y: Labels, test: Rows, seed: int) -> Tuned:
     """Classes of test rows (m, D) by gradient-boosted trees (Friedman 2001), scikit-learn's by histograms.
 
     Learning rate and number of rounds are those of the best balanced accuracy on validation rows; the earlier
@@ -38,9 +48,9 @@ def boosted_trees(train: Rows, train_y: Labels, valid: Rows, valid_y: Labels, te
 
     classes = len(np.unique(train_y))
     if classes < 2:
-        return Answers(*[np.full(len(test), train_y[0])] * 2)
+        return Tuned(Answers(*[np.full(len(test), train_y[0])] * 2), {})
     rounds = trees(len(train), train.shape[1], classes)
-    best, found = -1.0, Answers(*[np.full(len(test), train_y[0])] * 2)
+    best, found = -1.0, Tuned(Answers(*[np.full(len(test), train_y[0])] * 2), {})
     for rate in RATES:
         with many_classes():
             model = HistGradientBoostingClassifier(
@@ -56,7 +66,8 @@ def boosted_trees(train: Rows, train_y: Labels, valid: Rows, valid_y: Labels, te
         if right[stage] > best:
             best = right[stage]
             chances = next(one for i, one in enumerate(model.staged_predict_proba(test)) if i == stage)
-            found = answers(model.classes_, chances, train_y)
+            settings = {"learning_rate": rate, "max_iter": stage + 1, "max_leaf_nodes": LEAVES}
+            found = Tuned(answers(model.classes_, chances, train_y), settings)
     return found
 
 
@@ -72,7 +83,7 @@ def trees(rows: int, columns: int, classes: int) -> int:
     return int(np.clip(WORK // max(each, 1), LEAST_ROUNDS, ROUNDS))
 
 
-def nearest_rows(train: Rows, train_y: Labels, valid: Rows, valid_y: Labels, test: Rows) -> Answers:
+def nearest_rows(train: Rows, train_y: Labels, valid: Rows, valid_y: Labels, test: Rows) -> Tuned:
     """Classes of test rows by the votes of their nearest training rows; how many is tuned as above."""
     best = max(COUNTS, key=lambda k: (knn_balanced(train, train_y, valid, valid_y, k=k), -k))
-    return by_neighbours(train, train_y, test, k=best)
+    return Tuned(by_neighbours(train, train_y, test, k=best), {"n_neighbors": min(best, len(train))})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
+from isthmus.facets.kin import Kin
 from isthmus.facets.purpose import Role
 from isthmus.metrics.deviance import explained_deviance
 from isthmus.metrics.fidelity import mse, row_errors
@@ -221,14 +222,6 @@ class FittedContender:
         return self.fitted.plan.batch
 
 
-class Kin(NamedTuple):
-    """The object of scikit-learn that a rival is, for who wants to use it: named, never pickled."""
-
-    name: str
-    """Where it is imported from."""
-    parameters: Mapping[str, Any]
-
-
 @dataclass(frozen=True)
 class Facet:
     """One question asked of a fitted model."""
@@ -256,8 +249,9 @@ class Facet:
     """Whether a code wider than the study's may be chosen then; else only another network around one of its width."""
     rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
-    kin: Mapping[str, Kin] = field(default_factory=dict)
-    """Rivals that are an object of scikit-learn, fitted on scaled training rows."""
+    kin: Mapping[str, Callable[[Splits], Kin]] = field(default_factory=dict)
+    """Rivals that are objects of scikit-learn, fitted on scaled training rows: which, with the settings that the
+    validation rows of a split choose."""
     saved: frozenset[str] = frozenset()
     """Rivals that ``isthmus take`` saves as models (:data:`isthmus.ship.rivals.RIVALS`)."""
     purposes: Mapping[str, Role] = field(default_factory=dict)

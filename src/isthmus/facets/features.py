@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
-from isthmus.data.fields.text import Characters
+from isthmus.data.fields.text import WORD, Characters
 from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
 from isthmus.facets import texts
-from isthmus.facets.classifiers import boosted_trees, nearest_rows
+from isthmus.facets.classifiers import Tuned, boosted_trees, nearest_rows
 from isthmus.facets.counts import factorisation
-from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Kin, Rows, Splits, some
+from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, some
+from isthmus.facets.kin import Kin, Step
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
@@ -120,17 +122,12 @@ def factorised(splits: Splits) -> Found:
 
 def trees(splits: Splits) -> Found:
     """What boosted trees make of the scaled columns, in place of a linear probe of codes."""
-    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
-    seed = hashed(splits.seed, "boosted trees")
-    said = boosted_trees(_flat(train), _labels(train), _flat(valid), _labels(valid), _flat(test), seed)
-    return _named(said, train, test)
+    return _named(_by_columns(boosted_trees, splits, hashed(splits.seed, "boosted trees")).said, splits)
 
 
 def neighbours(splits: Splits) -> Found:
     """What the nearest rows make of the scaled columns, in place of a linear probe of codes."""
-    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
-    known, held = (_flat(train), _labels(train)), (_flat(valid), _labels(valid))
-    return _named(nearest_rows(*known, *held, _flat(test)), train, test)
+    return _named(_by_columns(nearest_rows, splits).said, splits)
 
 
 def persistence(splits: Splits) -> Found:
@@ -140,7 +137,7 @@ def persistence(splits: Splits) -> Found:
         return dict.fromkeys(NAMED, math.nan)
     usual = np.bincount(_labels(train)).argmax()
     said = np.where(test.before < 0, usual, test.before)
-    return _named(Answers(said, said), train, test)
+    return _named(Answers(said, said), splits)
 
 
 def naive_bayes(splits: Splits) -> Found:
@@ -168,12 +165,21 @@ def semantic(splits: Splits) -> Found:
     return told(found[0], _labels(train), found[1], _labels(test), splits.seed)
 
 
-def _by_words(classify: Callable[..., Answers], splits: Splits) -> Found:
-    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
-    if train.text is None:
+def _by_words(classify: Callable[..., Tuned], splits: Splits) -> Found:
+    if splits.train.text is None:
         return dict.fromkeys(NAMED, math.nan)
-    said = classify(train.text, _labels(train), valid.text, _labels(valid), test.text, words=_words(splits))
-    return _named(said, train, test)
+    return _named(_read(classify, splits).said, splits)
+
+
+def _read(classify: Callable[..., Tuned], splits: Splits) -> Tuned:
+    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
+    return classify(train.text, _labels(train), valid.text, _labels(valid), test.text, words=_words(splits))
+
+
+def _by_columns(classify: Callable[..., Tuned], splits: Splits, *seed: int) -> Tuned:
+    train, valid, test = (_sample(splits, part) for part in ("train", "valid", "test"))
+    known, held = (_flat(train), _labels(train)), (_flat(valid), _labels(valid))
+    return classify(*known, *held, _flat(test), *seed)
 
 
 def _words(splits: Splits) -> bool:
@@ -182,11 +188,44 @@ def _words(splits: Splits) -> bool:
     return all(part.field.kind != Characters.kind for part in parts)
 
 
-def _named(said: Answers, train: Rows, test: Rows) -> Found:
+def _named(said: Answers, splits: Splits) -> Found:
     """What a classifier without a code measures."""
-    y = _labels(test)
-    values = balanced_accuracy(said.fair, y), float(np.mean(said.usual == y)), commonest_class(_labels(train), y)
+    known, y = (_labels(_sample(splits, part)) for part in ("train", "test"))
+    values = balanced_accuracy(said.fair, y), float(np.mean(said.usual == y)), commonest_class(known, y)
     return dict(zip(NAMED, values, strict=True))
+
+
+def _logistic(_: Splits) -> Kin:
+    scaled: Step = ("sklearn.preprocessing.StandardScaler", {})
+    return Kin("classify", (scaled, ("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})))
+
+
+def _boosted(splits: Splits) -> Kin:
+    settings = _by_columns(boosted_trees, splits, hashed(splits.seed, "boosted trees")).settings
+    return Kin.of("classify", "sklearn.ensemble.HistGradientBoostingClassifier", **settings, early_stopping=False)
+
+
+def _voting(splits: Splits) -> Kin:
+    return Kin.of("classify", "sklearn.neighbors.KNeighborsClassifier", **_by_columns(nearest_rows, splits).settings)
+
+
+def _multinomial(splits: Splits) -> Kin:
+    settings = dict(_read(texts.naive_bayes, splits).settings)
+    terms = ("sklearn.feature_extraction.text.CountVectorizer", _terms(splits, settings.pop("pairs")))
+    return Kin("classify", (terms, ("sklearn.naive_bayes.MultinomialNB", settings)), takes="text")
+
+
+def _weighed(splits: Splits) -> Kin:
+    settings = dict(_read(texts.regression, splits).settings)
+    terms = _terms(splits, settings.pop("pairs")) | {"sublinear_tf": True}
+    model = ("sklearn.linear_model.LogisticRegression", settings | {"max_iter": 1000})
+    return Kin("classify", (("sklearn.feature_extraction.text.TfidfVectorizer", terms), model), takes="text")
+
+
+def _terms(splits: Splits, pairs: float) -> dict[str, Any]:
+    if _words(splits):
+        return {"ngram_range": (1, int(pairs)), "token_pattern": WORD}
+    return {"ngram_range": (1, int(pairs) + 1), "analyzer": "char"}
 
 
 def told(
@@ -288,7 +327,13 @@ FEATURES = Facet(
         RANDOM: random_dictionary(measure),
         "nmf": factorised,
     },
-    kin={"raw columns": Kin("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})},
+    kin={
+        "raw columns": _logistic,
+        "boosted trees": _boosted,
+        "nearest rows": _voting,
+        "naive bayes": _multinomial,
+        "tf-idf": _weighed,
+    },
     curves={
         "few_labels": CurveTitle(
             Said("Accuracy with few labels", "少量标签下的准确率"),

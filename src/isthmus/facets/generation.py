@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from isthmus.data.columns import columns
 from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, known, reconstruct, some
+from isthmus.facets.kin import Kin, Step
 from isthmus.facets.mixtures import generator
 from isthmus.facets.purpose import NEEDED
-from isthmus.facets.rivals import gaussian_mixture
+from isthmus.facets.rivals import COVARIANCE_FLOOR, gaussian_mixture, mixture_on
 from isthmus.metrics.boosted import boosted, taught
 from isthmus.metrics.copying import copying
 from isthmus.metrics.coverage import prdc
@@ -302,6 +303,17 @@ def _seed(splits: Splits, use: str) -> int:
     return hashed(splits.seed, "generation", use)
 
 
+def _mixture(splits: Splits) -> Kin:
+    """Of wide rows it is one of their first principal axes; the noise that they leave scikit-learn has no place for."""
+    few = splits._replace(train=some(splits.train, 2 * MOST, _seed(splits, "rows")))
+    (mixture, axes), width = mixture_on(few), splits.train.x[0].size
+    floor = COVARIANCE_FLOOR * float(axes.down(few.train.x.reshape(-1, width).astype(np.float64)).var(axis=0).mean())
+    model = {"n_components": len(mixture.weights), "reg_covar": float(f"{floor:.3g}")}
+    count = axes.across.shape[1]
+    first: tuple[Step, ...] = (("sklearn.decomposition.PCA", {"n_components": count}),) if count < width else ()
+    return Kin("draw", (*first, ("sklearn.mixture.GaussianMixture", model)))
+
+
 GENERATION = Facet(
     name="generation",
     title=Said("Generation", "生成"),
@@ -356,4 +368,5 @@ GENERATION = Facet(
         "shuffled columns": shuffled_columns,
         "training rows": training_rows,
     },
+    kin={"gaussian mixture": _mixture},
 )

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Kin, Splits, some
+from isthmus.facets.facet import Splits, some
+from isthmus.facets.kin import Kin
 from isthmus.facets.rivals import known_bound
 from isthmus.metrics.probes import nearest
 from isthmus.scorer import Crowd, blended, drawn, steps
@@ -188,13 +189,11 @@ SCORERS: dict[str, Callable[[Splits], Score]] = {
 }
 """Rival -> its scorer, fitted on the training rows."""
 
-KIN = {
-    "isolation forest": Kin("sklearn.ensemble.IsolationForest", {"n_estimators": TREES}),
-    "knn": Kin("sklearn.neighbors.NearestNeighbors", {"n_neighbors": 5}),
-    "lof": Kin("sklearn.neighbors.LocalOutlierFactor", {"n_neighbors": NEIGHBOURS, "novelty": True}),
-    "one-class svm": Kin("sklearn.svm.OneClassSVM", {"kernel": "rbf", "gamma": "scale", "nu": 0.5}),
+KIN: dict[str, Callable[[Splits], Kin]] = {
+    "lof": lambda _: Kin.of("score", "sklearn.neighbors.LocalOutlierFactor", n_neighbors=NEIGHBOURS, novelty=True),
+    "one-class svm": lambda _: Kin.of("score", "sklearn.svm.OneClassSVM", kernel="rbf", gamma="scale", nu=0.5),
 }
-"""Those that are one object of scikit-learn."""
+"""Those that are one object of scikit-learn, and are not saved as models."""
 
 
 def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,12 +230,18 @@ def gaussian_mixture(splits: Splits, n: int) -> Array:
     leave, as in probabilistic PCA (Tipping and Bishop 1999).
     """
     seed = hashed(splits.seed, "gaussian mixture")
+    mixture, axes = mixture_on(splits)
+    made = axes.up(drawn(mixture, n, seed), seed)
+    return made.astype(np.float32).reshape(n, *splits.train.x.shape[1:])
+
+
+def mixture_on(splits: Splits) -> tuple[Any, Axes]:
+    """That mixture, of as many components as make validation rows most likely, and the axes that it describes."""
+    seed = hashed(splits.seed, "gaussian mixture")
     train, valid = (rows.x.reshape(len(rows.x), -1).astype(np.float64) for rows in (splits.train, splits.valid))
     axes = Axes.of(train, WIDEST)
     tried = [density(axes.down(train), count, seed, COVARIANCE_FLOOR) for count in COMPONENTS]
-    places = drawn(max(tried, key=lambda mixture: mixture.score(axes.down(valid))), n, seed)
-    made = axes.up(places, seed)
-    return made.astype(np.float32).reshape(n, *splits.train.x.shape[1:])
+    return max(tried, key=lambda mixture: mixture.score(axes.down(valid))), axes
 
 
 def independent_components(splits: Splits) -> tuple[Array, Array]:

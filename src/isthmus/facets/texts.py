@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.fields.text import READ, WORD, plain
+from isthmus.facets.classifiers import Tuned
 from isthmus.metrics.classes import many_classes
 from isthmus.metrics.probes import Answers, answers, balanced_accuracy
 
@@ -125,10 +126,10 @@ def nbsvm(counts: Sparse, y: Labels, cost: float = 1.0) -> Callable[[Sparse, flo
     return scores
 
 
-def naive_bayes(*sides: Any, words: bool = True) -> Answers:
+def naive_bayes(*sides: Any, words: bool = True) -> Tuned:
     """Classes of test texts by multinomial naive Bayes: words alone or pairs too, and its smoothing, are tuned."""
 
-    def tried() -> Iterable[tuple[Answers, Answers]]:
+    def tried() -> Iterable[tuple[Answers, Tuned]]:
         """For each setting what is answered for validation texts, and for test texts."""
         from sklearn.naive_bayes import MultinomialNB
 
@@ -137,15 +138,16 @@ def naive_bayes(*sides: Any, words: bool = True) -> Answers:
             counts = counted(train, valid, test, words=words, pairs=pairs)
             for smoothing in SMOOTHING:
                 model = MultinomialNB(alpha=smoothing).fit(counts.train, y)
-                yield _answers(model, counts.valid, y), _answers(model, counts.test, y)
+                said = _answers(model, counts.test, y)
+                yield _answers(model, counts.valid, y), Tuned(said, {"pairs": pairs, "alpha": smoothing})
 
     return _best(tried, *sides)
 
 
-def support_vectors(*sides: Any, words: bool = True) -> Answers:
+def support_vectors(*sides: Any, words: bool = True) -> Tuned:
     """Classes of test texts by NBSVM on words and their pairs: cost and share are tuned."""
 
-    def tried() -> Iterable[tuple[Answers, Answers]]:
+    def tried() -> Iterable[tuple[Answers, Tuned]]:
         """For each setting what is answered for validation texts, and for test texts."""
         train, y, valid, _, test = sides
         classes, counts = np.unique(y), counted(train, valid, test, words=words)
@@ -153,15 +155,16 @@ def support_vectors(*sides: Any, words: bool = True) -> Answers:
             scores = nbsvm(counts.train, y, cost)
             for share in SHARES:
                 held, said = (classes[scores(one, share).argmax(axis=1)] for one in (counts.valid, counts.test))
-                yield Answers(held, held), Answers(said, said)  # margins are no chances
+                found = Tuned(Answers(said, said), {"C": cost, "beta": share})
+                yield Answers(held, held), found  # margins are no chances
 
     return _best(tried, *sides)
 
 
-def regression(*sides: Any, words: bool = True) -> Answers:
+def regression(*sides: Any, words: bool = True) -> Tuned:
     """Classes of test texts by logistic regression on TF-IDF: words alone or pairs too, and its C, are tuned."""
 
-    def tried() -> Iterable[tuple[Answers, Answers]]:
+    def tried() -> Iterable[tuple[Answers, Tuned]]:
         """For each setting what is answered for validation texts, and for test texts."""
         from sklearn.linear_model import LogisticRegression
 
@@ -171,7 +174,8 @@ def regression(*sides: Any, words: bool = True) -> Answers:
             for strength in STRENGTHS:
                 with many_classes():
                     model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3).fit(seen.train, y)
-                yield _answers(model, seen.valid, y), _answers(model, seen.test, y)
+                said = _answers(model, seen.test, y)
+                yield _answers(model, seen.valid, y), Tuned(said, {"pairs": pairs, "C": strength})
 
     return _best(tried, *sides)
 
@@ -207,15 +211,15 @@ def _answers(model: Any, asked: Sparse, y: Labels) -> Answers:
 
 
 def _best(
-    tried: Callable[[], Iterable[tuple[Answers, Answers]]],
+    tried: Callable[[], Iterable[tuple[Answers, Tuned]]],
     train: Documents,
     train_y: Labels,
     valid: Documents,
     valid_y: Labels,
     test: Documents,
-) -> Answers:
+) -> Tuned:
     """What the setting says of test rows that has the best balanced accuracy on validation rows."""
-    best, found = -1.0, Answers(*[np.full(len(test), train_y[0])] * 2)
+    best, found = -1.0, Tuned(Answers(*[np.full(len(test), train_y[0])] * 2), {})
     if len(np.unique(train_y)) < 2:
         return found
     for held, said in tried():

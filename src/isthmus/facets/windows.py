@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import Kin, Splits, some
+from isthmus.facets.facet import Splits, some
+from isthmus.facets.kin import Kin
 from isthmus.metrics.probes import nearest
 from isthmus.seeds import seed as hashed
 
@@ -110,4 +111,6 @@ SCORERS: dict[str, Callable[[Splits], Score]] = {
 }
 """Rival of the facet anomaly -> its scorer."""
 
-KIN = {"k-means on windows": Kin("sklearn.cluster.KMeans", {"n_clusters": CLUSTERS, "n_init": 1})}
+KIN: dict[str, Callable[[Splits], Kin]] = {
+    "k-means on windows": lambda _: Kin.of("distance", "sklearn.cluster.KMeans", n_clusters=CLUSTERS, n_init=1)
+}

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.evidence.purposes import PurposeVerdict
 from isthmus.evidence.stats import interval
 from isthmus.facets import FACETS
+from isthmus.facets.kin import Kin, Step
 from isthmus.metrics import METRICS
 from isthmus.seeds import seed as hashed
 from isthmus.ship import rivals
@@ -26,6 +28,8 @@ from isthmus.ship.manifest import Measured, Origin
 from isthmus.study.material import Material, prepare
 from isthmus.study.record import Job
 from isthmus.study.results import Results
+
+SCALER = "sklearn.preprocessing.StandardScaler"
 
 
 def deployed(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> Deployed:
@@ -61,6 +65,34 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     if material.odd is not None:
         usual["odd"] = data.x[material.odd]
     return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
+
+
+def written(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> tuple[Kin, str]:
+    """The objects of scikit-learn that a rival is, as validation rows of a replicate chose them; and Python for them.
+
+    Parameters as of :func:`deployed`.
+
+    Raises
+    ------
+    BadInput
+        If there is no such run.
+    """
+    material = prepare(_job(study, name, facet, replicate), data)
+    kin = FACETS[facet].kin[name](material.splits)
+    if kin.takes == "text":
+        return kin, f"# X: the text of each row\n{kin.code()}"
+    rows = "rows" if data.x.ndim == 2 else "rows, each as one vector"
+    about = f"# X: {rows}, as they come"
+    first: list[Step] = []
+    layout = material.layout
+    if layout.kind == "standard":
+        first = [(SCALER, {})] if all(step != SCALER for step, _ in kin.steps) else []
+    elif isinstance(layout, Scaler) and layout.kind == "unit":
+        shift, scale = (str(one.tolist()[0] if len(one) == 1 else one.tolist()) for one in (layout.shift, layout.scale))
+        about = f"# X: {rows}, minus {shift}, divided by {scale}"
+    elif layout.kind != "none":
+        about = "# X: rows as isthmus lays them out, one number for each element (docs/data.md)"
+    return kin, f"{about}\n{kin.code(first)}"
 
 
 def origin(study: Results, name: str, facet: str, replicate: int | None) -> Origin:
