@@ -64,8 +64,10 @@ def codes(rows: Wide, atoms: Wide, penalty: float, sweeps: int, start: Wide | No
         most = np.zeros(len(open_))
         for j in moving:
             own = z[j].copy()
-            pull = asked[j] - gram[j] @ z + squares[j] * own
-            z[j] = (pull - np.clip(pull, -penalty, penalty)) / squares[j]
+            pull = asked[j] - gram[j] @ z
+            pull += squares[j] * own
+            pull -= np.minimum(np.maximum(pull, -penalty), penalty)  # np.clip takes as long as all of this
+            np.divide(pull, squares[j], out=z[j])
             np.maximum(most, np.abs(z[j] - own), out=most)
         unsettled = most > SETTLED * np.abs(z).max(axis=0, initial=0.0)
         if not unsettled.all():
@@ -81,23 +83,26 @@ def codes(rows: Wide, atoms: Wide, penalty: float, sweeps: int, start: Wide | No
 
 
 def _leapt(gram: Wide, asked: Wide, z: Wide, penalty: float) -> Wide:
-    """Codes (L, n) at the minimum over the atoms that they use, or on the way there, where the first goes out of use.
+    """Codes (L, n) at the minimum over the atoms that they use, without those that go out of use on the way there.
 
     Atoms that are nearly alike trade places for hundreds of passes; their signs are known long before.
     """
     units, leapt = len(gram), z.copy()
     portion = max(1, CELLS // units**2)
     for start in range(0, z.shape[1], portion):
-        now = z[:, start : start + portion].T
-        used = now != 0
-        inner = gram * (used[:, :, None] & used[:, None, :])
-        inner[:, range(units), range(units)] += np.where(used, RIDGE * np.trace(gram) / units, 1.0)
-        wanted = used * (asked[:, start : start + portion].T - penalty * np.sign(now))
-        aim = np.linalg.solve(inner, wanted[:, :, None])[:, :, 0]
-        turns = used & (aim * now <= 0)
-        share = np.where(turns, now / np.where(turns, now - aim, 1.0), 1.0)
-        step = share.min(axis=1, keepdims=True)
-        leapt[:, start : start + portion] = np.where(turns & (share <= step), 0.0, now + step * (aim - now)).T
+        todo = np.arange(start, min(start + portion, z.shape[1]))
+        while len(todo):  # each time a code has an atom fewer, or is done
+            now = leapt[:, todo].T
+            used = now != 0
+            inner = gram * (used[:, :, None] & used[:, None, :])
+            inner[:, range(units), range(units)] += np.where(used, RIDGE * np.trace(gram) / units, 1.0)
+            wanted = used * (asked[:, todo].T - penalty * np.sign(now))
+            aim = np.linalg.solve(inner, wanted[:, :, None])[:, :, 0]
+            turns = used & (aim * now <= 0)
+            share = np.where(turns, now / np.where(turns, now - aim, 1.0), 1.0)
+            step = share.min(axis=1, keepdims=True)
+            leapt[:, todo] = np.where(turns & (share <= step), 0.0, now + step * (aim - now)).T
+            todo = todo[turns.any(axis=1)]
     return leapt
 
 
