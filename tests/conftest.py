@@ -72,5 +72,6 @@ def few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ..
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Plan, "__post_init__", short)
+    monkeypatch.setattr("isthmus.metrics.cost.SHORTEST", 1e-4)  # no test looks at a clock
     monkeypatch.setattr(sklearn.datasets, "load_digits", few)
     return tuple(few(return_X_y=True))

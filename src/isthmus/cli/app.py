@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -77,9 +78,13 @@ app.command("compress")(compress)
 app.command("decompress")(decompress)
 
 
+parser = cache(lambda: typer.main.get_command(app))
+"""What reads command lines. Signatures are looked at once: who runs many lines in a process does not pay again."""
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code, and raises whatever stops it."""
-    command = typer.main.get_command(app)
+    command = parser()
     if "_ISTHMUS_COMPLETE" in os.environ:  # the shell asks for completions
         command.main(arguments, prog_name="isthmus")
     try:
