@@ -7,11 +7,13 @@ from typing import Any
 from isthmus.answers.capacity import lines as capacities
 from isthmus.answers.words import Words
 from isthmus.data.metadata import FEW_GROUPS
+from isthmus.evidence.stats import ALPHA, sure
 from isthmus.facets import FACETS
 from isthmus.report import tables
 from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
 from isthmus.report.tables import BLANK, Cell, Grid, Row
+from isthmus.study.racing import counted, raced
 
 Record = Mapping[str, Any]
 FEW = 5
@@ -58,6 +60,7 @@ def method(
             steps=f"{plan['steps']:,}",
             batch=plan["batch"],
         ),
+        "statistics": _statistics(design, t),
         "purposes": _purposes(duels, t),
         "warnings": _warnings(design, records, damaged, t, shown) or [t("method.warning_none")],
         "failures": _failures(records, t, shown),
@@ -66,6 +69,12 @@ def method(
         "recipes": [(shown[name], _recipe(configs)) for name, configs in design["families"].items()],
         "versions": [(k, v) for k, v in sorted(versions.items())],
     }
+
+
+def _statistics(design: Mapping[str, Any], t: Words) -> str:
+    """How verdicts come about, with the level of the first look."""
+    looks = raced(0) if design["racing"] else counted(0)
+    return t("method.statistics_text", sure=f"{100 * sure(looks):.1f}%", alpha=f"{ALPHA / looks:.2g}")
 
 
 def beside(design: Mapping[str, Any], t: Words) -> list[str]:
