@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Found, Splits
+from isthmus.facets.once import once
 from isthmus.metrics.fidelity import mse, row_errors
 from isthmus.seeds import seed as hashed
 
@@ -162,5 +163,8 @@ def _decoders(bare: RandomDictionary, codes: Array, rows: Array) -> list[Array]:
 
 
 def random_dictionary(measure: Callable[[Any, Splits], Found]) -> Callable[[Splits], Found]:
-    """The rival of a facet with this measure."""
-    return lambda splits: measure(RandomDictionary.of(splits), splits)
+    """The rival of a facet with this measure; the dictionary of a split is made for the first facet that asks."""
+    return lambda splits: measure(of_splits(splits), splits)
+
+
+of_splits = once(RandomDictionary.of)

@@ -15,7 +15,7 @@ from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconst
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import sparse_coding
+from isthmus.facets.rivals import sparsely_coded
 from isthmus.facets.windows import held
 from isthmus.metrics.deviance import explained_deviance
 from isthmus.metrics.fidelity import explained_variance, mse, row_errors
@@ -30,7 +30,7 @@ def measure(contender: Contender, splits: Splits) -> Found:
 
 def coded(splits: Splits) -> dict[str, float]:
     """The same of sparse coding."""
-    return fidelity(sparse_coding(splits).rebuilt, splits)
+    return fidelity(sparsely_coded(splits).rebuilt, splits)
 
 
 def kept(splits: Splits) -> dict[str, float]:

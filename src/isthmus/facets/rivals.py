@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.facets.facet import Splits
 from isthmus.facets.lasso import codes, dictionary
+from isthmus.facets.once import once
 from isthmus.sampler import Axes, density, drawn
 from isthmus.seeds import seed as hashed
 
@@ -221,6 +222,10 @@ def sparse_coding(splits: Splits) -> Sparse:
         z[sizes < np.partition(sizes, -splits.k * len(z), axis=None)[-splits.k * len(z)]] = 0
     rebuilt = z @ atoms + mean
     return Sparse(z.astype(np.float32), rebuilt.astype(np.float32).reshape(splits.test.x.shape), penalty)
+
+
+sparsely_coded = once(sparse_coding)
+"""The same, found once for all facets that ask it of the same splits."""
 
 
 def gaussian_mixture(splits: Splits, n: int) -> Array:

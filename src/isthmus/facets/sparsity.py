@@ -25,7 +25,7 @@ from isthmus.facets.facet import (
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import sparse_coding
+from isthmus.facets.rivals import sparsely_coded
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.sparsity import Activity
 from isthmus.said import Said
@@ -57,7 +57,7 @@ def frontier(coder: Coder, splits: Splits) -> Curve:
 
 def coded(splits: Splits) -> dict[str, float]:
     """The same of sparse coding."""
-    return activity(sparse_coding(splits).codes)
+    return activity(sparsely_coded(splits).codes)
 
 
 def activity(codes: NDArray[np.float32]) -> dict[str, float]:
