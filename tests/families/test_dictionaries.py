@@ -15,11 +15,14 @@ from isthmus.families.ksparse import KSparse
 from isthmus.families.matching import Matching
 from isthmus.families.matryoshka import Matryoshka
 from isthmus.families.panneal import SMALL, PAnneal
-from isthmus.families.sae import SAE
+from isthmus.families.sae import BEND, PRICE, SAE
 from isthmus.families.topk import TopK
+from isthmus.metrics.recovery import mean_correlation
 from isthmus.model import Range
 from isthmus.parts.penalties import crowding
 from isthmus.testing import made, train
+from isthmus.train.fitted import fit
+from isthmus.train.plan import Plan
 
 pytestmark = pytest.mark.sensitive
 
@@ -349,6 +352,49 @@ def test_jumprelu_with_a_lower_target_fires_fewer_units():
     assert fires[4.0] < 0.8 * fires[12.0] < 0.6 * fires[0.0]
 
 
+@pytest.mark.parametrize("kind", [SAE, Gated, PAnneal, Crosscoder])
+def test_with_a_target_the_penalty_follows_the_length_of_a_piece_and_how_many_fire(kind):
+    x = X.double()
+    free, terms = shaken(kind(latents=12, target=0.0)), {}
+    for target in (0.0, 0.5, 5.0, 11.9):
+        model = made(kind(latents=12, target=target), X, "gaussian").double()
+        model.load_state_dict(free.state_dict())
+        terms[target] = model(x, x).terms["sparsity"]
+    raw = free.raw(x)
+    fires = (raw > 0).sum(1).double().mean()
+    assert 5 / BEND < fires < 5 * BEND
+    assert fires > 0.5 * BEND
+    for target, share in ((0.5, BEND), (5.0, fires / 5), (11.9, max(fires / 11.9, 1 / BEND))):
+        torch.testing.assert_close(terms[target], terms[0.0] * PRICE * (8 / target) ** 0.5 * share)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [SAE, Gated, PAnneal])
+@pytest.mark.parametrize(("columns", "units"), [(64, 256), (128, 512)])
+def test_untuned_as_many_units_fire_as_are_aimed_at_and_stand_for_the_atoms(kind, columns, units):
+    """Rows of 4 of half as many atoms as units; without a target, far more units fire and the atoms are not found."""
+    draw = np.random.default_rng(units)
+    atoms = draw.normal(size=(units // 2, columns))
+    present = draw.random((3000, units // 2)) < 8 / units
+    x = (present * np.abs(1 + 0.3 * draw.normal(size=present.shape)) @ atoms).astype(np.float32)
+    fires, found = {}, {}
+    for target in (None, 0.0):
+        fitted = fit(kind(latents=units, target=target), x, plan=Plan(steps=400))
+        fires[target] = float((fitted.encode(x[:500]) != 0).sum(1).mean())
+        entries = fitted.model.decoder.dictionary.detach().numpy().T * np.ravel(fitted.layout.scale)
+        found[target] = mean_correlation(entries, atoms)
+    aim = units / 32
+    assert aim / 2 < fires[None] < 2 * aim < fires[0.0] / 2
+    assert found[None] > 0.8
+    assert found[0.0] < 0.6
+
+
+@pytest.mark.parametrize("kind", [SAE, Gated, PAnneal, Crosscoder])
+def test_wide_codes_aim_at_one_in_32(kind):
+    assert [kind(latents=n).aim for n in (128, 256, 1024)] == [0.0, 8.0, 32.0]
+    assert [kind(latents=1024, target=target).aim for target in (0.0, 7.0)] == [0.0, 7.0]
+
+
 def test_jumprelu_aims_at_one_in_32_of_a_wide_code():
     narrow, wide = JumpReLU(latents=128), JumpReLU(latents=1024)
     assert (narrow.aim, wide.aim) == (0.0, 32.0)
@@ -505,10 +551,14 @@ def test_the_auxiliary_term_moves_dead_units_alone(kind, hidden):
     assert offset.abs().max() < 1e-12
 
 
-def test_tuning_tries_higher_strengths_on_wide_codes():
+def test_tuning_tries_higher_strengths_on_wide_codes_without_a_target_and_fewer_with_one():
     for kind in (SAE, Gated):
-        narrow, wide = (kind(latents=n).space()["strength"] for n in (255, 256))
+        narrow, wide, aiming = (
+            kind(latents=n, target=target).space()["strength"] for n, target in ((255, None), (256, 0.0), (256, None))
+        )
         assert (wide.low, wide.high) == pytest.approx((10 * narrow.low, 10 * narrow.high))
+        assert aiming == kind(latents=16, target=3.0).space()["strength"]
+        assert (aiming.low, aiming.high) == pytest.approx((kind().strength / 10**0.5, kind().strength * 10**0.5))
         assert kind(latents=255).space().keys() == kind(latents=256).space().keys()
     usual = JumpReLU(latents=255).space()["strength"]
     assert JumpReLU(latents=256).space()["strength"] == usual  # it has a target

@@ -64,4 +64,4 @@ class CrosscoderModel(SAEModel):
         return columns.reshape(self.layers, -1, columns.shape[1]).norm(dim=1)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return {"sparsity": (z * self.norms().sum(0)).sum(1).mean() / self.size}
+        return {"sparsity": self.price(z) * (z * self.norms().sum(0)).sum(1).mean() / self.size}

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from isthmus.families.sae import SAE, SAEModel
 from isthmus.model import Range, knob
 from isthmus.parts.dictionary import TINY, Revived, sampled
-from isthmus.parts.gates import WIDE, cut, usual
+from isthmus.parts.gates import cut
 
 HOLD = 10.0
 """What a distance from the target costs, as a multiple of what firing costs: with the usual strength 256 units whose
@@ -96,17 +96,12 @@ class JumpReLU(SAE):
     )
 
     def space(self) -> dict[str, Range]:
-        """With a target the strength holds it, and need not be higher on a wide code."""
+        """With a target the strength only holds it."""
         return Revived.space(self) if self.aim else super().space()
 
     @property
     def aim(self) -> float:
-        """The units of a row that are to fire; 0 if as few as the penalty makes."""
-        if self.loss != "step":
-            return 0.0
-        if self.target is None:
-            return float(usual(self.latents)) if self.latents >= WIDE else 0.0
-        return self.target
+        return super().aim if self.loss == "step" else 0.0
 
     def _build(self, shape: tuple[int, ...], head: str) -> JumpReLUModel:
         return JumpReLUModel(self, shape, head)
@@ -139,7 +134,6 @@ class JumpReLUModel(SAEModel):
     def __init__(self, recipe: JumpReLU, shape: tuple[int, ...], head: str) -> None:
         super().__init__(recipe, shape, head)
         self.loss = recipe.loss
-        self.target = recipe.aim
         self.weights |= {"pull": recipe.pull}
         self.log_threshold = nn.Parameter(torch.full((recipe.latents,), math.log(recipe.threshold)))
         self.register_buffer("bandwidth", torch.tensor(float(recipe.bandwidth)), persistent=False)

@@ -88,7 +88,7 @@ class PAnnealModel(Timed, SAEModel):
         return 1 - (1 - self.end) * passed(self.clock, self.anneal)
 
     def costs(self, raw: Tensor, z: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return {"sparsity": self.coefficient * penalty(self.sized(z), self.p) / self.size}
+        return {"sparsity": self.price(z) * self.coefficient * penalty(self.sized(z), self.p) / self.size}
 
     def facts(self, raw: Tensor, z: Tensor) -> dict[str, Tensor]:
         sized = self.sized(z).detach()
