@@ -67,6 +67,7 @@ CASES = {
     "no column is left": lines("Ann went home", head="note"),
     "correct the line": lines("1,2", head="age,size").replace("1,2\n1,2\n", "1,2\n1,2,3\n", 1),
     "holds numbers": lines("4.9,3.0", head="5.1,3.5"),
+    "no name": lines("7,2,3", head=",age,size"),
     "same name": lines("1,2", head="age,age"),
     "may be": lines("1;1,279", "2;2", head="row;age"),
     "UTF-8": lines("1,tea", "2,чай", head="age,kind").encode("cp1251"),

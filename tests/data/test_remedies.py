@@ -125,7 +125,10 @@ def test_dates_that_may_be_two_are_refused(tmp_path):
             "no name; name it, or leave it out; does a separator end",
         ),
         ("x,,z\n" + "1,2,3\n" * 12, "column 2 of 3 has no name; name it, or leave it out"),
-        (",y,z\n" + "1,2,3\n" * 12, "leave it out if it only counts the rows (pandas: index=False)"),
+        (
+            ",y,z\n" + "1,2,3\n" * 12,
+            "does not count the rows as an index does; name it, or leave it out (pandas: index=False)",
+        ),
         (
             "id,y\n" + "".join(f"{2**53 + 1 + 7 * i},{i}\n" for i in range(20)),
             "from 9007199254740992 to 9007199254741126",

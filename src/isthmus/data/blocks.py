@@ -37,7 +37,7 @@ from isthmus.data.lines import COLUMN, parted, written
 from isthmus.data.picture import Canvas
 from isthmus.data.read import table as read_table
 from isthmus.data.shards import blocks_of_shards, shards_in
-from isthmus.data.table import named, table
+from isthmus.data.table import indices, named, table
 from isthmus.data.text_pieces import pieces
 from isthmus.data.text_table import encoded, opened_piece
 from isthmus.data.wording import place, shown
@@ -375,7 +375,8 @@ def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int,
         rows = np.full((len(some.rows), len(fields)), np.nan, some.rows.dtype)
         rows[:, there] = some.rows
         return Block(rows, content)
-    raw = table(where, content.column_names, content.columns, lambda i: f"row {began + i + 1}", None)
+    known = content.drop_columns(list(indices(content.column_names)))  # an index is carried along, whatever it holds
+    raw = table(where, known.column_names, known.columns, lambda i: f"row {began + i + 1}", None)
     if not content.num_rows:
         missing = next((field.name for field in fields if field.name not in raw.columns), None)
         if missing is not None:

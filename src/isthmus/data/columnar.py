@@ -17,7 +17,7 @@ from pyarrow import ipc
 from isthmus.data import pages
 from isthmus.data.batches import batches
 from isthmus.data.files import honest, parsing
-from isthmus.data.table import is_number, is_text, named
+from isthmus.data.table import indices, is_number, is_text, named, numbered
 from isthmus.data.unchecked import enough
 from isthmus.data.wording import place
 
@@ -60,7 +60,8 @@ class Columnar:
         self._groups = [g for g, rows in enumerate(counts) if rows]
         self.starts = np.cumsum([0, *(counts[g] for g in self._groups)], dtype=np.int64)
         dropped = {name for name, kind in asked.kinds.items() if kind == "drop"}
-        self.columns = tuple(name for name in schema.names if name != asked.label and name not in dropped)
+        self._names = [name for name in schema.names if name not in indices(schema.names)]
+        self.columns = tuple(name for name in self._names if name != asked.label and name not in dropped)
         enough(self.place, int(self.starts[-1]), len(self.columns))
         self.bytes = path.stat().st_size
         self.fields: tuple[()] = ()
@@ -82,12 +83,17 @@ class Columnar:
     @property
     def stated(self) -> dict[str, str]:
         """Of which columns the file says that they are categories, or ordered ones."""
-        coded = [one for one in self.schema if pa.types.is_dictionary(one.type)]
+        coded = [one for one in self.schema if pa.types.is_dictionary(one.type) and one.name in self._names]
         return {one.name: "ordered" if one.type.ordered else "category" for one in coded}
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
-        """The rows of a block with all their columns, or some of them."""
+        """The rows of a block with all their columns but an index, or some of them."""
         raise NotImplementedError
+
+    def _indexed(self) -> tuple[str, ...]:
+        """What is said of columns that are an index."""
+        parts = range(len(self._groups))
+        return numbered(self.place, self.schema.names, lambda one: (self.table(k, [one]).column(0) for k in parts))
 
     def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
         """See :class:`isthmus.data.source.Source`."""
@@ -125,9 +131,10 @@ class Parquet(Columnar):
         # some columns packed and unpacked, and the rows
         self.most = 4 * max(COLUMNS, 8 * self.largest) + self.largest * len(self.columns) * 4
         self._own = _Own()
+        self.told = self._indexed()
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
-        wanted = None if names is None else list(names)
+        wanted = list(self._names if names is None else names)
         with parsing(self.place, self.form):
             if self._own.file is None:  # a reader is no matter of two threads
                 self._own.file = pq.ParquetFile(
@@ -152,9 +159,10 @@ class Arrow(Columnar):
         # a batch as it comes, with all dictionaries, and the rows
         largest = max(one.unpacked for one in found) + sum(one.unpacked for one in shared)
         self.most = 2 * largest + self.largest * len(self.columns) * 12
+        self.told = self._indexed()
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
-        wanted = None if names is None else [self.schema.get_field_index(name) for name in names]
+        wanted = [self.schema.get_field_index(name) for name in (self._names if names is None else names)]
         options = ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
         # Read, not mapped: pages of a map count as memory of this process for as long as the system likes.
         with parsing(self.place, self.form), pa.OSFile(str(self.path)) as held:

@@ -316,7 +316,7 @@ def drawn(path: Path, label: str | None, limit: Limit) -> Unchecked | None:
         parts = [found.table(k).take(own) for k, own in _by_blocks(found, numbers)]
         content = pa.concat_tables(parts)
         raw = table(found.place, content.column_names, content.columns, lambda i: f"row {numbers[i] + 1}", label)
-        return raw._replace(told=(said, *raw.told))
+        return raw._replace(told=(said, *found.told, *raw.told))
     if label is not None:
         raise NoSuchColumn(f"{found.place}: label {shown(label)} names a column, and an array has none", label, "label")
     x = np.concatenate([found.raw(k)[own] for k, own in _by_blocks(found, numbers)])

@@ -56,7 +56,7 @@ class Spooled(Parquet):
         lower = path.name.lower()
         self.name = path.name[: -len(next(end for end in ENDS[::-1] if lower.endswith(end)))] or "data"
         room = f"read once into a temporary file of columns, {told(copy.stat().st_size)} in {folder}"
-        self.told, self.bytes = (*said, room), path.stat().st_size
+        self.told, self.bytes = (*said, *self.told, room), path.stat().st_size
 
 
 class _Spelling:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.said import Said
 
-INDEX = "__index_level_0__"
+INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name in Parquet; in text its name is empty."""
 BATCH = 1 << 16
 """Most rows that are read at a time."""
 NO_VALUE = Said("holds no value", "没有任何值")
@@ -55,8 +57,14 @@ def table(
     stated : mapping of names to kinds, optional
         Of which columns the source says that they are of kind ``category`` or ``ordered``.
     """
-    label_at = named(where, names, label)
+    named(where, names, label)
     rows = len(cells[0]) if cells else 0
+    if beside := indices(names):
+        own = dict(zip(names, cells, strict=True))
+        said = numbered(where, names, lambda one: [own[one]])
+        cells = [column for name, column in zip(names, cells, strict=True) if name not in beside]
+        names = [name for name in names if name not in beside]
+    label_at = named(where, names, label)
     names, cells, told, aside = _unpacked(where, names, cells, label_at)
     label_at = named(where, names, label)
     kept = [i for i in range(len(names)) if i != label_at]
@@ -69,7 +77,7 @@ def table(
         y,
         columns,
         row_words(columns, row),
-        told=told,
+        told=(*said, *told) if beside else told,
         cells=found,
         stated={name: kind for name, kind in (stated or {}).items() if name != label},
         aside=aside,
@@ -159,18 +167,16 @@ def _elements(column: Cells) -> tuple[Cells, int, str]:
 
 
 def named(where: str, names: Sequence[str], label: str | None) -> int | None:
-    """Refuse names that nobody could mean; the position of the label column."""
-    if "" in names:
-        at = list(names).index("") + 1
-        why = {1: " if it only counts the rows (pandas: index=False)", len(names): "; does a separator end the lines?"}
-        raise BadInput(f"{where}: column {at} of {len(names)} has no name; name it, or leave it out{why.get(at, '')}")
+    """Refuse names that nobody could mean; the position of the label column. Where a first column has none, its cells
+    say whether it is an index (:func:`numbered`)."""
+    if "" in names[1:] or list(names) == [""]:
+        at = len(names) - list(reversed(names)).index("")
+        raise _nameless(where, at, len(names))
     if (length := max(map(len, names), default=0)) > LONGEST_NAME:
         name = next(name for name in names if len(name) == length)
         raise BadInput(
             f"{where}: a column name has {length:,} characters ({shown(name)}); give names of at most {LONGEST_NAME:,}"
         )
-    if INDEX in names:
-        raise BadInput(f"{where}: column {shown(INDEX)} is the row index of a pandas frame; save it with index=False")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise BadInput(f"{where}: several columns have the same name ({some(twice)}); rename or drop them")
@@ -183,6 +189,56 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
             "label",
         )
     return list(names).index(label)
+
+
+def _nameless(where: str, at: int, width: int) -> BadInput:
+    what, why = "", "; does a separator end the lines?" if at == width > 1 else ""
+    if at == 1 < width:
+        what, why = ", and does not count the rows as an index does", " (pandas: index=False)"
+    return BadInput(f"{where}: column {at} of {width} has no name{what}; name it, or leave it out{why}")
+
+
+def indices(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns that are no part of the rows but the index of a frame, if what they hold says so (:func:`numbered`).
+
+    Examples
+    --------
+    >>> indices(["", "age"]), indices(["age", "__index_level_0__"]), indices(["age"])
+    (('',), ('__index_level_0__',), ())
+    """
+    return tuple(name for j, name in enumerate(names) if (j == 0 and not name) or INDEX.fullmatch(name))
+
+
+def numbered(where: str, names: Sequence[str], parts: Callable[[str], Iterable[Cells]]) -> tuple[str, ...]:
+    """What is said of the columns that :func:`indices` names; ``parts`` gives the cells of one, piece by piece.
+
+    Raises
+    ------
+    BadInput
+        If a column without a name does not count the rows, from 0 or from 1: then it may be anything.
+    """
+    said = []
+    for name in indices(names):
+        if not name and not _counts(parts(name)):
+            raise _nameless(where, 1, len(names))
+        what = f"column {shown(name)}" if name else "the first column, which has no name and counts the rows,"
+        said.append(f"{what} is the index of a frame, and nothing is learnt from it")
+    return tuple(said)
+
+
+def _counts(parts: Iterable[Cells]) -> bool:
+    """Whether cells are 0, 1, 2 and so on, or 1, 2, 3."""
+    begin: int | None = None
+    for part in parts:
+        if not pa.types.is_integer(part.type) or part.null_count:
+            return False
+        if len(part):
+            found = np.asarray(part)
+            begin = int(found[0]) if begin is None and found[0] in (0, 1) else begin
+            if begin is None or (found != np.arange(begin, begin + len(found))).any():
+                return False
+            begin += len(found)
+    return begin is not None
 
 
 def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:

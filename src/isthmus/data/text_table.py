@@ -80,9 +80,8 @@ def text_table(path: Path, label: str | None) -> Unchecked:
     if comments:
         told = (f"{comments} line{'s' * (comments > 1)} of comment (#) left out", *told)
     told = (*found.told, *told)
-    return table(found.where, names, cells, words, label)._replace(
-        told=(f"read with {'; '.join(told)}",) if told else (),
-    )
+    made = table(found.where, names, cells, words, label)
+    return made._replace(told=((f"read with {'; '.join(told)}",) if told else ()) + made.told)
 
 
 def pieces_of(where: str, path: Path, text: bytes) -> Opened:
