@@ -24,8 +24,8 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="DATA",
-            help="A .csv, .parquet, .npy, .npz or IDX file, a folder of pictures or shards, or a bundled data set; "
-            "several are compared by ranks.",
+            help="A .csv, .parquet, .arrow, .npy, .npz or IDX file, a folder of pictures or shards, or a bundled data "
+            "set; several are compared by ranks.",
             show_default=False,
         ),
     ] = None,

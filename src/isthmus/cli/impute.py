@@ -26,12 +26,16 @@ def impute(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA", help="A .csv, .tsv or .parquet table with the model's columns, or -.", show_default=False
+            metavar="DATA",
+            help="A .csv, .tsv, .parquet or .arrow table with the model's columns, or -.",
+            show_default=False,
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet file.", show_default="DATA-imputed.csv"),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="A .csv, .parquet or .arrow file.", show_default="DATA-imputed.csv"
+        ),
     ] = None,
     intervals: Annotated[
         float | None,
@@ -62,13 +66,13 @@ def impute(
     [bold]isthmus impute model rows.csv -o whole.csv --intervals 0.9 --against others.csv[/bold]
     """
     from isthmus.data.blocks import STDIN, Columns
-    from isthmus.data.fields import Field, missing
+    from isthmus.data.fields import missing
     from isthmus.errors import BadInput
     from isthmus.ship import artefact, verbs
 
     place = out or (Path(STDIN) if data == Path(STDIN) else data.with_name(f"{data.name.split('.')[0]}-imputed.csv"))
-    if place != stream.STDOUT and place.suffix not in {".csv", ".parquet"}:
-        raise BadInput(f"--out must end in .csv or .parquet; got {place.name}")
+    if place != stream.STDOUT and place.suffix not in stream.TABLES:
+        raise BadInput(f"--out must end in {', '.join(stream.TABLES)}; got {place.name}")
     if against is not None and intervals is None:
         raise BadInput("--against calibrates intervals: ask for them with --intervals 0.9")
     fitted = artefact.load(model)
@@ -82,8 +86,7 @@ def impute(
             gaps[1] += sum(found.columns[field.name].null_count for field in fitted.fields)
             return found
 
-        names = tuple(Field(name, "number") for name in table.types)  # none is carried along: all are in the answer
-        rows = stream.run(data, place, table.blocks(fitted.fields), names, answer)
+        rows = stream.run(data, place, table.blocks(fitted.fields), None, answer)
     if intervals is not None and against is None and not fitted.reach:
         show.warn(
             "intervals are calibrated on known cells of these very rows, and too narrow if the model was trained on "

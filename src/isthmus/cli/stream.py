@@ -16,10 +16,12 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from isthmus.cli import show
+from isthmus.data.wording import some
 from isthmus.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
     from isthmus.data.blocks import Block
     from isthmus.data.fields import Field
@@ -30,13 +32,15 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help=".csv, .tsv, .parquet, .npy or .safetensors, a folder of pictures or of shards, or - for stdin.",
+        help=".csv, .tsv, .parquet, .arrow, .npy or .safetensors, a folder of pictures or of shards, or - for stdin.",
         show_default=False,
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="FILE", help="A .csv, .parquet or .npy file.", show_default="CSV on stdout"),
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="A .csv, .parquet, .arrow or .npy file.", show_default="CSV on stdout"
+    ),
 ]
 
 Graph = Annotated[
@@ -46,7 +50,8 @@ Graph = Annotated[
     ),
 ]
 
-SUFFIXES = (".csv", ".parquet", ".npy")
+TABLES = (".csv", ".parquet", ".arrow", ".feather")
+SUFFIXES = (*TABLES, ".npy")
 STDOUT = Path("-")
 HEADER = 192
 """Bytes of the header of a .npy file whose length is known at its end: room for any number of rows."""
@@ -65,29 +70,46 @@ class Sink(Protocol):
 class Columns:
     """A table: the columns that are carried along, then the answers."""
 
-    def __init__(self, file: IO[bytes], suffix: str, left: set[str]) -> None:
+    def __init__(self, file: IO[bytes], suffix: str, left: set[str] | None) -> None:
         self.file, self.suffix, self.left = file, suffix, left
         self.writer: Any = None
+        self.schema: Any = None
 
     def put(self, block: Block, answer: Answer) -> None:
         import pyarrow as pa
         import pyarrow.csv as pacsv
         import pyarrow.parquet as pq
+        from pyarrow import ipc
 
-        given = block.table
-        kept = {} if given is None else {n: given.column(n) for n in given.column_names if n not in self.left}
+        given, left = block.table, self.left
+        carried = () if given is None or left is None else (n for n in given.column_names if n not in left)
+        kept = {name: given.column(name) for name in carried} if given is not None else {}
         if twice := sorted(kept.keys() & answer.columns.keys()):
             raise BadInput(f"the data have a column {twice[0]!r} of their own, as the answer has; rename it")
         made = {name: pa.array(values, from_pandas=True) for name, values in answer.columns.items()}
-        table = pa.table({**kept, **made})
+        table = self._written(pa.table({**kept, **made}))
         if self.writer is None:
-            kind = pacsv.CSVWriter if self.suffix == ".csv" else pq.ParquetWriter
-            self.writer = kind(self.file, table.schema)
-        self.writer.write_table(table.cast(self.writer.schema) if self.suffix == ".parquet" else table)
+            kinds = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
+            self.writer, self.schema = kinds.get(self.suffix, ipc.new_file)(self.file, table.schema), table.schema
+        self.writer.write_table(table if self.suffix == ".csv" else table.cast(self.schema))
+
+    def _written(self, table: pa.Table) -> pa.Table:
+        """The columns that a file of this kind can hold."""
+        odd = [one.name for one in table.schema if self.suffix == ".csv" and not _plain(one.type)]
+        if odd and self.writer is None:
+            show.warn(f"{some(odd)} left out: a .csv holds no lists, records or bytes (-o FILE.parquet does)")
+        return table.drop_columns(odd)
 
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+
+
+def _plain(kind: pa.DataType) -> bool:
+    """Whether cells of a type can stand in a text table."""
+    import pyarrow as pa
+
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 class Array:
@@ -100,7 +122,7 @@ class Array:
     def put(self, block: Block, answer: Answer) -> None:
         if answer.array is None:
             raise BadInput(
-                "a .npy file holds numbers alone, and these columns are of several kinds; give .csv or .parquet"
+                "a .npy file holds numbers alone, and these columns are of several kinds; give .csv, .parquet or .arrow"
             )
         if self.kind is None:
             self.kind = answer.array.dtype, answer.array.shape[1:]
@@ -117,11 +139,15 @@ class Array:
 
 
 def run(
-    data: Path, out: Path | None, found: Iterator[Block], fields: tuple[Field, ...], answer: Callable[[Block], Answer]
+    data: Path,
+    out: Path | None,
+    found: Iterator[Block],
+    fields: tuple[Field, ...] | None,
+    answer: Callable[[Block], Answer],
 ) -> int:
     """Answer what was ``found`` in a file, or a folder of pictures, block by block; the number of its rows.
 
-    ``fields`` are the columns that are read, and not carried along.
+    ``fields`` are the columns that are read, and not carried along; None where no column is, for the answer has all.
     """
     from isthmus.data.blocks import STDIN
 
@@ -131,7 +157,7 @@ def run(
     if place != STDOUT and data != Path(STDIN) and place.exists() and data.exists() and place.samefile(data):
         raise BadInput(f"{place} is the file that is read; name another one to write (--out)")
     count, said = 0, set[str]()
-    with _sink(place, {field.name for field in fields}) as sink:
+    with _sink(place, None if fields is None else {field.name for field in fields}) as sink:
         for block in found:
             for told in block.told:
                 show.warn(told)
@@ -168,7 +194,7 @@ def _closed(sink: Sink) -> Iterator[Sink]:
 
 
 @contextmanager
-def _sink(place: Path, left: set[str]) -> Iterator[Sink]:
+def _sink(place: Path, left: set[str] | None) -> Iterator[Sink]:
     from isthmus.durable import placed
 
     if place == STDOUT:

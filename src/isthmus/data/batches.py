@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from isthmus.data.files import stranger
 from isthmus.data.wording import place
 from isthmus.errors import BadInput
 
@@ -43,6 +44,8 @@ def batches(path: Path) -> tuple[list[Batch], list[Batch]]:
         If there are no such tables where the file says.
     """
     size = path.stat().st_size
+    if what := stranger(path):
+        raise BadInput(f"{place(path)}: this is {what}")
     try:
         with path.open("rb") as file:
             file.seek(max(0, size - 10))

@@ -1,4 +1,4 @@
-"""Files of any length, some rows at a time: text tables, Parquet, ``.npy`` and shards, in constant memory.
+"""Files of any length, some rows at a time: text tables, Parquet, Arrow, ``.npy`` and shards, in constant memory.
 
 A text table is cut at the ends of lines into pieces of a few megabytes, and each is read as a whole table is
 (:mod:`isthmus.data.text_table`), with the separator, the encoding and the decimal mark of the first.
@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, cast
@@ -23,8 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from isthmus.data import text_pieces
+from isthmus.data import arrow_file, text_pieces
 from isthmus.data.arrays import npz_file, real
+from isthmus.data.arrow_file import ENDS as ARROW
+from isthmus.data.batches import MAGIC
 from isthmus.data.documents import documents
 from isthmus.data.encoded import Gallery, gallery
 from isthmus.data.features import Network
@@ -44,7 +46,9 @@ from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput
 
 STDIN = "-"
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+PARQUET = b"PAR1"
+"""First bytes of a Parquet file."""
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *ARROW)
 """Ends of names of tables that are read in pieces."""
 BATCH = 1 << 16
 """Rows of a table that are read at a time, at most."""
@@ -76,8 +80,8 @@ def blocks(
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.npy``, ``.npz``, ``.h5ad``, ``.safetensors``, a
-        folder of shards, or ``-``, which is told by its first bytes.
+        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.arrow``, ``.npy``, ``.npz``, ``.h5ad``,
+        ``.safetensors``, a folder of shards, or ``-``, which is told by its first bytes.
     fields : sequence of Field
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
     canvas : Canvas, optional
@@ -121,8 +125,8 @@ def blocks(
             first = stream.peek(8)[:8]  # type: ignore[attr-defined]
         if first.startswith(b"\x93NUMPY"):
             yield from _array(where, path or _seekable(stream, stack))
-        elif first.startswith(b"PAR1"):
-            yield from _parquet(where, path or _seekable(stream, stack), fields, lenient)
+        elif first.startswith((PARQUET, MAGIC)):
+            yield from _columnar(where, path or _seekable(stream, stack), fields, lenient)
         elif source.name.lower().endswith((".txt", ".txt.gz")) or _only_lines(source, stream, fields):
             yield from _lines(where, stream, fields)
         else:
@@ -164,7 +168,8 @@ class Columns:
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv`` (also ``.gz``), ``.parquet``, a bundled name, or ``-``, which is put on the disk first.
+        ``.csv``, ``.tsv`` (also ``.gz``), ``.parquet``, ``.arrow``, a bundled name, or ``-``, which is put on the
+        disk first.
 
     Attributes
     ----------
@@ -214,8 +219,8 @@ class Columns:
             stream: Any = file
             if stream.peek(2)[:2] == b"\x1f\x8b":
                 stream = gzip.GzipFile(fileobj=file)
-            if stream.peek(4)[:4] == b"PAR1":
-                yield from (content for content in _batches(self.where, self.path))
+            if stream.peek(8).startswith((PARQUET, MAGIC)):
+                yield from _batches(self.where, self.path)
                 return
             for found in pieces(self.where, self.path, stream):
                 content, self._mark = opened_piece(found, texts, self._mark)
@@ -297,7 +302,7 @@ def _array(where: str, path: Path) -> Iterator[Block]:
         yield Block(np.array(held[start : start + step]), None)
 
 
-def _parquet(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
+def _columnar(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
     begun = 0
     for content in _batches(where, path):
         yield _settled(where, content, fields, begun, lenient)
@@ -305,7 +310,11 @@ def _parquet(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> 
 
 
 def _batches(where: str, path: Path) -> Iterator[pa.Table]:
-    """The rows of a Parquet file, some at a time; one table without rows if there are none."""
+    """The rows of a file of columns, some at a time; one table without rows if there are none."""
+    with path.open("rb") as begin:
+        if begin.read(len(MAGIC)) == MAGIC:
+            yield from arrow_file.pieces(where, path, BATCH, ELEMENTS)
+            return
     with parsing(where, "a Parquet file"):
         file = pq.ParquetFile(path)
     with file:
@@ -383,4 +392,16 @@ def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int,
             raise BadInput(f"{where}: no column {shown(missing)}, which the model was trained on")
         textual = any(field.kind in TEXTS for field in fields)
         return Block(np.empty((0, len(fields)), object if textual else np.float64), content)
+    content = _spread(content, dict(zip(raw.columns, raw.cells or (), strict=True)), {field.name for field in fields})
     return Block(settle(raw, known=fields).x if fields else np.empty((content.num_rows, 0)), content)
+
+
+def _spread(content: pa.Table, cells: Mapping[str, Any], wanted: set[str]) -> pa.Table:
+    """The columns of a table, in which a column of lists whose elements are wanted is as many columns."""
+    if wanted <= set(content.column_names):
+        return content
+    found: dict[str, Any] = {}
+    for name, column in zip(content.column_names, content.columns, strict=True):
+        own = {one: part for one, part in cells.items() if re.fullmatch(rf"{re.escape(name)}_\d+", one)}
+        found |= own if name not in cells and own.keys() & wanted else {name: column}
+    return pa.table(found)

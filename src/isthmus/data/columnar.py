@@ -12,12 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import ipc
 
-from isthmus.data import pages
-from isthmus.data.batches import batches
+from isthmus.data import arrow_file, pages
 from isthmus.data.files import honest, parsing
-from isthmus.data.table import indices, is_number, is_text, named, numbered
+from isthmus.data.table import indices, is_number, is_text, kinds_stated, named, numbered
 from isthmus.data.unchecked import enough
 from isthmus.data.wording import place
 
@@ -83,8 +81,7 @@ class Columnar:
     @property
     def stated(self) -> dict[str, str]:
         """Of which columns the file says that they are categories, or ordered ones."""
-        coded = [one for one in self.schema if pa.types.is_dictionary(one.type) and one.name in self._names]
-        return {one.name: "ordered" if one.type.ordered else "category" for one in coded}
+        return {name: kind for name, kind in kinds_stated(self.schema).items() if name in self._names}
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         """The rows of a block with all their columns but an index, or some of them."""
@@ -146,29 +143,19 @@ class Parquet(Columnar):
 class Arrow(Columnar):
     """An Arrow IPC file, which Feather files are too; a block is a record batch."""
 
-    form = "an Arrow IPC file"
+    form = arrow_file.FORM
 
     def __init__(self, path: Path, asked: Asked | None = None) -> None:
-        where = place(path)
-        found, shared = batches(path)
-        whole = sum(one.unpacked for one in (*found, *shared))
-        honest(where, path.stat().st_size, whole, "write it again without compression")
-        with parsing(where, self.form), pa.OSFile(str(path)) as held, ipc.open_file(held) as file:
-            schema = file.schema
-        super().__init__(path, where, schema, [one.rows for one in found], asked or Asked())
+        self._file = arrow_file.known(path)
+        found, shared = self._file.batches, self._file.shared
+        super().__init__(path, self._file.where, self._file.schema, [one.rows for one in found], asked or Asked())
         # a batch as it comes, with all dictionaries, and the rows
         largest = max(one.unpacked for one in found) + sum(one.unpacked for one in shared)
         self.most = 2 * largest + self.largest * len(self.columns) * 12
         self.told = self._indexed()
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
-        wanted = [self.schema.get_field_index(name) for name in (self._names if names is None else names)]
-        options = ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
-        # Read, not mapped: pages of a map count as memory of this process for as long as the system likes.
-        with parsing(self.place, self.form), pa.OSFile(str(self.path)) as held:
-            batch = ipc.open_file(held, options=options).get_batch(self._groups[number])
-            batch.validate(full=True)
-            return pa.Table.from_batches([batch])
+        return self._file.read(self._groups[number], self._names if names is None else names)
 
 
 class _Own(threading.local):

@@ -1,4 +1,5 @@
-"""Encoded pictures in a column of a Parquet file: bytes, or a struct of bytes and path, as the Hugging Face hub has."""
+"""Encoded pictures in a column of a Parquet or Arrow file: bytes, or a struct of bytes and path, as the hub of Hugging
+Face has."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from isthmus.data.arrow_file import ENDS as ARROW
+from isthmus.data.arrow_file import arrow_table, known
 from isthmus.data.dataset import element_names
 from isthmus.data.files import parsing
 from isthmus.data.images import Source, Wanted, draw, listed, sources_in, text
@@ -30,22 +33,34 @@ BYTES, PATH = "bytes", "path"
 
 
 def pictures_in(path: Path) -> str | None:
-    """The column of a Parquet file that holds encoded pictures; None if there is none.
+    """The column of a Parquet or Arrow file that holds encoded pictures; None if there is none.
 
     Raises
     ------
     BadInput
         If several do.
     """
-    with parsing(place(path), "a Parquet file"), pq.ParquetFile(path) as file:
-        likely = [field.name for field in file.schema_arrow if _is_bytes(field.type) or _is_struct(field.type)]
+    if _in_arrow(path):
+        schema = known(path).schema
+    else:
+        with parsing(place(path), "a Parquet file"), pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+    likely = [field.name for field in schema if _is_bytes(field.type) or _is_struct(field.type)]
     if not likely:
         return None
-    content = parquet_table(path)  # which looks at its size first
+    content = _content(path)  # which looks at its size first
     found = [name for name in likely if content.column_names.count(name) == 1 and _begins(content.column(name))]
     if len(found) > 1:
         raise BadInput(f"{place(path)}: several columns hold pictures ({some(found)}); save the file with one of them")
     return found[0] if found else None
+
+
+def _in_arrow(path: Path) -> bool:
+    return path.name.lower().endswith(ARROW)
+
+
+def _content(path: Path, label: str | None = None) -> pa.Table:
+    return arrow_table(path, label) if _in_arrow(path) else parquet_table(path, label)
 
 
 class Gallery(NamedTuple):
@@ -58,7 +73,7 @@ class Gallery(NamedTuple):
 
 
 def gallery(path: Path) -> Gallery | None:
-    """The encoded pictures of a folder or of a Parquet file; None if it is neither.
+    """The encoded pictures of a folder, or of a Parquet or Arrow file; None if it is none of these.
 
     Raises
     ------
@@ -68,9 +83,11 @@ def gallery(path: Path) -> Gallery | None:
     if os.path.isdir(path):
         found = listed(path)
         return Gallery(sources_in(path, found), pa.table({"file": [text(name) for name in found.pictures]}), found.told)
-    if not path.name.lower().endswith(".parquet") or not path.is_file() or (column := pictures_in(path)) is None:
+    if not path.name.lower().endswith((".parquet", *ARROW)) or not path.is_file():
         return None
-    content = parquet_table(path)
+    if (column := pictures_in(path)) is None:
+        return None
+    content = _content(path)
     cells = content.column(column)
     beside = content.drop_columns([column])
     if _is_struct(cells.type, PATH) and "file" not in beside.column_names:
@@ -79,7 +96,7 @@ def gallery(path: Path) -> Gallery | None:
 
 
 def encoded(path: Path, column: str, label: str | None, wanted: Wanted) -> Unchecked:
-    """The pictures in a column of a Parquet file, and their labels: the column ``label``, or one of that name.
+    """The pictures in a column of a Parquet or Arrow file, and their labels: the column ``label``, or one of that name.
 
     Raises
     ------
@@ -87,7 +104,7 @@ def encoded(path: Path, column: str, label: str | None, wanted: Wanted) -> Unche
         As :func:`isthmus.data.images.folder`, and if there is no such label.
     """
     where = place(path)
-    content = parquet_table(path, label)
+    content = _content(path, label)
     names = list(content.column_names)
     named(where, names, label)
     if label == column:

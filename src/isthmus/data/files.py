@@ -31,6 +31,7 @@ SIGNS = (
     (b"\x93NUMPY", ".npy", "a .npy file"),
     (b"PK\x03\x04", ".npz", "a .npz file"),
     (b"PAR1", ".parquet", "a Parquet file"),
+    (b"ARROW1", ".arrow", "an Arrow IPC file"),
     (b"\0\0\x08\x03", ".idx", "an IDX file"),
 )
 """First bytes of a file, the end of the name it should have, and what it is."""
@@ -39,7 +40,8 @@ STRANGERS = (
     (b"\xd0\xcf\x11\xe0", "a spreadsheet of old: save it as CSV"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file: save its rows with numpy.save"),
     (b"MATLAB 5.0", "a MATLAB file: save its rows with numpy.save (scipy.io.loadmat reads it)"),
-    (b"ARROW1", "a Feather file: save it as Parquet"),
+    (b"FEA1", "a Feather file of version 1: save it as Parquet"),
+    (b"\xff\xff\xff\xff", "a stream of Arrow: save it as a file of Arrow, or as Parquet"),
     (b"SQLite format 3", "a database: save a table of it as CSV"),
     (b"BZh", "packed by bzip2: unpack it"),
     (b"\xfd7zXZ\0", "packed by xz: unpack it"),

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from isthmus.data import steps
 from isthmus.data.arrays import channels_last, memory, npy_file, npz_file
+from isthmus.data.arrow_file import ENDS as ARROW
+from isthmus.data.arrow_file import arrow
 from isthmus.data.axes import pictures
 from isthmus.data.bundled import DATASETS, bundled
 from isthmus.data.counts import MOST
@@ -61,6 +63,7 @@ FORMATS: dict[str, Callable[[Path, str | None], Unchecked]] = {
     ".tsv": text_table,
     ".tsv.gz": text_table,
     ".parquet": parquet,
+    **dict.fromkeys(ARROW, arrow),
     ".txt": lambda path, label: _unlabelled(lines(path), label),
     ".txt.gz": lambda path, label: _unlabelled(lines(path), label),
     ".npz": npz_file,
@@ -106,10 +109,10 @@ def read(
     Parameters
     ----------
     source : str, Path, array-like or frame
-        A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.npy``; ``.npz``; IDX, plain or ``.gz``), the name
-        of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas, polars or pyarrow frame. A
-        folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or of texts
-        (:mod:`isthmus.data.documents`), or ``.parquet`` with a column of encoded pictures
+        A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.arrow`` or ``.feather``; ``.npy``; ``.npz``; IDX,
+        plain or ``.gz``), the name of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas,
+        polars or pyarrow frame. A folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or of
+        texts (:mod:`isthmus.data.documents`), or ``.parquet`` or ``.arrow`` with a column of encoded pictures
         (:mod:`isthmus.data.encoded`). A folder of shards, ``.npy`` or ``.safetensors``, or one such file
         (:mod:`isthmus.data.shards`).
     labels : array-like (N,), optional
@@ -170,8 +173,8 @@ def read(
     most : int, optional
         Columns of counts that are kept, those that vary most on training rows; by default 2,000.
     rows : int, optional
-        Most rows: of a longer file (Parquet, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed seed, and
-        no more are held. By default as many as make a gibibyte of numbers.
+        Most rows: of a longer file (Parquet, Arrow, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed
+        seed, and no more are held. By default as many as make a gibibyte of numbers.
     memory : str or int, optional
         Instead of ``rows``: as many as fit into so much memory eight times over, which is about what a study takes of
         them; its processes take 350 MiB each besides.
@@ -348,7 +351,7 @@ def table(path: Path) -> pa.Table:
     """The columns of a table in a file, as they are in it; its numbers read as :func:`read` does."""
     raw = _open(path, None)[1]
     if raw.cells is None:
-        raise BadInput(f"{raw.place}: no table with named columns; give a .csv, .tsv or .parquet file")
+        raise BadInput(f"{raw.place}: no table with named columns; give a .csv, .tsv, .parquet or .arrow file")
     return pa.table(dict(zip(raw.columns, raw.cells, strict=True)))
 
 
@@ -476,7 +479,7 @@ def _file(path: Path, label: str | None, wanted: Wanted, limit: Limit | None) ->
             found = folder(path, wanted) if texts is None else documents_of(path, texts)
         return name, _unlabelled(found, label)
     suffix = form(path)
-    if suffix == ".parquet" and (column := pictures_in(path)) is not None:
+    if suffix in (".parquet", *ARROW) and (column := pictures_in(path)) is not None:
         return path.name[: -len(suffix)] or "data", encoded(path, column, label, wanted)
     stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
     return stem or "data", FORMATS[suffix](path, label)

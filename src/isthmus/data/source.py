@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.data.arrays import memory, npy_head
+from isthmus.data.arrow_file import ENDS as ARROW
 from isthmus.data.columnar import Arrow, Asked, Columnar, Parquet, short
 from isthmus.data.dataset import element_names
 from isthmus.data.encoded import pictures_in
@@ -43,9 +44,8 @@ BEARABLE = 1 << 30
 """Bytes of numbers above which only a draw of the rows is read into memory, where nobody says how many."""
 PACKED = 16
 """Bytes out of one byte of a file, of so large a file as is looked at."""
-ENDS = (".parquet", ".npy", ".safetensors")
+ENDS = (".parquet", *ARROW, ".npy", ".safetensors")
 """Ends of names of files of which some rows are drawn."""
-ARROW = (".arrow", ".feather")
 
 
 @runtime_checkable
@@ -173,7 +173,7 @@ def source(
         return Arrays(where, opened([where]), asked)
     raise BadInput(
         f"{place(where)}: rows of such a file cannot stay in it while they are trained on; expected a name that ends "
-        f"in {', '.join((*ENDS, *ARROW, *SPOOLED))}, or a folder of shards: convert it, or leave --memory out"
+        f"in {', '.join((*ENDS, *SPOOLED))}, or a folder of shards: convert it, or leave --memory out"
     )
 
 
@@ -285,7 +285,7 @@ def drawn(path: Path, label: str | None, limit: Limit) -> Unchecked | None:
     Parameters
     ----------
     path : Path
-        Parquet, ``.npy``, ``.safetensors``, or a folder of shards; None of anything else.
+        Parquet, Arrow IPC, ``.npy``, ``.safetensors``, or a folder of shards; None of anything else.
     label : str, optional
         A column that must be there.
     limit : Limit
@@ -301,8 +301,8 @@ def drawn(path: Path, label: str | None, limit: Limit) -> Unchecked | None:
     if found is None:
         if limit != Limit():
             raise BadInput(
-                f"{place(path)}: rows are drawn from Parquet, .npy, .safetensors and folders of shards; convert it, or "
-                "leave --rows and --memory out"
+                f"{place(path)}: rows are drawn from Parquet, Arrow IPC, .npy, .safetensors and folders of shards; "
+                "convert it, or leave --rows and --memory out"
             )
         return None
     count, many = int(found.starts[-1]), limit.of(len(found.columns))
@@ -332,7 +332,7 @@ def _bytes(path: Path) -> int:
     return 0
 
 
-def _drawable(path: Path) -> Arrays | Parquet | None:
+def _drawable(path: Path) -> Arrays | Columnar | None:
     if os.path.isdir(path):
         shards = opened(paths) if (paths := shards_in(path)) else []
         return Arrays(path, shards) if shards and not any(one.fortran for one in shards) else None
@@ -341,6 +341,8 @@ def _drawable(path: Path) -> Arrays | Parquet | None:
         return None
     if lower.endswith(".parquet"):
         return None if pictures_in(path) is not None else Parquet(path)
+    if lower.endswith(ARROW):
+        return None if pictures_in(path) is not None else Arrow(path)
     if lower.endswith(".safetensors"):
         return Arrays(path, opened([path]))
     with parsing(place(path), "a .npy file"), path.open("rb") as stream:

@@ -249,9 +249,8 @@ def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:
     for name, series in zip(names, source.iter_columns(), strict=True):
         try:
             cells.append(_dense(series).to_arrow())
-            if kind := _stated(cells[-1].type):
-                # the values of an Enum of polars stand in the order in which they were named, which need mean nothing
-                stated[name] = "category" if source.implementation.is_polars() else kind
+            if kind := _stated(cells[-1].type, polars=source.implementation.is_polars()):
+                stated[name] = kind
         except Exception:  # a column of Python objects that no one type holds
             raise BadInput(_several_types(name, series.to_list())) from None
     return table("X", names, cells, _frame_row, label, stated)
@@ -273,9 +272,20 @@ def _several_types(name: str, values: Sequence[Any]) -> str:
     )
 
 
-def _stated(kind: pa.DataType) -> str:
+def kinds_stated(schema: pa.Schema) -> dict[str, str]:
+    """Of which columns the types say that they are of kind ``category`` or ``ordered``."""
+    found = {
+        one.name: _stated(one.type, polars=any(key.startswith(b"_PL_") for key in one.metadata or ())) for one in schema
+    }
+    return {name: kind for name, kind in found.items() if kind}
+
+
+def _stated(kind: pa.DataType, *, polars: bool) -> str:
     """Which kind a type says that a column has; empty if none."""
-    return ("ordered" if kind.ordered else "category") if pa.types.is_dictionary(kind) else ""
+    if not pa.types.is_dictionary(kind):
+        return ""
+    # the values of an Enum of polars stand in the order in which they were named, which need mean nothing
+    return "ordered" if kind.ordered and not polars else "category"
 
 
 def _dense(series: nw.Series[Any]) -> nw.Series[Any]:
@@ -294,7 +304,7 @@ def parquet(path: Path, label: str | None) -> Unchecked:
     content = parquet_table(path, label, coded=True)
     with parsing(place(path), "a Parquet file"):
         schema = pq.read_schema(path)
-        stated = {field.name: kind for field in schema if (kind := _stated(field.type))}
+    stated = kinds_stated(schema)
     read_in = table(place(path), content.column_names, content.columns, lambda i: f"row {i + 1}", label, stated)
     barred = {field.name: why for field in schema if field.name != label and (why := unlearnable(field.type))}
     return read_in._replace(aside=barred | dict(read_in.aside))

@@ -109,7 +109,7 @@ def compress(
     fitted : Inference
         A model of such rows.
     source : path
-        ``.npy``, ``.npz``, IDX, ``.csv``, ``.tsv`` (all but ``.npz`` and ``.parquet`` also ``.gz``) or ``.parquet``.
+        ``.npy``, IDX, ``.csv`` or ``.tsv`` (all also ``.gz``), ``.npz``, ``.parquet``, ``.arrow`` or ``.feather``.
     out : path
         The container; it is there whole or not at all.
     bound : float, optional

@@ -3,7 +3,7 @@
 :func:`take` parts the rows that a model codes from the rest; :func:`fill` puts rows back. The format, the type and
 order of every column or array, names, text, labels and whatever else the model does not code come back as they were, of
 a text table cell by cell. What is not kept: how a text table was quoted and its numbers spelled (they come back with as
-many decimals as their column had), lines of comment and a line ``sep=;`` above the names, how a Parquet file was cut
+many decimals as their column had), lines of comment and a line ``sep=;`` above the names, how a file of columns was cut
 into groups and what was noted in its schema, dates in a .npz archive, and the layout of compressed wrappings.
 """
 
@@ -25,9 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import ipc
 
 from isthmus.codec import DOUBLE, HALF, SINGLE
-from isthmus.data import arrays, idx, table, text_table, written
+from isthmus.data import arrays, arrow_file, idx, table, text_table, written
 from isthmus.data.read import form
 from isthmus.data.wording import place, shown, some
 from isthmus.errors import BadInput
@@ -184,8 +185,9 @@ def _fill_idx(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
 def _take_table(path: Path, kind: str, columns: Sequence[str]) -> Taken:
     where = place(path)
     about: dict[str, Any] = {"kind": kind}
-    if kind == ".parquet":
-        whole = table.parquet_table(path)
+    typed_file = kind in TYPED
+    if typed_file:
+        whole = arrow_file.arrow_table(path) if kind in arrow_file.ENDS else table.parquet_table(path)
     else:
         whole, about["separator"] = text_table.spelled_table(path)
     if not columns:
@@ -195,10 +197,10 @@ def _take_table(path: Path, kind: str, columns: Sequence[str]) -> Taken:
             f"{where}: no column {some(missing)}, which the model needs; give the data that it was trained on"
         )
     about["names"] = whole.column_names
-    read: Callable[..., tuple[Wide, int, str | int]] = _measured if kind == ".parquet" else _spelled
+    read: Callable[..., tuple[Wide, int, str | int]] = _measured if typed_file else _spelled
     found = [read(where, name, whole[name].combine_chunks()) for name in columns]
     about["columns"] = [[name, said] for name, (_, _, said) in zip(columns, found, strict=True)]
-    kept = (_parquet if kind == ".parquet" else _spelling)(whole.drop_columns(list(columns)))
+    kept = (_parquet if typed_file else _spelling)(whole.drop_columns(list(columns)))
     rows = np.stack([values for values, _, _ in found], axis=1)
     return Taken(rows, np.array([grid for _, grid, _ in found], np.int8), Remainder(about, kept))
 
@@ -255,15 +257,20 @@ def _ordered(about: dict[str, Any], others: Mapping[str, Any], coded: Sequence[A
     return [own[name] if name in own else others[name] for name in about["names"]]
 
 
-def _fill_parquet(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
+def _fill_typed(about: dict[str, Any], kept: bytes, rows: Wide) -> bytes:
     with NamedTemporaryFile(suffix=".parquet") as file:  # as any file: what it unpacks to is checked beforehand
         file.write(kept)
         file.flush()
         others = table.parquet_table(Path(file.name), beside=rows.nbytes)
     known = dict(zip(others.column_names, others.columns, strict=True))
     coded = [pa.array(typed(rows[:, j], np.dtype(said))) for j, (_, said) in enumerate(about["columns"])]
+    whole = pa.table(_ordered(about, known, coded), names=about["names"])
     with io.BytesIO() as out:
-        pq.write_table(pa.table(_ordered(about, known, coded), names=about["names"]), out)
+        if about["kind"] in arrow_file.ENDS:
+            with ipc.new_file(out, whole.schema) as writer:
+                writer.write_table(whole)
+        else:
+            pq.write_table(whole, out)
         return out.getvalue()
 
 
@@ -287,10 +294,11 @@ def _written(values: Wide, said: int) -> list[str]:
     return [repr(value) for value in values.tolist()]
 
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TYPED = (".parquet", *arrow_file.ENDS)
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", *TYPED)
 FILLERS: dict[str, Callable[[dict[str, Any], bytes, Wide], bytes]] = {
     **dict.fromkeys(TABLES[:4], _fill_text),
-    ".parquet": _fill_parquet,
+    **dict.fromkeys(TYPED, _fill_typed),
     ".npy": lambda about, kept, rows: _npy(about, rows),
     ".npz": _fill_npz,
     ".idx": _fill_idx,
