@@ -114,7 +114,7 @@ def speed(rounds: int) -> None:
             frame(count, 1).to_csv(file, index=False)
         who = {
             "isthmus score": [str(Path(sys.executable).with_name("isthmus")), "score", str(folder)],
-            "python -m isthmus.runtime": [sys.executable, "-m", "isthmus.runtime", str(graph)],
+            "python -m isthmus.runtime": [sys.executable, "-m", "isthmus.runtime", "--threads", "1", str(graph)],
         }
         taken: dict[tuple[str, int], list[float]] = {(name, count): [] for name in who for count in files}
         for _ in range(rounds):

@@ -15,7 +15,7 @@ import pytest
 
 from isthmus import runtime
 from isthmus.runtime import Refused
-from isthmus.runtime.__main__ import BLOCK, main
+from isthmus.runtime.__main__ import BLOCK, main, parsed, split
 from isthmus.runtime.graph import AT_ONCE
 from isthmus.runtime.protobuf import SEAL, sealed, whole
 
@@ -139,6 +139,62 @@ def test_a_file_goes_through_in_blocks_and_says_what_all_at_once_would(tmp_path:
     assert found[0].keys() == {"score", "anomaly"}
     assert [float(row["score"]) for row in found] == pytest.approx([*graph.run(ROWS)["score"]] * times, rel=1e-6)
     assert [int(row["anomaly"]) for row in found[-6:]] == graph.run(ROWS)["anomaly"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("1,a,\n2,,b\n", True),
+        ("1,a,\r\n2,,b\r\n", True),
+        (",,\n", True),
+        ('1,"a, b",c\n', False),
+        ('1,"two\nlines",c\n2,a,b\n', False),
+        ("1,a,b\n\n2,a,b\n", False),
+        ("\n1,a,b\n", False),
+        ("1,a,b\r2,a,b\n", False),
+        ("1,a,b\n2,a,b", False),
+    ],
+)
+def test_lines_without_quotes_are_split_as_a_parser_reads_them(text: str, plain: bool) -> None:
+    read = parsed(csv.reader(io.StringIO(text, newline="")), ["x", "y", "z"], "rows.csv")
+    assert split(text, 3) == (read if plain else None)
+
+
+@pytest.mark.parametrize("text", ["a\nb\n", "a,b\n", "a,b,c,d\n", "a,b\nc,d,e,f\n", "a,b,c,d,e,f,g\n"])
+def test_lines_of_another_length_are_never_split(text: str) -> None:
+    assert split(text, 3) is None
+    with pytest.raises(Refused, match="values where 3 are expected"):
+        parsed(csv.reader(io.StringIO(text)), ["x", "y", "z"], "rows.csv")
+
+
+def test_quotes_in_one_block_of_a_file_leave_the_others_as_they_are(tmp_path: Path, graph: runtime.Graph) -> None:
+    rows, out = written(ROWS, tmp_path / "rows.csv", 3 * BLOCK // 6), tmp_path / "out.csv"
+    lines = rows.read_text(encoding="utf-8").splitlines()
+    lines[0] += ",note"
+    lines[1:] = [
+        line + ',"two\nlines, quoted"' if BLOCK < k < BLOCK + 9 else line + "," for k, line in enumerate(lines[1:])
+    ]
+    rows.write_text("\n".join(lines), encoding="utf-8")
+    assert main([str(GRAPH), str(rows), "-o", str(out), "--only", "score"]) == 0
+    found = [float(line) for line in out.read_text(encoding="utf-8").splitlines()[1:]]
+    assert found == pytest.approx([*graph.run(ROWS)["score"]] * (3 * BLOCK // 6), rel=1e-6)
+
+
+@pytest.mark.parametrize("gap", ["", " ", "NA", " nan ", None, float("nan")])
+def test_columns_of_texts_are_read_as_their_cells_are_one_by_one(graph: runtime.Graph, gap: object) -> None:
+    rows = {name: [*values, gap] for name, values in ROWS.items()}
+    rows["age"][0], rows["when"][0] = f" {rows['age'][0]} ", f" {rows['when'][0]}"
+    alone = [graph.run({name: [cells[k]] for name, cells in rows.items()})["score"][0] for k in range(len(rows["age"]))]
+    assert graph.run(rows)["score"] == pytest.approx(alone, rel=1e-6)
+    frame = pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in rows.items()})
+    assert graph.run(frame)["score"] == pytest.approx(alone, rel=1e-6)
+
+
+def test_threads_are_those_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for threads in (1, 3):
+        assert runtime.load(GRAPH, threads)._session.get_session_options().intra_op_num_threads == threads
+    assert main([str(GRAPH), str(written(ROWS, tmp_path / "rows.csv")), "--threads", "0"]) == 2
+    assert "threads must be 1 or more; got 0" in capsys.readouterr().err
 
 
 def test_a_fault_far_down_a_file_is_told_with_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,15 +38,41 @@ def blocks(source: str, graph: Graph) -> Iterator[Any]:
         places = {name: k for k, name in enumerate(names)}
         if absent := [name for name in graph.columns if name not in places]:
             raise Refused(f"{source}: no column {absent[0]!r}; the columns needed are {', '.join(graph.columns)}")
-        while True:
-            held = [*islice(lines, BLOCK)]
-            if not held:
-                return
-            for line in held:
-                if len(line) != len(names) and line:
-                    raise Refused(f"{source}: a line has {len(line)} values where {len(names)} are expected")
-            full = [*zip(*(line for line in held if line), strict=True)] or [()] * len(names)
-            yield {name: [*full[places[name]]] for name in graph.columns}
+        wanted = {name: places[name] for name in graph.columns}
+        while held := [*islice(file, BLOCK)]:
+            cells = split("".join(held), len(names))
+            if cells is None:
+                cells = parsed(csv.reader(chain(held, file), strict=True), names, source)
+            yield {name: cells[k] for name, k in wanted.items()}
+
+
+def split(text: str, width: int) -> list[list[str]] | None:
+    """The columns of lines without quotes; None where a parser must look at them."""
+    text = text.replace("\r\n", "\n")
+    if '"' in text or "\r" in text or "\n\n" in text or text.startswith("\n") or not text.endswith("\n"):
+        return None
+    lines = text.count("\n")
+    cells = text.replace("\n", ",\n,").split(",")  # the end of a line is a cell of its own, and must stand in its place
+    if cells[width :: width + 1] != ["\n"] * lines:
+        return None
+    return [cells[k : -1 : width + 1] for k in range(width)]
+
+
+def parsed(lines: Iterator[list[str]], names: list[str], source: str) -> list[list[str]]:
+    """The columns of the next lines, as a parser of CSV reads them."""
+    held = [line for line in islice(lines, BLOCK) if line]
+    for line in held:
+        if len(line) != len(names):
+            raise Refused(f"{source}: a line has {len(line)} values where {len(names)} are expected")
+    return [[*column] for column in zip(*held, strict=True)] or [[] for _ in names]
+
+
+def said(values: Any) -> Iterator[str]:
+    """Values as texts; those that come often are spelled once."""
+    every = values.tolist()
+    if len(some := {*every}) > len(every) / 2:
+        return map(repr, every)
+    return map({value: repr(value) for value in some}.__getitem__, every)
 
 
 def write(found: dict[str, Any], file: IO[str], *, head: bool) -> int:
@@ -57,10 +83,9 @@ def write(found: dict[str, Any], file: IO[str], *, head: bool) -> int:
             columns[name] = values.astype(int) if values.dtype == bool else values
         else:
             columns |= {f"{name}{k}": values[:, k] for k in range(values.shape[1])}
-    out = csv.writer(file, lineterminator="\n")
-    if head:
-        out.writerow(columns)
-    out.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    lines = [",".join(columns)] if head else []
+    lines += map(",".join, zip(*map(said, columns.values()), strict=True))
+    file.write("\n".join([*lines, ""]))
     return len(next(iter(columns.values()), ()))
 
 
@@ -71,9 +96,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("rows", help="a .csv or .npy file, or - for CSV on stdin")
     parser.add_argument("-o", "--out", help="a .csv file; by default stdout")
     parser.add_argument("--only", help="outputs with commas, such as score,anomaly; by default all but the code")
+    parser.add_argument("--threads", type=int, help="threads of one run; by default one for each core")
     given = parser.parse_args(arguments)
     try:
-        graph = load(given.model)
+        graph = load(given.model, given.threads)
         wanted = given.only.split(",") if given.only else [name for name in graph.outputs if name != "code"]
         with ExitStack() as stack:
             out = stack.enter_context(Path(given.out).open("w", encoding="utf-8")) if given.out else sys.stdout

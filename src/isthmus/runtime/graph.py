@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ FAR = float(np.finfo(np.float32).max)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DIGITS = b"0123456789+-.eE\n"
 """Characters of which float() reads what NUMBER does, and nothing else: no underscores, words or other digits."""
-DATES = re.compile(r"(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?\n)*", re.ASCII)
+DATES = re.compile(r"(?:(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?)?\n)*", re.ASCII)
 UTC = datetime.UTC
 
 
@@ -34,8 +35,14 @@ class Refused(ValueError):
     """A graph or rows that are not usable as given. The message says what was expected, what came, and what to do."""
 
 
-def load(path: str | os.PathLike[str]) -> Graph:
+def load(path: str | os.PathLike[str], threads: int | None = None) -> Graph:
     """A graph from the file that ``isthmus export`` wrote.
+
+    Parameters
+    ----------
+    path : path
+    threads : int, optional
+        Threads of one run, 1 or more; by default one for each core.
 
     Raises
     ------
@@ -49,7 +56,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
         content = place.read_bytes()
     except OSError as error:
         raise Refused(f"{place}: {error.strerror}; give the file that isthmus export wrote") from None
-    return Graph(content, str(place))
+    return Graph(content, str(place), threads)
 
 
 class Graph:
@@ -62,7 +69,7 @@ class Graph:
     place : str, default "graph"
         Its name in messages.
     threads : int, optional
-        Threads of one run; by default one for each core.
+        Threads of one run, 1 or more; by default one for each core.
 
     Attributes
     ----------
@@ -80,6 +87,8 @@ class Graph:
             import onnxruntime
         except ImportError:
             raise ImportError("running a graph needs onnxruntime: pip install 'isthmus[runtime]'") from None
+        if threads is not None and threads < 1:
+            raise Refused(f"threads must be 1 or more; got {threads}")
         remedy = "give the file that isthmus export wrote"
         if (fault := protobuf.fault(content)) is not None:
             raise Refused(f"{place}: {fault}; {remedy}")
@@ -176,10 +185,8 @@ class Graph:
         return out
 
     def _cells(self, column: Mapping[str, Any], cells: Any, first: int) -> NDArray[Any]:
-        if type(cells) is list and set(map(type, cells)) == {str}:
-            found = self._at_once(column, [*map(str.strip, cells)])
-            if found is not None:
-                return found
+        if (texts := _texts(cells)) is not None and (found := self._at_once(column, texts)) is not None:
+            return found
         values = np.asarray(cells)
         if column["text"]:
             return np.array([self._text(value) for value in values.tolist()], dtype=object)
@@ -206,25 +213,15 @@ class Graph:
         return out
 
     def _at_once(self, column: Mapping[str, Any], texts: list[str]) -> NDArray[Any] | None:
-        """The cells of a column of a file; None where one must be looked at by itself."""
+        """The cells of a column of texts; None where one must be looked at by itself."""
         if column["text"]:
-            return np.array(["" if text in self._missing else text for text in texts], dtype=object)
-        date = column["kind"] == "date"
-        gone = self._missing if date else self._missing | self._dashes
-        there = np.array([text not in gone for text in texts])
-        kept = texts if there.all() else [text for text in texts if text not in gone]
-        joined = "\n".join([*kept, ""])
-        out = np.full(len(texts), np.nan)
-        try:
-            if date and DATES.fullmatch(joined) is not None:
-                out[there] = np.array(kept, "datetime64[us]").astype(np.int64) / 1e6
-            elif not date and not joined.encode().translate(None, DIGITS):
-                out[there] = [*map(float, kept)]
-            else:
-                return None
-        except ValueError:
-            return None
-        return None if (np.abs(out) > FAR).any() else out
+            known = {text: self._text(text) for text in {*texts}}
+            return np.array([*map(known.__getitem__, texts)], dtype=object)
+        read, gone = (_moments, self._missing) if column["kind"] == "date" else (_numbers, self._missing | self._dashes)
+        found = read(texts)
+        if found is None:  # other gaps than empty texts, or spaces
+            found = read(["" if (text := cell.strip()) in gone else text for cell in texts])
+        return None if found is None or (np.abs(found) > FAR).any() else found
 
     def _text(self, value: Any) -> str:
         text = "" if value is None else str(value).strip()  # nan, NaT and <NA> are among what is missing
@@ -250,3 +247,39 @@ class Graph:
         if not isinstance(value, datetime.datetime):
             value = datetime.datetime(value.year, value.month, value.day)
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+
+
+def _texts(cells: Any) -> list[str] | None:
+    """A column of texts, gaps being empty ones; None where something else is in it."""
+    if not isinstance(cells, list):
+        if (values := np.asarray(cells)).dtype != object:
+            return None
+        cells = values.tolist()
+    if not (kinds := {*map(type, cells)}) <= {str, float, type(None)} or not kinds:
+        return None
+    if kinds == {str}:
+        return cells
+    if not all(math.isnan(cell) for cell in cells if isinstance(cell, float)):
+        return None
+    return [cell if isinstance(cell, str) else "" for cell in cells]
+
+
+def _numbers(texts: list[str]) -> NDArray[Any] | None:
+    """Numbers of plain digits, and gaps; None where there is anything else."""
+    if "\n".join(texts).encode().translate(None, DIGITS):
+        return None
+    try:
+        return np.array([float(text or "nan") for text in texts])
+    except ValueError:
+        return None
+
+
+def _moments(texts: list[str]) -> NDArray[Any] | None:
+    """Seconds since 1970 of dates such as 2024-01-31, with or without a time, and gaps; None where there is another."""
+    if DATES.fullmatch("\n".join([*texts, ""])) is None:
+        return None
+    try:
+        moments = np.array([text or "NaT" for text in texts], "datetime64[us]")
+    except ValueError:
+        return None
+    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)

@@ -14,12 +14,12 @@ from isthmus.scorer import AROUND, CALM, Crowd, whitening
 
 
 def closest(known: Tensor, asked: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Euclidean distances to, and numbers of, the ``k`` nearest places, nearest first, in operations that graphs have.
+    """Euclidean distances to, and numbers of, the ``k`` nearest places, in any order, in operations that graphs have.
 
     ``known`` (n, C), ``asked`` (m, C), both near 0 so that squares lose little -> (m, k), (m, k).
     """
     # |a - b|^2 less |a|^2, the same for all b, is one product: nothing else passes over all pairs.
-    near, numbers = torch.addmm(-known.square().sum(1), asked, 2 * known.t()).topk(k, dim=1)
+    near, numbers = torch.addmm(-known.square().sum(1), asked, 2 * known.t()).topk(k, dim=1, sorted=False)
     return (asked.square().sum(1, keepdim=True) - near).clamp_min(0).sqrt(), numbers
 
 
@@ -78,7 +78,7 @@ class Around(nn.Module):
         sparse = torch.maximum(distances, self.reach[numbers]).mean(1) + self.calm
         white = place * self.whiten if self.whiten.ndim == 1 else place @ self.whiten
         three = [
-            distances[:, min(self.nearest, self.count) - 1] + self.calm,
+            distances.topk(min(self.nearest, self.count), dim=1, largest=False).values.amax(1) + self.calm,
             self.density[numbers].mean(1) * sparse,
             white.square().sum(1).sqrt() + CALM,
         ]

@@ -53,6 +53,8 @@ OPSET, LABELS = 20, 4
 """Of ONNX, and of its operators for tables: what onnxruntime 1.17 and newer run."""
 HUGE = 1e8
 """Beyond it asinh(x) is log(2 |x|) to the last bit, and the square of x may be no number."""
+EXACT = 1 << 24
+"""Up to here 32-bit floats count without a gap."""
 OUTPUTS = frozenset({"laid", "net_code", "net_score", "code", "score", "p_value", "anomaly"})
 PROBES, SEED = 256, 0
 TALKERS = ("torch.onnx", "torch.onnx._internal.exporter._registration", "torch.fx.experimental.symbolic_shapes")
@@ -186,7 +188,8 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
     lowered = back.node("Sub", "net_score", back.node("Mul", slack, back.const(TIE)))
     if known is not None:
         at_least = back.node("LessOrEqual", back.node("Unsqueeze", lowered, back.const([1])), back.const(known))
-        count = back.node("ReduceSum", back.cast(at_least, "double"), back.const([1]), keepdims=0)
+        ones = back.cast(at_least, "float" if len(known) < EXACT else "double")  # half the memory to pass over
+        count = back.cast(back.node("ReduceSum", ones, back.const([1]), keepdims=0), "double")
         back.node("Div", back.node("Add", count, back.const(1.0)), back.const(len(known) + 1.0), out="p_value")
         outputs.append(("p_value", "double", (None,)))
     if threshold is not None:

@@ -138,7 +138,7 @@ class Near(Rival):
         known = self.known.double()
         centre = known.mean(0)
         distances, _ = closest(known - centre, x.flatten(1).double() - centre, min(NEIGHBOURS, len(known)))
-        return distances[:, -1]
+        return distances.amax(1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
