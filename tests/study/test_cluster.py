@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from isthmus.study.away import Away, Packing, Parcel, lying, token, unpacked
 from isthmus.study.design import design
 from isthmus.study.jobs import Work
 from isthmus.study.launch import dask
-from isthmus.study.launch.dask import Dask, Task, do, keep
+from isthmus.study.launch.dask import Absent, Dask, Task, do, keep
 from isthmus.study.launch.local import Local
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
@@ -49,9 +52,14 @@ class Rows:
 
 
 def perform(job, rows, store):
-    """A light job; files named ``die-N`` and ``fall-N`` tell job N to kill its worker, always or once."""
+    """A light job; files named ``die-N`` and ``fall-N`` tell job N to kill its worker, always or once, and
+    ``orphan-N`` to kill the nanny of that once."""
     place, number = str(rows.place), job.name.replicate
     say(f"{place}/began", job.id)
+    if os.path.exists(f"{place}/orphan-{number}"):
+        os.unlink(f"{place}/orphan-{number}")
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)  # no worker outlives its nanny for so long
     if os.path.exists(f"{place}/fall-{number}"):
         os.unlink(f"{place}/fall-{number}")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -220,6 +228,67 @@ def test_a_worker_is_killed_after_every_job(tmp_path):
     assert content(store) == serial(tmp_path, wanted)
 
 
+def session(number):
+    """Processes of a session that are alive."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own = place.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(own) == number and state != "Z":
+            found.append(int(place.parent.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who is alive")
+def test_a_nanny_is_killed_after_a_job_and_within_one(tmp_path):
+    """Nannies in processes of their own, as one starts them by hand: a killed one takes its worker with it."""
+    distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
+    wanted, store = jobs(8), made(tmp_path, "away")
+    (tmp_path / "orphan-5").touch()
+    command = [sys.executable, "-P", "-m", "distributed.cli.dask_worker", "--nanny", "--nthreads", "1"]
+    command += ["--no-dashboard", "--local-directory", str(tmp_path / "scratch")]
+    how = {"env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, "start_new_session": True}
+    how |= dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+
+    def strike(job, record, done, total):
+        say(tmp_path / "began", f"home-{job.id}")
+        if done == 2:
+            nannies[0].kill()
+
+    with (
+        distributed.LocalCluster(
+            n_workers=0, processes=False, dashboard_address=":0", silence_logs=60, protocol="tcp://"
+        ) as empty,
+        ExitStack() as opened,
+    ):
+        nannies = [opened.enter_context(subprocess.Popen([*command, empty.scheduler_address], **how)) for _ in range(3)]
+        try:
+            with distributed.Client(empty.scheduler_address, set_as_default=False) as client:
+                client.wait_for_workers(3, timeout=120)
+            away(store, empty.scheduler_address, tmp_path, wanted, progress=strike)
+            killed = [nanny for nanny in nannies if nanny.poll() is not None]
+            until = time.monotonic() + 20
+            while any(session(nanny.pid) for nanny in killed) and time.monotonic() < until:
+                time.sleep(0.05)
+            left = [session(nanny.pid) for nanny in killed]
+        finally:
+            for nanny in nannies:
+                for number in session(nanny.pid):
+                    os.kill(number, signal.SIGKILL)
+    assert [nanny.returncode for nanny in killed] == [-signal.SIGKILL] * 2
+    assert left == [[], []]
+    assert not (tmp_path / "orphan-5").exists()
+    began = said(tmp_path, "began")
+    for job in wanted:  # what has come home is not done again
+        assert job.id in (before := began[: began.index(f"home-{job.id}")])
+        assert began.count(job.id) == before.count(job.id)
+    assert began.count(wanted[5].id) >= 2
+    assert content(store) == serial(tmp_path, wanted)
+
+
 @pytest.mark.slow
 def test_a_cluster_without_workers_is_left_after_a_while(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
@@ -240,6 +309,46 @@ def test_a_study_on_a_cluster_has_the_numbers_of_one_process(cluster, tmp_path):
     np.testing.assert_equal(there.scores("reconstruction"), here.scores("reconstruction"))
     for one, other in zip(there.records, here.records, strict=True):
         assert (one.id, one.facets, one.files) == (other.id, other.facets, other.files)
+
+
+class Slow:
+    """A client of two workers, of whom one is lost as it is being sent what jobs need: that is heard of late."""
+
+    status = "running"
+
+    def __init__(self):
+        self.there, self.missed, self.others = {"a", "b"}, 0, threading.Event()
+
+    def scheduler_info(self, n_workers):
+        return {"workers": dict.fromkeys(self.there)}
+
+    def submit(self, do, task, pure):
+        left = task.job
+        if task.job.name.replicate == 0 and not self.missed:
+            self.missed, left = 1, Absent("a")
+        answer = type("Future", (), {"result": lambda _: left, "status": "finished"})()
+        answer.add_done_callback = lambda call: call(answer)
+        return answer
+
+    def run(self, keep, token, work, workers, on_error):
+        self.sent = workers
+        assert self.others.wait(60)
+        self.there.remove("a")
+        threading.Event().wait()
+
+
+def test_while_a_worker_is_lost_that_is_sent_rows_others_go_on(monkeypatch):
+    monkeypatch.setattr(dask, "LOOK", 0.01)
+    client = Slow()
+    monkeypatch.setattr(dask, "connected", lambda cluster: nullcontext(client))
+    wanted, home = jobs(6), []
+    for job in Dask(len, lambda left: left, "t", "local:2")(iter(wanted)):
+        home.append(job)
+        if len(home) == 5:
+            client.others.set()
+    assert home[5] is wanted[0]
+    assert {job.id for job in home} == {job.id for job in wanted}
+    assert client.sent == ["a"]
 
 
 def test_one_job_at_a_time_is_done_in_a_worker_with_several_threads():

@@ -64,6 +64,20 @@ class Absent(NamedTuple):
     worker: str
 
 
+class Given(NamedTuple):
+    """A worker has got it, or is lost."""
+
+    worker: str
+
+
+class Ended(NamedTuple):
+    """A job that ended somewhere."""
+
+    future: Any
+    left: Any
+    """What it left; None if that was lost; an error that ends the study, or :class:`Died`."""
+
+
 class Dask:
     """Jobs on a Dask cluster; a context, which leaves the cluster as it was.
 
@@ -104,47 +118,69 @@ class Dask:
         self._open = ExitStack()
         self._client = self._open.enter_context(connected(cluster))
         self._seen = time.monotonic()
+        self._looked, self._there = -math.inf, frozenset[str]()
         self._given: dict[str, float] = {}
         """When each worker got the work."""
 
     @property
     def workers(self) -> int:
         """Worker processes that are there now, but 1 at least: each does one job at a time."""
-        count = len(self._client.scheduler_info(n_workers=-1)["workers"]) if self._client.status == "running" else 0
-        if count:
-            self._seen = time.monotonic()
-        return max(1, count)
+        return max(1, len(self._workers()))
+
+    def _workers(self) -> frozenset[str]:
+        """Their addresses, as they were not long ago: the scheduler is not asked after every job."""
+        if (now := time.monotonic()) - self._looked > LOOK:
+            running = self._client.status == "running"
+            self._there = frozenset(self._client.scheduler_info(n_workers=-1)["workers"] if running else ())
+            self._looked = now
+            if self._there:
+                self._seen = now
+        return self._there
 
     def __call__(self, jobs: Iterator[Job]) -> Generator[Record, None, None]:
         """Do jobs, and give their records as they end; see :class:`isthmus.study.launch.Launch`."""
-        ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[Ended | Given] = queue.SimpleQueue()
         running: dict[Any, tuple[Job, float]] = {}
+        waiting: dict[str, list[Job]] = {}
+        """Jobs whose workers are being given what they need."""
         killers = 0
 
         def submit(job: Job) -> None:
             future = self._client.submit(do, Task(job, self.token, self.found, version("isthmus")), pure=False)
             running[future] = job, time.monotonic()
-            future.add_done_callback(ended.put)
+            future.add_done_callback(lambda one: beside(self._fetch, one, ended))
+
+        def again(worker: str) -> None:
+            for job in waiting.pop(worker, ()):
+                submit(job)
 
         with self._mourned():
             while True:
-                workers = self.workers
-                for job in islice(jobs, max(0, workers + 1 + workers // 4 - len(running))):
+                for gone in waiting.keys() - self._workers():
+                    again(gone)
+                room = self.workers + 1 + self.workers // 4 - len(running) - sum(map(len, waiting.values()))
+                for job in islice(jobs, max(0, room)):
                     submit(job)
-                if not running:
+                if not running and not waiting:
                     break
-                if (future := self._next(ended)) is None:
+                news = self._next(ended)
+                if isinstance(news, Given):
+                    self._given[news.worker] = time.monotonic()
+                    again(news.worker)
+                if not isinstance(news, Ended):
                     continue
-                job, since = running.pop(future)
-                try:
-                    left = self._left(future, since)
-                except Died:
+                job, since = running.pop(news.future)
+                if isinstance(news.left, Died):
                     killers += 1
-                    continue
-                if left is None:
+                elif isinstance(news.left, Absent) and since > self._given.get(worker := news.left.worker, -math.inf):
+                    if worker not in waiting:
+                        beside(self._give, worker, ended)
+                        self._looked = -math.inf  # it may have come since
+                    waiting.setdefault(worker, []).append(job)
+                elif news.left is None or isinstance(news.left, Absent):  # several may have missed it before it came
                     submit(job)
                 else:
-                    yield self.home(left)
+                    yield self.home(news.left)
         if killers:
             raise Died  # who it was is found out one by one, when nothing else runs
 
@@ -152,10 +188,10 @@ class Dask:
         """Do one job while nothing else is done; see :class:`isthmus.study.launch.Launch`."""
         return next(self(iter([job])))
 
-    def _next(self, ended: queue.SimpleQueue[Any]) -> Any | None:
-        """A future that has ended; None if none has for a while."""
+    def _next(self, ended: queue.SimpleQueue[Ended | Given]) -> Ended | Given | None:
+        """What was heard of a job or a worker; None if nothing was for a while."""
         try:
-            return ended.get(timeout=LOOK)
+            news = ended.get(timeout=LOOK)
         except queue.Empty:
             if self._client.status not in {"running", "connecting"}:
                 raise BadEnvironment(self._lost()) from None
@@ -165,41 +201,36 @@ class Dask:
                     "kept; start workers, and repeat the command"
                 ) from None
             return None
+        if isinstance(news, Ended) and isinstance(news.left, BaseException) and not isinstance(news.left, Died):
+            raise news.left
+        return news
 
-    def _left(self, future: Any, since: float) -> Any | None:
-        """What a job left that was submitted at a time; None if it has to be done again, by whoever comes.
+    def _fetch(self, future: Any, ended: queue.SimpleQueue[Ended | Given]) -> None:
+        """Bring home what a job left."""
+        left: Any
+        try:
+            left = future.result()
+        except BaseException as error:  # told where jobs are waited for
+            left = self._why(future, error)
+        ended.put(Ended(future, left))
 
-        Raises
-        ------
-        Died
-            If worker after worker was lost with it.
-        """
+    def _why(self, future: Any, error: BaseException) -> BaseException | None:
+        """What ends the study if a job left nothing; None if the job has to be done again, by whoever comes."""
         from distributed import KilledWorker
 
+        if isinstance(error, KilledWorker):
+            return Died()  # worker after worker was lost with it
         if future.status == "error":
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                raise Died
-            raise error
-        if future.status != "finished":
-            if self._client.status not in {"running", "connecting"}:
-                raise BadEnvironment(self._lost())
-            return None
-        try:
-            left = future.result(timeout=CONNECTING)
-        except (OSError, TimeoutError, RuntimeError) as error:  # lost on its way, with its worker
-            if isinstance(error, BadEnvironment):
-                raise
-            return None
-        if not isinstance(left, Absent):
-            return left
-        there = (
-            left.worker in self._client.scheduler_info(n_workers=-1)["workers"]
-        )  # else Dask tries to connect for long
-        if there and since > self._given.get(left.worker, -math.inf):  # several jobs may have missed it
-            self._client.run(keep, self.token, self.work, workers=[left.worker], on_error="ignore")
-            self._given[left.worker] = time.monotonic()
+            return error
+        if self._client.status not in {"running", "connecting"}:
+            return BadEnvironment(self._lost())
         return None
+
+    def _give(self, worker: str, ended: queue.SimpleQueue[Ended | Given]) -> None:
+        """Send a worker what jobs need."""
+        with suppress(Exception):  # it, or the client, is closed meanwhile
+            self._client.run(keep, self.token, self.work, workers=[worker], on_error="ignore")
+        ended.put(Given(worker))
 
     def _lost(self) -> str:
         return (
@@ -220,6 +251,11 @@ class Dask:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
+
+
+def beside(call: Callable[..., None], *what: Any) -> None:
+    """Do something in a thread of its own: it takes a connection half a minute to hear that nobody is there."""
+    threading.Thread(target=call, args=what, daemon=True).start()
 
 
 @contextmanager
