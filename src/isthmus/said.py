@@ -27,6 +27,10 @@ class Said(str):
         made.zh = zh
         return made
 
+    def __getnewargs__(self) -> tuple[str, str]:
+        """What it is made of again where it is copied, or sent to another process."""
+        return str(self), self.zh
+
     def of(self, lang: str) -> str:
         """The text in a language, ``en`` or ``zh``."""
         return self.zh if lang == "zh" else str(self)

@@ -1,14 +1,17 @@
 """A study of a table with words and gaps, end to end: run, read back, examined, taken, repeated."""
 
 import json
+import pickle
 import warnings
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
 
 import isthmus
 from isthmus.cli.app import run
+from isthmus.data.read import read
 from isthmus.study.examine import data_of, examine
 
 CITIES = np.array(["Bergen", "Oslo", "Rome"])
@@ -34,6 +37,16 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "people.csv"
     frame.to_csv(path, index=False)
     return path
+
+
+def test_rows_of_which_a_column_is_set_aside_can_be_sent_to_a_worker(file):
+    """Why it is set aside is a text in both languages, which goes along."""
+    rows = read(str(file), label="kind")
+    sent = pickle.loads(cloudpickle.dumps(rows, protocol=5))
+    assert [(name, why.of("zh")) for name, why in sent.aside.items()] == [
+        (name, why.of("zh")) for name, why in rows.aside.items()
+    ]
+    assert rows.aside
 
 
 @pytest.fixture(scope="module")
