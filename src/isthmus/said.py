@@ -27,9 +27,9 @@ class Said(str):
         made.zh = zh
         return made
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __reduce__(self) -> tuple[type[Said], tuple[str, str]]:
         """What it is made of again where it is copied, or sent to another process."""
-        return str(self), self.zh
+        return type(self), (str(self), self.zh)
 
     def of(self, lang: str) -> str:
         """The text in a language, ``en`` or ``zh``."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -243,11 +243,67 @@ def fit(
             ranks=ranks,
             device=device,
         )
-    named = {name: one for name, one in beside.items() if isinstance(one, str) and one != IN_ORDER}
+    given = _given(x, target, valid, valid_target, columns, fields, counts, images, beside)
+    sets, held = _parted(given.sets, given.held, given.known, seed)
+    kinds = [_data(part).images if given.images is None else given.images for part in sets]
+    layouts = [
+        laid_out(part, given.fields, kind=scale, images=kind, series=series, counts=given.counts)
+        for part, kind in zip(sets, kinds, strict=True)
+    ]
+    if given.images is None:  # nobody has looked at these data yet
+        _data(sets[0], given.columns, given.fields).warn()
+    (rows, *aims), (held_rows, *held_aims) = (
+        [layout.apply(part) for layout, part in zip(layouts, parts, strict=True)] for parts in (sets, held)
+    )
+    plan = plan or Plan()
+    return fit_many(
+        [recipe],
+        rows,
+        held_rows,
+        [replace(plan, batch=min(plan.batch, len(rows)))],
+        layout=layouts[0],
+        seed=seed,
+        target=aims[0] if aims else None,
+        valid_target=held_aims[0] if aims else None,
+        target_layout=layouts[1] if aims else None,
+        columns=given.columns,
+        watch=watch,
+        checkpoint=kept,
+        ranks=ranks,
+        device=device,
+    )[0]
+
+
+class _Given(NamedTuple):
+    """What somebody gave, as arrays."""
+
+    sets: list[Any]
+    """The rows; and what they should become, where that is something else."""
+    held: list[Any] | None
+    """The same of rows for early stopping, where they were given."""
+    known: Metadata
+    columns: Sequence[str]
+    fields: Sequence[Field]
+    counts: int | None
+    images: bool | None
+
+
+def _given(
+    x: Any,
+    target: Any,
+    valid: Any,
+    valid_target: Any,
+    columns: Sequence[str],
+    fields: Sequence[Field],
+    counts: int | None,
+    images: bool | None,
+    beside: dict[str, Any],
+) -> _Given:
+    """See :func:`fit`; frames of several kinds, with gaps or with named columns of metadata are read as files are."""
+    named = [name for name, one in beside.items() if isinstance(one, str) and one != IN_ORDER]
     if named and (target is not None or valid is not None or not hasattr(x, "columns")):
-        raise BadInput(f"{next(iter(named))} names a column, and that needs a frame alone; give one value for each row")
-    known = NONE
-    unread = counts is None and scattered(x)
+        raise BadInput(f"{named[0]} names a column, and that needs a frame alone; give one value for each row")
+    known, unread = NONE, counts is None and scattered(x)
     if read_here := not fields and target is None and (mixed(x) or bool(named) or unread):
         read_in = read(x, **beside)
         read_in.warn()
@@ -265,35 +321,8 @@ def fit(
         sets = sets if positive is None else [part[positive] for part in sets]
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
-    given = None if valid is None else [_array(valid)] if valid_target is None else _pair(valid, valid_target)
-    sets, held = _parted(sets, given, known, seed)
-    kinds = [_data(part).images if images is None else images for part in sets]
-    layouts = [
-        laid_out(part, fields, kind=scale, images=kind, series=series, counts=counts)
-        for part, kind in zip(sets, kinds, strict=True)
-    ]
-    if images is None:  # nobody has looked at these data yet
-        _data(sets[0], columns, fields).warn()
-    (rows, *aims), (held_rows, *held_aims) = (
-        [layout.apply(part) for layout, part in zip(layouts, parts, strict=True)] for parts in (sets, held)
-    )
-    plan = plan or Plan()
-    return fit_many(
-        [recipe],
-        rows,
-        held_rows,
-        [replace(plan, batch=min(plan.batch, len(rows)))],
-        layout=layouts[0],
-        seed=seed,
-        target=aims[0] if aims else None,
-        valid_target=held_aims[0] if aims else None,
-        target_layout=layouts[1] if aims else None,
-        columns=columns,
-        watch=watch,
-        checkpoint=kept,
-        ranks=ranks,
-        device=device,
-    )[0]
+    held = None if valid is None else [_array(valid)] if valid_target is None else _pair(valid, valid_target)
+    return _Given(sets, held, known, columns, fields, counts, images)
 
 
 def _parted(sets: list[Any], held: list[Any] | None, known: Metadata, seed: int) -> tuple[list[Any], list[Any]]:
