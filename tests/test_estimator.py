@@ -1,4 +1,4 @@
-"""The scikit-learn face: its own checks for every family, and what they do not ask."""
+"""The scikit-learn face: its own checks, and what they do not ask."""
 
 import copy
 import inspect
@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from isthmus.errors import BadInput
 from isthmus.estimator.classifier import AutoencoderClassifier
@@ -29,6 +29,8 @@ from isthmus.estimator.transformer import Autoencoder
 from isthmus.families import DEFAULT, FAMILIES, named
 from isthmus.ship.artefact import load, save
 from isthmus.train.plan import Plan
+from scikit import KINDS, OWN, asked
+from scikit import named as checked
 
 IRIS = load_iris().data
 SMALL = {"steps": 20, "check": 10, "batch": 16, "random_state": 0}
@@ -43,10 +45,18 @@ def test_scikit_learn_finds_nothing(estimator, check, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-@parametrize_with_checks([Autoencoder(family, **SMALL) for family in FAMILIES if family != "plain"])
+@pytest.mark.parametrize(
+    ("estimator", "check"), asked({name: Autoencoder(name, **SMALL) for name in FAMILIES if name != "plain"})
+)
 def test_scikit_learn_finds_nothing_in_any_family(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would be skipped
     check(estimator)
+
+
+def test_checks_in_which_families_have_a_say_are_there() -> None:
+    both = (Autoencoder(), AnomalyDetector())
+    assert {checked(check) for one in both for _, check in estimator_checks_generator(one)} > OWN
+    assert set(KINDS) < set(FAMILIES)
 
 
 @pytest.mark.slow
