@@ -48,6 +48,8 @@ from isthmus.train.plan import Plan
 ASIDE = 0.25
 MOST, MOST_ANOMALIES = 1200, 200
 FACET = {"compress": "compression", "classify": "features", "find_anomalies": "anomaly", "generate": "generation"}
+KNOWN = {"120 to 200": 120, "60 to 119": 60, "fewer": 0}
+"""How many anomalies a table has, and the least of that."""
 ADBENCH = (
     "2_annthyroid", "4_breastw", "5_campaign", "6_cardio", "10_cover", "18_Ionosphere", "20_letter",
     "22_magic.gamma", "23_mammography", "24_mnist", "25_musk", "26_optdigits", "28_pendigits", "29_Pima",
@@ -297,6 +299,25 @@ def paired(results: list[dict[str, Any]], purpose: str) -> Iterator[str]:
     )
 
 
+def by_anomalies(results: list[dict[str, Any]], known: dict[str, Callable[[], Set]]) -> Iterator[str]:
+    """How the regret of the recommendation goes with the number of anomalies that a table has in all."""
+    found: dict[str, list[float]] = {}
+    for one in results:
+        row = one["purposes"].get("find_anomalies")
+        if row is not None and row["take"] in row["regret"]:
+            _, labels, anomaly = known[one["data"]]()
+            count = int((np.asarray(labels).astype(str) == anomaly).sum())
+            name = next(name for name, least in KNOWN.items() if count >= least)
+            found.setdefault(name, []).append(row["regret"][row["take"]])
+    if found:
+        yield "\n| anomalies in the table | tables | recommended: regret | at most 1 rope | worst |"
+        yield "|---|---|---|---|---|"
+    for name in KNOWN:
+        if name in found:
+            values = np.array(found[name])
+            yield f"| {name} | {len(values)} | {_interval(values)} | {np.mean(values <= 1):.0%} | {values.max():.1f} |"
+
+
 def _interval(values: np.ndarray) -> str:
     """A mean with its percentile bootstrap interval."""
     picked = np.random.default_rng(0).integers(len(values), size=(10_000, len(values)))
@@ -374,7 +395,8 @@ def main() -> None:
         with options.out.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
     done = [again(one) if options.again else one for one in done if one["data"] in wanted]
-    print("\n".join([*tables(done), *(line for purpose in FACET for line in paired(done, purpose))]))
+    told = [*tables(done), *(line for purpose in FACET for line in paired(done, purpose))]
+    print("\n".join([*told, *(by_anomalies(done, known) if options.bench == "oddbench" else ())]))
 
 
 if __name__ == "__main__":
