@@ -9,6 +9,7 @@ stand all fixed choices: the same family (or rival) for this purpose on every da
     python benchmarks/regret.py --out regret.jsonl            # runs what is missing there, then prints the table
     python benchmarks/regret.py --out regret.jsonl --print    # prints only
     python benchmarks/regret.py --bench oddbench --minutes 20 --out odd.jsonl     # 47 tables of one group each
+    python benchmarks/regret.py --bench more --out more.jsonl                     # embeddings, and windows of series
 
 Every finished data set is one line of JSON, so a run that stops (``--minutes``) goes on with the same command. A line
 holds the scores of each replicate too: ``--again`` decides anew from them, by the rules of today.
@@ -47,6 +48,8 @@ from isthmus.train.plan import Plan
 
 ASIDE = 0.25
 MOST, MOST_ANOMALIES = 1200, 200
+STEPS = 16
+"""Of a window of a series."""
 FACET = {"compress": "compression", "classify": "features", "find_anomalies": "anomaly", "generate": "generation"}
 KNOWN = {"120 to 200": 120, "60 to 119": 60, "fewer": 0}
 """How many anomalies a table has, and the least of that."""
@@ -133,8 +136,34 @@ def oddbench(path: Path) -> Set:
         return few(file["X"].astype(np.float64), file["y"].astype(int))
 
 
+def series(path: Path, labelled: list[list[str]]) -> Set:
+    """Windows of 16 steps that do not overlap, of a series of the Numenta Anomaly Benchmark; an anomaly is one that a
+    labelled stretch touches. Rows are parted at random, so neighbours lie on both sides."""
+    table = pd.read_csv(path, parse_dates=["timestamp"])
+    odd = np.zeros(len(table), bool)
+    for begin, end in labelled:
+        odd |= table["timestamp"].between(begin, end).to_numpy()
+    count = len(table) // STEPS
+    x, odd = (one[: count * STEPS].reshape(count, STEPS) for one in (table["value"].to_numpy(np.float64), odd))
+    return few(x, odd.any(axis=1).astype(int))
+
+
+def more(data: Path) -> dict[str, Callable[[], Set]]:
+    """What is left of ADBench without rows of the others, embeddings of pictures and texts, and series."""
+    there = [data / "adbench" / f"{name}.npz" for name in ("16_http", "17_InternetAds")]
+    there += sorted((data / "adbench_embeddings").glob("*.npz"))
+    found: dict[str, Callable[[], Set]] = {path.stem: lambda path=path: adbench(path) for path in there}
+    stretches = json.loads((data / "nab" / "combined_windows.json").read_text())
+    for name, labelled in stretches.items():
+        if labelled and (path := data / "nab" / f"{name}.gz").exists():
+            found[path.name.split(".")[0]] = lambda path=path, labelled=labelled: series(path, labelled)
+    return found
+
+
 def sets(data: Path, bench: str) -> dict[str, Callable[[], Set]]:
     """Name -> what loads it."""
+    if bench == "more":
+        return more(data)
     if bench == "oddbench":
         return {path.stem: lambda path=path: oddbench(path) for path in sorted((data / "oddbench").glob("*.npz"))}
     found = {name: lambda name=name: adbench(data / "adbench" / f"{name}.npz") for name in ADBENCH}
@@ -202,7 +231,7 @@ def ropes(expected: float, metric: str) -> float:
 def run(name: str, load: Callable[[], Set], options: argparse.Namespace) -> dict[str, Any]:
     """One data set: the study's scores, and everybody's on the rows put aside."""
     there, aside = parted(load())
-    facets = {"oddbench": "anomaly"}.get(options.bench, ",".join(FACET.values()))
+    facets = ",".join(FACET.values()) if options.bench == "mixed" else "anomaly"
     with tempfile.TemporaryDirectory() as folder:
         study = isthmus.compare(
             there[0],
@@ -365,7 +394,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=BESIDE)
     parser.add_argument("--out", type=Path, required=True, help="one line of JSON for each data set")
-    parser.add_argument("--bench", choices=("mixed", "oddbench"), default="mixed", help="which data sets")
+    parser.add_argument("--bench", choices=("mixed", "oddbench", "more"), default="mixed", help="which data sets")
     parser.add_argument("--sets", help="names with commas; by default all")
     parser.add_argument("--families", default="default", help="pca: rivals alone, in some seconds for each data set")
     parser.add_argument(
@@ -396,7 +425,7 @@ def main() -> None:
             file.write(json.dumps(done[-1]) + "\n")
     done = [again(one) if options.again else one for one in done if one["data"] in wanted]
     told = [*tables(done), *(line for purpose in FACET for line in paired(done, purpose))]
-    print("\n".join([*told, *(by_anomalies(done, known) if options.bench == "oddbench" else ())]))
+    print("\n".join([*told, *(by_anomalies(done, known) if options.bench != "mixed" else ())]))
 
 
 if __name__ == "__main__":
