@@ -248,6 +248,10 @@ CASES = {
     "mse": Case(rebuilt, TOGETHER | {word: GEOMETRY[word] for word in ("place", "turn")}),
     **{name: EXPLAINED for name in METRICS if name.startswith("explained_")},
     **dict.fromkeys(("l0", "hoyer", "dead", "always_on"), Case(codes, SPARSE)),
+    **dict.fromkeys(
+        ("nested", "nested_by_use"),
+        Case(lambda random, rows: (2.0 ** np.arange(5), random.random(5)), {"scale": on(scale, 0)}),
+    ),
     "probe_balanced": accuracy(probe_balanced),
     "probe_accuracy": accuracy(probe_accuracy),
     "probe_accuracy_few": few(probe_accuracy),

@@ -9,7 +9,7 @@ from isthmus.metrics import METRICS
 PAGE = Path(__file__).parents[2] / "docs" / "facets" / "README.md"
 
 NAMES = """mse explained_variance deviance_explained
-l0 hoyer dead always_on probe_balanced probe_accuracy probe_accuracy_few knn_accuracy
+l0 hoyer dead always_on nested nested_by_use probe_balanced probe_accuracy probe_accuracy_few knn_accuracy
 knn_accuracy_few commonest_class cluster_ari cluster_nmi intrinsic_dimension mig dci_disentanglement dci_completeness
 dci_informativeness sap mcc uniqueness f1 absorption
 auroc average_precision vus_pr vus_pr_flat auroc_planted auroc_local auroc_global auroc_dependency auroc_cluster
@@ -40,6 +40,8 @@ def test_directions():
         "explained_variance",
         "deviance_explained",
         "hoyer",
+        "nested",
+        "nested_by_use",
         "probe_balanced",
         "probe_accuracy",
         "probe_accuracy_few",

@@ -341,15 +341,18 @@ def reconstruct(coder: Coder, x: NDArray[np.float32], k: int | None = None) -> N
     return coder.compared(x, coder.decode_scaled(codes if k is None else held(coder, codes, k)))
 
 
-def held(coder: Coder, codes: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+def held(
+    coder: Coder, codes: NDArray[np.float32], k: int, long: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Codes (n, L) without the smallest pieces that they write, so that ``k`` units of a row are left on average.
 
-    Codes with no more than that are as they were. What is left may differ from row to row, as in ``batchtopk``.
+    Codes with no more than that are as they were. What is left may differ from row to row, as in ``batchtopk``. Who has
+    the :func:`lengths` of the coder gives them as ``long``: to find them takes as long as to decode L rows.
     """
     wanted = k * len(codes)
     if np.count_nonzero(codes) <= wanted or not np.isfinite(codes).all():
         return codes
-    sizes = np.abs(codes) * lengths(coder, codes.shape[1])
+    sizes = np.abs(codes) * (lengths(coder, codes.shape[1]) if long is None else long)
     border = np.partition(sizes, sizes.size - wanted, axis=None)[sizes.size - wanted]
     return np.where(sizes >= border, codes, 0).astype(codes.dtype)
 

@@ -19,9 +19,11 @@ from isthmus.facets.facet import (
     Found,
     Splits,
     held,
+    lengths,
     some,
     validation_error,
 )
+from isthmus.facets.nesting import nesting
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
@@ -38,19 +40,25 @@ MOST = 500
 def measure(contender: Contender, splits: Splits) -> Found:
     """``hoyer``, ``l0``, ``dead`` and ``always_on`` of the codes of the test rows; exact zero is silent.
 
-    Where the study says how many units may fire, also the ``frontier``.
+    Where the study says how many units may fire, also the ``frontier``, and what prefixes of the code tell.
     """
     codes = contender.encode_scaled(splits.test.x)
-    return activity(codes) if splits.k is None else {**activity(codes), "frontier": frontier(contender, splits)}
+    if splits.k is None:
+        return activity(codes)
+    long = lengths(contender, codes.shape[1])
+    return {**activity(codes), "frontier": frontier(contender, splits, long), **nesting(contender, splits, long)}
 
 
-def frontier(coder: Coder, splits: Splits) -> Curve:
-    """Explained variance of test rows that are rebuilt from 1, 2, 4, ... units a row on average, up to all."""
+def frontier(coder: Coder, splits: Splits, long: NDArray[np.float32]) -> Curve:
+    """Explained variance of test rows that are rebuilt from 1, 2, 4, ... units a row on average, up to all.
+
+    ``long`` (L,) are the lengths of what units write.
+    """
     x = some(splits.test, MOST, hashed(splits.seed, "frontier")).x
     codes, mean = coder.encode_scaled(x), splits.train.x.mean(axis=0, dtype=np.float64)
     every = np.count_nonzero(codes) / len(codes)
     counts = [2**i for i in range(int(every).bit_length()) if 2**i < every]
-    shown = [explained_variance(x, coder.decode_scaled(held(coder, codes, k)), mean) for k in counts]
+    shown = [explained_variance(x, coder.decode_scaled(held(coder, codes, k, long)), mean) for k in counts]
     whole = explained_variance(x, coder.decode_scaled(codes), mean)
     return Curve((*map(float, counts), every), (*shown, whole))
 
@@ -89,11 +97,17 @@ SPARSITY = Facet(
     sees=SMALLEST_ERROR,
     criterion=validation_error,
     measure=measure,
-    metrics=("hoyer", "l0", "dead", "always_on", "mse"),
+    metrics=("hoyer", "l0", "dead", "always_on", "nested", "nested_by_use", "mse"),
     curves={
         "frontier": CurveTitle(
             Said("Explained variance from few units", "少量激活单元下的解释方差"),
             x=Said("units of a row, on average", "每行平均保留的单元数"),
+            y=Said("explained variance", "解释方差"),
+            log=True,
+        ),
+        "prefixes": CurveTitle(
+            Said("Explained variance from the first units of the code", "仅用编码前若干单元的解释方差"),
+            x=Said("first units of the code", "编码的前若干单元"),
             y=Said("explained variance", "解释方差"),
             log=True,
         ),
