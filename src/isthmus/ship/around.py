@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isthmus.errors import BadInput
+from isthmus.metrics.probes import neighbours
 from isthmus.scorer import AROUND, CALM, Crowd, whitening
 
 
@@ -60,9 +61,12 @@ class Around(nn.Module):
 
     @classmethod
     def of(cls, crowd: Crowd) -> Self:
-        """The network of a crowd."""
+        """The network of a crowd; places that are among the nearest of many come first, as a search likes them."""
         found = cls.parameters_of(crowd)
         places, width = crowd.known.shape
+        often = np.bincount(neighbours(crowd.known, AROUND)(crowd.known)[1].ravel(), minlength=places)
+        order = np.argsort(-often, kind="stable")
+        found |= {name: found[name][order] for name in ("known", "reach", "density")}
         made = cls(places, width, crowd.nearest, diagonal=found["whiten"].ndim == 1)
         made.load_state_dict({name: torch.from_numpy(values) for name, values in found.items()})
         return made
