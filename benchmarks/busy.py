@@ -20,7 +20,7 @@ from typing import Any
 
 from isthmus.study import jobs as doing
 from isthmus.study.away import Away, unpacked
-from isthmus.study.jobs import Commits, Work
+from isthmus.study.jobs import Commits, Perform, Work
 from isthmus.study.launch import Launch
 from isthmus.study.launch.dask import Dask
 from isthmus.study.launch.local import Local
@@ -37,14 +37,14 @@ def sleeping(job: Job, seconds: Any, store: Commits) -> Record:
 
 
 @contextmanager
-def launched(store: Store, workers: int, seconds: float, cluster: bool) -> Iterator[Launch]:
+def launched(store: Store, perform: Perform, data: Any, workers: int, cluster: bool) -> Iterator[Launch]:
     """Where the runs are done."""
     if cluster:
-        away = Away(seconds, sleeping)
-        with Dask(away, lambda parcel: unpacked(store, parcel), "busy", f"local:{workers}") as launch:
+        away = Away(data, perform)
+        with Dask(away, lambda parcel: unpacked(store, parcel), perform.__name__, f"local:{workers}") as launch:
             yield launch
     else:
-        with Local(Work(store, seconds, sleeping), store.folder, workers) as launch:
+        with Local(Work(store, data, perform), store.folder, workers) as launch:
             yield launch
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         names = [JobName(kind="family", name=f"f{r % 9}", view="all", replicate=r) for r in range(asked.runs)]
         jobs = [Job(name, {"data": "d", "seed": 0}) for name in names]
         began = time.time()
-        with launched(store, asked.workers, asked.seconds, asked.cluster) as launch:
+        with launched(store, sleeping, asked.seconds, asked.workers, asked.cluster) as launch:
             doing.drive(store, jobs, launch)
         told = [one.facets["sleep"].metrics for one in store.records(members=True)[0].values()]
         spans = sorted((float(one["began"] or 0), float(one["ended"] or 0), one["worker"]) for one in told)

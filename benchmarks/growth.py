@@ -1,10 +1,11 @@
 """What a study costs as it grows: CPU seconds, memory and bytes, as one of its sizes grows by 10 and by 100.
 
-python benchmarks/growth.py [--only runs rows ...] [--out growth.jsonl]
+python benchmarks/growth.py [--only runs rows ...] [--workers 1] [--cluster] [--out growth.jsonl]
 
-``runs`` are light jobs, which cost next to nothing in themselves: what is measured is the house around them. Every
-other size is that of a real study in a process of its own. A line is written when it is measured, and what stands in
-the file is not measured again, so that slices add up.
+``runs`` are light jobs, which cost next to nothing in themselves: what is measured is the house around them, here or
+with a Dask cluster of processes on this machine, whose own CPU seconds are not seen from here. Every other size is that
+of a real study in a process of its own. A line is written when it is measured, and what stands in the file is not
+measured again, so that slices add up.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from busy import launched
 
 from isthmus.api.several import compare_many
-from isthmus.api.study import compare
+from isthmus.api.study import Study, compare
 from isthmus.study import jobs as doing
-from isthmus.study.jobs import Commits, Work
-from isthmus.study.launch.local import Local
+from isthmus.study.budget import Watch
+from isthmus.study.jobs import Commits
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 
@@ -48,8 +50,9 @@ def light(job: Job, data: Any, store: Commits) -> Record:
     return store.commit(Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice}))
 
 
-def runs(count: int, place: Path, workers: int) -> dict[str, float]:
-    """Seconds on the clock and of a core for each run; and for a start that finds all of them done."""
+def runs(count: int, place: Path, workers: int, cluster: bool) -> dict[str, float]:
+    """Seconds on the clock and of a core for each run; for a start that finds all of them done; and for saying which
+    run comes next where a clock runs, none of which is begun."""
     names = [JobName(kind="family", name=f"f{r % 9}", view="all", replicate=r) for r in range(count)]
     jobs = [Job(name, {"data": "d", "seed": 0}) for name in names]
     store = Store(place)
@@ -57,15 +60,17 @@ def runs(count: int, place: Path, workers: int) -> dict[str, float]:
     found = {}
     for what in ("run", "start"):
         began, cpu = time.perf_counter(), used()
-        with Local(Work(store, None, light), store.folder, workers) as launch:
+        with launched(store, light, None, workers, cluster) as launch:
             doing.drive(store, jobs, launch)
         found[f"{what}_ms"] = 1e3 * (time.perf_counter() - began) / count
         found[f"{what}_cpu_ms"] = 1e3 * (used() - cpu) / count
-    return found
+    cpu = used()
+    assert count == sum(1 for _ in doing.one_by_one(jobs, {}, Watch(1e12, workers, lambda job: 1.0, "f0")))
+    return found | {"chosen_cpu_ms": 1e3 * (used() - cpu) / count}
 
 
 def study(size: dict[str, int], place: Path) -> dict[str, float]:
-    """A real study."""
+    """A real study, and CPU seconds of reading it again and of its page."""
     random = np.random.default_rng(0)
 
     def rows() -> Any:
@@ -77,9 +82,14 @@ def study(size: dict[str, int], place: Path) -> dict[str, float]:
     few |= {"latents": 4, "hidden": [size["width"]], "plan": {"patience": 1000}}
     if size["sets"] > 1:
         compare_many({f"s{n}": rows() for n in range(size["sets"])}, out=place, **few)
-    else:
-        compare(rows(), out=place, **few)
-    return {}
+        return {}
+    compare(rows(), out=place, **few)
+    began = used()
+    found = Study(place)
+    read = used()
+    found.report(place / "page.html")
+    (place / "page.html").unlink()
+    return {"read_cpu_s": read - began, "page_cpu_s": used() - read}
 
 
 def used() -> float:
@@ -89,7 +99,7 @@ def used() -> float:
     )
 
 
-def measured(what: str, size: int, workers: int) -> dict[str, Any]:
+def measured(what: str, size: int, workers: int, cluster: bool) -> dict[str, Any]:
     """One line: in a process of its own, for its memory."""
     with tempfile.TemporaryDirectory() as name:
         place, answer = Path(name, "study"), Path(name, "answer")
@@ -98,7 +108,7 @@ def measured(what: str, size: int, workers: int) -> dict[str, Any]:
             code = 1
             try:
                 torch.set_num_threads(1)
-                found = runs(size, place, workers) if what == "runs" else study(BASE | {what: size}, place)
+                found = runs(size, place, workers, cluster) if what == "runs" else study(BASE | {what: size}, place)
                 answer.write_text(json.dumps(found))
                 code = 0
             except Exception:
@@ -114,6 +124,7 @@ def measured(what: str, size: int, workers: int) -> dict[str, Any]:
             "what": what,
             "size": size,
             "workers": workers if what == "runs" else 1,
+            "cluster": cluster and what == "runs",
             "runs": done,
             "cpu_s": round(cost.ru_utime + cost.ru_stime, 3),
             "peak_mb": round(cost.ru_maxrss / 1024),
@@ -127,14 +138,15 @@ def main() -> None:
     options.add_argument("--only", nargs="*", choices=list(SIZES), default=list(SIZES))
     options.add_argument("--largest", type=int, default=10**9, help="leave out sizes above this")
     options.add_argument("--workers", type=int, default=1, help="processes that do the light jobs")
+    options.add_argument("--cluster", action="store_true", help="light jobs go to a Dask cluster of such processes")
     options.add_argument("--out", type=Path, default=Path("growth.jsonl"))
     asked = options.parse_args()
     there = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
-    known = {(one["what"], one["size"], one["workers"]) for one in there}
+    known = {(one["what"], one["size"], one["workers"], one["cluster"]) for one in there}
     for what in asked.only:
-        workers = asked.workers if what == "runs" else 1
-        for size in (size for size in SIZES[what] if size <= asked.largest and (what, size, workers) not in known):
-            line = json.dumps(measured(what, size, workers))
+        how = (asked.workers, asked.cluster) if what == "runs" else (1, False)
+        for size in (size for size in SIZES[what] if size <= asked.largest and (what, size, *how) not in known):
+            line = json.dumps(measured(what, size, *how))
             print(line, flush=True)
             with asked.out.open("a") as file:
                 file.write(line + "\n")

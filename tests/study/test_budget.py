@@ -28,6 +28,7 @@ from isthmus.study.estimate import (
     readings,
     shares_of,
 )
+from isthmus.study.jobs import by_replicate, one_by_one
 from isthmus.study.material import prepare
 from isthmus.study.outline import Outline, outline
 from isthmus.study.racing import Round, raced
@@ -265,9 +266,8 @@ def test_loading_a_library_counts_as_probing_and_for_no_piece(monkeypatch):
 
 def order(jobs, watch, clock, seconds):
     """Whom a single worker does, one after the other."""
-    waiting, done = list(jobs), []
-    while waiting and (job := watch(waiting, {})) is not None:
-        waiting.remove(job)
+    done = []
+    for job in one_by_one(jobs, {}, watch):
         done.append(job)
         clock.now += seconds(job)
     return done
@@ -295,7 +295,7 @@ def test_the_first_replicate_gives_the_rivals_and_one_family_in_any_time(planned
 
 def test_what_runs_really_took_counts_more_than_what_was_probed(planned):
     clock, jobs = Clock(), planned.jobs()
-    second = [job for job in jobs if job.name.replicate == 1]
+    second = {1: by_replicate(jobs)[1]}
     watch = Watch(1.0, 1, lambda job: 1e-6, "plain", clock)
     slow = {(n.kind, n.name, n.view, n.facet): 100.0 for n in (job.name for job in jobs)}
     assert watch(second, slow) is None
@@ -304,12 +304,22 @@ def test_what_runs_really_took_counts_more_than_what_was_probed(planned):
 
 def test_on_a_machine_that_has_become_slow_all_that_is_still_open_takes_longer(planned):
     """Where plain took ten times as long as was thought, so will the others: 5 s do not hold what should take 1 s."""
-    clock, jobs = Clock(), [job for job in planned.jobs() if job.name.name in {"vae", "topk"}]
+    clock, jobs = Clock(), by_replicate([job for job in planned.jobs() if job.name.name in {"vae", "topk"}])
     plain = next(job.name for job in planned.jobs() if job.name.name == "plain" and job.name.view == "all")
     watch = Watch(5.0, 1, lambda job: 1.0, "plain", clock)
-    assert watch([job for job in planned.jobs() if job.name == plain], {}) is not None
+    assert watch({0: [job for job in planned.jobs() if job.name == plain]}, {}) is not None
     assert watch(jobs, {}) is not None
     assert watch(jobs, {(plain.kind, plain.name, plain.view, plain.facet): 10.0}) is None
+
+
+def test_ten_times_as_many_runs_are_chosen_by_ten_times_as_many_looks(planned):
+    looks = []
+    for count in (4, 40):
+        jobs, seen = dataclasses.replace(planned, replicates=count).jobs(), []
+        watch = Watch(1e9, 1, lambda job, seen=seen: seen.append(job) or 1.0, "plain", Clock())
+        assert len(list(one_by_one(jobs, {}, watch))) == len(jobs)
+        looks.append(len(seen))
+    assert looks[1] <= 11 * looks[0]
 
 
 def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):

@@ -252,7 +252,7 @@ def configurations(name: str, records: Sequence[Mapping[str, Any]], t: Words) ->
     rows: list[Row] = []
     for i, configs in sorted(tried.items()):
         cells = [Cell(_values([c["recipe"].get(k) for c in configs])) for k in knobs]
-        ends = {c["status"]: sum(d["status"] == c["status"] for d in configs) for c in configs}
+        ends = Counter(c["status"] for c in configs)
         cells += [
             Cell(_values([c["learning_rate"] for c in configs])),
             Cell(t("page.comma").join(f"{t.name('status', end)} {n}" for end, n in ends.items())),

@@ -23,7 +23,7 @@ from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.facets.purpose import PURPOSES
 from isthmus.study.design import LEFT_OUT, Design
 from isthmus.study.estimate import Estimate
-from isthmus.study.jobs import Lasted, kind
+from isthmus.study.jobs import Lasted, Waiting, kind
 from isthmus.study.racing import Round
 from isthmus.study.record import Job, Record
 
@@ -241,11 +241,24 @@ class Watch:
     thought: dict[tuple[str | None, ...], float] = field(default_factory=dict)
     """What jobs of each kind were expected to take: where others took longer, so will these."""
 
-    def __call__(self, waiting: Sequence[Job], lasted: Lasted) -> Job | None:
+    def __call__(self, waiting: Waiting, lasted: Lasted) -> Job | None:
         """The next job, or None if there is no time for any."""
+        left = self.deadline - self.clock()
+        for replicate, mine in waiting.items():
+            for job in mine:
+                self.thought.setdefault(kind(job.name), self.expected(job))
+            takes = self._taking(lasted)
+            needed = replicate == 0 and not all(map(self.back, mine))
+            if not needed and replicate not in self.begun and not self.fits(mine, takes):
+                return None
+            self.begun.add(replicate)
+            for job in sorted(mine, key=lambda job: (not self.worth(job), -takes(job))):
+                if takes(job) <= left or (replicate == 0 and self.worth(job)):
+                    return job
+        return None
 
-        for job in waiting:
-            self.thought.setdefault(kind(job.name), self.expected(job))
+    def _taking(self, lasted: Lasted) -> Callable[[Job], float]:
+        """What a job takes: as long as the last of its kind, else what was thought, at the pace of those that ended."""
         seen = [name for name in lasted if name in self.thought]
         thought = sum(self.thought[name] for name in seen)
         pace = sum(lasted[name] for name in seen) / thought if thought else 1.0
@@ -255,18 +268,7 @@ class Watch:
             known = lasted.get(kind(job.name))
             return self.expected(job) * pace if known is None else known
 
-        left = self.deadline - self.clock()
-        for replicate in sorted({job.name.replicate for job in waiting}):
-            mine = [job for job in waiting if job.name.replicate == replicate]
-            needed = replicate == 0 and not all(map(self.back, mine))
-            if not needed and replicate not in self.begun and not self.fits(mine, takes):
-                return None
-            self.begun.add(replicate)
-            mine.sort(key=lambda job: (not self.worth(job), -takes(job)))
-            for job in mine:
-                if takes(job) <= left or (replicate == 0 and self.worth(job)):
-                    return job
-        return None
+        return takes
 
     def fits(self, jobs: Sequence[Job], takes: Callable[[Job], float] | None = None) -> bool:
         """Whether there is time for all of some jobs; what each takes is what is expected, unless it is said."""

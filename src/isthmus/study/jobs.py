@@ -34,7 +34,9 @@ class Commits(Protocol):
 Perform = Callable[[Job, Any, Commits], Record]
 Lasted = Mapping[Kind, float]
 """How many seconds the last job of each kind took."""
-Choose = Callable[[Sequence[Job], Lasted], Job | None]
+Waiting = Mapping[int, Sequence[Job]]
+"""Jobs that have not begun, by replicate, the first one first."""
+Choose = Callable[[Waiting, Lasted], Job | None]
 """Says which of the waiting jobs begins next; None: no more do."""
 
 
@@ -138,7 +140,7 @@ def _all(store: Store, jobs: Sequence[Job], launch: Launch, choose: Choose | Non
     open_ = {job.id: job for job in missing}
     try:
         usual = _longest_first(missing, lasted) if launch.workers > 1 else iter(missing)
-        with closing(launch(usual if choose is None else _one_by_one(missing, lasted, choose))) as ended:
+        with closing(launch(usual if choose is None else one_by_one(missing, lasted, choose))) as ended:
             for record in ended:
                 lasted[kind(record.job)] = record.seconds
                 yield open_.pop(record.id), record
@@ -158,14 +160,24 @@ def _suspect(store: Store, job: Job, launch: Launch) -> Record:
         return store.commit(Record(id=job.id, job=job.name, status="failed", message=message))
 
 
-def _one_by_one(jobs: Sequence[Job], lasted: Lasted, choose: Choose) -> Iterator[Job]:
+def by_replicate(jobs: Sequence[Job]) -> dict[int, list[Job]]:
+    """Jobs of each replicate, the first one first; each in their order."""
+    found = dict[int, list[Job]]()
+    for job in sorted(jobs, key=lambda one: one.name.replicate):
+        found.setdefault(job.name.replicate, []).append(job)
+    return found
+
+
+def one_by_one(jobs: Sequence[Job], lasted: Lasted, choose: Choose) -> Iterator[Job]:
     """Jobs in the order in which they are chosen, one after the other while ``lasted`` fills.
 
     The order has no bearing on what a job gives.
     """
-    waiting = list(jobs)
+    waiting = by_replicate(jobs)
     while waiting and (job := choose(waiting, lasted)) is not None:
-        waiting.remove(job)
+        waiting[job.name.replicate].remove(job)
+        if not waiting[job.name.replicate]:
+            del waiting[job.name.replicate]
         yield job
 
 
