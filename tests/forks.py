@@ -9,6 +9,7 @@ import pkgutil
 import pty
 import select
 import signal
+import socket
 import sys
 import traceback
 import warnings
@@ -72,6 +73,23 @@ def terminal(*arguments: str, cwd: Path, width: int = 80, fresh: bool = False, *
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
 
 
+def ranks(size: int, run: Callable[[], object]) -> list[int]:
+    """The exit codes of so many processes that find each other as those that ``torchrun`` starts do; each does ``run``.
+
+    Of threads of torch there must be one.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "GLOO_SOCKET_IFNAME": "lo"}
+    children = []
+    for rank in range(size):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os.environ.update({**told, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            leave(lambda: int(run() is not None))
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
 class Command:
     """``isthmus`` with these arguments in a child that leads a session of its own, as on a terminal of its own.
 
@@ -109,6 +127,11 @@ class Command:
             ended, status = os.waitpid(self.pid, os.WNOHANG)
             self.returncode = os.waitstatus_to_exitcode(status) if ended else None
         return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it is still running."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def communicate(self) -> tuple[str, str]:
         """Wait until it has ended: what it said to stdout and to stderr."""

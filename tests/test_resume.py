@@ -1,14 +1,13 @@
 """``isthmus train --checkpoint``: killed, told to stop, asked for something else, damaged."""
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from forks import Command
 from isthmus.cli import main
 
 COMMAND = ["rows.npy", "--out", "model", "--measure", "none", "--steps", "4000", "--set", "drops=30"]
@@ -20,10 +19,9 @@ def _rows(tmp_path, monkeypatch):
     np.save("rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
 
 
-def started(*arguments, **more):
+def started(*arguments):
     """A process of its own, as soon as something is kept."""
-    command = [sys.executable, "-m", "isthmus", "train", *arguments]
-    ran = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+    ran = Command("train", *arguments, cwd=Path.cwd())
     while not Path("model.checkpoint").exists() and ran.poll() is None:
         time.sleep(0.005)
     return ran

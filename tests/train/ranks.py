@@ -1,7 +1,6 @@
-"""What ``torchrun`` starts for ``test_several_ranks.py``: families trained by it and its like; who saw what."""
+"""What each rank does in ``test_several_ranks.py``: families trained by it and its like; who saw what."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -39,8 +38,8 @@ def losses(name: str, group: ranks.Ranks | None = None) -> tuple[list[float], li
     return outcome.history["valid"], seen
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def rank(folder: Path) -> None:
+    """Train all families with the other ranks, and tell of it in a file."""
     with ranks.joined() as group:
         found = {name: losses(name, group) for name in NAMES}
-        Path(sys.argv[1], f"{group.rank}.json").write_text(json.dumps(found))
+        Path(folder, f"{group.rank}.json").write_text(json.dumps(found))

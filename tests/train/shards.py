@@ -1,7 +1,6 @@
-"""What ``torchrun`` starts for ``test_spread_units.py``: dictionaries whose units are spread over the ranks."""
+"""What each rank does in ``test_spread_units.py``: dictionaries whose units are spread over the ranks."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -52,9 +51,8 @@ def trained(
     return outcome.history, tensors_of(one.model)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    out = Path(sys.argv[1])
+def rank(out: Path) -> None:
+    """Train all cases with the other rank, end one training early, and go on with two; files tell of it."""
     with ranks.joined(Shards) as group:
         found = {}
         for case in CASES:

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ranks import NAMES, losses
+from ranks import NAMES, losses, rank
 from sklearn.datasets import load_digits
 
+import forks
 from isthmus.cli import main
 from isthmus.errors import BadInput
 from isthmus.families import named
@@ -141,15 +143,16 @@ def test_other_commands_are_refused(monkeypatch, capsys):
     assert "several ranks share the work of isthmus train alone" in capsys.readouterr().err
 
 
+alone = cache(losses)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
 def test_ranks_see_the_same_rows_in_the_same_order_and_end_with_the_same_loss(size, tmp_path):
-    script = Path(__file__).with_name("ranks.py")
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    subprocess.run([*STARTED, "--nproc-per-node", str(size), script, tmp_path], env=environment, check=True)
+    assert forks.ranks(size, lambda: rank(tmp_path)) == [0] * size
     found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(size)]
     for name in NAMES:
-        valid, rows = losses(name)
+        valid, rows = alone(name)
         for number, step in enumerate(rows):
             assert [row for one in found for row in one[name][1][number]] == step
         for one in found:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from shards import CASES, task, trained
+from shards import CASES, rank, task, trained
 
+import forks
 from isthmus.cli import main
 from isthmus.errors import BadInput
 from isthmus.families import named
@@ -28,17 +29,16 @@ ENVIRONMENT = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
 
 @pytest.mark.slow
 def test_spread_units_end_as_in_one_process_whoever_began_and_whoever_goes_on(tmp_path):
-    script = Path(__file__).with_name("shards.py")
     trained("topk", kept=tmp_path / "kept of one", until=40)
-    subprocess.run([*STARTED, script, tmp_path], env=ENVIRONMENT, check=True, timeout=300)
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert forks.ranks(2, lambda: rank(tmp_path)) == [0, 0]
+    ranks = [json.loads((tmp_path / f"{number}.json").read_text()) for number in (0, 1)]
     for case in CASES:
         history, weights = trained(case)
-        for rank, found in enumerate(ranks):
+        for number, found in enumerate(ranks):
             assert found[case]["valid"] == ranks[0][case]["valid"]
             for key, told in history.items():  # the auxiliary term of dead units too
                 assert found[case][key] == pytest.approx(told, rel=1e-5, abs=1e-7, nan_ok=True), (case, key)
-            for name, there in torch.load(tmp_path / f"{case} {rank}.pt").items():
+            for name, there in torch.load(tmp_path / f"{case} {number}.pt").items():
                 torch.testing.assert_close(there, weights[name], rtol=1e-4, atol=1e-5)
         assert max(history["valid/auxiliary"]) > 0
     history, weights = trained("topk")
@@ -50,11 +50,11 @@ def test_spread_units_end_as_in_one_process_whoever_began_and_whoever_goes_on(tm
 
 
 @pytest.mark.slow
-def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that_of_one_process(tmp_path):
+def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that_of_one_process(tmp_path, monkeypatch):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
-    usual = ["-m", "isthmus", "train", "topk", "rows.npy", "--measure", "none", "--steps", "400", "--set", "latents=64"]
+    usual = ["train", "topk", "rows.npy", "--measure", "none", "--steps", "400", "--set", "latents=64"]
     usual += ["--set", "k=4", "--set", "drops=200", "--quiet"]
-    command = [*STARTED, *usual, "--out", "model", "--shard", "--checkpoint", "0.3s"]
+    command = [*STARTED, "-m", "isthmus", *usual, "--out", "model", "--shard", "--checkpoint", "0.3s"]
     how = {"cwd": tmp_path, "env": ENVIRONMENT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **how) as ran:
         while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
@@ -67,7 +67,8 @@ def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that
     (line,) = [one for one in said if one.startswith("isthmus: ")]
     assert line.startswith("isthmus: a rank of 2 is lost")
     subprocess.run(command, **how, check=True, timeout=200)
-    subprocess.run([sys.executable, *usual, "--out", "alone"], **how, check=True, timeout=200)
+    monkeypatch.chdir(tmp_path)
+    assert main([*usual, "--out", "alone"]) == 0
     spread, alone = (artefact.load(tmp_path / name) for name in ("model", "alone"))
     rows = np.load(tmp_path / "rows.npy")
     np.testing.assert_allclose(spread.encode(rows), alone.encode(rows), rtol=1e-3, atol=1e-4)
