@@ -44,6 +44,7 @@ from isthmus.families import DEFAULT
 from isthmus.metrics import METRICS
 from isthmus.study.material import prepare
 from isthmus.study.perform import contender
+from isthmus.study.racing import counted
 from isthmus.train.plan import Plan
 
 ASIDE = 0.25
@@ -281,6 +282,7 @@ def again(result: dict[str, Any]) -> dict[str, Any]:
             test_fraction=row["test_fraction"],
             facet=FACET[purpose],
             floor=row["floor"],
+            looks=counted(0),
         )
         one = next(p for p in answered({v.facet: v}) if p.purpose == purpose)
         row |= {"kind": one.kind, "take": one.take, "expected": one.regret}
