@@ -34,7 +34,7 @@ from isthmus.train.fitted import Fitted, fit
 from isthmus.train.plan import Plan
 
 Array = NDArray[np.float32]
-FAMILIES = ("random", "batchtopk", "matryoshka", "jumprelu", "sae", "matching", "topk")
+FAMILIES = ("random", "batchtopk", "matryoshka", "jumprelu", "sae", "gated", "matching", "topk")
 PUBLISHED = {  # F1, MCC, uniqueness, explained variance at L0 = 25
     "matryoshka": (0.8793, 0.7927, 0.9987, 0.7792),
     "batchtopk": (0.7316, 0.7574, 0.9837, 0.7923),
@@ -44,8 +44,6 @@ PUBLISHED = {  # F1, MCC, uniqueness, explained variance at L0 = 25
 }
 TEST = 10_000
 BLOCK = 4096
-STRENGTHS = np.geomspace(0.03, 8.0, 9)
-"""Of the L1 penalty; the one whose L0 is nearest is taken."""
 
 
 class World(NamedTuple):
@@ -148,21 +146,11 @@ def alone(z: NDArray[np.float64], level: NDArray[np.int64], draw: np.random.Gene
 
 def trained(family: str, x: Array, units: int, k: int, given: argparse.Namespace, seed: int) -> Fitted:
     """One family at its defaults, with as many units a row as asked."""
-    fields: dict[str, Any] = {"jumprelu": {"target": float(k)}, "sae": {}}.get(family, {"k": k})
+    fields: dict[str, Any] = {"target": float(k)} if family in {"jumprelu", "sae", "gated"} else {"k": k}
     plan = Plan(
         steps=given.steps, batch=given.batch, learning_rate=given.learning_rate, schedule="cosine", check=given.steps
     )
-    recipe = named(family).set_params(latents=units, **fields)
-    if family != "sae":
-        return fit(recipe, x, plan=plan, seed=seed)
-    low, high, best = 0, len(STRENGTHS) - 1, {}
-    while low <= high:  # L0 falls with the strength
-        middle = (low + high) // 2
-        one = fit(recipe.set_params(strength=float(STRENGTHS[middle])), x, plan=plan, seed=seed)
-        l0 = float((one.encode(x[:TEST]) > 0).sum(1).mean())
-        best[abs(np.log(max(l0, 1e-9) / k))] = one
-        low, high = (middle + 1, high) if l0 > k else (low, middle - 1)
-    return best[min(best)]
+    return fit(named(family).set_params(latents=units, **fields), x, plan=plan, seed=seed)
 
 
 def measured(encode: Any, decode: Any, entries: Array, one: World, test: Array, there: Any) -> dict[str, float]:

@@ -136,6 +136,15 @@ def test_material_knows_the_number_of_units():
     assert prepare(design(DATA, families="topk", latents=12).jobs()[0], DATA).splits.k is None
 
 
+def test_only_test_rows_know_what_made_them():
+    present = np.random.default_rng(2).random((len(X), 5)) < 0.5
+    data = read(X, truth={"features": np.eye(5, X.shape[1]), "present": present})
+    material = prepare(design(data, families="topk", latents=12).jobs()[0], data)
+    train, valid, test = material.splits[:3]
+    assert train.truth is valid.truth is None
+    assert np.array_equal(test.truth.present, present[material.rows.test])
+
+
 @pytest.mark.slow
 def test_a_study_to_interpret_runs_to_its_end_and_can_be_taken(tmp_path):
     random = np.random.default_rng(1)

@@ -74,7 +74,8 @@ def _prepare(job: Job, data: Dataset) -> Material:
     before, text = data.before if job.name.view == "all" else None, written(data.x, data.fields)
     first = None if data.windows is None else data.windows.first
     every = Rows(data.x, labels, data.factors, weight, before, first, text, data.truth)
-    train, valid, test = (one._replace(x=layout.apply(one.x)) for one in map(every.take, counted))
+    train, valid = (every._replace(truth=None).take(part) for part in counted[:2])  # nobody learns from the truth
+    train, valid, test = (one._replace(x=layout.apply(one.x)) for one in (train, valid, every.take(counted.test)))
     sizes = {name: len(part) for name, part in zip(Split._fields, numbers, strict=True)}
     known, held = train.x, valid.x
     if weight is not None:  # a row that stands several times is no copy
@@ -140,7 +141,9 @@ class _Kept:
 
 
 def _bytes(material: Material) -> int:
-    return sum(part.x.nbytes for part in material.splits[:3])
+    known = material.splits.test.truth
+    present = None if known is None else known.present
+    return sum(part.x.nbytes for part in material.splits[:3]) + (0 if present is None else present.nbytes)
 
 
 _kept = _Kept()

@@ -132,6 +132,8 @@ class Local:
                 size, initializer=_begin, initargs=(os.getpid(), self._lent), env=ONE_THREAD
             )
             self._size = size
+            # A worker that has grown is replaced by a fresh one, as it should be: nobody needs to hear of it.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             resource_tracker.ensure_running()  # now: on its way it would let signals through again
         with _interrupts_wait():
             return self._pool.submit(_do, job)
