@@ -185,7 +185,7 @@ def test_what_is_no_table_is_refused(place: Path, run, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("age,height\n1,2\n")
     assert "city" in run(tmp_path / "b.csv", code=2)
     assert "no such file" in run(tmp_path / "nowhere.csv", code=2)
-    assert "must end in .csv or .parquet" in run(place / "gaps.csv", "-o", tmp_path / "o.npy", code=2)
+    assert "must end in .csv, .parquet, .arrow" in run(place / "gaps.csv", "-o", tmp_path / "o.npy", code=2)
     assert "the file that is read" in run(place / "gaps.csv", "-o", place / "gaps.csv", code=2)
     assert not list(tmp_path.glob("o.*"))
     narrow = pa.table({"age": pa.array([None, 1], pa.int8())})

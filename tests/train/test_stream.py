@@ -66,7 +66,7 @@ def test_every_row_once_per_epoch_and_one_order_for_any_readers(folder, rows, na
     which = np.rint(taken[0][:, 0].double().numpy() * scale + mean).astype(int)
     epochs = [which[: found.count], which[found.count : 2 * found.count]]
     for epoch in epochs:
-        assert sorted(epoch) == sorted(set(range(3000)) - set(found.held.tolist()))
+        assert sorted(epoch) == sorted(set(range(3000)) - set(found.holdout.held.tolist()))
     assert not np.array_equal(*epochs)
     order = np.concatenate([found_ for pool in stream.shuffle.pools(0) for found_ in [stream.shuffle.numbers(pool)]])
     assert np.array_equal(order, epochs[0])
@@ -91,7 +91,7 @@ def test_a_stream_goes_on_where_it_stood(folder, stop):
 def test_moments_digest_and_draws_are_those_of_the_rows(folder, rows):
     found, again = (survey(source(folder / "a.parquet"), seed=4, readers=n, rows=200) for n in (1, 2))
     assert found.digest == again.digest == read(folder / "a.parquet").digest
-    kept = np.delete(rows.astype(np.float32), found.held, axis=0).astype(np.float64)
+    kept = np.delete(rows.astype(np.float32), found.holdout.held, axis=0).astype(np.float64)
     np.testing.assert_allclose(found.moments.mean, kept.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.moments.deviation, kept.std(axis=0), rtol=1e-12)
     assert np.array_equal(found.layout.scale, again.layout.scale)
@@ -99,7 +99,7 @@ def test_moments_digest_and_draws_are_those_of_the_rows(folder, rows):
     for part, numbers in zip(parts, found.drawn, strict=True):
         assert np.array_equal(data.x[part], rows.astype(np.float32)[numbers])
         assert len(numbers) == 200
-    assert not np.intersect1d(found.drawn.train, found.held).size
+    assert not np.intersect1d(found.drawn.train, found.holdout.held).size
     other = survey(source(folder / "a.parquet"), seed=5, rows=200)
     assert not np.array_equal(other.drawn.valid, found.drawn.valid)
 
@@ -108,7 +108,7 @@ def test_far_from_zero_no_variance_is_lost(tmp_path):
     rows = np.float32(1e6) + np.random.default_rng(0).integers(0, 8, (4000, 2)).astype(np.float32)
     np.save(tmp_path / "far.npy", rows)
     found = survey(source(tmp_path / "far.npy"), rows=100)
-    kept = np.delete(rows, found.held, axis=0).astype(np.float64)
+    kept = np.delete(rows, found.holdout.held, axis=0).astype(np.float64)
     np.testing.assert_allclose(found.moments.deviation, kept.std(axis=0), rtol=1e-12)
 
 
@@ -204,8 +204,8 @@ def test_the_command_line_says_what_it_draws_and_keeps_its_promise(folder, tmp_p
     assert (loaded.origin.rows, loaded.origin.digest) == (3000, read(folder / "a.parquet").digest)
     assert main([*line[:-1], "50MiB"]) == 2
     assert "is needed" in capsys.readouterr().err
-    assert main([*line, "--weights", "c1"]) == 2
-    assert "--weights needs all rows in memory" in capsys.readouterr().err
+    assert main([*line, "--terms", "40"]) == 2
+    assert "--terms needs all rows in memory" in capsys.readouterr().err
 
 
 CHILD = """

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.data import arrow_file, pages
 from isthmus.data.files import honest, parsing
+from isthmus.data.metadata import IN_ORDER, no_column
 from isthmus.data.table import indices, is_number, is_text, kinds_stated, named, numbered
 from isthmus.data.unchecked import enough
 from isthmus.data.wording import place
@@ -35,6 +36,16 @@ class Asked:
     """``drop`` sets a column aside."""
     missing: tuple[float, ...] = ()
     label: str | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Of ``group``, ``time`` and ``weights`` those that were asked for, with the column of each; of ``time`` maybe
+    ``rows``, which stand in order."""
+
+    def found(self, where: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Which columns of ``names`` say groups, times and weights; refused where one of these is not there."""
+        for what, name in self.beside.items():
+            if name not in names and (what, name) != ("time", IN_ORDER):
+                raise no_column(where, what, name, names)
+        return tuple(dict.fromkeys(name for name in self.beside.values() if name in names))
 
     @property
     def plain(self) -> bool:
@@ -58,7 +69,9 @@ class Columnar:
         self._groups = [g for g, rows in enumerate(counts) if rows]
         self.starts = np.cumsum([0, *(counts[g] for g in self._groups)], dtype=np.int64)
         dropped = {name for name, kind in asked.kinds.items() if kind == "drop"}
-        self._names = [name for name in schema.names if name not in indices(schema.names)]
+        names = [name for name in schema.names if name not in indices(schema.names)]
+        self.beside = asked.found(where, [name for name in names if name != asked.label])
+        self._names = [name for name in names if name not in self.beside]
         self.columns = tuple(name for name in self._names if name != asked.label and name not in dropped)
         enough(self.place, int(self.starts[-1]), len(self.columns))
         self.bytes = path.stat().st_size
@@ -84,7 +97,7 @@ class Columnar:
         return {name: kind for name, kind in kinds_stated(self.schema).items() if name in self._names}
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
-        """The rows of a block with all their columns but an index, or some of them."""
+        """The rows of a block with all their columns but an index and those beside the rows, or some of them."""
         raise NotImplementedError
 
     def _indexed(self) -> tuple[str, ...]:

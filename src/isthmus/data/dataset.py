@@ -238,10 +238,7 @@ class Dataset:
             if known is not None:
                 found.update(f"truth {name} {known.shape}".encode())
                 found.update(np.ascontiguousarray(known, "<f8").data)
-        for name, part in self.metadata._asdict().items():
-            if part is not None:
-                found.update(name.encode())
-                found.update(np.ascontiguousarray(part, "<i8" if name == "group" else "<f8").data)
+        self.metadata.into(found)
         if self.windows is not None:
             self.windows.into(found)
         return found.hexdigest()

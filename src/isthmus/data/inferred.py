@@ -327,7 +327,7 @@ class Tabled:
     ) -> None:
         self.source, self.known, self.marks, self.told, self.plain = source, known, marks, told, plain
         self.place, self.name, self.starts, self.asked = source.place, source.name, source.starts, source.asked
-        self.stated, self.bytes = source.stated, source.bytes
+        self.stated, self.bytes, self.beside = source.stated, source.bytes, source.beside
         self.fields = () if plain else known
         self.columns = tuple(one.name for one in known)
 

@@ -7,6 +7,7 @@ counts in training and in scores.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,13 @@ class Metadata(NamedTuple):
             share = self.weight / self.weight.max()
             found["worth"] = float(share.sum() ** 2 / np.square(share).sum())
         return found
+
+    def into(self, digest: Any) -> None:
+        """Add it to a digest of rows."""
+        for name, part in self._asdict().items():
+            if part is not None:
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(part, "<i8" if name == "group" else "<f8").data)
 
     def take(self, rows: NDArray[Any] | slice) -> Metadata:
         """That of some rows."""
@@ -123,15 +131,17 @@ def _column(raw: Unchecked, what: str, name: str) -> Any:
                 name,
                 what,
             )
-        also = f", or {IN_ORDER} where they stand in order" if what == "time" else ""
-        raise NoSuchColumn(
-            f"{raw.place}: no {what} column {shown(name)}{meant(name, names)}; the columns are {some(names)}{also}",
-            name,
-            what,
-        )
+        raise no_column(raw.place, what, name, names)
     j = raw.columns.index(name)
     cells = pa.array(raw.x[:, j]) if raw.cells is None else raw.cells[j]
     return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+
+
+def no_column(where: str, what: str, name: str, names: Sequence[str]) -> NoSuchColumn:
+    """What is said of a column that is not there."""
+    also = f", or {IN_ORDER} where they stand in order" if what == "time" else ""
+    said = f"{where}: no {what} column {shown(name)}{meant(name, names)}; the columns are {some(names)}{also}"
+    return NoSuchColumn(said, name, what)
 
 
 def _given(raw: Unchecked, what: str, values: Any) -> Any:

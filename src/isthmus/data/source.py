@@ -85,6 +85,10 @@ class Source(Protocol):
         """What was asked of the columns."""
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Columns that say groups, times and weights; they are no part of the rows."""
+
+    @property
     def starts(self) -> NDArray[np.int64]:
         """(K + 1,): block k holds the rows from ``starts[k]`` on, up to ``starts[k + 1]``."""
 
@@ -112,6 +116,9 @@ def source(
     drop: str | Iterable[str] | None = None,
     missing: Iterable[float] | None = None,
     label: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    weights: str | None = None,
 ) -> Source:
     """A file, or a folder of shards, to train on without holding it in memory.
 
@@ -128,6 +135,14 @@ def source(
         Numbers that stand for a missing value, such as -999.
     label : str, optional
         The column of the labels: nothing is trained on it, and the saved model is measured by it.
+    group : str, optional
+        The column that says which rows belong together: no group stands both among the rows that are trained on and
+        among those that are held out.
+    time : str, optional
+        The column that says when a row was taken, or ``"rows"`` where they stand in order: the latest rows are held
+        out.
+    weights : str, optional
+        The column that says how much a row counts in training; rows of weight 0 are left out.
 
     Returns
     -------
@@ -152,7 +167,9 @@ def source(
         Path(path),
         {**(kinds or {}), **dict.fromkeys((drop,) if isinstance(drop, str) else drop or (), "drop")},
     )
-    asked = Asked(kinds, tuple(float(one) for one in missing or ()), label)
+    said = {"group": group, "time": time, "weights": weights}
+    beside = {what: name for what, name in said.items() if name is not None}
+    asked = Asked(kinds, tuple(float(one) for one in missing or ()), label, beside)
     if os.path.isdir(where):
         if not (paths := shards_in(where)):
             raise BadInput(f"{place(where)}: no folder of shards (.npy or .safetensors); give one, or a file")
@@ -196,6 +213,7 @@ class Arrays:
             raise NoSuchColumn(
                 f"{self.place}: label {shown(label)} names a column, and an array has none", label, "label"
             )
+        self.beside = self.asked.found(self.place, ())
         enough(self.place, sum(one.rows for one in parts), self.width)
         self._step = [max(1, PIECE // (one.width * one.dtype.itemsize)) for one in parts]
         self._blocks = [
@@ -211,7 +229,7 @@ class Arrays:
 
     @property
     def plain(self) -> bool:
-        return self.asked == Asked()
+        return self.asked.plain
 
     @property
     def bytes(self) -> int:

@@ -1,6 +1,6 @@
 """One pass over rows that do not fit into memory: their moments and digest, and draws of them that do fit.
 
-Rows that are held out are a bounded, seeded draw, and everything else is trained on. What needs some training rows at
+Which rows are held out, and which are trained on, :mod:`isthmus.data.holdout` says. What needs some training rows at
 once, such as the start of a family, gets a draw of those.
 """
 
@@ -21,24 +21,20 @@ from numpy.typing import NDArray
 from isthmus.data.columnar import TILE
 from isthmus.data.dataset import Dataset
 from isthmus.data.fields import TALLIED, Field, Tally
+from isthmus.data.holdout import Holdout, holdout
 from isthmus.data.inferred import inferred
 from isthmus.data.labels import classes
 from isthmus.data.layout import Layout, Table
+from isthmus.data.metadata import Metadata
 from isthmus.data.moments import Moments
 from isthmus.data.numbers import COARSE, too_fine
 from isthmus.data.ordered import in_order
 from isthmus.data.scale import Scaler
 from isthmus.data.source import Source, release
-from isthmus.data.split import FRACTIONS, Split
+from isthmus.data.split import Split
 from isthmus.data.unchecked import Unchecked, row_words
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput
-from isthmus.seeds import seed as hashed
-
-ROWS, NUMBERS = 20_000, 1 << 21
-"""Most rows of a draw, and most numbers in it: a share of explained variance is told to 0.1 % by so many rows."""
-LEAST = 1000
-"""Rows of a draw, however wide they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +52,17 @@ class Survey:
     """Of all training rows, in the units of the data; None of cells."""
     digest: str
     """SHA-256 of the rows, as :attr:`isthmus.data.dataset.Dataset.digest` gives it of the same rows in memory."""
-    drawn: Split
-    """Sorted numbers of the rows that were drawn: some of the training rows, and all validation and test rows."""
+    holdout: Holdout
+    """Which rows are trained on, and which were drawn."""
     x: NDArray[Any] = field(repr=False)
     """The rows of these draws, one after the other, (n, D); cells (n, F), where the source has fields."""
     y: tuple[NDArray[np.int64], tuple[str, ...]] | None = field(default=None, repr=False)
     """The classes of these rows, and their names, where a label was asked for."""
 
-    @cached_property
-    def held(self) -> NDArray[np.int64]:
-        """Sorted numbers of the rows that are not trained on."""
-        return np.sort(np.concatenate(self.drawn[1:]))
+    @property
+    def drawn(self) -> Split:
+        """Sorted numbers of the rows that were drawn: some of the training rows, and validation and test rows."""
+        return self.holdout.drawn
 
     @property
     def rows(self) -> int:
@@ -80,18 +76,17 @@ class Survey:
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
-        """(K,): how many training rows each block holds."""
-        return np.diff(self.source.starts) - np.diff(np.searchsorted(self.held, self.source.starts))
+        """(K,): how many training rows each block holds, as often as they count."""
+        return self.holdout.sizes(self.source.starts)
 
     def numbers(self, block: int) -> NDArray[np.int64]:
         """Which rows of the source the training rows of a block are, sorted."""
-        begin, end = self.source.starts[block : block + 2]
-        return np.delete(np.arange(begin, end), self.held[slice(*np.searchsorted(self.held, (begin, end)))] - begin)
+        return self.holdout.numbers(*self.source.starts[block : block + 2])
 
     def load(self, block: int) -> Iterator[NDArray[np.float32]]:
         """The training rows of a block, laid out, some (n, E) at a time."""
         found, own = self.source.block(block), self.numbers(block) - self.source.starts[block]
-        step, whole = max(1, TILE // found.shape[1]), len(own) == len(found)
+        step, whole = max(1, TILE // found.shape[1]), self.holdout.taken is None and len(own) == len(found)
         for begin in range(0, len(own), step):
             tile = slice(begin, begin + step)
             yield self.layout.apply(found[tile] if whole else found[own[tile]])
@@ -110,8 +105,9 @@ class Survey:
             source.columns,
             source=source.place,
             label=source.asked.label,
-            told=source.told,
+            told=(*source.told, *self.holdout.told),
             fields=source.fields,
+            metadata=self.holdout.beside,
         ), parts
 
     def laid_out(self) -> list[NDArray[np.float32]]:
@@ -122,9 +118,12 @@ class Survey:
     def said(self) -> str:
         """What was drawn, a sentence."""
         train, valid, test = (f"{len(part):,}" for part in self.drawn)
+        trained = "all other rows"
+        if self.source.asked.beside:
+            trained = f"{self.rows - len(self.holdout.held):,} rows"
         return (
-            f"validation: {valid} rows drawn of {self.rows:,}, and test: {test} others; all other rows are trained on, "
-            f"and {train} drawn of them start the model and are what it is measured beside"
+            f"validation: {valid} rows drawn of {self.rows:,}{self.holdout.where}, and test: {test} others; {trained} "
+            f"are trained on, and {train} drawn of them start the model and are what it is measured beside"
         )
 
 
@@ -153,29 +152,29 @@ def survey(source: Source, seed: int = 0, *, scale: str = "auto", readers: int =
     Rows that are no plain numbers are read twice: what the columns are is known after the first time.
     """
     found = source if source.plain else inferred(source, readers)
-    drawn = _drawn(found, seed, rows)
+    apart, beside = holdout(found, seed, rows)
     try:
-        return _pass(found, seed, scale, readers, drawn)
+        return _pass(found, seed, scale, readers, apart, beside)
     except _Missing:  # numbers with gaps are cells
-        return _pass(inferred(source, readers), seed, scale, readers, drawn)
+        return _pass(inferred(source, readers), seed, scale, readers, apart, beside)
 
 
-def _pass(source: Source, seed: int, scale: str, readers: int, drawn: Split) -> Survey:
+def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, beside: Metadata) -> Survey:
     """All rows, once."""
     width = len(source.columns)
     known: Moments | Tallies | None = None
-    digest = _digest(source)
+    digest, drawn = _digest(source, len(apart.dead)), apart.drawn
     ends = np.cumsum([0, *map(len, drawn)])
     whole = np.empty((int(ends[-1]), width), np.float64 if source.fields else np.float32)
     kept = [whole[a:b] for a, b in itertools.pairwise(ends)]
     error = np.zeros(width)
-    held = np.sort(np.concatenate(drawn[1:]))
 
     def look(block: int) -> _Seen:
-        return _seen(source, block, held, drawn)
+        return _seen(source, block, apart)
 
-    for seen in in_order(look, range(len(source.starts) - 1), readers):
-        digest.update(np.ascontiguousarray(seen.rows, "<f8" if source.fields else "<f4").data)
+    for block, seen in enumerate(in_order(look, range(len(source.starts) - 1), readers)):
+        living = apart.living(int(source.starts[block]), seen.rows)
+        digest.update(np.ascontiguousarray(living, "<f8" if source.fields else "<f4").data)
         if seen.known is not None:
             known = seen.known if known is None else known + seen.known
         error = np.maximum(error, seen.error)
@@ -183,21 +182,23 @@ def _pass(source: Source, seed: int, scale: str, readers: int, drawn: Split) -> 
             part[where] = some
     release()
     assert known is not None
-    count, y = int(source.starts[-1]) - len(held), _labels(source, drawn)
+    beside.into(digest)
+    count, y = int(apart.sizes(source.starts).sum()), _labels(source, drawn)
     if isinstance(known, Tallies):
         layout = Table.of(known.columns, source.fields)
-        return Survey(source, seed, layout, count, None, digest.hexdigest(), drawn, whole, y)
+        return Survey(source, seed, layout, count, None, digest.hexdigest(), apart, whole, y)
     low, high = known.low, known.high
     if len(fine := np.flatnonzero((low < high) & (error / COARSE > high - low))):
         j = int(fine[0])
         raise BadInput(too_fine(source.place, source.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}"))
     scaler = Scaler.of_moments(known, scale, kept[0])
-    return Survey(source, seed, scaler, count, known, digest.hexdigest(), drawn, whole, y)
+    return Survey(source, seed, scaler, count, known, digest.hexdigest(), apart, whole, y)
 
 
-def _digest(source: Source) -> Any:
-    """The beginning of the digest of such rows; see :attr:`isthmus.data.dataset.Dataset.digest`."""
-    shape = [int(source.starts[-1]), len(source.columns)]
+def _digest(source: Source, dead: int) -> Any:
+    """The beginning of the digest of such rows, of which so many have no weight; see
+    :attr:`isthmus.data.dataset.Dataset.digest`."""
+    shape = [int(source.starts[-1]) - dead, len(source.columns)]
     digest = hashlib.sha256(json.dumps([shape, False, [], None]).encode())
     if source.fields:
         digest.update(json.dumps([one.to_json() for one in source.fields]).encode())
@@ -249,15 +250,14 @@ class _Seen(NamedTuple):
     """For each draw, which places of it the rows have."""
 
 
-def _seen(source: Source, block: int, held: NDArray[np.int64], drawn: Split) -> _Seen:
+def _seen(source: Source, block: int, apart: Holdout) -> _Seen:
     begin, end = source.starts[block : block + 2]
-    error = np.zeros(len(source.columns))
+    error, drawn = np.zeros(len(source.columns)), apart.drawn
     rows = source.block(block, error)
-    own = np.ones(len(rows), bool)
-    own[held[slice(*np.searchsorted(held, (begin, end)))] - begin] = False
+    own = apart.numbers(int(begin), int(end)) - begin
     known: Tallies | Moments | None
     if source.fields:
-        known = Tallies.of(rows[own], source.fields) if own.any() else None
+        known = Tallies.of(rows[own], source.fields) if len(own) else None
     else:
         known = _moments(source, int(begin), rows, own)
     places = [slice(*np.searchsorted(part, (begin, end))) for part in drawn]
@@ -265,8 +265,8 @@ def _seen(source: Source, block: int, held: NDArray[np.int64], drawn: Split) -> 
     return _Seen(rows, known, error, parts)
 
 
-def _moments(source: Source, begin: int, rows: NDArray[np.float32], own: NDArray[np.bool_]) -> Moments | None:
-    """The moments of training rows."""
+def _moments(source: Source, begin: int, rows: NDArray[np.float32], own: NDArray[np.int64]) -> Moments | None:
+    """The moments of training rows, whose sorted places are ``own``."""
     known, step = None, max(1, TILE // rows.shape[1])
     for at in range(0, len(rows), step):  # what is looked at several times stays near the processor
         tile = rows[at : at + step]
@@ -275,8 +275,8 @@ def _moments(source: Source, begin: int, rows: NDArray[np.float32], own: NDArray
             if np.isnan(tile).any():
                 raise _Missing
             raise _unusable(source, begin + at, tile)
-        if (mine := own[at : at + step]).any():
-            more = Moments.of(tile if mine.all() else tile[mine])
+        if len(mine := own[slice(*np.searchsorted(own, (at, at + len(tile))))] - at):
+            more = Moments.of(tile if np.array_equal(mine, np.arange(len(tile))) else tile[mine])
             known = more if known is None else known + more
     return known
 
@@ -288,13 +288,3 @@ def _unusable(source: Source, begin: int, rows: NDArray[np.float32]) -> BadInput
         f"{source.place}: row {begin + i + 1:,}, column {shown(source.columns[j])}: the value is infinite, or beyond "
         "32-bit floats; fill it in or drop the row"
     )
-
-
-def _drawn(source: Source, seed: int, most: int | None) -> Split:
-    """Sorted numbers of some training rows, of validation and of test rows."""
-    count = int(source.starts[-1])
-    most = max(LEAST, min(ROWS, NUMBERS // len(source.columns))) if most is None else most
-    aside = max(1, min(most, int(count * FRACTIONS[1])))
-    some = min(most, count - 2 * aside)
-    chosen = np.random.default_rng(hashed(seed, "holdout")).choice(count, some + 2 * aside, replace=False)
-    return Split(*map(np.sort, np.split(chosen, [some, some + aside])))

@@ -230,7 +230,11 @@ def fit(
     beside = {"group": group, "time": time, "weights": weights}
     kept = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
     if isinstance(x, Source):
-        _alone(**beside, target=target, valid=valid, images=images, series=series, counts=counts)
+        if odd := [name for name, one in beside.items() if one is not None]:
+            raise BadInput(
+                f"say where the source is made which column gives {odd[0]}: isthmus.source(FILE, {odd[0]}=NAME)"
+            )
+        _alone(target=target, valid=valid, images=images, series=series, counts=counts)
         known_rows = survey(x, seed, scale=scale, readers=affordable(x, memory, readers))
         return fit_survey(
             recipe,

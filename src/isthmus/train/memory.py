@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.data.files import size, told
+from isthmus.data.holdout import BESIDE
 from isthmus.data.source import Source, release
 from isthmus.data.survey import Survey
 from isthmus.errors import BadInput
@@ -90,12 +91,12 @@ def affordable(found: Source, memory: str | int, readers: int) -> int:
     BadInput
         If there is no room for the blocks of one.
     """
-    most = size(memory)
-    room = (most - BASE) // found.most
+    most, base = size(memory), BASE + _apart(found)
+    room = (most - base) // found.most
     if room < 1:
         raise BadInput(
             f"{found.place}: {told(most)} of memory is too little to read a block of it; at least "
-            f"{told(BASE + found.most)} is needed: give more (--memory), or write the file in smaller blocks (pyarrow: "
+            f"{told(base + found.most)} is needed: give more (--memory), or write the file in smaller blocks (pyarrow: "
             "row_group_size=16384)"
         )
     return min(readers, room)
@@ -124,6 +125,7 @@ def planned(
     """
     most, at_once = size(memory), plan.batch * min(plan.check, RUN)
     draws, model, after = _draws(known), _model(recipe, known, plan), _after(known) if ships else 0
+    after = max(after, _apart(known.source))  # before the training, and gone then
     row = 4 * known.width + NUMBERS
     least, wanted = Shuffle.least(known, at_once), known.count + int(known.sizes.max()) + at_once
     free = int(most * (1 - SPARE)) - BASE - draws - model
@@ -178,9 +180,14 @@ def _peak(work: Callable[[], object]) -> int | None:
     return max(0, resident("VmHWM") - before) if before else None
 
 
+def _apart(found: Source) -> int:
+    """What it takes to tell by groups, times or weights which rows are held out."""
+    return BESIDE * int(found.starts[-1]) if found.asked.beside else 0
+
+
 def _draws(known: Survey) -> int:
-    """Rows that were drawn, as they are and laid out."""
-    return known.x.nbytes + len(known.x) * 4 * known.width
+    """Rows that were drawn, as they are and laid out; and which rows are trained on."""
+    return known.x.nbytes + len(known.x) * 4 * known.width + known.holdout.nbytes
 
 
 def _after(known: Survey) -> int:

@@ -100,6 +100,7 @@ class Shuffle:
     def pools(self, epoch: int) -> list[Pool]:
         """The blocks of an epoch as they are mixed: in as few pools as will do, as equal as blocks allow."""
         order = np.random.default_rng(hashed(self.seed, "blocks", epoch)).permutation(len(self.rows.sizes))
+        order = order[self.rows.sizes[order] > 0]  # all rows of a block may be held out
         sizes = self.rows.sizes[order]
         few = 1 if self.pool >= self.count else -(-self.count // max(1, self.pool - self.largest))
         cuts = np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) * few // self.count)) + 1
@@ -118,7 +119,7 @@ class Shuffle:
         pools, (some, batches) = self.pools(0), PROBED
         chosen = [pools[i] for i in np.unique(np.linspace(0, len(pools) - 1, some).astype(int))]
         taken = [self.numbers(pool) for pool in chosen]
-        file = int(self.rows.numbers(len(self.rows.sizes) - 1)[-1]) + 1
+        file = int(self.rows.numbers(int(np.flatnonzero(self.rows.sizes)[-1]))[-1]) + 1
         found = [(neighbours(part[: batch * batches], batch, file), len(part)) for part in taken if len(part) >= batch]
         if not found:
             return neighbours(np.concatenate(taken), min(batch, self.count), file)
