@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pyarrow.csv as pc
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -165,3 +166,15 @@ def test_a_model_of_pixels_takes_no_graph(folder, tmp_path, capfd):
     path = graph(tmp_path / "f.onnx")
     assert main(["encode", str(model), str(folder[0]), "--features", str(path)]) == 2
     assert "was not trained on features of encoded pictures" in capfd.readouterr().err
+
+
+def test_programs_of_torch_are_refused_with_what_to_do(folder, tmp_path):
+    class Flat(torch.nn.Module):
+        def forward(self, x):
+            return x.flatten(1)
+
+    torch.export.save(torch.export.export(Flat(), (torch.zeros(2, 1, 4, 4),)), tmp_path / "f.pt2")
+    torch.save(Flat().state_dict(), tmp_path / "f.pt")
+    for name in ("f.pt2", "f.pt"):
+        with pytest.raises(BadInput, match=r"never done here; export the network as ONNX \(torch.onnx.export\)"):
+            read(folder[0], features=tmp_path / name)

@@ -3,8 +3,9 @@
 A graph takes pictures in the shape that its input says, channels first or last, and gives one row of numbers for each:
 its first output, flattened. Bytes go in as they are where the input is of bytes, else divided by 255, so that they lie
 in [0, 1]; any other normalisation belongs into the graph. Graphs with operations that are not ONNX's own, or with
-tensors in other files, are refused, as :mod:`isthmus.runtime` refuses them. Programs of ``torch.export`` are not read:
-their files hold pickles.
+tensors in other files, are refused, as :mod:`isthmus.runtime` refuses them. Programs of ``torch.export`` (``.pt2``)
+are not read: torch reads them by evaluating expressions that stand in them as text (``sympy.sympify``), by looking
+functions up by names that stand in them, and by unpickling tensors that have no plain form; none can be turned off.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ LARGEST = 1 << 31
 """Bytes of a graph; protocol buffers end there."""
 BATCH = 64
 """Pictures that go in at a time, where the graph takes any number."""
+ARCHIVE = b"PK\x03\x04"
+"""First bytes of what torch writes."""
 CHANNELS = (1, 3)
 TYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(uint8)": np.dtype(np.uint8)}
 
@@ -77,6 +80,11 @@ class Network:
         check(path)
         self.where = place(path)
         content = bounded(path.resolve(), LARGEST)
+        if content.startswith(ARCHIVE):
+            raise BadInput(
+                f"{self.where}: an archive, as torch.export and torch.save write; torch reads these by evaluating "
+                "their text and unpickling, which is never done here; export the network as ONNX (torch.onnx.export)"
+            )
         if (fault := protobuf.fault(content)) is not None:
             raise BadInput(
                 f"{self.where}: {fault}; features are of an ONNX graph of ONNX's own operations, in one file"
