@@ -27,9 +27,10 @@ from isthmus.data.read import read
 from isthmus.errors import BadEnvironment, MissingExtra
 from isthmus.facets.facet import Rows, Splits
 from isthmus.families import named
-from isthmus.serve import CSV, JSON, Limits, application
+from isthmus.serve import CSV, JSON, Limits, application, wire
 from isthmus.serve.desk import QUICK, Desk
 from isthmus.serve.turns import Asked, Told, Turns
+from isthmus.serve.wire import protocol
 from isthmus.ship import rivals, verbs
 from isthmus.ship.artefact import load, save
 from isthmus.ship.deployed import Deployed
@@ -340,6 +341,98 @@ def test_an_address_that_is_taken_is_told(models) -> None:
 
 
 @pytest.mark.slow
+class Line:
+    """What a protocol of asyncio writes to."""
+
+    def __init__(self) -> None:
+        self.sent, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def pause_reading(self) -> None:
+        """Nothing to pause."""
+
+    def resume_reading(self) -> None:
+        """Nothing to resume."""
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+FIRST = b"POST /score HTTP/1.1\r\nHost: localhost\r\n"
+PIECES = FIRST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "kept"),
+    [
+        ([FIRST + b"Content-Length: 999999\r\n\r\n", *[b"x" * 999] * 1001], True),
+        ([FIRST + b"Content-Length: 1\r\n\r\nx"] * 9999, True),
+        ([PIECES, *[b"3e8\r\n" + b"x" * 1000 + b"\r\n"] * 2000], True),
+        ([FIRST + b"A: ", *[b"a" * 999] * 1000], False),
+        ([FIRST, *[b"A: a\r\n" * 99] * 1000], False),
+        ([b"POST /" + b"a" * 999, *[b"a" * 999] * 1000], False),
+        ([PIECES + b"0\r\n", *[b"A: a\r\n" * 99] * 1000], False),
+    ],
+    ids=[
+        "a long body",
+        "many requests",
+        "many pieces",
+        "an endless header",
+        "many headers",
+        "an endless path",
+        "trailers",
+    ],
+)
+def test_the_head_of_a_request_is_bounded(parts: list[bytes], kept: bool) -> None:
+    """By httptools, which has no bound of its own; h11 has one."""
+    pytest.importorskip("httptools")
+    uvicorn = pytest.importorskip("uvicorn")
+    from uvicorn.server import ServerState
+
+    async def end(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def told() -> Line:
+        config = uvicorn.Config(end, log_config=None, log_level="critical", ws="none", http=protocol())
+        config.load()
+        spoken, line = config.http_protocol_class(config, ServerState(), {}), Line()
+        spoken.connection_made(line)
+        for part in parts:
+            if line.closed:
+                break
+            spoken.data_received(part)
+            await asyncio.sleep(0)
+        spoken.connection_lost(RuntimeError())
+        return line
+
+    line = asyncio.run(told())
+    assert (b"is too long" not in line.sent) == kept
+    assert line.closed != kept
+
+
+def test_json_is_the_same_from_either_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("orjson")
+    value = {
+        "rows": 3,
+        "score": [1e-300, -0.0, 1 / 3, None, 2**53],
+        "flag": [True, False],
+        "notes": ["naïve \u2028 🙂"],
+    }
+    moment = {"when": [np.datetime64("2024-01-31").item(), np.datetime64("2024-01-31T10:00:00").item()]}
+    said = wire.dumped(value | moment)
+    monkeypatch.setattr(wire, "orjson", None)
+    assert json.loads(said) == json.loads(wire.dumped(value | moment))
+
+
 def test_a_server_of_its_own_answers_lives_through_garbage_and_ends_when_asked(models) -> None:
     words = [sys.executable, "-m", "isthmus", "serve", str(models / "numbers"), "--port", "0", "--timeout", "5"]
     pipe, env = subprocess.PIPE, os.environ | {"OMP_NUM_THREADS": "1"}
@@ -351,7 +444,7 @@ def test_a_server_of_its_own_answers_lives_through_garbage_and_ends_when_asked(m
             for garbage in (
                 b"\x16\x03\x01\x00",
                 b"GET / HTTP/9\r\n\r\n",
-                b"POST /score HTTP/1.1\r\nA: " + b"a" * 90_000,
+                b"POST /score HTTP/1.1\r\nA: " + b"a" * 400_000,
                 b"\r\n" * 99,
             ):
                 with socket.create_connection(("127.0.0.1", port), 10) as line:

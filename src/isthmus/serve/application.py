@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from isthmus.errors import BadInput, MissingExtra
 from isthmus.serve.desk import Desk
 from isthmus.serve.offer import CSV, JSON, beside, columns, offered, schema
 from isthmus.serve.turns import Asked, Limits, Refused, Told, Turns, few
+from isthmus.serve.wire import dumped
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.rivals import Rival
 
@@ -51,13 +51,6 @@ def application(model: Deployed, limits: Limits | None = None, *, hosts: Sequenc
 
     known = limits or Limits()
     desk = Desk(Turns(model, known))
-
-    @asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(desk.run())
-        yield
-        task.cancel()
-        desk.thread.shutdown()
 
     app = FastAPI(title="isthmus", docs_url=None, redoc_url=None, lifespan=_life(desk))
     if hosts:
@@ -102,7 +95,7 @@ def _route(desk: Desk, verb: str) -> Callable[[Request], Awaitable[Response]]:
         except (BadInput, Refused) as error:
             status = error.status if isinstance(error, Refused) else 422
             headers = {"Retry-After": "1"} if status == 503 else {}
-            return Response(_dumped({"error": str(error)}), status, headers, JSON)
+            return Response(dumped({"error": str(error)}), status, headers, JSON)
         if CSV in request.headers.get("accept", ""):
             return Response(_written(told), 200, {}, CSV)
         return Response(_listed(told), 200, {}, JSON)
@@ -177,11 +170,7 @@ def _plain(values: Any) -> list[Any]:
 def _listed(told: Told) -> bytes:
     """The answer as JSON."""
     lists = {name: _plain(values) for name, values in told.columns.items()}
-    return _dumped({"rows": told.rows, **lists, "notes": list(told.notes)})
-
-
-def _dumped(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str).encode()
+    return dumped({"rows": told.rows, **lists, "notes": list(told.notes)})
 
 
 def _written(told: Told) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from isthmus.errors import BadEnvironment, MissingExtra
 from isthmus.serve.application import application
 from isthmus.serve.turns import Limits
+from isthmus.serve.wire import HEAD, protocol
 from isthmus.ship.deployed import Deployed
 
 LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -64,9 +65,10 @@ def serve(
             access_log=False,
             server_header=False,
             loop="asyncio",
+            http=protocol(),
             ws="none",
             timeout_graceful_shutdown=10,
-            h11_max_incomplete_event_size=1 << 16,
+            h11_max_incomplete_event_size=HEAD,
             limit_concurrency=4 * (limits or Limits()).waiting,
         )
         Server(config).run(sockets=[listening])

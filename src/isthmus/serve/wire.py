@@ -1,0 +1,55 @@
+"""Bytes on the wire: HTTP and JSON by parsers in C where they are installed, with the same limits and replies."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+HEAD = 1 << 18
+"""Bytes of a request beside its body, at most: of its first line, its headers, and the sizes of its pieces."""
+try:
+    orjson: Any = importlib.import_module("orjson")
+except ImportError:
+    orjson = None
+
+
+def dumped(value: Mapping[str, Any]) -> bytes:
+    """Finite values as JSON."""
+    if orjson is not None:
+        text: bytes = orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return text
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":")).encode()
+
+
+def protocol() -> Any:
+    """What reads requests for uvicorn: httptools, bounded as h11 is, or h11 where that is not installed."""
+    try:
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    except ImportError:
+        return "h11"
+
+    class Bounded(HttpToolsProtocol):
+        """Ends a connection whose head has no end; httptools alone would keep it all."""
+
+        beside = 0
+        """Bytes of the request that are not of its body."""
+
+        def data_received(self, data: bytes) -> None:
+            self.latest = len(data)
+            self.beside += self.latest
+            if self.beside > HEAD + self.latest:  # what came before this piece was too much already
+                self.send_400_response("The head of a request is too long.")
+                return
+            super().data_received(data)
+
+        def on_message_begin(self) -> None:
+            self.beside = self.latest
+            super().on_message_begin()
+
+        def on_body(self, body: bytes) -> None:
+            self.beside -= len(body)
+            super().on_body(body)
+
+    return Bounded
