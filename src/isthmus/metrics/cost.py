@@ -12,6 +12,7 @@ from isthmus.metrics.metric import Metric
 from isthmus.said import Said
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 REPEATS = 9
@@ -115,6 +116,28 @@ def seconds(function: Callable[[], object], clock: Callable[[], float] = time.th
         took = _reading(function, calls, clock)
     readings = [took, *(_reading(function, calls, clock) for _ in range(REPEATS - 1))]
     return statistics.median(readings) / calls
+
+
+def product_rate(device: torch.device | str = "cpu", least: float = SHORTEST) -> float:
+    """Floating point operations a second of a square float32 product, on all threads that torch may take.
+
+    The side is doubled from 256 until a product takes ``least`` seconds on the clock; of five products the quickest
+    counts, for it is to be what the machine can do.
+    """
+    import torch
+
+    n = 128
+    took = 0.0
+    while took < least:
+        n *= 2
+        a = torch.full((n, n), 0.5, device=device)
+
+        def product(one: Tensor = a) -> float:
+            return float((one @ one)[0, 0])  # which waits for the device
+
+        product()
+        took = min(_reading(product, 1, time.perf_counter) for _ in range(5))
+    return 2 * n**3 / took
 
 
 def _reading(function: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:

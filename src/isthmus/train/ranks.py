@@ -111,6 +111,17 @@ class Ranks:
             ) from error
 
 
+def size() -> int:
+    """How many processes ``torchrun`` started, this one included.
+
+    Examples
+    --------
+    >>> size()
+    1
+    """
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def joined(shards: type[Shards] | None = None) -> Iterator[Ranks | None]:
     """Join the processes that ``torchrun`` started with this one, while the block runs; None if there are no others.
@@ -134,8 +145,8 @@ def joined(shards: type[Shards] | None = None) -> Iterator[Ranks | None]:
     ...     print(ranks)
     None
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size < 2:
+    count = size()
+    if count < 2:
         if shards is not None:
             raise BadInput("--shard spreads units over ranks, and there is one; start several with torchrun")
         yield None
@@ -148,12 +159,12 @@ def joined(shards: type[Shards] | None = None) -> Iterator[Ranks | None]:
         dist.init_process_group("gloo", timeout=timedelta(seconds=ANSWER))
         patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=PATIENCE))
     except (RuntimeError, ValueError) as error:
-        raise BadEnvironment(f"the {size} ranks do not find each other; start them with torchrun ({error})") from error
-    ranks = Ranks(dist.get_rank(), size, patient)
+        raise BadEnvironment(f"the {count} ranks do not find each other; start them with torchrun ({error})") from error
+    ranks = Ranks(dist.get_rank(), count, patient)
     try:
         ranks.wait()
         if shards is not None:
-            ranks.shards = shards(ranks.rank, size)
+            ranks.shards = shards(ranks.rank, count)
         yield ranks
     finally:
         dist.destroy_process_group()
