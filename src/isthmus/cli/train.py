@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from isthmus.train.checkpoint import Checkpoint
     from isthmus.train.fitted import Fitted
     from isthmus.train.plan import Plan
+    from isthmus.train.utilisation import Utilisation
 
 
 @offers(TableOptions)
@@ -158,7 +159,7 @@ def train(
         return ends.PARTLY
     folder, work, calibration = _saved(fitted, work, place, kept)
     show.note(f"Saved: {folder}", quiet=quiet)
-    ills = _ills(fitted, work)
+    ills, speed = _ills(fitted, work), _speed(fitted, work)
     try:
         scores, missed = _measured(fitted, work, limit, quiet)
     except KeyboardInterrupt as stop:
@@ -167,7 +168,7 @@ def train(
     if missed and limit:
         show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
     if not json:
-        _print(fitted, work, scores, folder)
+        _print(fitted, work, scores, folder, speed)
         return ends.DONE
     show.machine(
         {
@@ -177,6 +178,7 @@ def train(
             "plan": work.plan.to_json(),
             "findings": {finding.name: finding.evidence for finding in ills},
             "outcome": {name: getattr(fitted.outcome, name) for name in ("status", "steps", "best_step", "seconds")},
+            "speed": None if speed is None else {**speed._asdict(), "share": speed.share},
             "test": scores,
             "left_out": missed,
             "model": str(folder),
@@ -383,6 +385,26 @@ def _ills(fitted: Fitted, work: _Work) -> list[Finding]:
     return ills
 
 
+def _speed(fitted: Fitted, work: _Work) -> Utilisation | None:
+    """What the training made of this machine, its steps counted on a batch; None where no step is like the others."""
+    import numpy as np
+    import torch
+
+    from isthmus.facets.cost import training_step
+    from isthmus.metrics.cost import flops, product_rate
+    from isthmus.train.device import device as found
+    from isthmus.train.ranks import size
+    from isthmus.train.utilisation import utilisation
+
+    outcome, plan = fitted.outcome, fitted.plan
+    if not outcome.steps or plan.stages != "together":
+        return None
+    rows = fitted.layout.apply(work.rows.x[work.parts.train[: plan.batch]])
+    batch = torch.from_numpy(rows[np.resize(np.arange(len(rows)), plan.batch)])
+    step = flops(training_step(fitted.model, batch))
+    return utilisation(step, outcome.steps, plan.batch, outcome.seconds, product_rate(found(work.device)), size())
+
+
 def _measured(fitted: Fitted, work: _Work, limit: float, quiet: bool) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The scores of the model and of PCA, which has no more components than rows have columns, and what is left out."""
     from isthmus.families import named
@@ -438,7 +460,9 @@ def _plan(work: _Work, limit: float, as_json: bool) -> None:
     show.line(f"  time  at most about {clock(whole)} for {steps}, then at most {clock(limit)} of measuring")
 
 
-def _print(fitted: Fitted, work: _Work, scores: dict[str, dict[str, float]], folder: Path) -> None:
+def _print(
+    fitted: Fitted, work: _Work, scores: dict[str, dict[str, float]], folder: Path, speed: Utilisation | None
+) -> None:
     """How the training ended, what was measured, and where the model is."""
     from isthmus.metrics import METRICS
 
@@ -448,6 +472,8 @@ def _print(fitted: Fitted, work: _Work, scores: dict[str, dict[str, float]], fol
     names, title = list(scores), f"{work.family} on {work.rows.name}: {end}."
     if not any(scores.values()):
         show.line(title)
+        if speed is not None:
+            show.line(f"Speed: {speed}.")
         show.line(f"Model: {folder}", apart=True)
         return
     show.line(f"{title} Measured on {number_of(len(work.splits.test), 'row')} that training did not see:")
@@ -462,6 +488,8 @@ def _print(fitted: Fitted, work: _Work, scores: dict[str, dict[str, float]], fol
         show.line(
             f"PCA has {_components(work):,} components for {width:,} units: rows have no more directions.", apart=True
         )
+    if speed is not None:
+        show.line(f"Speed: {speed}.", apart=True)
     show.line(f"Model: {folder}", apart=True)
 
 
