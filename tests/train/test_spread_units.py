@@ -82,11 +82,11 @@ def test_each_rank_holds_its_units_and_takes_its_part_of_a_state(case):
     begin(one)
     whole = {name: tensor.clone() for name, tensor in tensors_of(one.model).items()}
     parts = []
-    for rank in (0, 1):
+    for own in (0, 1):
         model = task(case).model
         for name, tensor in tensors_of(model).items():
             tensor.data = whole[name].clone()
-        shards = Shards(rank, 2)
+        shards = Shards(own, 2)
         shards.split(model)
         held = tensors_of(model)
         parts.append(held)

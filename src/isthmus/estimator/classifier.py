@@ -16,7 +16,7 @@ from isthmus.errors import BadInput
 from isthmus.estimator.network import NUMBERS, flat, in_order, plain, told
 from isthmus.estimator.transformer import Autoencoder
 from isthmus.train.finetune import Finetuned, finetune
-from isthmus.train.fitted import mixed
+from isthmus.train.given import mixed
 
 
 class AutoencoderClassifier(ClassifierMixin, BaseEstimator):

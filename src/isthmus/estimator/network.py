@@ -25,7 +25,8 @@ from isthmus.errors import BadInput
 from isthmus.families import named
 from isthmus.model import Recipe
 from isthmus.train.cut import advised
-from isthmus.train.fitted import Fitted, fit, mixed
+from isthmus.train.fitted import Fitted, fit
+from isthmus.train.given import mixed
 from isthmus.train.inference import Inference
 from isthmus.train.loop import Check, Outcome
 from isthmus.train.plan import Plan

@@ -8,22 +8,16 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus.data.arrays import memory as in_memory
 from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.fields import Field
 from isthmus.data.layout import Layout, laid_out
-from isthmus.data.metadata import IN_ORDER, NONE, Metadata, counted, in_proportion
-from isthmus.data.metadata import known as metadata
-from isthmus.data.read import cells, read
 from isthmus.data.series import Series
 from isthmus.data.source import Source
-from isthmus.data.sparse import SparseRows, counts_of, scattered
-from isthmus.data.split import grouped, ordered
 from isthmus.data.survey import Survey, survey
 from isthmus.data.wording import number_of
 from isthmus.errors import BadInput
@@ -33,6 +27,7 @@ from isthmus.seeds import seed as hashed
 from isthmus.train.checkpoint import Checkpoint, Keeper
 from isthmus.train.device import device as find
 from isthmus.train.device import on
+from isthmus.train.given import arrays_of, parted
 from isthmus.train.inference import Inference, tensor
 from isthmus.train.likelihood import likelihood, of_survey, spoken
 from isthmus.train.loop import RUN, Outcome, Watch
@@ -247,8 +242,8 @@ def fit(
             ranks=ranks,
             device=device,
         )
-    given = _given(x, target, valid, valid_target, columns, fields, counts, images, beside)
-    sets, held = _parted(given.sets, given.held, given.known, seed)
+    given = arrays_of(x, target, valid, valid_target, columns, fields, counts, images, beside)
+    sets, held = parted(given.sets, given.held, given.known, seed)
     kinds = [_data(part).images if given.images is None else given.images for part in sets]
     layouts = [
         laid_out(part, given.fields, kind=scale, images=kind, series=series, counts=given.counts)
@@ -276,67 +271,6 @@ def fit(
         ranks=ranks,
         device=device,
     )[0]
-
-
-class _Given(NamedTuple):
-    """What somebody gave, as arrays."""
-
-    sets: list[Any]
-    """The rows; and what they should become, where that is something else."""
-    held: list[Any] | None
-    """The same of rows for early stopping, where they were given."""
-    known: Metadata
-    columns: Sequence[str]
-    fields: Sequence[Field]
-    counts: int | None
-    images: bool | None
-
-
-def _given(
-    x: Any,
-    target: Any,
-    valid: Any,
-    valid_target: Any,
-    columns: Sequence[str],
-    fields: Sequence[Field],
-    counts: int | None,
-    images: bool | None,
-    beside: dict[str, Any],
-) -> _Given:
-    """See :func:`fit`; frames of several kinds, with gaps or with named columns of metadata are read as files are."""
-    named = [name for name, one in beside.items() if isinstance(one, str) and one != IN_ORDER]
-    if named and (target is not None or valid is not None or not hasattr(x, "columns")):
-        raise BadInput(f"{named[0]} names a column, and that needs a frame alone; give one value for each row")
-    known, unread = NONE, counts is None and scattered(x)
-    if read_here := not fields and target is None and (mixed(x) or bool(named) or unread):
-        read_in = read(x, **beside)
-        read_in.warn()
-        counts = read_in.counts
-        images = False if read_in.fields or counts is not None else images
-        x, columns, fields, known = read_in.x, columns or read_in.columns, read_in.fields, read_in.metadata
-    if counts is not None:
-        x, valid = _counted(x, valid, target)
-        images = False
-    if fields:
-        valid = None if valid is None else cells(valid, fields)
-    sets: list[Any] = [_array(x)] if target is None else _pair(x, target)
-    if not read_here and any(one is not None for one in beside.values()):
-        _, known, positive = counted(*metadata(x, in_memory(np.zeros((len(sets[0]), 1))), **beside))
-        sets = sets if positive is None else [part[positive] for part in sets]
-    if (valid_target is None) != (valid is None or target is None):
-        raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
-    held = None if valid is None else [_array(valid)] if valid_target is None else _pair(valid, valid_target)
-    return _Given(sets, held, known, columns, fields, counts, images)
-
-
-def _parted(sets: list[Any], held: list[Any] | None, known: Metadata, seed: int) -> tuple[list[Any], list[Any]]:
-    """Rows to train on, as often as weights say, and those held out: as given, a fifth, or all of fewer than 10."""
-    if held is not None or len(sets[0]) < 10:
-        often = slice(None) if known.weight is None else in_proportion(known.weight, hashed(seed, "weights"))
-        sets = [part[often] for part in sets]
-        return sets, sets if held is None else held
-    stay, aside = _held_out(len(sets[0]), known, seed)
-    return [part[stay] for part in sets], [part[aside] for part in sets]
 
 
 def fit_survey(
@@ -413,55 +347,7 @@ def _alone(**others: Any) -> None:
         raise BadInput(f"{odd[0]} is for rows in memory; rows that stay in their file are trained on without it")
 
 
-def _held_out(rows: int, known: Metadata, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the rows that are trained on and of those held out, a fifth, each as often as its weight says."""
-    if known.time is not None:
-        stay, aside, later = ordered(known.time)
-        stay, aside = np.sort(np.append(stay, aside)), later
-    elif known.group is not None:
-        stay, aside, more = grouped(known.group, hashed(seed, "holdout"))
-        stay, aside = np.sort(np.append(stay, aside)), more
-    else:
-        order = np.random.default_rng(hashed(seed, "holdout")).permutation(rows)
-        aside, stay = np.sort(order[: rows // 5]), np.sort(order[rows // 5 :])
-    if known.weight is not None:
-        stay, aside = (
-            part[in_proportion(known.weight[part], hashed(seed, "weights", k))] for k, part in enumerate((stay, aside))
-        )
-    return stay, aside
-
-
-def mixed(x: Any) -> bool:
-    """Whether these are columns of several kinds, or with gaps: a frame that is no matrix of finite numbers."""
-    if not hasattr(x, "columns"):
-        return False
-    try:
-        return not np.isfinite(np.asarray(x, np.float64)).all()
-    except (TypeError, ValueError):
-        return True
-
-
 def _data(rows: NDArray[Any], columns: Sequence[str] = (), fields: Sequence[Field] = ()) -> Dataset:
     """Rows as a study takes them."""
     names = tuple(columns) or (element_names(rows.shape[1:]) if rows.ndim == 2 else ())
     return Dataset(name="X", x=rows, y=None, classes=(), columns=names, fields=tuple(fields))
-
-
-def _counted(x: Any, valid: Any, target: Any) -> tuple[SparseRows, SparseRows | None]:
-    """Rows of counts and those held out, checked."""
-    if target is not None:
-        raise BadInput("rows of counts are their own target; leave target out")
-    return counts_of("X", x), None if valid is None else counts_of("valid", valid)
-
-
-def _array(x: Any) -> Any:
-    """Rows as an array; sparse ones as they are."""
-    return x if isinstance(x, SparseRows) else np.asarray(x)
-
-
-def _pair(x: Any, target: ArrayLike) -> list[NDArray[Any]]:
-    """Rows and their targets, one for each."""
-    rows, aims = np.asarray(x), np.asarray(target)
-    if len(rows) != len(aims):
-        raise BadInput(f"expected one target for each row; got {len(rows)} rows and {len(aims)} targets")
-    return [rows, aims]
