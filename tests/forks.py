@@ -73,11 +73,8 @@ def terminal(*arguments: str, cwd: Path, width: int = 80, fresh: bool = False, *
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
 
 
-def ranks(size: int, run: Callable[[], object]) -> list[int]:
-    """The exit codes of so many processes that find each other as those that ``torchrun`` starts do; each does ``run``.
-
-    Of threads of torch there must be one.
-    """
+def ranks(size: int, run: Callable[[], int | None]) -> list[int]:
+    """Exit codes of so many processes that do ``run`` and find each other as those that ``torchrun`` starts do."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "GLOO_SOCKET_IFNAME": "lo"}
@@ -86,7 +83,7 @@ def ranks(size: int, run: Callable[[], object]) -> list[int]:
         children.append(os.fork())
         if children[-1] == 0:
             os.environ.update({**told, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)})
-            leave(lambda: int(run() is not None))
+            leave(lambda: run() or 0)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 

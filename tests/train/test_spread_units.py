@@ -54,7 +54,8 @@ def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
     usual = ["train", "topk", "rows.npy", "--measure", "none", "--steps", "400", "--set", "latents=64"]
     usual += ["--set", "k=4", "--set", "drops=200", "--quiet"]
-    command = [*STARTED, "-m", "isthmus", *usual, "--out", "model", "--shard", "--checkpoint", "0.3s"]
+    again = [*usual, "--out", "model", "--shard", "--checkpoint", "0.3s"]
+    command = [*STARTED, "-m", "isthmus", *again]
     how = {"cwd": tmp_path, "env": ENVIRONMENT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **how) as ran:
         while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
@@ -66,8 +67,8 @@ def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that
     assert ran.returncode != 0
     (line,) = [one for one in said if one.startswith("isthmus: ")]
     assert line.startswith("isthmus: a rank of 2 is lost")
-    subprocess.run(command, **how, check=True, timeout=200)
     monkeypatch.chdir(tmp_path)
+    assert forks.ranks(2, lambda: forks.command(again)) == [0, 0]
     assert main([*usual, "--out", "alone"]) == 0
     spread, alone = (artefact.load(tmp_path / name) for name in ("model", "alone"))
     rows = np.load(tmp_path / "rows.npy")
@@ -82,11 +83,11 @@ def test_each_rank_holds_its_units_and_takes_its_part_of_a_state(case):
     begin(one)
     whole = {name: tensor.clone() for name, tensor in tensors_of(one.model).items()}
     parts = []
-    for own in (0, 1):
+    for number in (0, 1):
         model = task(case).model
         for name, tensor in tensors_of(model).items():
             tensor.data = whole[name].clone()
-        shards = Shards(own, 2)
+        shards = Shards(number, 2)
         shards.split(model)
         held = tensors_of(model)
         parts.append(held)
