@@ -65,8 +65,9 @@ def test_names_agree_and_metrics_are_known(facet):
         "jacobian_norm",
     }
     for rival in there(facet):
-        assert set(numbers(rival(splits))) <= set(facet.metrics)
-        named, whole = set(numbers(rival(splits))) - set(facet.flags), set(numbers(found)) - of_codes
+        told = set(numbers(rival(splits)))
+        assert told <= set(facet.metrics)
+        named, whole = told - set(facet.flags), set(numbers(found)) - of_codes
         classifies = facet.name == "features" and facet.primary in named  # one that gives no codes to be looked at
         assert named <= whole if classifies else named == whole
 
