@@ -37,6 +37,7 @@ def protocol() -> Any:
         """Bytes of the request that are not of its body."""
 
         def data_received(self, data: bytes) -> None:
+            """A piece of a request: its head may not grow beyond :data:`HEAD`."""
             self.latest = len(data)
             self.beside += self.latest
             if self.beside > HEAD + self.latest:  # what came before this piece was too much already
@@ -45,10 +46,12 @@ def protocol() -> Any:
             super().data_received(data)
 
         def on_message_begin(self) -> None:
+            """Another request of the connection begins in the piece at hand."""
             self.beside = self.latest
             super().on_message_begin()
 
         def on_body(self, body: bytes) -> None:
+            """Bytes of the body, which has a limit of its own."""
             self.beside -= len(body)
             super().on_body(body)
 
