@@ -20,9 +20,10 @@ from isthmus.data.columns import columns
 from isthmus.data.columns import rows as rows_of
 from isthmus.data.counts import Counts
 from isthmus.data.fields import TEXTS
+from isthmus.data.layout import Table
 from isthmus.errors import BadInput
 from isthmus.metrics.frechet import principal
-from isthmus.parts.heads import CountHead
+from isthmus.parts.heads import CountHead, TableHead
 from isthmus.seeds import seed as hashed
 
 if TYPE_CHECKING:
@@ -134,11 +135,12 @@ def noised(rows: NDArray[np.floating], spread: NDArray[np.floating], seed: int) 
         return (rows + spread * np.random.default_rng(seed).normal(size=rows.shape)).astype(np.float32)
 
 
-def of_numbers(spread: NDArray[np.float64], layout: Layout | None) -> NDArray[np.float64]:
-    """Noise (*D) for the elements that are numbers: what flags, categories and gaps lack is drawn from their shares."""
-    found = spread.copy()
+def of_numbers(spread: NDArray[np.float64], layout: Layout | None, *, counts: bool = True) -> NDArray[np.float64]:
+    """Noise (*D) for the elements that are numbers, and for counts if so asked: what flags, categories and gaps lack is
+    drawn from their shares."""
+    found, noisy = spread.copy(), ("number", "count") if counts else ("number",)
     for part in () if layout is None else layout.parts:
-        if part.column.outcome != "number":
+        if part.column.outcome not in noisy:
             found[part.start : part.stop] = 0.0
         if part.gap is not None:
             found[part.gap] = 0.0
@@ -183,15 +185,29 @@ def outcomes(
     """Rows as a model makes them, means (n, *D), as rows that could stand in the data: the same for the same seed.
 
     Numbers get normal noise of standard deviations ``spread`` (*D), if given. Flags, categories and gaps are drawn from
-    the shares that the model gives them. Counts are the nearest ones without ``spread``; with it they are drawn and
-    need no other noise: of a negative binomial where the model learnt how they vary, else of Poisson's distribution.
+    the shares that the model gives them. Counts are the nearest ones without ``spread``. With it rows of counts are
+    drawn and need no other noise: of a negative binomial where the model learnt how they vary, else of Poisson's
+    distribution; so are columns of counts where it learnt that, and else they get noise as numbers do.
     """
     random = np.random.default_rng(hashed(seed, "outcomes"))
     if isinstance(layout, Counts):
         own = model.head.dispersion if isinstance(model.head, CountHead) else None
         return layout.drawn(rows, None if own is None else own.double().numpy(), None if spread is None else random)
-    made = np.asarray(rows, np.float32) if spread is None else noised(rows, spread, hashed(seed, "noise"))
+    if spread is None:
+        made = np.asarray(rows, np.float32)
+    elif isinstance(layout, Table) and (learnt := _dispersion(model)) is not None:
+        bare = of_numbers(np.asarray(spread, np.float64), layout, counts=False)
+        drawing = np.random.default_rng(hashed(seed, "counts"))
+        made = layout.counted(noised(rows, bare, hashed(seed, "noise")), learnt, drawing)
+    else:
+        made = noised(rows, spread, hashed(seed, "noise"))
     return made if layout is None else layout.settled(made, random)
+
+
+def _dispersion(model: Any) -> NDArray[np.float64] | None:
+    """What a model of a table learnt of its columns of counts; None where it has none, or learns none."""
+    found = model.head.dispersion if isinstance(model.head, TableHead) else None
+    return None if found is None else found.double().numpy()
 
 
 @dataclass(frozen=True)

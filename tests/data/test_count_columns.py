@@ -14,6 +14,7 @@ from isthmus.data.fields.field import Field
 from isthmus.data.layout import Table, from_json
 from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
+from isthmus.sampler import Sampler, outcomes
 from isthmus.train.fitted import fit
 from isthmus.train.likelihood import of_table
 from isthmus.train.plan import Plan
@@ -96,6 +97,36 @@ def test_draws_fillings_and_reconstructions_are_whole(tmp_path) -> None:
         assert (counts >= 0).all()
     frame = again.reconstruct(FRAME[:30])
     assert frame["calls"].dropna().map(float.is_integer).all()
+
+
+def test_noisy_draws_are_of_the_negative_binomial_that_was_learnt() -> None:
+    own = {"fields": DATA.fields, "columns": DATA.columns, "plan": Plan(steps=1)}
+    model = fit(isthmus.named("plain").set_params(latents=1), DATA.x, **own)
+    row = LAYOUT.apply(np.array([[6.0, 1.0, 40.0]]))
+    rows, spread = np.repeat(row, 20_000, axis=0), np.zeros(row.shape[1])
+    for dispersion in (1e-6, 0.5, 2.0):
+        with torch.no_grad():
+            model.model.head.log_size.fill_(-np.log(dispersion))
+        made = LAYOUT.invert(outcomes(rows, spread, LAYOUT, model.model, 3))[:, 0]
+        made = made[~np.isnan(made)]
+        known = stats.nbinom(1 / dispersion, 1 / (1 + dispersion * 6.0)).pmf(np.arange(12))
+        found = np.bincount(made.astype(int), minlength=12)[:12] / len(made)
+        assert np.abs(found - known).max() < 0.012
+        again = LAYOUT.invert(outcomes(rows, spread, LAYOUT, model.model, 3))[:, 0]
+        np.testing.assert_array_equal(again[~np.isnan(again)], made)
+    nearest = LAYOUT.invert(outcomes(rows, None, LAYOUT, model.model, 3))[:, 0]
+    assert set(nearest[~np.isnan(nearest)]) == {6.0}
+
+
+def test_counts_of_a_family_that_learns_no_dispersion_get_noise_as_numbers_do() -> None:
+    model = fit(isthmus.named("pca").set_params(latents=1), DATA.x, fields=DATA.fields, columns=DATA.columns)
+    bare = Sampler.fit(model, DATA.x)
+    assert bare.noisy(DATA.x).spread[PART.start] > 0
+    red, noisy = (
+        rows[(rows[:, 1] == 1) & ~np.isnan(rows[:, 0]), 0]
+        for rows in (one.draw(3000) for one in (bare, bare.noisy(DATA.x)))
+    )
+    assert noisy.var() > 1.5 * red.var()
 
 
 def test_columns_without_a_count_do_no_harm() -> None:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.data.counts import Counts
 from isthmus.data.fields import KINDS, TALLIED, TEXTS, Column, Field, Tally, missing
 from isthmus.data.fields.category import Category
+from isthmus.data.fields.count import Count
 from isthmus.data.fields.ordered import Ordered
 from isthmus.data.fields.plain import number, only
 from isthmus.data.scale import Scaler
@@ -28,6 +29,9 @@ from isthmus.errors import BadInput
 BLOCK = 1 << 20
 """Most elements that are laid out at a time."""
 WIDEST = 1 << 20
+LOUDEST = 40.0
+MANY = 1e18
+"""The largest logarithm of a mean of counts that are drawn, and the largest rate: numpy draws no larger ones."""
 LONGEST = 1000
 """Most characters of a name or a value that comes from a file."""
 
@@ -269,6 +273,29 @@ class Table:
                 missing = _bit(out[:, part.gap] + part.absent, random)
                 out[:, part.gap] = missing - part.absent
                 cells[missing > 0] = 0.0
+        return out.astype(np.float32)
+
+    def counted(
+        self, x: ArrayLike, dispersion: Sequence[float] | NDArray[np.float64], random: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Rows (N, E) whose counts are drawn of negative binomials: those that are there are the means, and the
+        variance of each of the columns of counts is mean + dispersion mean^2.
+
+        Examples
+        --------
+        >>> table = Table.fit(np.array([[0.0], [1.0], [1.0], [6.0]]), [Field("calls", "count")])
+        >>> made = table.invert(table.counted(table.apply(np.full((10_000, 1), 4.0)), [0.5], np.random.default_rng(0)))
+        >>> round(float(made.mean()), 1), round(float(made.var()), 0)
+        (4.0, 12.0)
+        """
+        out = np.array(x, np.float64)
+        counts = [(part.start, part.column) for part in self.parts if isinstance(part.column, Count)]
+        for (at, column), own in zip(counts, dispersion, strict=True):
+            cells = out[:, at : at + 1]
+            mean = np.clip(np.expm1(np.clip(cells[:, 0] * column.scale + column.shift, 0.0, LOUDEST)), 0.0, None)
+            cells[...] = column.encode(
+                random.poisson(np.minimum(random.gamma(1 / own, own * mean), MANY)).astype(np.float64)
+            )
         return out.astype(np.float32)
 
     def observed(self, x: NDArray[np.float32]) -> NDArray[np.bool_] | None:

@@ -252,6 +252,12 @@ class TableHead(nn.Module):
             cost = torch.where(self.steps.own, weight * self.steps.nll(raw, truth, self.cuts), cost)
         return torch.where(self.lacks(target), 0.0, cost)
 
+    @property
+    def dispersion(self) -> Tensor | None:
+        """What was learnt of the columns of counts, (C,), in their order: a variance is mean + dispersion mean^2; None
+        without such columns."""
+        return None if self.log_size is None else (-self.log_size.detach().clamp(LOWEST, HIGHEST)).exp()
+
     def lacks(self, row: Tensor) -> Tensor:
         """Which elements are of a cell that laid out rows (B, E) say is missing, (B, E)."""
         return row[:, self.gap_of] > self.gap_at.to(row.dtype)
