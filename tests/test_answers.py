@@ -217,12 +217,40 @@ def test_blocks_of_a_series_are_flagged_as_often_as_was_asked(run, capsys, monke
         (["--blocks", "100"], "give the rows with --against"),
         (["--blocks", "1"], "1"),
         (["--blocks", "20000", "--against", "known.csv"], "one block of 20,000 or more"),
-        (["--blocks", "100", "--against", "known.csv", "--adapt"], "leave --adapt out"),
-        (["--blocks", "100", "--against", "known.csv", "--shift", "known.csv"], "leave --shift out"),
+        (["--blocks", "100", "--against", "known.csv", "--adapt"], "--blocks and --adapt do not go together"),
+        (["--blocks", "100", "--against", "known.csv", "--shift", "known.csv"], "--shift and --blocks do not go"),
         (["--blocks", "100", "--against", "known.csv", "--rate", "0.001"], "at least 999 rows"),
     ):
         assert run("flag", "numbers", "stream.csv", *options) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_share_of_blocks_is_false_and_bounded(run, capsys, monkeypatch) -> None:
+    """Every fifth block holds an anomaly; what counts is the oddest row of each, also of the last, shorter one."""
+    rows = NUMBERS.sample(2000 + 1005, replace=True, random_state=0, ignore_index=True)
+    rows += RANDOM.normal(size=rows.shape) * 1e-3
+    rows.iloc[:2000].to_csv("known.csv", index=False)
+    rows = rows.iloc[2000:].reset_index(drop=True)
+    rows.iloc[3:1005:50] *= 40
+    rows.to_csv("new.csv", index=False)
+    notes: list[str] = []
+    monkeypatch.setattr(show, "note", lambda text, **_: notes.append(text))
+    call = ["flag", "numbers", "new.csv", "--blocks", "10", "--against", "known.csv", "-o", "out.csv"]
+    assert run(*call, "--fdr", "0.2", "--bound", "0.9") == 0
+    flags = pd.read_csv("out.csv")["flag"].to_numpy()
+    scores = loaded("numbers").scores(pd.read_csv("known.csv").to_numpy())
+    own = Calibration.of(calibrate.highest(scores, 10), "blocks")
+    p = own.p_values(loaded("numbers").scores(rows.to_numpy()))
+    oddest = np.array([p[at : at + 10].min() for at in range(0, len(p), 10)])
+    expected = calibrate.discoveries(oddest, 0.2)
+    assert expected[:100:5].all()
+    assert expected.sum() < 30
+    np.testing.assert_array_equal([flags[at : at + 10].any() for at in range(0, len(p), 10)], expected)
+    assert f"in {expected.sum()} blocks of 10 rows, of which a share of 0.2 is false" in " ".join(notes)
+    batch = calibrate.Tally.of(200)
+    batch.add(oddest)
+    most = batch.false_share(oddest[expected].max(), 0.9)
+    assert f"at most {most.false} of the {most.flagged} blocks with a flag are false" in capsys.readouterr().err
 
 
 def test_anomalies_among_normal_rows_are_left_out_and_their_share_is_told(run, capsys) -> None:

@@ -140,6 +140,38 @@ def test_the_shell_weighs(files: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert abs((bare <= RATE).mean() - plain) < 1e-9
 
 
+def test_the_shell_finds_a_share_of_weighted_rows(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of the new population, of which every tenth is an anomaly: most of them are found, and few others."""
+    new = np.loadtxt(files / "new.csv", delimiter=",", skiprows=1)[:1000]
+    new[::10, 1] += 500
+    lines = [f"{size},{error}" for size, error in new]
+    (files / "odd.csv").write_text("\n".join(["size,error", *lines, ",3", ""]))
+    call = [
+        "flag",
+        str(files / "model"),
+        str(files / "odd.csv"),
+        "--fdr",
+        "0.2",
+        "--against",
+        str(files / "against.csv"),
+    ]
+    found = {}
+    for name, options in (("plain", []), ("weighted", ["--shift", str(files / "other.csv")])):
+        assert main([*call, *options, "-o", str(files / "flags.csv")]) == 0
+        found[name] = pacsv.read_csv(files / "flags.csv")["flag"].to_numpy(zero_copy_only=False)
+    odd = np.arange(1001) % 10 == 0
+    odd[1000] = False
+    capsys.readouterr()
+    false = {name: (flags & ~odd).sum() / flags.sum() for name, flags in found.items()}
+    assert false["plain"] > 0.4
+    assert false["weighted"] < 0.3
+    assert found["weighted"][odd].mean() > 0.9
+    call[call.index("--fdr") + 1] = "0.0001"
+    assert main([*call, "--shift", str(files / "other.csv"), "-o", str(files / "flags.csv")]) == 0
+    assert "no row is flagged: worth" in capsys.readouterr().err
+    assert not pacsv.read_csv(files / "flags.csv")["flag"].to_numpy(zero_copy_only=False).any()
+
+
 def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call = ["flag", str(files / "model"), str(files / "new.csv"), "--shift", str(files / "other.csv")]
     against = ["--against", str(files / "against.csv")]
@@ -147,10 +179,10 @@ def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFi
     few.write_text("size,error\n" + "1,1\n" * (LEAST - 1))
     for options, words in (
         ([], "give the rows with --against"),
-        ([*against, "--adapt"], "leave --adapt"),
-        ([*against, "--fdr", "0.1"], "leave --fdr out"),
-        ([*against, "--bound", "0.9"], "leave --bound out"),
-        ([*against, "--contamination", "0.1"], "--contamination out"),
+        ([*against, "--adapt"], "--shift and --adapt do not go together: one weighs"),
+        ([*against, "--blocks", "10"], "--shift and --blocks do not go together: one is for rows that depend"),
+        ([*against, "--bound", "0.9"], "--shift and --bound do not go together: the bound counts ranks"),
+        ([*against, "--contamination", "0.1"], "--shift and --contamination do not go together"),
         (["--against", "-"], "give files instead of -"),
         (["--against", str(few)], f"need {LEAST} rows"),
         ([*against, "--rate", "0.0008"], "say nothing of a false-alarm rate"),
@@ -159,3 +191,66 @@ def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFi
         assert words in capsys.readouterr().err
     with pytest.raises(BadInput, match="each population"):
         Ratio.of(np.zeros((3, 1)), np.zeros((99, 1)))
+
+
+def one_by_one(known, scores, weights, own, level, share) -> np.ndarray:
+    """What Jin and Candes write, as they write it: a p-value for each pair of rows."""
+    m, mass = len(scores), weights.sum()
+    sizes, p = np.zeros(m, int), calibrate.weighted_p_values(known, scores, weights, own)
+    for j in range(m):
+        others = [
+            (weights[known >= scores[k]].sum() + own[j] * (scores[j] >= scores[k])) / (mass + own[j])
+            for k in range(m)
+            if k != j
+        ]
+        ranked = np.sort([0.0, *others])
+        sizes[j] = max(r for r in range(1, m + 1) if ranked[r - 1] <= level * r / m * (1 + 1e-12))
+    first = np.flatnonzero(p <= level * sizes / m * (1 + 1e-12))
+    most = max((r for r in range(1, len(first) + 1) if (share * sizes[first] <= r).sum() >= r), default=0)
+    return np.isin(np.arange(m), first[share * sizes[first] <= most])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_weighted_discoveries_are_those_of_the_paper(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n, m = random.integers(5, 60), random.integers(1, 40)
+    known, scores = (
+        random.normal(size=n).round(seed % 3),
+        (random.normal(size=m) + 2 * (random.random(m) < 0.3)).round(seed % 3),
+    )
+    weights, own = random.exponential(size=n), random.exponential(size=m)
+    level = float(random.choice([0.1, 0.3, 0.5]))
+    share = np.random.default_rng(seed).random()
+    expected = one_by_one(known, scores, weights, own, level, share)
+    found = calibrate.weighted_discoveries(known, scores, weights, own, level, seed=seed)
+    np.testing.assert_array_equal(found, expected)
+    some = np.insert(scores, 0, np.nan)  # a row without a score is no row
+    found = calibrate.weighted_discoveries(known, some, weights, np.insert(own, 0, 1.0), level, seed=seed)
+    np.testing.assert_array_equal(found, [False, *expected])
+    plain = calibrate.discoveries(calibrate.p_values(known, scores), level)
+    np.testing.assert_array_equal(
+        calibrate.weighted_discoveries(known, scores, 2 * np.ones(n), 2 * np.ones(m), level), plain
+    )
+
+
+def test_a_share_of_weighted_discoveries_is_false_and_of_unweighted_ones_more() -> None:
+    """Batches with anomalies, of a population that is made up otherwise; the ratio of densities is known."""
+    random, level = np.random.default_rng(4), 0.2
+    shares = {"plain": [], "weighted": []}
+    power = []
+    for run in range(300):
+        known, new = rows(random, 300, BEFORE), rows(random, 100, AFTER)
+        odd = np.arange(100) < 20
+        scores, asked = np.abs(known[:, 1]), np.abs(new[:, 1]) + 60 * odd
+        own = np.exp(new[:, 0] - 0.5)
+        found = {
+            "plain": calibrate.discoveries(calibrate.p_values(scores, asked), level),
+            "weighted": calibrate.weighted_discoveries(scores, asked, np.exp(known[:, 0] - 0.5), own, level, seed=run),
+        }
+        for name, flags in found.items():
+            shares[name].append((flags & ~odd).sum() / max(1, flags.sum()))
+        power.append(found["weighted"][odd].mean())
+    error = 3 * np.std(shares["weighted"]) / len(power) ** 0.5
+    assert np.mean(shares["weighted"]) <= level + error
+    assert np.mean(shares["plain"]) > 1.3 * level
+    assert np.mean(power) > 0.5

@@ -27,6 +27,9 @@ AT = 0.2
 RANKS = 200
 """Ranks of p-values that an envelope looks at, at most; between two of them the larger one's bound stands."""
 
+CELLS = 1 << 22
+"""Numbers that are held at once while a batch is weighed row by row."""
+
 
 def p_values(calibration: ArrayLike, scores: ArrayLike, *, random: np.random.Generator | None = None) -> Scores:
     """Split-conformal p-values of new rows: the share of normal rows, the new one among them, that score as high.
@@ -230,6 +233,66 @@ def discoveries(p: ArrayLike, level: float) -> NDArray[np.bool_]:
     known = np.sort(given[~np.isnan(given)])
     fits = np.flatnonzero(known <= level * np.arange(1, len(known) + 1) / max(1, len(known)) * (1 + 1e-12))
     return given <= known[fits[-1]] if len(fits) else np.zeros(given.shape, bool)
+
+
+def weighted_discoveries(
+    calibration: ArrayLike, scores: ArrayLike, weights: ArrayLike, asked: ArrayLike, level: float, *, seed: int = 0
+) -> NDArray[np.bool_]:
+    """The same for :func:`weighted_p_values`, which need not be positively dependent.
+
+    Jin and Candes (2023, Model-free selective inference under covariate shift via weighted conformal p-values), with
+    their homogeneous pruning. For each row the procedure of Benjamini and Hochberg is run on p-values of the others
+    that know of its weight and not of theirs, its own being 0. A row whose p-value is small enough for as many as
+    that flags is a candidate, and candidates that count on too many others are dropped, by one random number; the
+    average is over it too. With equal weights that is :func:`discoveries`.
+
+    Parameters
+    ----------
+    calibration, scores : arrays (n,), (m,)
+        A row without a score (NaN) is not flagged.
+    weights, asked : arrays (n,), (m,)
+        As of :func:`weighted_p_values`.
+    level : float
+    seed : int, default 0
+        Of the random number.
+
+    Examples
+    --------
+    >>> known, new = np.linspace(0, 1, 99), np.r_[np.full(10, 2.0), np.linspace(0, 1, 10)]
+    >>> int(weighted_discoveries(known, new, np.ones(99), np.ones(20), 0.1).sum())
+    10
+    """
+    _share(level)
+    p = weighted_p_values(calibration, scores, weights, asked)
+    there = np.flatnonzero(~np.isnan(p))
+    there = there[np.argsort(-np.asarray(scores, np.float64)[there], kind="stable")]  # the oddest first
+    rows, own, p = np.asarray(scores, np.float64)[there], np.asarray(asked, np.float64)[there], p[there]
+    found = np.zeros(np.shape(scores), bool)
+    ask = np.flatnonzero(p <= level * (1 + 1e-12))
+    if not len(ask):
+        return found
+    known, mass = np.asarray(calibration, np.float64), np.asarray(weights, np.float64)
+    order = np.argsort(known, kind="stable")
+    tails = np.append(np.cumsum(mass[order][::-1])[::-1], 0.0)
+    above = tails[np.searchsorted(known[order], rows)]  # the weight of calibration rows as odd as each row
+    ends = np.append(np.flatnonzero(np.diff(above)), len(rows) - 1)  # the last of rows between the same two of them
+    ends = ends[above[ends] <= level * (mass.sum() + own[ask].max()) * (1 + 1e-12)]
+    odder = np.searchsorted(-rows, -rows[ask])  # rows that are odder than each that is asked
+    sizes = np.ones(len(ask), np.int64)
+    for at in range(0, len(ask), step := max(1, CELLS // max(1, len(ends)))):
+        part = slice(at, at + step)
+        first, mine = odder[part, None], own[ask[part], None]
+        before = ends < first
+        values = np.hstack([above[ends] + np.where(before, 0.0, mine), above[np.maximum(first - 1, 0)]])
+        ranks = np.hstack([ends + 1 + before, first + 1])
+        fits = values <= level * ranks / len(rows) * (mass.sum() + mine) * (1 + 1e-12)
+        sizes[part] = np.maximum(1, np.where(fits, ranks, 0).max(axis=1))
+    chosen = p[ask] <= level * sizes / len(rows) * (1 + 1e-12)
+    ask, needs = ask[chosen], np.random.default_rng(seed).random() * sizes[chosen]
+    counts = np.arange(1, len(ask) + 1)
+    fits = np.flatnonzero(np.searchsorted(np.sort(needs), counts, side="right") >= counts)
+    found[there[ask[needs <= (counts[fits[-1]] if len(fits) else 0)]]] = True
+    return found
 
 
 class Bound(NamedTuple):

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus.data.blocks import some
 from isthmus.errors import BadInput
+from isthmus.seeds import seed
 from isthmus.ship import calibrate
 from isthmus.ship.deployed import RATE, Calibration, Deployed, Scores, tied
 from isthmus.ship.rivals import Rival
@@ -135,6 +136,11 @@ class Shift:
     def p_values(self, scores: ArrayLike, rows: ArrayLike) -> Scores:
         """How rare so high scores (N,) are in the new population; ``rows`` (N, F) as :func:`seen` makes them."""
         return calibrate.weighted_p_values(self.scores, tied(scores), self.weights, self.ratio.at(rows))
+
+    def discoveries(self, scores: ArrayLike, ratios: ArrayLike, level: float) -> NDArray[np.bool_]:
+        """Which rows of a batch to flag so that a share ``level`` of the flags is false, on average; both (N,)."""
+        drawn = seed(len(self.scores), len(np.asarray(scores)), level)
+        return calibrate.weighted_discoveries(self.scores, tied(scores), self.weights, ratios, level, seed=drawn)
 
     def calibration(self, about: str) -> Calibration:
         """The scores as they are, with the rate of a threshold that they can tell of the new population."""

@@ -163,7 +163,7 @@ def score(model: Deployed, block: Block, own: Calibration | None, shift: Shift |
     """
     scores = scored(model, block)
     if shift is not None:
-        return Answer({"score": scores, "p_value": _weighted(model, block, scores, shift)}, scores)
+        return Answer({"score": scores, "p_value": shift.p_values(scores, _elements(model, block, shift))}, scores)
     return Answer({"score": scores} if own is None else {"score": scores, "p_value": own.p_values(scores)}, scores)
 
 
@@ -173,12 +173,24 @@ def rows_seen(model: Deployed, block: Block) -> NDArray[np.float64]:
     return seen(model, rows[good])
 
 
-def _weighted(model: Deployed, block: Block, scores: NDArray[Any], shift: Shift) -> NDArray[Any]:
-    """P-values in the new population; NaN where there is no score."""
-    found = np.full(len(scores), np.nan)
-    if (good := rows_of(model, block)[1]).any():
-        found[good] = shift.p_values(scores[good], rows_seen(model, block))
+def weighed(model: Deployed, block: Block, shift: Shift) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The score of each row of a block, and how much more frequent its kind is in the new population: (n,), (n,)."""
+    scores = scored(model, block)
+    return scores, shift.ratio.at(_elements(model, block, shift))
+
+
+def _elements(model: Deployed, block: Block, shift: Shift) -> NDArray[np.float64]:
+    """What a shift is told by, of all rows of a block (n, F); 0 where a row has no score."""
+    rows, good = rows_of(model, block)
+    found = np.zeros((len(rows), len(shift.ratio.low)))
+    if good.any():
+        found[good] = seen(model, rows[good])
     return found
+
+
+def marked(found: Answer, flags: NDArray[np.bool_]) -> Answer:
+    """An answer, and which of its rows are flagged, (n,)."""
+    return Answer({**found.columns, "flag": flags}, flags)
 
 
 def scored(model: Deployed, block: Block) -> NDArray[Any]:
@@ -205,9 +217,8 @@ def scored(model: Deployed, block: Block) -> NDArray[Any]:
 
 def flag(model: Deployed, block: Block, own: Calibration, rate: float, shift: Shift | None = None) -> Answer:
     """As :func:`score`, and which rows are flagged at a false-alarm rate."""
-    found = score(model, block, own, shift).columns
-    flags = calibrate.flags(found["p_value"], rate)
-    return Answer({**found, "flag": flags}, flags)
+    found = score(model, block, own, shift)
+    return marked(found, calibrate.flags(found.columns["p_value"], rate))
 
 
 def follow(model: Deployed, block: Block, follower: Follower) -> Answer:
