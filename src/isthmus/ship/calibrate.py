@@ -258,7 +258,7 @@ def weighted_discoveries(
 
     Examples
     --------
-    >>> known, new = np.linspace(0, 1, 99), np.r_[np.full(10, 2.0), np.linspace(0, 1, 10)]
+    >>> known, new = np.linspace(0, 1, 99), np.r_[np.full(10, 2.0), np.linspace(0, 0.8, 10)]
     >>> int(weighted_discoveries(known, new, np.ones(99), np.ones(20), 0.1).sum())
     10
     """
