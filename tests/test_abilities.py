@@ -30,7 +30,7 @@ ALLOWED = {
     ("api/notebook.py", "getattr(shell, 'kernel', None)"): FOREIGN,
     ("data/arrays.py", "getattr(source, 'tensors', None)"): FOREIGN,
     ("data/dates.py", "getattr(cells.type, 'tz', None)"): FOREIGN,
-    ("train/fitted.py", "hasattr(x, 'columns')"): FOREIGN,
+    ("train/given.py", "hasattr(x, 'columns')"): FOREIGN,
     ("train/inference.py", "hasattr(x, 'columns')"): FOREIGN,
     ("imputer.py", "hasattr(x, 'columns')"): FOREIGN,
     ("data/arrays.py", "hasattr(source, 'dataset')"): FOREIGN,
