@@ -84,6 +84,20 @@ def test_certainty_is_that_of_the_weakest_link() -> None:
     assert (line.take, line.command) == ("PCA (no autoencoder needed)", "pca --for anomaly --out model")
 
 
+@pytest.mark.parametrize(
+    ("scores", "rivals", "said"),
+    [
+        ({"pca": 0.9, "knn": 0.8}, {"pca", "knn"}, "no autoencoder was compared"),
+        ({"plain": 0.9, "vae": 0.8}, set(), "no rival was compared"),
+    ],
+)
+def test_where_one_side_is_missing_that_is_said(scores: dict[str, float], rivals: set[str], said: str) -> None:
+    about = {"metric": "auroc", "higher": True, "rope": 0.01, "rivals": rivals, "test_fraction": 1 / 3}
+    v = judge({name: value + WOBBLE for name, value in scores.items()}, facet="anomaly", **about)
+    (line,) = brief(answered({"anomaly": v}), list(scores))
+    assert line.sure == said
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_no_terminal_cuts_anything(

@@ -113,7 +113,8 @@ def _taken(one: PurposeVerdict, say: Words) -> str:
     needed += next((cut.more(v, say) for v in one.verdicts if v.halted), "")
     if one.kind == "undecided":
         if len(one.verdicts) > 1:
-            return say("advice.several", names=say.some(one.open)) + needed
+            key = "advice.several" if len(one.open) > 1 else "advice.single"
+            return say(key, names=say.some(one.open)) + needed
         return _bet(one, one.verdicts[0], say) + needed
     if one.kind == "depends":
         leaders = {next(name for name in v.means if name in one.pareto.members) for v in one.verdicts}

@@ -124,6 +124,9 @@ def _sure(one: PurposeVerdict, say: Words) -> str:
         return say("brief.loss", loss=loss(one.regret or 0.0, one.verdicts[0]), text=text) if known else text
     if one.kind == "useless":
         return say("brief.useless")
+    if one.kind == "no contest":
+        alone = all(name in v.rivals for v in one.verdicts for name in v.means)
+        return say("brief.no_autoencoder" if alone else "brief.no_rival")
     chances = [p for v in one.verdicts if (p := _chance(one, v)) is not None]
     return chance(min(chances)) if chances and len(one.verdicts) == 1 else say("brief.unknown")
 
