@@ -77,6 +77,19 @@ def test_codes_that_trade_places_settle_in_few_passes():
     assert np.abs(pull[codes != 0] - 1e-6 * np.sign(codes[codes != 0])).max() < 1e-9
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_codes_of_many_atoms_in_few_columns_are_minima_after_few_passes(seed):
+    """As in a dictionary that is wider than its rows: several atoms are nearly one, and most go out of use."""
+    random = np.random.default_rng(seed)
+    x, atoms = random.normal(size=(36, 3)), np.repeat(random.normal(size=(8, 3)), 4, axis=0)
+    atoms += 0.02 * random.normal(size=atoms.shape)
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    codes = lasso.codes(x, atoms, 0.03, 40)
+    pull = (x - codes @ atoms) @ atoms.T
+    assert np.abs(pull).max() < 0.03 + 1e-5
+    assert np.abs(pull[codes != 0] - 0.03 * np.sign(codes[codes != 0])).max() < 1e-5
+
+
 @pytest.mark.parametrize("options", [{"hidden": 0.2}, {"hidden": 0.0, "added": 1.0}, {"hidden": 0.3, "added": 0.5}])
 def test_the_denoiser_is_least_squares_over_all_ways_to_hide_and_add(options):
     """In closed form what many corrupted copies of the rows come to."""
