@@ -80,6 +80,7 @@ def arguments(op: Op) -> tuple[Argument, ...]:
     )
 
 
+@cache
 def returns(op: Op) -> int:
     """How many results an operation has."""
     return len(op._schema.returns)
@@ -116,11 +117,13 @@ def fused_adamw() -> Any:
     return found if known == FUSED else None
 
 
+@cache
 def draws(op: Op) -> bool:
     """Whether an operation draws random numbers."""
     return SEEDED in op.tags
 
 
+@cache
 def reads_values(op: Op) -> bool:
     """Whether an operation's result, or its shape, may depend on values in a way that a recording cannot follow."""
     return OF_VALUES in op.tags or OF_SHAPES in op.tags

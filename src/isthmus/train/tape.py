@@ -16,7 +16,7 @@ and drawing random numbers inside the step.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -31,6 +31,9 @@ from isthmus.dispatch import ATEN, Mode, storage
 
 # These read the shape of a tensor, not its values.
 SHAPE_ONLY = {ATEN.ones_like.default, ATEN.zeros_like.default, ATEN.full_like.default, ATEN.new_zeros.default}
+
+# With 1 as their second argument.
+IDENTITIES = {ATEN.mul.Scalar, ATEN.div.Scalar, ATEN.pow.Tensor_Scalar}
 
 
 class Untraceable(TypeError):
@@ -182,7 +185,7 @@ def _guarded(guard: Tensor, calls: Sequence[Callable[[], Any]]) -> None:
 
 def _is_identity(func: Any, args: Any) -> bool:
     """Whether an operation gives its first argument back: vmap and autograd leave many such behind."""
-    if func in {ATEN.mul.Scalar, ATEN.div.Scalar, ATEN.pow.Tensor_Scalar}:
+    if func in IDENTITIES:
         return len(args) == 2 and args[1] == 1 and args[0].dtype.is_floating_point
     return False
 
@@ -314,13 +317,14 @@ def _detached(tree: Any) -> Any:
     return type(tree)(map(_detached, tree)) if type(tree) in {tuple, list} else tree
 
 
-def _tensors(tree: Any) -> Iterable[Tensor]:
+def _tensors(tree: Any) -> list[Tensor]:
     """Every tensor of nested tuples, lists and dicts, in order."""
     if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, dict):
-        for value in tree.values():
-            yield from _tensors(value)
-    elif isinstance(tree, (tuple, list)):
-        for value in tree:
-            yield from _tensors(value)
+        return [tree]
+    found = []
+    for value in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ():
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (tuple, list, dict)):
+            found += _tensors(value)
+    return found
