@@ -177,7 +177,6 @@ def test_texts_that_are_too_many_are_told_nearly(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("column", "asked", "said"),
     [
-        ({"t": [f"some words of {i} that differ, {i * 7}" for i in range(60)]}, {}, "holds free text"),
         ({"t": [1.0] * 30 + [np.inf] + [1.0] * 29}, {}, "row 31, column 't': the value is infinite"),
         ({"t": ["1.5"] * 50 + ["1,5"] * 10}, {}, "some decimals have a comma"),
         ({"t": [1.0] * 60}, {"kinds": {"u": "count"}}, "no column 'u'"),

@@ -28,7 +28,7 @@ from isthmus.data.ordered import in_order
 from isthmus.data.source import Source
 from isthmus.data.table import NO_VALUE, is_number, numbers, table
 from isthmus.data.unchecked import Unchecked, row_words
-from isthmus.data.wording import option, shown
+from isthmus.data.wording import option, shown, some
 from isthmus.data.written import decimal, seen
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput
@@ -37,6 +37,8 @@ KEPT, LETTERS = 1 << 15, 1 << 22
 """Different texts of a column, and bytes of them, that are kept at least; at most twice as many are."""
 ROWS = 1 << 13
 """Rows whose cells are read at a time."""
+TEXT = 128
+"""Bytes of a text in memory besides its letters."""
 CLOCK = "clock"
 """How times of the day are written, in the stead of a decimal mark."""
 
@@ -54,7 +56,7 @@ def inferred(source: Source, readers: int = 1) -> Source:
     Raises
     ------
     BadInput
-        If a column cannot be read as it should be, is not there, or holds free text.
+        If a column cannot be read as it should be, or is not there.
     """
     asked, gone = source.asked, source.asked.missing
     columns: dict[str, _Column] = {}
@@ -183,6 +185,14 @@ class _Column:
             self.size = len(self.texts[0].texts)
 
     @property
+    def letters(self) -> float:
+        """Bytes of a text, on average."""
+        found = self.words[0]
+        lengths = np.asarray(pc.fill_null(pc.binary_length(found.texts), 0))
+        counts = found.counts()
+        return float((lengths * counts).sum() / max(1, counts.sum()))
+
+    @property
     def words(self) -> tuple[Words, NDArray[np.int64]]:
         """The texts as a column in which rows that are alike stand together; and the first row of each."""
         found = _Texts.joined(self.texts)
@@ -250,11 +260,6 @@ def _known(source: Source, name: str, column: _Column, asked: Asked) -> _Told:
         if _numeric(column.kind):
             return _Told(kinds.categories(name, words, kind)._replace(plain=False))
         found = kinds.of_texts(raw, 0, words, kind, asked.missing)
-        if found.field is not None and found.field.kind in TEXTS:
-            raise BadInput(
-                f"{source.place}: column {shown(name)} holds free text, whose words are counted with all rows in "
-                f"memory; leave it out ({option(name, 'drop')}), or leave --memory out"
-            )
         if found.field is None or found.field.kind not in kinds.NUMBERS or found.field.values:
             return _Told(found)
         if dates.clock(words.texts) is not None:
@@ -294,10 +299,21 @@ def _together(
         f"column {shown(name)}: {lost:,} rows hold texts that are too many to be kept apart; which texts are commonest "
         "is told nearly"
         for name in found
-        if columns[name].texts and (lost := columns[name].words[0].lost)
+        if columns[name].texts and not _textual(found[name].field) and (lost := columns[name].words[0].lost)
     ]
     marks = {name: one.mark for name, one in told if one.mark is not None}
-    return Tabled(source, fields, marks, (*source.told, *said, *kinds.set_aside(aside)), plain=plain)
+    textual = [one.name for one in fields if _textual(one)]
+    if textual:
+        said.append(
+            f"{some(textual)}: terms are taken and weighed of the training rows that are drawn, and all rows are told "
+            "by them"
+        )
+    letters = sum(columns[name].letters for name in textual)
+    return Tabled(source, fields, marks, (*source.told, *said, *kinds.set_aside(aside)), plain=plain, letters=letters)
+
+
+def _textual(one: Field | None) -> bool:
+    return one is not None and one.kind in TEXTS
 
 
 class Tabled:
@@ -314,6 +330,8 @@ class Tabled:
         What was inferred.
     plain : bool
         Whether all are numbers without gaps, which come as 32-bit floats.
+    letters : float
+        Bytes of all free text of a row, on average.
     """
 
     def __init__(
@@ -324,17 +342,20 @@ class Tabled:
         told: tuple[str, ...],
         *,
         plain: bool,
+        letters: float = 0.0,
     ) -> None:
         self.source, self.known, self.marks, self.told, self.plain = source, known, marks, told, plain
         self.place, self.name, self.starts, self.asked = source.place, source.name, source.starts, source.asked
         self.stated, self.bytes, self.beside = source.stated, source.bytes, source.beside
         self.fields = () if plain else known
-        self.columns = tuple(one.name for one in known)
+        self.columns, self.letters = tuple(one.name for one in known), letters
+        self.textual = any(_textual(one) for one in known)
 
     @property
     def most(self) -> int:
         """The columns as they come, and the cells."""
-        return self.source.most + int(np.diff(self.starts).max()) * len(self.columns) * 16
+        row = len(self.columns) * 16 + (int(2 * self.letters) + TEXT if self.textual else 0)
+        return self.source.most + int(np.diff(self.starts).max()) * row
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         """The rows of a block as the file has them."""
@@ -344,7 +365,7 @@ class Tabled:
         """The cells of a block, (n, F); see :class:`isthmus.data.source.Source`."""
         raw = _raw(self.source, number)
         cells, rows = _cells(raw), int(self.starts[number + 1] - self.starts[number])
-        out = np.empty((rows, len(self.known)))
+        out: NDArray[Any] = np.empty((rows, len(self.known)), object if self.textual else np.float64)
         for begin in range(0, rows, ROWS):
             some = tuple(one.slice(begin, ROWS) for one in cells)
             place = _later(raw.where, begin)

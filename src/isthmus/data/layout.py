@@ -153,11 +153,15 @@ class Table:
         return cls(tuple(fields), columns, absent, int((~(low < high)).sum()))
 
     @classmethod
-    def of(cls, known: Sequence[Tally], fields: Sequence[Field]) -> Table:
-        """As :meth:`fit`, of training rows that came some at a time: what was told of each column."""
+    def of(cls, known: Sequence[Tally], fields: Sequence[Field], some: NDArray[Any]) -> Table:
+        """As :meth:`fit`, of training rows that came some at a time: what was told of each column, and ``some`` of the
+        rows (n, F), of which the terms of free text are taken and weighed."""
         each = list(zip(known, fields, strict=True))
-        columns = tuple(TALLIED[field.kind].of(told, field) for told, field in each)
-        constant = sum(not told.plain.low < told.plain.high for told in known)
+        columns = tuple(
+            KINDS[field.kind].fit(some[:, j], field) if field.kind in TEXTS else TALLIED[field.kind].of(told, field)
+            for j, (told, field) in enumerate(each)
+        )
+        constant = sum(not told.plain.low < told.plain.high for told, field in each if field.kind not in TEXTS)
         return cls(tuple(fields), columns, tuple(told.absent for told in known), constant)
 
     @cached_property

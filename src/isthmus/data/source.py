@@ -128,7 +128,7 @@ def source(
         ``.parquet``, ``.arrow`` or ``.feather`` (Arrow IPC), ``.csv`` or ``.tsv`` (plain or ``.gz``; put into a
         temporary file of columns once), ``.npy`` (rows x columns), ``.safetensors``, or a folder of shards.
     kinds : mapping of column names to kinds, optional
-        What columns are, where something else was inferred, as :func:`isthmus.data.read.read` takes it; not free text.
+        What columns are, where something else was inferred, as :func:`isthmus.data.read.read` takes it.
     drop : str or iterable of str, optional
         Columns to leave out.
     missing : iterable of float, optional

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from isthmus.data.columnar import TILE
 from isthmus.data.dataset import Dataset
-from isthmus.data.fields import TALLIED, Field, Tally
+from isthmus.data.fields import TALLIED, TEXTS, Field, Tally, missing
 from isthmus.data.holdout import Holdout, holdout
 from isthmus.data.inferred import inferred
 from isthmus.data.labels import classes
-from isthmus.data.layout import Layout, Table
+from isthmus.data.layout import Layout, Table, cells_of
 from isthmus.data.metadata import Metadata
 from isthmus.data.moments import Moments
 from isthmus.data.numbers import COARSE, too_fine
@@ -51,7 +51,8 @@ class Survey:
     moments: Moments | None
     """Of all training rows, in the units of the data; None of cells."""
     digest: str
-    """SHA-256 of the rows, as :attr:`isthmus.data.dataset.Dataset.digest` gives it of the same rows in memory."""
+    """SHA-256 of the rows, as :attr:`isthmus.data.dataset.Dataset.digest` gives it of the same rows in memory, unless
+    some are free text."""
     holdout: Holdout
     """Which rows are trained on, and which were drawn."""
     x: NDArray[Any] = field(repr=False)
@@ -86,7 +87,7 @@ class Survey:
     def load(self, block: int) -> Iterator[NDArray[np.float32]]:
         """The training rows of a block, laid out, some (n, E) at a time."""
         found, own = self.source.block(block), self.numbers(block) - self.source.starts[block]
-        step, whole = max(1, TILE // found.shape[1]), self.holdout.taken is None and len(own) == len(found)
+        step, whole = max(1, TILE // self.width), self.holdout.taken is None and len(own) == len(found)
         for begin in range(0, len(own), step):
             tile = slice(begin, begin + step)
             yield self.layout.apply(found[tile] if whole else found[own[tile]])
@@ -165,7 +166,11 @@ def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, b
     known: Moments | Tallies | None = None
     digest, drawn = _digest(source, len(apart.dead)), apart.drawn
     ends = np.cumsum([0, *map(len, drawn)])
-    whole = np.empty((int(ends[-1]), width), np.float64 if source.fields else np.float32)
+    whole = (
+        cells_of(np.zeros((int(ends[-1]), width)), source.fields)
+        if source.fields
+        else np.zeros((int(ends[-1]), width), np.float32)
+    )
     kept = [whole[a:b] for a, b in itertools.pairwise(ends)]
     error = np.zeros(width)
 
@@ -174,7 +179,7 @@ def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, b
 
     for block, seen in enumerate(in_order(look, range(len(source.starts) - 1), readers)):
         living = apart.living(int(source.starts[block]), seen.rows)
-        digest.update(np.ascontiguousarray(living, "<f8" if source.fields else "<f4").data)
+        _into(digest, living, source.fields)
         if seen.known is not None:
             known = seen.known if known is None else known + seen.known
         error = np.maximum(error, seen.error)
@@ -185,7 +190,7 @@ def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, b
     beside.into(digest)
     count, y = int(apart.sizes(source.starts).sum()), _labels(source, drawn)
     if isinstance(known, Tallies):
-        layout = Table.of(known.columns, source.fields)
+        layout = Table.of(known.columns, source.fields, kept[0])
         return Survey(source, seed, layout, count, None, digest.hexdigest(), apart, whole, y)
     low, high = known.low, known.high
     if len(fine := np.flatnonzero((low < high) & (error / COARSE > high - low))):
@@ -193,6 +198,16 @@ def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, b
         raise BadInput(too_fine(source.place, source.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}"))
     scaler = Scaler.of_moments(known, scale, kept[0])
     return Survey(source, seed, scaler, count, known, digest.hexdigest(), apart, whole, y)
+
+
+def _into(digest: Any, rows: NDArray[Any], fields: Sequence[Field]) -> None:
+    """Add rows to a digest: their numbers, and then their texts, so that with free text it is one of its own."""
+    textual = np.array([one.kind in TEXTS for one in fields], bool)
+    if not textual.any():
+        digest.update(np.ascontiguousarray(rows, "<f8" if fields else "<f4").data)
+        return
+    digest.update(np.ascontiguousarray(rows[:, ~textual], "<f8").data)
+    digest.update(json.dumps(rows[:, textual].tolist()).encode())
 
 
 def _digest(source: Source, dead: int) -> Any:
@@ -227,12 +242,19 @@ class Tallies(NamedTuple):
     @classmethod
     def of(cls, cells: NDArray[np.float64], fields: Sequence[Field]) -> Tallies:
         """Of cells (n, F)."""
-        return cls(tuple(TALLIED[one.kind].tally(np.ascontiguousarray(cells[:, j])) for j, one in enumerate(fields)))
+        return cls(tuple(_tally(cells[:, j], one) for j, one in enumerate(fields)))
 
     def __add__(self, other: object) -> Tallies:
         if not isinstance(other, Tallies):
             return NotImplemented
         return Tallies(tuple(a + b for a, b in zip(self.columns, other.columns, strict=True)))
+
+
+def _tally(cells: NDArray[Any], of: Field) -> Tally:
+    """What is told of some cells of a column; of free text, how many are there."""
+    if of.kind in TEXTS:
+        return Tally.of(np.where(missing(cells), np.nan, 0.0))
+    return TALLIED[of.kind].tally(np.ascontiguousarray(cells, np.float64))
 
 
 class _Missing(Exception):
