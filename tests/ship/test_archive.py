@@ -336,3 +336,40 @@ def test_what_does_not_fit_into_a_file_is_refused(
     with pytest.raises(BadInput, match="save it as a folder"):
         save(deployed, tmp_path / "m.isthmus")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("score packed.isthmus rows.csv", "rows that isthmus compress wrote, no model: isthmus decompress FILE MODEL"),
+        ("inspect packed.isthmus", "rows that isthmus compress wrote, no model"),
+        ("export packed.isthmus -o graph.onnx", "rows that isthmus compress wrote, no model"),
+        ("convert packed.isthmus --out folder", "rows that isthmus compress wrote, no model"),
+        ("decompress model.isthmus packed.isthmus", "takes both, in this order"),
+        ("decompress model.isthmus model.isthmus", "give a file that isthmus compress wrote"),
+        (
+            "score model.isthmus packed.isthmus",
+            "what isthmus compress wrote: isthmus decompress FILE MODEL gives the rows",
+        ),
+        ("score model.isthmus model.isthmus", "a saved model: give the file with the rows here"),
+        ("compress model.isthmus model.isthmus", "a saved model: give the file with the rows here"),
+        ("compress model.isthmus packed.isthmus", "what isthmus compress wrote"),
+        ("compare model.isthmus", "a saved model: give the file with the rows here"),
+        ("train plain packed.isthmus", "what isthmus compress wrote"),
+        ("report model.isthmus", "holds no study"),
+        ("take model.isthmus plain", "holds no study"),
+        ("convert none.isthmus --out folder", "not there: give the folder of a saved model, or its single file"),
+    ],
+)
+def test_a_file_that_belongs_elsewhere_is_told_with_its_place(
+    single: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    """One suffix, two kinds of file: a model, and rows that were compressed by one."""
+    monkeypatch.chdir(single.parent)
+    np.savetxt("rows.csv", ROWS[:50], delimiter=",", header="a,b,c,d", comments="")
+    assert main(["compress", "model.isthmus", "rows.csv", "--out", "packed.isthmus"]) == 0
+    capsys.readouterr()
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

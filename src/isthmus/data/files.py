@@ -35,7 +35,10 @@ SIGNS = (
     (b"\0\0\x08\x03", ".idx", "an IDX file"),
 )
 """First bytes of a file, the end of the name it should have, and what it is."""
+PACKED_ROWS = b"ISTHMUS"
+"""How a file of ``isthmus compress`` begins."""
 STRANGERS = (
+    (PACKED_ROWS, "what isthmus compress wrote: isthmus decompress FILE MODEL gives the rows back"),
     (b"PK\x03\x04", "a zip archive: unpack it, and give one file of it"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet of old: save it as CSV"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file: save its rows with numpy.save"),
@@ -209,6 +212,8 @@ def stranger(path: Path) -> str:
     if head.startswith(b"PK\x03\x04") and (inside := _inside(path)):
         if all(name.endswith(".npy") for name in inside):
             return ""
+        if {"model.json", "model.safetensors"} <= {*inside}:
+            return "a saved model: give the file with the rows here"
         if any(name.startswith(SHEETS) for name in inside):
             return "a spreadsheet: save it as CSV"
         if any(name.endswith("data.pkl") for name in inside):

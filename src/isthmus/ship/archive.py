@@ -15,7 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.data.files import opened
+from isthmus.data.files import PACKED_ROWS, opened
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.ship.manifest import refuse
 
@@ -141,6 +141,10 @@ def _members(path: Path, file: BufferedReader, names: Sequence[str]) -> dict[str
     size = os.fstat(file.fileno()).st_size
     file.seek(max(0, size - TAIL))
     tail = file.read()
+    if not file.seek(0) and file.read(len(PACKED_ROWS)) == PACKED_ROWS:
+        refuse(
+            path, "rows that isthmus compress wrote, no model: isthmus decompress FILE MODEL takes both, in this order"
+        )
     if file.seek(0) or file.read(len(FIRST)) != FIRST or len(tail) < END.size:
         refuse(path, "not a saved model: give the folder of one, or the single file")
     found = _listed(path, tail, names)

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from isthmus import codec
 from isthmus.data.counts import Counts
-from isthmus.data.files import LARGEST, SUSPECT, check, honest
+from isthmus.data.files import LARGEST, PACKED_ROWS, SUSPECT, check, honest
 from isthmus.data.files import content as unzipped
 from isthmus.data.scale import Scaler
 from isthmus.data.wording import place
@@ -38,7 +38,7 @@ from isthmus.parts.entropy import likely_bits
 from isthmus.ship import artefact, remainder
 from isthmus.train.inference import Inference
 
-MAGIC = b"ISTHMUS\x01"
+MAGIC = PACKED_ROWS + b"\x01"
 LENGTH = struct.Struct("<Q")
 SEAL = 32
 SUFFIX = ".isthmus"

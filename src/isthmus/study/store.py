@@ -132,7 +132,7 @@ class Store:
         path = self.folder / "study.json"
         try:
             content = plain(bounded(path, MOST))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise BadInput(f"{self.folder} holds no study (no study.json); give the folder of a study") from None
         except OSError as error:
             raise BadEnvironment(f"cannot read {path}: {error.strerror}") from None

@@ -175,7 +175,10 @@ def read(path: str | os.PathLike[str], layout: str | None = None, *, exact: bool
 def layout_of(path: Path) -> str:
     """The layout whose tensors are in a folder."""
     if not path.is_dir():
-        refuse(path, "not a folder: give the folder of a saved model")
+        refuse(
+            path,
+            f"{'no folder' if path.exists() else 'not there'}: give the folder of a saved model, or its single file",
+        )
     for foreign in LAYOUTS.values():
         if os.path.lexists(path / foreign.files[1]):
             return foreign.name
