@@ -190,6 +190,38 @@ def test_columns_of_texts_are_read_as_their_cells_are_one_by_one(graph: runtime.
     assert graph.run(frame)["score"] == pytest.approx(alone, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.csv", bytes(range(256)), "no text in UTF-8; give CSV in UTF-8, or a .npy file"),
+        ("rows.parquet", b"PAR1\x80", "no text in UTF-8"),
+        ("rows.npy", b"no array", "no array of numbers"),
+        ("none.csv", None, "no such file; give a .csv or .npy file"),
+        (".", None, "this is a folder; give one file in it"),
+        ("empty.csv", b"", "empty; expected a line of column names"),
+    ],
+)
+def test_what_is_no_table_is_told(tmp_path, monkeypatch, capsys, name: str, content: bytes | None, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path(name).write_bytes(content)
+    assert main([str(GRAPH), name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"isthmus.runtime: {name}: {said}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_stdin_is_read_as_a_file_is(tmp_path: Path, ends: str) -> None:
+    """With a mark of byte order before a quoted name, as spreadsheets write it, and their ends of lines."""
+    lines = written(ROWS, tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    lines[0] = ",".join(f'"{name}"' for name in ROWS)
+    command = [sys.executable, "-m", "isthmus.runtime", str(GRAPH), "-", "--only", "score"]
+    content = ends.join([*lines, ""]).encode("utf-8-sig")
+    done = subprocess.run(command, input=content, capture_output=True, check=True)
+    assert [float(line) for line in done.stdout.split()[1:]] == pytest.approx(EXPECTED["score"], rel=1e-5)
+
+
 def test_threads_are_those_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for threads in (1, 3):
         assert runtime.load(GRAPH, threads)._session.get_session_options().intra_op_num_threads == threads
@@ -211,7 +243,7 @@ def test_a_fault_far_down_a_file_is_told_with_its_row(tmp_path: Path, capsys: py
         (b"", "empty; expected a line of column names"),
         (b"age,city\n1,Oslo\n", "no column 'pay'"),
         (b"age,city,pay,paid,when,size,score\n1,Oslo\n", "has 2 values where 7 are expected"),
-        (b"age,city,pay,paid,when,size,score\n1,\xff,1,no,2021-01-01,S,1\n", "codec can't decode"),
+        (b"age,city,pay,paid,when,size,score\n1,\xff,1,no,2021-01-01,S,1\n", "no text in UTF-8"),
     ],
 )
 def test_files_that_are_no_such_table_end_in_one_line(
@@ -285,6 +317,6 @@ def test_missing_files_and_wrong_ones_are_told(tmp_path: Path, capsys: pytest.Ca
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[-1] for line in lines[:2]] == [
         "No such file or directory; give the file that isthmus export wrote",
-        "no such file",
+        "no such file; give a .csv or .npy file, or - for stdin",
     ]
     assert "it is damaged, or no ONNX file" in lines[2]

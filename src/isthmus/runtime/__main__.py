@@ -23,14 +23,20 @@ BLOCK = 1024
 
 def blocks(source: str, graph: Graph) -> Iterator[Any]:
     """The rows of a .npy or .csv file, or of CSV on stdin (``-``), some at a time."""
-    if source != "-" and not Path(source).is_file():
-        raise Refused(f"{source}: no such file")
+    if source != "-" and not Path(source).exists():
+        raise Refused(f"{source}: no such file; give a .csv or .npy file, or - for stdin")
+    if Path(source).is_dir():
+        raise Refused(f"{source}: this is a folder; give one file in it")
     if source.endswith(".npy"):
-        rows = np.load(source, mmap_mode="r", allow_pickle=False)
+        try:
+            rows = np.load(source, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise Refused(f"{source}: no array of numbers ({error}); write one with numpy.save") from None
         yield from (rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK))
         return
     with ExitStack() as stack:
-        file = sys.stdin if source == "-" else stack.enter_context(Path(source).open(encoding="utf-8-sig", newline=""))
+        opened = sys.stdin.fileno() if source == "-" else source
+        file = stack.enter_context(open(opened, encoding="utf-8-sig", newline="", closefd=source != "-"))
         lines = csv.reader(file, strict=True)
         names = next(lines, None)
         if names is None:
@@ -108,7 +114,10 @@ def main(arguments: list[str] | None = None) -> int:
                 done += write(graph.run(block, wanted, done), out, head=not done)
             out.flush()
         return 0
-    except (Refused, csv.Error, UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError:
+        print(f"isthmus.runtime: {given.rows}: no text in UTF-8; give CSV in UTF-8, or a .npy file", file=sys.stderr)
+        return 2
+    except (Refused, csv.Error, ValueError) as error:
         print(f"isthmus.runtime: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:

@@ -161,7 +161,8 @@ class Graph:
         if names is None:
             if self._table:
                 raise Refused(
-                    f"expected columns by name ({', '.join(self.columns[:5])}, ...); got {type(rows).__name__}"
+                    f"expected columns by name ({', '.join(self.columns[:5])}{', ...' * (len(self.columns) > 5)}); got "
+                    f"{'an array' if isinstance(rows, np.ndarray) else type(rows).__name__}"
                 )
             return {"rows": self._array(rows, first)}
         if not self.columns:
