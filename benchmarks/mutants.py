@@ -2,6 +2,7 @@
 
     python benchmarks/mutants.py models --count 5000     # as shipped, and as many with hashes made anew
     python benchmarks/mutants.py files --count 5000      # models as single files
+    python benchmarks/mutants.py gaps --count 5000       # models that fill gaps in, with what their intervals need
     python benchmarks/mutants.py graphs --count 5000
 
 Each file is changed in one to four bytes, cut, or has a piece of itself put elsewhere. Everything runs in a process of
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 ROWS = np.random.default_rng(1).normal(size=(8, 4))
 NAMES = ("model.json", "model.safetensors", "decision.safetensors", "reference.safetensors", "model.onnx")
@@ -43,6 +45,36 @@ def changed(content: bytes, random: np.random.Generator) -> bytes:
         for at in random.integers(len(out), size=random.integers(1, 5)).tolist():
             out[at] = int(random.choice([0, 255, *b'0129-:",{}[]', int(random.integers(256))]))
     return bytes(out) if bytes(out) != content else changed(content, random)
+
+
+def gappy(count: int, seed: int) -> pd.DataFrame:
+    """Rows with words and gaps."""
+    random = np.random.default_rng(seed)
+    rows = pd.DataFrame(random.normal(size=(count, 3)), columns=list("abc")).assign(d=random.choice(["x", "y"], count))
+    return rows.mask(random.random(rows.shape) < 0.15)
+
+
+GAPS = gappy(20, 1)
+
+
+def gap_files() -> dict[str, bytes]:
+    import isthmus
+    from isthmus.data.read import read
+    from isthmus.ship.artefact import save
+    from isthmus.ship.deployed import Deployed
+
+    x = gappy(400, 0)
+    data = read(x)
+    fitted = isthmus.fit(
+        isthmus.named("plain").set_params(latents=2),
+        data.x[:200],
+        fields=data.fields,
+        columns=data.columns,
+        plan=isthmus.Plan(steps=20),
+    )
+    with tempfile.TemporaryDirectory() as place:
+        folder = save(Deployed.of(fitted, x[:200], x[200:300], x[300:]), f"{place}/model")
+        return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def model_files() -> dict[str, bytes]:
@@ -82,6 +114,18 @@ def ask_model(files: dict[str, bytes], place: Path) -> bytes:
     return found.encode(ROWS).tobytes() + found.p_values(ROWS).tobytes()
 
 
+def ask_gaps(files: dict[str, bytes], place: Path) -> bytes:
+    """What a folder fills in, with its intervals."""
+    from isthmus.imputer import Imputer
+    from isthmus.ship.artefact import load
+
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    found = load(place)
+    made = Imputer(found, found.reach or {}).fill(GAPS, 0.9)
+    return made.rows.to_csv().encode() + made.low.tobytes() + repr(made.among.tolist()).encode()
+
+
 def ask_file(content: bytes, place: Path) -> bytes:
     """What a single file answers."""
     from isthmus.ship.artefact import load
@@ -109,11 +153,12 @@ def child(what: str, first: int, count: int, folder: Path) -> None:
     from isthmus.ship import archive
 
     warnings.simplefilter("ignore")
+    asked = {"models": ask_model, "gaps": ask_gaps}.get(what, ask_model)
     files = {name: (folder / "good" / name).read_bytes() for name in NAMES if (folder / "good" / name).exists()}
     place = folder / "bad"
     place.mkdir(exist_ok=True)
     graph = files.get("model.onnx", b"")
-    usual = ask_graph(graph) if what == "graphs" else ask_model(files, place)
+    usual = ask_graph(graph) if what == "graphs" else asked(files, place)
     shipped = b"".join(archive.packed(files))
     seen: list[str] = []
 
@@ -124,7 +169,7 @@ def child(what: str, first: int, count: int, folder: Path) -> None:
 
     sys.addaudithook(hook)
     for number in range(first, count):
-        random = np.random.default_rng([number, ("models", "graphs", "files").index(what)])
+        random = np.random.default_rng([number, ("models", "graphs", "files", "gaps").index(what)])
         anew = bool(number % 2)
         if what == "graphs":
             body = changed(graph[: -64 - len(SEAL)], random) if anew else b""
@@ -140,7 +185,7 @@ def child(what: str, first: int, count: int, folder: Path) -> None:
             if what == "graphs":
                 got = ask_graph(mutant)
             else:
-                got = ask_model(held, place) if what == "models" else ask_file(mutant, place)
+                got = ask_file(mutant, place) if what == "files" else asked(held, place)
             end = "the same answers" if got == usual else "other answers"
         except (BadInput, Refused) as error:
             end = "refused" if "\n" not in str(error) else "refused in several lines"
@@ -154,7 +199,7 @@ def main(what: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
         (folder / "good").mkdir()
-        files = model_files()
+        files = gap_files() if what == "gaps" else model_files()
         if what == "graphs":
             from isthmus.ship.artefact import load
             from isthmus.ship.graph import export
@@ -190,7 +235,7 @@ def main(what: str, count: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models", "files", "graphs"])
+    parser.add_argument("what", choices=["models", "files", "graphs", "gaps"])
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
