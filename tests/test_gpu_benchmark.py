@@ -39,18 +39,30 @@ def test_every_workload_and_contender_is_measured(script, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["recipe", "W3"])
-def test_contenders_do_the_same_work(script, name):
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own, where a compiled step looks at a value
+@pytest.mark.parametrize(("name", "other"), [("recipe", "plain"), ("W3", "plain"), ("recipe", "compiled")])
+def test_contenders_do_the_same_work(script, name, other):
     """From the same weights on the same rows, the engine's step and the one by hand end with the same weights."""
     ends = []
-    for how in ("ours", "plain"):
+    for how in ("ours", other):
         models, rows, batch = script.built(script.LOADS[name], 0.02, 1)
-        step = script.ours(models, rows, batch) if how == "ours" else script.by_hand(models, rows, batch, how)
+        hand = (models, rows, batch, how, "aot_eager")
+        step = script.ours(models, rows, batch) if how == "ours" else script.by_hand(*hand)
         for number in range(3):
             step(torch.arange(batch) + number)
         ends.append([p.detach().clone() for p in models[0].parameters()])
-    for one, other in zip(*ends, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    for own, by_hand in zip(*ends, strict=True):
+        torch.testing.assert_close(own, by_hand, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_ten_compiled_models_are_measured(script, monkeypatch, capsys):
+    words = ("--device", "cpu", "--scale", "0.02", "--seconds", "0", "--only", "W5", "--contenders", "compiled")
+    code, lines, _ = told(script, monkeypatch, capsys, *words, "--compiler", "aot_eager")
+    assert (code, [(one["contender"], one["models"]) for one in lines]) == (0, [("compiled", 10)])
+    assert lines[0]["rows_per_s"] > 0
+    with pytest.raises(Exception, match="nobody"):
+        told(script, monkeypatch, capsys, *words, "--compiler", "nobody")
 
 
 def test_without_a_gpu_one_line_says_what_is_missing(script, monkeypatch, capsys):
