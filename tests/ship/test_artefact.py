@@ -540,3 +540,15 @@ def test_a_target_travels_with_its_scaling(tmp_path: Path) -> None:
     one = found["scaler"] | {"kind": "none", "shift": [0.0], "scale": [1.0], "constant": 0}
     reseal(folder, found | {"target": {"shape": [3], "scaler": one}})
     refused(folder, "plain gives back rows of the shape it takes")
+
+
+def test_a_place_where_nobody_may_write_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, how: Path(path) != tmp_path and may(path, how))
+    for name in ("model", "model.isthmus", "further/model"):
+        with pytest.raises(BadEnvironment, match=f"no permission to write in {tmp_path}; choose another path"):
+            artefact.replaceable(tmp_path / name)
+    monkeypatch.undo()
+    assert not artefact.replaceable(tmp_path / "model")

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -206,6 +207,12 @@ def test_a_folder_without_permission_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(BadEnvironment, match="no permission to write there; choose another --out"):
         Store(tmp_path / "study").create(DESIGN, {})
+
+
+def test_a_folder_that_is_deleted_amid_a_study_is_one_line(store):
+    shutil.rmtree(store.folder)
+    with pytest.raises(BadEnvironment, match="the folder is gone, and the runs in it; the same command begins again"):
+        store.commit(record())
 
 
 def test_difference_names_the_first_place():

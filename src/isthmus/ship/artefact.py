@@ -302,7 +302,11 @@ def shipped(fitted: Any) -> Deployed:
 
 
 def replaceable(place: Path) -> bool:
-    """Whether a model of ours stands there; anything else is refused, for it is not ours to delete."""
+    """Whether a model of ours stands there; anything else is refused, for it is not ours to delete, and so is a place
+    where nobody may write."""
+    above = next(one for one in place.absolute().parents if one.is_dir())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise BadEnvironment(f"cannot save a model at {place}: no permission to write in {above}; choose another path")
     if not os.path.lexists(place):
         return False
     remedy, single = "choose another path", place.suffix == archive.SUFFIX

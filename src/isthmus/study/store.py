@@ -335,6 +335,8 @@ def environment(folder: Path) -> Iterator[None]:
             remedy = "the disk is full; make room and repeat the command; finished runs are kept"
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             remedy = "no permission to write there; choose another --out"
+        elif error.errno == errno.ENOENT and not folder.exists():
+            remedy = "the folder is gone, and the runs in it; the same command begins again"
         else:
             reason = error.strerror or type(error).__name__
             remedy = f"{reason}; finished runs are kept; solve this, or choose another --out"
