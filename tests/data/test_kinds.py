@@ -367,3 +367,13 @@ def test_every_kind_comes_back_from_its_own_plain_data():
     elsewhere = {*TEXTS, "count"}  # test_text.py, test_count_columns.py
     assert set(KINDS) - elsewhere == {field.kind for field in FIELDS}
     assert layout.from_json(PLAIN).to_json() == PLAIN
+
+
+@pytest.mark.parametrize("kind", ["category", "ordered"])
+def test_a_column_whose_values_are_nearly_all_new_is_told(kind):
+    field = Field("plan", kind, ("Basic", "Pro"))
+    table = Table.fit(np.array([[0.0], [1.0]] * 20), (field,))
+    assert table.astray(np.full((10, 1), -1.0)).startswith("column 'plan': 10 of 10 values were not there in training")
+    assert table.astray(np.array([[-1.0]] * 9 + [[1.0]])) is None, "nine of ten may be so"
+    assert table.astray(np.full((9, 1), -1.0)) is None, "nine values tell little"
+    assert table.astray(np.array([[np.nan]] * 30 + [[0.0]] * 10)) is None, "gaps are no new values"

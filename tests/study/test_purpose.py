@@ -59,6 +59,9 @@ def test_other_purposes_ask_what_speaks_for_them():
     assert questions("interpret", factors=True) == ["reconstruction", "sparsity", "factors", "stability"]
     with pytest.raises(BadInput, match="there is no purpose 'see'; choose one of compress, classify"):
         design(DATA, purpose="see")
+    for said, meant in (("anomaly", "find_anomalies"), ("generte", "generate")):
+        with pytest.raises(BadInput, match=f"did you mean '{meant}'"):
+            design(DATA, purpose=said)
 
 
 def test_a_field_that_is_set_is_set_for_all_that_have_it_and_not_tuned():

@@ -32,6 +32,8 @@ WIDEST = 1 << 20
 LOUDEST = 40.0
 MANY = 1e18
 """The largest logarithm of a mean of counts that are drawn, and the largest rate: numpy draws no larger ones."""
+STRANGE, ENOUGH = 0.9, 10
+"""Share of new values beyond which a column of categories is told, and how many cells that takes."""
 LONGEST = 1000
 """Most characters of a name or a value that comes from a file."""
 
@@ -306,7 +308,24 @@ class Table:
         return x[:, self._gap_of] <= self._gap_at if any(field.gaps for field in self.fields) else None
 
     def astray(self, x: ArrayLike, bounded: bool = False) -> str | None:
-        """Columns of numbers, looked at as those of a table of numbers only."""
+        """Columns of numbers, looked at as those of a table of numbers only; then columns of categories."""
+        return self._far(x) or self._strange(x)
+
+    def _strange(self, x: ArrayLike) -> str | None:
+        """A column of whose values nearly none was there in training."""
+        cells = np.asarray(x)
+        for j, column in enumerate(self.columns):
+            if isinstance(column, Category | Ordered):
+                there = cells[:, j].astype(np.float64)
+                there = there[~np.isnan(there)]
+                if len(there) >= ENOUGH and (new := int((there < 0).sum())) > STRANGE * len(there):
+                    which = (
+                        f"column {self.fields[j].name!r}: {new:,} of {len(there):,} values were not there in training"
+                    )
+                    return f"{which}; if they are spelt or coded otherwise, give them as in training"
+        return None
+
+    def _far(self, x: ArrayLike) -> str | None:
         numeric = [j for j, field in enumerate(self.fields) if field.kind == "number"]
         cells = np.asarray(x)[:, numeric].astype(np.float64)
         whole = cells[~np.isnan(cells).any(axis=1)]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES
@@ -86,7 +87,9 @@ def meant_for(
     if purpose is None:
         return found
     if purpose not in PURPOSES:
-        raise BadInput(f"there is no purpose {purpose!r}; choose one of {', '.join(PURPOSES)}")
+        near = next(iter(FACETS[purpose].purposes), None) if purpose in FACETS else None
+        hint = meant(purpose, PURPOSES) if near is None else f" (did you mean {near!r}?)"
+        raise BadInput(f"there is no purpose {purpose!r}{hint}; choose one of {', '.join(PURPOSES)}")
     if found["facets"] == "all":
         found["facets"] = questions(purpose, factors=factors, truth=truth)
     if found["families"] == "default" and purpose in SUITED:
