@@ -44,6 +44,7 @@ def application(model: Deployed, limits: Limits | None = None, *, hosts: Sequenc
         If FastAPI is not there.
     """
     try:
+        import orjson  # noqa: F401
         from fastapi import FastAPI, Response
         from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:

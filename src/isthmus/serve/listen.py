@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.errors import BadEnvironment, MissingExtra
 from isthmus.serve.application import application
 from isthmus.serve.turns import Limits
-from isthmus.serve.wire import HEAD, protocol
+from isthmus.serve.wire import protocol
 from isthmus.ship.deployed import Deployed
 
 LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -45,6 +45,8 @@ def serve(
     app = application(model, limits, hosts=LOCAL if host in LOCAL else ())
     try:
         import uvicorn
+
+        reader = protocol()
     except ImportError as error:
         raise MissingExtra(f"a server needs {error.name}: pip install 'isthmus[serve]'") from None
     with _bound(host, port) as listening:
@@ -65,10 +67,9 @@ def serve(
             access_log=False,
             server_header=False,
             loop="asyncio",
-            http=protocol(),
+            http=reader,
             ws="none",
             timeout_graceful_shutdown=10,
-            h11_max_incomplete_event_size=HEAD,
             limit_concurrency=4 * (limits or Limits()).waiting,
         )
         Server(config).run(sockets=[listening])

@@ -1,34 +1,24 @@
-"""Bytes on the wire: HTTP and JSON by parsers in C where they are installed, with the same limits and replies."""
+"""Bytes on the wire: HTTP read by httptools, bounded, and JSON written by orjson."""
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 HEAD = 1 << 18
 """Bytes of a request beside its body, at most: of its first line, its headers, and the sizes of its pieces."""
-try:
-    orjson: Any = importlib.import_module("orjson")
-except ImportError:
-    orjson = None
 
 
 def dumped(value: Mapping[str, Any]) -> bytes:
     """Finite values as JSON."""
-    if orjson is not None:
-        text: bytes = orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME)
-        return text
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":")).encode()
+    import orjson
+
+    return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def protocol() -> Any:
-    """What reads requests for uvicorn: httptools, bounded as h11 is, or h11 where that is not installed."""
-    try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    except ImportError:
-        return "h11"
+    """What reads requests for uvicorn: httptools, with a bound on heads, which it has not of its own."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     class Bounded(HttpToolsProtocol):
         """Ends a connection whose head has no end; httptools alone would keep it all."""
