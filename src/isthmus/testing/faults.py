@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
@@ -367,6 +368,7 @@ def _cluster(world: World, perform: Callable[..., Record], store: Store) -> Iter
             (dask, "connected", lambda cluster: nullcontext(scheduler)),
             (dask, "one_thread", nullcontext),
             (dask, "LOOK", 0.0),
+            (dask, "beside", lambda call, *what: call(*what)),
             (dask, "_works", {}),
         ):
             put.callback(setattr, place, name, getattr(place, name))
@@ -396,13 +398,11 @@ class Answer:
         """As Dask's."""
         self.heard = heard
 
-    def exception(self) -> Any:
+    def result(self) -> Any:
         """As Dask's."""
-        return self.value
-
-    def result(self, timeout: float) -> Any:
-        """As Dask's."""
-        if isinstance(self.value, OSError):
+        if self.status == "cancelled":
+            raise CancelledError
+        if isinstance(self.value, Exception):
             raise self.value
         return self.value
 

@@ -129,7 +129,7 @@ class Dask:
 
     def _workers(self) -> frozenset[str]:
         """Their addresses, as they were not long ago: the scheduler is not asked after every job."""
-        if (now := time.monotonic()) - self._looked > LOOK:
+        if (now := time.monotonic()) - self._looked >= LOOK:
             running = self._client.status == "running"
             self._there = frozenset(self._client.scheduler_info(n_workers=-1)["workers"] if running else ())
             self._looked = now
