@@ -19,7 +19,7 @@ class Network(Model):
 
     def __init__(self, encode, decode):
         super().__init__()
-        self.encode, self.decode = encode, decode
+        self.encode, self.decode, self.head = encode, decode, "gaussian"
 
 
 @dataclass

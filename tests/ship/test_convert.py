@@ -473,7 +473,7 @@ def test_links_and_devices_are_not_followed(theirs, tmp_path: Path) -> None:
     weights.unlink()
     weights.mkdir()
     refused(folder, "not a plain file")
-    refused(tmp_path / "elsewhere", "not a folder")
+    refused(tmp_path / "elsewhere", "no folder")
     refused(tmp_path, "no model of a known layout")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -202,7 +203,10 @@ def columns_of(deployed: Deployed, rows: ArrayLike) -> NDArray[np.float64]:
 
 def answers(deployed: Deployed, rows: ArrayLike) -> dict[str, NDArray[np.float64]]:
     """What the model makes of rows that it can answer: codes (n, L) and scores (n, 1), as far as it has them."""
-    laid, found = deployed.scaled(rows), {}
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in which way rows are unlike those of the training is what comes of this
+        laid = deployed.scaled(rows)
     if not isinstance(deployed.model, Rival):
         found["code"] = deployed.encode_scaled(laid).astype(np.float64)
     if deployed.target_layout is None:
