@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -368,3 +369,20 @@ def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
         peaks.append(int(done.stderr.split()[-1]))
         assert len(np.load("out.npy")) == count
     assert peaks[1] - peaks[0] < 60 << 10  # KiB: pieces of 4 MB, several times over, and Arrow's pool
+
+
+def test_what_the_library_warns_of_is_said_as_the_command_line_says_things(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One that an own file gives off is a line of ours; one of another library is shown as it is."""
+    from isthmus.cli import app
+
+    def told(path: str) -> tuple[str, int]:
+        with warnings.catch_warnings(record=True) as others:
+            warnings.simplefilter("always")
+            with app._said():
+                warnings.warn_explicit("odd rows", UserWarning, path, 3)
+        return capsys.readouterr().err, len(others)
+
+    assert told(str(app.HOUSE / "ship/verbs.py")) == ("isthmus: odd rows\n", 0)
+    assert told("/elsewhere/theirs.py") == ("", 1)

@@ -378,7 +378,7 @@ def _weighted(deployed: Deployed, data: Path, features: Path | None, shift: Shif
     from isthmus.ship import verbs
 
     found = _before(deployed, data, features, lambda block: verbs.weighed(deployed, block, shift))
-    scores, ratios = (np.concatenate([np.zeros(0), *parts]) for parts in zip(*found, strict=True))
+    scores, ratios = (np.concatenate([np.zeros(0), *(one[k] for one in found)]) for k in (0, 1))
     return shift.discoveries(scores, ratios, fdr)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
@@ -27,6 +31,9 @@ from isthmus.cli.report import report
 from isthmus.cli.serve import serve
 from isthmus.cli.take import take
 from isthmus.cli.train import train
+
+HOUSE = Path(__file__).parents[1]
+"""Where the code lies whose warnings are ours."""
 
 app = typer.Typer(
     name="isthmus",
@@ -88,7 +95,30 @@ def run(arguments: list[str]) -> int:
     if "_ISTHMUS_COMPLETE" in os.environ:  # the shell asks for completions
         command.main(arguments, prog_name="isthmus")
     try:
-        with command.make_context("isthmus", arguments, obj=arguments) as context:
+        with _said(), command.make_context("isthmus", arguments, obj=arguments) as context:
             return int(command.invoke(context) or 0)
     except typer.Exit as end:
         return end.exit_code
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What the library warns of is said as the command line says things; warnings of others are shown as ever."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def say(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if Path(filename).is_relative_to(HOUSE):
+                show.warn(str(message))
+            else:
+                usual(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = say
+        yield
