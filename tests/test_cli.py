@@ -31,6 +31,7 @@ from isthmus.cli import (
     compare,
     doctor,
     ends,
+    flag,
     impute,
     main,
     profile,
@@ -1080,7 +1081,7 @@ OPTIONS = {
     collect.collect: "model text layer out dtype length texts quiet debug",
     impute.impute: "model data out intervals against quiet debug",
     answers.score: "model data out against shift features quiet debug",
-    answers.flag: (
+    flag.flag: (
         "model data out rate per_day rows_per_day fdr bound adapt blocks against shift contamination features "
         "quiet debug"
     ),

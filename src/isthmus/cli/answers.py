@@ -1,10 +1,7 @@
-"""``isthmus encode``, ``decode``, ``reconstruct``, ``score``, ``flag``, ``sample``: a saved model at work."""
+"""``isthmus encode``, ``decode``, ``reconstruct``, ``score``, ``sample``: a saved model at work."""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,10 +13,8 @@ from isthmus.cli.options import Debug, Quiet
 from isthmus.cli.stream import Data, Graph, Model, Out
 
 if TYPE_CHECKING:
-    from isthmus.data.blocks import Block
     from isthmus.ship.deployed import Calibration, Deployed
     from isthmus.ship.shift import Shift
-    from isthmus.ship.verbs import Answer
 
 AUTO = "auto"
 Against = Annotated[
@@ -55,11 +50,11 @@ def encode(
     """
     from isthmus.ship import verbs
 
-    deployed = _loaded(model)
+    deployed = loaded(model)
     stream.run(
         data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), partial(verbs.encode, deployed)
     )
-    return _done(out, quiet)
+    return done(out, quiet)
 
 
 def reconstruct(
@@ -71,7 +66,7 @@ def reconstruct(
     """
     from isthmus.ship import verbs
 
-    deployed = _loaded(model)
+    deployed = loaded(model)
     stream.run(
         data,
         out,
@@ -79,7 +74,7 @@ def reconstruct(
         verbs.wanted(deployed),
         partial(verbs.reconstruct, deployed),
     )
-    return _done(out, quiet)
+    return done(out, quiet)
 
 
 def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debug: Debug = False) -> int:
@@ -90,10 +85,10 @@ def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
     from isthmus.data.blocks import blocks
     from isthmus.ship import verbs
 
-    deployed = _loaded(model)
+    deployed = loaded(model)
     known = verbs.codes(deployed)
     stream.run(data, out, blocks(data, known), known, partial(verbs.decode, deployed))
-    return _done(out, quiet)
+    return done(out, quiet)
 
 
 def score(
@@ -115,284 +110,12 @@ def score(
     """
     from isthmus.ship import verbs
 
-    deployed = _loaded(model)
+    deployed = loaded(model)
     bare = against is None and shift is None and deployed.calibration is None
-    own, weights = (None, None) if bare else _known(deployed, against, shift, features, quiet)
+    own, weights = (None, None) if bare else known_of(deployed, against, shift, features, quiet)
     found = verbs.blocks_of(deployed, data, features)
     stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own, weights))
-    return _done(out, quiet)
-
-
-def flag(
-    model: Model,
-    data: Data,
-    out: Out = None,
-    rate: Annotated[
-        float | None,
-        typer.Option("--rate", metavar="RATE", help="False alarms per normal row.", show_default="the model's own"),
-    ] = None,
-    per_day: Annotated[
-        float | None, typer.Option("--per-day", metavar="N", help="False alarms a day, with --rows-per-day.")
-    ] = None,
-    rows_per_day: Annotated[
-        float | None, typer.Option("--rows-per-day", metavar="N", help="Rows that come in a day.")
-    ] = None,
-    fdr: Annotated[
-        float | None,
-        typer.Option(
-            "--fdr",
-            metavar="SHARE",
-            help="Instead of a rate: at most such a share of the flags in this file is false, on average "
-            "(Benjamini-Hochberg). The file is read twice.",
-        ),
-    ] = None,
-    bound: Annotated[
-        float | None,
-        typer.Option(
-            "--bound",
-            metavar="CONFIDENCE",
-            help="Say how many flags are false at most, and how many rows are anomalous, at this confidence: it holds "
-            "for whatever rate was picked after looking.",
-        ),
-    ] = None,
-    adapt: Annotated[
-        bool,
-        typer.Option(
-            "--adapt",
-            help="Rows depend on those before them, as in a series: the level follows what was flagged, so that in the "
-            "long run the rate is the share of alarms.",
-        ),
-    ] = False,
-    blocks: Annotated[
-        int | None,
-        typer.Option(
-            "--blocks",
-            metavar="N",
-            min=2,
-            help="Rows depend on those before them, and alarms come together: the rate is that of blocks of N rows "
-            "with any flag. The rows of --against stand in their order.",
-            show_default=False,
-        ),
-    ] = None,
-    against: Against = None,
-    shift: Shifted = None,
-    contamination: Annotated[
-        str | None,
-        typer.Option(
-            "--contamination",
-            metavar="SHARE",
-            help="The share of anomalies among the rows of --against, whose highest scores are left out; auto: as the "
-            "model's own calibration rows tell.",
-            show_default="all are normal",
-        ),
-    ] = None,
-    features: Graph = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> int:
-    """Write which rows are odd, so that a stated share of normal rows is flagged, and no more.
-
-    A rate that so few calibration rows can say nothing of is refused: give more normal rows with --against.
-
-    [bold]isthmus flag model new.csv --rate 0.01 -o flagged.csv[/bold]
-
-    [bold]isthmus flag model new.csv --fdr 0.1 --bound 0.95 -o flagged.csv[/bold]
-    """
-    from isthmus.errors import BadInput
-    from isthmus.ship import calibrate, verbs
-    from isthmus.ship.adaptive import Follower
-
-    if (per_day is None) != (rows_per_day is None) or (rate is not None and per_day is not None):
-        raise BadInput("give --rate, or --per-day together with --rows-per-day")
-    if fdr is not None and (rate is not None or per_day is not None or adapt):
-        raise BadInput("--fdr takes the place of a rate, for rows that do not depend on each other: leave --rate out")
-    if adapt and bound is not None:
-        raise BadInput("--bound is for rows that do not depend on each other; leave --adapt or --bound out")
-    _apart(shift, blocks, adapt=adapt, bound=bound, contamination=contamination)
-    deployed = _loaded(model)
-    own, weights = _known(deployed, against, shift, features, quiet, contamination, blocks)
-    if per_day is not None and rows_per_day is not None:
-        rate = calibrate.per_day(per_day, rows_per_day / (blocks or 1))
-    level = own.rate if rate is None else rate
-    calibrate.enough(len(own.scores) if weights is None else weights.rows, level)
-    batch, flagged = _Batch(len(own.scores), blocks or 1), _Flagged(blocks or 1)
-    follower = Follower(own, level) if adapt else None
-    chosen = None
-    if fdr is not None and weights is not None:
-        chosen = _weighted(deployed, data, features, weights, fdr)
-    elif fdr is not None:
-        level = _discovered(deployed, data, features, own, fdr, blocks or 1)
-
-    def answer(block: Block) -> Answer:
-        if follower is not None:
-            found = verbs.follow(deployed, block, follower)
-        elif chosen is not None:
-            found = verbs.score(deployed, block, own, weights)
-            found = verbs.marked(found, chosen[flagged.rows : flagged.rows + len(block.rows)])
-        else:
-            found = verbs.flag(deployed, block, own, level, weights)
-            if weights is None:
-                batch.add(found.columns["p_value"])
-        flagged.add(found.columns["flag"])
-        return found
-
-    stream.run(data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), answer)
-    tally = batch.whole()
-    if fdr is not None and not flagged.flags:
-        known = len(own.scores) if weights is None else weights.rows
-        needed = tally.fewest(fdr) if weights is None else math.ceil(flagged.rows / (known * fdr))
-        if needed > 1:
-            what = "rows" if blocks is None else "blocks"
-            show.warn(
-                f"no row is flagged: {f'with {known:,}' if weights is None else f'worth {known:,}'} calibration {what} "
-                f"--fdr {fdr:g} needs {needed:,} {what} odder than all of them; give more normal rows (--against)"
-            )
-    show.note(_said(flagged, own, level, fdr, adapt=adapt), quiet=quiet)
-    if bound is not None and tally.rows:
-        most, odd = tally.false_share(level, bound), tally.anomalous(bound)
-        flags, every = ("flags", "rows") if blocks is None else ("blocks with a flag", "blocks")
-        show.warn(
-            f"with confidence {bound:g} at most {most.false:,} of the {most.flagged:,} {flags} are false; "
-            f"{odd.low:.3g} to {odd.high:.3g} of all {every} are anomalous"
-        )
-    return _done(out, quiet)
-
-
-def _apart(
-    shift: Path | None, blocks: int | None, *, adapt: bool, bound: float | None, contamination: str | None
-) -> None:
-    """Refuse what does not go together, with the reason."""
-    from isthmus.errors import BadInput
-
-    reasons = {
-        ("--shift", "--blocks"): "one is for rows that depend on each other, the other for rows that do not",
-        ("--shift", "--adapt"): "one weighs calibration rows, and the other compares with the latest rows alone",
-        ("--shift", "--bound"): "the bound counts ranks among calibration rows, which are no counts once rows weigh",
-        ("--shift", "--contamination"): "how many of the weighted rows are anomalous is not known",
-        ("--blocks", "--adapt"): "one is for a series that stands still, the other for one that drifts",
-        ("--blocks", "--contamination"): "a share of rows says nothing of how many blocks hold one",
-    }
-    given: dict[str, object] = {
-        "--shift": shift,
-        "--blocks": blocks,
-        "--adapt": adapt or None,
-        "--bound": bound,
-        "--contamination": contamination,
-    }
-    for (one, other), why in reasons.items():
-        if given[one] is not None and given[other] is not None:
-            raise BadInput(f"{one} and {other} do not go together: {why}; leave one out")
-
-
-class _Batch:
-    """How many rows, or blocks of so many rows, of a batch have each p-value: of a block, that of its oddest row."""
-
-    def __init__(self, calibration: int, length: int) -> None:
-        from isthmus.ship.calibrate import Tally
-
-        self.tally, self.length = Tally.of(calibration), length
-        self._held: list[float] = []
-
-    def add(self, p: Any) -> None:
-        """P-values of more rows."""
-        if self.length == 1:
-            self.tally.add(p)
-            return
-        self._held += p.tolist()
-        ends = range(self.length, len(self._held) + 1, self.length)
-        self._put([self._held[end - self.length : end] for end in ends])
-        del self._held[: len(ends) * self.length]
-
-    def whole(self) -> Any:
-        """The counts, when all rows have passed; the last rows are a block, however few."""
-        self._put([self._held] if self._held else [])
-        self._held = []
-        return self.tally
-
-    def _put(self, blocks: list[list[float]]) -> None:
-        lowest = (min((p for p in block if not math.isnan(p)), default=math.nan) for block in blocks)
-        self.tally.add([*lowest])
-
-
-class _Flagged:
-    """Rows, flags, and blocks of so many rows with a flag, counted while they pass."""
-
-    def __init__(self, length: int) -> None:
-        self.length, self.rows, self.flags, self.blocks, self._last = length, 0, 0, 0, -1
-
-    def add(self, flags: Any) -> None:
-        """Rows behind those before."""
-        there = [int(at) for at in flags.nonzero()[0]]
-        for at in there:
-            block = (self.rows + at) // self.length
-            self.blocks += block != self._last
-            self._last = block
-        self.rows, self.flags = self.rows + len(flags), self.flags + len(there)
-
-
-def _said(flagged: _Flagged, own: Calibration, level: float, fdr: float | None, *, adapt: bool) -> str:
-    """What was flagged, and at which rate."""
-    told, known = f"{flagged.flags:,} of {flagged.rows:,} rows flagged", f"{len(own.scores):,} calibration rows"
-    known += f" ({own.about})"
-    if fdr is not None and flagged.length > 1:
-        return (
-            f"{told}, in {flagged.blocks:,} blocks of {flagged.length:,} rows, of which a share of {fdr:g} is false on "
-            f"average, at most, from {len(own.scores):,} {own.about}"
-        )
-    if fdr is not None:
-        return f"{told}, of which a share of {fdr:g} is false on average, at most, from {known}"
-    if adapt:
-        return f"{told} at a rate of alarms of {level:g} in the long run, from {known}"
-    if flagged.length > 1:
-        blocks = -(-flagged.rows // flagged.length)
-        return (
-            f"{told}, in {flagged.blocks:,} of {blocks:,} blocks of {flagged.length:,} rows, at a rate of false alarms "
-            f"of {level:g} a block, from {len(own.scores):,} {own.about}; of normal blocks alone {level * blocks:.3g} "
-            "would be"
-        )
-    return (
-        f"{told} at a false-alarm rate of {level:g}, from {known}; of normal rows alone {level * flagged.rows:.3g} "
-        "would be"
-    )
-
-
-def _discovered(
-    deployed: Deployed, data: Path, features: Path | None, own: Calibration, fdr: float, length: int
-) -> float:
-    """The p-value up to which rows of a file are flagged, so that a share ``fdr`` of the flags is false on average.
-
-    With blocks of a ``length`` above 1, a share of the blocks that have any.
-    """
-    from isthmus.ship import verbs
-
-    batch = _Batch(len(own.scores), length)
-    _before(deployed, data, features, lambda block: batch.add(own.p_values(verbs.scored(deployed, block))))
-    found: float = batch.whole().discovered(fdr)
-    return found
-
-
-def _weighted(deployed: Deployed, data: Path, features: Path | None, shift: Shift, fdr: float) -> Any:
-    """Which rows of a file are flagged, so that a share ``fdr`` of the flags is false on average in its population."""
-    import numpy as np
-
-    from isthmus.ship import verbs
-
-    found = _before(deployed, data, features, lambda block: verbs.weighed(deployed, block, shift))
-    scores, ratios = (np.concatenate([np.zeros(0), *(one[k] for one in found)]) for k in (0, 1))
-    return shift.discoveries(scores, ratios, fdr)
-
-
-def _before(deployed: Deployed, data: Path, features: Path | None, take: Callable[[Block], Any]) -> list[Any]:
-    """What is taken of each block of a file that is read again later, which says then what there is to say."""
-    from isthmus.data.blocks import STDIN
-    from isthmus.errors import BadInput
-    from isthmus.ship import verbs
-
-    if data == Path(STDIN):
-        raise BadInput("--fdr decides when all rows are known, and reads them twice: give a file instead of -")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [take(block) for block in verbs.blocks_of(deployed, data, features)]
+    return done(out, quiet)
 
 
 def sample(
@@ -412,19 +135,20 @@ def sample(
     from isthmus.data.blocks import Block
     from isthmus.ship import verbs
 
-    deployed = _loaded(model)
+    deployed = loaded(model)
     made = deployed.sample(count, seed)
     stream.write(Block(made, None), verbs.rows(deployed, made), out)
-    return _done(out, quiet)
+    return done(out, quiet)
 
 
-def _loaded(model: Path) -> Deployed:
+def loaded(model: Path) -> Deployed:
+    """A saved model."""
     from isthmus.ship import artefact
 
     return artefact.load(model)
 
 
-def _known(
+def known_of(
     deployed: Deployed,
     against: Path | None,
     shift: Path | None,
@@ -536,7 +260,8 @@ def _shifted(
     return made.calibration(f"rows of {against.name}, weighted as in {other.name}"), made
 
 
-def _done(out: Path | None, quiet: bool) -> int:
+def done(out: Path | None, quiet: bool) -> int:
+    """Say what was written, where it is a file."""
     if out is not None and out != stream.STDOUT:
         show.note(f"Written: {out}", quiet=quiet)
     return ends.DONE

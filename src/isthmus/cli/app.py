@@ -14,7 +14,7 @@ import typer
 
 from isthmus.cli import ends, show
 from isthmus.cli.ablate import ablate
-from isthmus.cli.answers import decode, encode, flag, reconstruct, sample, score
+from isthmus.cli.answers import decode, encode, reconstruct, sample, score
 from isthmus.cli.card import card
 from isthmus.cli.catalogue import catalogue
 from isthmus.cli.collect import collect
@@ -22,6 +22,7 @@ from isthmus.cli.compare import compare
 from isthmus.cli.convert import convert
 from isthmus.cli.doctor import doctor
 from isthmus.cli.export import export
+from isthmus.cli.flag import flag
 from isthmus.cli.impute import impute
 from isthmus.cli.inspect import inspect
 from isthmus.cli.monitor import monitor
