@@ -62,6 +62,29 @@ def test_nothing_in_a_line_is_obeyed(text, capsys, monkeypatch):
     assert not set(plain(text)) & {"\n", "\r", "\x1b", "\x9b", "\u202e"}
 
 
+def test_a_log_hears_of_a_long_work_now_and_then(capsys, monkeypatch):
+    passed = iter(range(0, 100_000, 10))
+    monkeypatch.setattr(show.time, "monotonic", lambda: float(next(passed)))
+    with show.progress("rows\x1b", 1_000, done=10, unit="runs") as tell:
+        for done in range(11, 111):
+            tell(done, total=2_000)
+        tell(2_000)
+    first, second, *rest = capsys.readouterr().err.splitlines()
+    assert first == r"isthmus: rows\x1b: 13 of 2000 runs after 30 s, about 5 h 31 min left"
+    assert second.startswith(r"isthmus: rows\x1b: 16 of 2000 runs after 1 min 0 s")
+    assert 10 < len(rest) < 25
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_log_hears_nothing_of_a_short_work_nor_if_it_shall_be_quiet(quiet, capsys, monkeypatch):
+    passed = iter([0.0, 1.0, 2.0])
+    monkeypatch.setattr(show.time, "monotonic", lambda: 100.0 * quiet * next(passed))
+    with show.progress("rows", 3.0, quiet=quiet) as tell:
+        tell(1.0)
+        tell(2.0)
+    assert not capsys.readouterr().err
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     """Rows under a name, in columns and with labels that a terminal might obey."""

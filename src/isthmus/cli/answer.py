@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -162,8 +161,8 @@ def plan(planned: Outline, where: Mapping[str, Any], as_json: bool, *, quiet: bo
         "runs": f"{facts['runs']}, {facts['runs_done']} of them done; {number_of(facts['trainings'], 'training')}, "
         f"at most {number_of(facts['steps'], 'step')} each",
         **({"reduced": said} if (said := reduced(facts["given_up"])) else {}),
-        "time": f"at most about {clock(facts['seconds'])} on {own}; less where trainings converge early "
-        f"(extrapolated from {clock(facts['probed'])} of measuring)",
+        "time": f"at most about {show.clock(facts['seconds'])} on {own}; less where trainings converge early "
+        f"(extrapolated from {show.clock(facts['probed'])} of measuring)",
         "folder": f"{planned.folder} (nothing is written by --dry-run)",
     }
     show.line(sentence(planned))
@@ -236,23 +235,6 @@ def trained(plan: Mapping[str, Any]) -> str:
 
     usual = Plan().to_json()
     return ", ".join(f"{name} {value}" for name, value in plan.items() if name != "steps" and value != usual[name])
-
-
-def clock(seconds: float) -> str:
-    """A time for people.
-
-    Examples
-    --------
-    >>> clock(42.3), clock(90), clock(8000)
-    ('42 s', '1 min 30 s', '2 h 13 min')
-    """
-    whole = math.ceil(seconds) if seconds >= 1 else 1
-    if whole < 60:
-        return f"{round(seconds) or 1} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def answer(study: Results, page: Path, lang: str) -> None:

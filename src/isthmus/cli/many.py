@@ -56,9 +56,9 @@ def _plan(planned: Plans, where: Mapping[str, Any], as_json: bool) -> None:
         return
     for one, about in zip(planned.studies.values(), found.values(), strict=True):
         show.line(answer.sentence(one))
-        runs, time = number_of(about["runs"], "run"), answer.clock(about["seconds"])
+        runs, time = number_of(about["runs"], "run"), show.clock(about["seconds"])
         show.line(f"  {runs}, {about['runs_done']} of them done; at most about {time}")
-    whole = answer.clock(sum(about["seconds"] for about in found.values()))
+    whole = show.clock(sum(about["seconds"] for about in found.values()))
     show.line(f"All: at most about {whole}")
     show.line(f"Folder: {planned.folder} (nothing is written by --dry-run)")
 

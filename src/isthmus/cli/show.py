@@ -1,5 +1,7 @@
 """What a person sees: results on stdout, messages and progress on stderr; nothing moves unless it is a terminal.
 
+A long work that nobody watches at a terminal, in a pipe or a log, says now and then on a line of its own how far it is.
+
 Names of files, columns, classes and the like come from anywhere, so every line goes through :func:`plain`, and nothing
 in a line is taken for markup. Nothing is printed elsewhere in this package.
 """
@@ -7,8 +9,10 @@ in a line is taken for markup. Nothing is printed elsewhere in this package.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +24,8 @@ GAP = 2
 """Blanks between two columns of text."""
 PIPE = 100
 """Columns of a pipe, which has no width of its own."""
+SILENT = 30.0
+"""Seconds after which a log hears how far a work is; then again after so many, or a tenth of what has passed."""
 OPEN, CLOSE, HAN = "（《“‘【", "，。、；：！？）》”’】", "\u2e80-\u2fff\u3040-\u9fff\uf900-\ufaff"
 PIECES = re.compile(rf"[{OPEN}]*(?:[{HAN}]|[^\s{HAN}{OPEN}{CLOSE}]+)[{CLOSE}]*|[{OPEN}{CLOSE}]+|\s+")
 """What stays together on a line: a Chinese sign or a word, with the marks that belong to it."""
@@ -225,7 +231,7 @@ def wrapped_row(cells: Sequence[str], widths: Sequence[int], *, strong: bool = F
 
 @contextmanager
 def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet: bool = False) -> Iterator[Step]:
-    """A bar on stderr while the block runs, if stderr is a terminal.
+    """A bar on stderr while the block runs; where stderr is no terminal, a line now and then.
 
     Parameters
     ----------
@@ -237,7 +243,7 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
         What is counted.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda done, about="", total=None: None
+        yield (lambda done, about="", total=None: None) if quiet else _lines(title, total, done, unit)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -253,3 +259,39 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
         task = bar.add_task(plain(title), total=total, about="")
         bar.update(task, completed=done)
         yield lambda done, about="", total=None: bar.update(task, completed=done, about=plain(about), total=total)
+
+
+def _lines(title: str, whole: float, before: float, unit: str) -> Step:
+    """Progress for a log: no line in the first 30 seconds, and ever fewer of them in a work of hours."""
+    began = time.monotonic()
+    due = began + SILENT
+
+    def tell(done: float, about: str = "", total: float | None = None) -> None:
+        nonlocal due, whole
+        whole = whole if total is None else total
+        now = time.monotonic()
+        if now < due or done >= whole:
+            return
+        passed = now - began
+        due = now + max(SILENT, passed / 10)
+        left = f", about {clock(passed * (whole - done) / (done - before))} left" if done > before else ""
+        warn(f"{title}: {done:.0f} of {whole:.0f} {unit} after {clock(passed)}{left}")
+
+    return tell
+
+
+def clock(seconds: float) -> str:
+    """A time for people.
+
+    Examples
+    --------
+    >>> clock(42.3), clock(90), clock(8000)
+    ('42 s', '1 min 30 s', '2 h 13 min')
+    """
+    whole = math.ceil(seconds) if seconds >= 1 else 1
+    if whole < 60:
+        return f"{round(seconds) or 1} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import ends, show
-from isthmus.cli.answer import clock
 from isthmus.cli.options import Debug, DryRun, Json, Quiet, offers, understood
 from isthmus.cli.settings import configure
 from isthmus.data.wording import number_of
@@ -166,7 +165,7 @@ def train(
         stop.add_note(f"the model is kept in {folder}; it was not measured")
         raise
     if missed and limit:
-        show.warn(f"not measured within {clock(limit)}: {', '.join(missed)}; give a longer --measure")
+        show.warn(f"not measured within {show.clock(limit)}: {', '.join(missed)}; give a longer --measure")
     if not json:
         _print(fitted, work, scores, folder, speed)
         return ends.DONE
@@ -320,7 +319,7 @@ def _trained(
     with (
         _keeping(kept),
         joined(Shards if shard else None) as ranks,
-        show.progress(title, steps, unit="steps", quiet=quiet) as tell,
+        show.progress(title, steps, unit="steps", quiet=quiet or (ranks is not None and ranks.rank > 0)) as tell,
     ):
         fitted = training(
             watch=lambda p: tell(p.step, f"loss {min(p.valid):.4g}"),
@@ -457,7 +456,7 @@ def _plan(work: _Work, limit: float, as_json: bool) -> None:
         return
     show.line(f"{work.family} on {work.rows.name}: {work.recipe}")
     steps = number_of(plan.steps, "step")
-    show.line(f"  time  at most about {clock(whole)} for {steps}, then at most {clock(limit)} of measuring")
+    show.line(f"  time  at most about {show.clock(whole)} for {steps}, then at most {show.clock(limit)} of measuring")
 
 
 def _print(
