@@ -1,5 +1,6 @@
 """The index of a frame, as pandas writes it by default: no part of the rows, and carried along."""
 
+import gzip
 import io
 
 import numpy as np
@@ -11,12 +12,11 @@ from isthmus.cli import main
 from isthmus.data.read import read
 from isthmus.data.source import source
 from isthmus.data.survey import survey
-from isthmus.errors import BadInput
 
 random = np.random.default_rng(0)
 FRAME = pd.DataFrame({"a": random.normal(size=300), "b": random.choice(["x", "y", None], 300)})
 SHUFFLED = FRAME.sample(frac=1, random_state=0)
-SAID = "the first column, which has no name and counts the rows, is the index of a frame, and nothing is learnt from it"
+SAID = "the first column has no name, as the index of a frame: nothing is learnt from it unless you name it"
 NAMED = "column '__index_level_0__' is the index of a frame, and nothing is learnt from it"
 
 
@@ -34,6 +34,10 @@ def put(path, frame, **given):
     [
         ("zero.csv", FRAME, {}, SAID),
         ("one.csv", FRAME.set_axis(range(1, 301)), {}, SAID),
+        ("part.csv", SHUFFLED, {}, SAID),
+        ("rows of R.csv", FRAME.set_axis([f"S{i:03d}" for i in range(300)]), {}, SAID),
+        ("days.csv", FRAME.set_axis(pd.date_range("2024-01-01", periods=300, freq="h")), {}, SAID),
+        ("fractions.csv", FRAME.set_axis(np.arange(300) / 10), {}, SAID),
         ("comma.csv", FRAME, {"sep": ";", "decimal": ","}, SAID),
         ("tabs.tsv.gz", FRAME, {"sep": "\t"}, SAID),
         ("kept.parquet", SHUFFLED, {}, NAMED),
@@ -52,14 +56,16 @@ def test_an_index_is_set_aside_and_said_in_memory_and_streamed_alike(
     assert near.digest == far.digest == read(frame).digest
 
 
-@pytest.mark.parametrize("index", [SHUFFLED.index, np.arange(2, 302), np.arange(300) / 1, np.r_[np.arange(299), 300]])
-def test_a_column_without_a_name_that_counts_nothing_is_refused(tmp_path, index):
-    path = put(tmp_path / "t.csv", FRAME.set_axis(index))
-    for way in (read, source):
-        with pytest.raises(
-            BadInput, match="column 1 of 3 has no name, and does not count the rows as an index does; name"
-        ):
-            way(path)
+@pytest.mark.parametrize(("end", "columns"), [(".csv", ("a", "b")), (".tsv.gz", ("a", "b"))])
+@pytest.mark.parametrize("way", [read, source])
+def test_rows_with_names_of_their_own_are_read_as_r_writes_them(tmp_path, end, columns, way):
+    mark = "\t" if "tsv" in end else ","
+    text = FRAME.set_axis([f"S{i}" for i in range(300)]).to_csv(sep=mark).removeprefix(mark)
+    path = tmp_path / f"t{end}"
+    path.write_bytes(gzip.compress(text.encode()) if end.endswith("gz") else text.encode())
+    found = way(path)
+    assert found.columns == columns
+    assert SAID in found.told
 
 
 def test_a_frame_with_such_a_column_is_read_as_its_file_is(tmp_path):

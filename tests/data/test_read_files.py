@@ -226,9 +226,9 @@ REFUSED = {
     ),
     "same names": (table(head="x,x,k"), {"label": "k"}, "several columns have the same name ('x'); rename or drop"),
     "empty name": (
-        table(("\n4,", "\n5,"), head=",y,k"),
+        table(head="x,,k"),
         {"label": "k"},
-        "column 1 of 3 has no name, and does not count",
+        "column 2 of 3 has no name; name it, or leave it out",
     ),
     "no names": (table(head="0.5,1.5,a"), {}, "the first line holds numbers (0.5, 1.5, a, …) where column names"),
     "only names": ("x,y,k\n", {}, "no rows below the header line"),
@@ -351,7 +351,7 @@ def test_parquet(put):
         ({"a": [{"b": 1}] * 30}, "no column is left to learn from: 'a' holds values of type struct"),
         ({"a": [2**60, 2**60 + 1] * 15}, "column 'a' runs from 1152921504606846976 to 1152921504606846977, steps too"),
         ({"a": [1.0] * 3}, "only 3 rows"),
-        ({"": X[:, 0], "a": Y}, "column 1 of 2 has no name, and does not count the rows as an index does"),
+        ({"a": Y, "": X[:, 0]}, "column 2 of 2 has no name; name it, or leave it out"),
         ({"a": np.zeros(10_000_000)}, "if you trust the file, save it as .npy"),
     ],
 )

@@ -315,7 +315,7 @@ def test_large_and_small_units_that_float32_can_hold_are_fine():
         (FRAME.rename(columns={"a": "b"}), {"label": "kind"}, "several columns have the same name ('b')"),
         (pa.table([[1.0] * 12] * 2, names=["a", "a"]), {}, "several columns have the same name ('a')"),
         (pd.DataFrame(X, columns=[1, "1", 2, 3]), {}, "several columns have the same name ('1')"),
-        (FRAME.rename(columns={"a": ""}), {"label": "kind"}, "column 1 of 5 has no name"),
+        (FRAME.rename(columns={"b": ""}), {"label": "kind"}, "column 2 of 5 has no name"),
         (FRAME.assign(o=[1, "no"] * 15), {"label": "kind"}, "row 2 (position 1), column 'o': 'no' is not a number"),
         (
             FRAME.assign(s=["1,279", "2"] * 15),

@@ -126,8 +126,12 @@ def test_dates_that_may_be_two_are_refused(tmp_path):
         ),
         ("x,,z\n" + "1,2,3\n" * 12, "column 2 of 3 has no name; name it, or leave it out"),
         (
-            ",y,z\n" + "1,2,3\n" * 12,
-            "does not count the rows as an index does; name it, or leave it out (pandas: index=False)",
+            "x y\n" + "".join(f"S{i} 1.5 {i}\n" for i in range(12)),
+            "the cells seem to be separated by spaces ('x y'); separate them by commas",
+        ),
+        (
+            "x,y\n" + "1.5,2,\n" * 12,
+            "the first line has 2 names, and the rows below it have 3 values; take the separator (',') at the end of",
         ),
         (
             "id,y\n" + "".join(f"{2**53 + 1 + 7 * i},{i}\n" for i in range(20)),
@@ -285,3 +289,10 @@ def test_brackets_beside_other_numbers_are_negative(tmp_path, cells, values):
         found = read(tmp_path / "t.csv")
         assert found.x[:2, 0].tolist() == list(values)
         assert f"brackets for a negative number ('{cells[0]}') in 'x'" in "".join(found.told)
+
+
+def test_words_of_a_column_of_texts_are_no_columns(tmp_path):
+    """Names of two words stood above texts whose first one had two words, and the table was refused."""
+    texts = ["very good", "not good at all", "fine", "so so", "I would not go there again"] * 20
+    (tmp_path / "t.csv").write_text("short review\n" + "\n".join(texts))
+    assert read(tmp_path / "t.csv", kinds={"short review": "text"}).columns == ("short review",)

@@ -47,3 +47,11 @@ def test_nothing_to_tell():
     assert math.isnan(two_nearest(np.full((50, 3), np.inf)))
     assert math.isnan(two_nearest(np.arange(50.0)[:, None] // 8))  # seven distinct rows
     assert math.isnan(two_nearest(np.repeat(RNG.normal(size=(5, 2)), 10, 0) + 1e-13 * RNG.normal(size=(50, 2))))
+
+
+def test_points_of_a_grid_have_no_dimension_that_distances_could_tell():
+    """Their nearest neighbours are all equally far: the estimate was 1e15 (of 101 columns of words)."""
+    grid = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(-1, 3)
+    assert np.isnan(two_nearest(grid))
+    nearly = grid * [1.0, 1 + 1e-9, 1 + 2e-9]
+    assert np.isnan(two_nearest(nearly))

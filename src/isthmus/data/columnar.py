@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from isthmus.data import arrow_file, pages
 from isthmus.data.files import honest, parsing
 from isthmus.data.metadata import IN_ORDER, no_column
-from isthmus.data.table import indices, is_number, is_text, kinds_stated, named, numbered
+from isthmus.data.table import index_told, indices, is_number, is_text, kinds_stated, named
 from isthmus.data.unchecked import enough
 from isthmus.data.wording import place
 
@@ -76,7 +76,7 @@ class Columnar:
         enough(self.place, int(self.starts[-1]), len(self.columns))
         self.bytes = path.stat().st_size
         self.fields: tuple[()] = ()
-        self.told: tuple[str, ...] = ()
+        self.told = index_told(schema.names)
         # Columns as they come, and the rows.
         self.most = self.largest * len(self.columns) * 12
 
@@ -99,11 +99,6 @@ class Columnar:
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         """The rows of a block with all their columns but an index and those beside the rows, or some of them."""
         raise NotImplementedError
-
-    def _indexed(self) -> tuple[str, ...]:
-        """What is said of columns that are an index."""
-        parts = range(len(self._groups))
-        return numbered(self.place, self.schema.names, lambda one: (self.table(k, [one]).column(0) for k in parts))
 
     def block(self, number: int, error: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
         """See :class:`isthmus.data.source.Source`."""
@@ -141,7 +136,6 @@ class Parquet(Columnar):
         # some columns packed and unpacked, and the rows
         self.most = 4 * max(COLUMNS, 8 * self.largest) + self.largest * len(self.columns) * 4
         self._own = _Own()
-        self.told = self._indexed()
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         wanted = list(self._names if names is None else names)
@@ -165,7 +159,6 @@ class Arrow(Columnar):
         # a batch as it comes, with all dictionaries, and the rows
         largest = max(one.unpacked for one in found) + sum(one.unpacked for one in shared)
         self.most = 2 * largest + self.largest * len(self.columns) * 12
-        self.told = self._indexed()
 
     def table(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
         return self._file.read(self._groups[number], self._names if names is None else names)

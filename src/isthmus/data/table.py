@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,8 @@ def table(
     """
     named(where, names, label)
     rows = len(cells[0]) if cells else 0
+    said = index_told(names)
     if beside := indices(names):
-        own = dict(zip(names, cells, strict=True))
-        said = numbered(where, names, lambda one: [own[one]])
         cells = [column for name, column in zip(names, cells, strict=True) if name not in beside]
         names = [name for name in names if name not in beside]
     label_at = named(where, names, label)
@@ -77,7 +76,7 @@ def table(
         y,
         columns,
         row_words(columns, row),
-        told=(*said, *told) if beside else told,
+        told=(*said, *told),
         cells=found,
         stated={name: kind for name, kind in (stated or {}).items() if name != label},
         aside=aside,
@@ -167,8 +166,8 @@ def _elements(column: Cells) -> tuple[Cells, int, str]:
 
 
 def named(where: str, names: Sequence[str], label: str | None) -> int | None:
-    """Refuse names that nobody could mean; the position of the label column. Where a first column has none, its cells
-    say whether it is an index (:func:`numbered`)."""
+    """Refuse names that nobody could mean; the position of the label column. A first column may have none
+    (:func:`indices`)."""
     if "" in names[1:] or list(names) == [""]:
         at = len(names) - list(reversed(names)).index("")
         raise _nameless(where, at, len(names))
@@ -192,14 +191,13 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
 
 
 def _nameless(where: str, at: int, width: int) -> BadInput:
-    what, why = "", "; does a separator end the lines?" if at == width > 1 else ""
-    if at == 1 < width:
-        what, why = ", and does not count the rows as an index does", " (pandas: index=False)"
-    return BadInput(f"{where}: column {at} of {width} has no name{what}; name it, or leave it out{why}")
+    why = "; does a separator end the lines?" if at == width > 1 else ""
+    return BadInput(f"{where}: column {at} of {width} has no name; name it, or leave it out{why}")
 
 
 def indices(names: Sequence[str]) -> tuple[str, ...]:
-    """The columns that are no part of the rows but the index of a frame, if what they hold says so (:func:`numbered`).
+    """The columns that are no part of the rows but the index of a frame: a first one without a name, as pandas and R
+    write it in text, and those that pandas writes in Parquet.
 
     Examples
     --------
@@ -209,36 +207,14 @@ def indices(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for j, name in enumerate(names) if (j == 0 and not name) or INDEX.fullmatch(name))
 
 
-def numbered(where: str, names: Sequence[str], parts: Callable[[str], Iterable[Cells]]) -> tuple[str, ...]:
-    """What is said of the columns that :func:`indices` names; ``parts`` gives the cells of one, piece by piece.
-
-    Raises
-    ------
-    BadInput
-        If a column without a name does not count the rows, from 0 or from 1: then it may be anything.
-    """
-    said = []
-    for name in indices(names):
-        if not name and not _counts(parts(name)):
-            raise _nameless(where, 1, len(names))
-        what = f"column {shown(name)}" if name else "the first column, which has no name and counts the rows,"
-        said.append(f"{what} is the index of a frame, and nothing is learnt from it")
-    return tuple(said)
-
-
-def _counts(parts: Iterable[Cells]) -> bool:
-    """Whether cells are 0, 1, 2 and so on, or 1, 2, 3."""
-    begin: int | None = None
-    for part in parts:
-        if not pa.types.is_integer(part.type) or part.null_count:
-            return False
-        if len(part):
-            found = np.asarray(part)
-            begin = int(found[0]) if begin is None and found[0] in (0, 1) else begin
-            if begin is None or (found != np.arange(begin, begin + len(found))).any():
-                return False
-            begin += len(found)
-    return begin is not None
+def index_told(names: Sequence[str]) -> tuple[str, ...]:
+    """What is said of the columns that :func:`indices` names, a sentence each."""
+    return tuple(
+        f"column {shown(name)} is the index of a frame, and nothing is learnt from it"
+        if name
+        else "the first column has no name, as the index of a frame: nothing is learnt from it unless you name it"
+        for name in indices(names)
+    )
 
 
 def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:

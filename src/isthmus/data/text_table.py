@@ -190,9 +190,12 @@ def zeros_in_front(texts: pa.ChunkedArray) -> tuple[bool, bool]:
 
 
 def parted(found: Opened, cells: list[pa.ChunkedArray]) -> None:
-    """Refuse one column of text whose cells are parted by blanks, as its names are."""
-    text = cells[0][0].as_py() if len(cells) == 1 and _textual(cells[0]) and len(cells[0]) else None
-    if text and len(text.split()) == len(found.names[0].split()) > 1:
+    """Refuse one column of text whose cells are parted by blanks, as its names are, or into one more as R does it."""
+    if len(cells) != 1 or not _textual(cells[0]):
+        return
+    names = len(found.names[0].split())
+    counts = {len(text.split()) for text in cells[0][:LINES].to_pylist() if text}
+    if names > 1 and len(counts) == 1 and counts <= {names, names + 1}:
         raise BadInput(
             f"{found.where}: the cells seem to be separated by spaces ({shown(found.names[0])}); separate them by "
             "commas or tabs"
@@ -319,6 +322,8 @@ def _header(where: str, path: Path, data: bytes) -> Opened:
             f"{where}: the first line holds numbers ({shown(', '.join(names[:3]))[1:-1]}, …) where column names "
             "are expected; add a header line above it"
         )
+    if _rows_named(names, following, separator):
+        names = ["", *names]
     return Opened(where, data, names, separator, start, end, comments)
 
 
@@ -381,6 +386,14 @@ def _recurs(names: list[str], following: Sequence[str], separator: str) -> bool:
         for j, name in enumerate(names)
         if spelled(name) is None
     )
+
+
+def _rows_named(names: Sequence[str], following: Sequence[str], separator: str) -> bool:
+    """Whether rows begin with a name of their own, which R writes without a name above it: all have one cell more than
+    there are names, and begin differently. (A separator that ends all lines leaves an empty cell.)"""
+    rows = [_cells(line, separator) for line in following]
+    longer = len(rows) > 1 and "" not in names and all(len(row) == len(names) + 1 for row in rows)
+    return longer and len({row[0] for row in rows}) == len(rows) and any(row[-1].strip() for row in rows)
 
 
 def _is_data(names: list[str]) -> bool:
@@ -506,11 +519,14 @@ def _ragged(found: Opened, said: str) -> BadInput:
 
 def _titled(found: Opened) -> BadInput | None:
     """Whether not a row, but the first line is to blame: the rows below it agree on another number of cells."""
-    counts = [len(record) for _, record in islice(_records(found), LINES)]
-    if len(counts) < 3 or len(set(counts[1:])) > 1 or counts[1] == len(found.names):
+    records = [record for _, record in islice(_records(found), LINES)]
+    counts = {len(record) for record in records[1:]}
+    if len(records) < 3 or len(counts) > 1 or (rows := counts.pop()) == len(found.names):
         return None
-    what, rows = f"{len(found.names)} name{'s' * (len(found.names) != 1)}", counts[1]
+    what = f"{len(found.names)} name{'s' * (len(found.names) != 1)}"
     remedy = "take lines of title above the names away" if len(found.names) < rows else "give one name for each column"
+    if rows == len(found.names) + 1 and not any(record[-1].strip() for record in records[1:]):
+        remedy = f"take the separator ({shown(found.separator)}) at the end of the rows away"
     return BadInput(f"{found.where}: the first line has {what}, and the rows below it have {rows} values; {remedy}")
 
 

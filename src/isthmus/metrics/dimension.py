@@ -17,6 +17,8 @@ LEAST = 10
 """Distinct rows below which no dimension can be told."""
 KEPT = 0.9
 """Share of the ratios that the line of two_nearest is drawn through: the largest ones come from the outskirts."""
+MOST = 1.5
+"""Estimates of so many times the columns are no dimension any more; what is a little above them is chance."""
 ROUNDING = 1e-7
 """Share of the rows' size below which a distance is rounding: such rows are copies of each other."""
 
@@ -35,7 +37,8 @@ def two_nearest(x: Rows) -> float:
     Returns
     -------
     float
-        NaN with fewer than 10 distinct rows, or if something is not finite.
+        NaN with fewer than 10 distinct rows, if something is not finite, or if it exceeds the columns by half: so it
+        does where the distances of a row tie, as between points of a grid, and then says nothing.
 
     Examples
     --------
@@ -59,7 +62,8 @@ def two_nearest(x: Rows) -> float:
     kept = int(KEPT * len(ratio))
     log, share = np.log(ratio[:kept]), np.arange(1, kept + 1) / len(ratio)
     steep = float(log @ log)
-    return float(log @ -np.log1p(-share)) / steep if steep > 0 else math.nan
+    found = float(log @ -np.log1p(-share)) / steep if steep > 0 else math.inf
+    return found if found <= MOST * rows.shape[1] else math.nan
 
 
 TABLE = [
