@@ -1,6 +1,7 @@
 """Whatever happens to a file's bytes, it is read or refused in one line."""
 
 import gzip
+import json
 import random
 
 import numpy as np
@@ -33,6 +34,10 @@ FILES = {
         s=[{"b": "u"}] * 30,
         k=np.array(["u", "v", "w"])[Y],
     ),
+    "t.jsonl": "\n".join(
+        json.dumps({"a": i / 3, "city": ["Oslo", None][i % 2], "v": [i, 1], "k": "uv"[i % 2]}) for i in range(40)
+    ).encode(),
+    "t.json": json.dumps([{"a": i / 3, "city": ["Oslo", "Rome"][i % 2], "k": "uv"[i % 2]} for i in range(40)]).encode(),
     "t.npy": npy(X),
     "stored.npz": npz(X=X, k=Y),
     "packed.npz": npz(np.savez_compressed, X=X, k=Y.astype(str)),
@@ -45,6 +50,7 @@ PIECES = [b"\0", b'"', b",", b"\n", b"\r", b";", b"\xff" * 8, b"nan", b"1e99", b
 ALIKE = (
     {"t.csv", "t.tsv", "mixed.csv", "western.csv"},
     {"t.parquet", "mixed.parquet"},
+    {"t.jsonl", "t.json"},
     {"stored.npz", "packed.npz"},
 )
 """Files of one format."""

@@ -250,8 +250,7 @@ def test_compress_refuses_spellings_that_would_not_come_back(tmp_path, cells):
             "each line holds 2 numbers and no text; numpy.save('t.npy', numpy.loadtxt('t.txt', delimiter=';'",
         ),
         ("t.txt", "{i}", "each line holds 1 number and no text"),
-        ("t.jsonl", '{{"a": {i}, "b": null}}', "it looks like records in JSON: save them as a table"),
-        ("t.json", '[ {{"a": {i}}},', "it looks like records in JSON: save them as a table"),
+        ("t.log", '{{"a": {i}, "b": null}}', "it looks like records in JSON: rename it to t.jsonl"),
     ],
 )
 def test_rows_that_stand_in_a_file_of_text(tmp_path, name, line, said):

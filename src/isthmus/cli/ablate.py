@@ -47,7 +47,8 @@ def ablate(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder.", show_default="isthmus-DATA-FAMILY-parts")
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder.", show_default="isthmus-DATA-FAMILY-parts"),
     ] = None,
     *,
     json: Json = False,

@@ -27,7 +27,7 @@ def impute(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A .csv, .tsv, .parquet or .arrow table with the model's columns, or -.",
+            help="A .csv, .tsv, .jsonl, .parquet or .arrow table with the model's columns, or -.",
             show_default=False,
         ),
     ],

@@ -62,7 +62,7 @@ def monitor(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="MODEL", help="Model folder or .isthmus file for --adapt.", show_default="MODEL-new"
+            "--out", "-o", metavar="MODEL", help="Model folder or .isthmus file for --adapt.", show_default="MODEL-new"
         ),
     ] = None,
     features: Graph = None,

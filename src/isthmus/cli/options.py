@@ -56,7 +56,7 @@ def _typed(name: str, option: Option) -> Any:
         about["show_default"] = option.shown
     flag = option.flag or f"--{name.replace('_', '-')}"
     kind = option.kind if option.default is not None else option.kind | None
-    return Annotated[kind, typer.Option(flag, **about)]
+    return Annotated[kind, typer.Option(flag, *(["-o"] if name == "out" else []), **about)]
 
 
 def _panel(name: str) -> str:

@@ -29,7 +29,7 @@ def compress(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="X", help="The compressed file.", show_default="FILE.isthmus")
+        Path | None, typer.Option("--out", "-o", metavar="X", help="The compressed file.", show_default="FILE.isthmus")
     ] = None,
     bound: Annotated[
         float | None,
@@ -98,7 +98,7 @@ def decompress(
     model: Model,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The file to write.", show_default="X with its old ending"),
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default="X with its old ending"),
     ] = None,
     debug: Debug = False,
 ) -> int:

@@ -21,7 +21,8 @@ def report(
     ],
     lang: Lang = "en",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The page to write.", show_default="DIR/report.html")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The page to write.", show_default="DIR/report.html"),
     ] = None,
     debug: Debug = False,
 ) -> None:

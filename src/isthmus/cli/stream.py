@@ -32,7 +32,7 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help=".csv, .tsv, .parquet, .arrow, .npy or .safetensors, a folder of pictures or of shards, or - for stdin.",
+        help="A table (.csv, .jsonl, .parquet, .arrow), .npy, .safetensors, a folder of pictures or shards, or -.",
         show_default=False,
     ),
 ]

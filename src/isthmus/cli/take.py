@@ -40,7 +40,11 @@ def take(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="MODEL", help="Model folder, or a file that ends in .isthmus.", show_default="DIR-FAMILY"
+            "--out",
+            "-o",
+            metavar="MODEL",
+            help="Model folder, or a file that ends in .isthmus.",
+            show_default="DIR-FAMILY",
         ),
     ] = None,
     to: Annotated[

@@ -62,6 +62,7 @@ def train(
         Path | None,
         typer.Option(
             "--out",
+            "-o",
             metavar="MODEL",
             help="Model folder, or a file that ends in .isthmus.",
             show_default="isthmus-DATA-FAMILY",

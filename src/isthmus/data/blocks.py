@@ -38,6 +38,9 @@ from isthmus.data.kinds import settle
 from isthmus.data.lines import COLUMN, parted, written
 from isthmus.data.picture import Canvas
 from isthmus.data.read import table as read_table
+from isthmus.data.records import ENDS as JSON
+from isthmus.data.records import begins
+from isthmus.data.records import pieces as pieces_of_records
 from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import indices, named, table
 from isthmus.data.text_pieces import pieces
@@ -48,7 +51,7 @@ from isthmus.errors import BadInput
 STDIN = "-"
 PARQUET = b"PAR1"
 """First bytes of a Parquet file."""
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *ARROW)
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", *JSON, ".parquet", *ARROW)
 """Ends of names of tables that are read in pieces."""
 BATCH = 1 << 16
 """Rows of a table that are read at a time, at most."""
@@ -80,8 +83,8 @@ def blocks(
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.parquet``, ``.arrow``, ``.npy``, ``.npz``, ``.h5ad``,
-        ``.safetensors``, a folder of shards, or ``-``, which is told by its first bytes.
+        ``.csv``, ``.tsv``, ``.jsonl``, ``.json``, ``.txt`` (also ``.gz``), ``.parquet``, ``.arrow``, ``.npy``,
+        ``.npz``, ``.h5ad``, ``.safetensors``, a folder of shards, or ``-``, which is told by its first bytes.
     fields : sequence of Field
         The columns that are wanted, in this order; where they stand in a table is free, and others are not looked at.
     canvas : Canvas, optional
@@ -126,13 +129,28 @@ def blocks(
         if first.startswith(b"\x93NUMPY"):
             yield from _array(where, path or _seekable(stream, stack))
         elif first.startswith((PARQUET, MAGIC)):
-            yield from _columnar(where, path or _seekable(stream, stack), fields, lenient)
-        elif source.name.lower().endswith((".txt", ".txt.gz")) or _only_lines(source, stream, fields):
-            yield from _lines(where, stream, fields)
+            yield from _columnar(_batches(where, path or _seekable(stream, stack)), where, fields, lenient)
         else:
-            if source != Path(STDIN) and (what := stranger(source)):
-                raise BadInput(f"{where}: no table, but {what}")
-            yield from _text(where, source, stream, fields, lenient)
+            yield from _written(where, source, stream, first, fields, lenient)
+
+
+def _written(
+    where: str, source: Path, stream: IO[bytes], first: bytes, fields: Sequence[Field], lenient: bool
+) -> Iterator[Block]:
+    """The rows of a text: records in JSON, lines, or a table."""
+    if _recorded(source, first):
+        yield from _columnar(pieces_of_records(where, stream), where, fields, lenient)
+    elif source.name.lower().endswith((".txt", ".txt.gz")) or _only_lines(source, stream, fields):
+        yield from _lines(where, stream, fields)
+    else:
+        if source != Path(STDIN) and (what := stranger(source)):
+            raise BadInput(f"{where}: no table, but {what}")
+        yield from _text(where, source, stream, fields, lenient)
+
+
+def _recorded(source: Path, first: bytes) -> bool:
+    """Whether a file, or what a pipe brings first, is one of records in JSON."""
+    return source.name.lower().endswith(JSON) or (source == Path(STDIN) and begins(first))
 
 
 def _matrix(source: Path, fields: Sequence[Field]) -> Iterator[Block]:
@@ -168,8 +186,8 @@ class Columns:
     Parameters
     ----------
     source : Path
-        ``.csv``, ``.tsv`` (also ``.gz``), ``.parquet``, ``.arrow``, a bundled name, or ``-``, which is put on the
-        disk first.
+        ``.csv``, ``.tsv``, ``.jsonl``, ``.json`` (also ``.gz``), ``.parquet``, ``.arrow``, a bundled name, or ``-``,
+        which is put on the disk first.
 
     Attributes
     ----------
@@ -189,6 +207,7 @@ class Columns:
             self._held = read_table(source)  # a bundled name, or nothing
         elif source != Path(STDIN) and (source.is_dir() or not source.name.lower().endswith(TABLES)):
             self._held = read_table(source)
+        self.source = source
         self.path = source if source != Path(STDIN) else _seekable(sys.stdin.buffer, self._stack)
         self.where = "stdin" if source == Path(STDIN) else place(source)
         self.types: dict[str, pa.DataType] = {}
@@ -221,6 +240,9 @@ class Columns:
                 stream = gzip.GzipFile(fileobj=file)
             if stream.peek(8).startswith((PARQUET, MAGIC)):
                 yield from _batches(self.where, self.path)
+                return
+            if _recorded(self.source, stream.peek(8)):
+                yield from pieces_of_records(self.where, stream)
                 return
             for found in pieces(self.where, self.path, stream):
                 content, self._mark = opened_piece(found, texts, self._mark)
@@ -302,9 +324,9 @@ def _array(where: str, path: Path) -> Iterator[Block]:
         yield Block(np.array(held[start : start + step]), None)
 
 
-def _columnar(where: str, path: Path, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
+def _columnar(parts: Iterable[pa.Table], where: str, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
     begun = 0
-    for content in _batches(where, path):
+    for content in parts:
         yield _settled(where, content, fields, begun, lenient)
         begun += content.num_rows
 

@@ -241,10 +241,7 @@ def guess(path: Path) -> tuple[str, str]:
         if head.startswith(start):
             return (f"{end}{gz}", what) if not packed or end == ".idx" else ("", "")
     if JSON.match(head):
-        return (
-            "",
-            "records in JSON: save them as a table: pandas.read_json(FILE, lines=True).to_parquet(...)",
-        )
+        return f".jsonl{gz}", "records in JSON"
     with suppress(UnicodeDecodeError):
         lines = [line for line in head[: head.rfind(b"\n") + 1].decode().splitlines() if line.strip()][:LINES]
         for mark in ",;\t|":

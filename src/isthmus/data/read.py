@@ -42,6 +42,8 @@ from isthmus.data.metadata import counted, factors_of, labels_of
 from isthmus.data.metadata import known as metadata_of
 from isthmus.data.metadata import sentences as of_metadata
 from isthmus.data.numbers import numbers
+from isthmus.data.records import ENDS as JSON
+from isthmus.data.records import records
 from isthmus.data.sentences import Sentences
 from isthmus.data.series import Series
 from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
@@ -62,6 +64,7 @@ FORMATS: dict[str, Callable[[Path, str | None], Unchecked]] = {
     ".csv.gz": text_table,
     ".tsv": text_table,
     ".tsv.gz": text_table,
+    **dict.fromkeys(JSON, records),
     ".parquet": parquet,
     **dict.fromkeys(ARROW, arrow),
     ".txt": lambda path, label: _unlabelled(lines(path), label),
@@ -109,12 +112,12 @@ def read(
     Parameters
     ----------
     source : str, Path, array-like or frame
-        A file (``.csv``, ``.tsv``, plain or ``.gz``; ``.parquet``; ``.arrow`` or ``.feather``; ``.npy``; ``.npz``; IDX,
-        plain or ``.gz``), the name of a bundled set (:data:`DATASETS`), an array of at least two axes, or a pandas,
-        polars or pyarrow frame. A folder of pictures, whose sub-folders are classes (:mod:`isthmus.data.images`), or of
-        texts (:mod:`isthmus.data.documents`), or ``.parquet`` or ``.arrow`` with a column of encoded pictures
-        (:mod:`isthmus.data.encoded`). A folder of shards, ``.npy`` or ``.safetensors``, or one such file
-        (:mod:`isthmus.data.shards`).
+        A file (``.csv``, ``.tsv``, ``.jsonl``, ``.json`` or IDX, plain or ``.gz``; ``.parquet``; ``.arrow`` or
+        ``.feather``; ``.npy``; ``.npz``), the name of a bundled set (:data:`DATASETS`), an array of at least two axes,
+        or a pandas, polars or pyarrow frame. A folder of pictures, whose sub-folders are classes
+        (:mod:`isthmus.data.images`), or of texts (:mod:`isthmus.data.documents`), or ``.parquet`` or ``.arrow`` with a
+        column of encoded pictures (:mod:`isthmus.data.encoded`). A folder of shards, ``.npy`` or ``.safetensors``, or
+        one such file (:mod:`isthmus.data.shards`).
     labels : array-like (N,), optional
         One label for each row: texts, whole numbers or booleans. It takes the place of labels that the source brings.
     label : str, optional

@@ -228,22 +228,22 @@ def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:
             if kind := _stated(cells[-1].type, polars=source.implementation.is_polars()):
                 stated[name] = kind
         except Exception:  # a column of Python objects that no one type holds
-            raise BadInput(_several_types(name, series.to_list())) from None
+            raise BadInput(several_types("X", _frame_row, name, series.to_list())) from None
     return table("X", names, cells, _frame_row, label, stated)
 
 
-def _several_types(name: str, values: Sequence[Any]) -> str:
+def several_types(where: str, row: Row, name: str, values: Sequence[Any]) -> str:
     """Why a column of Python objects is refused: the first of those that are fewer, texts or others."""
     there = [(i, value) for i, value in enumerate(values) if value is not None and str(value) != "nan"]
     strays = [(i, v) for i, v in there if not isinstance(v, int | float)]
     if 0 < len(strays) <= len(there) / 2 or not any(isinstance(v, str) for _, v in there):
         i, value = next(iter(strays), (0, None))
         return (
-            f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} is not a number; correct it, or drop this column"
+            f"{where}: {row(i)}, column {shown(name)}: {shown(value)} is not a number; correct it, or drop this column"
         )
     i, value = next(((i, v) for i, v in there if not isinstance(v, str)), (0, None))
     return (
-        f"X: {_frame_row(i)}, column {shown(name)}: {shown(value)} of type {type(value).__name__} stands among texts; "
+        f"{where}: {row(i)}, column {shown(name)}: {shown(value)} of type {type(value).__name__} stands among texts; "
         "make all texts (pandas: x.astype(str)), or drop this column"
     )
 
