@@ -351,6 +351,53 @@ def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
     assert len(told.lines(study, "zh")) == len(lines)
 
 
+@pytest.mark.parametrize("slow", [1.0, 1.6, 100.0])
+def test_a_study_that_is_slower_than_was_thought_keeps_its_replicates_and_gives_contenders_up(
+    tmp_path, monkeypatch, slow
+):
+    """Three replicates of 6 runs of 5 s fit into 100 s. Where a run takes 8 s, those of fewer families do; where it
+    takes 500 s, nothing does, and the first replicate gets what it gets in any time."""
+    clock, data = Clock(), read("iris")
+    asked = {"facets": "reconstruction", "replicates": 3, "configs": 1, "rivals": "pca"}
+    whole = design(data, families="plain,l1,vae,topk,denoising", racing=True, **asked)
+    whole = dataclasses.replace(whole, plan={**whole.plan, "steps": 30})
+    note = {"source": "iris", "budget": 1.2 * 100, "planning": 0.0, "given_up": {"configs": [6, 1]}}
+    note["prices"] = dataclasses.replace(costs(step=0.0, facet=0.0, rival=0.0), split=5.0).to_json()
+
+    commit = Store.commit
+
+    def heard(job, record, done, total):
+        clock.now += 5.0 * slow
+
+    def slowly(store, record, fill=None):
+        return commit(store, record.model_copy(update={"seconds": 5.0 * slow}), fill)
+
+    monkeypatch.setattr(Store, "commit", slowly)
+    outline = Outline(data, whole, tmp_path / "study", note)
+    took = {"workers": 1, "progress": heard, "clock": clock}
+    found = run(outline, **took)
+    kept = [name for name in found.design.families if name != "pca"]
+    if slow == 1.0:
+        assert found.note["given_up"] == {"configs": [6, 1]}
+        assert (len(kept), found.whole) == (5, 3)
+    elif slow == 1.6:
+        assert found.complete
+        assert clock.now <= 108.0
+        assert (kept, found.whole) == (["plain", "l1", "vae"], 3)
+        assert found.note["given_up"] == {"configs": [6, 1], "families": ["topk", "denoising"]}
+        assert "no runs of TopK and denoising" in told.lines(Study.of(found))[0]
+        verdict = found.verdict()["reconstruction"]
+        assert verdict.means.keys() | verdict.excluded.keys() == {"pca", "plain", "l1", "vae"}
+        assert not verdict.missing
+        again = run(outline._replace(design=found.design, note=note | {"given_up": found.note["given_up"]}), **took)
+        assert again.total == found.total
+        assert as_before(whole, found.note).families == found.design.families
+    else:
+        assert found.whole == 1
+        assert len(kept) == 5
+        assert len(found.records) < found.total
+
+
 # ------------------------------------------------------------------------------------------------ what is taken back
 
 

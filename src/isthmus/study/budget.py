@@ -5,14 +5,16 @@ What is given up, in this order, until the rest fits: steps beyond ten checks of
 replicates beyond the three that a claim needs, rivals that take more than a twentieth of the time, facets (those that
 only describe first), families (the last named first), the third replicate, and steps down to one check. Less than that
 there is not: PCA, one family and the rivals, in one replicate, are run in any time. A plan is careful, for it rests on
-a few seconds of measuring; once the planned runs are done, facets come back if they fit by what those runs took.
+a few seconds of measuring; once the planned runs are done, facets come back if they fit by what those runs took. Where
+runs take longer than was thought, for others use the machine too, contenders are given up on the way, so that those who
+are left get the replicates that a claim needs.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,7 +95,8 @@ def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int
     while design.replicates > LEAST:
         design = replace(design, replicates=design.replicates - 1)
         yield ENOUGH, design
-    for name in _dear(design, found, left):
+    share = RIVALS_SHARE * left * found.workers / design.replicates
+    for name in _dear(design, lambda facet, name: found.rivals.get((facet, name), 0.0), share):
         design = replace(design, rivals=[one for one in _rivals(design) if one != name])
         yield ENOUGH, design
     price = {
@@ -103,9 +106,8 @@ def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int
         kept = [f for f in design.facets if f != facet]
         design = replace(design, facets=kept, skipped={**design.skipped, facet: LEFT_OUT})
         yield ENOUGH, design
-    for name in [n for n in reversed(design.families) if n != RIVAL_FAMILY][:-1]:
-        design = replace(design, families={n: c for n, c in design.families.items() if n != name})
-        yield ENOUGH, design
+    for smaller in _fewer(design):
+        yield ENOUGH, (design := smaller)
     design = replace(design, replicates=min(design.replicates, 2))
     yield ENOUGH, design
     yield 1, design
@@ -118,16 +120,23 @@ def _rivals(design: Design) -> list[str]:
     return every if design.rivals is None else design.rivals
 
 
-def _dear(design: Design, found: Estimate, left: float) -> list[str]:
-    """Rivals that take more than their share of ``left`` seconds, the dearest first; not those that tables rest on."""
+def _dear(design: Design, takes: Callable[[str, str], float], share: float) -> list[str]:
+    """Rivals that take more than a share of the time, the dearest first; not those that tables rest on. ``takes`` says
+    how long one of a facet does."""
     needed = {name for facet in design.facets for name in (FACETS[facet].simplest, FACETS[facet].floor)}
     price: dict[str, float] = {}
     for facet in design.facets:
         for name in design.rivals_of(facet):
             if name not in needed:
-                price[name] = price.get(name, 0.0) + found.rivals.get((facet, name), 0.0)
-    share = RIVALS_SHARE * left * found.workers / design.replicates
+                price[name] = price.get(name, 0.0) + takes(facet, name)
     return sorted((name for name in price if price[name] > share), key=lambda name: -price[name])
+
+
+def _fewer(design: Design) -> Iterator[Design]:
+    """The study without the family that is named last, without the last two, and so on; one is left."""
+    for name in [n for n in reversed(design.families) if n != RIVAL_FAMILY][:-1]:
+        design = replace(design, families={n: c for n, c in design.families.items() if n != name})
+        yield design
 
 
 def _halves(count: int) -> Iterator[int]:
@@ -153,6 +162,58 @@ def given_up(asked: Design, kept: Design) -> dict[str, Any]:
         if gone := [one for one in before if one not in after]:
             found[name] = gone
     return found
+
+
+def given_up_too(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study gave up in all: at first, and on the way.
+
+    Examples
+    --------
+    >>> given_up_too({"steps": [9, 5], "families": ["vq"]}, {"families": ["vae"], "replicates": [5, 3]})
+    {'steps': [9, 5], 'families': ['vq', 'vae'], 'replicates': [5, 3]}
+    """
+    whole = dict(before)
+    for name, gone in now.items():
+        if name in ("steps", "configs", "replicates"):
+            whole[name] = [before.get(name, gone)[0], gone[1]]
+        else:
+            whole[name] = [*before.get(name, ()), *gone]
+    return whole
+
+
+def slimmer(design: Design, done: Iterable[str], watch: Watch) -> Design | None:
+    """The largest part of a study, of the runs that it has, that can still be done whole; None if none can.
+
+    Given up are, in this order: replicates beyond the three that a claim needs, rivals that take more than a twentieth
+    of the time that is left, and families, the last named first. The clock alone chooses; no score is looked at.
+
+    Parameters
+    ----------
+    design : Design
+    done : iterable of str
+        Runs that are there.
+    watch : Watch
+        What runs take, and how much time is left.
+    """
+    there, smaller = set(done), design
+    takes = {(job.name.facet, job.name.name): watch.expected(job) for job in design.part((0,), _everybody(design))}
+
+    def fit(one: Design) -> bool:
+        return watch.fits([job for job in one.jobs() if job.id not in there])
+
+    smaller = replace(design, replicates=min(design.replicates, LEAST))
+    if fit(smaller):
+        return smaller
+    share = RIVALS_SHARE * max(0.0, watch.left) * watch.workers / smaller.replicates
+    for name in _dear(smaller, lambda facet, name: takes.get((facet, name), 0.0), share):
+        smaller = replace(smaller, rivals=[one for one in _rivals(smaller) if one != name])
+        if fit(smaller):
+            return smaller
+    return next((one for one in _fewer(smaller) if fit(one)), None)
+
+
+def _everybody(design: Design) -> dict[str, tuple[str, ...]]:
+    return {facet: (*design.families, *design.rivals_of(facet)) for facet in design.facets}
 
 
 def as_before(design: Design, there: Mapping[str, Any]) -> Design:
@@ -237,25 +298,45 @@ class Watch:
     clock: Callable[[], float] = time.perf_counter
     later: frozenset[str] = frozenset()
     """Facets that were taken back: no study needs them."""
+    patient: bool = False
+    """Whether it goes on as long as time lasts though not all fits; else it stops, and the study is made smaller."""
     begun: set[int] = field(default_factory=set)
+    weighed: set[int] = field(default_factory=set)
+    """At which thirds of the first replicate it was asked whether all fits."""
     thought: dict[tuple[str | None, ...], float] = field(default_factory=dict)
     """What jobs of each kind were expected to take: where others took longer, so will these."""
 
     def __call__(self, waiting: Waiting, lasted: Lasted) -> Job | None:
         """The next job, or None if there is no time for any."""
-        left = self.deadline - self.clock()
         for replicate, mine in waiting.items():
             for job in mine:
                 self.thought.setdefault(kind(job.name), self.expected(job))
             takes = self._taking(lasted)
+            if self._late(waiting, lasted, takes):
+                return None
             needed = replicate == 0 and not all(map(self.back, mine))
             if not needed and replicate not in self.begun and not self.fits(mine, takes):
                 return None
             self.begun.add(replicate)
             for job in sorted(mine, key=lambda job: (not self.worth(job), -takes(job))):
-                if takes(job) <= left or (replicate == 0 and self.worth(job)):
+                if takes(job) <= self.left or (replicate == 0 and self.worth(job)):
                     return job
         return None
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - self.clock()
+
+    def _late(self, waiting: Waiting, lasted: Lasted, takes: Callable[[Job], float]) -> bool:
+        """Whether what waits will not all be done in time; asked when a third, and two thirds, of a replicate's time
+        have shown how fast this machine is."""
+        whole = sum(self.thought.values())
+        third = int(3 * sum(self.thought.get(name, 0.0) for name in lasted) / whole) if whole else 0
+        if self.patient or len(lasted) < SEEN or not third or third in self.weighed:
+            return False
+        self.weighed.add(third)
+        return not self.fits([job for mine in waiting.values() for job in mine if not self.back(job)], takes)
 
     def _taking(self, lasted: Lasted) -> Callable[[Job], float]:
         """What a job takes: as long as the last of its kind, else what was thought, at the pace of those that ended."""
@@ -273,7 +354,7 @@ class Watch:
     def fits(self, jobs: Sequence[Job], takes: Callable[[Job], float] | None = None) -> bool:
         """Whether there is time for all of some jobs; what each takes is what is expected, unless it is said."""
         each = [(takes or self.expected)(job) for job in jobs]
-        return max(max(each, default=0.0), sum(each) / self.workers) <= self.deadline - self.clock()
+        return max(max(each, default=0.0), sum(each) / self.workers) <= self.left
 
     def back(self, job: Job) -> bool:
         """Whether it asks what was taken back."""

@@ -12,7 +12,8 @@ from statistics import mean
 from typing import Any
 
 from isthmus.study.away import Away, lying, token, unpacked
-from isthmus.study.budget import KEPT_BACK, Watch, first, measured, seconds, taken_back
+from isthmus.study.budget import KEPT_BACK, Watch, first, given_up, given_up_too, measured, seconds, slimmer, taken_back
+from isthmus.study.design import Design
 from isthmus.study.estimate import Estimate
 from isthmus.study.jobs import Progress, Work, drive, kind
 from isthmus.study.kept import Kept
@@ -62,6 +63,14 @@ def run(
             origins = planned.data.origins
             most = math.inf if origins is None else len(origins) - study.replicates
             one: Round | None = None
+            if watch and ends and not (watch.patient or study.rounds) and len(study.records) < study.total:
+                watch = replace(watching(study, ends, launch.workers, clock), weighed=watch.weighed)
+                smaller = slimmer(study.design, (record.id for record in study.records), watch)
+                if smaller in (None, study.design):
+                    watch = replace(watch, patient=True)
+                else:
+                    planned = _slimmed(store, planned, smaller)
+                continue
             if more and study.complete:
                 one, more = extension(study.open(), study.rounds, study.replicates, int(min(more, most))), 0
             elif ends is not None and study.complete:
@@ -73,6 +82,15 @@ def run(
                 return study
             with store.locked():
                 store.add_round(one)
+
+
+def _slimmed(store: Store, planned: Outline, smaller: Design) -> Outline:
+    """The study without what there is no time for; who continues it goes on with that."""
+    gone = given_up_too(planned.note.get("given_up") or {}, given_up(planned.design, smaller))
+    note = {**planned.note, "given_up": gone}
+    with store.locked():
+        store.make_smaller(smaller.to_json(), note)
+    return planned._replace(design=smaller, note=note)
 
 
 def _begun(store: Store, planned: Outline) -> bool:

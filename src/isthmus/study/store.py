@@ -100,6 +100,12 @@ class Store:
             with environment(self.folder), _flock(self.folder / ".lock", fcntl.LOCK_EX, patience=PATIENCE):
                 self._write({**design, **note})
 
+    def make_smaller(self, design: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        """Put a smaller design in the place of the one that is there. Only under the lock."""
+        there, _ = self._content()
+        with environment(self.folder):
+            self._write({**there, **design, **note})
+
     def _write(self, content: Mapping[str, Any]) -> None:
         plain = finite(content)
         try:
