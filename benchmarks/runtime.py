@@ -40,6 +40,8 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 10, 100_000
 BATCHES = (0, 1, 1000)
+KINDS = {"size": "ordered", "pay": "amount", "rare": "count"}
+"""Kinds that are not inferred."""
 ASK = """
 import json, sys
 import numpy as np, onnxruntime
@@ -73,6 +75,13 @@ def frame(count: int, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(held).mask(random.random((count, len(held))) < 0.05)
 
 
+def counted(count: int, seed: int = 0) -> pd.DataFrame:
+    """The same, and a column of counts, with gaps."""
+    random = np.random.default_rng([seed, 1])
+    rare = pd.Series(random.poisson(3, count)).mask(random.random(count) < 0.05)
+    return frame(count, seed).assign(rare=rare)
+
+
 def model(place: Path, rows: pd.DataFrame, family: str = "plain") -> tuple[Path, Path]:
     """A model folder and its graph."""
     import isthmus
@@ -83,9 +92,7 @@ def model(place: Path, rows: pd.DataFrame, family: str = "plain") -> tuple[Path,
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = read(
-            rows, kinds={name: kind for name, kind in {"size": "ordered", "pay": "amount"}.items() if name in rows}
-        )
+        data = read(rows, kinds={name: kind for name, kind in KINDS.items() if name in rows})
         recipe = isthmus.named(family).set_params(latents=2)
         fitted = isthmus.fit(recipe, data.x, fields=data.fields, columns=data.columns, plan=isthmus.Plan(steps=100))
         n = len(data.x)
@@ -211,9 +218,9 @@ def cases(place: Path) -> list[tuple[dict[str, object], dict[str, list[object]] 
     from isthmus.ship.artefact import load
 
     found: list[tuple[dict[str, object], dict[str, list[object]] | None]] = []
-    whole = frame(400)
-    kinds = {"number": ["x0", "x1"], "amount": ["pay"], "flag": ["paid"], "category": ["city"], "ordered": ["size"],
-             "date": ["when"]}  # fmt: skip
+    whole = counted(400)
+    kinds = {"number": ["x0", "x1"], "amount": ["pay"], "count": ["rare"], "flag": ["paid"], "category": ["city"],
+             "ordered": ["size"], "date": ["when"]}  # fmt: skip
     for kind, names in kinds.items():
         part = place / kind
         part.mkdir()
@@ -221,8 +228,8 @@ def cases(place: Path) -> list[tuple[dict[str, object], dict[str, list[object]] 
         ships, columns = load(folder), list(dict.fromkeys([*names, "x2", "x3"]))
         for what in ("usual", "gap", "unseen", "empty", "inf", "-inf", "overflow", "beyond"):
             for batch in BATCHES:
-                rows = frame(max(batch, 1), 2)[columns].astype(object).head(batch)
-                numeric, name = kind in {"number", "amount"}, names[0]
+                rows = counted(max(batch, 1), 2)[columns].astype(object).head(batch)
+                numeric, name = kind in {"number", "amount", "count"}, names[0]
                 huge = {"inf", "-inf", "overflow", "beyond"}
                 put = {
                     "gap": None,

@@ -79,9 +79,10 @@ def _features(random):
 
 
 def _new():
-    """New rows of a table, and many normal ones."""
-    copy("rows.csv", "new.csv")
-    pd.concat([pd.read_csv("rows.csv")] * 20).to_csv("normal.csv", index=False)
+    """New rows of a table, and many normal ones, with what they weigh."""
+    weighed = pd.read_csv("rows.csv").assign(ratio=lambda rows: 2.0 ** (rows["kind"] == "red"))
+    weighed.to_csv("new.csv", index=False)
+    pd.concat([weighed] * 20).to_csv("normal.csv", index=False)
 
 
 def _convertible(name):

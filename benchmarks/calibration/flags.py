@@ -4,6 +4,7 @@
     python benchmarks/calibration/flags.py bound
     python benchmarks/calibration/flags.py contaminated
     python benchmarks/calibration/flags.py shift           # a minute
+    python benchmarks/calibration/flags.py weighted        # --fdr with --weights and with --shift; a minute
     python benchmarks/calibration/flags.py model           # the same of a trained detector; minutes
 
 Splits are drawn anew 1,000 times. Where only ranks of scores matter, scores are drawn from a normal distribution, for
@@ -98,24 +99,22 @@ def contaminated(splits: int) -> None:
         print(f"| {100 * share:g} % | {said} | {np.mean(told):.3f} | {inside / splits:.3f} |")
 
 
-def shift(splits: int) -> None:
-    """New rows of another population: one new normal row of each split, flagged unweighted and weighted.
+def moved(random: np.random.Generator, n: int, mean: float) -> np.ndarray:
+    """Rows (n, 2) with a column that stands at a mean, and another that is noisier where it is large."""
+    at = random.normal(mean, 1.0, n)
+    return np.column_stack([at, np.exp(0.7 * at) * random.normal(size=n)])
 
-    Rows have a column that moves by one standard deviation, and another that is noisier where it is large.
-    """
+
+def shift(splits: int) -> None:
+    """New rows of another population: one new normal row of each split, flagged unweighted and weighted."""
     rate = 0.1
     low, high = binom.interval(0.95, splits, rate)
     print(f"| calibration rows | unweighted | known ratio | estimated ratio | worth | ({low:.0f} to {high:.0f}) |")
     print("|---|---|---|---|---|---|")
-
-    def rows(random: np.random.Generator, n: int, mean: float) -> np.ndarray:
-        at = random.normal(mean, 1.0, n)
-        return np.column_stack([at, np.exp(0.7 * at) * random.normal(size=n)])
-
     for n in (100, 300, 1000):
         random, counts, worth = np.random.default_rng(n), np.zeros(3, int), 0.0
         for _ in range(splits):
-            known, other, new = rows(random, n, 0.0), rows(random, n, 1.0), rows(random, 1, 1.0)
+            known, other, new = moved(random, n, 0.0), moved(random, n, 1.0), moved(random, 1, 1.0)
             scores, asked = np.abs(known[:, 1]), np.abs(new[:, 1])
             exact, own = np.exp(known[:, 0] - 0.5), np.exp(new[:, 0] - 0.5)
             found = Shift(scores, (ratio := Ratio.of(known[:, :1], other[:, :1])).at(known[:, :1]), ratio)
@@ -123,6 +122,29 @@ def shift(splits: int) -> None:
             counts += [int(one[0] <= rate) for one in (*p, found.p_values(asked, new[:, :1]))]
             worth += found.rows / splits
         print(f"| {n:,} | " + " | ".join(map(str, counts)) + f" | {worth:.0f} | |", flush=True)
+
+
+def weighted(splits: int) -> None:
+    """Batches of 100 rows of another population, 20 of them anomalies, at a share of false flags of 0.2."""
+    level, odd = 0.2, np.arange(100) < 20
+    print("| calibration rows | unweighted: false, found | known ratio | estimated ratio |")
+    print("|---|---|---|---|")
+    for n in (100, 300, 1000):
+        random, told = np.random.default_rng([n, 2]), np.zeros((splits, 3, 2))
+        for run in range(splits):
+            known, other, new = moved(random, n, 0.0), moved(random, n, 1.0), moved(random, 100, 1.0)
+            scores, asked = np.abs(known[:, 1]), np.abs(new[:, 1]) + 60 * odd
+            given = Shift(scores, np.exp(known[:, 0] - 0.5))
+            guessed = Shift(scores, (ratio := Ratio.of(known[:, :1], other[:, :1])).at(known[:, :1]), ratio)
+            flags = (
+                calibrate.discoveries(calibrate.p_values(scores, asked), level),
+                given.discoveries(asked, np.exp(new[:, 0] - 0.5), level),
+                guessed.discoveries(asked, ratio.at(new[:, :1]), level),
+            )
+            told[run] = [((one & ~odd).sum() / max(1, one.sum()), one[odd].mean()) for one in flags]
+        mean, error = told.mean(axis=0), told[:, :, 0].std(axis=0) / splits**0.5
+        cells = (f"{m[0]:.3f} ± {e:.3f}, {m[1]:.2f}" for m, e in zip(mean, error, strict=True))
+        print(f"| {n:,} | " + " | ".join(cells) + " |", flush=True)
 
 
 def model(splits: int) -> None:
@@ -153,8 +175,9 @@ def model(splits: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["alarms", "bound", "contaminated", "shift", "model"])
+    parser.add_argument("what", choices=["alarms", "bound", "contaminated", "shift", "weighted", "model"])
     parser.add_argument("--splits", type=int, default=1000)
     asked = parser.parse_args()
-    ways = {"alarms": alarms, "bound": bound, "contaminated": contaminated, "shift": shift, "model": model}
+    ways = {"alarms": alarms, "bound": bound, "contaminated": contaminated}
+    ways |= {"shift": shift, "weighted": weighted, "model": model}
     ways[asked.what](asked.splits)

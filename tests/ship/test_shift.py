@@ -52,7 +52,7 @@ def test_the_ratio_that_a_classifier_finds_keeps_it_too() -> None:
         known, other, new = rows(random, 300, BEFORE), rows(random, 300, AFTER), rows(random, 1, AFTER)
         shift = Shift(np.abs(known[:, 1]), (ratio := Ratio.of(known[:, :1], other[:, :1])).at(known[:, :1]), ratio)
         plain += int(calibrate.p_values(shift.scores, np.abs(new[:, 1]))[0] <= RATE)
-        weighted += int(shift.p_values(np.abs(new[:, 1]), new[:, :1])[0] <= RATE)
+        weighted += int(shift.p_values(np.abs(new[:, 1]), ratio.at(new[:, :1]))[0] <= RATE)
     assert within(weighted, RATE)
     assert not within(plain, RATE)
 
@@ -78,7 +78,7 @@ def test_equal_populations_change_nothing_much() -> None:
     ratio = Ratio.of(known, other)
     shift = Shift(known[:, 0], ratio.at(known), ratio)
     assert shift.rows > 0.95 * 900
-    p = shift.p_values(other[:, 0], other)
+    p = shift.p_values(other[:, 0], ratio.at(other))
     np.testing.assert_allclose(p, calibrate.p_values(known[:, 0], other[:, 0]), atol=0.06)
     one = Shift(known[:, 0], np.r_[1.0, np.zeros(899)], ratio)
     assert one.rows == 1
@@ -174,14 +174,18 @@ def test_the_shell_finds_a_share_of_weighted_rows(files: Path, capsys: pytest.Ca
 
 def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call = ["flag", str(files / "model"), str(files / "new.csv"), "--shift", str(files / "other.csv")]
+    given = ["flag", str(files / "model"), str(files / "new.csv"), "--weights", "known"]
     against = ["--against", str(files / "against.csv")]
     few = files / "few.csv"
     few.write_text("size,error\n" + "1,1\n" * (LEAST - 1))
     for options, words in (
         ([], "give the rows with --against"),
         ([*against, "--adapt"], "--shift and --adapt do not go together: one weighs"),
-        ([*against, "--blocks", "10"], "--shift and --blocks do not go together: one is for rows that depend"),
-        ([*against, "--bound", "0.9"], "--shift and --bound do not go together: the bound counts ranks"),
+        (
+            [*against, "--blocks", "10"],
+            "--shift and --blocks do not go together: a weight is a ratio of the laws of one",
+        ),
+        ([*against, "--bound", "0.9"], "--shift and --bound do not go together: its law is that of ranks among rows"),
         ([*against, "--contamination", "0.1"], "--shift and --contamination do not go together"),
         (["--against", "-"], "give files instead of -"),
         (["--against", str(few)], f"need {LEAST} rows"),
@@ -189,8 +193,110 @@ def test_what_weights_cannot_do_is_refused(files: Path, capsys: pytest.CaptureFi
     ):
         assert main([*call, *options]) == 2
         assert words in capsys.readouterr().err
+        if " do not go together" in words:
+            assert main([*given, *options]) == 2
+            assert words.replace("--shift", "--weights") in capsys.readouterr().err
     with pytest.raises(BadInput, match="each population"):
         Ratio.of(np.zeros((3, 1)), np.zeros((99, 1)))
+
+
+@pytest.fixture(scope="module")
+def weighing(files: Path) -> Path:
+    """The same files with a column beside: the ratio of the two normal laws, times a factor that nothing hangs on."""
+    for name in ("against", "new"):
+        x = np.loadtxt(files / f"{name}.csv", delimiter=",", skiprows=1)
+        held = np.column_stack([9 * np.exp(x[:, 0] - 0.5), x])
+        np.savetxt(files / f"{name}-known.csv", held, "%.17g", ",", header="known,size,error", comments="")
+    return files
+
+
+def test_the_shell_takes_weights_that_are_known(weighing: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """P-values are those of the formula, row for row; the rate is kept; without the weights it is not."""
+    asked, known = weighing / "new-known.csv", weighing / "against-known.csv"
+    call = [str(weighing / "model"), str(asked), "--against", str(known), "-o", str(weighing / "w.csv")]
+    assert main(["flag", *call, "--weights", "known", "--rate", str(RATE)]) == 0
+    got = pacsv.read_csv(weighing / "w.csv")
+    assert got.column_names == ["known", "score", "p_value", "flag"]
+    (before, w), (after, own) = (
+        (np.loadtxt(path, delimiter=",", skiprows=1)[:, 1:], np.loadtxt(path, delimiter=",", skiprows=1)[:, 0])
+        for path in (known, asked)
+    )
+    model = isthmus.load(weighing / "model")
+    scores, new = model.scores(before), model.scores(after)
+    by_hand = [
+        (w[scores >= s - 1e-5 * max(1, abs(s))].sum() + v) / (w.sum() + v) for s, v in zip(new, own, strict=True)
+    ]
+    np.testing.assert_allclose(got["p_value"].to_numpy(), by_hand, rtol=1e-9)
+    flags = got["flag"].to_numpy(zero_copy_only=False)
+    np.testing.assert_array_equal(flags, np.array(by_hand) <= RATE)
+    assert 0.7 * RATE < flags.mean() < 1.3 * RATE
+    assert main(["score", *call, "--weights", "known", "--quiet"]) == 0
+    np.testing.assert_array_equal(pacsv.read_csv(weighing / "w.csv")["p_value"].to_numpy(), got["p_value"].to_numpy())
+    assert main(["flag", *call, "--fdr", "0.2", "--weights", "known", "--quiet"]) == 0
+    found = pacsv.read_csv(weighing / "w.csv")["flag"].to_numpy(zero_copy_only=False)
+    given = Shift(scores, w)
+    np.testing.assert_array_equal(found, given.discoveries(new, own, 0.2))
+    capsys.readouterr()
+    assert main(["flag", *call, "--fdr", "0.0001", "--weights", "known", "--quiet"]) == 0
+    assert f"worth {int(w.sum() ** 2 / (w**2).sum()):,} calibration rows" in capsys.readouterr().err
+
+
+def test_weights_go_with_rows_and_not_with_places(weighing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are read in many pieces, and a stream from stdin, say what one piece says."""
+    call = ["flag", str(weighing / "model"), "--against", str(weighing / "against-known.csv"), "--weights", "known"]
+    whole, cut = weighing / "whole.csv", weighing / "cut.csv"
+    assert main([*call, str(weighing / "new-known.csv"), "-o", str(whole), "--quiet"]) == 0
+    monkeypatch.setattr("isthmus.data.text_pieces.PIECE", 1 << 12)
+    with (weighing / "new-known.csv").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert main([*call, "-", "-o", str(cut), "--quiet"]) == 0
+    one, other = pacsv.read_csv(whole), pacsv.read_csv(cut)
+    assert one["flag"] == other["flag"]
+    assert one["known"] == other["known"]
+    np.testing.assert_allclose(one["p_value"].to_numpy(), other["p_value"].to_numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("column", "content", "words"),
+    [
+        (
+            "known",
+            "known,size,error\n1,1,1\n-2,1,1\n",
+            "row 2, column 'known': expected a weight, a number of at least 0",
+        ),
+        ("known", "known,size,error\n1,1,1\n1,1,1\n,1,1\n", "row 3, column 'known': expected a weight"),
+        ("known", "size,error\n1,1\n1,2\n", "new.csv: no column 'known', which holds the weights"),
+        ("known", "known,size\n1,1\n1,2\n", "no column 'error', which the model was trained on"),
+        ("known", "known,size,error\nmuch,1,1\nlittle,1,1\n", "column 'known'"),
+        (
+            "size",
+            "size,error\n1,1\n1,2\n",
+            "the model was trained on column 'size'; give weights as a column of their own",
+        ),
+    ],
+)
+def test_what_are_no_weights_is_refused(column, content, words, weighing: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "new.csv").write_text(content)
+    call = ["flag", str(weighing / "model"), str(tmp_path / "new.csv"), "--weights", column]
+    assert main([*call, "--against", str(weighing / "against-known.csv")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_calibration_rows_need_their_weights_too(weighing: Path, tmp_path: Path, capsys) -> None:
+    call = ["flag", str(weighing / "model"), str(weighing / "new-known.csv"), "--weights", "known"]
+    nothing, array = tmp_path / "nothing.csv", tmp_path / "rows.npy"
+    nothing.write_text("known,size,error\n" + "0,-1,1\n0,1,-1\n" * 100)
+    np.save(array, np.ones((200, 2)))
+    for options, words in (
+        ([], "--weights weighs calibration rows, and the model holds their scores alone: give the rows with --against"),
+        (["--against", str(weighing / "against.csv")], "no column 'known', which holds the weights"),
+        (["--against", str(nothing)], "weights of the calibration rows must not all be 0"),
+        (["--against", str(array)], "weights are a column, and this is no table"),
+        (["--against", str(weighing / "against-known.csv"), "--rate", "0.0008"], "say nothing of a false-alarm rate"),
+        (["--against", str(nothing), "--shift", str(nothing)], "one estimates the weights that the other gives"),
+    ):
+        assert main([*call, *options]) == 2
+        assert words in capsys.readouterr().err
 
 
 def one_by_one(known, scores, weights, own, level, share) -> np.ndarray:

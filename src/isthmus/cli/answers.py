@@ -13,8 +13,11 @@ from isthmus.cli.options import Debug, Quiet
 from isthmus.cli.stream import Data, Graph, Model, Out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isthmus.data.blocks import Block
     from isthmus.ship.deployed import Calibration, Deployed
-    from isthmus.ship.shift import Shift
+    from isthmus.ship.shift import Ratio, Shift
 
 AUTO = "auto"
 Against = Annotated[
@@ -34,6 +37,17 @@ Shifted = Annotated[
         metavar="FILE",
         help="Rows of a population that is made up otherwise than that of --against: calibration rows weigh as much as "
         "their kind is more frequent there. DATA itself may be such a file.",
+        show_default=False,
+    ),
+]
+
+Weighted = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="COLUMN",
+        help="As --shift, where the weights are known: the column of --against and of DATA that says how much more "
+        "frequent the kind of a row is in the population of DATA, up to a factor.",
         show_default=False,
     ),
 ]
@@ -97,6 +111,7 @@ def score(
     out: Out = None,
     against: Against = None,
     shift: Shifted = None,
+    weights: Weighted = None,
     features: Graph = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -104,17 +119,17 @@ def score(
     """Write how unlike the training rows each row is: a score, high for odd rows, and its p-value.
 
     The p-value is the share of normal rows that score as high: of calibration rows in the model, or of --against, as
-    they are or weighted (--shift).
+    they are or weighted (--shift, --weights).
 
     [bold]isthmus score model new.csv | head[/bold]
     """
     from isthmus.ship import verbs
 
     deployed = loaded(model)
-    bare = against is None and shift is None and deployed.calibration is None
-    own, weights = (None, None) if bare else known_of(deployed, against, shift, features, quiet)
-    found = verbs.blocks_of(deployed, data, features)
-    stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own, weights))
+    bare = against is None and shift is None and weights is None and deployed.calibration is None
+    own, weighted = (None, None) if bare else known_of(deployed, against, shift, weights, features, quiet)
+    found = verbs.blocks_of(deployed, data, features, weights)
+    stream.run(data, out, found, verbs.wanted(deployed), lambda block: verbs.score(deployed, block, own, weighted))
     return done(out, quiet)
 
 
@@ -152,16 +167,25 @@ def known_of(
     deployed: Deployed,
     against: Path | None,
     shift: Path | None,
+    weights: str | None,
     features: Path | None,
     quiet: bool,
     contamination: str | None = None,
     blocks: int | None = None,
 ) -> tuple[Calibration, Shift | None]:
     """Normal rows, or blocks of them, that scores are compared with; their weights, for another population."""
+    from isthmus.errors import BadInput
+
+    if shift is not None and weights is not None:
+        raise BadInput(
+            "--shift and --weights do not go together: one estimates the weights that the other gives; leave one out"
+        )
     if blocks is not None:
         return _blocks(deployed, against, features, blocks), None
     if shift is not None:
         return _shifted(deployed, against, shift, features, quiet)
+    if weights is not None:
+        return _given(deployed, against, weights, features, quiet)
     return _against(deployed, against, features, contamination), None
 
 
@@ -230,34 +254,66 @@ def _shifted(
     deployed: Deployed, against: Path | None, other: Path, features: Path | None, quiet: bool
 ) -> tuple[Calibration, Shift]:
     """Calibration rows of a file, weighted for the population of another one; the first is read twice."""
-    import numpy as np
-
     from isthmus.data.blocks import STDIN, some
     from isthmus.errors import BadInput
     from isthmus.ship import verbs
-    from isthmus.ship.shift import ROWS, Ratio, Shift
+    from isthmus.ship.shift import ROWS, Ratio
 
-    if against is None:
-        raise BadInput(
-            "--shift weighs calibration rows, and the model holds their scores alone: give the rows with --against"
-        )
-    if STDIN in {str(against), str(other)}:
+    place = _apart(deployed, against, "--shift")
+    if STDIN in {str(place), str(other)}:
         raise BadInput("--shift and --against are read more than once: give files instead of -")
-    if deployed.series is not None:
-        raise BadInput("--shift is for rows that do not depend on each other, not for windows of a series; see --adapt")
 
     def rows(path: Path) -> Any:
         return some((verbs.rows_seen(deployed, block) for block in verbs.blocks_of(deployed, path, features)), ROWS)
 
-    ratio, scores, weights = Ratio.of(rows(against), rows(other)), [], []
-    for block in verbs.blocks_of(deployed, against, features):
-        found = verbs.scored(deployed, block)
-        scores.append(found[~np.isnan(found)])
-        weights.append(ratio.at(verbs.rows_seen(deployed, block)))
+    ratio = Ratio.of(rows(place), rows(other))
+    found = verbs.blocks_of(deployed, place, features)
+    return _weighted(deployed, found, ratio, place, f"population of {other.name}", quiet)
+
+
+def _given(
+    deployed: Deployed, against: Path | None, column: str, features: Path | None, quiet: bool
+) -> tuple[Calibration, Shift]:
+    """Calibration rows of a file with their weights."""
+    from isthmus.ship import verbs
+
+    place = _apart(deployed, against, "--weights")
+    found = verbs.blocks_of(deployed, place, features, column)
+    return _weighted(deployed, found, None, place, f"population that {column} tells of", quiet)
+
+
+def _apart(deployed: Deployed, against: Path | None, option: str) -> Path:
+    """The file of calibration rows that weigh; refused if there is none, or rows depend on each other."""
+    from isthmus.errors import BadInput
+
+    if against is None:
+        raise BadInput(
+            f"{option} weighs calibration rows, and the model holds their scores alone: give the rows with --against"
+        )
+    if deployed.series is not None:
+        raise BadInput(
+            f"{option} is for rows that do not depend on each other, not for windows of a series; see --adapt"
+        )
+    return against
+
+
+def _weighted(
+    deployed: Deployed, found: Iterator[Block], ratio: Ratio | None, against: Path, whose: str, quiet: bool
+) -> tuple[Calibration, Shift]:
+    """Calibration rows with their weights, and what they are worth; those without a score are left out."""
+    import numpy as np
+
+    from isthmus.ship import verbs
+    from isthmus.ship.shift import Shift
+
+    scores, weights = [], []
+    for block in found:
+        one = verbs.scored(deployed, block)
+        scores.append(one[good := ~np.isnan(one)])
+        weights.append(verbs.weights_of(deployed, block, ratio)[good])
     made = Shift(np.concatenate(scores), np.concatenate(weights), ratio)
-    whole = len(made.scores)
-    show.note(f"{whole:,} calibration rows are worth {made.rows:,} of the population of {other.name}", quiet=quiet)
-    return made.calibration(f"rows of {against.name}, weighted as in {other.name}"), made
+    show.note(f"{len(made.scores):,} calibration rows are worth {made.rows:,} of the {whose}", quiet=quiet)
+    return made.calibration(f"rows of {against.name}, weighted for the {whose}"), made
 
 
 def done(out: Path | None, quiet: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import show, stream
-from isthmus.cli.answers import Against, Shifted, done, known_of, loaded
+from isthmus.cli.answers import Against, Shifted, Weighted, done, known_of, loaded
 from isthmus.cli.options import Debug, Quiet
 from isthmus.cli.stream import Data, Graph, Model, Out
 
@@ -75,6 +75,7 @@ def flag(
     ] = None,
     against: Against = None,
     shift: Shifted = None,
+    weights: Weighted = None,
     contamination: Annotated[
         str | None,
         typer.Option(
@@ -107,18 +108,19 @@ def flag(
         raise BadInput("--fdr takes the place of a rate, for rows that do not depend on each other: leave --rate out")
     if adapt and bound is not None:
         raise BadInput("--bound is for rows that do not depend on each other; leave --adapt or --bound out")
-    _apart(shift, blocks, adapt=adapt, bound=bound, contamination=contamination)
+    _apart(shift, weights, blocks, adapt=adapt, bound=bound, contamination=contamination)
     deployed = loaded(model)
-    own, weights = known_of(deployed, against, shift, features, quiet, contamination, blocks)
+    own, weighted = known_of(deployed, against, shift, weights, features, quiet, contamination, blocks)
     if per_day is not None and rows_per_day is not None:
         rate = calibrate.per_day(per_day, rows_per_day / (blocks or 1))
     level = own.rate if rate is None else rate
-    calibrate.enough(len(own.scores) if weights is None else weights.rows, level)
+    known = len(own.scores) if weighted is None else weighted.rows
+    calibrate.enough(known, level)
     batch, flagged = _Batch(len(own.scores), blocks or 1), _Flagged(blocks or 1)
     follower = Follower(own, level) if adapt else None
     chosen = None
-    if fdr is not None and weights is not None:
-        chosen = _weighted(deployed, data, features, weights, fdr)
+    if fdr is not None and weighted is not None:
+        chosen = _weighted(deployed, data, features, weights, weighted, fdr)
     elif fdr is not None:
         level = _discovered(deployed, data, features, own, fdr, blocks or 1)
 
@@ -126,24 +128,23 @@ def flag(
         if follower is not None:
             found = verbs.follow(deployed, block, follower)
         elif chosen is not None:
-            found = verbs.score(deployed, block, own, weights)
+            found = verbs.score(deployed, block, own, weighted)
             found = verbs.marked(found, chosen[flagged.rows : flagged.rows + len(block.rows)])
         else:
-            found = verbs.flag(deployed, block, own, level, weights)
-            if weights is None:
+            found = verbs.flag(deployed, block, own, level, weighted)
+            if weighted is None:
                 batch.add(found.columns["p_value"])
         flagged.add(found.columns["flag"])
         return found
 
-    stream.run(data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), answer)
+    stream.run(data, out, verbs.blocks_of(deployed, data, features, weights), verbs.wanted(deployed), answer)
     tally = batch.whole()
     if fdr is not None and not flagged.flags:
-        known = len(own.scores) if weights is None else weights.rows
-        needed = tally.fewest(fdr) if weights is None else math.ceil(flagged.rows / (known * fdr))
+        needed = tally.fewest(fdr) if weighted is None else math.ceil(flagged.rows / (known * fdr))
         if needed > 1:
-            what = "rows" if blocks is None else "blocks"
+            what, told = "rows" if blocks is None else "blocks", "with" if weighted is None else "worth"
             show.warn(
-                f"no row is flagged: {f'with {known:,}' if weights is None else f'worth {known:,}'} calibration {what} "
+                f"no row is flagged: {told} {known:,} calibration {what} "
                 f"--fdr {fdr:g} needs {needed:,} {what} odder than all of them; give more normal rows (--against)"
             )
     show.note(_said(flagged, own, level, fdr, adapt=adapt), quiet=quiet)
@@ -158,21 +159,30 @@ def flag(
 
 
 def _apart(
-    shift: Path | None, blocks: int | None, *, adapt: bool, bound: float | None, contamination: str | None
+    shift: Path | None,
+    weights: str | None,
+    blocks: int | None,
+    *,
+    adapt: bool,
+    bound: float | None,
+    contamination: str | None,
 ) -> None:
     """Refuse what does not go together, with the reason."""
     from isthmus.errors import BadInput
 
-    reasons = {
-        ("--shift", "--blocks"): "one is for rows that depend on each other, the other for rows that do not",
-        ("--shift", "--adapt"): "one weighs calibration rows, and the other compares with the latest rows alone",
-        ("--shift", "--bound"): "the bound counts ranks among calibration rows, which are no counts once rows weigh",
-        ("--shift", "--contamination"): "how many of the weighted rows are anomalous is not known",
+    weighing = {
+        "--blocks": "a weight is a ratio of the laws of one row, and a block needs that of all its rows at once",
+        "--adapt": "one weighs calibration rows, and the other compares with the latest rows alone",
+        "--bound": "its law is that of ranks among rows that are drawn alike, and another one for all other weights",
+        "--contamination": "a small share of the rows may hold most of the weight",
+    }
+    reasons = {(one, other): why for one in ("--shift", "--weights") for other, why in weighing.items()} | {
         ("--blocks", "--adapt"): "one is for a series that stands still, the other for one that drifts",
         ("--blocks", "--contamination"): "a share of rows says nothing of how many blocks hold one",
     }
     given: dict[str, object] = {
         "--shift": shift,
+        "--weights": weights,
         "--blocks": blocks,
         "--adapt": adapt or None,
         "--bound": bound,
@@ -270,18 +280,22 @@ def _discovered(
     return found
 
 
-def _weighted(deployed: Deployed, data: Path, features: Path | None, shift: Shift, fdr: float) -> Any:
+def _weighted(
+    deployed: Deployed, data: Path, features: Path | None, column: str | None, shift: Shift, fdr: float
+) -> Any:
     """Which rows of a file are flagged, so that a share ``fdr`` of the flags is false on average in its population."""
     import numpy as np
 
     from isthmus.ship import verbs
 
-    found = _before(deployed, data, features, lambda block: verbs.weighed(deployed, block, shift))
-    scores, ratios = (np.concatenate([np.zeros(0), *(one[k] for one in found)]) for k in (0, 1))
-    return shift.discoveries(scores, ratios, fdr)
+    found = _before(deployed, data, features, lambda block: verbs.weighed(deployed, block, shift), column)
+    scores, own = (np.concatenate([np.zeros(0), *(one[k] for one in found)]) for k in (0, 1))
+    return shift.discoveries(scores, own, fdr)
 
 
-def _before(deployed: Deployed, data: Path, features: Path | None, take: Callable[[Block], Any]) -> list[Any]:
+def _before(
+    deployed: Deployed, data: Path, features: Path | None, take: Callable[[Block], Any], column: str | None = None
+) -> list[Any]:
     """What is taken of each block of a file that is read again later, which says then what there is to say."""
     from isthmus.data.blocks import STDIN
     from isthmus.errors import BadInput
@@ -291,4 +305,4 @@ def _before(deployed: Deployed, data: Path, features: Path | None, take: Callabl
         raise BadInput("--fdr decides when all rows are known, and reads them twice: give a file instead of -")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [take(block) for block in verbs.blocks_of(deployed, data, features)]
+        return [take(block) for block in verbs.blocks_of(deployed, data, features, column)]

@@ -46,7 +46,7 @@ from isthmus.data.table import indices, named, table
 from isthmus.data.text_pieces import pieces
 from isthmus.data.text_table import encoded, opened_piece
 from isthmus.data.wording import place, shown
-from isthmus.errors import BadInput
+from isthmus.errors import BadInput, NoSuchColumn
 
 STDIN = "-"
 PARQUET = b"PAR1"
@@ -68,6 +68,8 @@ class Block(NamedTuple):
     """The columns as they are in the file; None of an array. Of pictures, what is known of them besides."""
     told: tuple[str, ...] = ()
     """What was made of pictures, a sentence each; a row of NaN is one that cannot be read, and is told."""
+    weights: NDArray[np.float64] | None = None
+    """How much each row weighs (n,), where that was asked for."""
 
 
 def blocks(
@@ -411,7 +413,8 @@ def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int,
     if not content.num_rows:
         missing = next((field.name for field in fields if field.name not in raw.columns), None)
         if missing is not None:
-            raise BadInput(f"{where}: no column {shown(missing)}, which the model was trained on")
+            said = f"{where}: no column {shown(missing)}, which the model was trained on"
+            raise NoSuchColumn(said, missing, "fields")
         textual = any(field.kind in TEXTS for field in fields)
         return Block(np.empty((0, len(fields)), object if textual else np.float64), content)
     content = _spread(content, dict(zip(raw.columns, raw.cells or (), strict=True)), {field.name for field in fields})

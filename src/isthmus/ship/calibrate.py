@@ -116,14 +116,32 @@ def weighted_p_values(
         raise BadInput(f"expected one weight for each score; got {mass.shape} for {known.shape}, {own.shape}")
     if not (np.isfinite(mass).all() and np.isfinite(own).all() and min(mass.min(), own.min(initial=0)) >= 0):
         raise BadInput("weights must be finite numbers of at least 0: ratios of densities")
-    if not mass.sum() > 0:
-        raise BadInput("weights of the calibration rows must not all be 0: calibrate on rows like the new ones")
+    whole = _mass(mass)
     order = np.argsort(known, kind="stable")
     known = _calibration(known[order])
     tails = np.append(np.cumsum(mass[order][::-1])[::-1], 0.0)
     above, at_least = (tails[np.searchsorted(known, rows, side=side)] for side in ("right", "left"))
     share = 1.0 if random is None else random.uniform(size=rows.shape)
-    return np.where(np.isnan(rows), np.nan, (above + (at_least - above + own) * share) / (mass.sum() + own))
+    return np.where(np.isnan(rows), np.nan, (above + (at_least - above + own) * share) / (whole + own))
+
+
+def worth(weights: ArrayLike) -> int:
+    """How many rows of the new population weighted calibration rows (n,) are worth (Kish 1965, Survey sampling).
+
+    Examples
+    --------
+    >>> worth(np.ones(99)), worth([1.0, 0.0, 1.0])
+    (99, 2)
+    """
+    mass = np.asarray(weights, np.float64)
+    return max(1, int(_mass(mass) ** 2 / float((mass**2).sum()) * (1 + 1e-12)))
+
+
+def _mass(weights: Scores) -> float:
+    """The sum of the weights of calibration rows."""
+    if not (found := float(weights.sum())) > 0:
+        raise BadInput("weights of the calibration rows must not all be 0: calibrate on rows like the new ones")
+    return found
 
 
 def cross_p_values(folds: list[Scores], asked: list[Scores], *, plus: bool = False) -> Scores:

@@ -4,7 +4,8 @@ Split-conformal p-values take calibration rows and new normal rows to be drawn a
 (more old people, another mix of machines) and a row of given columns is as odd as ever, p-values are valid again with
 weights that are the density of new rows over that of calibration rows (Tibshirani, Barber, Candes and Ramdas 2019,
 Conformal prediction under covariate shift, NeurIPS; there, as here, the weights are odds of a probabilistic classifier
-that tells the two apart). The ratio is estimated, so what is promised holds as far as the estimate does.
+that tells the two apart). Where the ratio is known, rows bring it along and the promise is exact; where it is
+estimated, what is promised holds as far as the estimate does.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ class Ratio:
 class Shift:
     """Calibration rows that are weighted for another population.
 
+    Weights are a ratio that is told by what rows hold, or are given with each row.
+
     Examples
     --------
     >>> import isthmus
@@ -111,15 +114,19 @@ class Shift:
     >>> model, normal = Deployed.of(fitted), rows(500, 0.0)
     >>> shift = Shift.of(model, normal, model.scores(normal), rows(500, 1.0))
     >>> new = rows(5, 1.0)
-    >>> shift.p_values(model.scores(new), seen(model, new)).shape, 100 < shift.rows < 500
+    >>> shift.p_values(model.scores(new), shift.ratio.at(seen(model, new))).shape, 100 < shift.rows < 500
     ((5,), True)
+    >>> given = Shift(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 2.0]))
+    >>> given.p_values([2.5], [1.0]).tolist()
+    [0.6]
     """
 
     scores: Scores
     """(n,), of calibration rows."""
     weights: Scores
     """(n,)"""
-    ratio: Ratio
+    ratio: Ratio | None = None
+    """Tells the weight of a new row; None where each brings its own."""
 
     @classmethod
     def of(cls, model: Deployed, normal: ArrayLike, scores: ArrayLike, other: ArrayLike) -> Self:
@@ -130,17 +137,17 @@ class Shift:
 
     @property
     def rows(self) -> int:
-        """How many rows of the new population the calibration rows are worth (Kish 1965, Survey sampling)."""
-        return max(1, int(self.weights.sum() ** 2 / (self.weights**2).sum()))
+        """How many rows of the new population the calibration rows are worth."""
+        return calibrate.worth(self.weights)
 
-    def p_values(self, scores: ArrayLike, rows: ArrayLike) -> Scores:
-        """How rare so high scores (N,) are in the new population; ``rows`` (N, F) as :func:`seen` makes them."""
-        return calibrate.weighted_p_values(self.scores, tied(scores), self.weights, self.ratio.at(rows))
+    def p_values(self, scores: ArrayLike, weights: ArrayLike) -> Scores:
+        """How rare so high scores (N,) of rows of such weights (N,) are in the new population."""
+        return calibrate.weighted_p_values(self.scores, tied(scores), self.weights, weights)
 
-    def discoveries(self, scores: ArrayLike, ratios: ArrayLike, level: float) -> NDArray[np.bool_]:
+    def discoveries(self, scores: ArrayLike, weights: ArrayLike, level: float) -> NDArray[np.bool_]:
         """Which rows of a batch to flag so that a share ``level`` of the flags is false, on average; both (N,)."""
         drawn = seed(len(self.scores), len(np.asarray(scores)), level)
-        return calibrate.weighted_discoveries(self.scores, tied(scores), self.weights, ratios, level, seed=drawn)
+        return calibrate.weighted_discoveries(self.scores, tied(scores), self.weights, weights, level, seed=drawn)
 
     def calibration(self, about: str) -> Calibration:
         """The scores as they are, with the rate of a threshold that they can tell of the new population."""

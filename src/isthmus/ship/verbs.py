@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from isthmus.data.blocks import Block, blocks
+from isthmus.data.blocks import STDIN, Block, blocks
 from isthmus.data.dataset import element_names
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field, missing
@@ -23,12 +23,13 @@ from isthmus.data.sentences import Sentences
 from isthmus.data.steps import laid
 from isthmus.data.table import table
 from isthmus.data.unchecked import Unchecked, array_words
-from isthmus.errors import BadInput
+from isthmus.data.wording import place, shown
+from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.imputer import Imputed, Imputer
 from isthmus.ship import calibrate
 from isthmus.ship.adaptive import Follower
 from isthmus.ship.deployed import Calibration, Deployed
-from isthmus.ship.shift import Shift, seen
+from isthmus.ship.shift import Ratio, Shift, seen
 
 
 class Answer(NamedTuple):
@@ -78,21 +79,54 @@ def codes(model: Deployed) -> tuple[Field, ...]:
     return tuple(Field(f"code{j}", "number", gaps=True) for j in range(model.model.latents))
 
 
-def blocks_of(model: Deployed, source: Path, features: Path | None = None) -> Iterator[Block]:
+def blocks_of(
+    model: Deployed, source: Path, features: Path | None = None, weights: str | None = None
+) -> Iterator[Block]:
     """The rows of a file for a model, block by block; of a series all at once, for windows lie across blocks.
 
     ``features`` is the graph whose features of pictures, or the language model whose embeddings of texts, the model was
-    trained on.
+    trained on; ``weights`` a column beside those of the model that says how much each row weighs.
     """
+    fields = wanted(model)
+    if weights is not None:
+        if weights in {field.name for field in fields}:
+            raise BadInput(f"the model was trained on column {shown(weights)}; give weights as a column of their own")
+        fields = (*fields, Field(weights, "number", gaps=True))
     if model.network is not None and model.canvas is None and features is not None:
-        return _embedded(model, source, features)
-    found = blocks(source, wanted(model), *drawn(model, source, features))
+        found = _embedded(model, source, features, fields)
+    else:
+        found = blocks(source, fields, *drawn(model, source, features))
+    if weights is not None:
+        found = _weighing(found, source, weights)
     return found if model.series is None else iter([_together(found)])
 
 
-def _embedded(model: Deployed, source: Path, features: Path) -> Iterator[Block]:
+def _weighing(found: Iterator[Block], source: Path, column: str) -> Iterator[Block]:
+    """Blocks whose last column is what each row weighs."""
+    began, where = 0, "stdin" if source == Path(STDIN) else place(source)
+    try:
+        for block in found:
+            if block.table is None or block.rows.ndim != 2:
+                raise BadInput(f"{where}: weights are a column, and this is no table; give a .csv or .parquet")
+            weights = block.rows[:, -1].astype(np.float64)
+            bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+            if len(bad):
+                odd = weights[bad[0]]
+                raise BadInput(
+                    f"{where}: row {began + bad[0] + 1:,}, column {shown(column)}: expected a weight, a number of at "
+                    f"least 0; got {'a gap' if np.isnan(odd) else f'{odd:g}'}"
+                )
+            yield block._replace(rows=block.rows[:, :-1], weights=weights)
+            began += len(weights)
+    except NoSuchColumn as error:
+        if error.column != column:
+            raise
+        raise BadInput(f"{where}: no column {shown(column)}, which holds the weights") from None
+
+
+def _embedded(model: Deployed, source: Path, features: Path, fields: tuple[Field, ...]) -> Iterator[Block]:
     """Rows with texts as rows with embeddings, as in training; a text that is missing is an empty one."""
-    network, fields = Sentences(features), wanted(model)
+    network = Sentences(features)
     if network.digest != model.network:
         raise BadInput(f"{features}: not the model of the training; give the one with SHA-256 {model.network}")
     names = [field.name for field in fields]
@@ -163,7 +197,9 @@ def score(model: Deployed, block: Block, own: Calibration | None, shift: Shift |
     """
     scores = scored(model, block)
     if shift is not None:
-        return Answer({"score": scores, "p_value": shift.p_values(scores, _elements(model, block, shift))}, scores)
+        return Answer(
+            {"score": scores, "p_value": shift.p_values(scores, weights_of(model, block, shift.ratio))}, scores
+        )
     return Answer({"score": scores} if own is None else {"score": scores, "p_value": own.p_values(scores)}, scores)
 
 
@@ -176,16 +212,19 @@ def rows_seen(model: Deployed, block: Block) -> NDArray[np.float64]:
 def weighed(model: Deployed, block: Block, shift: Shift) -> tuple[NDArray[Any], NDArray[Any]]:
     """The score of each row of a block, and how much more frequent its kind is in the new population: (n,), (n,)."""
     scores = scored(model, block)
-    return scores, shift.ratio.at(_elements(model, block, shift))
+    return scores, weights_of(model, block, shift.ratio)
 
 
-def _elements(model: Deployed, block: Block, shift: Shift) -> NDArray[np.float64]:
-    """What a shift is told by, of all rows of a block (n, F); 0 where a row has no score."""
+def weights_of(model: Deployed, block: Block, ratio: Ratio | None) -> NDArray[np.float64]:
+    """How much more frequent the kind of each row of a block is, (n,): told by what it holds, or given with it."""
+    if ratio is None:
+        assert block.weights is not None
+        return block.weights
     rows, good = rows_of(model, block)
-    found = np.zeros((len(rows), len(shift.ratio.low)))
+    found = np.zeros((len(rows), len(ratio.low)))  # where a row has no score, of which nothing is said
     if good.any():
         found[good] = seen(model, rows[good])
-    return found
+    return ratio.at(found)
 
 
 def marked(found: Answer, flags: NDArray[np.bool_]) -> Answer:
