@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pytest
 
 from isthmus.cli import main, show
@@ -354,21 +354,51 @@ def test_pipes_and_closed_streams(run) -> None:
 
 
 @pytest.mark.slow
-def test_a_long_file_takes_the_memory_of_a_block(run) -> None:
-    """Of 30 times as many rows the peak hardly grows."""
-    peaks = []
-    for count in (10_000, 300_000):
-        pacsv.write_csv(pa.table({name: np.resize(X[:, j], count) for j, name in enumerate("abc")}), "long.csv")
-        code = (
-            "import sys, resource; from isthmus.cli import main; main(sys.argv[1:]); "
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code, "encode", "bare", "long.csv", "-o", "out.npy"], capture_output=True, check=True
-        )
-        peaks.append(int(done.stderr.split()[-1]))
-        assert len(np.load("out.npy")) == count
-    assert peaks[1] - peaks[0] < 60 << 10  # KiB: pieces of 4 MB, several times over, and Arrow's pool
+@pytest.mark.parametrize(
+    ("verb", "end"),
+    [
+        *(("score", end) for end in ("csv", "csv.gz", "parquet", "arrow", "npy")),
+        *((verb, "csv") for verb in ("encode", "decode", "reconstruct", "flag", "sample")),
+    ],
+)
+def test_a_long_file_takes_the_memory_of_a_block(run, monkeypatch: pytest.MonkeyPatch, verb: str, end: str) -> None:
+    """With small blocks: of eight times as many rows the peak hardly grows, in numpy's memory and in Arrow's."""
+    for place in ("isthmus.data.blocks.ELEMENTS", "isthmus.ship.verbs.ELEMENTS", "isthmus.data.blocks.BATCH"):
+        monkeypatch.setattr(place, 1 << 10)
+    monkeypatch.setattr(text_pieces, "PIECE", 1 << 13)
+    names, peaks = ["code0", "code1"] if verb == "decode" else list("abc"), []
+    for count in (1_500, 1_500, 12_000):  # the first time fills caches
+        rows = pd.DataFrame(np.resize(X[:, : len(names)], (count, len(names))), columns=names)
+        kept(rows, f"rows.{end}")
+        model = "numbers" if verb in {"score", "flag"} else "bare"
+        more = {"sample": ["-n", count], "flag": [f"rows.{end}", "--rate", "0.1"]}
+        given = more.get(verb, [f"rows.{end}"])
+        peaks.append(peak(lambda given=given, model=model: run(verb, model, *given, "-o", "out.npy", "--quiet")))
+    assert peaks[2] < peaks[1] + 12_000 * 3 * 4, peaks  # half of the rows in float64, and nothing more
+
+
+def kept(frame: pd.DataFrame, name: str) -> None:
+    if name.endswith(".npy"):
+        np.save(name, frame.to_numpy())
+    elif name.endswith(".parquet"):
+        frame.to_parquet(name)
+    elif name.endswith(".arrow"):
+        frame.to_feather(name, compression="uncompressed", chunksize=500)
+    else:
+        frame.to_csv(name, index=False)
+
+
+def peak(work: Callable[[], int]) -> int:
+    """Bytes that were taken at once, at most, beyond those before."""
+    usual, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        assert work() == 0
+        return tracemalloc.get_traced_memory()[1] + pool.max_memory()
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(usual)
 
 
 def test_what_the_library_warns_of_is_said_as_the_command_line_says_things(

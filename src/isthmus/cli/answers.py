@@ -151,8 +151,9 @@ def sample(
     from isthmus.ship import verbs
 
     deployed = loaded(model)
-    made = deployed.sample(count, seed)
-    stream.write(Block(made, None), verbs.rows(deployed, made), out)
+    stream.write(
+        ((Block(made, None), verbs.rows(deployed, made)) for made in verbs.samples(deployed, count, seed)), out
+    )
     return done(out, quiet)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
@@ -173,13 +173,14 @@ def run(
     return count
 
 
-def write(block: Block, answer: Answer, out: Path | None) -> None:
-    """Write one block that was read from nowhere."""
+def write(found: Iterable[tuple[Block, Answer]], out: Path | None) -> None:
+    """Write blocks that were read from nowhere."""
     place = STDOUT if out is None else out
     if place != STDOUT and place.suffix not in SUFFIXES:
         raise BadInput(f"--out must end in {', '.join(SUFFIXES)}, or be - for stdout; got {place.name}")
     with _sink(place, set()) as sink:
-        sink.put(block, answer)
+        for block, answer in found:
+            sink.put(block, answer)
 
 
 def _closed(sink: Sink) -> Iterator[Sink]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from isthmus.data.blocks import STDIN, Block, blocks
+from isthmus.data.blocks import ELEMENTS, STDIN, Block, blocks
 from isthmus.data.dataset import element_names
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field, missing
@@ -26,6 +27,7 @@ from isthmus.data.unchecked import Unchecked, array_words
 from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.imputer import Imputed, Imputer
+from isthmus.seeds import seed as hashed
 from isthmus.ship import calibrate
 from isthmus.ship.adaptive import Follower
 from isthmus.ship.deployed import Calibration, Deployed
@@ -188,6 +190,13 @@ def decode(model: Deployed, block: Block) -> Answer:
     if block.rows.ndim != 2 or block.rows.shape[1] != model.model.latents:
         raise BadInput(f"codes must have {model.model.latents} columns; got rows of shape {block.rows.shape[1:]}")
     return rows(model, _answered(model.decode, block.rows, np.isfinite(block.rows).all(axis=1)))
+
+
+def samples(model: Deployed, count: int, seed: int) -> Iterator[NDArray[Any]]:
+    """New rows from the family's prior, some at a time: (n, *D) in the units of the data."""
+    step = max(1, ELEMENTS // math.prod(model.shape))
+    for at in range(0, count, step):
+        yield model.sample(min(step, count - at), hashed(seed, "rows", at) if at else seed)
 
 
 def score(model: Deployed, block: Block, own: Calibration | None, shift: Shift | None = None) -> Answer:
