@@ -1,4 +1,4 @@
-"""From a CSV with words and gaps to a decision in a process without torch, and an alarm when the data change.
+"""From a CSV with words and gaps to a decision that is served, and an alarm when the data change.
 
 Orders of a shop: a country, a channel, a number of items, what was paid (sometimes nobody wrote it down), an hour. In
 some orders what was paid does not fit the rest. The road, each step a command that a shell would take as well:
@@ -8,7 +8,8 @@ some orders what was paid does not fit the rest. The road, each step a command t
    won; without a name, what the study recommends;
 3. ``flag`` marks new orders at a rate of false alarms that is stated, and ``card`` says what the model is;
 4. ``export`` writes one graph, and the runtime marks the same orders with it, without torch;
-5. ``monitor`` watches a stream, and speaks up when the shop begins to write cents for euros.
+5. ``serve`` answers over HTTP, and marks the same orders again;
+6. ``monitor`` watches a stream, and speaks up when the shop begins to write cents for euros.
 
 Run it with ``python examples/winner_to_production.py``; it takes some seconds, in a folder that it removes again.
 """
@@ -21,6 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,23 @@ def flagged(path: str, column: str) -> list[int]:
         return [i for i, row in enumerate(csv.DictReader(file)) if row[column].lower() in {"1", "true"}]
 
 
+def served(model: str, rows: str, out: str) -> None:
+    """What a server of the model, at a port that is free, answers to a file of rows."""
+    command = [sys.executable, "-m", "isthmus", "serve", model, "--port", "0"]
+    print(f"\n$ isthmus serve {model} --port 0", flush=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        where = server.stdout.readline().strip()
+        print(f"$ curl -H 'Content-Type: text/csv' -H 'Accept: text/csv' --data-binary @{rows} {where}/flag > {out}")
+        head = {"Content-Type": "text/csv", "Accept": "text/csv"}
+        try:
+            asked = urllib.request.Request(f"{where}/flag", Path(rows).read_bytes(), head)
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                Path(out).write_bytes(answer.read())
+        finally:
+            server.terminate()  # it ends when requests on their way are answered
+
+
 def road() -> None:
     """All steps, in the folder where this process is."""
     orders("orders.csv", 1200, seed=0, strange=0.06, label=True)
@@ -85,7 +104,10 @@ def road() -> None:
     )
     if flagged("decisions.csv", "anomaly") != python:
         sys.exit("the runtime decides otherwise")
-    print(f"{len(python)} of 400 new orders are flagged, by both: rows {', '.join(map(str, python[:8]))} ...")
+    served("model", "new.csv", "served.csv")
+    if flagged("served.csv", "flag") != python:
+        sys.exit("the server decides otherwise")
+    print(f"{len(python)} of 400 new orders are flagged, by all three: rows {', '.join(map(str, python[:8]))} ...")
     orders("stream.csv", 400, seed=2)
     run("monitor", "model", "stream.csv")
     orders("cents.csv", 400, seed=3, factor=100.0)
