@@ -57,7 +57,7 @@ COMMANDS = (
 
 
 def test_every_command_but_serve_is_among_them() -> None:
-    """``collect`` asks a language model in a folder: of it tests/test_collect.py holds the same."""
+    """``collect`` asks a language model in a folder: of it tests/data/test_collect.py holds the same."""
     every = set(typer.main.get_command(app).commands)
     assert every - {command.split()[0] for command in COMMANDS} == {"serve", "collect"}
 

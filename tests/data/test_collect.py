@@ -58,6 +58,20 @@ def test_rows_are_what_the_model_gives_for_each_token(place: Path, tmp_path: Pat
     assert data.told[0].startswith("3 shards of float32, ")
 
 
+def test_no_socket_is_opened(place: Path, tmp_path: Path) -> None:
+    """Under an audit hook, in a process of its own: the model is a folder here, and nobody is asked for more."""
+    code = (
+        "import sys; seen = []\n"
+        "sys.addaudithook(lambda event, args: seen.append((event, args)) if event.startswith(('socket.', 'urllib.')) "
+        "and event != 'socket.gethostname' else None)\n"
+        "from isthmus.cli import main\n"
+        "code = main(sys.argv[1:]); print(seen, file=sys.stderr); sys.exit(code or bool(seen))"
+    )
+    words = ["collect", place / "model", place / "text.txt", "--layer", "2", "--out", tmp_path / "out"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_layers_count_from_the_embeddings_and_from_the_end(place: Path, tmp_path: Path) -> None:
     for name, layer in (("last", -1), ("third", 3), ("first", 0)):
         collect(place / "model", place / "text.txt", layer, tmp_path / name)

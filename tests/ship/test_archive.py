@@ -159,6 +159,17 @@ def test_training_writes_it(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPa
     assert "a single file" in capsys.readouterr().out
 
 
+def test_a_frozen_file_is_read_and_is_what_is_written(tmp_path: Path) -> None:
+    """Written once from the folder beside it, of which the same bytes are made today."""
+    frozen = Path(__file__).parent / "expected" / "format-4.isthmus"
+    one, folder = load(frozen), load(frozen.with_suffix(""))
+    np.testing.assert_array_equal(one.needed().scores, folder.needed().scores)
+    for name, held in folder.model.state_dict().items():
+        np.testing.assert_array_equal(one.model.state_dict()[name], held)
+    assert main(["convert", str(frozen.with_suffix("")), "-o", str(tmp_path / "m.isthmus")]) == 0
+    assert (tmp_path / "m.isthmus").read_bytes() == frozen.read_bytes()
+
+
 def test_no_training_row_is_in_it(tmp_path: Path) -> None:
     rows = np.random.default_rng(7).normal(size=(200, 4)).astype(np.float32)
     fitted = isthmus.fit(isthmus.named("pca").set_params(latents=2), rows[:100])

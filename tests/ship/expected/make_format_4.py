@@ -1,6 +1,7 @@
 """A frozen artefact of format 4, with score, calibration and reference: ``python make_format_4.py`` in its checkout.
 
-It is never made again: what it shows is that models of old are read.
+It is never made again: what it shows is that models of old are read. ``isthmus convert format-4 -o format-4.isthmus``
+made the single file of it.
 """
 
 from pathlib import Path
