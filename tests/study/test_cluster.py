@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -342,8 +343,8 @@ def test_while_a_worker_is_lost_that_is_sent_rows_others_go_on(monkeypatch):
     client = Slow()
     monkeypatch.setattr(dask, "connected", lambda cluster: nullcontext(client))
     wanted, home = jobs(6), []
-    for job in Dask(len, lambda left: left, "t", "local:2")(iter(wanted)):
-        home.append(job)
+    for record in Dask(len, lambda job: SimpleNamespace(seconds=60.0, job=job), "t", "local:2")(iter(wanted)):
+        home.append(record.job)
         if len(home) == 5:
             client.others.set()
     assert home[5] is wanted[0]

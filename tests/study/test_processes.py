@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.study.launch import dask, local
+from isthmus.study.launch import local
 from isthmus.study.launch.processes import processes
+from isthmus.study.launch.signals import signals_wait
 
 DRIVER = """
 import sys
@@ -70,14 +71,14 @@ def test_a_signal_waits_for_what_is_half_begun_and_a_second_one_does_not():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
-        with dask._signals_wait():
+        with signals_wait():
             signal.raise_signal(signal.SIGTERM)
             assert heard == []
         assert heard == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)
-    twice = "import signal\nfrom isthmus.study.launch import dask\nsignal.signal(15, lambda *_: None)\n"
-    twice += "with dask._signals_wait():\n    signal.raise_signal(15)\n    signal.raise_signal(15)\n    print('on')"
+    twice = "import signal\nfrom isthmus.study.launch.signals import signals_wait\nsignal.signal(15, lambda *_: None)\n"
+    twice += "with signals_wait():\n    signal.raise_signal(15)\n    signal.raise_signal(15)\n    print('on')"
     ran = subprocess.run([sys.executable, "-c", twice], capture_output=True, check=False)
     assert (ran.returncode, ran.stdout) == (-signal.SIGTERM, b"")
 

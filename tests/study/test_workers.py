@@ -10,18 +10,25 @@ import random
 import re
 import signal
 import sys
+import threading
 import time
 import warnings
+from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch  # noqa: F401  # before drivers are forked
 from drivers import Drivers, serve
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import _ExecutorManagerThread as manager
 
 from isthmus.cli import ends
 from isthmus.study import jobs as doing
 from isthmus.study.jobs import Work
+from isthmus.study.launch import local
 from isthmus.study.launch.local import Local
 from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
@@ -131,6 +138,63 @@ def test_ctrl_c_on_a_terminal_is_no_traceback_of_a_worker(drivers, tmp_path):
         assert drivers.end() == 130
         assert said(place) == ""
         assert until(lambda driver=driver: not of_session(driver))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_right_after_it_handed_out_a_job_hears_nothing_of_the_pool(number, tmp_path, monkeypatch):
+    """The pool's own thread takes a job a moment later than it is given; told to leave before that, loky's misses it.
+
+    Here that moment lasts, and the signal comes within the handing out, in which it has to wait.
+    """
+    store, told = Store(tmp_path / "study"), []
+    store.create({"format": 1}, {})
+    own, submit = manager.wait_result_broken_or_wakeup, ProcessPoolExecutor.submit
+
+    def late(thread):
+        found = own(thread)
+        time.sleep(0.1)
+        return found
+
+    def given(pool, do, job):
+        if job.name.replicate == 6:
+            signal.raise_signal(number)
+        return submit(pool, do, job)
+
+    monkeypatch.setattr(manager, "wait_result_broken_or_wakeup", late)
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", given)
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    with (
+        ends.listening(),
+        pytest.raises(ends.Stopped),
+        Local(Work(store, np.ones((ROWS, 4), np.float32), perform), store.folder, WORKERS) as launch,
+    ):
+        doing.drive(store, jobs(9), launch)
+    assert told == []
+    assert not list(store.runs.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(1.0, 2 * 4), (60.0, 4 + 2)])
+def test_while_runs_are_short_one_more_waits_for_each_worker(seconds, most, tmp_path, monkeypatch):
+    """Of those that wait nobody can say any more that they come later, so of long ones few do."""
+    launch, out, waiting = Local(len, tmp_path, 4), [], deque()
+
+    def submit(job, size):
+        launch._running.add(future := Future())
+        waiting.append((future, job))
+        out.append(len(launch._running))
+
+    def ended(futures, return_when):
+        future, job = waiting.popleft()
+        future.set_result(Record(id=job.id, job=job.name, status="ok", seconds=seconds))
+        return SimpleNamespace(done=[future])
+
+    monkeypatch.setattr(launch, "_submit", submit)
+    monkeypatch.setattr(local, "wait", ended)
+    wanted = jobs(30)
+    assert [record.id for record in launch(iter(wanted))] == [job.id for job in wanted]
+    assert out[:6] == [1, 2, 3, 4, 5, 6]  # nobody knows yet how long they take
+    assert max(out[6:]) == most
 
 
 def said(folder):

@@ -9,6 +9,31 @@ if TYPE_CHECKING:
     from isthmus.study.record import Job, Record
 
 
+SHORT = 10.0
+"""Seconds below which a run is short: its worker would notice how long it waits for the next one."""
+
+
+def ahead(workers: int, took: float) -> int:
+    """Jobs that are handed out beyond one for each worker.
+
+    While runs are short, one for each: it begins the next without waiting for the driver. Else few, for of a job that
+    is handed out nobody can say any more that it comes later, or not at all.
+
+    Parameters
+    ----------
+    workers : int
+        Jobs that are done at the same time.
+    took : float
+        Seconds of the run that ended last.
+
+    Examples
+    --------
+    >>> ahead(8, took=1.0), ahead(8, took=60.0), ahead(2, took=60.0)
+    (8, 3, 1)
+    """
+    return workers if took < SHORT else 1 + workers // 4
+
+
 class Died(Exception):
     """A process that did jobs was ended from outside (out of memory?); what it had in hand is not done."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import math
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -28,9 +27,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from joblib import cpu_count
 
 from isthmus.errors import BadEnvironment, BadInput, MissingExtra
-from isthmus.study.launch import Died
+from isthmus.study.launch import Died, ahead
 from isthmus.study.launch.local import one_thread
 from isthmus.study.launch.processes import processes
+from isthmus.study.launch.signals import signals_wait
 
 if TYPE_CHECKING:
     from isthmus.study.record import Job, Record
@@ -143,7 +143,7 @@ class Dask:
         running: dict[Any, tuple[Job, float]] = {}
         waiting: dict[str, list[Job]] = {}
         """Jobs whose workers are being given what they need."""
-        killers = 0
+        killers, took = 0, math.inf
 
         def submit(job: Job) -> None:
             future = self._client.submit(do, Task(job, self.token, self.found, version("isthmus")), pure=False)
@@ -158,7 +158,8 @@ class Dask:
             while True:
                 for gone in waiting.keys() - self._workers():
                     again(gone)
-                room = self.workers + 1 + self.workers // 4 - len(running) - sum(map(len, waiting.values()))
+                there = self.workers
+                room = there + ahead(there, took) - len(running) - sum(map(len, waiting.values()))
                 for job in islice(jobs, max(0, room)):
                     submit(job)
                 if not running and not waiting:
@@ -180,7 +181,9 @@ class Dask:
                 elif news.left is None or isinstance(news.left, Absent):  # several may have missed it before it came
                     submit(job)
                 else:
-                    yield self.home(news.left)
+                    record = self.home(news.left)
+                    took = record.seconds
+                    yield record
         if killers:
             raise Died  # who it was is found out one by one, when nothing else runs
 
@@ -262,7 +265,7 @@ def beside(call: Callable[..., None], *what: Any) -> None:
 def connected(cluster: str) -> Iterator[Any]:
     """A client of the cluster that is named so; what Dask logs is not shown, for what matters is raised."""
     try:
-        with _signals_wait():
+        with signals_wait():
             from distributed import Client
     except ImportError as error:
         raise MissingExtra(f"a cluster needs {error.name}: pip install 'isthmus[dask]'") from None
@@ -286,39 +289,13 @@ def connected(cluster: str) -> Iterator[Any]:
                 f"cluster must be an address like tcp://host:8786, a scheduler file, local or local:N; got {cluster!r}"
             )
         try:
-            with _signals_wait():
+            with signals_wait():
                 client = Client(**how)
                 opened.callback(_closed, client)
         except (OSError, ValueError, TimeoutError) as error:
             first = (str(error) or type(error).__name__).splitlines()[0]
             raise BadEnvironment(f"no Dask scheduler answers at {cluster} ({first:.100}); start one there") from None
         yield client
-
-
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Signals that ask the program to end are heard when the block has ended: nobody can close what is half begun, and
-    a module that is half imported is a lock that nobody opens. A second one does not wait."""
-    asked: list[int] = []
-
-    def hear(number: int, frame: Any) -> None:
-        if asked:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        asked.append(number)
-
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) not in {signal.SIG_IGN, signal.SIG_DFL, None}:
-                before[number] = signal.signal(number, hear)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-        if asked:
-            signal.raise_signal(asked[0])
 
 
 def _closed(client: Any) -> None:

@@ -11,6 +11,7 @@ before it imports what its jobs need.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import pickle
@@ -33,7 +34,8 @@ import cloudpickle
 from joblib import cpu_count
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-from isthmus.study.launch import Died
+from isthmus.study.launch import Died, ahead
+from isthmus.study.launch.signals import signals_wait
 
 if TYPE_CHECKING:
     from isthmus.study.record import Job, Record
@@ -47,6 +49,8 @@ ALIGNED = 64
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
+TAKEN = 5.0
+"""Seconds in which a pool takes a job that it was given."""
 WATCHED = 0.2
 """Seconds between two looks at whether the driver lives."""
 
@@ -84,6 +88,7 @@ class Local:
             warnings.warn(f"jobs are run in this process, one after another, because {obstacle}", stacklevel=2)
             self.workers = 1
         self._pool: ProcessPoolExecutor | None = None
+        self._running: set[Future[Record]] = set()
         self._size = 0
         self._lent: Lent | None = None
 
@@ -95,17 +100,25 @@ class Local:
             yield from map(self._here, waiting)
             return
         with self._mourned():
-            running = {self._submit(job, self.workers) for job in islice(waiting, self.workers + 1)}
-            while running:
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    yield future.result()
-                    running |= {self._submit(job, self.workers) for job in islice(waiting, 1)}
+            self._hand_out(waiting, math.inf)
+            while self._running:
+                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    self._running.remove(future)
+                    record = future.result()
+                    yield record
+                    self._hand_out(waiting, record.seconds)
 
     def alone(self, job: Job) -> Record:
         """Do one job in a process where nothing else is done; see :class:`isthmus.study.launch.Launch`."""
         with self._mourned():
-            return self._submit(job, 1).result()
+            future = self._submit(job, 1)
+            record = future.result()
+            self._running.remove(future)
+            return record
+
+    def _hand_out(self, jobs: Iterator[Job], took: float) -> None:
+        for job in islice(jobs, max(0, self.workers + ahead(self.workers, took) - len(self._running))):
+            self._submit(job, self.workers)
 
     def _here(self, job: Job) -> Record:
         with one_thread():
@@ -135,12 +148,18 @@ class Local:
             # A worker that has grown is replaced by a fresh one, as it should be: nobody needs to hear of it.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             resource_tracker.ensure_running()  # now: on its way it would let signals through again
-        with _interrupts_wait():
-            return self._pool.submit(_do, job)
+        with signals_wait(), _interrupts_wait():
+            future = self._pool.submit(_do, job)
+            self._running.add(future)
+            return future
 
     def _end(self, kill: bool = False) -> None:
         pool, self._pool, self._size = self._pool, None, 0
+        running, self._running = self._running, set()
         if pool is not None:
+            until = time.monotonic() + TAKEN
+            while kill and time.monotonic() < until and not all(one.running() or one.done() for one in running):
+                time.sleep(0.001)  # a job that its thread did not take yet, it would miss, with a traceback
             with (
                 warnings.catch_warnings()
             ):  # where the system has no pgrep, it kills another way, but tells it at length
