@@ -184,3 +184,38 @@ def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(tmp
     assert capfd.readouterr().out.count("Model: ") == 1
     assert (tmp_path / "model").exists()
     assert not (tmp_path / "model.checkpoint").exists()
+
+
+HANGING = """
+import sys
+from isthmus.train import ranks
+ranks.ANSWER, ranks.LEAVE = 4.0, 1.0  # 20 and 3 seconds
+from isthmus.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no handles of processes")
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_rank_that_hangs_is_ended_with_the_others(rank, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
+    (tmp_path / "hanging.py").write_text(HANGING)
+    given = ["train", "plain", "rows.npy", "--out", "model", "--measure", "none", "--steps", "100000"]
+    command = [*STARTED, "--nproc-per-node", "2", "hanging.py", *given, "--checkpoint", "0.3s"]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    how = {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **how) as ran:
+        while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
+            time.sleep(0.01)
+        children = Path(f"/proc/{ran.pid}/task/{ran.pid}/children").read_text().split()
+        for child in children:
+            if f"\0RANK={rank}\0".encode() in Path(f"/proc/{child}/environ").read_bytes():
+                os.kill(int(child), signal.SIGSTOP)
+        said = ran.communicate(timeout=60)[1]
+    assert ran.returncode != 0
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert "Unable to shutdown process" not in said  # what torchrun says when its half minute is over
+    if rank == "1":
+        (line,) = [one for one in said.splitlines() if one.startswith("isthmus: ")]
+        assert line.startswith("isthmus: a rank of 2 is lost")

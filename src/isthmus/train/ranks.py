@@ -9,9 +9,15 @@ computes over its share.
 
 from __future__ import annotations
 
+import atexit
 import os
+import select
+import signal
+import socket
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +29,10 @@ from isthmus.errors import BadEnvironment, BadInput
 if TYPE_CHECKING:
     from isthmus.train.shards import Shards
 
-ANSWER = 25.0
+ANSWER = 20.0
 """Seconds within which every rank must come to a step; one that is gone is noticed at once, one that hangs then."""
+LEAVE = 3.0
+"""Seconds in which ranks leave by themselves once one is lost; those of this machine that have not are ended then."""
 PATIENCE = 3600.0
 """Seconds that ranks wait for what one of them does alone: reading files, writing a checkpoint."""
 
@@ -40,8 +48,10 @@ class Ranks:
         If the units of a dictionary are spread over the ranks, which then read whole batches.
     """
 
-    def __init__(self, rank: int, size: int, patient: Any = None, shards: Shards | None = None) -> None:
-        self.rank, self.size, self._patient, self.shards = rank, size, patient, shards
+    def __init__(
+        self, rank: int, size: int, patient: Any = None, shards: Shards | None = None, near: Sequence[int] = ()
+    ) -> None:
+        self.rank, self.size, self._patient, self.shards, self._near = rank, size, patient, shards, near
 
     def share(self, batch: int) -> int:
         """How many rows of a batch each takes.
@@ -105,6 +115,7 @@ class Ranks:
         except RuntimeError as error:
             if of not in str(error):
                 raise
+            atexit.register(end, self._near)  # at the very end: whoever speaks has then spoken
             raise BadEnvironment(
                 f"a rank of {self.size} is lost, or did not answer for {ANSWER:.0f} s: the training ends; the same "
                 "command trains again, from what --checkpoint kept"
@@ -120,6 +131,38 @@ def size() -> int:
     1
     """
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def end(near: Sequence[int]) -> None:
+    """End ranks that hang: a process that is stopped hears no request to leave, and torchrun waits half a minute.
+
+    Parameters
+    ----------
+    near : sequence of int
+        Handles of processes (pidfd).
+    """
+    until, left = time.monotonic() + LEAVE, set(near)
+    while left and (rest := until - time.monotonic()) > 0:
+        left -= set(select.select(left, [], [], rest)[0])
+    if sys.platform == "linux":
+        for one in left:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(one, signal.SIGKILL)
+
+
+def _near(dist: Any, count: int) -> list[int]:
+    """Handles of the other ranks that the same torchrun started on this machine; none where the system has no such."""
+    if sys.platform != "linux":
+        return []
+    here = (socket.gethostname(), os.readlink("/proc/self/ns/pid"), os.getppid())
+    everyone: list[Any] = [None] * count
+    dist.all_gather_object(everyone, (here, os.getpid()))
+    found = []
+    for there, process in everyone:
+        if there == here and process != os.getpid():
+            with suppress(ProcessLookupError):  # it is gone: who waits for it next will hear so
+                found.append(os.pidfd_open(process))
+    return found
 
 
 @contextmanager
@@ -160,7 +203,7 @@ def joined(shards: type[Shards] | None = None) -> Iterator[Ranks | None]:
         patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=PATIENCE))
     except (RuntimeError, ValueError) as error:
         raise BadEnvironment(f"the {count} ranks do not find each other; start them with torchrun ({error})") from error
-    ranks = Ranks(dist.get_rank(), count, patient)
+    ranks = Ranks(dist.get_rank(), count, patient, near=_near(dist, count))
     try:
         ranks.wait()
         if shards is not None:
