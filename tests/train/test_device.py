@@ -1,6 +1,8 @@
 """Where a training computes: what is asked for, what is not there, and that no family leaves its device."""
 
+import math
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,11 +11,12 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 import isthmus
+from isthmus import dispatch
 from isthmus.cli import main
 from isthmus.dispatch import ATEN, Mode, tree_leaves
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import FAMILIES, named
-from isthmus.train import device, optim
+from isthmus.train import device, optim, tape
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack, free
 
@@ -74,7 +77,151 @@ def test_a_step_stays_on_its_device(name, monkeypatch):
     assert {t.device.type for t in stack.tensors().values()} == {"meta"}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_rows_of_the_processor_reach_a_step_elsewhere(monkeypatch):
+    """As those of a file do, whatever device the step computes on."""
+    monkeypatch.setattr(optim, "update", lambda *args: None)
+    model, rows = named("plain").build((64,), "bernoulli", number=1).to("meta"), torch.tensor(ROWS / 16)
+    stack = Stack([model], rows=(rows,), corruption="none", levels=[0.0], generators=[torch.Generator()], batch=16)
+    stack.replays = False
+    with Apart():
+        for first in range(3):
+            stack.step(torch.arange(first, first + 16), 0.0, [0.1])
+    assert {t.device.type for t in (*stack.tensors().values(), *stack.batch)} == {"meta"}
+
+
+def test_rows_on_their_way_are_those_that_were_asked_for():
+    rows, batch = torch.tensor(ROWS), torch.empty(8, 64)
+    carry = device.Carrier(rows, batch)
+    carry._places = [carry._place(), carry._place()]  # as if the batch lay elsewhere
+    dice = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        numbers = torch.randint(200, (8,), generator=dice)
+        carry(numbers)
+        assert torch.equal(batch, rows[numbers])
+
+
+class Graph:
+    """Stands for a graph of CUDA: what is called within its block is captured, and called again by a replay."""
+
+    made: ClassVar = []
+
+    def __init__(self):
+        self.replays = 0
+        Graph.made.append(self)
+
+    def replay(self):
+        self.replays += 1
+
+
+class Capturing:
+    """The block of such a graph; as CUDA does, it refuses what cannot be captured."""
+
+    refuses = False
+
+    def __init__(self, graph):
+        self.graph = graph
+
+    def __enter__(self):
+        return self.graph
+
+    def __exit__(self, *what):
+        if self.refuses:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_on_cuda_a_replay_is_one_graph_unless_it_cannot_be_captured(refuses, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", Capturing)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(Capturing, "refuses", refuses)
+    monkeypatch.setattr(Graph, "made", [])
+    called = []
+    calls = [lambda: called.append(1), lambda: called.append(2)]
+    assert device.at_once(calls, torch.device("cpu")) is calls
+    assert called == []
+    given = device.at_once(calls, torch.device("cuda"))
+    assert called == [1, 2]  # while it was captured
+    for call in given:
+        call()
+    (graph,) = Graph.made
+    assert (graph.replays, called) == ((0, [1, 2, 1, 2]) if refuses else (1, [1, 2]))
+
+
+def test_each_part_of_a_record_that_is_wanted_is_a_graph_but_what_hangs_on_a_flag(monkeypatch):
+    given = []
+
+    def at_once(calls, place):
+        given.append((len(calls), place.type))
+        return calls
+
+    monkeypatch.setattr(tape, "at_once", at_once)
+    x = torch.ones(3)
+    found = tape.record(lambda x: (x + 1, x.exp().sin()), [x])
+    for wanted in (None, found.result[0], None):
+        found.replay(wanted)
+    assert given == [(3, "cpu"), (1, "cpu")]
+    given.clear()
+    tie = torch.tensor([False])
+    found = tape.record(lambda x, tie: dispatch.seldom(tie, x.exp, x + 1) * 2, [x, tie])
+    found.replay()
+    assert given == [(2, "cpu"), (1, "cpu")]  # what is before the flag is read, and what is after
+    assert found.result.tolist() == [4.0] * 3
+    tie.fill_(True)
+    found.replay()
+    assert found.result.tolist() == pytest.approx([2 * math.e] * 3)
+
+
+def test_ranks_of_one_machine_take_one_gpu_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found = []
+    for rank in range(4):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        found.append((device.device("cuda"), device.device("auto")))
+    assert [[one.index or 0 for one in each] for each in found] == [[0, 0], [1, 1], [0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_rows_in_a_file_go_where_it_is_asked(name, tmp_path, monkeypatch):
+    """Before, they trained on the processor alone."""
+    np.save(tmp_path / "rows.npy", ROWS / 16)
+    for kind in ("cuda", "mps"):
+        monkeypatch.setattr(getattr(torch.backends if kind == "mps" else torch, kind), "is_available", lambda: False)
+    plan = Plan(steps=20, check=10, batch=32)
+    few = {"plan": plan, "memory": "1GiB"}
+    with pytest.raises(BadEnvironment, match=f"no {name} on this machine"):
+        isthmus.fit(named("plain"), isthmus.source(tmp_path / "rows.npy"), device=name, **few)
+    here, there = (
+        isthmus.fit(named("plain"), isthmus.source(tmp_path / "rows.npy"), device=d, **few) for d in ("cpu", "auto")
+    )
+    assert here.outcome.history["valid"] == there.outcome.history["valid"]
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+
+
+@GPU
+def test_a_gpu_trains_rows_of_a_file_as_the_processor_does(tmp_path):
+    np.save(tmp_path / "rows.npy", ROWS / 16)
+    few = {"plan": Plan(steps=60, check=20, batch=32), "memory": "2GiB"}
+    here, there = (
+        isthmus.fit(named("plain"), isthmus.source(tmp_path / "rows.npy"), device=d, **few) for d in ("cpu", "cuda")
+    )
+    assert there.outcome.history["valid"] == pytest.approx(here.outcome.history["valid"], rel=1e-3)
+
+
+@GPU
+@pytest.mark.parametrize("name", ["plain", "topk", "vae"])
+def test_a_graph_gives_what_its_calls_give(name, monkeypatch):
+    plan = Plan(steps=60, check=20)
+    graphs = isthmus.fit(named(name), ROWS, plan=plan, images=False, device="cuda")
+    monkeypatch.setattr(tape, "at_once", lambda calls, place: calls)
+    calls = isthmus.fit(named(name), ROWS, plan=plan, images=False, device="cuda")
+    assert graphs.outcome.history["valid"] == pytest.approx(calls.outcome.history["valid"], rel=1e-6)
+
+
+@GPU
 @pytest.mark.parametrize("name", ["plain", "topk", "vae", "vq"])
 def test_a_gpu_trains_what_the_processor_trains(name):
     plan = Plan(steps=60, check=20)

@@ -295,13 +295,12 @@ def fit_survey(
     BadInput
         If so little memory will not do.
     """
-    if device != "cpu":
-        raise BadInput("rows that stay in their file train on the processor; leave --device out")
     plan = plan or Plan()
     _, shuffle, readers = foretold or foresee(recipe, known, plan, memory, readers)
     train, valid, _ = known.laid_out()
     with Stream(shuffle, readers) as stream:
-        return _fit_survey(recipe, known, plan, train, valid, stream, watch=watch, checkpoint=checkpoint, ranks=ranks)
+        how = {"watch": watch, "checkpoint": checkpoint, "ranks": ranks, "device": device}
+        return _fit_survey(recipe, known, plan, train, valid, stream, **how)
 
 
 def foresee(

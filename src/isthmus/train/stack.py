@@ -22,6 +22,7 @@ from isthmus.data.corrupt import draw as draw_corruption
 from isthmus.dispatch import tree_map
 from isthmus.model import Model, Ramp, Timed
 from isthmus.parts.heads import whole
+from isthmus.train.device import Carrier
 from isthmus.train.optim import Adam
 from isthmus.train.ranks import Ranks
 from isthmus.train.tape import Tape, record
@@ -77,12 +78,13 @@ class Stack:
         self.models, self.norms = list(models), norms
         self.corruption, self.generators, self.clip = corruption, list(generators), clip
         self.rows, count, self.ranks = rows, len(models), ranks
-        dtype, device = rows[0].dtype, rows[0].device
-        self.levels = torch.tensor(levels, dtype=dtype, device=device)
         self.state, self.parameters = _side_by_side(models)
+        dtype, device = rows[0].dtype, self.state.device  # rows of a file stay with the processor
+        self.levels = torch.tensor(levels, dtype=dtype, device=device)
         self.buffers = _shared(models)
         self.adam = adam(self.state) if adam else Adam(self.state, weight_decay)
         self.batch = tuple(torch.zeros((count, batch, *r.shape[1:]), dtype=r.dtype, device=device) for r in rows)
+        self._carriers = [Carrier(r, b.flatten(0, 1)) for r, b in zip(rows, self.batch, strict=True)]
         # The processor draws the noise, for the whole batch: the same on every device and for any number of ranks.
         whole_batch = batch if ranks is None else batch * ranks.size
         self.like = torch.zeros((), dtype=dtype).expand(whole_batch, *rows[0].shape[1:])
@@ -108,8 +110,8 @@ class Stack:
         With ``tell`` the terms of the loss are added to ``sums``; without it they need not be computed at all, only
         their gradient.
         """
-        for rows, batch in zip(self.rows, self.batch, strict=True):
-            torch.index_select(rows, 0, numbers, out=batch.flatten(0, 1))
+        for carry in self._carriers:
+            carry(numbers)
         if self.noise:
             self._draw_again()
         if self.ramps:

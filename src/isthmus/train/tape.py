@@ -5,7 +5,7 @@ is the Python of the model, autograd and vmap. All of these end in a flat sequen
 step's inputs live in fixed buffers, that sequence is the same every time. :func:`record` runs the step once under a
 dispatch mode that sees the sequence, and keeps every operation with the very tensors it read and wrote. Replaying calls
 each operation again with ``out=`` on those tensors: views need no call at all, constants are computed once, and nothing
-is allocated.
+is allocated. On CUDA the calls are captured as graphs (:func:`isthmus.train.device.at_once`).
 
 The arithmetic is that of the eager step, operation by operation, so results are bit-equal to it; but for products that
 are computed in the orientation in which they are wanted, which are equal to rounding (tests hold both).
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from isthmus import dispatch
 from isthmus.dispatch import ATEN, Mode, storage
+from isthmus.train.device import at_once
 
 # These read the shape of a tensor, not its values.
 SHAPE_ONLY = {ATEN.ones_like.default, ATEN.zeros_like.default, ATEN.full_like.default, ATEN.new_zeros.default}
@@ -66,6 +67,7 @@ class Tape:
 
     def __init__(self, calls: list[_Call], inputs: Any, result: Any) -> None:
         self._inside = {storage(t) for t in _tensors(inputs)}
+        self._place = next((t.device for t in _tensors(inputs)), torch.device("cpu"))
         self.result = result
         results = {storage(t) for t in _tensors(result)}
         self._calls = _straightened(_needed(calls, self._inside, results), results)
@@ -86,7 +88,9 @@ class Tape:
         program = self._programs.get(id(wanted))
         if program is None:
             live = {storage(t) for t in _tensors(wanted)}
-            program = tuple(_parts(_needed(self._calls, self._inside, live), self._ready))
+            calls = _needed(self._calls, self._inside, live)
+            with torch.no_grad():
+                program = tuple(_parts(calls, self._ready, self._place))
             self._programs[id(wanted)] = program
         with torch.no_grad():
             for call in program:
@@ -167,12 +171,14 @@ def _reads_values(op: Any, args: Any) -> bool:
     return False
 
 
-def _parts(calls: Sequence[_Call], ready: dict[_Call, Callable[[], Any]]) -> Iterator[Callable[[], Any]]:
-    """What a replay does in turn; neighbours with one guard are one part."""
+def _parts(
+    calls: Sequence[_Call], ready: dict[_Call, Callable[[], Any]], place: torch.device
+) -> Iterator[Callable[[], Any]]:
+    """What a replay does in turn; neighbours with one guard are one part, and on CUDA those without one are a graph."""
     for guard, some in groupby(calls, key=lambda call: call.guard):
         todo = tuple(ready[call] for call in some)
         if guard is None:
-            yield from todo
+            yield from at_once(todo, place)
         else:
             yield partial(_guarded, guard, todo)
 
