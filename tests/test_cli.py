@@ -1080,14 +1080,14 @@ OPTIONS = {
     catalogue.catalogue: "kind name json debug",
     collect.collect: "model text layer out dtype length texts quiet debug",
     impute.impute: "model data out intervals against quiet debug",
-    answers.score: "model data out against shift features quiet debug",
+    answers.score: "model data out against shift features device quiet debug",
     flag.flag: (
         "model data out rate per_day rows_per_day fdr bound adapt blocks against shift contamination features "
         "quiet debug"
     ),
-    answers.encode: "model data out features quiet debug",
-    answers.decode: "model data out quiet debug",
-    answers.reconstruct: "model data out features quiet debug",
+    answers.encode: "model data out features device quiet debug",
+    answers.decode: "model data out device quiet debug",
+    answers.reconstruct: "model data out features device quiet debug",
     answers.sample: "model count out seed quiet debug",
     profile.profile: (
         "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window "

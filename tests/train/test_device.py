@@ -17,6 +17,7 @@ from isthmus.dispatch import ATEN, Mode, tree_leaves
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import FAMILIES, named
 from isthmus.train import device, optim, tape
+from isthmus.train.inference import in_chunks
 from isthmus.train.plan import Plan
 from isthmus.train.stack import Stack, free
 
@@ -198,6 +199,41 @@ def test_rows_in_a_file_go_where_it_is_asked(name, tmp_path, monkeypatch):
     assert here.outcome.history["valid"] == there.outcome.history["valid"]
 
 
+def test_a_network_answers_where_it_is_placed_and_in_the_numbers_asked_for():
+    fitted = isthmus.fit(named("vae"), ROWS, plan=Plan(steps=20, check=10), images=False)
+    codes, again, errors = fitted.encode(ROWS), fitted.reconstruct(ROWS), fitted.errors(ROWS)
+    same = fitted.placed("cpu")
+    assert np.array_equal(same.encode(ROWS), codes)
+    assert next(fitted.model.parameters()).dtype == torch.float32
+    for dtype, most in (("bfloat16", 0.03), ("float16", 0.01), ("float64", 1e-5)):
+        placed = fitted.placed("auto" if not torch.cuda.is_available() else "cpu", dtype)
+        assert {p.dtype for p in placed.model.parameters()} == {getattr(torch, dtype)}
+        for found, expected in (
+            (placed.encode(ROWS), codes),
+            (placed.decode(codes), fitted.decode(codes)),
+            (placed.reconstruct(ROWS), again),
+            (placed.errors(ROWS), errors),
+        ):
+            assert not np.array_equal(found, expected)
+            assert np.abs(found - expected).max() < most * np.abs(expected).max()
+    with pytest.raises(BadInput, match="dtype must be one of float32, bfloat16, float16, float64; got 'int8'"):
+        fitted.placed("cpu", "int8")
+    with pytest.raises(BadInput, match="device must be one of"):
+        fitted.placed("gpu")
+
+
+def test_rows_go_where_the_weights_are():
+    seen = []
+
+    def function(block):
+        seen.append((block.device.type, block.dtype))
+        return torch.zeros(len(block), 1)
+
+    for weights in (None, torch.empty(1, device="meta"), torch.empty(1, device="meta", dtype=torch.bfloat16)):
+        assert in_chunks(function, ROWS, weights=weights).dtype == np.float32
+    assert seen == [("cpu", torch.float32), ("meta", torch.float32), ("meta", torch.bfloat16)]
+
+
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 
 
@@ -222,6 +258,14 @@ def test_a_graph_gives_what_its_calls_give(name, monkeypatch):
 
 
 @GPU
+def test_a_gpu_answers_what_the_processor_answers():
+    fitted = isthmus.fit(named("vae"), ROWS, plan=Plan(steps=60, check=20), images=False)
+    there = fitted.placed("cuda")
+    np.testing.assert_allclose(there.encode(ROWS), fitted.encode(ROWS), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(there.errors(ROWS), fitted.errors(ROWS), rtol=1e-3, atol=1e-4)
+
+
+@GPU
 @pytest.mark.parametrize("name", ["plain", "topk", "vae", "vq"])
 def test_a_gpu_trains_what_the_processor_trains(name):
     plan = Plan(steps=60, check=20)
@@ -236,5 +280,15 @@ def test_the_command_line_hands_it_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(["train", "plain", "iris", "--device", "cuda"]) == 3
     assert "finds no cuda on this machine" in capsys.readouterr().err
+    isthmus.save(isthmus.fit(named("pca"), ROWS, images=False), "model")
+    np.save("rows.npy", ROWS)
+    for verb in ("encode", "reconstruct", "score"):
+        assert main([verb, "model", "rows.npy", "-o", f"{verb}.npy", "--device", "cuda"]) == 3
+        assert "finds no cuda on this machine" in capsys.readouterr().err
+        assert main([verb, "model", "rows.npy", "-o", f"{verb}.npy", "--device", "auto", "--quiet"]) == 0
+    assert main(["decode", "model", "encode.npy", "--device", "cuda"]) == 3
+    assert main(["decode", "model", "encode.npy", "-o", "again.npy", "--device", "auto", "--quiet"]) == 0
+    np.testing.assert_allclose(np.load("again.npy"), np.load("reconstruct.npy"), rtol=1e-4, atol=1e-4)
+    capsys.readouterr()
     assert main(["train", "plain", "iris", "--device", "gpu"]) == 2
     assert "device must be one of auto, cpu, cuda, mps" in capsys.readouterr().err

@@ -53,8 +53,19 @@ Weighted = Annotated[
 ]
 
 
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where the network computes: cpu, cuda, mps or auto.")
+]
+
+
 def encode(
-    model: Model, data: Data, out: Out = None, features: Graph = None, quiet: Quiet = False, debug: Debug = False
+    model: Model,
+    data: Data,
+    out: Out = None,
+    features: Graph = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Write the code of each row.
 
@@ -64,7 +75,7 @@ def encode(
     """
     from isthmus.ship import verbs
 
-    deployed = loaded(model)
+    deployed = loaded(model, device)
     stream.run(
         data, out, verbs.blocks_of(deployed, data, features), verbs.wanted(deployed), partial(verbs.encode, deployed)
     )
@@ -72,7 +83,13 @@ def encode(
 
 
 def reconstruct(
-    model: Model, data: Data, out: Out = None, features: Graph = None, quiet: Quiet = False, debug: Debug = False
+    model: Model,
+    data: Data,
+    out: Out = None,
+    features: Graph = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Write what the model makes of each row, in the units of the data.
 
@@ -80,7 +97,7 @@ def reconstruct(
     """
     from isthmus.ship import verbs
 
-    deployed = loaded(model)
+    deployed = loaded(model, device)
     stream.run(
         data,
         out,
@@ -91,7 +108,9 @@ def reconstruct(
     return done(out, quiet)
 
 
-def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debug: Debug = False) -> int:
+def decode(
+    model: Model, data: Data, out: Out = None, device: Device = "cpu", quiet: Quiet = False, debug: Debug = False
+) -> int:
     """Write the rows that codes stand for: the columns code0, code1, ... of what encode wrote, or a .npy file.
 
     [bold]isthmus decode model codes.parquet -o rows.csv[/bold]
@@ -99,7 +118,7 @@ def decode(model: Model, data: Data, out: Out = None, quiet: Quiet = False, debu
     from isthmus.data.blocks import blocks
     from isthmus.ship import verbs
 
-    deployed = loaded(model)
+    deployed = loaded(model, device)
     known = verbs.codes(deployed)
     stream.run(data, out, blocks(data, known), known, partial(verbs.decode, deployed))
     return done(out, quiet)
@@ -113,6 +132,7 @@ def score(
     shift: Shifted = None,
     weights: Weighted = None,
     features: Graph = None,
+    device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -125,7 +145,7 @@ def score(
     """
     from isthmus.ship import verbs
 
-    deployed = loaded(model)
+    deployed = loaded(model, device)
     bare = against is None and shift is None and weights is None and deployed.calibration is None
     own, weighted = (None, None) if bare else known_of(deployed, against, shift, weights, features, quiet)
     found = verbs.blocks_of(deployed, data, features, weights)
@@ -157,11 +177,12 @@ def sample(
     return done(out, quiet)
 
 
-def loaded(model: Path) -> Deployed:
-    """A saved model."""
+def loaded(model: Path, device: str = "cpu") -> Deployed:
+    """A saved model, whose network computes on a device."""
     from isthmus.ship import artefact
 
-    return artefact.load(model)
+    found = artefact.load(model)
+    return found if device == "cpu" else found.placed(device)
 
 
 def known_of(

@@ -25,11 +25,13 @@ from isthmus.data.sparse import counts_of
 from isthmus.errors import BadInput
 from isthmus.metrics.fidelity import row_errors
 from isthmus.model import Model, Recipe
+from isthmus.train.device import device as find
 
 # Rows that are encoded at once: enough to fill the vector units, few enough to stay small beside the data.
 CHUNK = 4096
 ROUNDS = 2
 """Times that rows go through a model until their gaps are filled in. On adult a second one helps, a third does not."""
+DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
 FILLERS = ("masked", "pca")
 """Families that fill gaps in without being trained on corrupted rows."""
 
@@ -113,6 +115,38 @@ class Inference:
         dtype('float64')
         """
         return replace(self, model=copy.deepcopy(self.model).double())
+
+    def placed(self, device: str = "cpu", dtype: str = "float32") -> Self:
+        """The same with a network that computes elsewhere, or in other numbers: rows go there, answers come back.
+
+        Codes, reconstructions, errors and scores are computed there; what they are compared with is not. Weights are
+        copied once, here.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda", "mps", "auto"}
+            As in training.
+        dtype : {"float32", "bfloat16", "float16", "float64"}
+            Numbers of the network. In the two short ones answers have two or three digits.
+
+        Raises
+        ------
+        BadInput
+            If there is no such device or dtype.
+        BadEnvironment
+            If this machine has no such device.
+
+        Examples
+        --------
+        >>> from isthmus.families import named
+        >>> from isthmus.train.fitted import fit
+        >>> model = fit(named("pca").set_params(latents=1), np.random.default_rng(0).normal(size=(50, 3)))
+        >>> model.placed("auto", "bfloat16").encode(np.zeros((2, 3))).dtype
+        dtype('float32')
+        """
+        if dtype not in DTYPES:
+            raise BadInput(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+        return replace(self, model=copy.deepcopy(self.model).to(find(device), DTYPES[dtype]))
 
     def encode(self, x: ArrayLike) -> NDArray[np.float32]:
         """The code of each row. ``x`` (N, *D) -> (N, L)."""
@@ -249,7 +283,8 @@ class Inference:
 
     def _through(self, function: object, rows: NDArray[Any]) -> NDArray[Any]:
         """``function`` of the network over rows, in its precision."""
-        return in_chunks(function, rows, self.precision)
+        state = (*self.model.parameters(), *self.model.buffers())
+        return in_chunks(function, rows, self.precision, next((one for one in state if one.is_floating_point()), None))
 
     def compared(self, x: NDArray[np.float32], made: NDArray[np.float32]) -> NDArray[np.float32]:
         """What was made of scaled rows, to be compared with them: a gap is compared with nothing. Both (N, *E)."""
@@ -289,13 +324,20 @@ class Inference:
 
 
 def in_chunks(
-    function: object, rows: NDArray[Any], precision: type[np.floating[Any]] = np.float32
+    function: object,
+    rows: NDArray[Any],
+    precision: type[np.floating[Any]] = np.float32,
+    weights: Tensor | None = None,
 ) -> NDArray[np.float32]:
-    """``function`` over rows, some at a time: (N, *D) -> (N, ...)."""
+    """``function`` over rows, some at a time: (N, *D) -> (N, ...); where its ``weights`` are, and as short as they."""
+    place, short = (
+        ("cpu", None) if weights is None else (weights.device, weights.dtype if weights.element_size() < 4 else None)
+    )
     with torch.no_grad():
         blocks = (tensor(rows[i : i + CHUNK], precision) for i in range(0, max(len(rows), 1), CHUNK))
-        parts = [function(block) for block in blocks]  # type: ignore[operator]
-    return torch.cat(parts).numpy()
+        parts = [function(block.to(place, short)).cpu() for block in blocks]  # type: ignore[operator]
+    made = torch.cat(parts)
+    return (made if short is None else made.float()).numpy()
 
 
 def tensor(rows: NDArray[Any], precision: type[np.floating[Any]] = np.float32) -> Tensor:
