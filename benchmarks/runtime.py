@@ -13,7 +13,7 @@ difference over the rows.
 each: batches of 1, 100 and 10,000 rows of eight numbers, and of the columns above; the ratio is the median of those of
 neighbouring turns.
 
-``stream`` reads the long file alone, scores what was read alone, and does all that ``isthmus score`` does with it.
+``stream`` reads the long file alone, lets the model answer what was read alone, and does all that each command does.
 
 ``parity`` exports tables with each kind of column and asks the graph, in each environment (which needs numpy and
 onnxruntime, nothing else), for batches of 0, 1 and 1,000 rows with gaps, unseen categories, empty texts, huge numbers
@@ -31,11 +31,15 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from isthmus.data.blocks import Block
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 10, 100_000
@@ -138,34 +142,52 @@ def stream() -> None:
     import torch
 
     from isthmus.cli import stream as cli
+    from isthmus.data.blocks import blocks
     from isthmus.ship import verbs
     from isthmus.ship.artefact import load
 
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    print("| | file | read alone, CPU us a row | model alone | all | all / slower of both | all / both |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as where:
-        place = Path(where)
-        ships, file = load(model(place, frame(2000))[0]), place / "rows.csv"
-        frame(MANY, 1).to_csv(file, index=False)
-        blocks = list(verbs.blocks_of(ships, file))
-
-        def answer(block):  # type: ignore[no-untyped-def]
-            return verbs.score(ships, block, ships.calibration)
-
-        works = {
-            "read alone": lambda: [*verbs.blocks_of(ships, file)],
-            "model alone": lambda: [answer(block) for block in blocks],
-            "isthmus score": lambda: cli.run(
-                file, place / "out.csv", verbs.blocks_of(ships, file), verbs.wanted(ships), answer
-            ),
+        place, rows = Path(where), frame(MANY, 1)
+        ships = load(model(place, frame(2000), "masked")[0])
+        codes = pd.DataFrame(ships.encode(rows), columns=["code0", "code1"])
+        for name, held in (("rows", rows), ("codes", codes)):
+            held.to_csv(place / f"{name}.csv", index=False)
+            held.to_parquet(place / f"{name}.parquet")
+        answers = {
+            "score": lambda block: verbs.score(ships, block, ships.calibration),
+            "flag": lambda block: verbs.flag(ships, block, ships.needed(), 0.1),
+            "encode": lambda block: verbs.encode(ships, block),
+            "reconstruct": lambda block: verbs.reconstruct(ships, block),
+            "impute": lambda block: verbs.impute(ships, block),
+            "decode": lambda block: verbs.decode(ships, block),
         }
-        taken: dict[str, list[float]] = {name: [] for name in works}
-        for _ in range(4):
-            for name, work in works.items():
-                began = time.process_time()
-                work()
-                taken[name].append(1e6 * (time.process_time() - began) / MANY)
-        told = {name: statistics.median(all_[1:]) for name, all_ in taken.items()}
-        print("; ".join(f"{name} {one:.1f} us a row" for name, one in told.items()))
+        for end in ("csv", "parquet"):
+            for name, answer in answers.items():
+                file = place / f"{'codes' if name == 'decode' else 'rows'}.{end}"
+                wanted = verbs.codes(ships) if name == "decode" else verbs.wanted(ships)
+                fields = None if name == "impute" else wanted
+
+                def read(file: Path = file, wanted: tuple[object, ...] = wanted) -> Iterator[Block]:
+                    return blocks(file, wanted)  # type: ignore[arg-type]
+
+                held_blocks = [*read()]
+                works = (
+                    lambda read=read: [*read()],
+                    lambda held=held_blocks, answer=answer: [answer(block) for block in held],
+                    lambda read=read, file=file, fields=fields, answer=answer, end=end: cli.run(
+                        file, place / f"out.{end}", read(), fields, answer
+                    ),
+                )
+                one, two, whole = (1e6 * min(timed(work, 1) for _ in range(3)) / MANY for work in works)
+                print(
+                    f"| {name} | {end} | {one:.1f} | {two:.1f} | {whole:.1f} | {max(one, two) / whole:.2f} | "
+                    f"{(one + two) / whole:.2f} |",
+                    flush=True,
+                )
 
 
 def pair(rounds: int) -> None:

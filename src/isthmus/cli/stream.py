@@ -86,7 +86,11 @@ class Columns:
         kept = {name: given.column(name) for name in carried} if given is not None else {}
         if twice := sorted(kept.keys() & answer.columns.keys()):
             raise BadInput(f"the data have a column {twice[0]!r} of their own, as the answer has; rename it")
-        made = {name: pa.array(values, from_pandas=True) for name, values in answer.columns.items()}
+        arrow = pa.Array, pa.ChunkedArray  # which Arrow would take apart, value by value
+        made = {
+            name: values if isinstance(values, arrow) else pa.array(values, from_pandas=True)
+            for name, values in answer.columns.items()
+        }
         table = self._written(pa.table({**kept, **made}))
         if self.writer is None:
             kinds = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
