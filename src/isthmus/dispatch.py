@@ -24,7 +24,7 @@ try:
     from torch.utils import _pytree
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    tree_leaves, tree_map = _pytree.tree_leaves, _pytree.tree_map
+    tree_leaves = _pytree.tree_leaves
     ATEN = torch.ops.aten
     SEEDED, OF_VALUES, OF_SHAPES = (
         torch.Tag.nondeterministic_seeded,
@@ -58,6 +58,24 @@ FUSED = [
 """What :func:`fused_adamw` takes."""
 
 Op = Any  # torch._ops.OpOverload
+
+
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """What a function gives for each leaf of nested dicts, lists and tuples, and for its like in others, as nested.
+
+    As that of torch, in less than a tenth of the time: every step that draws noise asks it twice.
+
+    Examples
+    --------
+    >>> tree_map(max, {"a": [1, (2, 3)]}, {"a": [0, (5, 1)]})
+    {'a': [1, (5, 3)]}
+    """
+    if isinstance(tree, dict):
+        return {key: tree_map(function, part, *(other[key] for other in others)) for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        parts = [tree_map(function, *like) for like in zip(tree, *others, strict=True)]
+        return type(tree)(parts) if type(tree) in {list, tuple} else type(tree)(*parts)
+    return function(tree, *others)
 
 
 class Argument(NamedTuple):
