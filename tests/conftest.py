@@ -52,7 +52,7 @@ def shared() -> Callable[[str], Path]:
 
 @pytest.fixture
 def few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
-    """A few digits and their kinds, for what pages show: theirs are as few, trainings short, and the folder is new."""
+    """A few digits and their kinds, for what pages show: theirs are as few, as are trees; trainings are short."""
     import numpy as np
     import sklearn.datasets
 
@@ -73,5 +73,6 @@ def few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ..
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Plan, "__post_init__", short)
     monkeypatch.setattr("isthmus.metrics.cost.SHORTEST", 1e-4)  # no test looks at a clock
+    monkeypatch.setattr("isthmus.metrics.boosted.TREES", 10)
     monkeypatch.setattr(sklearn.datasets, "load_digits", few)
     return tuple(few(return_X_y=True))

@@ -126,8 +126,8 @@ def test_a_mixture_on_codes_closes_the_sampling_gap(script, some):
     with pytest.warns(UserWarning, match="Maximum iterations"):
         judge.fit(train.x[:6000], train.y[:6000])
     shares = []
-    for seed in range(3):  # of one training the share is anything from 0.65 to 1.0, as sums are rounded
-        fitted = sampling.trained("plain", train, 700, seed)
+    for seed in range(2):  # of one training the share is anything from 0.77 to 0.91, as sums are rounded
+        fitted = sampling.trained("plain", train, 400, seed)
         kinds = ("normal", "mixture")
         normal, mixture = (sampling.distance(judge, fitted, kind, train.x[5000:], test, 0) for kind in kinds)
         shares.append(mixture / normal)

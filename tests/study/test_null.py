@@ -10,7 +10,7 @@ from scipy.stats import nct, t
 from threadpoolctl import threadpool_limits
 
 from isthmus.facets import FACETS
-from isthmus.metrics import METRICS, disentanglement
+from isthmus.metrics import METRICS, boosted, disentanglement
 
 null = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "calibration" / "null.py")))
 
@@ -23,7 +23,8 @@ def test_every_facet_that_decides_is_asked():
 
 @pytest.mark.slow
 def test_small_studies_find_the_better_one_and_nobody_among_equals(monkeypatch):
-    monkeypatch.setattr(disentanglement, "TREES", 1)  # most of the time, and no part in what decides
+    for trees in (boosted, disentanglement):
+        monkeypatch.setattr(trees, "TREES", 1)  # most of the time, and no part in what decides
     names = ("factors", "anomaly, digits 5 to 9", "generation")
     cases = {name: null.CASES[name] for name in names}
     with threadpool_limits(1):
