@@ -1,6 +1,7 @@
 """Study folders of invented numbers in the format of the store, with every kind of end; and the page as parsed."""
 
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -215,6 +216,9 @@ def _exhibit(place: Path, shape: Sequence[int], classes: int, rng: np.random.Gen
 SILENT = {"script", "style", "title"}
 
 
+OPTION = re.compile(r'<span class="option">(--[a-z-]+)</span>')
+
+
 class Reading(HTMLParser):
     """Collects every element in order, and text by where it stands."""
 
@@ -226,7 +230,7 @@ class Reading(HTMLParser):
         self.words: list[str] = []
         self.comments: list[str] = []
         self._inside = ""
-        self.feed(text)
+        self.feed(OPTION.sub(r"\1", text))  # an option is part of its sentence
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

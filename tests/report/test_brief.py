@@ -58,7 +58,9 @@ def test_what_was_decided_stands_first_with_gain_certainty_and_command() -> None
     first, second, third = lines
     assert first.purpose == "To compress rows into few bytes"
     assert (first.take, first.sure, first.command) == ("plain", "> 0.99", "plain --for compression --out model")
-    assert first.gain == "−20% bits per element at 10% error against rounding alone", "the simplest, not the best"
+    assert first.gain == "−20% bits per element at 10% error (lower is better) against rounding alone", (
+        "the simplest, not the best"
+    )
     assert (second.take, second.command) == (
         "raw data (no autoencoder needed)",
         "'raw columns' --for features --out model.py",

@@ -372,3 +372,14 @@ def test_a_damaged_exhibit_costs_only_itself(tmp_path: Path, make: Any, read: An
             (folder / "runs" / record.id / "exhibits.safetensors").write_bytes(b"\xff" * 40)
     page = read(Study(folder))
     assert len([tag for tag, _ in page.elements if tag == "img"]) == 1 + 8 + 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_line_of_the_page_ends_within_an_option(whole: Study, lang: str) -> None:
+    """A browser breaks a line behind every hyphen, so ``--more`` would be cut between its two."""
+    body = html.render(whole, lang).partition("<body")[2].partition("<script>")[0]
+    broken = re.sub(r'<span class="option">--[a-z-]+</span>', "", body)
+    assert len(broken) < len(body)
+    assert not re.findall(r">[^<]*--[a-z][^<]*<", broken)
+    assert ".option { white-space: nowrap; }" in html.template("style.css")

@@ -505,7 +505,7 @@ def test_what_came_back_and_has_no_time_left_stays_unanswered_and_harms_nothing(
     assert found.verdict()["reconstruction"].replicates == 3
     assert list(found.verdict()) == ["reconstruction"]
     assert found.design.skipped == dict.fromkeys(("features", "cost"), LEFT_OUT)
-    assert "no answer on Features and Cost" in told.lines(Study.of(found))[0]
+    assert "Features and Cost not measured" in told.lines(Study.of(found))[0]
     late = run(Outline(data, small, tmp_path / "s", note), workers=1, clock=clock)  # the same command goes on with it
     assert late.complete
     assert list(late.verdict()) == ["reconstruction", "features", "cost"]
@@ -521,7 +521,7 @@ def test_without_time_nothing_comes_back(tmp_path, monkeypatch):
 
     found = run(Outline(data, small, tmp_path / "s", note), workers=1, progress=heard, clock=clock)
     assert found.rounds == []
-    assert "no answer on Features and Cost" in told.lines(Study.of(found))[0]
+    assert "Features and Cost not measured" in told.lines(Study.of(found))[0]
 
 
 def test_a_budget_counts_from_the_command_and_keeps_a_part_for_the_report(tmp_path, monkeypatch):

@@ -166,6 +166,5 @@ def _gain(who: str | None, verdicts: Sequence[FacetVerdict], say: Words) -> str:
     if mean is None:
         return say("brief.unknown")
     size = f"{number(float(f'{100 * mean:.2g}'))}%" if v.relative else number(float(f"{mean:.2g}"))
-    return say(
-        "brief.gain", size=size if mean < 0 else "+" + size, metric=say.title(v.metric), other=say.title(simplest)
-    )
+    key = "brief.gain" if v.higher else "brief.gain_lower"
+    return say(key, size=size if mean < 0 else "+" + size, metric=say.title(v.metric), other=say.title(simplest))

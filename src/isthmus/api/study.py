@@ -172,16 +172,16 @@ def compare(
     skip_damaged : bool, default False
         Whether pictures that cannot be read are left out, instead of refused.
     features : path, optional
-        An ONNX graph, whose features of pictures are the rows in the stead of pixels.
+        An ONNX graph that turns each picture into features, which are then the row.
     axes : {"first", "last"}, optional
         Where the channels of rows with three axes stand; by default first where the shape says so and the numbers make
         it plausible.
     rows : int, optional
-        Most rows: of a longer file (Parquet, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed seed, and
-        that is said. By default as many as make a gibibyte of numbers.
+        Largest number of rows: of a longer file (Parquet, ``.npy``, ``.safetensors``, shards) so many are drawn by a
+        fixed seed, and that is said. By default as many as make a gibibyte of numbers.
     memory : str or int, optional
-        Instead of ``rows``: as many as fit into so much memory eight times over, which is about what a study takes of
-        them; its processes take 350 MiB each besides.
+        Instead of ``rows``: memory for the rows. A study holds about eight copies of them, so as many are read as fit
+        into it eight times; each process takes 350 MiB besides.
     window : int, optional
         Where a row of the source is one step of a series: how many steps a row of the study holds. It needs ``time``,
         and ``group`` then tells several series apart; no step is both learnt from and tested.
@@ -239,9 +239,9 @@ def compare(
     contamination : float, default 0
         Share of anomalies that stay among the training rows of the facet anomaly, as where nobody cleaned them.
     few : int, optional
-        How many anomalies are known in each replicate, others than it tests: scores are chosen by them, and a rival,
-        trees, learns from them. By default all that are not tested choose scores, and nobody learns from them; with 0
-        none is known.
+        How many anomalies are known in advance in each replicate, and never tested: scores are chosen by them, and a
+        rival, trees, learns from them. By default all that are not tested choose scores, and nobody learns
+        from them; with 0 none is known.
     seed : int, default 0
         Same seed, same data, same machine: same numbers.
     jobs : int, optional

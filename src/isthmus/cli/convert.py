@@ -43,7 +43,11 @@ def convert(
         ),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Refuse where anything must be multiplied out, or a last bit differs.")
+        bool,
+        typer.Option(
+            "--exact",
+            help="Refuse where weights must be rescaled for the other layout, or a result differs in its last bit.",
+        ),
     ] = False,
     json: Json = False,
     debug: Debug = False,

@@ -32,7 +32,7 @@ def monitor(
         typer.Option(
             "--state",
             metavar="FILE",
-            help="Where it is kept how far the stream was watched, to go on from there.",
+            help="File that remembers how far the stream was watched: the next call goes on from there.",
             show_default="nothing is kept",
         ),
     ] = None,

@@ -94,8 +94,8 @@ def train(
         typer.Option(
             "--checkpoint",
             metavar="TIME",
-            help="Keep the training on disk so often, such as 90s or 5m, and when it is stopped; the same command goes "
-            "on. none keeps nothing.",
+            help="How often the training is saved, such as 90s or 5m; it is saved too when it is stopped, and the same "
+            "command goes on from there. none saves nothing.",
         ),
     ] = "none",
     device: Annotated[
@@ -111,13 +111,13 @@ def train(
         typer.Option(
             "--memory",
             metavar="SIZE",
-            help="Let the rows stay in their file, and take no more memory than this, such as 2GiB.",
+            help="Leave the rows in their file, read in pieces, and take no more memory than this, such as 2GiB.",
             show_default="all rows are held",
         ),
     ] = None,
     readers: Annotated[
         int,
-        typer.Option("--readers", min=1, max=64, help="Threads that read rows that stay in their file."),
+        typer.Option("--readers", min=1, max=64, help="With --memory: threads that read the file."),
     ] = 2,
     *,
     json: Json = False,

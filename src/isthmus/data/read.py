@@ -179,8 +179,8 @@ def read(
         Most rows: of a longer file (Parquet, Arrow, ``.npy``, ``.safetensors``, shards) so many are drawn by a fixed
         seed, and no more are held. By default as many as make a gibibyte of numbers.
     memory : str or int, optional
-        Instead of ``rows``: as many as fit into so much memory eight times over, which is about what a study takes of
-        them; its processes take 350 MiB each besides.
+        Instead of ``rows``: memory for the rows. A study holds about eight copies of them, so as many are read as fit
+        into it eight times; each process takes 350 MiB besides.
     truth : path, array (F, E) or mapping, optional
         The features that the rows are sums of, where somebody made them, and maybe which are in each row
         (:mod:`isthmus.data.truth`).

@@ -7,13 +7,14 @@ admits exactly the script and the style sheet of this page by their hashes. With
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from isthmus import __version__
 from isthmus.answers.words import Words
@@ -27,6 +28,21 @@ from isthmus.study.store import environment
 JINJA = Environment(
     loader=PackageLoader("isthmus.report", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def unbroken(text: str) -> Markup:
+    """A sentence or a command, escaped, whose options stay whole: browsers break a line behind every hyphen.
+
+    Examples
+    --------
+    >>> print(unbroken("a < b: use --dry-run"))
+    a &lt; b: use <span class="option">--dry-run</span>
+    """
+    return Markup(OPTION.sub(r'<span class="option">\g<0></span>', str(escape(text))))
+
+
+JINJA.filters["unbroken"] = unbroken
 
 
 def write(study: Any, path: str | os.PathLike[str], lang: str = "en") -> Path:

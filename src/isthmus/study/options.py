@@ -184,7 +184,7 @@ class Columns(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "Terms kept of each column of free text, or its buckets.",
+            "How many terms of each column of free text are kept, or how many buckets a hashed one has.",
             "N",
             kind=int,
             shown="from the number of rows",
@@ -203,7 +203,7 @@ class Beside(TypedDict, total=False):
         Any,
         Option(
             None,
-            "Column of the time, or rows where they stand in its order: train on the past, test on the future.",
+            "Column of the time, or the word rows if rows are in order of time: train on the past, test on the future.",
             "COLUMN|rows",
         ),
     ]
@@ -239,8 +239,8 @@ class Pictures(TypedDict, total=False):
         str | os.PathLike[str] | None,
         Option(
             None,
-            "ONNX graph whose features of pictures are the rows, or folder of a language model whose embeddings take "
-            "the place of free text.",
+            "ONNX graph that turns each picture into features, which are then the row; or folder of a language model "
+            "whose embeddings replace free text.",
             "PATH",
             kind=Path,
         ),
@@ -257,7 +257,7 @@ class Arrays(TypedDict, total=False):
         Literal["first", "last"] | None,
         Option(
             None,
-            "Where the channels of rows with three axes stand.",
+            "Which axis of rows with three axes holds the channels.",
             "first|last",
             kind=Literal["first", "last"],
             shown="asked of the shape",
@@ -282,7 +282,7 @@ class Counting(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "Columns of counts that are kept: those that vary most on training rows.",
+            "How many columns of counts are kept: those that vary most on training rows.",
             "N",
             kind=int,
             shown="2000",
@@ -294,7 +294,14 @@ class Windowing(TypedDict, total=False):
     """What windows are made of a series, where a row is one step of it."""
 
     window: Annotated[
-        int | None, Option(None, "Steps of a window of a series, whose rows are steps; with --time.", "STEPS", kind=int)
+        int | None,
+        Option(
+            None,
+            "For a series with one row for each step: how many steps make a window, which is what models see as a "
+            "row; with --time.",
+            "STEPS",
+            kind=int,
+        ),
     ]
     stride: Annotated[int | None, Option(None, "Steps from one window to the next.", "STEPS", kind=int, shown="1")]
 
@@ -315,8 +322,8 @@ class Reading(TableOptions, total=False):
         Any,
         Option(
             None,
-            "Features (.npy) that made the rows, for the facet recovery; or .npz or .safetensors with features, and "
-            "maybe present and parents.",
+            "For rows that were simulated: the true features that made them (.npy; or .npz or .safetensors with "
+            "features and, where known, present and parents), to which the facet recovery compares each dictionary.",
             "FILE",
             kind=Path,
         ),
@@ -335,7 +342,7 @@ class Reading(TableOptions, total=False):
         int | None,
         Option(
             None,
-            "Most rows: so many are drawn of a longer file (Parquet, .npy, .safetensors, shards).",
+            "Largest number of rows: of a longer file (Parquet, .npy, .safetensors, shards) so many are drawn.",
             "N",
             kind=int,
             shown="those of 1 GiB of numbers",
@@ -345,8 +352,8 @@ class Reading(TableOptions, total=False):
         str | int | None,
         Option(
             None,
-            "Instead of --rows: as many as fit into so much memory eight times, such as 2GiB, which is about what a "
-            "study takes of them; its processes take 350 MiB each besides.",
+            "Instead of --rows: memory for the rows, such as 2GiB. A study holds about eight copies of them, so as "
+            "many are read as fit into it eight times; each process takes 350 MiB besides.",
             "SIZE",
         ),
     ]
@@ -370,7 +377,7 @@ class Asking(TypedDict, total=False):
         float | None,
         Option(
             None,
-            "Adam's step size of every family; tuning looks from 0.4 to 6 times as high.",
+            "Adam's step size, for every family; tuning tries from 0.4 to 6 times as much.",
             "RATE",
             kind=float,
             shown="0.005, or the family's own",
@@ -396,7 +403,7 @@ class Compared(TypedDict, total=False):
         Option(
             None,
             "What the codes are for: compress, classify, find_anomalies, generate, fill_gaps or interpret. Measures "
-            "what speaks for it alone; interpret compares wide sparse dictionaries at one number of active units.",
+            "only what bears on it; interpret compares wide sparse dictionaries at one number of active units.",
             "PURPOSE",
             shown="all purposes",
             flag="--for",
@@ -438,8 +445,8 @@ class Compared(TypedDict, total=False):
         Mapping[str, Any] | None,
         Option(
             None,
-            "A field of every family that has it, which is then not tuned; repeatable. k is the number of units of a "
-            "row that fire, at which all codes are then rebuilt.",
+            "A field, for every family that has it, which is then not tuned; repeatable. With k=N rows are rebuilt "
+            "from N active units in every family.",
             "FIELD=VALUE",
             kind=list[str],
             shown="each family's own",
@@ -455,7 +462,8 @@ class Compared(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "Anomalies that are known: scores are chosen by them, and trees learn from them. They are never tested.",
+            "How many anomalies are known in advance: scores are chosen by them, trees learn from them, and they are "
+            "never tested.",
             "N",
             kind=int,
             shown="all that are not tested choose scores",
@@ -479,7 +487,7 @@ class Running(TypedDict, total=False):
         str | float | None,
         Option(
             None,
-            "Keep every training so often, such as 5m: a study that is stopped goes on within its runs.",
+            "How often unfinished trainings are saved, such as 5m: a study that is stopped goes on in their middle.",
             "TIME",
             shown="runs that are cut begin anew",
         ),
@@ -499,7 +507,7 @@ class CompareOptions(Reading, Compared, Asking, Running, total=False):
         str | float | None,
         Option(
             None,
-            "Time limit, such as 90s, 5m or 1.5h; spare time adds replicates where the answer is open.",
+            "Time limit, such as 90s, 5m or 1.5h; spare time adds replicates where the answer is undecided.",
             "TIME",
         ),
     ]
@@ -507,8 +515,8 @@ class CompareOptions(Reading, Compared, Asking, Running, total=False):
         int | None,
         Option(
             None,
-            "Replicates to add to the study that is there, where its verdict is open; without DATA all else is as the "
-            "folder (--out) says.",
+            "How many replicates to add to the finished study in --out, where its verdicts are undecided; DATA and all "
+            "other options may be left out, for the folder knows them.",
             "N",
             kind=int,
         ),
