@@ -120,6 +120,26 @@ def test_no_command_lets_a_name_reach_the_terminal_as_it_is(rows: Path, tmp_path
         assert code in ({ends.INPUT} if "missing" in arguments[1] else {ends.DONE, ends.PARTLY}), (arguments, shown)
 
 
+@pytest.mark.slow
+def test_cells_that_are_carried_along_are_spelled_out_on_a_terminal_and_kept_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plainly = "\n".join(f"{i % 7},{i % 5}" for i in range(40))
+    (tmp_path / "rows.csv").write_text(f"a,b\n{plainly}\n")
+    marked = "".join(f"{line},\x1b[31m\u202eé\x9b2J\n" for line in plainly.split("\n"))
+    (tmp_path / "new.csv").write_text(f"a,b,name\x1b]0;owned\x07\n{marked}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "plain", "rows.csv", "--steps", "20", "--measure", "none", "--out", "m", "--quiet"]) == 0
+    for verb in (["score"], ["encode"], ["flag", "--rate", "0.5"]):
+        code, shown = terminal(verb[0], "m", "new.csv", *verb[1:], cwd=tmp_path)
+        assert code == ends.DONE
+        harmless(shown)
+        assert r"\x1b[31m\u202eé\x9b2J" in shown
+        assert shown.count("\n") > 40
+        assert main([verb[0], "m", "new.csv", *verb[1:], "-o", "out.csv"]) == 0
+        assert Path("out.csv").read_text(encoding="utf-8").count("\x1b[31m\u202eé\x9b2J") == 40
+
+
 CLOSED = {"stderr": (2,), "output": (1, 2), "all": (0, 1, 2)}
 
 

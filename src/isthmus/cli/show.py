@@ -8,6 +8,8 @@ in a line is taken for markup. Nothing is printed elsewhere in this package.
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import re
@@ -51,6 +53,23 @@ def _obeyed(sign: str) -> bool:
 
 def _spelled(sign: str) -> str:
     return sign.encode("unicode_escape").decode()
+
+
+class Screen(io.RawIOBase):
+    """Where a table goes, as bytes of UTF-8, that is shown on a terminal: lines stay, the rest is :func:`plain`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoded = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        """Yes: that is all it is for."""
+        return True
+
+    def write(self, content: Any) -> int:
+        """Show some bytes; a sign that they cut in two waits for its rest."""
+        sys.stdout.write("\n".join(map(plain, self._decoded.decode(bytes(content)).split("\n"))))
+        return len(content)
 
 
 class Step(Protocol):

@@ -70,7 +70,7 @@ class Sink(Protocol):
 class Columns:
     """A table: the columns that are carried along, then the answers."""
 
-    def __init__(self, file: IO[bytes], suffix: str, left: set[str] | None) -> None:
+    def __init__(self, file: IO[bytes] | show.Screen, suffix: str, left: set[str] | None) -> None:
         self.file, self.suffix, self.left = file, suffix, left
         self.writer: Any = None
         self.schema: Any = None
@@ -203,9 +203,9 @@ def _sink(place: Path, left: set[str] | None) -> Iterator[Sink]:
     from isthmus.durable import placed
 
     if place == STDOUT:
-        sink: Sink = Columns(sys.stdout.buffer, ".csv", left)
+        sink: Sink = Columns(show.Screen() if sys.stdout.isatty() else sys.stdout.buffer, ".csv", left)
         yield from _closed(sink)
-        sys.stdout.buffer.flush()
+        sys.stdout.flush()
         return
     with placed(place) as file:
         sink = Array(file) if place.suffix == ".npy" else Columns(file, place.suffix, left)

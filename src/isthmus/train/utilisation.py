@@ -31,7 +31,7 @@ class Utilisation(NamedTuple):
         done, peak = (f"{flops / 1e9:,.3g}" for flops in (self.flops_per_second, self.peak))
         return (
             f"{self.rows_per_second:,.0f} rows a second; {done} of the {peak} GFLOP/s of a large product on this "
-            f"machine ({100 * self.share:.2g} %)"
+            f"machine ({100 * self.share:.3g} %)"
         )
 
 
