@@ -312,6 +312,7 @@ def test_large_and_small_units_that_float32_can_hold_are_fine():
     ("frame", "options", "said"),
     [
         (FRAME, {"label": "knd"}, "no label column 'knd' (did you mean 'kind'?); the columns are 'a', 'b'"),
+        (FRAME.assign(a=[{}, "x"] * (len(FRAME) // 2) + [1] * (len(FRAME) % 2)), {"label": "knd"}, "no label column"),
         (FRAME.rename(columns={"a": "b"}), {"label": "kind"}, "several columns have the same name ('b')"),
         (pa.table([[1.0] * 12] * 2, names=["a", "a"]), {}, "several columns have the same name ('a')"),
         (pd.DataFrame(X, columns=[1, "1", 2, 3]), {}, "several columns have the same name ('1')"),

@@ -220,6 +220,7 @@ def index_told(names: Sequence[str]) -> tuple[str, ...]:
 def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:
     """A pandas, polars or pyarrow frame."""
     names = [str(name) for name in source.columns]
+    named("X", names, label)  # before any cell is looked at: a wide frame takes its time
     fits("X", 8 * len(source) * len(names))
     cells, stated = [], {}
     for name, series in zip(names, source.iter_columns(), strict=True):
