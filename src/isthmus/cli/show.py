@@ -163,6 +163,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
     On a terminal the heads are bold. Where number columns are too many for the width (that of the terminal, or 100 in a
     pipe), they stand in several tables below each other, each with the columns of text. Where a terminal is too narrow
     even for that, each row becomes a block of ``head  value`` lines, so that nothing is cut.
+
+    ``rich`` tells the width of a text, and writes it. Its ``Table`` is not used: where there is no room it cuts words
+    (``marginali…``), and it can't set columns below each other.
     """
     from rich.cells import cell_len
     from rich.console import Console

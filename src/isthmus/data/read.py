@@ -204,15 +204,10 @@ def read(
     >>> read(rows, factors="x0").factors.shape
     (12, 1)
     """
-    if labels is not None and label is not None:
-        raise BadInput("labels and label exclude each other: give the labels, or the name of their column")
-    if label is not None and not isinstance(label, str):
-        raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
+    _check_label(label, labels)
     wanted = of_pictures(size, crop, gray, skip_damaged)
     network = None if features is None else _network(Path(features))
-    if rows is not None and memory is not None:
-        raise BadInput("rows and memory exclude each other: give one of them")
-    limit = Limit(rows, None if memory is None else in_bytes(memory))
+    limit = _limit(rows, memory)
     name, raw = _open(source, label, wanted if network is None else network.wanted(wanted), limit)
     if raw.canvas is None and wanted != Wanted():
         raise BadInput(f"{raw.place}: size, crop, gray and skip_damaged are for encoded pictures, which these are not")
@@ -235,12 +230,11 @@ def read(
     raw, apart = aside(raw, factors)
     given = raw.y if labels is None else labels
     codes, known = (None, raw.classes) if given is None else classes(raw, given)
+    ready = bool(raw.fields) or kept_columns is not None
     pictured = raw.images if images is None else images
     if pictured is None and kept_columns is None and pictures(raw.x):
         pictured = True  # told by the numbers as they stand in the source: bytes and bits are pixels
-    pixels = (raw.canvas is not None and network is None) or (pictured and raw.x.dtype == np.uint8)
-    ready = bool(raw.fields) or kept_columns is not None
-    x = raw.x if ready else np.ascontiguousarray(raw.x) if pixels else numbers(raw)
+    x = raw.x if ready else _values(raw, bool(pictured), network)
     if truth is not None and (ready or window is not None):
         raise BadInput(f"{raw.place}: truth is for rows of plain numbers, which these are not; leave it out (--truth)")
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
@@ -281,6 +275,27 @@ def read(
         truth=truth_of(raw.place, truth, len(x), math.prod(x.shape[1:])),
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
+
+
+def _check_label(label: Any, labels: Any) -> None:
+    """Labels are given, or named by their column."""
+    if labels is not None and label is not None:
+        raise BadInput("labels and label exclude each other: give the labels, or the name of their column")
+    if label is not None and not isinstance(label, str):
+        raise BadInput(f"label must be the name of a column; got {shown(label)}; for the labels themselves use labels=")
+
+
+def _limit(rows: int | None, memory: str | int | None) -> Limit:
+    """How many rows are drawn at most."""
+    if rows is not None and memory is not None:
+        raise BadInput("rows and memory exclude each other: give one of them")
+    return Limit(rows, None if memory is None else in_bytes(memory))
+
+
+def _values(raw: Unchecked, pictured: bool, network: Network | Sentences | None) -> NDArray[Any]:
+    """Rows of plain numbers: pixels stay bytes, all others are checked and become float32."""
+    pixels = (raw.canvas is not None and network is None) or (pictured and raw.x.dtype == np.uint8)
+    return np.ascontiguousarray(raw.x) if pixels else numbers(raw)
 
 
 def _network(path: Path) -> Network | Sentences:
