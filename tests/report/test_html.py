@@ -266,6 +266,7 @@ def test_of_many_contenders_the_first_are_open_and_the_others_unfold(tmp_path: P
     levels = {name: 1 + i / 10 for i, name in enumerate(many)}
     study = Study(make(tmp_path / "study", families=[*many, "pca"], replicates=2, levels=levels))
     text = study.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert len(text.encode()) < 2_000_000
     pictures = text[text.index('id="pictures"') : text.index('id="codes"')]
     opened, folded = pictures.split("<summary>9 others</summary>")[:2]
     assert re.findall(r'class="who">(\w+)', opened)[:4] == ["Original", "PCA", "mine0", "mine1"]
