@@ -87,8 +87,8 @@ def test_the_plan_shows_what_is_added(studies):
     ("options", "said"),
     [
         ({"more": 0}, "more must be a whole number of replicates of at least 1; got 0"),
-        ({"more": 1, "steps": 30}, "without data all but more is as the study in .* says; leave steps out"),
-        ({}, "data are missing: give a file"),
+        ({"more": 1, "steps": 30}, "without data, more adds to the study in .* as it is; leave steps out"),
+        ({}, "no data: give a file"),
         ({"more": 1, "out": "nowhere"}, "nowhere holds no study to add replicates to"),
     ],
 )

@@ -132,7 +132,9 @@ def test_a_checkpoint_of_two_ranks_serves_one(tmp_path, monkeypatch):
 
 
 def test_batches_without_equal_shares_are_refused():
-    with pytest.raises(BadInput, match="a batch of 32 rows has no 3 equal shares; give --set batch=33"):
+    with pytest.raises(
+        BadInput, match="a batch of 32 rows cannot be divided equally among 3 ranks; give --set batch=33"
+    ):
         train([task("plain")], ranks=Ranks(0, 3))
 
 

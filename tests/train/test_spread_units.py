@@ -116,7 +116,7 @@ def test_each_rank_holds_its_units_and_takes_its_part_of_a_state(case):
         ("matryoshka", {}, "of topk and of batchtopk"),
         ("topk", {"latents": 16, "ortho": 0.25}, "without --set ortho"),
         ("topk", {"latents": 16, "hidden": (8,)}, "the units of one layer"),
-        ("topk", {"latents": 16}, "16 units have no 3 equal parts for ranks; give --set latents=18"),
+        ("topk", {"latents": 16}, "16 units cannot be divided equally among 3 ranks; give --set latents=18"),
     ],
 )
 def test_what_cannot_be_spread_is_refused(name, more, expected):

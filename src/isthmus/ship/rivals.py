@@ -353,7 +353,8 @@ def _parameters(found: Crowd, units: NDArray[np.float64]) -> dict[str, Any]:
 def _knowing(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
     if splits.odd is None:
         raise BadInput(
-            "trees on known need known anomalies and rows apart, which a training on all rows has not; no --refit"
+            "trees on known need known anomalies, and rows held apart, which training on all rows lacks; "
+            "leave --refit out"
         )
     found = known(splits, between=True)
     trees = [one.tree_ for one in found.trees.estimators_]

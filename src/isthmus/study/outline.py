@@ -91,12 +91,12 @@ def reopened(asked: Mapping[str, Any]) -> Outline:
     """A study as its folder says, to add replicates to it; its data are where they were."""
     if asked["more"] is None or asked["out"] is None:
         raise BadInput(
-            "data are missing: give a file, an array or a bundled set; or more and out, to go on with a study"
+            "no data: give a file, an array or the name of a bundled set; or more and out, to add replicates to a study"
         )
     usual = filled(CompareOptions, {})
     given = [name for name, value in asked.items() if name not in KEPT and value is not usual[name]]
     if given:
-        raise BadInput(f"without data all but more is as the study in {asked['out']} says; leave {given[0]} out")
+        raise BadInput(f"without data, more adds to the study in {asked['out']} as it is; leave {given[0]} out")
     check_workers(asked["jobs"])
     folder = Path(asked["out"]).absolute()
     study = extended(folder, asked["more"])

@@ -221,14 +221,12 @@ def fit(
     (200, 2)
     """
     if not isinstance(recipe, Recipe):
-        raise BadInput(f"the recipe must be one, such as isthmus.named('plain'); got {recipe!r:.60}")
+        raise BadInput(f"recipe must be a Recipe, such as isthmus.named('plain'); got {recipe!r:.60}")
     beside = {"group": group, "time": time, "weights": weights}
     kept = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
     if isinstance(x, Source):
         if odd := [name for name, one in beside.items() if one is not None]:
-            raise BadInput(
-                f"say where the source is made which column gives {odd[0]}: isthmus.source(FILE, {odd[0]}=NAME)"
-            )
+            raise BadInput(f"name the column of {odd[0]} where the source is made: isthmus.source(FILE, {odd[0]}=NAME)")
         _alone(target=target, valid=valid, images=images, series=series, counts=counts)
         known_rows = survey(x, seed, scale=scale, readers=affordable(x, memory, readers))
         return fit_survey(

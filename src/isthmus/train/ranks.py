@@ -68,7 +68,9 @@ class Ranks:
         """
         if batch % self.size:
             wanted = -(-batch // self.size) * self.size
-            raise BadInput(f"a batch of {batch} rows has no {self.size} equal shares; give --set batch={wanted}")
+            raise BadInput(
+                f"a batch of {batch} rows cannot be divided equally among {self.size} ranks; give --set batch={wanted}"
+            )
         return batch // self.size
 
     def mine(self, whole: Tensor, shape: Sequence[int]) -> Tensor:

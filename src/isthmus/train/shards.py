@@ -140,7 +140,7 @@ class Shards(Units):
         if net.latents % self.size:
             wanted = -(-net.latents // self.size) * self.size
             raise BadInput(
-                f"{net.latents} units have no {self.size} equal parts for ranks; give --set latents={wanted}"
+                f"{net.latents} units cannot be divided equally among {self.size} ranks; give --set latents={wanted}"
             )
         for name, tensor in tensors_of(model).items():
             if name in axes:
