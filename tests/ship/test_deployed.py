@@ -205,7 +205,7 @@ def test_trees_on_known_anomalies_ship_what_they_learnt(tmp_path: Path) -> None:
     assert found.scores(both) == pytest.approx(
         known(splits, between=True).score(layout.apply(both)), rel=1e-5, abs=1e-5
     )
-    with pytest.raises(BadInput, match="no --refit"):
+    with pytest.raises(BadInput, match="leave --refit out"):
         rivals.fitted("trees on known", splits._replace(odd=None), layout)
 
 

@@ -277,8 +277,8 @@ def test_recommendations_name_purposes_then_other_facets_then_the_whole() -> Non
         "To classify rows by their codes: take TopK (probe accuracy 0.95 against 0.86 of PCA).",
         "For codes with few active units: TopK is the sparsest; check its reconstruction error.",
         "For speed: PCA was the best in rows encoded per second on this machine.",
-        "No contender is shown to be best everywhere; by their means alone, plain leads in reconstruction, TopK leads in "
-        "features.",
+        "No contender is shown to be best everywhere; by their means alone, plain leads in reconstruction, TopK leads "
+        "in features.",
         "On the Pareto front, dominated by no other contender as far as is shown: plain and TopK (2 of 3).",
     ]
     assert standing(verdicts.values()).members == ("plain", "topk")
