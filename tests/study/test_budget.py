@@ -208,6 +208,14 @@ def test_a_slow_rival_goes_before_any_question_and_what_tables_rest_on_stays(pla
     assert "rivals" not in given_up(planned, afford(planned, found, 1e6))
 
 
+@pytest.mark.parametrize("source", ["iris", "diabetes"])
+def test_what_labels_were_given_for_is_given_up_last_however_dear(source):
+    asked = design(read(source), families="plain", replicates=3, configs=1, racing=True)
+    dear = dataclasses.replace(costs(), facets={name: 1e4 * FACETS[name].labels + 0.1 for name in FACETS})
+    kept = afford(asked, dear, 60.0)
+    assert {FACETS[facet].labels for facet in kept.facets} == {source == "iris"}
+
+
 def test_with_no_time_at_all_the_smallest_study_is_left(planned):
     kept = afford(planned, costs(), 0.0)
     assert list(kept.families) == ["plain", "pca"]

@@ -3,11 +3,11 @@ is not begun when time runs out.
 
 What is given up, in this order, until the rest fits: steps beyond ten checks of each training, configurations,
 replicates beyond the three that a claim needs, rivals that take more than a twentieth of the time, facets (those that
-only describe first), families (the last named first), the third replicate, and steps down to one check. Less than that
-there is not: PCA, one family and the rivals, in one replicate, are run in any time. A plan is careful, for it rests on
-a few seconds of measuring; once the planned runs are done, facets come back if they fit by what those runs took. Where
-runs take longer than was thought, for others use the machine too, contenders are given up on the way, so that those who
-are left get the replicates that a claim needs.
+only describe first, those that labels were given for last, else the dearest first), families (the last named first),
+the third replicate, and steps down to one check. Less than that there is not: PCA, one family and the rivals, in one
+replicate, are run in any time. A plan is careful, for it rests on a few seconds of measuring; once the planned runs are
+done, facets come back if they fit by what those runs took. Where runs take longer than was thought, for others use the
+machine too, contenders are given up on the way, so that those who are left get the replicates that a claim needs.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int
     price = {
         f: found.facets.get(f, 0.0) + sum(v for (g, _), v in found.rivals.items() if g == f) for f in design.facets
     }
-    for facet in sorted(design.facets, key=lambda f: (FACETS[f].crowns, -price[f]))[:-1]:
+    labelled = bool(design.data["classes"])
+    for facet in sorted(design.facets, key=lambda f: (FACETS[f].crowns, labelled and FACETS[f].labels, -price[f]))[:-1]:
         kept = [f for f in design.facets if f != facet]
         design = replace(design, facets=kept, skipped={**design.skipped, facet: LEFT_OUT})
         yield ENOUGH, design
