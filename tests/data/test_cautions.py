@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from isthmus.data import cautions
 from isthmus.data.bundled import DATASETS
-from isthmus.data.cautions import identifiers, leaks, sentinels
+from isthmus.data.cautions import belonging, identifiers, leaks, sentinels
 from isthmus.data.read import read
 from isthmus.errors import BadInput
 
@@ -205,3 +206,59 @@ def test_features_that_are_merely_good_are_no_leak():
     assert leaks(good[:, None], Y, ["good"]) == {}
     few = np.arange(30) % 2
     assert leaks((few + 0.01 * OWN.normal(size=30))[:, None], few, ["a"]) == {}, "too few rows to judge by"
+
+
+def visits(people, times, noise, seed=0):
+    """Who comes how often, and the rows (N, 4): two columns that stay with who comes but for some noise, two that do
+    not."""
+    random = np.random.default_rng(seed)
+    who = np.repeat(np.arange(people), random.integers(times[0], times[1] + 1, people))
+    own = random.normal(size=(people, 2))[who] + noise * random.normal(size=(len(who), 2))
+    return who, np.column_stack([own, random.normal(size=(len(who), 2))])
+
+
+def test_rows_that_belong_together_are_told_from_those_that_only_share_a_value():
+    who, rows = visits(60, (2, 8), 0.1)
+    share, chance = belonging(who, rows)
+    assert share > 0.5
+    assert chance == pytest.approx(np.mean([(who == one).sum() - 1 for one in who]) / (len(who) - 1))
+    order = np.random.default_rng(1).permutation(len(who))
+    assert belonging(who[order], rows[order])[0] == pytest.approx(share)
+    assert belonging(who, rows[:, [0, 2, 3]]) is None  # one column is an attribute of what the column names
+    assert belonging(who, rows[:, 2:]) is None
+    assert belonging(who, visits(60, (2, 8), 1.5)[1]) is None
+
+
+@pytest.mark.parametrize(
+    ("people", "times"),
+    [(9, (4, 8)), (60, (1, 1)), (12, (60, 80))],
+    ids=["few groups", "no groups", "large groups"],
+)
+def test_values_that_name_no_groups_are_left(people, times):
+    assert belonging(*visits(people, times, 0.01)) is None
+
+
+def test_by_chance_no_column_names_groups():
+    found = []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        codes = random.integers(0, random.integers(10, 80), 300)
+        found.append(belonging(codes, random.normal(size=(300, 5)) @ random.normal(size=(5, 5))))
+    assert found == [None] * 60
+
+
+def test_rows_without_a_value_count_for_nothing_and_many_rows_are_drawn():
+    who, rows = visits(2000, (2, 8), 0.05)
+    assert belonging(who, rows)[0] > 0.5
+    few, some = visits(60, (2, 8), 0.1)
+    known = belonging(few, some)
+    codes = np.r_[few.astype(float), np.full(200, np.nan), np.full(200, -1.0)]
+    assert belonging(codes, np.r_[some, np.zeros((400, 4))]) == pytest.approx(known)
+
+
+def test_the_correlation_within_groups_is_that_of_its_definition():
+    who, rows = visits(40, (5, 5), 0.7)
+    table = rows[:, 0].reshape(40, 5)
+    between, within = 5 * table.mean(axis=1).var(ddof=1), table.var(axis=1, ddof=1).mean()
+    sizes = np.bincount(who)
+    assert cautions._within(rows, who, sizes)[0] == pytest.approx((between - within) / (between + 4 * within))

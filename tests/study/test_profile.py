@@ -155,6 +155,7 @@ def test_every_spoiler_and_every_number_of_it_is_said_in_both_languages() -> Non
     found = [
         Spoiler(what="leak", columns=["a"], count=1, share=1.0),
         Spoiler(what="identifier", columns=["b", "c"], count=2),
+        Spoiler(what="group", columns=["who"], count=20, share=0.62, value=0.013),
         Spoiler(what="sentinel", columns=["d"], count=9, value=-200.0),
         Spoiler(what="rows", count=2, value=67.7, **few),
         Spoiler(what="cells", columns=["e"], count=2, value=1e12, **few),
@@ -166,14 +167,37 @@ def test_every_spoiler_and_every_number_of_it_is_said_in_both_languages() -> Non
         assert len(said) == len(found)
         for line, parts in zip(
             said,
-            (["'a'", "100%"], ["'b'", "'c'"], ["-200", "'d'", "8"], ["67.7"], ["'e'", "1e+12"], ["1e+12"], ["'f'"]),
+            (
+                ["'a'", "100%"],
+                ["'b'", "'c'"],
+                ["'who'", "62%", "1.3%"],
+                ["-200", "'d'", "8"],
+                ["67.7"],
+                ["'e'", "1e+12"],
+                ["1e+12"],
+                ["'f'"],
+            ),
             strict=True,
         ):
             assert all(part in line for part in parts), line
-        assert all("98%" in line and "52%" in line and "90%" in line for line in said[3:])
+        assert all("98%" in line and "52%" in line and "90%" in line for line in said[4:])
     many = [Spoiler(what="leak", columns=[name], count=4, share=1.0) for name in "abcd"]
     (line,) = lines(many, Words("en"))
     assert line.startswith("4 columns each tell the label")
+
+
+def test_rows_that_belong_together_are_told_unless_somebody_said_so() -> None:
+    who = np.repeat(np.arange(60), 5)
+    own = np.random.default_rng(0).normal(size=(60, 2))[who] + 0.1 * np.random.default_rng(1).normal(size=(300, 2))
+    frame = pd.DataFrame({"who": [f"P{one:02d}" for one in who], "a": own[:, 0], "b": own[:, 1]})
+    frame["c"] = np.random.default_rng(2).choice(["u", "v"], 300)
+    frame.loc[frame.index % 7 == 0, "b"] = np.nan
+    (found,) = profiled(read(frame), 2).spoilers
+    assert (found.what, found.columns, found.count) == ("group", ["who"], 60)
+    assert found.share > 0.5
+    assert found.value == pytest.approx(4 / 299)
+    assert profiled(read(frame, group="who"), 2).spoilers == []
+    assert "--group" in lines([found], Words("en"))[0]
 
 
 def test_wide_tables_list_their_first_columns_and_count_the_others() -> None:

@@ -64,6 +64,7 @@ def _line(one: Spoiler, say: Words) -> str:
         "size": f"{one.value:.3g}",
         "numbers": _rows(one, say),
         "share": percent(one.share),
+        "chance": percent(one.value) if one.what == "group" else "",
         "k": one.components,
         "explained": percent(one.explained),
         "without": percent(one.without),

@@ -26,6 +26,10 @@ BESIDE, JUDGED, ASKED, CELLS = 4, 40, 2000, 2_000_000
 """Rows beside a row, in the order of a column, that vote on its class; fewest and most rows that are judged by, and
 most cells."""
 
+GROUPS, LARGE, RECOGNISED, TIMES = 10, 50, 0.5, 5
+"""Groups at least, rows in one at most on average, and the share of rows whose nearest one must be of the same group:
+half of them, and so many times what chance makes."""
+
 
 def identifiers(x: NDArray[Any], columns: Sequence[str]) -> tuple[str, ...]:
     """Columns of a table (N, D) that number its rows: in order, shuffled, in equal steps, or with some rows left out.
@@ -141,6 +145,72 @@ def leaks(x: NDArray[Any], y: NDArray[np.int64], columns: Sequence[str]) -> dict
     told = np.mean(shares, axis=0)
     near = {columns[j]: float(told[j]) for j in np.flatnonzero(told >= NEARLY).tolist()}
     return near | found
+
+
+def belonging(codes: NDArray[Any], others: NDArray[Any]) -> tuple[float, float] | None:
+    """Whether rows that share a value of a column belong together, as visits of one patient do: two other columns or
+    more hardly vary among them (an intraclass correlation of a half: Shrout and Fleiss 1979), and in those the nearest
+    other row has the same value far more often than by chance.
+
+    Of many rows whole groups are drawn, :data:`ASKED` rows about.
+
+    Parameters
+    ----------
+    codes : array (N,)
+        The value of each row as a number; negative or NaN where there is none.
+    others : array (N, E)
+        Other columns, numbers without gaps.
+
+    Returns
+    -------
+    (float, float) or None
+        The share of rows whose nearest one is of the same group, and what chance would make of it. None where the
+        column names no groups (:data:`GROUPS` at least, of :data:`LARGE` rows at most on average, half of them of two
+        or more), or that share is below :data:`RECOGNISED`, or not :data:`TIMES` that of chance.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> patient = np.arange(200) // 4
+    >>> belonging(patient, rng.normal(size=(50, 3))[patient] + 0.1 * rng.normal(size=(200, 3)))[0] > 0.9
+    True
+    >>> belonging(patient, rng.normal(size=(200, 3)))
+    """
+    known = np.flatnonzero(codes >= 0)
+    values, which, counts = np.unique(codes[known], return_inverse=True, return_counts=True)
+    if not GROUPS <= len(values) <= len(known) / 2 or len(known) > LARGE * len(values) or np.mean(counts > 1) < 0.5:
+        return None
+    turn = np.random.default_rng(0).permutation(len(values))
+    drawn = turn[: max(GROUPS, np.searchsorted(np.cumsum(counts[turn]), ASKED) + 1)]
+    some = np.isin(which, drawn)
+    own, sizes = np.unique(which[some], return_inverse=True, return_counts=True)[1:]
+    rows = others[known[some]].astype(np.float64)
+    within = _within(rows, own, sizes)
+    if (within >= RECOGNISED).sum() < 2:
+        return None
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = rows[:, within >= RECOGNISED]
+    rows = rows / rows.std(axis=0)
+    chance = float((sizes * (sizes - 1.0)).sum() / (len(own) * (len(own) - 1.0)))
+    beside = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(rows).kneighbors(rows)[1]
+    other = np.where(beside[:, 0] == np.arange(len(rows)), beside[:, 1], beside[:, 0])
+    share = float((own[other] == own).mean())
+    return (share, chance) if share >= max(RECOGNISED, TIMES * chance) else None
+
+
+def _within(rows: NDArray[np.float64], own: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """Intraclass correlation of each column (E,), of one-way groups of any sizes; 0 where a column does not vary."""
+    n, k = len(rows), len(sizes)
+    rows = rows - rows.mean(axis=0)
+    means = np.stack([np.bincount(own, column, k) for column in rows.T], axis=1) / sizes[:, None]
+    between = (sizes[:, None] * means**2).sum(axis=0)
+    left = ((rows - means[own]) ** 2).sum(axis=0) / (n - k)
+    usual = (n - (sizes**2).sum() / n) / (k - 1)
+    apart = (between / (k - 1) - left) / usual
+    whole = apart + left
+    found: NDArray[np.float64] = np.where(whole > 0, apart / np.where(whole > 0, whole, 1.0), 0.0)
+    return found
 
 
 def telling(x: NDArray[Any], y: NDArray[np.int64] | None, columns: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from isthmus.data import dates
-from isthmus.data.cautions import identifiers, leaks, sentinels
+from isthmus.data.cautions import belonging, identifiers, leaks, sentinels
 from isthmus.data.dataset import NUMERIC, Dataset
 from isthmus.data.dominance import dominant
 from isthmus.data.fields import KINDS, TEXTS, missing
@@ -87,16 +87,17 @@ class Column(_Plain):
 class Spoiler(_Plain):
     """Something that may make an answer worthless."""
 
-    what: Literal["leak", "identifier", "sentinel", "rows", "cells", "column"]
+    what: Literal["leak", "group", "identifier", "sentinel", "rows", "cells", "column"]
     columns: list[Text] = Field(default=[], max_length=NAMED)
     count: Count = 0
     """Of the columns; of rows or cells for ``rows`` and ``cells``."""
     rows: list[Count] = Field(default=[], max_length=NAMED)
     """Numbers of rows, counted from 0."""
     value: float = 0.0
-    """A sentinel's or a cell's; of rows, how many times as far out they lie as the usual row."""
+    """A sentinel's or a cell's; of rows, how many times as far out they lie as the usual row; of a group, in what share
+    of rows the nearest one would be of the same group by chance."""
     share: Share = 0.0
-    """Of the rows whose label a column tells; of the variance."""
+    """Of the rows whose label a column tells; of those whose nearest row is of the same group; of the variance."""
     components: Count = 0
     explained: float = 0.0
     """Share of the variance that so many principal components explain, and the same without the rows or the column."""
@@ -248,6 +249,7 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
         told = leaks(table, data.y, data.columns) if data.y is not None else {}
         for name in list(told)[:NAMED]:
             found.append(Spoiler(what="leak", columns=[name], count=len(told), share=told[name]))
+        found += _together(data, table)
         if numbering := identifiers(x, names):
             found.append(Spoiler(what="identifier", columns=list(numbering[:NAMED]), count=len(numbering)))
         for value, where in list(sentinels(x, names).items())[:NAMED]:
@@ -268,6 +270,20 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
             )
         )
     return found
+
+
+def _together(data: Dataset, table: NDArray[Any]) -> list[Spoiler]:
+    """Columns of categories whose rows belong together, where nobody said which rows do."""
+    if not data.fields or data.metadata.group is not None:
+        return []
+    found, rows = [], [one for one, field in enumerate(data.fields) if field.kind in (*NUMERIC, "flag")]
+    others = np.nan_to_num(table[:, rows] - np.nanmean(table[:, rows], axis=0))
+    for j, field in enumerate(data.fields):
+        if field.kind == "category" and (known := belonging(table[:, j], others)) is not None:
+            share, chance = known
+            groups = len(np.unique(table[:, j][table[:, j] >= 0]))
+            found.append(Spoiler(what="group", columns=[field.name], count=groups, share=share, value=chance))
+    return found[:NAMED]
 
 
 def _dense(data: Dataset) -> Dataset:
