@@ -301,6 +301,22 @@ def test_files_that_were_changed_and_sealed_again_are_refused_or_run() -> None:
             runtime.Graph(sealed(bytes(changed[:cut]))).run(ROWS)
 
 
+def test_the_shell_refuses_a_changed_graph_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, good, random = written(ROWS, tmp_path / "rows.csv"), GRAPH.read_bytes(), np.random.default_rng(2)
+    for case in range(60):
+        at, bad = int(random.integers(len(good))), bytearray(good)
+        if case % 3 == 0:
+            bad[at] ^= 1 << int(random.integers(8))
+        elif case % 3 == 1:
+            del bad[at:]
+        else:
+            bad[at:at] = bytes(1 + case)
+        (tmp_path / "bad.onnx").write_bytes(bad)
+        assert main([str(tmp_path / "bad.onnx"), str(rows)]) == 2
+        said = capsys.readouterr()
+        assert (said.out, len(said.err.splitlines())) == ("", 1)
+
+
 def test_more_than_onnx_is_refused(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load(GRAPH)

@@ -211,6 +211,27 @@ def test_every_single_byte_counts(single: Path) -> None:
     load(single)
 
 
+def test_the_shell_refuses_a_changed_file_in_one_line_and_writes_nothing(single: Path, tmp_path: Path, capsys) -> None:
+    good, draw, out = single.read_bytes(), random.Random(1), tmp_path / "out.csv"
+    np.savetxt(tmp_path / "rows.csv", ROWS[:5], delimiter=",", header="a,b,c,d", comments="")
+    for case in range(90):
+        bad, at = bytearray(good), draw.randrange(len(good))
+        if case % 3 == 0:
+            bad[at] ^= 1 << draw.randrange(8)
+        elif case % 3 == 1:
+            del bad[at : at + draw.choice([1, 64, len(bad)])]
+        else:
+            bad[at:at] = draw.choice([b"\0", b"PK\x05\x06" + b"\0" * 18])
+        single.write_bytes(bytes(bad))
+        assert (
+            main([draw.choice(["score", "encode", "flag"]), str(single), str(tmp_path / "rows.csv"), "-o", str(out)])
+            == 2
+        )
+        said = capsys.readouterr()
+        assert (said.out, len(said.err.splitlines()), out.exists()) == ("", 1, False)
+        assert said.err.startswith("isthmus: ")
+
+
 def zipped(found: dict[str, bytes], change: Callable[[zipfile.ZipInfo], object] = id, **how) -> bytes:
     with zipfile.ZipFile(made := io.BytesIO(), "w", **how) as file:
         for name, content in found.items():
