@@ -1,4 +1,4 @@
-"""All of scikit-learn's own checks of every family, as autoencoder and as anomaly detector: how many pass.
+"""All of scikit-learn's own checks of every family, as autoencoder, anomaly detector and classifier: how many pass.
 
     python benchmarks/scikit_checks.py [FAMILY ...]
 
@@ -15,6 +15,7 @@ os.environ["SCIPY_ARRAY_API"] = "1"  # else one check would be skipped
 import torch
 from sklearn.utils.estimator_checks import check_estimator
 
+from isthmus.estimator.classifier import AutoencoderClassifier
 from isthmus.estimator.detector import AnomalyDetector
 from isthmus.estimator.transformer import Autoencoder
 from isthmus.families import FAMILIES
@@ -28,11 +29,12 @@ def main(families: list[str]) -> int:
     warnings.simplefilter("ignore")
     told: Counter[str] = Counter()
     for family in families:
-        for estimator in (Autoencoder(family, **SMALL), AnomalyDetector(family, **SMALL)):
+        plain = Autoencoder(family, **SMALL)
+        for estimator in (plain, AnomalyDetector(family, **SMALL), AutoencoderClassifier(plain, steps=40)):
             found = check_estimator(estimator, on_skip=None, on_fail=None)
             count = Counter(one["status"] for one in found)
             told += count
-            print(f"{family:14} {type(estimator).__name__:16} {dict(count)}")
+            print(f"{family:14} {type(estimator).__name__:21} {dict(count)}", flush=True)
             for one in found:
                 if one["status"] == "failed":
                     print(f"    {one['check_name']}: {one['exception']}")

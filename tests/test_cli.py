@@ -1080,9 +1080,9 @@ OPTIONS = {
     catalogue.catalogue: "kind name json debug",
     collect.collect: "model text layer out dtype length texts quiet debug",
     impute.impute: "model data out intervals against quiet debug",
-    answers.score: "model data out against shift features device quiet debug",
+    answers.score: "model data out against shift weights features device quiet debug",
     flag.flag: (
-        "model data out rate per_day rows_per_day fdr bound adapt blocks against shift contamination features "
+        "model data out rate per_day rows_per_day fdr bound adapt blocks against shift weights contamination features "
         "quiet debug"
     ),
     answers.encode: "model data out features device quiet debug",
