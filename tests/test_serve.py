@@ -1,4 +1,7 @@
-"""A model behind HTTP: the answers of the shell, limits that hold, and nothing that a request could do to end it."""
+"""A model behind HTTP: the answers of the shell, limits that hold, and nothing that a request could do to end it.
+
+``python tests/test_serve.py`` sends 10,000 mutated requests over sockets to a server of its own.
+"""
 
 import asyncio
 import json
@@ -8,10 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,15 +51,19 @@ PEOPLE = pd.DataFrame(
 )
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("models")
+def saved(place: Path) -> Path:
+    """Models in a folder: of numbers, and of a table with texts and gaps."""
     model = fit(named("plain").set_params(latents=2), X[:150], valid=X[150:200], plan=PLAN, columns=tuple("abc"))
     save(Deployed.of(model, X[:150], X[150:200], X[200:]), place / "numbers")
     data = read(PEOPLE)  # says what it infers; here it is not asked
     mixed = fit(named("plain").set_params(latents=2), data.x, plan=PLAN, fields=data.fields, columns=data.columns)
     save(Deployed.of(mixed, PEOPLE[:200], PEOPLE[200:250], PEOPLE[250:]), place / "people")
     return place
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(tmp_path_factory.mktemp("models"))
 
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -325,6 +335,63 @@ def test_mutants_end_nothing(models, count) -> None:
     asyncio.run(go())
 
 
+def spoilt(count: int, seed: int) -> Iterator[bytes]:
+    """The bytes of requests that were right once, with heads that lie, are cut, doubled, or hold what none may."""
+    draw = random.Random(seed)
+    heads = [
+        b"Content-Length: 5\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 99999999999999999999\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"Host: elsewhere\r\n",
+        b" folded: a\r\n",
+        b"\r\n",
+        b"\x00",
+        b"\xff\xfe",
+        b" HTTP/1.0\r\n",
+        b"ffffffffffffffff\r\n",
+        b"%00%ff/../",
+    ]
+    for path, spoilt_body, kind in mutants(count, seed):
+        body = rows(PEOPLE[:3]) if draw.random() < 0.5 else spoilt_body
+        text = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        whole = text.encode() + body
+        for _ in range(draw.randint(0, 3)):
+            at = draw.randint(0, draw.choice([len(text), len(whole)]))
+            what, cut = draw.choice([*heads, whole[: draw.randint(0, 99)]]), draw.choice([0, 0, 1, 9, len(whole)])
+            whole = whole[:at] + what + whole[at + cut :]
+        yield whole
+
+
+def answered(port: int, request: bytes, wait: float = 0.5) -> bytes:
+    """What a server says to the bytes of a request, or to the first of them that is one; nothing where it waits on."""
+    said = b""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 60) as line:  # it may have heard enough
+        line.sendall(request)
+        line.settimeout(wait)
+        while b"\r\n\r\n" not in said and (part := line.recv(1 << 16)):
+            said += part
+    return said
+
+
+def bombard(port: int, count: int) -> Counter[str]:
+    """Send mutants, some at a time; how often the server said what. A fault of its own is none of it."""
+
+    def send(request: bytes) -> str:
+        said = answered(port, request)
+        status = said[9:12].decode() if said.startswith(b"HTTP/1.1 ") else "nothing"
+        assert status in {"200", "400", "404", "405", "408", "413", "415", "417", "422", "503", "nothing"}, (
+            request,
+            said,
+        )
+        return status
+
+    with ThreadPoolExecutor(16) as pool:
+        return Counter(pool.map(send, spoilt(count, count)))
+
+
 def test_what_is_missing_is_named_with_its_remedy(models, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
     with pytest.raises(MissingExtra, match=r"pip install 'isthmus\[serve\]'"):
@@ -340,7 +407,6 @@ def test_an_address_that_is_taken_is_told(models) -> None:
     assert main(["serve", str(models / "numbers"), "--host", "no.such.host.invalid"]) == 3
 
 
-@pytest.mark.slow
 class Line:
     """What a protocol of asyncio writes to."""
 
@@ -429,6 +495,7 @@ def test_json_is_that_of_the_standard_library() -> None:
     assert json.loads(wire.dumped(value)) == json.loads(json.dumps(value, default=str))
 
 
+@pytest.mark.slow
 def test_a_server_of_its_own_answers_lives_through_garbage_and_ends_when_asked(models) -> None:
     words = [sys.executable, "-m", "isthmus", "serve", str(models / "numbers"), "--port", "0", "--timeout", "5"]
     pipe, env = subprocess.PIPE, os.environ | {"OMP_NUM_THREADS": "1"}
@@ -445,6 +512,7 @@ def test_a_server_of_its_own_answers_lives_through_garbage_and_ends_when_asked(m
             ):
                 with socket.create_connection(("127.0.0.1", port), 10) as line:
                     line.sendall(garbage)
+            assert len(bombard(port, 60)) > 2
             request = urllib.request.Request(f"{where}/score", rows(NUMBERS[:4]), {"Content-Type": JSON})
             with urllib.request.urlopen(request, timeout=60) as reply:
                 found = json.load(reply)
@@ -517,3 +585,16 @@ def test_quick_turns_are_answered_at_once_and_long_ones_beside_the_requests(monk
     here = [name == "MainThread" for name in places]
     # the first of which nothing is known, one quick and one slow in its place, after which the next goes beside
     assert here == [False, True, False, True, True, False]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as where:
+        words = [sys.executable, "-m", "isthmus", "serve", str(saved(Path(where)) / "people"), "--port", "0"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            at = int(process.stdout.readline().strip().rpartition(":")[2])
+            print(bombard(at, 10_000))
+            request = f"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
+            body = rows(PEOPLE[:3])
+            print(answered(at, f"{request}Content-Length: {len(body)}\r\n\r\n".encode() + body, 60)[:15].decode())
+            process.terminate()
+        print(process.returncode)
