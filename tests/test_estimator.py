@@ -60,7 +60,9 @@ def test_checks_in_which_families_have_a_say_are_there() -> None:
 
 
 @pytest.mark.slow
-@parametrize_with_checks([AutoencoderClassifier(Autoencoder(name, **SMALL), steps=40) for name in ("plain", "topk")])
+@parametrize_with_checks(
+    [AutoencoderClassifier(Autoencoder(name, **SMALL), steps=40) for name in ("plain", "topk", "pca")]
+)
 def test_scikit_learn_finds_nothing_in_the_classifier(estimator, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     check(estimator)
@@ -306,6 +308,17 @@ def test_every_parameter_of_the_classifier_has_an_effect() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("family", ["pca", "vq", "rvq", "lfq"])
+def test_an_encoder_that_no_gradient_reaches_is_left_as_it_is(family: str) -> None:
+    y, base = np.arange(150) // 50, Autoencoder(family, **SMALL)
+    usual, frozen = (
+        AutoencoderClassifier(base, steps=40, random_state=0, **more).fit(IRIS, y) for more in ({}, {"frozen": True})
+    )
+    np.testing.assert_array_equal(usual.predict_proba(IRIS), frozen.predict_proba(IRIS))
+    with pytest.raises(BadInput, match="no gradient reaches the encoder"):
+        AutoencoderClassifier(base, frozen=False, random_state=0).fit(IRIS, y)
+
+
 def test_labels_may_be_words_and_the_classifier_stands_in_pipelines() -> None:
     names = load_iris().target_names[load_iris().target]
     model = AutoencoderClassifier(Autoencoder(latents=4, steps=300, random_state=0), learning_rate=0.02, random_state=0)

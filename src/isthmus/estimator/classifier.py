@@ -30,8 +30,9 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
     autoencoder : Autoencoder, optional
         What is trained on all rows first, by default ``Autoencoder()``; reachable as ``autoencoder__latents``. Its
         plan serves for the fine-tuning too, but for steps, learning rate and stages.
-    frozen : bool, default False
-        Whether the encoder stays as it is, and only the linear layer on its code learns from the labels.
+    frozen : bool, optional
+        Whether the encoder stays as it is, and only the linear layer on its code learns from the labels; by default
+        where no gradient reaches it through the family's code (``pca``, ``vq``, ``rvq``, ``lfq``).
     corrupt : bool, default False
         Whether rows are corrupted in the fine-tuning as the recipe says, as they are before.
     steps : int, default 2000
@@ -68,7 +69,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         self,
         autoencoder: Autoencoder | None = None,
         *,
-        frozen: bool = False,
+        frozen: bool | None = None,
         corrupt: bool = False,
         steps: int = 2000,
         learning_rate: float = 3e-3,

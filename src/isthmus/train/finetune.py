@@ -42,8 +42,8 @@ class Labelled(Model):
         The pretrained model; it is copied.
     classes : int
         Number of labels K.
-    frozen : bool
-        Whether only the linear layer is trained.
+    frozen : bool or None
+        Whether only the linear layer is trained; None: where no gradient reaches the encoder.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Labelled(Model):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, body: Model, classes: int, *, frozen: bool = False) -> None:
+    def __init__(self, body: Model, classes: int, *, frozen: bool | None = False) -> None:
         super().__init__()
         self.shape, self.latents, self.stacks = body.shape, body.latents, body.stacks
         self.weights = {"cross_entropy": 1.0}
@@ -65,7 +65,7 @@ class Labelled(Model):
         self.register_buffer("mean", torch.zeros(body.latents))
         self.register_buffer("spread", torch.ones(body.latents))
         useful = set() if frozen else self._reached()
-        if not frozen and not useful:
+        if frozen is False and not useful:
             raise BadInput("no gradient reaches the encoder through this family's code: use frozen=True")
         for name, parameter in self.body.named_parameters():
             parameter.requires_grad_(name in useful)
@@ -147,7 +147,7 @@ def finetune(
     classes: int | None = None,
     plan: Plan | None = None,
     seed: int = 0,
-    frozen: bool = False,
+    frozen: bool | None = False,
     corrupt: bool = False,
     watch: Watch | None = None,
 ) -> Finetuned:
@@ -170,8 +170,8 @@ def finetune(
         By default the usual one at a learning rate of 3e-3; its stages must be together.
     seed : int
         The held-out rows, the order and all noise follow from it.
-    frozen : bool, default False
-        Whether the encoder stays as it is and only the linear layer is trained.
+    frozen : bool or None, default False
+        Whether the encoder stays as it is and only the linear layer is trained; None: where no gradient reaches it.
     corrupt : bool, default False
         Whether rows are corrupted as the recipe says, as in pretraining.
     watch : callable, optional
