@@ -382,7 +382,7 @@ def bombard(port: int, count: int) -> Counter[str]:
     def send(request: bytes) -> str:
         said = answered(port, request)
         status = said[9:12].decode() if said.startswith(b"HTTP/1.1 ") else "nothing"
-        assert status in {"200", "400", "404", "405", "408", "413", "415", "417", "422", "503", "nothing"}, (
+        assert status in {"100", "200", "400", "404", "405", "408", "413", "415", "417", "422", "503", "nothing"}, (
             request,
             said,
         )
@@ -591,10 +591,12 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as where:
         words = [sys.executable, "-m", "isthmus", "serve", str(saved(Path(where)) / "people"), "--port", "0"]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-            at = int(process.stdout.readline().strip().rpartition(":")[2])
-            print(bombard(at, 10_000))
-            request = f"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
-            body = rows(PEOPLE[:3])
-            print(answered(at, f"{request}Content-Length: {len(body)}\r\n\r\n".encode() + body, 60)[:15].decode())
-            process.terminate()
+            try:
+                at = int(process.stdout.readline().strip().rpartition(":")[2])
+                print(bombard(at, int(sys.argv[1]) if len(sys.argv) > 1 else 10_000), flush=True)
+                body = rows(PEOPLE[:3])
+                head = f"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}"
+                print(answered(at, f"{head}\r\n\r\n".encode() + body, 60)[:15].decode(), flush=True)
+            finally:
+                process.terminate()
         print(process.returncode)
