@@ -377,6 +377,17 @@ def test_a_long_file_takes_the_memory_of_a_block(run, monkeypatch: pytest.Monkey
     assert peaks[2] < peaks[1] + 12_000 * 3 * 4, peaks  # half of the rows in float64, and nothing more
 
 
+def test_many_new_rows_are_drawn_some_at_a_time(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("sample", "bare", "-n", 8, "-o", "one.npy", "--seed", 3) == 0
+    monkeypatch.setattr("isthmus.ship.verbs.ELEMENTS", 8 * 3)
+    for name in ("some.npy", "again.npy"):
+        assert run("sample", "bare", "-n", 20, "-o", name, "--seed", 3) == 0
+    one, rows = np.load("one.npy"), np.load("some.npy")
+    np.testing.assert_array_equal(rows[:8], one)
+    np.testing.assert_array_equal(np.load("again.npy"), rows)
+    assert len(np.unique(rows, axis=0)) == len(rows) == 20
+
+
 def kept(frame: pd.DataFrame, name: str) -> None:
     if name.endswith(".npy"):
         np.save(name, frame.to_numpy())
