@@ -24,6 +24,7 @@ from busy import launched
 
 from isthmus.api.several import compare_many
 from isthmus.api.study import Study, compare
+from isthmus.families import FAMILIES
 from isthmus.study import jobs as doing
 from isthmus.study.budget import Watch
 from isthmus.study.jobs import Commits
@@ -36,11 +37,11 @@ SIZES = {
     "rows": (1_000, 10_000, 100_000),
     "columns": (10, 100, 1_000),
     "width": (16, 160, 1_600),
-    "contenders": (1, 3, 9),
+    "contenders": (1, 10, 38),
     "replicates": (2, 20, 200),
-    "sets": (2, 20),
+    "sets": (2, 20, 200),
 }
-NINE = ("plain", "l1", "ksparse", "vae", "contractive", "wae", "vq", "topk", "rae")
+MANY = [name for name in FAMILIES if name not in {"pca", "cvae", "crosscoder", "transcoder"}]  # these want other data
 STEPS = 100
 
 
@@ -78,7 +79,7 @@ def study(size: dict[str, int], place: Path) -> dict[str, float]:
         return (hidden + random.normal(size=hidden.shape)).astype(np.float32)
 
     few: dict[str, Any] = {"facets": "reconstruction", "rivals": "none", "configs": 1, "steps": STEPS, "jobs": 1}
-    few |= {"families": ",".join(NINE[: size["contenders"]]), "replicates": size["replicates"]}
+    few |= {"families": ",".join(MANY[: size["contenders"]]), "replicates": size["replicates"]}
     few |= {"latents": 4, "hidden": [size["width"]], "plan": {"patience": 1000}}
     if size["sets"] > 1:
         compare_many({f"s{n}": rows() for n in range(size["sets"])}, out=place, **few)

@@ -31,6 +31,17 @@ class MissingExtra(BadEnvironment, ImportError):
     """An optional package is needed; the message names the exact ``pip install``."""
 
 
+class Lost(BadEnvironment):
+    """Another process of several that work together is lost; ``first`` of them is who noticed it first, and speaks."""
+
+    def __init__(self, message: str, first: bool) -> None:
+        super().__init__(message)
+        self.first = first
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.first)
+
+
 def difference(there: Any, here: Any, where: str = "") -> str:
     """The first place in which two pieces of plain data differ, in words; "" if they are equal.
 

@@ -61,7 +61,7 @@ def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that
         while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
             time.sleep(0.01)
         for child in Path(f"/proc/{ran.pid}/task/{ran.pid}/children").read_text().split():
-            if b"\0RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
+            if b"\0RANK=0\0" in Path(f"/proc/{child}/environ").read_bytes():
                 os.kill(int(child), signal.SIGKILL)
         said = ran.communicate(timeout=60)[1].splitlines()
     assert ran.returncode != 0

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from isthmus.cli.show import plain
-from isthmus.errors import BadEnvironment, BadInput
+from isthmus.errors import BadEnvironment, BadInput, Lost
 
 DONE, PARTLY, INPUT, ENVIRONMENT, MEMORY, FAULT = 0, 1, 2, 3, 4, 70
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -93,12 +93,23 @@ def guard(run: Callable[[], int], *, debug: bool = False) -> int:
         first = error.__context__ if isinstance(error, SystemExit) else error
         if isinstance(first, OSError) and first.errno == errno.EPIPE:
             return _closed_pipe()
+        if (lost := _lost(error)) is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun asks the others to end while they say why they do
+            sys.stderr = sys.__stderr__ if lost.first else open(os.devnull, "w")  # noqa: SIM115
+            stopped, error = [], lost
         # what fails after a signal fails of it: modules that are half imported, connections that are half made
         code, line = verdict(stopped[-1] if stopped else error)
         if debug:
             traceback.print_exc()
         _say(line)
         return code
+
+
+def _lost(error: BaseException | None) -> Lost | None:
+    """The loss of another rank that an error is, or came of."""
+    while error is not None and not isinstance(error, Lost):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def verdict(error: BaseException) -> tuple[int, str]:

@@ -16,15 +16,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import BadEnvironment, BadInput
+from isthmus.errors import BadEnvironment, BadInput, Lost
 
 if TYPE_CHECKING:
     from isthmus.train.shards import Shards
@@ -33,6 +34,10 @@ ANSWER = 20.0
 """Seconds within which every rank must come to a step; one that is gone is noticed at once, one that hangs then."""
 LEAVE = 3.0
 """Seconds in which ranks leave by themselves once one is lost; those of this machine that have not are ended then."""
+LOOK = 0.01
+"""Seconds between two looks at whether all ranks are here, where one may do something alone."""
+REACHED = 2.0
+"""Seconds in which the store of the ranks is found, or is gone."""
 PATIENCE = 3600.0
 """Seconds that ranks wait for what one of them does alone: reading files, writing a checkpoint."""
 
@@ -49,9 +54,14 @@ class Ranks:
     """
 
     def __init__(
-        self, rank: int, size: int, patient: Any = None, shards: Shards | None = None, near: Sequence[int] = ()
+        self,
+        rank: int,
+        size: int,
+        patient: Any = None,
+        shards: Shards | None = None,
+        near: Mapping[int, int] | None = None,
     ) -> None:
-        self.rank, self.size, self._patient, self.shards, self._near = rank, size, patient, shards, near
+        self.rank, self.size, self._patient, self.shards, self._near = rank, size, patient, shards, near or {}
 
     def share(self, batch: int) -> int:
         """How many rows of a batch each takes.
@@ -100,8 +110,19 @@ class Ranks:
         return found.tolist()
 
     def wait(self) -> None:
-        """Until all ranks are here."""
-        self._together(lambda dist: dist.barrier(group=self._patient))
+        """Until all ranks are here, however long it takes; one of this machine that is stopped meanwhile is ended."""
+        self._together(self._await)
+
+    def _await(self, dist: Any) -> None:
+        here, moved = dist.barrier(group=self._patient, async_op=True), time.monotonic()
+        while not here.is_completed():
+            time.sleep(LOOK)
+            halted = [handle for process, handle in self._near.items() if stopped(process)]
+            if not halted:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > ANSWER:
+                kill(halted)  # so that this barrier breaks
+        here.wait()
 
     def _together(self, call: Callable[[Any], Any]) -> None:
         import torch.distributed as dist
@@ -117,11 +138,25 @@ class Ranks:
         except RuntimeError as error:
             if of not in str(error):
                 raise
-            atexit.register(end, self._near)  # at the very end: whoever speaks has then spoken
-            raise BadEnvironment(
+            atexit.register(end, list(self._near.values()))  # at the very end: whoever speaks has then spoken
+            raise Lost(
                 f"a rank of {self.size} is lost, or did not answer for {ANSWER:.0f} s: the training ends; the same "
-                "command trains again, from what --checkpoint kept"
+                "command trains again, from what --checkpoint kept",
+                first=_first(self.rank),
             ) from error
+
+
+def _first(rank: int) -> bool:
+    """Whether no other rank has asked this yet: torchrun's store tells, or else it is rank 0."""
+    import torch.distributed as dist
+
+    try:
+        store = dist.TCPStore(
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=timedelta(seconds=REACHED)
+        )
+        return store.add(f"isthmus/lost/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1
+    except RuntimeError:  # it went with the rank, or the machine, that held it
+        return rank == 0
 
 
 def size() -> int:
@@ -146,24 +181,44 @@ def end(near: Sequence[int]) -> None:
     until, left = time.monotonic() + LEAVE, set(near)
     while left and (rest := until - time.monotonic()) > 0:
         left -= set(select.select(left, [], [], rest)[0])
+    kill(left)
+
+
+def kill(handles: Iterable[int]) -> None:
+    """End processes of these handles (pidfd) at once."""
     if sys.platform == "linux":
-        for one in left:
+        for one in handles:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(one, signal.SIGKILL)
 
 
-def _near(dist: Any, count: int) -> list[int]:
-    """Handles of the other ranks that the same torchrun started on this machine; none where the system has no such."""
+def stopped(process: int) -> bool:
+    """Whether a process is stopped (SIGSTOP, Ctrl-Z).
+
+    Examples
+    --------
+    >>> stopped(os.getpid())
+    False
+    """
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in {"T", "t"}
+    except OSError:  # it is gone, or the system does not tell
+        return False
+
+
+def _near(dist: Any, count: int) -> dict[int, int]:
+    """The other ranks that the same torchrun started on this machine, each with its handle; none where the system has
+    no such."""
     if sys.platform != "linux":
-        return []
+        return {}
     here = (socket.gethostname(), os.readlink("/proc/self/ns/pid"), os.getppid())
     everyone: list[Any] = [None] * count
     dist.all_gather_object(everyone, (here, os.getpid()))
-    found = []
+    found = {}
     for there, process in everyone:
         if there == here and process != os.getpid():
             with suppress(ProcessLookupError):  # it is gone: who waits for it next will hear so
-                found.append(os.pidfd_open(process))
+                found[process] = os.pidfd_open(process)
     return found
 
 
