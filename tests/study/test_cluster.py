@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -350,6 +350,62 @@ def test_while_a_worker_is_lost_that_is_sent_rows_others_go_on(monkeypatch):
     assert home[5] is wanted[0]
     assert {job.id for job in home} == {job.id for job in wanted}
     assert client.sent == ["a"]
+
+
+class Quick:
+    """A client of many workers that have done a job as soon as they are given it."""
+
+    status = "running"
+
+    def scheduler_info(self, n_workers):
+        return {"workers": dict.fromkeys("abcd")}
+
+    def submit(self, do, task, pure):
+        answer = type("Future", (), {"result": lambda _: task.job, "status": "finished"})()
+        answer.add_done_callback = lambda call: call(answer)
+        return answer
+
+
+def test_runs_are_put_in_place_side_by_side(monkeypatch):
+    """Each waits for the disk some times, so one after another they would be slower than the workers."""
+    both = threading.Barrier(2, timeout=60)
+
+    def home(job):
+        both.wait()
+        return SimpleNamespace(seconds=60.0, job=job)
+
+    monkeypatch.setattr(dask, "connected", lambda cluster: nullcontext(Quick()))
+    wanted = jobs(8)
+    found = [record.job for record in Dask(len, home, "t", "local:4")(iter(wanted))]
+    assert sorted(found, key=wanted.index) == wanted
+
+
+@pytest.mark.parametrize("why", ["the disk", "the listener"])
+def test_nothing_is_put_in_place_once_the_driver_has_left(why, monkeypatch):
+    slow, began, done = threading.Event(), [], []
+
+    def home(job):
+        began.append(job.id)
+        if job is wanted[0] and why == "the disk":
+            raise BadEnvironment("full")
+        if job is not wanted[0]:
+            slow.wait(60)
+            time.sleep(0.1)
+        done.append(job.id)
+        return SimpleNamespace(seconds=60.0)
+
+    def heard():
+        with closing(Dask(len, home, "t", "local:4")(iter(wanted))) as ended:
+            for _ in ended:
+                raise KeyError
+
+    monkeypatch.setattr(dask, "connected", lambda cluster: nullcontext(Quick()))
+    wanted = jobs(4)
+    threading.Timer(0.3, slow.set).start()
+    with pytest.raises(BadEnvironment if why == "the disk" else KeyError):
+        heard()
+    assert len(began) > 1
+    assert set(done) == set(began) - ({wanted[0].id} if why == "the disk" else set())
 
 
 def test_one_job_at_a_time_is_done_in_a_worker_with_several_threads():

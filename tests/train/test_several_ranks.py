@@ -191,7 +191,7 @@ def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(tmp
 HANGING = """
 import sys
 from isthmus.train import ranks
-ranks.ANSWER, ranks.LEAVE = 4.0, 1.0  # 20 and 3 seconds
+ranks.ANSWER, ranks.LEAVE = 4.0, 1.0  # 15 and 2 seconds
 from isthmus.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -30,9 +30,9 @@ from isthmus.errors import BadEnvironment, BadInput, Lost
 if TYPE_CHECKING:
     from isthmus.train.shards import Shards
 
-ANSWER = 20.0
+ANSWER = 15.0
 """Seconds within which every rank must come to a step; one that is gone is noticed at once, one that hangs then."""
-LEAVE = 3.0
+LEAVE = 2.0
 """Seconds in which ranks leave by themselves once one is lost; those of this machine that have not are ended then."""
 LOOK = 0.01
 """Seconds between two looks at whether all ranks are here, where one may do something alone."""

@@ -15,6 +15,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
@@ -78,6 +79,16 @@ class Ended(NamedTuple):
     """What it left; None if that was lost; an error that ends the study, or :class:`Died`."""
 
 
+class Home(NamedTuple):
+    """A run is in its place here."""
+
+    left: Any
+    """Its record, or the error that kept it from that."""
+
+
+News = Ended | Given | Home
+
+
 class Dask:
     """Jobs on a Dask cluster; a context, which leaves the cluster as it was.
 
@@ -117,6 +128,7 @@ class Dask:
         self.cluster = cluster
         self._open = ExitStack()
         self._client = self._open.enter_context(connected(cluster))
+        self._version = version("isthmus")
         self._seen = time.monotonic()
         self._looked, self._there = -math.inf, frozenset[str]()
         self._given: dict[str, float] = {}
@@ -139,14 +151,16 @@ class Dask:
 
     def __call__(self, jobs: Iterator[Job]) -> Generator[Record, None, None]:
         """Do jobs, and give their records as they end; see :class:`isthmus.study.launch.Launch`."""
-        ended: queue.SimpleQueue[Ended | Given] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[News] = queue.SimpleQueue()
         running: dict[Any, tuple[Job, float]] = {}
+        homing: deque[threading.Event] = deque()
+        """Runs that are being put in place: a disk has time for some of them at once."""
         waiting: dict[str, list[Job]] = {}
         """Jobs whose workers are being given what they need."""
         killers, took = 0, math.inf
 
         def submit(job: Job) -> None:
-            future = self._client.submit(do, Task(job, self.token, self.found, version("isthmus")), pure=False)
+            future = self._client.submit(do, Task(job, self.token, self.found, self._version), pure=False)
             running[future] = job, time.monotonic()
             future.add_done_callback(lambda one: beside(self._fetch, one, ended))
 
@@ -154,20 +168,27 @@ class Dask:
             for job in waiting.pop(worker, ()):
                 submit(job)
 
-        with self._mourned():
+        def hand_out() -> None:
+            for gone in waiting.keys() - self._workers():
+                again(gone)
+            room = self.workers + ahead(self.workers, took) - len(running) - sum(map(len, waiting.values()))
+            for job in islice(jobs, max(0, room)):
+                submit(job)
+
+        with self._mourned(), ExitStack() as leaving:
+            leaving.callback(lambda: [one.wait() for one in homing])  # whoever leaves, nothing is written after that
             while True:
-                for gone in waiting.keys() - self._workers():
-                    again(gone)
-                there = self.workers
-                room = there + ahead(there, took) - len(running) - sum(map(len, waiting.values()))
-                for job in islice(jobs, max(0, room)):
-                    submit(job)
-                if not running and not waiting:
+                hand_out()
+                if not running and not waiting and not homing:
                     break
                 news = self._next(ended)
                 if isinstance(news, Given):
                     self._given[news.worker] = time.monotonic()
                     again(news.worker)
+                elif isinstance(news, Home):
+                    homing.remove(next(one for one in homing if one.is_set()))
+                    took = news.left.seconds
+                    yield news.left
                 if not isinstance(news, Ended):
                     continue
                 job, since = running.pop(news.future)
@@ -181,9 +202,8 @@ class Dask:
                 elif news.left is None or isinstance(news.left, Absent):  # several may have missed it before it came
                     submit(job)
                 else:
-                    record = self.home(news.left)
-                    took = record.seconds
-                    yield record
+                    homing.append(threading.Event())
+                    beside(self._put, news.left, homing[-1], ended)
         if killers:
             raise Died  # who it was is found out one by one, when nothing else runs
 
@@ -191,7 +211,7 @@ class Dask:
         """Do one job while nothing else is done; see :class:`isthmus.study.launch.Launch`."""
         return next(self(iter([job])))
 
-    def _next(self, ended: queue.SimpleQueue[Ended | Given]) -> Ended | Given | None:
+    def _next(self, ended: queue.SimpleQueue[News]) -> News | None:
         """What was heard of a job or a worker; None if nothing was for a while."""
         try:
             news = ended.get(timeout=LOOK)
@@ -204,11 +224,12 @@ class Dask:
                     "kept; start workers, and repeat the command"
                 ) from None
             return None
-        if isinstance(news, Ended) and isinstance(news.left, BaseException) and not isinstance(news.left, Died):
-            raise news.left
+        left = None if isinstance(news, Given) else news.left
+        if isinstance(left, BaseException) and not isinstance(left, Died):
+            raise left
         return news
 
-    def _fetch(self, future: Any, ended: queue.SimpleQueue[Ended | Given]) -> None:
+    def _fetch(self, future: Any, ended: queue.SimpleQueue[News]) -> None:
         """Bring home what a job left."""
         left: Any
         try:
@@ -216,6 +237,17 @@ class Dask:
         except BaseException as error:  # told where jobs are waited for
             left = self._why(future, error)
         ended.put(Ended(future, left))
+
+    def _put(self, left: Any, done: threading.Event, ended: queue.SimpleQueue[News]) -> None:
+        """Put in place here what came home."""
+        found: Any
+        try:
+            found = self.home(left)
+        except Exception as error:  # told where jobs are waited for
+            found = error
+        finally:
+            done.set()
+        ended.put(Home(found))
 
     def _why(self, future: Any, error: BaseException) -> BaseException | None:
         """What ends the study if a job left nothing; None if the job has to be done again, by whoever comes."""
@@ -229,7 +261,7 @@ class Dask:
             return BadEnvironment(self._lost())
         return None
 
-    def _give(self, worker: str, ended: queue.SimpleQueue[Ended | Given]) -> None:
+    def _give(self, worker: str, ended: queue.SimpleQueue[News]) -> None:
         """Send a worker what jobs need."""
         with suppress(Exception):  # it, or the client, is closed meanwhile
             self._client.run(keep, self.token, self.work, workers=[worker], on_error="ignore")
