@@ -1,5 +1,7 @@
 """``isthmus train --checkpoint``: killed, told to stop, asked for something else, damaged."""
 
+import os
+import pty
 import signal
 import time
 from pathlib import Path
@@ -7,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forks import Command
+from forks import Command, command, leave
 from isthmus.cli import main
+from isthmus.train.checkpoint import Checkpoint
 
 COMMAND = ["rows.npy", "--out", "model", "--measure", "none", "--steps", "4000", "--set", "drops=30"]
 
@@ -67,6 +70,22 @@ def test_told_to_stop_it_says_what_is_kept_and_goes_on(number, capfd, monkeypatc
     monkeypatch.setattr("isthmus.cli.show.note", lambda text, quiet: noted.append(text))
     assert main(["train", "plain", *COMMAND, "--checkpoint", "5m"]) == 0
     assert noted[0].startswith("Going on after")
+    assert main(["train", "plain", *COMMAND, "--out", "straight"]) == 0
+    assert content("model") == content("straight")
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_stops_it_as_ctrl_c_does(capfd):
+    child, screen = pty.fork()
+    if child == 0:
+        leave(lambda: command(["train", "plain", *COMMAND, "--checkpoint", "0.1s", "--quiet"]))
+    while not Path("model.checkpoint").exists():
+        time.sleep(0.005)
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGHUP
+    assert not Path("model").exists()
+    assert Checkpoint("model.checkpoint").steps() > 0
+    assert main(["train", "plain", *COMMAND, "--checkpoint", "5m"]) == 0
     assert main(["train", "plain", *COMMAND, "--out", "straight"]) == 0
     assert content("model") == content("straight")
 
