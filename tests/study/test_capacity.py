@@ -98,8 +98,12 @@ def test_a_winding_curve_is_told_within_one_from_most_starts():
     curve = (curve - curve.mean(0)) / curve.std(0)
     x = curve @ np.linalg.qr(random.normal(size=(10, 3)))[0].T * math.sqrt(10 / 3)
     noisy = x + 0.2 * random.normal(size=x.shape)
-    chosen = [swept(noisy, hidden=(32, 32), seed=seed, steps=1000).chosen for seed in (1, 2, 3)]
-    assert sorted(chosen)[1] <= 2
+    near = 0
+    for seed in (1, 2, 3):
+        near += swept(noisy, hidden=(32, 32), seed=seed, steps=1000).chosen <= 2
+        if near == 2:
+            break
+    assert near == 2
 
 
 @pytest.mark.slow
