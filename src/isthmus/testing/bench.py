@@ -11,7 +11,7 @@ from torch.func import functional_call, grad_and_value
 
 from isthmus.dispatch import tree_leaves
 from isthmus.model import Loss, Model, Ramp, Recipe, Timed
-from isthmus.train.optim import plain_update
+from isthmus.train.optim import plain_update, update
 from isthmus.train.stack import Stack
 
 Shape = tuple[int, ...]
@@ -111,19 +111,17 @@ def train(
 ) -> list[float]:
     """A few full-batch Adam steps; the total loss of each. ``enough``, asked every 25 steps, ends them early."""
     params = [p for p in model.parameters() if p.requires_grad]
-    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in params]
+    means, squares = ([torch.zeros_like(p) for p in params] for _ in range(2))
     losses = []
     for i in range(steps):
         scale = weights(model, i / steps)
         loss = model(x if corruption is None else corruption(i), x, noise(model, x, i))
         total = torch.stack([w * loss.terms[k] for k, w in scale.items()]).sum()
         losses.append(total.item())
-        grads = torch.autograd.grad(total, params) if params else ()
-        with torch.no_grad():
-            for p, g, (m, v) in zip(params, grads, moments, strict=True):
-                m.mul_(0.9).add_(0.1 * g)
-                v.mul_(0.999).add_(0.001 * g.square())
-                p.sub_(rate * (m / (1 - 0.9 ** (i + 1))) / ((v / (1 - 0.999 ** (i + 1))).sqrt() + 1e-8))
+        if params:
+            grads = torch.autograd.grad(total, params)
+            with torch.no_grad():
+                update(list(params), list(grads), means, squares, torch.tensor(i + 1.0), rate, 0.0)
         model.project()
         model.absorb(loss.seen)
         if (i + 1) % LOOK == 0 and enough():
