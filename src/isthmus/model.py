@@ -333,6 +333,7 @@ def _types(kind: type) -> dict[str, Any]:  # reading the annotations takes longe
     return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
 
 
+@functools.cache
 def _plain(kind: Any) -> tuple[Any, bool, bool]:
     """An annotation as (type of the value or of an item, whether a tuple of them, whether null may stand for it)."""
     options = get_args(kind) if isinstance(kind, UnionType) else (kind,)

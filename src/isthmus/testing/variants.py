@@ -10,7 +10,6 @@ from itertools import count, islice
 from typing import Any
 
 import torch
-from sklearn.base import clone
 from torch import Tensor
 
 from isthmus.data.corrupt import corrupt
@@ -37,7 +36,7 @@ class Fingerprints:
 
     def _of(self, recipe: Recipe) -> Iterator[list[float]]:
         name = json.dumps(recipe.to_json())
-        told, rest = self._known.setdefault(name, ([], self._made(clone(recipe))))
+        told, rest = self._known.setdefault(name, ([], self._made(dataclasses.replace(recipe))))
         for i in count():
             if i == len(told):
                 told += islice(rest, 1)
@@ -82,7 +81,7 @@ def _codes(model: Model, x: Tensor) -> list[float]:
 
 def changed(recipe: Recipe, fields: dict[str, Any], shape: Shape = (4,)) -> Recipe | None:
     """A copy with other values in these fields, or None if the recipe refuses them."""
-    other = clone(recipe).set_params(**fields)
+    other = dataclasses.replace(recipe, **fields)
     try:
         other.build(shape, "bernoulli")
     except BadInput:
@@ -118,7 +117,7 @@ def proposals(recipe: Recipe, name: str) -> list[Any]:
 
 def spread(recipe: Recipe) -> list[Recipe]:
     """Three recipes of one structure that differ in every field that stacks."""
-    others = [clone(recipe), clone(recipe)]
+    others = [dataclasses.replace(recipe), dataclasses.replace(recipe)]
     for name in (f.name for f in dataclasses.fields(recipe) if f.metadata["stacks"]):
         alike = (v for v in proposals(recipe, name) if _alike(recipe, name, v))
         values = list(islice(alike, 2))
@@ -129,5 +128,5 @@ def spread(recipe: Recipe) -> list[Recipe]:
 
 def _alike(recipe: Recipe, name: str, value: Any) -> bool:
     """Whether the recipe takes a value for a field, and keeps its structure."""
-    same = clone(recipe).set_params(**{name: value}).structure() == recipe.structure()
+    same = dataclasses.replace(recipe, **{name: value}).structure() == recipe.structure()
     return same and changed(recipe, {name: value}) is not None
