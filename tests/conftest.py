@@ -4,7 +4,7 @@ No test looks at a clock, hypothesis neither: on a busy machine the first exampl
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,14 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="module")
+def few_trees() -> Iterator[None]:
+    """Few of the trees that judge made rows: what they say is asked where they are tested, with mixed tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("isthmus.metrics.boosted.TREES", 1)
+        yield
 
 
 @pytest.fixture

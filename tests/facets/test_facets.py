@@ -14,6 +14,8 @@ from isthmus.facets.facet import Curve, Rows, Splits, known, numbers, row_error,
 from isthmus.metrics import METRICS
 from isthmus.parts.bounded import installed
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 X, Y = digits()
 EVERY = pytest.mark.parametrize("facet", FACETS.values(), ids=FACETS)
 

@@ -11,10 +11,11 @@ from isthmus.facets.facet import FittedContender
 from isthmus.facets.generation import GENERATION, compared, criterion, judged, makers, measure
 from isthmus.facets.rivals import WIDEST, gaussian_mixture
 from isthmus.families import named
-from isthmus.metrics import boosted as trees
 from isthmus.metrics.two_sample import c2st
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 MIX = np.array([[1.0, 0.9, 0, 0], [0, 0.4, 0, 0.8], [0, 0, 1, 0.5], [0, 0, 0, 0.3]])
 
@@ -22,14 +23,6 @@ MIX = np.array([[1.0, 0.9, 0, 0], [0, 0.4, 0, 0.8], [0, 0, 1, 0.5], [0, 0, 0, 0.
 def rows(n, seed=0):
     """Four dependent columns, (n, 4)."""
     return (np.random.default_rng(seed).normal(size=(n, 4)) @ MIX).astype(np.float32)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_trees():
-    """What boosted trees say is asked in the tests of tables of all kinds; elsewhere they are most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trees, "TREES", 1)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from isthmus.data.read import read
 from isthmus.study.examine import data_of, examine
 
 CITIES = np.array(["Bergen", "Oslo", "Rome"])
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_trees")]
 
 
 @pytest.fixture(scope="module")
