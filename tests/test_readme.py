@@ -12,7 +12,7 @@ from isthmus.cli import main
 
 ROOT = Path(__file__).parents[1]
 ENGLISH, CHINESE = (ROOT / "README.md").read_text(), (ROOT / "README.zh-CN.md").read_text()
-SMALL = ["--replicates", "2", "--configs", "1", "--steps", "60", "--jobs", "1"]
+SMALL = ["--replicates", "2", "--configs", "1", "--steps", "20", "--jobs", "1"]
 FEW = ["--families", "plain"]
 NARROW = ["--facets", "reconstruction"]  # forty families, asked everything, would take minutes
 
@@ -49,13 +49,14 @@ def test_make_targets_exist() -> None:
 @pytest.mark.filterwarnings("ignore:training was cut:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.usefixtures("few_digits")
 def test_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """As it stands, except that trainings are short and done in this process."""
-    monkeypatch.setattr(isthmus, "compare", functools.partial(isthmus.compare, jobs=1))
+    """As it stands, except that trainings are short and done in this process, and that two facets are asked."""
+    few = functools.partial(isthmus.compare, jobs=1, facets="reconstruction,features")
+    monkeypatch.setattr(isthmus, "compare", few)
     scope: dict[str, object] = {}
     for block in blocks(ENGLISH, "python"):
         exec(compile(block, "README.md", "exec"), scope)
     assert "reconstruction" in capsys.readouterr().out.lower()
-    assert Path("report.html").stat().st_size > 100_000
+    assert Path("report.html").stat().st_size > 50_000
 
 
 @pytest.mark.slow
