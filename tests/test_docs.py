@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from shutil import copy
+from shutil import copy, copytree
 
 import numpy as np
 import pandas as pd
@@ -59,11 +59,15 @@ def test_python_runs(page, few_digits, monkeypatch):
         del OWN[registered]
 
 
-def _counts(random, call):
-    """Rows of counts, and a model of them where one is asked."""
+def _counts(random):
+    """Rows of counts."""
     counts = random.poisson(random.gamma(0.5, 1, (60, 20)))
     sparse.save_npz("cells.npz", sparse.csr_array(counts))
     pd.DataFrame(counts).add_prefix("g").to_csv("table.csv", index=False)
+
+
+def _counted(call):
+    """What a call on counts needs besides them: a file that needs an extra, a model."""
     if "cells.h5ad" in call:
         pytest.importorskip("h5py", reason="reading .h5ad needs h5py: pip install 'isthmus[counts]'")
         copy(Path(__file__).parent / "data" / "h5ad" / "cells.h5ad", ".")
@@ -102,11 +106,17 @@ def _more(words):
     return STUDY + FEW[2:] if words[0] == "ablate" else []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("call", CALLS)
-def test_commands_run(call, few_digits, capsys):
-    """On files of the names that the pages give their own."""
-    random = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with files of the names that the pages give their own."""
+    folder = tmp_path_factory.mktemp("files")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        _written(np.random.default_rng(0))
+    return folder
+
+
+def _written(random):
     for name in ("rows", "a", "b"):
         rows = [f"{a:.3f},{b:.3f},{c:.3f},{'red' if a > b else 'blue'}" for a, b, c in random.normal(size=(60, 3))]
         Path(f"{name}.csv").write_text("\n".join(["a,b,c,kind", *rows, ""]))
@@ -134,8 +144,16 @@ def test_commands_run(call, few_digits, capsys):
     Path("layer8").mkdir()
     for i in range(2):
         np.save(Path("layer8", f"{i}.npy"), random.normal(size=(30, 3)).astype("f2"))
-    _counts(random, call)
+    _counts(random)
     _features(random)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
+def test_commands_run(call, files, few_digits, capsys):
+    """On files of the names that the pages give their own."""
+    copytree(files, ".", dirs_exist_ok=True)
+    _counted(call)
     words = call.split()
     model = next((word for word in words if word.endswith(".isthmus") and words[0] == "flag"), "model")
     if "new.csv" in words and "watcher" not in words:
