@@ -52,9 +52,10 @@ def shared() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="module")
 def few_trees() -> Iterator[None]:
-    """Few of the trees that judge made rows: what they say is asked where they are tested, with mixed tables."""
+    """Few of the trees that judge made rows and fill gaps in: what they give is asked where they are tested."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("isthmus.metrics.boosted.TREES", 1)
+        patch.setattr("isthmus.facets.imputation.TREES", 2)
         yield
 
 
