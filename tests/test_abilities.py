@@ -1,6 +1,7 @@
 """Abilities are declared (isthmus.abilities): who has which, and nothing is found out behind their back."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,15 @@ def test_nothing_else_is_found_out_by_whether_an_attribute_is_there() -> None:
                     found.add((path.relative_to(SOURCE).as_posix(), ast.unparse(node)))
     assert found - ALLOWED.keys() == set()
     assert ALLOWED.keys() - found == set()
+
+
+def test_the_words_of_the_house_name_one_thing_each() -> None:
+    """Those that the architecture speaks in: a second class of the name would make every sentence about it a riddle."""
+    words = {"Rows", "Batches", "Estimate", "Progress", "Record", "Plan", "Design", "Study", "Facet", "Contender"}
+    there = Counter(
+        node.name
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name in words
+    )
+    assert there == dict.fromkeys(words, 1)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.data.counts import Counts
 from isthmus.errors import BadInput
-from isthmus.estimator.network import CLOSED, Network, Rows, plain, share
+from isthmus.estimator.network import CLOSED, FitRows, Network, plain, share
 from isthmus.explain import explain
 from isthmus.model import Recipe
 from isthmus.seeds import seed as hashed
@@ -191,7 +191,7 @@ class AnomalyDetector(OutlierMixin, Network):
         self.deployed_ = replace(made, calibration=own, reference=usual)
         return self._ready([self.deployed_], [own.scores], own.rate)
 
-    def _folded(self, rows: Rows, order: NDArray[np.int64], number: int) -> Self:
+    def _folded(self, rows: FitRows, order: NDArray[np.int64], number: int) -> Self:
         """Every row is scored by a model that did not see it."""
         count = plain(self.folds)
         if not (isinstance(count, int) and count >= 2):
@@ -206,7 +206,7 @@ class AnomalyDetector(OutlierMixin, Network):
             scores.append(calibrate.trimmed(self._scores_of(made, rows.x[part]), self.contamination or 0))
         return self._ready(models, scores, self._rated(sum(sizes)))
 
-    def _one(self, rows: Rows, rest: NDArray[np.int64], number: int) -> Deployed:
+    def _one(self, rows: FitRows, rest: NDArray[np.int64], number: int) -> Deployed:
         """A model of some of the rows, of which a share stops the training."""
         rest = np.random.default_rng(number).permutation(np.sort(rest))
         held = min(len(rest) - 1, max(1, round(share("validation", self.validation) * len(rest))))

@@ -41,7 +41,7 @@ NUMBERS = [np.float64, np.float32]
 """What rows of numbers may be."""
 
 
-class Rows(NamedTuple):
+class FitRows(NamedTuple):
     """The rows of a fit, each as often as it counts, in the order of :func:`in_order`."""
 
     x: Any
@@ -122,7 +122,7 @@ class Network(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------------- rows in
 
-    def _rows(self, X: Any, sample_weight: ArrayLike | None = None) -> Rows:
+    def _rows(self, X: Any, sample_weight: ArrayLike | None = None) -> FitRows:
         """The rows of a first fit; what is known of them is set."""
         self._counts = False
         if mixed(X):
@@ -138,9 +138,9 @@ class Network(BaseEstimator):
         images = pictures(x) if self.images is None else plain(self.images)
         if self.images is None and len(given) > 1 and (doubt := doubts(x, images)) is not None:
             warnings.warn(doubt, stacklevel=3)
-        return Rows(x, columns=tuple(getattr(self, "feature_names_in_", ())), images=bool(images))
+        return FitRows(x, columns=tuple(getattr(self, "feature_names_in_", ())), images=bool(images))
 
-    def _table(self, X: Any, sample_weight: ArrayLike | None) -> Rows:
+    def _table(self, X: Any, sample_weight: ArrayLike | None) -> FitRows:
         """The same of a frame whose columns are of several kinds, or have gaps."""
         for name, usual in (("scale", "auto"), ("shape", None), ("images", None)):
             if getattr(self, name) != usual:
@@ -151,9 +151,9 @@ class Network(BaseEstimator):
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), len(X.columns)
         table = coded(data.x, data.fields)
         numbers = in_order(table, weights(sample_weight, table))
-        return Rows(data.x[numbers], tuple(data.fields), tuple(data.columns))
+        return FitRows(data.x[numbers], tuple(data.fields), tuple(data.columns))
 
-    def _counted(self, data: Dataset, sample_weight: ArrayLike | None) -> Rows:
+    def _counted(self, data: Dataset, sample_weight: ArrayLike | None) -> FitRows:
         """The same of a sparse matrix of counts."""
         for name, usual in (("scale", "auto"), ("shape", None), ("images", None)):
             if getattr(self, name) != usual:
@@ -164,7 +164,7 @@ class Network(BaseEstimator):
         # A number for each row that says which it is: equal rows have equal ones, in whatever order they stand.
         told_apart = data.x.matrix @ np.random.default_rng(0).random(data.shape[0])
         numbers = in_order(told_apart[:, None], weights(sample_weight, told_apart[:, None]))
-        return Rows(data.x[numbers], counts=data.counts)
+        return FitRows(data.x[numbers], counts=data.counts)
 
     def _asked(self, X: Any) -> Any:
         """New rows, as the network takes them: (n, *D) of numbers, sparse rows of counts, or the frame."""
@@ -194,7 +194,7 @@ class Network(BaseEstimator):
 
     # -------------------------------------------------------------------------------------------------------- training
 
-    def _train(self, rows: Rows, train: NDArray[np.int64], valid: NDArray[np.int64], number: int) -> Fitted:
+    def _train(self, rows: FitRows, train: NDArray[np.int64], valid: NDArray[np.int64], number: int) -> Fitted:
         """A model of some of the rows, whose training others stop."""
         own = {"fields": rows.fields, "columns": rows.columns, "images": rows.images, "counts": rows.counts}
         fitted = fit(

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import BadInput
-from isthmus.estimator.network import CLOSED, NUMBERS, Network, Rows, in_order, told, weights
+from isthmus.estimator.network import CLOSED, NUMBERS, FitRows, Network, in_order, told, weights
 from isthmus.imputer import Imputer
 from isthmus.model import Recipe
 from isthmus.sampler import Sampler
@@ -140,7 +140,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         self._seen, self.n_iter_ = seen + len(rows.x), before.outcome.steps + made.outcome.steps
         return self
 
-    def _fitted(self, fitted: Fitted, rows: Rows, parts: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Self:
+    def _fitted(self, fitted: Fitted, rows: FitRows, parts: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Self:
         """What is known after training, whatever was trained on."""
         train, valid = (rows.x[part] for part in parts)
         self.fitted_ = fitted
@@ -267,14 +267,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         reach = known if against is None else Imputer.of(self._answers, against, X).reach
         return Imputer(self._answers, reach).fill(X, interval)
 
-    def _more(self, X: Any, sample_weight: ArrayLike | None) -> Rows:
+    def _more(self, X: Any, sample_weight: ArrayLike | None) -> FitRows:
         """The rows of a further fit."""
         x, one = self.given(X), self.fitted_
         if len(x) < 2:
             raise BadInput(f"partial_fit needs two rows or more, one of them to say when to stop; got {len(x)}")
         if self._counts:
             raise BadInput("partial_fit is not for counts; fit on all rows")
-        return Rows(x[in_order(x, weights(sample_weight, x))], one.fields, one.columns)
+        return FitRows(x[in_order(x, weights(sample_weight, x))], one.fields, one.columns)
 
 
 def _kind(rows: Any) -> Any:

@@ -19,7 +19,7 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput
 from isthmus.monitor.drift import LONGEST
 from isthmus.monitor.martingale import STAKES, Capital, Ranks
-from isthmus.monitor.watch import AGAIN, STRANGERS, Alarm, Progress, Watch, Window
+from isthmus.monitor.watch import AGAIN, STRANGERS, Alarm, Watch, Watched, Window
 from isthmus.ship.manifest import TAIL, WHOLE, Strict, closed, plain_file, refuse, seal, strict
 
 KIND = "isthmus monitor"
@@ -172,7 +172,7 @@ def load(path: Path, watch: Watch) -> Kept:
             refuse(path, f"the state is of a watch with another {what}{had}: {remedy}")
     size, columns = int(watch.starts[-1]), sum(one.group == "column" for one in watch.reference.channels)
     try:
-        watch.progress = Progress(
+        watch.progress = Watched(
             rows=state.rows,
             flagged=state.flagged,
             answered=state.answered,

@@ -62,7 +62,7 @@ class Window:
 
 
 @dataclass
-class Progress:
+class Watched:
     """All that a watch remembers: its size depends on the model, and not on how many rows came."""
 
     rows: int = 0
@@ -154,7 +154,7 @@ class Watch:
             calibrate.enough(len(self.calibration.scores), self.rate)
         elif rate is not None:
             raise BadInput("a rate of flags needs calibration rows: give --against FILE")
-        self.progress = Progress()
+        self.progress = Watched()
         if self.calibration is not None:
             self.progress.ranks = Ranks.of(self.calibration.scores)
         self._plan()

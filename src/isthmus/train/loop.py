@@ -21,7 +21,7 @@ from isthmus.seeds import seed
 from isthmus.train.cause import Cause, explain
 from isthmus.train.checkpoint import Keeper, State, fitting, part, put, tensors_of
 from isthmus.train.device import moved
-from isthmus.train.order import Rows
+from isthmus.train.order import Batches
 from isthmus.train.ranks import Ranks
 from isthmus.train.stack import Stack, free, lengths
 from isthmus.train.task import Task
@@ -456,7 +456,7 @@ def _ended(runner: _Runner, step: int, first: list[Tensor]) -> Outcome:
     return runner.outcome(step)
 
 
-def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, Rows], dict[Any, int]]:
+def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, Batches], dict[Any, int]]:
     """All training rows in one tensor (targets in a second), each distinct set once; an order for each (seed, set);
     where each set begins."""
     distinct = {r.task.key: r.task.gathered for r in runners}
@@ -468,7 +468,7 @@ def _gather(runners: Sequence[_Runner]) -> tuple[tuple[Tensor, ...], dict[Any, R
     return whole, orders, offsets
 
 
-def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Rows], offsets: dict[Any, int], count: int) -> Tensor:
+def _numbers(lanes: Sequence[_Runner], orders: dict[Any, Batches], offsets: dict[Any, int], count: int) -> Tensor:
     """The next ``count`` row numbers of every lane, (R, count); lanes of one seed and one set read the same rows."""
     keys = [(r.task.seed, r.task.key) for r in lanes]
     taken = {key: orders[key].take(count) + offsets[key[1]] for key in dict.fromkeys(keys)}

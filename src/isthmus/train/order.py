@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Rows(Protocol):
+class Batches(Protocol):
     """An endless stream of training rows: :class:`Order` is one of rows in memory, and
     :class:`isthmus.train.stream.Stream` of rows in a file."""
 

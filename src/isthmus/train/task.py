@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isthmus.model import Model, Recipe
 from isthmus.seeds import seed
-from isthmus.train.order import Order, Rows
+from isthmus.train.order import Batches, Order
 from isthmus.train.plan import Plan
 from isthmus.train.stream import Stream
 
@@ -57,7 +57,7 @@ class Task(NamedTuple):
         valid_target = None if self.valid_target is None else change(self.valid_target)
         return self._replace(train=train, valid=valid, target=target, valid_target=valid_target)
 
-    def order(self) -> Rows:
+    def order(self) -> Batches:
         """The training rows in the order of the seed, from the beginning."""
         if self.stream is not None:
             self.stream.rewind(self.stream.START)
