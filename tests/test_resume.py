@@ -78,6 +78,7 @@ def test_told_to_stop_it_says_what_is_kept_and_goes_on(number, capfd, monkeypatc
 def test_a_terminal_that_is_closed_stops_it_as_ctrl_c_does(capfd):
     child, screen = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started these tests may not hear it (nohup)
         leave(lambda: command(["train", "plain", *COMMAND, "--checkpoint", "0.1s", "--quiet"]))
     while not Path("model.checkpoint").exists():
         time.sleep(0.005)

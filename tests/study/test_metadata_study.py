@@ -70,7 +70,7 @@ def test_report_dry_run_and_doctor_know_of_them(tmp_path, capsys, monkeypatch):
     found = json.loads(capsys.readouterr().out)
     page = (tmp_path / "isthmus-t" / "report.html").read_text()
     assert "none of the 30 groups" in page
-    assert "Test rows count by their weights for" in page
+    assert "Test rows are weighted for" in page
     study = isthmus.Study(found["folder"])
     data, why = data_of(study)
     assert data is not None

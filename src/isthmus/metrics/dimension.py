@@ -17,8 +17,8 @@ LEAST = 10
 """Distinct rows below which no dimension can be told."""
 KEPT = 0.9
 """Share of the ratios that the line of two_nearest is drawn through: the largest ones come from the outskirts."""
-MOST = 1.5
-"""Estimates of so many times the columns are no dimension any more; what is a little above them is chance."""
+MOST = 10
+"""An estimate of more times the columns is none: few rows can lead it astray by some times them, ties by any number."""
 ROUNDING = 1e-7
 """Share of the rows' size below which a distance is rounding: such rows are copies of each other."""
 
@@ -37,8 +37,8 @@ def two_nearest(x: Rows) -> float:
     Returns
     -------
     float
-        NaN with fewer than 10 distinct rows, if something is not finite, or if it exceeds the columns by half: so it
-        does where the distances of a row tie, as between points of a grid, and then says nothing.
+        NaN with fewer than 10 distinct rows, if something is not finite, or if it is over ten times the columns: so it
+        is where the distances of a row tie, as between points of a grid, and then says nothing.
 
     Examples
     --------
