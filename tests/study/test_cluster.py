@@ -247,8 +247,7 @@ def session(number):
 def test_a_nanny_is_killed_after_a_job_and_within_one(tmp_path):
     """Nannies in processes of their own, as one starts them by hand: a killed one takes its worker with it."""
     distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
-    wanted, store = jobs(8), made(tmp_path, "away")
-    (tmp_path / "orphan-5").touch()
+    wanted, store = jobs(14), made(tmp_path, "away")
     command = [sys.executable, "-P", "-m", "distributed.cli.dask_worker", "--nanny", "--nthreads", "1"]
     command += ["--no-dashboard", "--local-directory", str(tmp_path / "scratch")]
     how = {"env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, "start_new_session": True}
@@ -256,8 +255,17 @@ def test_a_nanny_is_killed_after_a_job_and_within_one(tmp_path):
 
     def strike(job, record, done, total):
         say(tmp_path / "began", f"home-{job.id}")
-        if done == 2:
+        if done == 2:  # meanwhile no job is handed out, and the last one has not been
             nannies[0].kill()
+            gone(nannies[0])
+            (tmp_path / "orphan-13").touch()
+
+    def gone(nanny):
+        """Wait until a nanny that was killed and its worker have ended."""
+        nanny.wait(20)
+        until = time.monotonic() + 20
+        while session(nanny.pid) and time.monotonic() < until:
+            time.sleep(0.05)
 
     with (
         distributed.LocalCluster(
@@ -271,9 +279,8 @@ def test_a_nanny_is_killed_after_a_job_and_within_one(tmp_path):
                 client.wait_for_workers(3, timeout=120)
             away(store, empty.scheduler_address, tmp_path, wanted, progress=strike)
             killed = [nanny for nanny in nannies if nanny.poll() is not None]
-            until = time.monotonic() + 20
-            while any(session(nanny.pid) for nanny in killed) and time.monotonic() < until:
-                time.sleep(0.05)
+            for nanny in killed:
+                gone(nanny)
             left = [session(nanny.pid) for nanny in killed]
         finally:
             for nanny in nannies:
@@ -281,12 +288,12 @@ def test_a_nanny_is_killed_after_a_job_and_within_one(tmp_path):
                     os.kill(number, signal.SIGKILL)
     assert [nanny.returncode for nanny in killed] == [-signal.SIGKILL] * 2
     assert left == [[], []]
-    assert not (tmp_path / "orphan-5").exists()
+    assert not (tmp_path / "orphan-13").exists()
     began = said(tmp_path, "began")
     for job in wanted:  # what has come home is not done again
         assert job.id in (before := began[: began.index(f"home-{job.id}")])
         assert began.count(job.id) == before.count(job.id)
-    assert began.count(wanted[5].id) >= 2
+    assert began.count(wanted[13].id) >= 2
     assert content(store) == serial(tmp_path, wanted)
 
 
