@@ -76,20 +76,25 @@ def test_what_polars_writes_is_read_as_its_frame_is(tmp_path):
     assert survey(source(tmp_path / "p.arrow"), rows=20).digest == read(frame).digest
 
 
+def alike(found, expected):
+    """Equal to rounding: rows that come in other batches, or lie elsewhere in memory, are rounded otherwise."""
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_verbs_answer_such_files_as_they_answer_parquet_and_write_them(files, monkeypatch):
     assert main(["train", "pca", "t.parquet", "--drop", "kind", "--out", "m", "--measure", "none", "--quiet"]) == 0
     for verb in ("score", "impute"):
         assert main([verb, "m", "t.parquet", "--out", "known.csv"]) == 0
         for name in ("t.feather", "t.arrow"):
             assert main([verb, "m", name, "--out", "found.csv"]) == 0
-            assert Path("found.csv").read_text() == Path("known.csv").read_text()
+            alike(pd.read_csv("found.csv"), pd.read_csv("known.csv"))
     assert main(["score", "m", "t.arrow", "--out", "found.arrow"]) == 0
     assert main(["score", "m", "t.arrow", "--out", "found.parquet"]) == 0
-    assert feather.read_table("found.arrow").equals(pq.read_table("found.parquet"))
+    alike(feather.read_table("found.arrow").to_pandas(), pq.read_table("found.parquet").to_pandas())
     pipe = io.TextIOWrapper(io.BufferedReader(io.BytesIO(Path("t.arrow").read_bytes())))
     monkeypatch.setattr(sys, "stdin", pipe)
     assert main(["score", "m", "-", "--out", "piped.arrow"]) == 0
-    assert feather.read_table("piped.arrow").equals(feather.read_table("found.arrow"))
+    alike(feather.read_table("piped.arrow").to_pandas(), feather.read_table("found.arrow").to_pandas())
     assert main(["impute", "m", "t.arrow", "--out", "whole.feather"]) == 0
     assert feather.read_table("whole.feather").column_names == [
         *FRAME.columns[:4],
