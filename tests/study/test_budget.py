@@ -216,6 +216,19 @@ def test_what_labels_were_given_for_is_given_up_last_however_dear(source):
     assert {FACETS[facet].labels for facet in kept.facets} == {source == "iris"}
 
 
+@pytest.mark.parametrize(("anomaly", "last"), [(None, "features"), ("virginica", "anomaly")])
+def test_classes_are_to_be_told_apart_and_one_that_is_named_as_anomalous_is_to_be_found(anomaly, last):
+    data = read("iris", anomaly=anomaly)
+    planned = design(data, families="plain", facets="reconstruction,anomaly,features,generation")
+    for dearer in ("features", "anomaly"):
+        prices = {name: (2.0 if name == dearer else 1.0) * 1e4 for name in FACETS}
+        kept = afford(planned, dataclasses.replace(costs(), facets=prices), 60.0)
+        assert kept.facets == [last]
+    left = dict.fromkeys(["anomaly", "features", "generation"], LEFT_OUT)
+    kept = dataclasses.replace(planned, facets=["reconstruction"], skipped=left)
+    assert taken_back(kept, [], lambda jobs: True).asked[0] == last
+
+
 def test_with_no_time_at_all_the_smallest_study_is_left(planned):
     kept = afford(planned, costs(), 0.0)
     assert list(kept.families) == ["plain", "pca"]

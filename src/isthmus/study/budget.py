@@ -3,11 +3,12 @@ is not begun when time runs out.
 
 What is given up, in this order, until the rest fits: steps beyond ten checks of each training, configurations,
 replicates beyond the three that a claim needs, rivals that take more than a twentieth of the time, facets (those that
-only describe first, those that labels were given for last, else the dearest first), families (the last named first),
-the third replicate, and steps down to one check. Less than that there is not: PCA, one family and the rivals, in one
-replicate, are run in any time. A plan is careful, for it rests on a few seconds of measuring; once the planned runs are
-done, facets come back if they fit by what those runs took. Where runs take longer than was thought, for others use the
-machine too, contenders are given up on the way, so that those who are left get the replicates that a claim needs.
+only describe first, those that use labels last, and of these the one that labels were given for, else the dearest
+first), families (the last named first), the third replicate, and steps down to one check. Less than that there is not:
+PCA, one family and the rivals, in one replicate, are run in any time. A plan is careful, for it rests on a few seconds
+of measuring; once the planned runs are done, facets come back if they fit by what those runs took. Where runs take
+longer than was thought, for others use the machine too, contenders are given up on the way, so that those who are left
+get the replicates that a claim needs.
 """
 
 from __future__ import annotations
@@ -102,8 +103,7 @@ def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int
     price = {
         f: found.facets.get(f, 0.0) + sum(v for (g, _), v in found.rivals.items() if g == f) for f in design.facets
     }
-    labelled = bool(design.data["classes"])
-    for facet in sorted(design.facets, key=lambda f: (FACETS[f].crowns, labelled and FACETS[f].labels, -price[f]))[:-1]:
+    for facet in sorted(design.facets, key=lambda f: (FACETS[f].crowns, _meant(design, f), -price[f]))[:-1]:
         kept = [f for f in design.facets if f != facet]
         design = replace(design, facets=kept, skipped={**design.skipped, facet: LEFT_OUT})
         yield ENOUGH, design
@@ -112,6 +112,15 @@ def _smaller(design: Design, found: Estimate, left: float) -> Iterator[tuple[int
     design = replace(design, replicates=min(design.replicates, 2))
     yield ENOUGH, design
     yield 1, design
+
+
+def _meant(design: Design, facet: str) -> int:
+    """How likely labels were given for a facet: not at all (0), if it is asked besides (1), or for it (2): a class that
+    is named as anomalous is to be found, other classes are to be told apart."""
+    one = FACETS[facet]
+    if not (design.data["classes"] and one.labels):
+        return 0
+    return 2 if (one.view == "normal") == (design.data["anomaly"] is not None) else 1
 
 
 def _rivals(design: Design) -> list[str]:
@@ -247,7 +256,8 @@ def measured(prices: Estimate, jobs: Sequence[Job], records: Sequence[Record]) -
 
 
 def taken_back(design: Design, rounds: Sequence[Round], fits: Callable[[Sequence[Job]], bool]) -> Round | None:
-    """The facets that were left out and fit after all, in the order of the purposes that they speak for.
+    """The facets that were left out and fit after all: those that labels were given for first, then in the order of the
+    purposes that they speak for.
 
     No score is looked at: the clock chooses them, and the order is always the same.
 
@@ -262,7 +272,7 @@ def taken_back(design: Design, rounds: Sequence[Round], fits: Callable[[Sequence
     done = {job.id for job in design.jobs(rounds)}
     found: Round | None = None
     left = [name for name, why in design.asking(rounds).skipped.items() if why == LEFT_OUT]
-    for facet in sorted(left, key=_place):
+    for facet in sorted(left, key=lambda f: (-_meant(design, f), *_place(f))):
         more = Round((), {}, (*(found.asked if found else ()), facet))
         if fits([job for job in design.jobs([*rounds, more]) if job.id not in done]):
             found = more
