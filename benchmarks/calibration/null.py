@@ -3,8 +3,10 @@
 One study draws 400 rows as a user's own, from the 1,797 digits or from the bundled set ``shapes``, and splits them
 240/80/80 in every replicate. On each split autoencoders ``plain`` are trained and measured by every facet that decides:
 one with 6 units and 100 steps, the same again from another seed, and two of which one is truly better, by what makes a
-model better at that facet's purpose. Verdicts are those of the package. *Once* looks at 4 replicates; *race* begins
-with 4 and adds some while in doubt, to 9 at the most (3 looks, each at the level of a race of 5).
+model better at that facet's purpose. Where families choose their capacity for a question, two take part that choose on
+the validation rows of each replicate among 2, 6 and 32 units, trained from either seed. Verdicts are those of the
+package. *Once* looks at 4 replicates; *race* begins with 4 and adds some while in doubt, to 9 at the most (3 looks,
+each at the level of a race of 5).
 
 How far the better one is ahead is measured on the first 40 studies, and says how often it should be found; how often
 it is, the studies after them tell.
@@ -18,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,7 @@ from isthmus.evidence.stats import ALPHA, comparable, sure
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
 from isthmus.facets.anomaly import normal_view, overlap, turn
-from isthmus.facets.facet import FittedContender, Rows, Splits, numbers
+from isthmus.facets.facet import Facet, FittedContender, Rows, Splits, numbers
 from isthmus.families import named
 from isthmus.metrics import METRICS, disentanglement, probes
 from isthmus.study.racing import LOOKS, doubts, further
@@ -59,7 +61,10 @@ class Net(NamedTuple):
 
 SIX, NARROW, SHORT = Net(6, 100), Net(2, 100), Net(6, 10)
 SINGLE, WIDE = Net(1, 100), Net(32, 100)
-AGAIN = "again"
+NETS = {str(net): net for net in (SIX, NARROW, SHORT, SINGLE, WIDE)}
+CAPACITIES = (NARROW, SIX, WIDE)
+AGAIN, FREE = "again", "free"
+FREE_AGAIN = f"{FREE} {AGAIN}"
 
 
 class Case(NamedTuple):
@@ -73,9 +78,11 @@ class Case(NamedTuple):
     worse: Net
 
     @property
-    def nets(self) -> dict[str, Net]:
-        """Who takes part."""
-        return {str(net): net for net in (SIX, self.better, self.worse)} | {AGAIN: SIX}
+    def contenders(self) -> dict[str, tuple[str, ...]]:
+        """Who takes part, and which trained nets each chooses from."""
+        free = {FREE: tuple(map(str, CAPACITIES)), FREE_AGAIN: tuple(f"{net} {AGAIN}" for net in CAPACITIES)}
+        fixed = {str(net): (str(net),) for net in (SIX, self.better, self.worse)} | {AGAIN: (f"{SIX} {AGAIN}",)}
+        return fixed | free if FACETS[self.facet].free else fixed
 
 
 CASES = {
@@ -123,25 +130,33 @@ def study(seed: int, cases: Mapping[str, Case] = CASES, replicates: int = MOST) 
     """Case -> contender -> the deciding metric in each replicate; None where there is none."""
     stream = np.random.default_rng(seed)
     mine = {view: stream.choice(len(x), ROWS, replace=False) for view, x in X.items()}
-    scores: Scores = {name: {who: [] for who in case.nets} for name, case in cases.items()}
+    scores: Scores = {name: {who: [] for who in case.contenders} for name, case in cases.items()}
     for replicate in range(replicates):
         for view in dict.fromkeys(case.view for case in cases.values()):
             split, scaler = splits(view, mine[view], stream, replicate)
             asked = {name: case for name, case in cases.items() if case.view == view}
-            nets = {who: net for case in asked.values() for who, net in case.nets.items()}
-            made = trained(nets, split, scaler, stream)
+            names = (name for case in asked.values() for those in case.contenders.values() for name in those)
+            made = trained(dict.fromkeys(names), split, scaler, stream)
             for name, case in asked.items():
                 facet = FACETS[case.facet]
-                for who in case.nets:
-                    value = numbers(facet.measure(made[who], split))[facet.primary]
+                for who, those in case.contenders.items():
+                    one = _chosen(facet, [made[net] for net in those], split)
+                    value = numbers(facet.measure(one, split))[facet.primary]
                     scores[name][who].append(value if math.isfinite(value) else None)
     return scores
 
 
+def _chosen(facet: Facet, made: Sequence[FittedContender], split: Splits) -> FittedContender:
+    """The capacity of least criterion, which looks at validation rows."""
+    choose = facet.free
+    return made[0] if choose is None or len(made) == 1 else min(made, key=lambda one: choose(one, split))
+
+
 def trained(
-    nets: Mapping[str, Net], split: Splits, layout: Scaler, stream: np.random.Generator
+    names: Iterable[str], split: Splits, layout: Scaler, stream: np.random.Generator
 ) -> dict[str, FittedContender]:
-    """All from one seed, as in a study, but for the one that plays again."""
+    """All from one seed, as in a study, but for those that are trained again."""
+    nets = {name: NETS[name.removesuffix(f" {AGAIN}")] for name in names}
     one, other = (int(number) for number in stream.integers(2**31, size=2))
     made = fit_many(
         [named("plain").set_params(latents=net.units) for net in nets.values()],
@@ -149,7 +164,7 @@ def trained(
         split.valid.x,
         [Plan(steps=net.steps, check=min(50, net.steps), batch=60) for net in nets.values()],
         layout=layout,
-        seed=[other if who == AGAIN else one for who in nets],
+        seed=[other if who.endswith(AGAIN) else one for who in nets],
     )
     return {who: FittedContender(fitted, 1000) for who, fitted in zip(nets, made, strict=True)}
 
@@ -224,19 +239,35 @@ def tables(studies: Sequence[Scores]) -> Iterator[str]:
     """Shares of studies that name somebody, beside what chance allows and how often the better one should be found."""
     count, stated, later = len(studies), studies[:STATED], studies[STATED:]
     yield f"{count} studies; at a rate of 5 % chance gives at most {binom.ppf(0.99, count, 0.05) / count:.3f} (99 %)\n"
-    heads = ["facet", "same recipe: once", "race", "better", "worse", "ahead by", "once: expected", "found"]
+    heads = [
+        "facet",
+        "same recipe: once",
+        "race",
+        "same choice of capacity: once",
+        "race",
+        "better",
+        "worse",
+        "ahead by",
+        "once: expected",
+        "found",
+    ]
     heads += ["race: expected", "found", "worse one named"]
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for name, case in CASES.items():
-        same, planted = (
-            [[how({who: s[name][who] for who in pair}, case) for s in over] for how in (once, raced)]
-            for over, pair in ((studies, (str(SIX), AGAIN)), (later, (str(case.better), str(case.worse))))
+        same, free, planted = (
+            [[how({who: s[name][who] for who in pair if who in s[name]}, case) for s in over] for how in (once, raced)]
+            for over, pair in (
+                (studies, (str(SIX), AGAIN)),
+                (studies, (FREE, FREE_AGAIN)),
+                (later, (str(case.better), str(case.worse))),
+            )
         )
         d, metric = ahead(stated, name), METRICS[FACETS[case.facet].primary]
         rope = math.log1p(metric.rope) if metric.relative else metric.rope
         chances = power(d, rope, fraction(case, FIRST), (FIRST,), 1), power(d, rope, fraction(case, MOST), ENDS, LOOKS)
-        cells = [f"{np.mean([who is not None for who in found]):.3f}" for found in same]
+        asked = [*same, *(free if FREE in case.contenders else ([], []))]
+        cells = [f"{np.mean([who is not None for who in found]):.3f}" if found else "–" for found in asked]
         cells += [str(case.better), str(case.worse), f"{d.mean() / math.sqrt(d.var(axis=1, ddof=1).mean()):.1f}"]
         for chance, found in zip(chances, planted, strict=True):
             cells += [f"{chance:.3f}", f"{np.mean([who == str(case.better) for who in found]):.3f}"]

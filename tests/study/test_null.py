@@ -83,7 +83,7 @@ def test_the_table_tells_who_was_named_and_states_power_on_other_studies():
     better, worse = "6 units, 100 steps", "2 units, 100 steps"
 
     def scores(case, shift, again=0.0):
-        means = dict.fromkeys(case.nets, 0.6) | {str(case.worse): 0.6 - shift, null.AGAIN: 0.6 + again}
+        means = dict.fromkeys(case.contenders, 0.6) | {str(case.worse): 0.6 - shift, null.AGAIN: 0.6 + again}
         metric = METRICS[FACETS[case.facet].primary]
         sign = 1 if metric.higher else -1
         return {who: list(1 + sign * (mean + 0.02 * random.normal(size=null.MOST))) for who, mean in means.items()}
