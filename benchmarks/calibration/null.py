@@ -35,8 +35,8 @@ from isthmus.data.shapes import shapes
 from isthmus.evidence.stats import ALPHA, comparable, sure
 from isthmus.evidence.verdict import FacetVerdict, judge
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import normal_view, overlap, turn
 from isthmus.facets.facet import Facet, FittedContender, Rows, Splits, numbers
+from isthmus.facets.normal import normal_view, overlap, turn
 from isthmus.families import named
 from isthmus.metrics import METRICS, disentanglement, probes
 from isthmus.study.racing import LOOKS, doubts, further

@@ -2,7 +2,7 @@
 
 Two contenders score rows of which some are anomalies. A score is how odd a row is, what the contender makes of it (the
 same in every replicate), and a little noise of training. Replicates test a fifth of the normal rows, and of the
-anomalies a fifth each (drawn anew), a third each (in turn, as :func:`isthmus.facets.anomaly.turn` deals them), or all.
+anomalies a fifth each (drawn anew), a third each (in turn, as :func:`isthmus.facets.normal.turn` deals them), or all.
 
     python benchmarks/calibration/turns.py
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.evidence.stats import ALPHA, p_value
-from isthmus.facets.anomaly import overlap, turn
+from isthmus.facets.normal import overlap, turn
 from isthmus.metrics import METRICS
 from isthmus.metrics.ranking import auroc
 

@@ -14,6 +14,8 @@ from isthmus.data.read import read
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage, same, unlike
 from isthmus.errors import BadInput
+from isthmus.facets import FACETS
+from isthmus.facets.facet import Rows, Splits
 from isthmus.families import named
 from isthmus.families.plain import Plain
 from isthmus.families.vae import VAE
@@ -48,12 +50,16 @@ def test_copies_beyond_chance_and_rows_in_two_parts_are_leakage():
     assert leak(0, **apart | {"test": np.array([2, 3])}).evidence["shared"] == 1  # a row that chose and was reported
 
 
+def again(facet, recorded, raw=RAW, splits=None):
+    return inconsistencies(recorded, FACETS[facet].again(raw, recorded, splits))
+
+
 def test_numbers_that_follow_from_their_scores_pass():
-    assert inconsistencies(RIGHT, RAW) == []
-    assert inconsistencies(RIGHT, {}) == []
-    assert inconsistencies({"cost": {"parameters": 12.0}}, RAW) == []
-    flat = {"anomaly": {"auroc": 0.5, "average_precision": 0.5, "constant_scorer": 1.0}}
-    assert inconsistencies(flat, RAW) == []
+    assert all(again(facet, recorded) == [] for facet, recorded in RIGHT.items())
+    assert all(again(facet, recorded, {}) == [] for facet, recorded in RIGHT.items())
+    assert again("anomaly", {"auroc": 0.2}, {"anomaly_score": SCORE}) == []  # without labels nothing follows
+    assert again("cost", {"parameters": 12.0}) == []
+    assert again("anomaly", {"auroc": 0.5, "average_precision": 0.5, "constant_scorer": 1.0}) == []
 
 
 @pytest.mark.parametrize(
@@ -67,17 +73,42 @@ def test_numbers_that_follow_from_their_scores_pass():
     ],
 )
 def test_a_number_that_does_not_follow_is_named(facet, metric, value):
-    (found,) = inconsistencies({**RIGHT, facet: {**RIGHT[facet], metric: value}}, RAW)
+    (found,) = again(facet, {**RIGHT[facet], metric: value})
     assert (found.name, found.evidence["metric"]) == ("metric inconsistency", metric)
     assert found.evidence["recorded"] == ("none" if value is None else value)
 
 
+def test_rows_with_weights_count_by_them():
+    weighed = {**RAW, "test_weight": np.array([3.0, 1.0])}
+    assert again("reconstruction", {"mse": 1.5}, weighed) == []
+    (found,) = again("reconstruction", {"mse": 2.0}, weighed)
+    assert found.evidence["recomputed"] == 1.5
+
+
 def test_explained_variance_and_squared_error_must_agree():
-    assert unlike("explained_variance", 0.5, 4.0, RAW["row_error"]) is None
-    assert unlike("explained_variance", 0.6, 4.0, RAW["row_error"]).evidence["recomputed"] == 0.5
-    assert unlike("explained_variance", None, 0.0, RAW["row_error"]) is None
+    def splits(spread):
+        """Training rows with mean zero, and test rows whose squares have this mean."""
+        train, test = np.array([[-1.0], [1.0]], np.float32), np.full((2, 1), spread**0.5, np.float32)
+        return Splits(Rows(train, None), Rows(train, None), Rows(test, None), seed=0, latents=1)
+
+    def found(recorded, spread):
+        return again("reconstruction", {"mse": 2.0, "explained_variance": recorded}, splits=splits(spread))
+
+    assert found(0.5, 4.0) == found(None, 0.0) == []
+    assert found(0.6, 4.0)[0].evidence["recomputed"] == 0.5
     assert same(1.0, 1.0 + 1e-9)
     assert not same(1.0, 1.0 + 1e-5)
+
+
+def test_numbers_of_rows_agree_up_to_what_another_machine_rounds():
+    kept = np.array([1.0, 3.0])
+    assert unlike("row error", kept, kept * (1 + 1e-5)) is None
+    assert unlike("row error", kept, np.array([1.0, 3.5])).evidence == {
+        "metric": "row error",
+        "recorded": 3.0,
+        "recomputed": 3.5,
+    }
+    assert unlike("row error", kept, np.array([1.0])).evidence == {"metric": "row error"}
 
 
 QUICK = Plan(steps=1000, learning_rate=0.02)  # after which plain no longer gets better on iris
@@ -165,6 +196,12 @@ def test_other_scores_rows_and_labels_are_inconsistencies(copied):
     assert names(study, None) == {("knn", "metric inconsistency", m) for m in ("auroc", "average_precision")}
     study = tampered(copied, "plain", lambda raw: {**raw, "test_rows": raw["test_rows"] + 1})
     assert ("plain", "metric inconsistency", "test rows") in names(study, read("iris"))
+
+
+def test_weights_that_rows_do_not_have_are_an_inconsistency(copied):
+    study = tampered(copied, "plain", lambda raw: {**raw, "test_weight": np.ones(len(raw["test_rows"]))})
+    assert names(study, None) == set()  # equal weights change no number
+    assert names(study, read("iris")) == {("plain", "metric inconsistency", "test rows")}
 
 
 def test_replicates_that_a_race_added_are_examined_too(copied):

@@ -11,8 +11,9 @@ from sklearn.neighbors import NearestNeighbors
 from isthmus.errors import BadInput
 from isthmus.evidence.stats import corrected_variance
 from isthmus.facets import FACETS
-from isthmus.facets.anomaly import PARTS, grade, learned, normal_view, overlap, turn
+from isthmus.facets.anomaly import grade, learned
 from isthmus.facets.facet import Rows, Splits, numbers, row_error
+from isthmus.facets.normal import PARTS, normal_view, overlap, turn
 from isthmus.facets.outliers import SCORERS
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc

@@ -7,10 +7,10 @@ import torch
 from contenders import Fixed, digits, pca, split
 
 from isthmus.facets import FACETS, cost
-from isthmus.facets.cost import encode_bytes, speed, train_bytes, training_step
+from isthmus.facets.cost import encode_bytes, speed, train_bytes
 from isthmus.facets.facet import FittedContender
 from isthmus.families import FAMILIES, named
-from isthmus.metrics.cost import flops
+from isthmus.metrics.cost import flops, training_step
 from isthmus.model import Loss, Model, Ramp
 
 X, _ = digits()

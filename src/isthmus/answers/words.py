@@ -157,6 +157,9 @@ def _declared(lang: str) -> dict[str, dict[str, Any]]:
         "floor": {facet.name: facet.floor_title.of(lang) for facet in facets if facet.floor_title},
         "stands_out": {facet.name: facet.stands_out.of(lang) for facet in facets if facet.stands_out},
         "caveats": {facet.name: facet.caveat.of(lang) for facet in facets if facet.caveat},
+        "unlabelled": {facet.name: facet.unlabelled_caveat.of(lang) for facet in facets if facet.unlabelled_caveat},
+        "against": {facet.name: facet.against.title.of(lang) for facet in facets if facet.against},
+        "against_text": {facet.name: facet.against.text.of(lang) for facet in facets if facet.against},
         "facet_curves": {name: curve.title.of(lang) for name, curve in curves.items()}
         | {f"{name}_x": curve.x.of(lang) for name, curve in curves.items()}
         | {f"{name}_y": curve.y.of(lang) for name, curve in curves.items()},

@@ -390,8 +390,7 @@ def _speed(fitted: Fitted, work: _Work) -> Utilisation | None:
     import numpy as np
     import torch
 
-    from isthmus.facets.cost import training_step
-    from isthmus.metrics.cost import flops, product_rate
+    from isthmus.metrics.cost import flops, product_rate, training_step
     from isthmus.train.device import device as found
     from isthmus.train.ranks import size
     from isthmus.train.utilisation import utilisation

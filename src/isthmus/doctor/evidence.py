@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from isthmus.doctor.finding import Finding
 from isthmus.metrics import METRICS
-from isthmus.metrics.ranking import auroc, average_precision
 
 FEW_COPIES, LEAST_COPIES = 0.02, 2
 """Copies up to 2 % of the held-out rows, or a single one, are chance on coarse columns and move no score by a rope."""
@@ -39,55 +38,35 @@ def leakage(sizes: Mapping[str, int], rows: Mapping[str, NDArray[np.int64]]) -> 
     return Finding("leakage between splits", {"copies": copies, "held_out": held, "shared": shared})
 
 
-def inconsistencies(facets: Mapping[str, Mapping[str, float | None]], raw: Mapping[str, NDArray[Any]]) -> list[Finding]:
+def inconsistencies(recorded: Mapping[str, float | None], again: Mapping[str, float]) -> list[Finding]:
     """Recorded metrics that do not follow from the raw scores beside them, or that no metric can be.
 
     Parameters
     ----------
-    facets : mapping
-        Facet -> metric -> recorded value.
-    raw : mapping of str to array
-        What a run keeps, as far as it has them: ``row_error``, ``anomaly_score``, ``anomaly_label``, ``test_weight``.
+    recorded : mapping
+        Metric -> recorded value.
+    again : mapping
+        Metric -> value, of those that were computed again from scores.
     """
-    again: dict[tuple[str, str], float] = {}
-    weight = raw.get("test_weight")
-    if "reconstruction" in facets and "row_error" in raw:
-        again["reconstruction", "mse"] = float(np.average(raw["row_error"], weights=weight))
-    if (
-        "anomaly" in facets
-        and {"anomaly_label", "anomaly_score"} <= raw.keys()
-        and not facets["anomaly"].get("constant_scorer")
-    ):
-        label, score = raw["anomaly_label"], raw["anomaly_score"]
-        again["anomaly", "auroc"] = auroc(label, score, weight)
-        again["anomaly", "average_precision"] = average_precision(label, score, weight)
     found = []
-    for (facet, metric), value in again.items():
-        recorded = facets[facet].get(metric)
-        if not same(recorded, value):
-            found.append(mismatch(metric, recorded, value))
-    for values in facets.values():
-        for metric, recorded in values.items():
-            low, high = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
-            if recorded is not None and not low - CLOSE <= recorded <= high + CLOSE:
-                found.append(Finding("metric inconsistency", {"metric": metric, "recorded": recorded}))
+    for metric, value in again.items():
+        if not same(recorded.get(metric), value):
+            found.append(mismatch(metric, recorded.get(metric), value))
+    for metric, value_of in recorded.items():
+        low, high = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
+        if value_of is not None and not low - CLOSE <= value_of <= high + CLOSE:
+            found.append(Finding("metric inconsistency", {"metric": metric, "recorded": value_of}))
     return found
 
 
-def unlike(
-    metric: str,
-    recorded: float | None,
-    spread: float,
-    errors: NDArray[np.float64],
-    weight: NDArray[np.float64] | None = None,
-) -> Finding | None:
-    """Whether an explained variance disagrees with the row errors and the rows' spread about the training mean.
-
-    ``spread`` is the mean of squares about it per element, and ``errors`` (n,) the squared error per element; by
-    ``weight`` (n,) each row counts in both.
-    """
-    value = 1 - float(np.average(errors, weights=weight)) / spread if spread > 0 else math.nan
-    return None if same(recorded, value) else mismatch(metric, recorded, value)
+def unlike(name: str, kept: NDArray[Any], again: NDArray[Any]) -> Finding | None:
+    """Whether numbers of every row, (n,), disagree with those that were found again; the two that differ most."""
+    if kept.shape != again.shape:
+        return Finding("metric inconsistency", {"metric": name})
+    if np.allclose(again, kept, rtol=CLOSE_AGAIN, atol=CLOSE_AGAIN * float(np.mean(again))):
+        return None
+    worst = int(np.argmax(np.abs(again - kept)))
+    return mismatch(name, float(kept[worst]), float(again[worst]))
 
 
 def mismatch(metric: str, recorded: float | None, recomputed: float) -> Finding:

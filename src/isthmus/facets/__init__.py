@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from isthmus.facets import cost
 from isthmus.facets.anomaly import ANOMALY
 from isthmus.facets.compression import COMPRESSION
+from isthmus.facets.cost import COST
 from isthmus.facets.facet import Facet
 from isthmus.facets.factors import FACTORS
 from isthmus.facets.features import FEATURES
@@ -30,12 +30,12 @@ FACETS: dict[str, Facet] = {
         IMPUTATION,
         ROBUSTNESS,
         STABILITY,
-        cost.COST,
+        COST,
     )
 }
 """Name -> facet, in the order in which reports show them."""
-COST = cost.COST.name
-"""The facet that is measured whatever is asked: every choice has a price."""
+ALWAYS = tuple(name for name, facet in FACETS.items() if facet.prices)
+"""What is measured whatever is asked: every choice has a price."""
 
 
 def crowns(facet: str) -> bool:

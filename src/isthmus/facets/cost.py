@@ -7,14 +7,13 @@ from run to run. Energy is not measured: it follows the machine, and from these 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.facets.facet import SMALLEST_ERROR, Contender, Facet, Splits, reconstruct, validation_error
-from isthmus.metrics.cost import flops, peak_bytes, seconds
+from isthmus.facets.facet import SMALLEST_ERROR, Against, Contender, Facet, Splits, reconstruct, validation_error
+from isthmus.metrics.cost import flops, peak_bytes, seconds, training_step
 from isthmus.said import Said
 
 if TYPE_CHECKING:
@@ -58,28 +57,6 @@ def _training(contender: Contender, batch: Tensor) -> dict[str, float]:
         "train_flops": float(arithmetic * contender.steps),
         "train_bytes": float(train_bytes(contender.model, batch)),
     }
-
-
-def training_step(model: Model, batch: Tensor) -> Callable[[], object]:
-    """A call that does what one step on ``batch`` (B, *D) does before the update: noise, loss, gradient.
-
-    Nothing is left behind: neither gradients nor what the model may remember.
-    """
-    import torch
-
-    from isthmus.model import Ramp
-
-    generator = torch.Generator().manual_seed(0)
-    free = [p for p in model.parameters() if p.requires_grad]
-
-    def step() -> object:
-        was = model.training
-        terms = model.train()(batch, batch, model.draw(batch, generator)).terms
-        model.train(was)
-        loss = sum(terms[name] * (w.end if isinstance(w, Ramp) else w) for name, w in model.weights.items())
-        return torch.autograd.grad(loss, free, allow_unused=True)
-
-    return step
 
 
 def train_bytes(model: Model, batch: Tensor) -> int:
@@ -132,6 +109,16 @@ COST = Facet(
         "；时间是在一台机器上测得的，{rope} 以内的差别没有意义，因此不评优胜",
     ),
     prices=("parameters", "train_seconds", "rows_per_second"),
+    against=Against(
+        "train_seconds",
+        ("reconstruction", "mse"),
+        title=Said("Cost against quality", "代价与质量"),
+        text=Said(
+            "Training time against error: towards the lower left is cheap and good.",
+            "花多少训练时间，换来多少质量。越靠近左下角，越省也越好。",
+        ),
+        log=True,
+    ),
     primary="rows_per_second",
     crowns=False,
     view="all",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,9 +103,33 @@ class Curve(NamedTuple):
     y: tuple[float, ...]
 
 
+class Kept(NamedTuple):
+    """A number of every test row that a run keeps beside its record, and how it is found again; neither: it is not."""
+
+    of_model: Callable[[Coder, Splits], NDArray[np.generic]] | None = None
+    of_rows: Callable[[Splits], NDArray[np.generic] | None] | None = None
+
+
+class Against(NamedTuple):
+    """A metric that a report draws against one of another facet."""
+
+    metric: str
+    """Across."""
+    other: tuple[str, str]
+    """Up: facet and metric."""
+    title: Said
+    text: Said
+    log: bool = False
+    """Whether the horizontal axis is logarithmic."""
+
+
 Found = Mapping[str, float | Curve | NDArray[np.generic]]
 """What a measurement gives, by name: metrics, curves, and scores of every test row, from which metrics can be computed
 again."""
+
+Raw = Mapping[str, NDArray[Any]]
+"""Numbers of every test row by name, as a run keeps them; among them their weights, as ``test_weight``, where they have
+some."""
 
 Form = Literal["pictures", "times", "windows", "text", "table", "counts", "dictionaries", "known"]
 """What makes other rivals or metrics the right ones: rows that are images of one or three channels, have times, are
@@ -283,9 +307,11 @@ class Facet:
     everything, anomalies included; a code whose units are mostly dead is sparse for the wrong reason. One that learned
     nothing is compared nowhere (:data:`isthmus.doctor.words.HOPELESS`)."""
     prices: tuple[str, ...] = ()
-    """Metrics that tell what a choice costs. Such a facet is always measured."""
+    """Metrics that tell what a choice costs. Such a facet is always measured, a cut training or not."""
     unlabelled: str = ""
     """The metric that decides where there are no labels, in view ``all``; empty if the facet then has none."""
+    unlabelled_caveat: Said | None = None
+    """What is said of the answer then."""
     of_steps: tuple[str, str] | None = None
     """The metric that decides where rows are windows of a series with labels, and the metric that is its floor."""
     decided: Mapping[Form, str] = field(default_factory=dict)
@@ -305,13 +331,29 @@ class Facet:
     gaps."""
     curves: Mapping[str, CurveTitle] = field(default_factory=dict)
     """The curves that it measures, by name."""
-    trains: bool = False
-    """Whether measuring trains the recipe again, so that it takes the longer the more steps there are."""
+    against: Against | None = None
+    """What of it is drawn against another facet."""
+    trains: int = 0
+    """How often measuring trains the recipe again, so that it takes the longer the more steps there are."""
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    """The numbers of every test row that a run keeps, among what it measures, by name."""
+    recomputed: Callable[[Raw, Mapping[str, float | None], Splits | None], dict[str, float]] | None = None
+    """Metrics as they follow from all that is kept, to be held against the record; splits where they are at hand."""
+    shows_rows: bool = False
+    """Whether it is about single rows, so that a report shows those with the highest scores."""
 
     def rivals_on(self, *forms: Form) -> list[str]:
         """Names of the rivals that are asked where rows have these forms and no other."""
         there = {name for name in self.rivals if name not in self.only or self.only[name] in forms}
         return [name for name in self.rivals if name in there - self.extras]
+
+    def again(
+        self, raw: Raw, recorded: Mapping[str, float | None], splits: Splits | None = None
+    ) -> Mapping[str, float]:
+        """Metrics as they follow from what a run kept, with the weights of its rows; none if it kept too little."""
+        if self.recomputed is None or not self.kept.keys() <= raw.keys():
+            return {}
+        return self.recomputed(raw, recorded, splits)
 
 
 def numbers(found: Found) -> dict[str, float]:
@@ -369,6 +411,19 @@ def pieces(coder: Coder, width: int) -> Iterator[NDArray[np.float32]]:
         units = np.eye(min(BLOCK, width - start), width, start, dtype=np.float32)
         with np.errstate(invalid="ignore"):  # a diverged model: the caller sees what is not finite
             yield coder.decode_scaled(units).reshape(len(units), -1) - none
+
+
+def atoms(coder: Coder, codes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What each code element adds to a row, (L, *D), in scaled units.
+
+    The reconstruction with the element one standard deviation above its mean, minus the one at the mean, all other
+    elements at their means. For a linear decoder this is a multiple of its weights; it means the same for any other.
+    """
+    wide = codes.astype(np.float64)
+    with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
+        centre, spread = wide.mean(axis=0), wide.std(axis=0)
+        decoded = coder.decode_scaled(np.vstack([centre + np.diag(spread), centre]).astype(np.float32))
+        return decoded[:-1] - decoded[-1:]
 
 
 def row_error(coder: Coder, x: NDArray[np.float32], k: int | None = None) -> NDArray[np.float64]:

@@ -6,12 +6,26 @@ counts a non-negative factorisation. Counts are rebuilt in the units of counts: 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
 from isthmus.facets.counts import factorisation
-from isthmus.facets.facet import Contender, Facet, Found, Splits, known, reconstruct, validation_error
+from isthmus.facets.facet import (
+    Contender,
+    Facet,
+    Found,
+    Kept,
+    Raw,
+    Splits,
+    known,
+    reconstruct,
+    row_error,
+    validation_error,
+)
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
@@ -26,6 +40,17 @@ def measure(contender: Contender, splits: Splits) -> Found:
     """``mse`` and ``explained_variance`` on the test rows, and ``row_error``, the error of each."""
     x_hat = reconstruct(contender, splits.test.x, splits.k)
     return {**fidelity(x_hat, splits), "row_error": row_errors(splits.test.x, x_hat)}
+
+
+def recomputed(raw: Raw, recorded: Mapping[str, float | None], splits: Splits | None) -> dict[str, float]:
+    """``mse`` from the errors of rows, and where training rows are there ``explained_variance``."""
+    weight = raw.get("test_weight")
+    found = {"mse": float(np.average(raw["row_error"], weights=weight))}
+    if splits is not None:
+        mean = splits.train.x.mean(axis=0, dtype=np.float64)
+        spread = float(np.average(row_errors(splits.test.x, mean), weights=weight))
+        found["explained_variance"] = 1 - found["mse"] / spread if spread > 0 else math.nan
+    return found
 
 
 def coded(splits: Splits) -> dict[str, float]:
@@ -66,6 +91,8 @@ RECONSTRUCTION = Facet(
         "constant output",
         "identity copying",
     ),
+    kept={"row_error": Kept(of_model=lambda coder, splits: row_error(coder, splits.test.x, splits.k))},
+    recomputed=recomputed,
     primary="explained_variance",
     view="all",
     labels=False,

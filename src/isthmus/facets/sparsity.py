@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.facets.facet import (
     SMALLEST_ERROR,
+    Against,
     Coder,
     Contender,
     Curve,
@@ -90,6 +91,15 @@ SPARSITY = Facet(
     ),
     spoiled_by=("dead units",),
     faults=False,
+    against=Against(
+        "l0",
+        ("reconstruction", "mse"),
+        title=Said("Sparsity against reconstruction", "稀疏程度与重构误差"),
+        text=Said(
+            "Sparse families aim at few active units and a small error together: the lower left corner is best.",
+            "稀疏模型的目的，是活跃单元少而误差也小：越靠近左下角越好。",
+        ),
+    ),
     primary="hoyer",
     crowns=False,
     view="all",

@@ -20,6 +20,7 @@ from isthmus.facets.facet import (
     Found,
     Rows,
     Splits,
+    atoms,
     known,
     reconstruct,
     some,
@@ -92,19 +93,6 @@ def spreads(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {f"spread_{name}": float(np.std([one[name] for one in found], ddof=1)) for name in found[0]}
 
 
-def atoms(coder: Coder, codes: Array) -> Array:
-    """What each code element adds to a row, (L, *D), in scaled units.
-
-    The reconstruction with the element one standard deviation above its mean, minus the one at the mean, all other
-    elements at their means. For a linear decoder this is a multiple of its weights; it means the same for any other.
-    """
-    wide = codes.astype(np.float64)
-    with np.errstate(all="ignore"):  # a diverged model: the caller sees what is not finite
-        centre, spread = wide.mean(axis=0), wide.std(axis=0)
-        decoded = coder.decode_scaled(np.vstack([centre + np.diag(spread), centre]).astype(np.float32))
-        return decoded[:-1] - decoded[-1:]
-
-
 def angles(spaces: Sequence[NDArray[np.float64]], width: int) -> Curve:
     """Squared cosines of the principal angles between the codes of two trainings, largest first; mean over pairs.
 
@@ -160,5 +148,5 @@ STABILITY = Facet(
     },
     rivals={RANDOM: random_dictionary(measure)},
     only={RANDOM: "dictionaries"},
-    trains=True,
+    trains=AGAIN,
 )

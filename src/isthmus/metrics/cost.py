@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from isthmus.model import Model
+
 REPEATS = 9
 SHORTEST = 2e-3  # seconds; shorter than this a clock reading says little
 
@@ -83,6 +85,28 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> i
 
     _watched(function, count)
     return peak
+
+
+def training_step(model: Model, batch: Tensor) -> Callable[[], object]:
+    """A call that does what one step on ``batch`` (B, *D) does before the update: noise, loss, gradient.
+
+    Nothing is left behind: neither gradients nor what the model may remember.
+    """
+    import torch
+
+    from isthmus.model import Ramp
+
+    generator = torch.Generator().manual_seed(0)
+    free = [p for p in model.parameters() if p.requires_grad]
+
+    def step() -> object:
+        was = model.training
+        terms = model.train()(batch, batch, model.draw(batch, generator)).terms
+        model.train(was)
+        loss = sum(terms[name] * (w.end if isinstance(w, Ramp) else w) for name, w in model.weights.items())
+        return torch.autograd.grad(loss, free, allow_unused=True)
+
+    return step
 
 
 def _watched(function: Callable[[], object], see: Callable[[Any, Any, Any, Any], None]) -> None:

@@ -170,8 +170,8 @@ def _warnings(
     left = {name: None for one in outliers for name in ([one] if isinstance(one, str) else one)}
     if left:
         found.append(t("method.left_out", names=t("page.comma").join(plain(name, 28) for name in left)))
-    if "anomaly" in design["facets"] and not design["data"].get("classes", ()):
-        found.append(t("method.made_up"))
+    if not design["data"].get("classes", ()):
+        found += [t(f"unlabelled.{f}") for f in design["facets"] if FACETS[f].unlabelled_caveat]
     if share := design.get("contamination"):
         found.append(t("method.contaminated", share=f"{share:.3g}"))
     if (few := design.get("few")) is not None:

@@ -166,7 +166,7 @@ def _looked_at(s: _Given) -> dict[str, Any]:
     shows = exhibits.read(s.study.folder, s.seen)
     pictured = shows if design["data"]["images"] else []  # a series has axes too
     labels = s.classes if s.view == "all" else [t("codes.normal"), t("codes.anomaly")]
-    odd = exhibits.read(s.study.folder, _of_anomaly(s.study, s.trained))
+    odd = exhibits.read(s.study.folder, _of_rows(s.study, s.trained))
     maps = exhibits.maps(shows, labels, t, shown)
     return {
         "reconstructions": exhibits.reconstructions(pictured, t, shown),
@@ -214,10 +214,10 @@ def _sections(content: Mapping[str, Any], s: _Given) -> list[str]:
     return [key for key, there in wanted.items() if there]
 
 
-def _of_anomaly(study: Any, trained: Sequence[Record]) -> list[Record]:
-    """The runs of families that answered the facet anomaly."""
-    view = study.design.view("anomaly")
-    return [r for r in trained if r["job"]["view"] == view and "anomaly" in r["facets"]]
+def _of_rows(study: Any, trained: Sequence[Record]) -> list[Record]:
+    """The runs of families that answered a facet which is about single rows."""
+    views = {facet: study.design.view(facet) for facet in study.design.facets if FACETS[facet].shows_rows}
+    return [r for r in trained if any(r["job"]["view"] == view and f in r["facets"] for f, view in views.items())]
 
 
 def _plain(record: Any) -> dict[str, Any]:
@@ -408,11 +408,9 @@ def _scatters(
 ) -> list[dict[str, Any]]:
     rival = {s.name: s.rival for d in duels for s in d.standings}
     found = []
-    for key, (xfacet, xmetric), (yfacet, ymetric), log in (
-        ("sparsity", ("sparsity", "l0"), ("reconstruction", "mse"), False),
-        ("cost", ("cost", "train_seconds"), ("reconstruction", "mse"), True),
-    ):
-        xs, ys = every.get(xfacet, {}), every.get(yfacet, {})
+    for facet, drawn in ((facet.name, facet.against) for facet in FACETS.values() if facet.against):
+        xmetric, (other, ymetric) = drawn.metric, drawn.other
+        xs, ys = every.get(facet, {}), every.get(other, {})
         points = [
             (shown[name], xs[name][xmetric], ys[name][ymetric], rival.get(name, False))
             for name in xs
@@ -420,11 +418,11 @@ def _scatters(
         ]
         if len(points) > 1:
             x, y = t.name("metrics", xmetric), t.name("metrics", ymetric)
-            figure = figures.scatter(points, x, y, log=log)
+            figure = figures.scatter(points, x, y, log=drawn.log)
             found.append(
                 {
-                    "title": t("scatters." + key),
-                    "text": t(f"scatters.{key}_text"),
+                    "title": t(f"against.{facet}"),
+                    "text": t(f"against_text.{facet}"),
                     "figure": svg(figure, t("scatters.alt", x=x, y=y, n=len(points))),
                 }
             )

@@ -22,9 +22,9 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.fields import TEXTS
 from isthmus.data.wording import meant
 from isthmus.errors import BadInput
-from isthmus.facets import COST, FACETS
-from isthmus.facets.anomaly import PARTS
+from isthmus.facets import ALWAYS, FACETS
 from isthmus.facets.facet import RIVAL_FAMILY, Form
+from isthmus.facets.normal import PARTS
 from isthmus.facets.pictures import drawable
 from isthmus.families import DEFAULT, FAMILIES, named, recipe
 from isthmus.metrics import METRICS
@@ -294,7 +294,7 @@ class Design:
                         continue
                     configs = [one for one in every if wider or not one.get("capacity") or self.narrow(one)]
                     body = {**seen, "facets": facets, "plan": self.plan, "configs": configs, "racing": self.racing}
-                    body["metrics"] = versions([*facets, COST])  # it is measured whatever is asked
+                    body["metrics"] = versions([*facets, *ALWAYS])  # it is measured whatever is asked
                     body |= {"capacity": FREE, "places": places(self.configs)} if self.capacity == FREE else {}
                     families.append(Job(JobName(kind="family", name=family, **where), body))
                 for facet in facets:

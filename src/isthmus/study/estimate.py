@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 from joblib import cpu_count
 
 from isthmus.data.dataset import Dataset
-from isthmus.facets import FACETS
+from isthmus.facets import ALWAYS, FACETS
 from isthmus.facets.facet import RIVAL_FAMILY, Rows, Splits
 from isthmus.facets.rivals import work
-from isthmus.facets.stability import AGAIN
 from isthmus.families import recipe
 from isthmus.model import Recipe
 from isthmus.seeds import seed as hashed
@@ -256,14 +255,14 @@ class Estimate:
             return self.rivals.get((str(job.name.facet), job.name.name), 0.0)
         asked, count = job.body["facets"], len(job.body["configs"])
         chosen = sum(self.facets.get(f, 0.0) for f in asked)
-        chosen += self.facets.get("cost", 0.0) * (min(count, len(asked)) - ("cost" in asked))
+        chosen += sum(self.facets.get(f, 0.0) * (min(count, len(asked)) - (f in asked)) for f in ALWAYS)
         each = self.families.get(job.name.name, NOTHING).rest + sum(self.criteria.get(f, 0.0) for f in asked)
         return count * each + chosen
 
     def _step(self, job: Job) -> float:
         if job.name.kind == "rival":
             return 0.0
-        again = sum(FACETS[f].trains for f in job.body["facets"]) * AGAIN
+        again = sum(FACETS[f].trains for f in job.body["facets"])
         return (len(job.body["configs"]) + again) * self.families.get(job.name.name, NOTHING).step
 
     def line(self, jobs: Sequence[Job]) -> tuple[float, float]:
@@ -342,7 +341,7 @@ class _Pieces:
         families = {job.name.name: job for job in reversed(self.jobs) if job.name.kind == "family"}
         for name in sorted(families, key=lambda name: (name == RIVAL_FAMILY, list(design.families).index(name))):
             made["family", name] = self._family(families[name], data)
-        asked = dict.fromkeys(f for j in self.jobs if j.name.kind == "family" for f in (*j.body["facets"], "cost"))
+        asked = dict.fromkeys(f for j in self.jobs if j.name.kind == "family" for f in (*j.body["facets"], *ALWAYS))
         criteria = set[tuple[str, Any]]()
         for facet in asked:
             view = design.view(facet) if facet in design.facets else next(iter(views))

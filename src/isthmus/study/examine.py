@@ -26,11 +26,11 @@ from isthmus.data.series import Series
 from isthmus.data.windows import begun, seen
 from isthmus.data.wording import meant, shown, some
 from isthmus.doctor import diagnose
-from isthmus.doctor.evidence import CLOSE_AGAIN, inconsistencies, leakage, mismatch, unlike
+from isthmus.doctor.evidence import inconsistencies, leakage, unlike
 from isthmus.doctor.finding import Finding
 from isthmus.errors import BadInput, NoSuchColumn
-from isthmus.facets.facet import row_error
-from isthmus.metrics.fidelity import row_errors
+from isthmus.facets import FACETS
+from isthmus.facets.facet import Splits
 from isthmus.ship import artefact
 from isthmus.study.material import Material, prepare
 from isthmus.study.record import Config, JobName, Record
@@ -41,14 +41,8 @@ from isthmus.train.inference import Inference
 from isthmus.train.loop import Outcome
 
 SCORES = "scores.safetensors"
-RAW = {
-    "test_rows": "",
-    "test_weight": "",
-    "row_error": "reconstruction",
-    "anomaly_score": "anomaly",
-    "anomaly_label": "anomaly",
-}
-"""Name of raw scores -> the facet that they are of."""
+RAW = {"test_rows": "", "test_weight": ""} | {kept: name for name, facet in FACETS.items() for kept in facet.kept}
+"""Name of raw scores -> the facet that they are of, if they are of one."""
 DOUBTS = ("leakage between splits", "metric inconsistency")
 """Findings that do not concern a model, and that are always looked for anew."""
 
@@ -183,33 +177,43 @@ def _numbers(
     place: Path, record: Record, raw: Mapping[str, NDArray[Any]], material: Material | None
 ) -> Iterator[tuple[int | None, Finding]]:
     """What is wrong with the split and with recorded numbers."""
+    of_these = material is not None and _of_these(raw, material)
+    splits = material.splits if material is not None and of_these else None
     for facet, choice in record.facets.items():
-        for finding in inconsistencies({facet: choice.metrics}, raw):
+        again = FACETS[facet].again(raw, choice.metrics, splits)
+        for finding in inconsistencies(choice.metrics, again):
             yield choice.config, finding
     if record.sizes:
         leak = leakage(record.sizes, {} if material is None else material.rows._asdict())
         if leak is not None:
             yield (0 if record.configs else None), leak
-    if material is None or not raw:
-        return
-    test = material.splits.test
-    if not np.array_equal(raw["test_rows"], material.rows.test):
+    if material is not None and raw and not of_these:
         yield None, Finding("metric inconsistency", {"metric": "test rows"})
-        return
-    if "anomaly_label" in raw and not np.array_equal(raw["anomaly_label"], np.asarray(test.y)):
-        yield record.facets["anomaly"].config, Finding("metric inconsistency", {"metric": "anomaly label"})
-    if "row_error" in raw:
-        choice = record.facets["reconstruction"]
-        again = row_error(fitted_of(place, record, choice.config or 0), test.x, material.splits.k)
-        worst = int(np.argmax(np.abs(again - raw["row_error"])))
-        if not np.allclose(again, raw["row_error"], rtol=CLOSE_AGAIN, atol=CLOSE_AGAIN * float(again.mean())):
-            yield choice.config, mismatch("row error", float(raw["row_error"][worst]), float(again[worst]))
-        mean = material.splits.train.x.mean(axis=0, dtype=np.float64)
-        spread = float(np.average(row_errors(test.x, mean), weights=test.weight))
-        recorded = choice.metrics.get("explained_variance")
-        unequal = unlike("explained_variance", recorded, spread, raw["row_error"], test.weight)
-        if unequal is not None:
-            yield choice.config, unequal
+    if splits is not None:
+        yield from _kept(place, record, raw, splits)
+
+
+def _of_these(raw: Mapping[str, NDArray[Any]], material: Material) -> bool:
+    """Whether raw scores are of the test rows of a split, with their weights."""
+    weight = material.splits.test.weight
+    weighed = "test_weight" not in raw if weight is None else np.array_equal(raw.get("test_weight", ()), weight)
+    return bool(raw) and weighed and np.array_equal(raw["test_rows"], material.rows.test)
+
+
+def _kept(
+    place: Path, record: Record, raw: Mapping[str, NDArray[Any]], splits: Splits
+) -> Iterator[tuple[int | None, Finding]]:
+    """What was kept of every row and is not what rows and models give."""
+    for facet, choice in record.facets.items():
+        for name, kept in FACETS[facet].kept.items():
+            again = None
+            if name in raw and kept.of_model is not None:
+                again = kept.of_model(fitted_of(place, record, choice.config or 0), splits)
+            elif name in raw and kept.of_rows is not None:
+                again = np.asarray(kept.of_rows(splits))
+            finding = None if again is None else unlike(name.replace("_", " "), raw[name], again)
+            if finding is not None:
+                yield choice.config, finding
 
 
 def windows_of(source: str, series: Series) -> NDArray[np.float32]:

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.explain import explains, shares_of
-from isthmus.facets.facet import Rows, Splits
-from isthmus.facets.stability import atoms
+from isthmus.facets.facet import Rows, Splits, atoms
 from isthmus.scorer import Scorer
 from isthmus.train.fitted import Fitted
 
@@ -46,7 +45,7 @@ def oddities(fitted: Fitted, splits: Splits, numbers: NDArray[np.int64]) -> dict
     ----------
     fitted : Fitted
     splits : Splits
-        Those of the facet anomaly, whose score it is.
+        Those of the facet whose score it is.
     numbers : array (n,)
         Numbers of the test rows in the data.
 
@@ -81,7 +80,7 @@ def _kept(found: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic
 def directions(fitted: Fitted, codes: NDArray[np.float32]) -> NDArray[np.float32]:
     """What one code element adds to a row, (<= 16, *D), in scaled units; the elements that vary most come first.
 
-    See :func:`isthmus.facets.stability.atoms`.
+    See :func:`isthmus.facets.facet.atoms`.
     """
     return atoms(fitted, codes)[np.argsort(-codes.std(axis=0), kind="stable")[:SHOWN_FILTERS]]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from isthmus.data.dataset import Dataset
 from isthmus.data.layout import Layout, laid_out, written
 from isthmus.data.split import Split, duplicates
-from isthmus.facets.anomaly import normal_view, turn
 from isthmus.facets.facet import Rows, Splits
+from isthmus.facets.normal import normal_view, turn
 from isthmus.study.record import Job
 
 MOST_BYTES = 256 * 2**20
@@ -41,7 +41,7 @@ def rows(job: Job, data: Dataset) -> tuple[Split, NDArray[np.int64] | None]:
 
     In view ``normal`` the anomalies (the labelled ones, or the classes left out) leave the training and validation
     rows, all but the share that the study leaves in training; labels say 1 for them and 0 for normal rows. Where rows
-    stand alone, without groups and times, a third of all anomalies is tested (:func:`isthmus.facets.anomaly.turn`).
+    stand alone, without groups and times, a third of all anomalies is tested (:func:`isthmus.facets.normal.turn`).
 
     Raises
     ------

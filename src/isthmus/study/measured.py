@@ -49,7 +49,7 @@ def measure(
             if share == 1.0:
                 found[facet.name, name] = told
 
-        again = 2 * models[name].outcome.seconds if facet.trains else 0.0
+        again = facet.trains * models[name].outcome.seconds
         return Piece(facet.name, 1.0, do, extra=again)
 
     pieces = [piece(facet, name) for facet in asked for name in models]

@@ -18,7 +18,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.doctor import diagnose
 from isthmus.doctor.evidence import inconsistencies, leakage
 from isthmus.evidence.exclusion import spoils
-from isthmus.facets import COST, FACETS
+from isthmus.facets import ALWAYS, FACETS
 from isthmus.facets.facet import Curve, FittedContender, Found, Splits, numbers
 from isthmus.facets.rivals import bounded
 from isthmus.families import recipe
@@ -236,9 +236,9 @@ def _compare(job: Job, raced: Raced, splits: Splits) -> tuple[dict[str, Any], di
     best = {facet: choose(ran, facet) for facet in job.body["facets"]}
     chosen = {facet: number for facet, number in best.items() if number is not None}
     contenders = {i: contender(fitted[i]) for i in set(chosen.values())}
-    costs = {i: FACETS[COST].measure(one, splits) for i, one in contenders.items()}
+    always = {i: {facet: FACETS[facet].measure(one, splits) for facet in ALWAYS} for i, one in contenders.items()}
     measured = {
-        facet: costs[i] if facet == COST else FACETS[facet].measure(contenders[i], splits)
+        facet: always[i][facet] if facet in ALWAYS else FACETS[facet].measure(contenders[i], splits)
         for facet, i in chosen.items()
     }
     facets = {facet: _choice(measured[facet], i) for facet, i in chosen.items()}
@@ -255,7 +255,7 @@ def _compare(job: Job, raced: Raced, splits: Splits) -> tuple[dict[str, Any], di
             seconds=one.outcome.seconds,
             valid=min((v for v in finite(one.outcome.history.get("valid", [])) if v is not None), default=None),
             criteria=seen,
-            cost=finite(numbers(costs.get(i, {}))),
+            cost=finite({k: v for found in always.get(i, {}).values() for k, v in numbers(found).items()}),
             history=finite(one.outcome.history),
         )
         for i, (one, asked, seen) in enumerate(zip(fitted, job.body["configs"], criteria, strict=True))
@@ -280,7 +280,7 @@ def _doubts(material: Material, facets: Mapping[str, Choice], raw: Arrays) -> li
     found = [
         Finding(config=choice.config or 0, name=one.name, evidence=finite(one.evidence))
         for facet, choice in facets.items()
-        for one in inconsistencies({facet: choice.metrics}, raw)
+        for one in inconsistencies(choice.metrics, FACETS[facet].again(raw, choice.metrics))
     ]
     leak = leakage(material.sizes, material.rows._asdict())
     return found if leak is None else [*found, Finding(config=0, name=leak.name, evidence=finite(leak.evidence))]
@@ -316,8 +316,8 @@ def _leave(
     if job.name.replicate == 0:
         test = material.splits.test
         shown = exhibits(fitted[first], test)
-        if "anomaly" in chosen:
-            shown |= oddities(fitted[chosen["anomaly"]], material.splits, material.rows.test)
+        for number in [number for facet, number in chosen.items() if FACETS[facet].shows_rows]:
+            shown |= oddities(fitted[number], material.splits, material.rows.test)
         (folder / "exhibits.safetensors").write_bytes(save(shown))
 
 

@@ -16,7 +16,6 @@ from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES
-from isthmus.facets.stability import AGAIN
 from isthmus.parts.gates import usual
 from isthmus.train.plan import Plan
 
@@ -137,7 +136,7 @@ def affordable(
 
     def steps(counts: Mapping[str, int]) -> int:
         """How many each training may take."""
-        again = AGAIN * sum(FACETS[facet].trains for facet in facets)
+        again = sum(FACETS[facet].trains for facet in facets)
         return int(WORK / (step * counts["replicates"] * (counts["configs"] + again)))
 
     if steps(USUAL | said) >= plan.steps:

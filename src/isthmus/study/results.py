@@ -22,9 +22,9 @@ from isthmus.evidence.proscons import ProsCons, proscons
 from isthmus.evidence.purposes import PRICES, PurposeVerdict, answered, deciding
 from isthmus.evidence.stats import comparable
 from isthmus.evidence.verdict import UNBEATEN, FacetVerdict, judge
-from isthmus.facets import COST, FACETS
-from isthmus.facets.anomaly import overlap
+from isthmus.facets import FACETS
 from isthmus.facets.facet import RIVAL_FAMILY
+from isthmus.facets.normal import overlap
 from isthmus.metrics import METRICS
 from isthmus.metrics.metric import Metric
 from isthmus.ship import artefact
@@ -236,7 +236,7 @@ class Results:
             rivals={RIVAL_FAMILY, *FACETS[facet].rivals},
             test_fraction=self.test_fraction(self.design.view(facet)),
             excluded=dict.fromkeys(self._no_better(facet, found, scores), UNBEATEN) | excluded,
-            cut=self._cut(facet) if facet != "cost" and found.name in FACETS[facet].metrics else {},
+            cut=self._cut(facet) if not FACETS[facet].prices and found.name in FACETS[facet].metrics else {},
             looks=self.looks(facet),
             later=self.looks(facet, 1),
             facet=facet,
@@ -261,8 +261,8 @@ class Results:
 
     def proscons(self) -> dict[str, ProsCons]:
         """What speaks for and against each family on these data."""
-        further = [metric for metric in PRICES if metric != self.design.primary(COST)]
-        costs = [self.judged(COST, metric) for metric in further] if COST in self.design.facets else []
+        further = [(facet, metric) for facet in self.design.facets for metric in FACETS[facet].prices]
+        costs = [self.judged(*one) for one in further if one[1] != self.design.primary(one[0])]
         found = proscons([*self.verdict().values(), *costs])
         return {name: found.get(name, ProsCons((), ())) for name in self.design.families}
 
