@@ -284,7 +284,7 @@ class Reading(HTMLParser):
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Every figure that is drawn while a test runs, by what it is called."""
     found: dict[str, Any] = {}
-    for name in ("capacity", "exhibits", "facet_curves", "page"):
+    for name in ("capacity", "illustrations", "facet_curves", "page"):
         module = importlib.import_module(f"isthmus.report.{name}")
 
         def keep(figure: Any, alt: str, *wide: int, real: Any = module.svg) -> Any:

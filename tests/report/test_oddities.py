@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from isthmus.answers.words import LANGUAGES, Words
 from isthmus.api.study import Study, compare
-from isthmus.report.exhibits import Exhibit
+from isthmus.report.illustrations import Exhibit
 from isthmus.report.oddities import oddities
 
 EN = Words("en")

@@ -8,8 +8,8 @@ import numpy as np
 from isthmus.answers.words import Words
 from isthmus.explain import leading
 from isthmus.report import pictures
-from isthmus.report.exhibits import Exhibit, Picture
 from isthmus.report.figures import plain
+from isthmus.report.illustrations import Exhibit, Picture
 from isthmus.report.tables import BLANK, Cell, Grid, Row, number
 
 KEYS = {"odd", "odd_number", "odd_score", "odd_share"}

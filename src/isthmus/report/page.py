@@ -22,10 +22,10 @@ from isthmus.metrics import METRICS
 from isthmus.report import (
     answers,
     capacity,
-    exhibits,
     facet_curves,
     figures,
     findings,
+    illustrations,
     method,
     oddities,
     profile,
@@ -33,8 +33,8 @@ from isthmus.report import (
 )
 from isthmus.report.contests import Contest, contests, estimates
 from isthmus.report.drawing import NARROW, svg
-from isthmus.report.exhibits import Drawn
 from isthmus.report.figures import Figure, Interval, plain
+from isthmus.report.illustrations import Drawn
 
 MOST = 12
 """Contenders that a section shows openly, the best first; what is there of the others unfolds."""
@@ -163,14 +163,14 @@ def _measured(s: _Given) -> dict[str, Any]:
 def _looked_at(s: _Given) -> dict[str, Any]:
     """What models make of single rows."""
     t, shown, design = s.t, s.shown, s.design
-    shows = exhibits.read(s.study.folder, s.seen)
+    shows = illustrations.read(s.study.folder, s.seen)
     pictured = shows if design["data"]["images"] else []  # a series has axes too
     labels = s.classes if s.view == "all" else [t("codes.normal"), t("codes.anomaly")]
-    odd = exhibits.read(s.study.folder, _of_rows(s.study, s.trained))
-    maps = exhibits.maps(shows, labels, t, shown)
+    odd = illustrations.read(s.study.folder, _of_rows(s.study, s.trained))
+    maps = illustrations.maps(shows, labels, t, shown)
     return {
-        "reconstructions": exhibits.reconstructions(pictured, t, shown),
-        "filters": exhibits.filters(pictured, t, shown),
+        "reconstructions": illustrations.reconstructions(pictured, t, shown),
+        "filters": illustrations.filters(pictured, t, shown),
         "oddities": oddities.oddities(odd, design, t, shown),
         "maps": maps,
         "legend": _legend(labels) if labels and maps else [],

@@ -1,4 +1,4 @@
-"""What the first replicate put on show: rows with their reconstructions, filters, and a map of the codes."""
+"""The exhibits of the first replicate, drawn: rows with their reconstructions, filters, and a map of the codes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
