@@ -14,6 +14,7 @@ from isthmus import durable
 from isthmus.errors import BadEnvironment, BadInput
 from isthmus.study import jobs as doing
 from isthmus.study import store as stores
+from isthmus.study.launch import dask
 from isthmus.study.record import Record, digest, finite
 from isthmus.study.store import Store
 from isthmus.testing import faults, world
@@ -159,6 +160,10 @@ def drafts_are_put_in_place_twice(put):
     put(faults, "unpacked", unpacked)
 
 
+def what_came_home_is_not_released(put):
+    put(dask.Dask, "_release", lambda self, future: None)
+
+
 # bugs that were there, and that it found
 
 
@@ -204,6 +209,7 @@ PLANTED = {
     a_job_of_a_lost_worker_is_done_without_a_look: WORKERS,
     a_sync_that_fails_is_passed_over: STUDY,
     drafts_are_put_in_place_twice: CLUSTER,
+    what_came_home_is_not_released: CLUSTER,
     a_disk_that_refuses_is_taken_for_damage: STUDY,
     the_name_of_the_study_is_not_synced: STUDY,
     drafts_of_who_was_killed_stay: KEPT,

@@ -11,6 +11,7 @@ Then nothing fails any more, and the last process has to end well. The code unde
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -390,8 +391,8 @@ class Lost(Exception):
 class Answer:
     """A future of that cluster."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.call, self.status, self.value, self.lost = call, "pending", None, 0
+    def __init__(self, call: Callable[[], Any], key: str) -> None:
+        self.call, self.key, self.status, self.value, self.lost = call, key, "pending", None, 0
         self.heard: Callable[[Any], Any] = lambda _: None
 
     def add_done_callback(self, heard: Callable[[Any], Any]) -> None:
@@ -416,8 +417,11 @@ class Scheduler:
     """What of a Dask client is used: it does something whenever it is asked how many workers there are."""
 
     def __init__(self, world: World, known: ModuleType) -> None:
-        self.world, self.status, self.now = world, "running", ""
+        self.world, self.status, self.now, self.id = world, "running", "", "driver"
         self.open: list[Answer] = []
+        self.done: dict[str, tuple[str, Answer]] = {}
+        """What ended, by its key, until it is released, and where: it is done again if that worker is lost."""
+        self.numbers = itertools.count()
         self.held: dict[str, dict[str, Any]] = {f"tcp://worker-{n}": {} for n in range(PROCESSES)}
 
     def scheduler_info(self, n_workers: int) -> dict[str, Any]:
@@ -428,9 +432,18 @@ class Scheduler:
 
     def submit(self, call: Callable[..., Any], task: Any, pure: bool) -> Answer:
         """As Dask's."""
-        made = Answer(lambda: call(task))
+        made = Answer(lambda: call(task), f"do-{next(self.numbers)}")
         self.open.append(made)
         return made
+
+    def run_on_scheduler(self, call: Callable[..., Any], *rest: Any) -> None:
+        """As Dask's."""
+        call(*rest, dask_scheduler=self)
+
+    def client_releases_keys(self, keys: list[str], client: str) -> None:
+        """As the scheduler's of Dask."""
+        for key in keys:
+            del self.done[key]
 
     def run(self, call: Callable[..., Any], *rest: Any, workers: list[str], on_error: str) -> None:
         """As Dask's: a worker that is gone does nothing."""
@@ -449,6 +462,10 @@ class Scheduler:
             self.world.told.append(f"{worker} is lost")
             del self.held[worker]
             self.held[f"tcp://worker-{len(self.held)}-{dice.random()}"] = {}
+            for key, (at, other) in list(self.done.items()):
+                if at == worker:
+                    self.done[key] = next(iter(self.held)), other
+                    self._at(self.done[key][0], other.call)
             one.lost += 1
             if one.lost > 1:
                 one.end("error", Lost())
@@ -465,7 +482,9 @@ class Scheduler:
                 other.end("cancelled")
             self.open.clear()
         else:
-            one.end("finished", self._at(worker, one.call))
+            found = self._at(worker, one.call)
+            self.done[one.key] = worker, one
+            one.end("finished", found)
 
 
 # -------------------------------------------------------------------------------- files that are put in place whole

@@ -48,6 +48,9 @@ LOOK = 1.0
 HELD = 2
 """Works that a worker keeps: two studies may share a cluster."""
 
+RELEASE = lambda key, client, dask_scheduler: dask_scheduler.client_releases_keys([key], client)  # noqa: E731
+"""A nameless function travels whole, so a scheduler needs no Isthmus."""
+
 
 class Task(NamedTuple):
     """What goes to a worker: a job, and the name of what it needs."""
@@ -236,7 +239,18 @@ class Dask:
             left = future.result()
         except BaseException as error:  # told where jobs are waited for
             left = self._why(future, error)
+        else:
+            self._release(future)
         ended.put(Ended(future, left))
+
+    def _release(self, future: Any) -> None:
+        """Let the scheduler forget a job that came home, and wait until it has.
+
+        It does again what it holds for us if the worker that did it is lost. To drop the future says that it need not,
+        some time later; a run is put in place when that was heard.
+        """
+        with suppress(Exception):  # the scheduler is lost, or takes no functions: then the future is dropped, no more
+            self._client.run_on_scheduler(RELEASE, future.key, self._client.id)
 
     def _put(self, left: Any, done: threading.Event, ended: queue.SimpleQueue[News]) -> None:
         """Put in place here what came home."""
