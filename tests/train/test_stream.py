@@ -1,5 +1,6 @@
 """Rows that stay in their file: each once per epoch, in one order whatever the readers, and on after a kill."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -204,8 +205,8 @@ def test_the_command_line_says_what_it_draws_and_keeps_its_promise(folder, tmp_p
     assert (loaded.origin.rows, loaded.origin.digest) == (3000, read(folder / "a.parquet").digest)
     assert main([*line[:-1], "50MiB"]) == 2
     assert "is needed" in capsys.readouterr().err
-    assert main([*line, "--terms", "40"]) == 2
-    assert "--terms needs all rows in memory" in capsys.readouterr().err
+    assert main([*line, "--window", "40"]) == 2
+    assert "--window needs all rows in memory" in capsys.readouterr().err
 
 
 CHILD = """
@@ -235,9 +236,18 @@ def cells(place):
     return place / "long.parquet"
 
 
+def records(place):
+    random = np.random.default_rng(0)
+    words = np.array([f"{a}{b}" for a in "bcdfghklmnprst" for b in ("ale", "ine", "oss", "ump")])
+    with (place / "long.jsonl").open("w") as file:
+        for i in range(100_000):
+            file.write(json.dumps({"text": " ".join(random.choice(words, 9)), "n": i % 91, "on": bool(i % 3)}) + "\n")
+    return place / "long.jsonl"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell the peak of memory")
-@pytest.mark.parametrize("rows", [numbers, cells])
+@pytest.mark.parametrize("rows", [numbers, cells, records])
 def test_the_peak_of_memory_is_what_was_foretold(tmp_path, rows):
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(rows(tmp_path))], check=True, capture_output=True, text=True

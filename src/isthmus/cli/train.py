@@ -19,7 +19,7 @@ from isthmus.cli.settings import configure
 from isthmus.data.wording import number_of
 from isthmus.study.options import TableOptions, declared
 
-STREAMED = ("kinds", "drop", "missing", "group", "time", "weights")
+STREAMED = ("kinds", "drop", "missing", "terms", "group", "time", "weights")
 """Options of a table that rows heed which stay in their file."""
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ from isthmus.data.files import check, parsing, stranger
 from isthmus.data.h5ad import h5ad
 from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
-from isthmus.data.lines import COLUMN, parted, written
+from isthmus.data.lines import COLUMN
+from isthmus.data.lines import pieces as pieces_of_lines
 from isthmus.data.picture import Canvas
 from isthmus.data.read import table as read_table
 from isthmus.data.records import ENDS as JSON
@@ -44,7 +45,7 @@ from isthmus.data.records import pieces as pieces_of_records
 from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import indices, named, table
 from isthmus.data.text_pieces import pieces
-from isthmus.data.text_table import encoded, opened_piece
+from isthmus.data.text_table import opened_piece
 from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput, NoSuchColumn
 
@@ -381,23 +382,8 @@ def _only_lines(source: Path, stream: IO[bytes], fields: Sequence[Field]) -> boo
 
 def _lines(where: str, stream: IO[bytes], fields: Sequence[Field]) -> Iterator[Block]:
     """Lines of text, each a row of one column."""
-    data = stream.read(text_pieces.PIECE)
-    encoding, _ = encoded(where, data)
-    held, began = b"", 0
-    while True:
-        last = not data
-        held += encoding(data, final=last)
-        at = len(held) if last else held.rfind(b"\n") + 1
-        if at or (last and not began):
-            found = parted(written(where, held[:at], began)[0]) if at else pa.array([], pa.string())
-            name = fields[0].name if len(fields) == 1 and fields[0].kind in TEXTS else COLUMN
-            yield _settled(where, pa.table({name: found}), fields, began, False)
-            began, held = began + len(found), held[at:]
-        elif len(held) > text_pieces.LONGEST:
-            raise BadInput(f"{where}: a line of more than {text_pieces.LONGEST:,} bytes; is it text?")
-        if last:
-            return
-        data = stream.read(text_pieces.PIECE)
+    name = fields[0].name if len(fields) == 1 and fields[0].kind in TEXTS else COLUMN
+    yield from _columnar((one.rename_columns([name]) for one in pieces_of_lines(where, stream)), where, fields, False)
 
 
 def _settled(where: str, content: pa.Table, fields: Sequence[Field], began: int, lenient: bool) -> Block:

@@ -36,6 +36,8 @@ class Asked:
     """``drop`` sets a column aside."""
     missing: tuple[float, ...] = ()
     label: str | None = None
+    terms: int | None = None
+    """Most terms that are kept of each column of free text."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """Of ``group``, ``time`` and ``weights`` those that were asked for, with the column of each; of ``time`` maybe
     ``rows``, which stand in order."""
@@ -50,7 +52,7 @@ class Asked:
     @property
     def plain(self) -> bool:
         """Whether rows can still be plain numbers."""
-        return not self.missing and all(kind == "drop" for kind in self.kinds.values())
+        return not self.missing and self.terms is None and all(kind == "drop" for kind in self.kinds.values())
 
 
 class Columnar:

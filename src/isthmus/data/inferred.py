@@ -62,15 +62,19 @@ def inferred(source: Source, readers: int = 1) -> Source:
     columns: dict[str, _Column] = {}
     aside: dict[str, str] = {}
 
-    def look(block: int) -> tuple[dict[str, _Column], dict[str, str]]:
+    unpacked: list[str] = []
+
+    def look(block: int) -> tuple[dict[str, _Column], Unchecked]:
         raw = _raw(source, block)
         kinds.refuse_names(raw, asked.kinds, ())
         kept = [(j, name) for j, name in enumerate(raw.columns) if asked.kinds.get(name) != "drop"]
         begin = int(source.starts[block])
         looks = {name: _look(raw, j, begin, asked.kinds.get(name, ""), gone) for j, name in kept}
-        return looks, {name: why for name, why in raw.aside.items() if name not in asked.kinds}
+        return looks, raw._replace(cells=None)
 
-    for number, (found, out) in enumerate(in_order(look, range(len(source.starts) - 1), readers)):
+    for number, (found, raw) in enumerate(in_order(look, range(len(source.starts) - 1), readers)):
+        out = {name: why for name, why in raw.aside.items() if name not in asked.kinds}
+        unpacked += [said for said in raw.told if said not in (*source.told, *unpacked)]
         if number and (odd := sorted((columns.keys() | aside.keys()) ^ (found.keys() | out.keys()))):
             raise BadInput(
                 f"{source.place}: column {shown(odd[0])} is not there in all blocks of the file, as where lists are of "
@@ -83,7 +87,9 @@ def inferred(source: Source, readers: int = 1) -> Source:
             else:
                 columns[name].add(one)
     told = [(name, _known(source, name, columns[name], asked)) for name in columns if name not in aside]
-    return _together(source, columns, told, aside)
+    knowns = kinds.of_terms(source.place, [one.known for _, one in told], asked.terms)
+    told = [(name, one._replace(known=known)) for (name, one), known in zip(told, knowns, strict=True)]
+    return _together(source, columns, told, aside, unpacked)
 
 
 def _raw(source: Source, block: int, names: Sequence[str] | None = None) -> Unchecked:
@@ -283,7 +289,11 @@ def _known(source: Source, name: str, column: _Column, asked: Asked) -> _Told:
 
 
 def _together(
-    source: Source, columns: dict[str, _Column], told: Sequence[tuple[str, _Told]], aside: dict[str, str]
+    source: Source,
+    columns: dict[str, _Column],
+    told: Sequence[tuple[str, _Told]],
+    aside: dict[str, str],
+    unpacked: Sequence[str],
 ) -> Source:
     """The columns that are learnt from."""
     asked = source.asked
@@ -309,7 +319,9 @@ def _together(
             "by them"
         )
     letters = sum(columns[name].letters for name in textual)
-    return Tabled(source, fields, marks, (*source.told, *said, *kinds.set_aside(aside)), plain=plain, letters=letters)
+    return Tabled(
+        source, fields, marks, (*source.told, *unpacked, *said, *kinds.set_aside(aside)), plain=plain, letters=letters
+    )
 
 
 def _textual(one: Field | None) -> bool:

@@ -132,8 +132,7 @@ def settle(
         If a column cannot be read as it should be, or is not there.
     """
     asked, gone = {**(kinds or {}), **dict.fromkeys(drop, "drop")}, tuple(float(value) for value in missing)
-    if terms is not None and not (type(terms) is int and 0 < terms <= WIDEST):
-        raise BadInput(f"terms must be a whole number of 1 to {WIDEST:,}; got {shown(terms)}")
+    checked_terms(terms)
     if raw.cells is None:
         return _array(raw, asked, gone, known)
     refuse_names(raw, asked, known)
@@ -153,21 +152,36 @@ def settle(
         return _put_together(raw, [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)], said=False)
     found = [_understood(raw, j, cells[j], asked.get(name, ""), gone) for j, name in enumerate(names)]
     found = [one if one.field is None else one._replace(field=replace(one.field, missing=gone)) for one in found]
-    if terms is not None:
-        if not any(one.field is not None and one.field.kind in TEXTS for one in found):
-            raise BadInput(f"{raw.place}: terms are of free text, and no column is one; leave terms out, or name one")
-        found = [_of_terms(one, terms) for one in found]
+    found = of_terms(raw.place, found, terms)
     wanted = any(kind != "drop" for kind in asked.values()) or gone
     plain = not wanted and all(one.field is None or (one.plain and not one.field.gaps) for one in found)
     together = _put_together(raw, found, said=not plain)
     return together._replace(fields=()) if plain else together
 
 
-def _of_terms(one: Known, terms: int) -> Known:
-    """A column with so many terms, if it is free text."""
-    return (
-        one if one.field is None or one.field.kind not in TEXTS else one._replace(field=replace(one.field, terms=terms))
-    )
+def checked_terms(terms: int | None) -> None:
+    """Refuse what is no number of terms."""
+    if terms is not None and not (type(terms) is int and 0 < terms <= WIDEST):
+        raise BadInput(f"terms must be a whole number of 1 to {WIDEST:,}; got {shown(terms)}")
+
+
+def of_terms(where: str, found: Sequence[Known], terms: int | None) -> list[Known]:
+    """Columns, those of free text with so many terms, if a number was asked for.
+
+    Raises
+    ------
+    BadInput
+        If no column is free text.
+    """
+    if terms is None:
+        return list(found)
+    textual = [one.field is not None and one.field.kind in TEXTS for one in found]
+    if not any(textual):
+        raise BadInput(f"{where}: terms are of free text, and no column is one; leave terms out, or name one")
+    return [
+        one._replace(field=replace(one.field, terms=terms)) if text and one.field is not None else one
+        for one, text in zip(found, textual, strict=True)
+    ]
 
 
 def _at(where: Callable[[int, int | None], str], kept: Sequence[int]) -> Callable[[int, int | None], str]:

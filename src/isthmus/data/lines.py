@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
+from isthmus.data import text_pieces
 from isthmus.data.fields.text import Text
 from isthmus.data.files import LARGEST_TEXT, content, fits, stranger
 from isthmus.data.numbers import spelled
 from isthmus.data.table import table
-from isthmus.data.text_table import BYTE_ORDER_MARK, utf8
+from isthmus.data.text_table import BYTE_ORDER_MARK, encoded, utf8
 from isthmus.data.unchecked import Unchecked
 from isthmus.data.wording import place
 from isthmus.errors import BadInput
@@ -37,10 +40,35 @@ def lines(path: Path) -> Unchecked:
     found = parted(data)
     if not data.strip():
         raise BadInput(f"{where}: no text in the file; check where it came from")
-    if what := _table(path.name, [line for line in found[:LINES].to_pylist() if line.strip()]):
-        raise BadInput(f"{where}: {what}")
+    no_table(where, path.name, found)
     made = table(where, [COLUMN], [found], lambda i: f"line {i + 1}", None, {COLUMN: Text.kind})
     return made._replace(told=told)
+
+
+def pieces(where: str, stream: IO[bytes]) -> Iterator[pa.Table]:
+    """The lines of a text of any length, some at a time; one table without rows if there are none."""
+    data = stream.read(text_pieces.PIECE)
+    encoding, _ = encoded(where, data)
+    held, began = b"", 0
+    while True:
+        last = not data
+        held += encoding(data, final=last)
+        at = len(held) if last else held.rfind(b"\n") + 1
+        if at or (last and not began):
+            found = parted(written(where, held[:at], began)[0]) if at else pa.array([], pa.string())
+            yield pa.table({COLUMN: found})
+            began, held = began + len(found), held[at:]
+        elif len(held) > text_pieces.LONGEST:
+            raise BadInput(f"{where}: a line of more than {text_pieces.LONGEST:,} bytes; is it text?")
+        if last:
+            return
+        data = stream.read(text_pieces.PIECE)
+
+
+def no_table(where: str, name: str, found: pa.Array) -> None:
+    """Refuse lines that are the rows of a table, by the first of them; ``name`` is that of the file."""
+    if what := _table(name, [line for line in found[:LINES].to_pylist() if line.strip()]):
+        raise BadInput(f"{where}: {what}")
 
 
 def _table(name: str, some: list[str]) -> str:

@@ -39,14 +39,14 @@ def records(path: Path, label: str | None) -> Unchecked:
         raise BadInput(f"{where}: no records in JSON, but {what}")
     data, told = utf8(where, content(path, LARGEST_TEXT))
     whole = _joined(where, list(_parts(where, data)))
-    if whole.num_rows == 1 and all(map(pa.types.is_nested, whole.schema.types)):
-        raise BadInput(f"{where}: one record that holds whole columns; write one record for each row ({REMEDY})")
+    whole_columns(where, whole.num_rows, whole.schema)
     made = table(where, whole.column_names, whole.columns, lambda i: f"record {i + 1}", label)
     return made._replace(told=(*told, *made.told))
 
 
-def pieces(where: str, stream: IO[bytes]) -> Iterator[pa.Table]:
-    """The records of a stream, some at a time; those of one list at once. One table without rows if there are none."""
+def pieces(where: str, stream: IO[bytes], most: int = LARGEST_LIST) -> Iterator[pa.Table]:
+    """The records of a stream, some at a time; those of one list at once, which has at most ``most`` bytes. One table
+    without rows if there are none."""
     data = stream.read(PIECE)
     encoding, _ = encoded(where, data)
     held, began, lines, listed = b"", 0, 0, None
@@ -56,8 +56,8 @@ def pieces(where: str, stream: IO[bytes]) -> Iterator[pa.Table]:
         if listed is None and held.strip():
             listed = _listed(held)
         if listed:
-            if len(held) > LARGEST_LIST:
-                raise _long(where)
+            if len(held) > most:
+                raise _long(where, most)
             at = len(held) if last else 0
         else:
             at = len(held) if last else held.rfind(b"\n") + 1
@@ -82,7 +82,7 @@ def _parts(where: str, data: bytes) -> Iterator[pa.Table]:
     """The records of a text in UTF-8, some at a time."""
     if _listed(data):
         if len(data) > LARGEST_LIST:
-            raise _long(where)
+            raise _long(where, LARGEST_LIST)
         yield _table(where, _list(where, data), 0)
         return
     began = lines = at = 0
@@ -97,8 +97,8 @@ def _listed(data: bytes) -> bool:
     return data.removeprefix(BYTE_ORDER_MARK)[:4096].lstrip().startswith(b"[")
 
 
-def _long(where: str) -> BadInput:
-    return BadInput(f"{where}: one list of more than {LARGEST_LIST:,} bytes; write one record on each line ({REMEDY})")
+def _long(where: str, most: int) -> BadInput:
+    return BadInput(f"{where}: one list of more than {most:,} bytes; write one record on each line ({REMEDY})")
 
 
 def _list(where: str, data: bytes) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _table(where: str, found: Sequence[dict[str, Any]], began: int) -> pa.Table:
     """Records as columns; what they come to is known before memory is taken."""
     names = list(dict.fromkeys(name for one in found for name in one))
     if len(names) > MOST_COLUMNS:
-        raise BadInput(f"{where}: {len(names):,} different keys; a table may have {MOST_COLUMNS:,} columns")
+        raise _many(where, len(names))
     size = 8 * len(names) * len(found)
     fits(where, size)
     honest(where, 8 * sum(map(len, found)), size, "write it as Parquet")
@@ -171,19 +171,47 @@ def _column(where: str, name: str, values: list[Any], began: int) -> pa.Array:
 
 
 def _joined(where: str, parts: Sequence[pa.Table]) -> pa.Table:
-    """Tables one below the other; whole numbers of one are fractions where they are so in another."""
-    kinds: dict[str, pa.DataType] = {}
-    began = 0
+    """Tables one below the other."""
+    types = Types(where)
     for part in parts:
-        for one in part.schema:
-            earlier = kinds.setdefault(one.name, one.type)
-            if is_text(earlier) != is_text(one.type) and not {pa.null()} & {earlier, one.type}:
-                raise BadInput(
-                    f"{where}: column {shown(one.name)} holds {earlier} up to record {began}, and {one.type} after it; "
-                    "make all texts, or drop this column"
-                )
-            kinds[one.name] = one.type if pa.types.is_null(earlier) else earlier
-        began += part.num_rows
-    fits(where, 8 * len(kinds) * began)
+        types.add(part)
+    fits(where, 8 * len(types.schema) * types.rows)
     with parsing(where, FORM):
         return pa.concat_tables(parts, promote_options="permissive")
+
+
+class Types:
+    """The columns of records that come some at a time: whole numbers of some are fractions where others are so."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.rows, self.schema = where, 0, pa.schema([])
+
+    def add(self, part: pa.Table) -> None:
+        """Some records more."""
+        for one in part.schema:
+            earlier = self.schema.field(one.name).type if one.name in self.schema.names else pa.null()
+            if is_text(earlier) != is_text(one.type) and not {pa.null()} & {earlier, one.type}:
+                raise BadInput(
+                    f"{self.where}: column {shown(one.name)} holds {earlier} up to record {self.rows}, and {one.type} "
+                    "after it; make all texts, or drop this column"
+                )
+        self.rows += part.num_rows
+        with parsing(self.where, FORM):
+            self.schema = pa.unify_schemas([self.schema, part.schema], promote_options="permissive")
+        if len(self.schema) > MOST_COLUMNS:
+            raise _many(self.where, len(self.schema))
+
+    def put(self, part: pa.Table) -> pa.Table:
+        """Records as columns of all records have them."""
+        with parsing(self.where, FORM):
+            return pa.concat_tables([self.schema.empty_table(), part], promote_options="permissive")
+
+
+def whole_columns(where: str, rows: int, schema: pa.Schema) -> None:
+    """Refuse one record that holds a list for each column."""
+    if rows == 1 and all(map(pa.types.is_nested, schema.types)):
+        raise BadInput(f"{where}: one record that holds whole columns; write one record for each row ({REMEDY})")
+
+
+def _many(where: str, names: int) -> BadInput:
+    return BadInput(f"{where}: {names:,} different keys; a table may have {MOST_COLUMNS:,} columns")

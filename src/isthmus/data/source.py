@@ -26,6 +26,7 @@ from isthmus.data.dataset import element_names
 from isthmus.data.encoded import pictures_in
 from isthmus.data.fields import Field
 from isthmus.data.files import check, parsing
+from isthmus.data.kinds import checked_terms
 from isthmus.data.shards import Shard, opened, shards_in
 from isthmus.data.spool import ENDS as SPOOLED
 from isthmus.data.spool import Spooled
@@ -115,6 +116,7 @@ def source(
     kinds: Mapping[str, str] | None = None,
     drop: str | Iterable[str] | None = None,
     missing: Iterable[float] | None = None,
+    terms: int | None = None,
     label: str | None = None,
     group: str | None = None,
     time: str | None = None,
@@ -125,14 +127,17 @@ def source(
     Parameters
     ----------
     path : path
-        ``.parquet``, ``.arrow`` or ``.feather`` (Arrow IPC), ``.csv`` or ``.tsv`` (plain or ``.gz``; put into a
-        temporary file of columns once), ``.npy`` (rows x columns), ``.safetensors``, or a folder of shards.
+        ``.parquet``, ``.arrow`` or ``.feather`` (Arrow IPC), ``.csv``, ``.tsv``, ``.jsonl``, ``.json`` or ``.txt``
+        (plain or ``.gz``; put into a temporary file of columns once), ``.npy`` (rows x columns), ``.safetensors``, or a
+        folder of shards.
     kinds : mapping of column names to kinds, optional
         What columns are, where something else was inferred, as :func:`isthmus.data.read.read` takes it.
     drop : str or iterable of str, optional
         Columns to leave out.
     missing : iterable of float, optional
         Numbers that stand for a missing value, such as -999.
+    terms : int, optional
+        Most terms that are kept of each column of free text, which are taken of the training rows that are drawn.
     label : str, optional
         The column of the labels: nothing is trained on it, and the saved model is measured by it.
     group : str, optional
@@ -169,7 +174,8 @@ def source(
     )
     said = {"group": group, "time": time, "weights": weights}
     beside = {what: name for what, name in said.items() if name is not None}
-    asked = Asked(kinds, tuple(float(one) for one in missing or ()), label, beside)
+    checked_terms(terms)
+    asked = Asked(kinds, tuple(float(one) for one in missing or ()), label, terms, beside)
     if os.path.isdir(where):
         if not (paths := shards_in(where)):
             raise BadInput(f"{place(where)}: no folder of shards (.npy or .safetensors); give one, or a file")

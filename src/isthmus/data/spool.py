@@ -1,8 +1,10 @@
-"""Text tables as files of columns: a ``.csv`` that does not fit into memory is put into a temporary Parquet file once.
+"""Texts as files of columns: a ``.csv`` that does not fit into memory is put into a temporary Parquet file once, and so
+are records in JSON and lines of text.
 
 A text tells what its columns are at its end only: a decimal comma, a zero in front, a word among numbers. So it is
-read twice, some lines at a time, by the rules of :mod:`isthmus.data.text_table`: first to see how all cells are
-written, then to write columns as that reader gives them. Rows are read from there in any order.
+read twice, some lines at a time, by the rules of :mod:`isthmus.data.text_table` and :mod:`isthmus.data.records`: first
+to see how all cells are written, then to write columns as that reader gives them. Rows are read from there in any
+order.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import gzip
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -21,11 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from isthmus.data import lines, records, text_pieces
 from isthmus.data.columnar import Asked, Parquet
-from isthmus.data.files import honest, stranger, told
+from isthmus.data.fields.text import Text
+from isthmus.data.files import honest, parsing, stranger, told
 from isthmus.data.numbers import WHOLE, too_fine
 from isthmus.data.text_pieces import pieces
-from isthmus.data.text_table import Opened, parsed, parted, zeros_in_front
+from isthmus.data.text_table import Opened, encoded, parsed, parted, zeros_in_front
 from isthmus.data.unchecked import LEAST_ROWS
 from isthmus.data.wording import place, shown
 from isthmus.data.written import VALID, Column, Spot, blank, decimal, numbers, proofs, seen, units
@@ -37,26 +41,37 @@ DIFFERENT = 1 << 12
 """Different cells of a column that are kept to tell how its numbers are written, besides those that prove something."""
 SPARE = 256 << 20
 """Bytes of the disk that are left free."""
-ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+LINES = (".txt", ".txt.gz")
+ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", *records.ENDS, *LINES)
+LIST = 1 << 22
+"""Bytes of one list of records, all of which is in memory as Python's own at once."""
 NARROW = (pa.null(), pa.int64(), pa.bool_(), pa.date32(), pa.time32("s"), pa.timestamp("s"), pa.timestamp("ns"))
 """Types that Arrow tries before it takes cells for 64-bit floats, and then for texts."""
 
 
 class Spooled(Parquet):
-    """A text table, as a temporary file of columns that is removed when nobody holds it any more."""
+    """A text table, records in JSON or lines of text, as a temporary file of columns that is removed when nobody holds
+    it any more."""
 
     def __init__(self, path: Path, asked: Asked | None = None) -> None:
         if what := stranger(path):
-            raise BadInput(f"{place(path)}: no text table, but {what}")
+            raise BadInput(f"{place(path)}: no text, but {what}")
         folder = tempfile.mkdtemp(prefix="isthmus-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        asked, copy = asked or Asked(), Path(folder, "columns.parquet")
-        said = _Form(path, asked.label).write(copy)
+        asked, copy, lower = asked or Asked(), Path(folder, "columns.parquet"), path.name.lower()
+        self._lines = lower.endswith(LINES)
+        free = self._lines or lower.endswith(records.ENDS)
+        form = _Records(path, lines=self._lines) if free else _Form(path, asked.label)
+        said = form.write(copy)
         super().__init__(copy, asked, place(path))
-        lower = path.name.lower()
         self.name = path.name[: -len(next(end for end in ENDS[::-1] if lower.endswith(end)))] or "data"
         room = f"read once into a temporary file of columns, {told(copy.stat().st_size)} in {folder}"
         self.told, self.bytes = (*said, *self.told, room), path.stat().st_size
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """A line is a text, however short."""
+        return {lines.COLUMN: Text.kind} if self._lines else super().stated
 
 
 class _Spelling:
@@ -166,22 +181,15 @@ class _Form:
     def write(self, copy: Path) -> tuple[str, ...]:
         """Put the columns into a file; what was inferred to read them, a sentence each."""
         kinds = {name: one.kind for name, one in self.columns.items() if name not in self.texts}
-        rows = max(LEAST_ROWS, min(GROUP, NUMBERS // len(self.columns)))
-        writer: pq.ParquetWriter | None = None
-        try:
-            for piece in _pieces(self.path):
-                cells, _ = parsed(piece, sorted(self.texts), kinds)
-                table = pa.table([self._column(*one) for one in zip(piece.names, cells, strict=True)], piece.names)
-                if writer is None:
-                    writer = pq.ParquetWriter(copy, table.schema)
-                writer.write_table(table, row_group_size=rows)
-                self._room(copy)
-        finally:
-            if writer is not None:
-                writer.close()
+        _put(self.place, copy, (self._table(piece, kinds) for piece in _pieces(self.path)))
         comments = [f"{self.comments} line{'s' * (self.comments > 1)} of comment (#) left out"] if self.comments else []
         said = [*self.head, *comments, *self.said]
         return (f"read with {'; '.join(said)}",) if said else ()
+
+    def _table(self, piece: Opened, kinds: Mapping[str, pa.DataType]) -> pa.Table:
+        """A piece as it is written."""
+        cells, _ = parsed(piece, sorted(self.texts), kinds)
+        return pa.table([self._column(*one) for one in zip(piece.names, cells, strict=True)], piece.names)
 
     def _column(self, name: str, cells: pa.ChunkedArray) -> Any:
         """A column as it is written."""
@@ -192,13 +200,80 @@ class _Form:
         values = np.full(len(texts), np.nan) if column is None else numbers(column, self.mark)
         return pa.array(values, pa.float64(), from_pandas=True)
 
-    def _room(self, copy: Path) -> None:
-        free = shutil.disk_usage(copy.parent).free
-        if free < SPARE:
-            raise BadInput(
-                f"{self.place}: its columns do not fit beside what is in {copy.parent.parent} ({told(free)} are free); "
-                "name another folder (TMPDIR), or convert the file to Parquet"
-            )
+
+class _Records:
+    """What the columns of records in JSON, or of lines of text, are, of all of them.
+
+    Parameters
+    ----------
+    path : Path
+    lines : bool
+        Whether each line is a text.
+    """
+
+    def __init__(self, path: Path, *, lines: bool) -> None:
+        self.path, self.place, self.lines = path, place(path), lines
+        self.types = records.Types(self.place)
+        for number, part in enumerate(self._parts()):
+            if lines and not number:
+                self._texts(part)
+            self.types.add(part)
+        records.whole_columns(self.place, self.types.rows, self.types.schema)
+
+    def _parts(self) -> Iterator[pa.Table]:
+        """The rows, some at a time, of a packed file no more than it may hold."""
+        packed = self.path.stat().st_size
+        with _text(self.path) as stream, parsing(self.place, "a text"):
+            found = lines.pieces(self.place, stream) if self.lines else records.pieces(self.place, stream, LIST)
+            for part in found:
+                honest(self.place, packed, stream.tell(), "unpack it")
+                yield part
+
+    def _texts(self, first: pa.Table) -> None:
+        """Refuse a file that holds no text, or a table."""
+        found = first.column(0).combine_chunks()
+        if pc.all(pc.equal(pc.utf8_trim_whitespace(found), "")).as_py() is not False:
+            raise BadInput(f"{self.place}: no text in the file; check where it came from")
+        lines.no_table(self.place, self.path.name, found)
+
+    def write(self, copy: Path) -> tuple[str, ...]:
+        """Put the rows into a file; what was inferred to read them, a sentence each."""
+        _put(self.place, copy, (_full(self.types.put(part)) for part in self._parts()))
+        with _text(self.path) as stream:
+            _, how = encoded(self.place, stream.read(text_pieces.PIECE))
+        return tuple(f"read as {one}" for one in how) if self.lines else how
+
+
+def _full(part: pa.Table) -> pa.Table:
+    """Records without those columns of records within records of which none has a key, which no file holds."""
+    for j, one in enumerate(part.schema):
+        if _hollow(one.type):
+            part = part.set_column(j, one.name, pa.nulls(part.num_rows))
+    return part
+
+
+def _hollow(kind: pa.DataType) -> bool:
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    return (pa.types.is_struct(kind) and not inner) or any(map(_hollow, inner))
+
+
+def _put(where: str, copy: Path, parts: Iterable[pa.Table]) -> None:
+    """Write tables of one schema into a file, one below the other, while there is room."""
+    writer: pq.ParquetWriter | None = None
+    try:
+        for part in parts:
+            if writer is None:
+                writer = pq.ParquetWriter(copy, part.schema)
+            cells = max(part.num_columns, part.nbytes // 8 // max(1, part.num_rows))
+            writer.write_table(part, row_group_size=max(LEAST_ROWS, min(GROUP, NUMBERS // max(1, cells))))
+            if (free := shutil.disk_usage(copy.parent).free) < SPARE:
+                raise BadInput(
+                    f"{where}: its columns do not fit beside what is in {copy.parent.parent} ({told(free)} are free); "
+                    "name another folder (TMPDIR), or convert the file to Parquet"
+                )
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def _pieces(path: Path) -> Iterator[Opened]:
