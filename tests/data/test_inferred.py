@@ -237,3 +237,35 @@ def test_the_command_line_trains_on_a_table_and_measures_by_labels(folder, tmp_p
     assert [(one.kind, one.gaps) for one in loaded.layout.fields] == [(one.kind, one.gaps) for one in near.fields]
     assert main([*line, "--group", "siz"]) == 2
     assert "no group column 'siz' (did you mean 'size'?)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ({"emb": "drop"}, {"a": "number"}),
+        ({"emb_1": "drop"}, {"emb_0": "number", "emb_2": "number", "a": "number"}),
+        ({"emb": "amount"}, {"emb_0": "amount", "emb_1": "amount", "emb_2": "amount", "a": "number"}),
+        ({"emb": "drop", "emb_1": "amount"}, {"emb_1": "amount", "a": "number"}),
+    ],
+)
+def test_a_column_of_lists_stands_for_all_its_columns_and_a_part_for_itself(tmp_path, asked, kept, words):
+    random, rows = np.random.default_rng(0), 200
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(random.random(3 * rows)), 3)
+    columns = {"emb": lists, "a": random.normal(size=rows)} | ({"w": random.choice(["x", "y"], rows)} if words else {})
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=50)
+    near, far = read(tmp_path / "t.parquet", kinds=asked), survey(source(tmp_path / "t.parquet", kinds=asked), rows=20)
+    kept = kept | ({"w": "category"} if words else {})
+    assert list(near.columns) == list(far.source.columns) == list(kept)
+    assert near.fields == far.source.fields
+    assert [one.kind for one in near.fields] in ([], list(kept.values()))
+    assert bool(near.fields) == (words or set(asked.values()) != {"drop"})
+    assert near.digest == far.digest
+
+
+@pytest.mark.parametrize("way", [read, lambda path, **asked: survey(source(path, **asked), rows=20)])
+def test_a_part_that_is_not_there_is_refused_alike(tmp_path, way):
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(np.random.default_rng(0).random(600)), 3)
+    pq.write_table(pa.table({"emb": lists, "a": np.arange(200.0)}), tmp_path / "t.parquet", row_group_size=50)
+    with pytest.raises(BadInput, match="no column 'emb_7' to have a kind or to drop"):
+        way(tmp_path / "t.parquet", drop=["emb_7"])

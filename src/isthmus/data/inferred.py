@@ -66,13 +66,15 @@ def inferred(source: Source, readers: int = 1) -> Source:
 
     def look(block: int) -> tuple[dict[str, _Column], Unchecked]:
         raw = _raw(source, block)
-        kinds.refuse_names(raw, asked.kinds, ())
-        kept = [(j, name) for j, name in enumerate(raw.columns) if asked.kinds.get(name) != "drop"]
+        wanted = kinds.spread(raw, source.asked.kinds)
+        kinds.refuse_names(raw, wanted, ())
+        kept = [(j, name) for j, name in enumerate(raw.columns) if wanted.get(name) != "drop"]
         begin = int(source.starts[block])
-        looks = {name: _look(raw, j, begin, asked.kinds.get(name, ""), gone) for j, name in kept}
+        looks = {name: _look(raw, j, begin, wanted.get(name, ""), gone) for j, name in kept}
         return looks, raw._replace(cells=None)
 
     for number, (found, raw) in enumerate(in_order(look, range(len(source.starts) - 1), readers)):
+        asked = asked if number else replace(asked, kinds=kinds.spread(raw, asked.kinds))
         out = {name: why for name, why in raw.aside.items() if name not in asked.kinds}
         unpacked += [said for said in raw.told if said not in (*source.told, *unpacked)]
         if number and (odd := sorted((columns.keys() | aside.keys()) ^ (found.keys() | out.keys()))):

@@ -135,6 +135,7 @@ def settle(
     checked_terms(terms)
     if raw.cells is None:
         return _array(raw, asked, gone, known)
+    asked = spread(raw, asked)
     refuse_names(raw, asked, known)
     kept = [j for j, name in enumerate(raw.columns) if asked.get(name) != "drop"]
     if known:
@@ -213,6 +214,13 @@ def _sparse(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...]) -
     kept = [j for j, name in enumerate(raw.columns) if name not in asked]
     enough(raw.place, len(raw.x), len(kept))
     return raw._replace(x=raw.x[:, kept], columns=tuple(raw.columns[j] for j in kept), where=_at(raw.where, kept))
+
+
+def spread(raw: Unchecked, asked: Mapping[str, str]) -> dict[str, str]:
+    """What is asked of columns, where a column of lists stands for the columns as which it is read; what is asked of one
+    of these itself goes before."""
+    parts = {part: kind for name, kind in asked.items() for part in raw.lists.get(name, ())}
+    return {**parts, **{name: kind for name, kind in asked.items() if name not in raw.lists}}
 
 
 def refuse_names(raw: Unchecked, asked: Mapping[str, str], known: Sequence[Field]) -> None:

@@ -64,7 +64,7 @@ def table(
         cells = [column for name, column in zip(names, cells, strict=True) if name not in beside]
         names = [name for name in names if name not in beside]
     label_at = named(where, names, label)
-    names, cells, told, aside = _unpacked(where, names, cells, label_at)
+    names, cells, told, aside, lists = _unpacked(where, names, cells, label_at)
     label_at = named(where, names, label)
     kept = [i for i in range(len(names)) if i != label_at]
     columns = tuple(names[i] for i in kept)
@@ -80,17 +80,18 @@ def table(
         cells=found,
         stated={name: kind for name, kind in (stated or {}).items() if name != label},
         aside=aside,
+        lists=lists,
     )
 
 
 def _unpacked(
     where: str, names: Sequence[str], cells: Sequence[Cells], label_at: int | None
-) -> tuple[list[str], list[Cells], tuple[str, ...], dict[str, str]]:
-    """The table with each column of lists of equal length as so many columns, what was done, in words, and which
-    columns hold what cannot be learnt from."""
+) -> tuple[list[str], list[Cells], tuple[str, ...], dict[str, str], dict[str, tuple[str, ...]]]:
+    """The table with each column of lists of equal length as so many columns, what was done, in words, which columns
+    hold what cannot be learnt from, and as which columns lists are read."""
     found: list[str] = []
     parts: list[Cells] = []
-    told, aside = [], {}
+    told, aside, lists = [], {}, {}
     for i, (name, column) in enumerate(zip(names, cells, strict=True)):
         if i != label_at and (why := unlearnable(column.type)):
             aside[name] = why
@@ -105,10 +106,11 @@ def _unpacked(
             continue
         enough(where, max(len(column), LEAST_ROWS), width)
         fits(where, 8 * len(elements))
-        found += [f"{name}_{k}" for k in range(width)]
+        lists[name] = tuple(f"{name}_{k}" for k in range(width))
+        found += lists[name]
         parts += [elements.take(pa.array(np.arange(k, len(elements), width))) for k in range(width)]
         told.append(f"column {shown(name)} holds lists of {width} numbers and is read as {width} columns")
-    return found, parts, tuple(told), aside
+    return found, parts, tuple(told), aside, lists
 
 
 def unlearnable(kind: pa.DataType) -> str:

@@ -54,6 +54,8 @@ class Unchecked(NamedTuple):
     """The kinds of columns of which the source itself says that they are categories, or ordered ones."""
     aside: Mapping[str, str] = MappingProxyType({})
     """Columns that cannot be learnt from, with the reason, to stand behind the name and "it"."""
+    lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Columns of lists, and the columns as which each is read; what is asked of the one is asked of all of these."""
     beside: Mapping[str, Callable[[], Any]] = MappingProxyType({})
     """Columns that are no part of the rows, by name; each is read, as an Arrow array, when it is asked for."""
     canvas: Canvas | None = None
