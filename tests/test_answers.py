@@ -363,8 +363,9 @@ def test_pipes_and_closed_streams(run) -> None:
 )
 def test_a_long_file_takes_the_memory_of_a_block(run, monkeypatch: pytest.MonkeyPatch, verb: str, end: str) -> None:
     """With small blocks: of eight times as many rows the peak hardly grows, in numpy's memory and in Arrow's."""
-    for place in ("isthmus.data.blocks.ELEMENTS", "isthmus.ship.verbs.ELEMENTS", "isthmus.data.blocks.BATCH"):
-        monkeypatch.setattr(place, 1 << 10)
+    for place in ("blocks.ELEMENTS", "blocks.NUMBERS", "blocks.BATCH"):
+        monkeypatch.setattr(f"isthmus.data.{place}", 1 << 10)
+    monkeypatch.setattr("isthmus.ship.verbs.ELEMENTS", 1 << 10)
     monkeypatch.setattr(text_pieces, "PIECE", 1 << 13)
     names, peaks = ["code0", "code1"] if verb == "decode" else list("abc"), []
     for count in (1_500, 1_500, 12_000):  # the first time fills caches

@@ -1,15 +1,21 @@
 """What the commands that answer rows share: blocks of a file through a model into a file, or into a pipe.
 
-Rows come in blocks and go out in blocks, so that a file of any length takes the memory of one. Columns that the model
+Rows come in blocks and go out in blocks, so that a file of any length takes the memory of a few. Columns that the model
 does not know are carried along. A file is put in place when it is whole.
+
+While a block is read, the one before it is answered, and the one before that is turned into bytes, in threads of their
+own (:mod:`isthmus.cli.ahead`). What may wait for others, reading and writing, stays with the main thread, which signals
+reach.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -57,25 +63,56 @@ HEADER = 192
 """Bytes of the header of a .npy file whose length is known at its end: room for any number of rows."""
 
 
-class Sink(Protocol):
-    """Where answers go."""
+class Held(io.RawIOBase):
+    """A file of bytes that are taken out, some at a time, by who writes them where they belong."""
 
-    def put(self, block: Block, answer: Answer) -> None:
-        """Write the answers of a block behind those before."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._at = 0
 
-    def close(self) -> None:
-        """There are no more."""
+    def writable(self) -> bool:
+        """Yes: that is all it is for."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes were put in."""
+        return self._at
+
+    def write(self, content: Any) -> int:
+        """Put some bytes behind those before."""
+        self._parts.append(bytes(content))
+        self._at += len(self._parts[-1])
+        return len(self._parts[-1])
+
+    def taken(self) -> bytes:
+        """What was put in since the last time."""
+        found, self._parts = b"".join(self._parts), []
+        return found
+
+
+class Form(Protocol):
+    """What answers are written as."""
+
+    def written(self, block: Block, answer: Answer) -> bytes:
+        """The answers of a block, behind those before."""
+
+    def end(self) -> bytes:
+        """What stands behind the last."""
+
+    def head(self) -> bytes:
+        """What the beginning is to be, known at the end; empty where it stays."""
 
 
 class Columns:
     """A table: the columns that are carried along, then the answers."""
 
-    def __init__(self, file: IO[bytes] | show.Screen, suffix: str, left: set[str] | None) -> None:
-        self.file, self.suffix, self.left = file, suffix, left
+    def __init__(self, suffix: str, left: set[str] | None) -> None:
+        self.file, self.suffix, self.left = Held(), suffix, left
         self.writer: Any = None
         self.schema: Any = None
 
-    def put(self, block: Block, answer: Answer) -> None:
+    def written(self, block: Block, answer: Answer) -> bytes:
         import pyarrow as pa
         import pyarrow.csv as pacsv
         import pyarrow.parquet as pq
@@ -91,22 +128,27 @@ class Columns:
             name: values if isinstance(values, arrow) else pa.array(values, from_pandas=True)
             for name, values in answer.columns.items()
         }
-        table = self._written(pa.table({**kept, **made}))
+        table = self._held(pa.table({**kept, **made}))
         if self.writer is None:
             kinds = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
             self.writer, self.schema = kinds.get(self.suffix, ipc.new_file)(self.file, table.schema), table.schema
         self.writer.write_table(table if self.suffix == ".csv" else table.cast(self.schema))
+        return self.file.taken()
 
-    def _written(self, table: pa.Table) -> pa.Table:
+    def _held(self, table: pa.Table) -> pa.Table:
         """The columns that a file of this kind can hold."""
         odd = [one.name for one in table.schema if self.suffix == ".csv" and not _plain(one.type)]
         if odd and self.writer is None:
             show.warn(f"{some(odd)} left out: a .csv holds no lists, records or bytes (-o FILE.parquet does)")
         return table.drop_columns(odd)
 
-    def close(self) -> None:
+    def end(self) -> bytes:
         if self.writer is not None:
             self.writer.close()
+        return self.file.taken()
+
+    def head(self) -> bytes:
+        return b""
 
 
 def _plain(kind: pa.DataType) -> bool:
@@ -119,27 +161,29 @@ def _plain(kind: pa.DataType) -> bool:
 class Array:
     """A ``.npy`` file, whose number of rows stands in its header at the end."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.rows = file, 0
+    def __init__(self) -> None:
+        self.rows = 0
         self.kind: tuple[np.dtype[Any], tuple[int, ...]] | None = None
 
-    def put(self, block: Block, answer: Answer) -> None:
+    def written(self, block: Block, answer: Answer) -> bytes:
         if answer.array is None:
             raise BadInput(
                 "a .npy file holds numbers alone, and these columns are of several kinds; give .csv, .parquet or .arrow"
             )
-        if self.kind is None:
-            self.kind = answer.array.dtype, answer.array.shape[1:]
-            self.file.write(b" " * HEADER)
-        self.file.write(answer.array.tobytes())
+        room = b" " * HEADER if self.kind is None else b""
+        self.kind = self.kind or (answer.array.dtype, answer.array.shape[1:])
         self.rows += len(answer.array)
+        return room + answer.array.tobytes()
 
-    def close(self) -> None:
-        if self.kind is not None:
-            about = {"descr": self.kind[0].str, "fortran_order": False, "shape": (self.rows, *self.kind[1])}
-            text = repr(about).encode().ljust(HEADER - 11) + b"\n"
-            self.file.seek(0)
-            self.file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    def end(self) -> bytes:
+        return b""
+
+    def head(self) -> bytes:
+        if self.kind is None:
+            return b""
+        about = {"descr": self.kind[0].str, "fortran_order": False, "shape": (self.rows, *self.kind[1])}
+        text = repr(about).encode().ljust(HEADER - 11) + b"\n"
+        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
 def run(
@@ -153,6 +197,7 @@ def run(
 
     ``fields`` are the columns that are read, and not carried along; None where no column is, for the answer has all.
     """
+    from isthmus.cli.ahead import ROOM, ahead
     from isthmus.data.blocks import STDIN
 
     place = STDOUT if out is None else out
@@ -161,19 +206,30 @@ def run(
     if place != STDOUT and data != Path(STDIN) and place.exists() and data.exists() and place.samefile(data):
         raise BadInput(f"{place} is the file that is read; name another one to write (--out)")
     count, said = 0, set[str]()
-    with _sink(place, None if fields is None else {field.name for field in fields}) as sink:
-        for block in found:
-            for told in block.told:
-                show.warn(told)
-            with warnings.catch_warnings(record=True) as doubts:
-                warnings.simplefilter("always")
-                made = answer(block)
-            for doubt in (str(one.message) for one in doubts):
-                if doubt not in said:
-                    said.add(doubt)
-                    show.warn(doubt)
-            sink.put(block, made)
-            count += len(block.rows)
+    form = _form(place, None if fields is None else {field.name for field in fields})
+
+    def answered(block: Block) -> tuple[Block, Answer, list[str]]:
+        """With what there is to say of it: while this runs, nobody else takes what was recorded."""
+        made, new = answer(block), len(doubts)
+        doubted = [*dict.fromkeys(str(doubt.message) for doubt in doubts[:new])]
+        del doubts[:new]
+        return block, made, doubted
+
+    def formed(found: tuple[Block, Answer, list[str]]) -> tuple[int, tuple[str, ...], list[str], bytes]:
+        block, made, doubted = found
+        return len(block.rows), block.told, doubted, form.written(block, made)
+
+    first = next(found)
+    room = 0 if first.drawn else ROOM  # who decodes pictures silences warnings meanwhile, those of other threads too
+    with warnings.catch_warnings(record=True) as doubts, _out(place, form) as file:
+        warnings.simplefilter("always")
+        with closing(ahead(chain([first], found), answered, formed, room=room)) as made:
+            for rows, always, once, content in made:
+                for sentence in (*always, *(one for one in once if one not in said)):
+                    show.warn(sentence)
+                said.update(once)
+                _put(file, content)
+                count += rows
     return count
 
 
@@ -182,31 +238,40 @@ def write(found: Iterable[tuple[Block, Answer]], out: Path | None) -> None:
     place = STDOUT if out is None else out
     if place != STDOUT and place.suffix not in SUFFIXES:
         raise BadInput(f"--out must end in {', '.join(SUFFIXES)}, or be - for stdout; got {place.name}")
-    with _sink(place, set()) as sink:
+    form = _form(place, set())
+    with _out(place, form) as file:
         for block, answer in found:
-            sink.put(block, answer)
+            _put(file, form.written(block, answer))
 
 
-def _closed(sink: Sink) -> Iterator[Sink]:
-    """A sink that is closed whatever happens: a writer of Arrow's that is not would speak up from its finalizer."""
-    try:
-        yield sink
-    except BaseException:
-        with suppress(OSError):
-            sink.close()
-        raise
-    sink.close()
+def _form(place: Path, left: set[str] | None) -> Form:
+    return Array() if place.suffix == ".npy" else Columns(".csv" if place == STDOUT else place.suffix, left)
 
 
 @contextmanager
-def _sink(place: Path, left: set[str] | None) -> Iterator[Sink]:
+def _out(place: Path, form: Form) -> Iterator[IO[bytes] | show.Screen]:
+    """Where the bytes of a form go; what stands at its end and its beginning is written when all went well."""
     from isthmus.durable import placed
 
+    with placed(place) if place != STDOUT else nullcontext(_stdout()) as file:
+        try:
+            yield file
+        finally:
+            last = form.end()  # whatever happens: a writer of Arrow's that is not closed speaks up from its finalizer
+        _put(file, last)
+        if head := form.head():
+            file.seek(0)
+            file.write(head)
     if place == STDOUT:
-        sink: Sink = Columns(show.Screen() if sys.stdout.isatty() else sys.stdout.buffer, ".csv", left)
-        yield from _closed(sink)
         sys.stdout.flush()
-        return
-    with placed(place) as file:
-        sink = Array(file) if place.suffix == ".npy" else Columns(file, place.suffix, left)
-        yield from _closed(sink)
+
+
+def _put(file: IO[bytes] | show.Screen, content: bytes) -> None:
+    """All of it: a pipe without a buffer (PYTHONUNBUFFERED) may take a part, the first before its reader has gone."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _stdout() -> IO[bytes] | show.Screen:
+    return show.Screen() if sys.stdout.isatty() else sys.stdout.buffer

@@ -54,10 +54,12 @@ PARQUET = b"PAR1"
 """First bytes of a Parquet file."""
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", *JSON, ".parquet", *ARROW)
 """Ends of names of tables that are read in pieces."""
-BATCH = 1 << 16
+BATCH = 1 << 14
 """Rows of a table that are read at a time, at most."""
 ELEMENTS = 1 << 22
-"""Numbers that are read at a time, about."""
+"""Numbers that are in memory at a time, about."""
+NUMBERS = 1 << 19
+"""Numbers of an array that are read at a time, about: few enough that somebody has the next ones soon."""
 
 
 class Block(NamedTuple):
@@ -71,6 +73,8 @@ class Block(NamedTuple):
     """What was made of pictures, a sentence each; a row of NaN is one that cannot be read, and is told."""
     weights: NDArray[np.float64] | None = None
     """How much each row weighs (n,), where that was asked for."""
+    drawn: bool = False
+    """Whether its rows are pictures that were decoded."""
 
 
 def blocks(
@@ -113,7 +117,7 @@ def blocks(
             )
             return
     if os.path.isdir(source) and (shards := shards_in(source)):
-        yield from (Block(rows, None) for rows in blocks_of_shards(shards, ELEMENTS))
+        yield from (Block(rows, None) for rows in blocks_of_shards(shards, NUMBERS))
         return
     if source.name.lower().endswith((".npz", ".h5ad")) and source != Path(STDIN):
         yield from _matrix(source, fields)
@@ -121,7 +125,7 @@ def blocks(
     with ExitStack() as stack:
         where, stream = _opened(source, stack)
         if source.name.lower().endswith(".safetensors"):
-            yield from (Block(rows, None) for rows in blocks_of_shards([source], ELEMENTS))
+            yield from (Block(rows, None) for rows in blocks_of_shards([source], NUMBERS))
             return
         first = stream.peek(8)[:8]  # type: ignore[attr-defined]
         path = None if source == Path(STDIN) else source
@@ -176,7 +180,7 @@ def _drawn(pictures: Gallery, canvas: Canvas, network: Network | None) -> Iterat
             rows = rows.astype(np.float32)
             rows[drawn.damaged] = np.nan
         said = drawn.told if began else (*drawn.told, *pictures.told)
-        yield Block(rows, pictures.table.slice(began, len(rows)), said)
+        yield Block(rows, pictures.table.slice(began, len(rows)), said, drawn=True)
         began += len(rows)
 
 
@@ -322,7 +326,7 @@ def _array(where: str, path: Path) -> Iterator[Block]:
     real(where, held.dtype)
     if held.ndim < 2:
         raise BadInput(f"{where}: shape {held.shape}; expected rows x columns: save X.reshape(-1, 1) or X[None]")
-    step = max(1, ELEMENTS // max(1, int(np.prod(held.shape[1:]))))
+    step = max(1, NUMBERS // max(1, int(np.prod(held.shape[1:]))))
     for start in range(0, max(len(held), 1), step):
         yield Block(np.array(held[start : start + step]), None)
 

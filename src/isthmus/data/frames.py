@@ -32,9 +32,8 @@ def column(field: Field, cells: NDArray[Any], wanted: pa.DataType | None = None)
         return made if wanted is None else _cast(made, wanted)
     cells = np.asarray(cells, np.float64)
     if field.values:
-        texts = np.array([*field.values, None], dtype=object)
-        places = np.where(gone | (cells < 0), len(field.values), cells).astype(np.int64)
-        made = pa.array(texts[places], pa.string())
+        new = gone | (cells < 0)
+        made = pa.array(field.values, pa.string()).take(pa.array(np.where(new, 0, cells).astype(np.int64), mask=new))
     elif field.kind == "date":
         made = pa.array(np.where(gone, 0, np.rint(cells * MICRO)).astype(np.int64), pa.int64(), mask=gone)
         made = made.cast(pa.timestamp("us"))

@@ -11,7 +11,9 @@ from isthmus.data.text_table import Opened, encoded, pieces_of
 from isthmus.errors import BadInput
 
 PIECE = 1 << 22
-"""Bytes of text that are read at a time."""
+"""Bytes of text that are read at first, which tell how it is written."""
+NEXT = 1 << 20
+"""Bytes that are read at a time after that: enough to be fast, few enough that somebody has the next ones soon."""
 LONGEST = 1 << 26
 """Bytes in which a line of a text table ends."""
 
@@ -45,7 +47,7 @@ def pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
                 raise BadInput(f"{where}: a line of more than {LONGEST:,} bytes; is a quote not closed?")
         if last:
             return
-        data = stream.read(PIECE)
+        data = stream.read(min(NEXT, PIECE))
 
 
 def _cut(text: bytes, separator: str) -> int:

@@ -452,7 +452,7 @@ def parsed(
 
 def _commented(found: Opened) -> bool:
     """Whether lines among the rows begin with #. (Rows that are not UTF-8 can't be handed to who would skip them.)"""
-    if not re.compile(rb"[\r\n]#").search(found.data, found.head):
+    if all(found.data.find(end, found.head) < 0 for end in (b"\n#", b"\r#")):  # much faster than a pattern
         return False
     try:
         found.data.decode("utf-8")

@@ -1,0 +1,175 @@
+"""Steps in threads of their own: the same items in the same order, errors where they belong, nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.cli.ahead import ROOM, ahead
+from isthmus.cli.stream import run
+from isthmus.data.blocks import Block
+from isthmus.errors import BadInput
+from isthmus.ship.verbs import Answer
+
+
+def threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("isthmus")]
+
+
+def test_order_is_kept_and_no_thread_stays() -> None:
+    def slow(item: int) -> int:
+        time.sleep(0.001 * (item % 3))
+        return item
+
+    assert list(ahead(iter(range(30)), slow, slow, lambda i: i * i)) == [i * i for i in range(30)]
+    assert threads() == []
+
+
+@pytest.mark.parametrize("room", [0, 1, ROOM])
+def test_so_many_items_are_on_their_way_and_no_more(room: int) -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(12):
+            made.append(i)
+            yield i
+
+    with closing(ahead(items(), lambda i: i, lambda i: i, room=room)) as found:
+        for used, item in enumerate(found):
+            assert item == used
+            assert len(made) <= used + 1 + room
+    assert len(made) == 12
+
+
+def test_steps_work_side_by_side() -> None:
+    """Each waits until the other has begun with another item; one alone would wait for ever."""
+    begun = [threading.Event(), threading.Event()]
+
+    def first(item: int) -> int:
+        if item == 1:
+            begun[0].set()
+            assert begun[1].wait(30)
+        return item
+
+    def second(item: int) -> int:
+        if item == 0:
+            begun[1].set()
+            assert begun[0].wait(30)
+        return item
+
+    assert list(ahead(iter(range(3)), first, second)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("where", ["items", "first", "second"])
+def test_what_fails_is_raised_behind_all_that_came_before_it(where: str) -> None:
+    def items() -> Iterator[int]:
+        for i in range(9):
+            if (where, i) == ("items", 4):
+                raise BadInput("the fifth")
+            yield i
+
+    def step(name: str, item: int) -> int:
+        if (where, item) == (name, 4):
+            raise BadInput("the fifth")
+        return item
+
+    with closing(ahead(items(), lambda i: step("first", i), lambda i: step("second", i))) as made:
+        assert [next(made) for _ in range(4)] == [0, 1, 2, 3]
+        with pytest.raises(BadInput, match="the fifth"):
+            next(made)
+    assert threads() == []
+
+
+def test_who_stops_early_leaves_no_thread() -> None:
+    done: list[int] = []
+    with closing(ahead(iter(range(100)), done.append)) as made:
+        next(made)
+    assert threads() == []
+    assert len(done) <= 2 + ROOM
+
+
+def test_rows_before_the_one_that_fails_are_written(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """To a pipe they are; a file is put in place when it is whole, or not at all."""
+
+    def blocks() -> Iterator[Block]:
+        yield Block(np.ones((2, 1)), None)
+        yield Block(np.ones((2, 1)), None)
+        raise BadInput("row 5 is none")
+
+    def answer(block: Block) -> Answer:
+        return Answer({"sum": block.rows.sum(axis=1)}, None)
+
+    with pytest.raises(BadInput, match="row 5"):
+        run(Path("-"), None, blocks(), (), answer)
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == b'"sum"\n1\n1\n1\n1\n'
+    with pytest.raises(BadInput, match="row 5"):
+        run(Path("-"), tmp_path / "out.csv", blocks(), (), answer)
+    assert list(tmp_path.iterdir()) == []
+
+
+READER = """
+import sys
+from pathlib import Path
+import numpy as np
+from isthmus.cli import ends, stream
+from isthmus.data.blocks import Block
+from isthmus.ship.verbs import Answer
+
+def blocks():
+    for i in range(3):
+        yield Block(np.ones((1, 1)), None)
+    print("waits", file=sys.stderr, flush=True)
+    sys.stdin.buffer.read()
+
+def work():
+    stream.run(Path("-"), Path("out.csv"), blocks(), (), lambda block: Answer({"x": block.rows[:, 0]}, None))
+    return 0
+
+sys.exit(ends.guard(work))
+"""
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from isthmus.cli import ends, stream
+from isthmus.data.blocks import Block
+from isthmus.ship.verbs import Answer
+
+def blocks():
+    for i in range(1000):
+        yield Block(np.ones((100_000, 1)), None)
+
+def work():
+    stream.run(Path("-"), None, blocks(), (), lambda block: Answer({"x": block.rows[:, 0]}, None))
+    return 0
+
+sys.exit(ends.guard(work))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [READER, WRITER])
+def test_an_interruption_ends_who_waits_for_a_pipe(script: str, tmp_path: Path) -> None:
+    """One that brings no more rows, and one that takes no more answers."""
+    pipe = subprocess.PIPE
+    ran = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, stderr=pipe, cwd=tmp_path)
+    if script is READER:
+        assert ran.stderr.readline() == b"waits\n"
+    else:
+        assert ran.stdout.read(1) == b'"'
+    time.sleep(0.5)
+    os.kill(ran.pid, signal.SIGINT)
+    assert ran.wait(60) == 130
+    assert ran.stderr.read() == b"isthmus: stopped\n"
+    assert list(tmp_path.iterdir()) == []
+    for one in (ran.stdin, ran.stdout, ran.stderr):
+        one.close()
