@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -235,6 +235,16 @@ def power(d: NDArray[np.float64], rope: float, test_fraction: float, ends: Seque
     return float(found.mean())
 
 
+def _named(
+    studies: Sequence[Scores],
+    name: str,
+    pair: tuple[str, str],
+    how: Callable[[Mapping[str, Sequence[float | None]], Case], str | None],
+) -> list[str | None]:
+    """Whom each study names of two."""
+    return [how({who: study[name][who] for who in pair}, CASES[name]) for study in studies]
+
+
 def tables(studies: Sequence[Scores]) -> Iterator[str]:
     """Shares of studies that name somebody, beside what chance allows and how often the better one should be found."""
     count, stated, later = len(studies), studies[:STATED], studies[STATED:]
@@ -255,19 +265,14 @@ def tables(studies: Sequence[Scores]) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for name, case in CASES.items():
-        same, free, planted = (
-            [[how({who: s[name][who] for who in pair if who in s[name]}, case) for s in over] for how in (once, raced)]
-            for over, pair in (
-                (studies, (str(SIX), AGAIN)),
-                (studies, (FREE, FREE_AGAIN)),
-                (later, (str(case.better), str(case.worse))),
-            )
-        )
+        pairs = [(str(SIX), AGAIN), *((FREE, FREE_AGAIN),) * (FREE in case.contenders)]
+        same = [_named(studies, name, pair, how) for pair in pairs for how in (once, raced)]
+        planted = [_named(later, name, (str(case.better), str(case.worse)), how) for how in (once, raced)]
         d, metric = ahead(stated, name), METRICS[FACETS[case.facet].primary]
         rope = math.log1p(metric.rope) if metric.relative else metric.rope
         chances = power(d, rope, fraction(case, FIRST), (FIRST,), 1), power(d, rope, fraction(case, MOST), ENDS, LOOKS)
-        asked = [*same, *(free if FREE in case.contenders else ([], []))]
-        cells = [f"{np.mean([who is not None for who in found]):.3f}" if found else "–" for found in asked]
+        cells = [f"{np.mean([who is not None for who in found]):.3f}" for found in same]
+        cells += ["–"] * (4 - len(cells))
         cells += [str(case.better), str(case.worse), f"{d.mean() / math.sqrt(d.var(axis=1, ddof=1).mean()):.1f}"]
         for chance, found in zip(chances, planted, strict=True):
             cells += [f"{chance:.3f}", f"{np.mean([who == str(case.better) for who in found]):.3f}"]

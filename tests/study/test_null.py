@@ -35,8 +35,9 @@ def test_small_studies_find_the_better_one_and_nobody_among_equals(monkeypatch):
         if case.facet != "anomaly":  # whose score knows the rows so well that the width of a code adds nothing
             assert found.count(better) >= 2
         assert worse not in found
-        same = [null.once({who: s[name][who] for who in (six, null.AGAIN)}, case) for s in studies]
-        assert same.count(None) >= 2
+        for pair in ((six, null.AGAIN), (null.FREE, null.FREE_AGAIN)):
+            same = [null.once({who: s[name][who] for who in pair}, case) for s in studies]
+            assert same.count(None) >= 2
 
 
 def test_a_split_trains_on_no_anomaly_and_everybody_else_is_seen():
@@ -86,6 +87,7 @@ def test_the_table_tells_who_was_named_and_states_power_on_other_studies():
         means = dict.fromkeys(case.contenders, 0.6) | {str(case.worse): 0.6 - shift, null.AGAIN: 0.6 + again}
         metric = METRICS[FACETS[case.facet].primary]
         sign = 1 if metric.higher else -1
+        means |= {null.FREE_AGAIN: 0.6 + again} if null.FREE in case.contenders else {}
         return {who: list(1 + sign * (mean + 0.02 * random.normal(size=null.MOST))) for who, mean in means.items()}
 
     def line(shift, **again):
@@ -94,10 +96,10 @@ def test_the_table_tells_who_was_named_and_states_power_on_other_studies():
         return next(row for row in null.tables(studies) if row.startswith(f"| {name} |")).split(" | ")[1:]
 
     cells = line(0.3)
-    assert cells[2:4] == [better, worse]
-    assert float(cells[4]) == pytest.approx(0.3 / (0.02 * 2**0.5), rel=0.15)
-    assert cells[5:] == ["1.000", "1.000", "1.000", "1.000", "0.000 |"]
-    assert max(float(cell) for cell in cells[:2]) <= 0.1
+    assert cells[4:6] == [better, worse]
+    assert float(cells[6]) == pytest.approx(0.3 / (0.02 * 2**0.5), rel=0.15)
+    assert cells[7:] == ["1.000", "1.000", "1.000", "1.000", "0.000 |"]
+    assert max(float(cell) for cell in cells[:4]) <= 0.1
     cells = line(-0.3, again=0.3)  # what is expected comes from the first studies, what is found from the others
-    assert cells[5:] == ["1.000", "0.000", "1.000", "0.000", "1.000 |"]
-    assert all(0.2 <= float(cell) <= 0.3 for cell in cells[:2])
+    assert cells[7:] == ["1.000", "0.000", "1.000", "0.000", "1.000 |"]
+    assert all(0.2 <= float(cell) <= 0.3 for cell in cells[:4])
