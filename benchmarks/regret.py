@@ -197,8 +197,8 @@ def held_out(study: Study, data: Dataset, aside: Set) -> dict[str, dict[str, flo
     verdicts = study.verdict()
     for job in study.design.jobs():
         material, name = prepare(job, data), job.name
-        odd = [data.classes.index(one) for one in name.outliers or [str(data.anomaly)]]
-        y = codes if name.view == "all" else np.isin(codes, odd).astype(np.int64)
+        odd = name.outliers or [str(data.anomaly)]  # of the view without anomalies; the other has none
+        y = codes if name.view == "all" else np.isin(aside[1], odd).astype(np.int64)
         splits = material.splits._replace(test=Rows(material.layout.apply(aside[0]), y))
         for facet in job.body["facets"] if name.kind == "family" else [str(name.facet)]:
             if name.name not in verdicts[facet].means:

@@ -91,7 +91,7 @@ def test_draws_are_whole_and_vary_as_they_should() -> None:
         assert made[:, top].var() == pytest.approx(spread, rel=0.2)
 
 
-@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
 def test_sparse_matrices_of_whole_numbers_are_counts(form: str) -> None:
     data = read(sparse.csr_array(ROWS).asformat(form), KINDS)
     assert data.counts == 2000

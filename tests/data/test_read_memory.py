@@ -8,7 +8,6 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-import scipy.sparse
 import torch
 
 from isthmus.data.dataset import Dataset
@@ -225,7 +224,6 @@ def test_an_anomaly_is_a_class():
         (np.where(X > 2, "?", X.astype(object)), "is '?' of type str, not a number"),
         (np.where(X > 2, 1j, X.astype(object)), "is '1j' of type complex"),
         (np.ma.masked_less(X, 0), "X.filled(...)"),
-        (scipy.sparse.lil_matrix(X), "X.tocsr()"),
         ([[1, 2], [3]], "rows of equal length"),
         (torch.eye(12).to_sparse(), "a sparse tensor; give X.to_dense()"),
         (np.zeros((12, 2), "V2"), "if they are bfloat16, save X.astype('f4')"),
@@ -318,6 +316,16 @@ def test_large_and_small_units_that_float32_can_hold_are_fine():
         (pd.DataFrame(X, columns=[1, "1", 2, 3]), {}, "several columns have the same name ('1')"),
         (FRAME.rename(columns={"b": ""}), {"label": "kind"}, "column 2 of 5 has no name"),
         (FRAME.assign(o=[1, "no"] * 15), {"label": "kind"}, "row 2 (position 1), column 'o': 'no' is not a number"),
+        (
+            FRAME.assign(o=[1, 10**25] * 15),
+            {"label": "kind"},
+            f"row 2 (position 1), column 'o': '{10**25}' is a whole number",
+        ),
+        (
+            np.array([[1, 10**25 + i] for i in range(30)], object),
+            {},
+            f"'x1' runs from {10**25} to {10**25 + 29}, steps",
+        ),
         (
             FRAME.assign(s=["1,279", "2"] * 15),
             {"label": "kind"},

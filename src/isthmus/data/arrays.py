@@ -124,13 +124,13 @@ def _objects(where: str, x: NDArray[Any]) -> NDArray[np.float64]:
             )
     try:
         found: NDArray[np.float64] = x.astype(np.float64)
-        flat, given = found.reshape(len(x), -1), x.reshape(len(x), -1)
-        for j in np.flatnonzero((np.abs(flat) >= WHOLE).all(axis=0) & (flat == flat[:1]).all(axis=0)):
-            if (low := min(given[:, j])) != (high := max(given[:, j])):
-                raise BadInput(too_fine(where, f"x{j}", low, high))
-        return found
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"{where}: can't be read as numbers ({brief(error)}); give X.astype(float)") from None
+    flat, given = found.reshape(len(x), -1), x.reshape(len(x), -1)
+    for j in np.flatnonzero((np.abs(flat) >= WHOLE).all(axis=0) & (flat == flat[:1]).all(axis=0)):
+        if (low := min(given[:, j])) != (high := max(given[:, j])):
+            raise BadInput(too_fine(where, f"x{j}", low, high))
+    return found
 
 
 def channels_last(raw: Unchecked, axes: str | None = None, images: bool | None = None) -> Unchecked:

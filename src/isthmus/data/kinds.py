@@ -217,8 +217,8 @@ def _sparse(raw: Unchecked, asked: Mapping[str, str], gone: tuple[float, ...]) -
 
 
 def spread(raw: Unchecked, asked: Mapping[str, str]) -> dict[str, str]:
-    """What is asked of columns, where a column of lists stands for the columns as which it is read; what is asked of one
-    of these itself goes before."""
+    """What is asked of columns, where a column of lists stands for the columns as which it is read; what is asked of
+    one of these itself goes before."""
     parts = {part: kind for name, kind in asked.items() for part in raw.lists.get(name, ())}
     return {**parts, **{name: kind for name, kind in asked.items() if name not in raw.lists}}
 

@@ -16,7 +16,8 @@ WHOLE = 2.0**53
 """Whole numbers beyond this are not all 64-bit floats."""
 COARSE = 0.01
 """Largest rounding error that float32 may make, as a share of a column's range."""
-
+DIGITS = 40
+"""Of a whole number that is shown as it is, at most."""
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -66,8 +67,9 @@ def numbers(raw: Unchecked) -> NDArray[np.float32]:
 
 def too_fine(place: str, column: str, low: object, high: object) -> str:
     """Why a column is refused whose values would fall together."""
+    ends = (str(end) if len(str(end)) <= DIGITS else f"{float(str(end)):.17g}" for end in (low, high))
     return (
-        f"{place}: column {shown(column)} runs from {low!s:.24} to {high!s:.24}, steps too fine for 32-bit floats; "
+        f"{place}: column {shown(column)} runs from {' to '.join(ends)}, steps too fine for 32-bit floats; "
         "subtract its minimum or give it another unit, or drop it if it is an id"
     )
 

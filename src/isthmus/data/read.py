@@ -48,7 +48,7 @@ from isthmus.data.sentences import Sentences
 from isthmus.data.series import Series
 from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
 from isthmus.data.source import Limit, drawn
-from isthmus.data.sparse import SparseRows, counts_of
+from isthmus.data.sparse import SparseRows, counts_of, scattered
 from isthmus.data.table import frame, named, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.truth import truth_of
@@ -424,6 +424,8 @@ def _open(
         if text in DATASETS:
             return text, _unlabelled(bundled(text), label)
         return _file(Path(text), label, wanted, limit)
+    if scattered(source):
+        return "X", _unlabelled(memory(source), label)
     if source is None or isinstance(source, bool | int | float | dict | set | bytes) or hasattr(source, "__next__"):
         what = f"{shown(source)} ({type(source).__name__})"
         remedy = "give a file, a name, an array or a frame"

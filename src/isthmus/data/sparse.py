@@ -52,12 +52,11 @@ class SparseRows:
             return matrix
         found: Any = matrix if sparse.issparse(matrix) else _plain(where, matrix)
         if sparse.issparse(found):
-            if found.format not in KINDS:
-                raise BadInput(f"{where}: a sparse matrix of form {found.format}; give X.tocsr()")
             if found.ndim != 2:
                 raise BadInput(f"{where}: a sparse array of shape {found.shape}; expected rows x columns")
             if found.dtype.kind not in "biuf":
                 raise BadInput(f"{where}: a sparse matrix of {found.dtype}; give X.astype('float32')")
+            found = found if found.format in KINDS else found.tocsr()  # lil, dok, bsr, dia
             if found.format in ("csr", "csc"):
                 _sound(where, found)
         with np.errstate(over="ignore"):  # what is not finite is named below

@@ -239,8 +239,14 @@ def several_types(where: str, row: Row, name: str, values: Sequence[Any]) -> str
     """Why a column of Python objects is refused: the first of those that are fewer, texts or others."""
     there = [(i, value) for i, value in enumerate(values) if value is not None and str(value) != "nan"]
     strays = [(i, v) for i, v in there if not isinstance(v, int | float)]
-    if 0 < len(strays) <= len(there) / 2 or not any(isinstance(v, str) for _, v in there):
-        i, value = next(iter(strays), (0, None))
+    if not strays:
+        i, value = max(there, key=lambda one: abs(one[1]))
+        return (
+            f"{where}: {row(i)}, column {shown(name)}: {shown(value)} is a whole number that 64 bits do not hold; make "
+            "all numbers floats (pandas: x.astype(float)), or texts if they are names, or drop this column"
+        )
+    if len(strays) <= len(there) / 2 or not any(isinstance(v, str) for _, v in there):
+        i, value = strays[0]
         return (
             f"{where}: {row(i)}, column {shown(name)}: {shown(value)} is not a number; correct it, or drop this column"
         )
