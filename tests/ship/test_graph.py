@@ -50,6 +50,19 @@ def fitted(family: str, rows: object = NUMBERS, **options: object) -> Fitted:
     return isthmus.fit(named(family).set_params(latents=4, **options), rows, plan=PLAN)
 
 
+def test_names_that_differ_in_blanks_stay_apart(tmp_path: Path) -> None:
+    cells = {"city": ["Oslo", "Oslo ", "Rome "] * 20, "size": RANDOM.normal(size=60)}
+    model = fitted("pca", pd.DataFrame(cells))
+    run = runtime.load(graph.export(model, tmp_path / "model.onnx"))
+    new = pd.DataFrame({"city": ["Oslo", "Oslo ", " Oslo", "Rome", "Rome "], "size": 0.5})
+    for rows in (new, {name: np.asarray(cells, object) for name, cells in new.items()}):
+        codes = run.run(rows)["code"]
+        assert codes == pytest.approx(model.encode(new), abs=1e-5)
+        assert np.abs(codes[0] - codes[1]).max() > 0.1
+        assert codes[2] == pytest.approx(codes[0])
+        assert codes[3] == pytest.approx(codes[4])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["pca", "batchtopk", "vq", "svdd"])
 def test_families_of_all_kinds_have_graphs(family: str, tmp_path: Path) -> None:

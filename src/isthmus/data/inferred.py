@@ -147,6 +147,7 @@ class _Texts(NamedTuple):
     @classmethod
     def of(cls, words: Words, begin: int) -> _Texts:
         """Of some cells, the first of which stands in row ``begin``."""
+        words = words.written or words
         first = np.full(len(words.texts), begin)
         there = words.codes >= 0
         first[words.codes[there][::-1]] = begin + np.flatnonzero(there)[::-1]
@@ -207,7 +208,7 @@ class _Column:
         codes, often = np.arange(len(found.texts)), found.counts
         if self.missing:
             codes, often = np.append(codes, -1), np.append(often, self.missing)
-        return Words(found.texts, codes, often, found.lost), np.append(found.first, 0)
+        return kinds.bare(Words(found.texts, codes, often, found.lost)), np.append(found.first, 0)
 
 
 def _look(raw: Unchecked, j: int, begin: int, kind: str, gone: tuple[float, ...]) -> _Column:

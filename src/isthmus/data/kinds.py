@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from isthmus.data import dates
+from isthmus.data import blanks, dates
 from isthmus.data.fields import KINDS, TEXTS, Cells, Field
 from isthmus.data.fields import missing as gaps_of
 from isthmus.data.fields.text import READ, WIDEST, Characters, Text, unspaced, worded
@@ -78,6 +78,8 @@ class Words(NamedTuple):
     """(N,), how many rows each of these stands for, where rows that are alike stand together."""
     lost: int = 0
     """Rows whose texts are not among these, being too many different ones to be kept."""
+    written: Words | None = None
+    """The same with the blanks around texts, where some have any."""
 
     def row(self, code: int) -> int:
         """The first row with a text."""
@@ -434,7 +436,8 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
     zeros = bool(pc.any(pc.match_substring_regex(texts, ZERO_FIRST)).as_py())
     if zeros and _repeats(words) and pc.all(pc.match_substring_regex(texts, DIGITS)).as_py():
         said = f"column {shown(name)} holds codes with zeros in front, which are categories and not numbers"
-        return categories(name, words, "category")._replace(told=(said,))
+        found = categories(name, words, "category")
+        return found._replace(told=(said, *found.told))
     if seen(texts) is not None or dates.clock(texts) is not None:
         return _written(raw, j, words, "", gone)
     if dates.alike(texts) and dates.moments(texts).most:
@@ -513,6 +516,7 @@ def _repeats(words: Words) -> bool:
 def categories(name: str, words: Words, kind: str, *, in_order: bool = False) -> Known:
     """Texts by the place of their value among all values: numbers in numeric, texts in alphabetic order, or as they
     come if they stand in an order."""
+    words = _named(words)
     counts, missing = words.counts(), bool((words.codes < 0).any())
     if not len(words.texts):
         return Known(None, None, NO_VALUE)
@@ -537,8 +541,15 @@ def categories(name: str, words: Words, kind: str, *, in_order: bool = False) ->
     if not in_order:
         numeric = all(spelled(word) is not None for word in distinct)
         distinct = sorted(distinct, key=(lambda word: (float(word), word)) if numeric else str)
-    field = Field(name, kind or "category", tuple(distinct))
-    return _known(field, _places(field, words))
+    field, said = Field(name, kind or "category", tuple(distinct)), blanks.alike(f"column {shown(name)}:", distinct)
+    return _known(field, _places(field, words), (said,) if said else ())
+
+
+def _named(words: Words) -> Words:
+    """Texts as the names of values: without the blanks around them, unless these alone tell two apart."""
+    if words.written is None or len(words.written.texts) == len(words.texts):
+        return words
+    return words.written._replace(texts=blanks.trimmed(words.written.texts))
 
 
 def _free(name: str, words: Words, kind: str) -> Known:
@@ -596,14 +607,26 @@ def words_of(raw: Unchecked, j: int, cells: Any) -> Words:
             f"{raw.place}: {raw.where(int(np.argmax(codes == texts)), j)}: {stray_} is not UTF-8 text; save the file "
             "as UTF-8, or drop this column"
         )
-    texts = pc.utf8_trim_whitespace(texts)
-    texts = pc.if_else(pc.is_in(texts, pa.array(MISSING, texts.type)), None, texts)
     if raw.columns[j] not in raw.stated:  # only what stands in some row
         used = np.bincount(codes[codes >= 0], minlength=len(texts)) > 0
         texts = pc.if_else(pa.array(used), texts, None)
-    again = pc.dictionary_encode(texts)  # texts that differed in blanks only are one
-    place = np.asarray(pc.fill_null(again.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
-    return Words(again.dictionary, np.append(place, -1)[codes])
+    return bare(Words(texts, codes))
+
+
+def bare(words: Words) -> Words:
+    """The same without blanks around texts, and without those that mean none."""
+    texts = pc.utf8_trim_whitespace(words.texts)
+    texts = pc.if_else(pc.is_in(texts, pa.array(MISSING, texts.type)), None, texts)
+    written = pc.if_else(texts.is_valid(), words.texts, None)
+    found = _distinct(texts, words)
+    return found if texts.equals(written) else found._replace(written=_distinct(written, words))
+
+
+def _distinct(texts: Any, words: Words) -> Words:
+    """The same with other texts, each of which stands once."""
+    coded = pc.dictionary_encode(texts)
+    place = np.asarray(pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
+    return words._replace(texts=coded.dictionary, codes=np.append(place, -1)[words.codes])
 
 
 def _strings(values: Any) -> Any:
@@ -677,7 +700,10 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
     if not field.values:
         found = _understood(raw, j, cells, field.kind, gone)
         return Known(field, np.full(len(cells), np.nan) if found.cells is None else found.cells)
-    places = _places(field, words_of(raw, j, cells))
+    words = words_of(raw, j, cells)
+    places = _places(field, words)
+    if words.written is not None:  # a value that has blanks around it is known as it is written
+        places = np.where((exact := _places(field, words.written)) >= 0, exact, places)
     if field.kind == "flag":
         places = np.where(places < 0, np.nan, places)
     return Known(field, places)

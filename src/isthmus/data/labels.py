@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from isthmus.data import blanks
 from isthmus.data.numbers import spelled
 from isthmus.data.unchecked import LONGEST_NAME, Unchecked
 from isthmus.data.wording import brief, shown, some
@@ -27,6 +28,7 @@ def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, 
         The rows that the labels belong to.
     labels : array-like (N,)
         Texts, whole numbers (of any type) or booleans. Texts are told apart as they are written: ``007`` is not ``7``.
+        Blanks around them are trimmed, unless they alone tell two classes apart.
 
     Raises
     ------
@@ -42,8 +44,9 @@ def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, 
     coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
     distinct = coded.dictionary
     if pa.types.is_string(distinct.type) or pa.types.is_large_string(distinct.type):
-        distinct = pc.utf8_trim_whitespace(distinct)
-        distinct = pc.if_else(pc.is_in(distinct, pa.array(["", "nan", "NaN"], distinct.type)), None, distinct)
+        none = pc.is_in(pc.utf8_trim_whitespace(distinct), pa.array(["", "nan", "NaN"], distinct.type))
+        used = pc.is_in(pa.array(range(len(distinct))), pc.unique(coded.indices).cast(pa.int64()))
+        distinct = blanks.trimmed(pc.if_else(pc.and_(used, pc.invert(none)), distinct, None))
     elif pa.types.is_floating(distinct.type):
         distinct = pc.if_else(pc.is_finite(distinct), distinct, None)
     codes = coded.indices.cast(pa.int64())
@@ -75,7 +78,7 @@ def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, 
 
 
 def alike(names: Sequence[str]) -> str | None:
-    """A sentence about classes that are one number, written in two ways; None if there are none.
+    """A sentence about classes that are one number or one text, written in two ways; None if there are none.
 
     Examples
     --------
@@ -89,7 +92,7 @@ def alike(names: Sequence[str]) -> str | None:
                 f"classes {shown(first)} and {shown(name)} are the same number and are kept apart; if they are one "
                 "class, write it one way"
             )
-    return None
+    return blanks.alike("classes", names)
 
 
 def aligned(source: Any, other: Any, what: str) -> tuple[Any, str | None]:

@@ -190,7 +190,8 @@ class Graph:
             return found
         values = np.asarray(cells)
         if column["text"]:
-            return np.array([self._text(value) for value in values.tolist()], dtype=object)
+            written = frozenset(column.get("written", ()))
+            return np.array([self._text(value, written) for value in values.tolist()], dtype=object)
         if column["kind"] == "date" and values.dtype.kind == "M":
             moments = values.astype("datetime64[us]")
             return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
@@ -216,7 +217,8 @@ class Graph:
     def _at_once(self, column: Mapping[str, Any], texts: list[str]) -> NDArray[Any] | None:
         """The cells of a column of texts; None where one must be looked at by itself."""
         if column["text"]:
-            known = {text: self._text(text) for text in {*texts}}
+            written = frozenset(column.get("written", ()))
+            known = {text: self._text(text, written) for text in {*texts}}
             return np.array([*map(known.__getitem__, texts)], dtype=object)
         read, gone = (_moments, self._missing) if column["kind"] == "date" else (_numbers, self._missing | self._dashes)
         found = read(texts)
@@ -224,7 +226,10 @@ class Graph:
             found = read(["" if (text := cell.strip()) in gone else text for cell in texts])
         return None if found is None or (np.abs(found) > FAR).any() else found
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: Any, written: frozenset[str] = frozenset()) -> str:
+        """A cell without the blanks around it, but for texts that the model knows as they are ``written``."""
+        if isinstance(value, str) and value in written:
+            return value
         text = "" if value is None else str(value).strip()  # nan, NaT and <NA> are among what is missing
         return "" if text in self._missing else text
 

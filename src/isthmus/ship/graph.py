@@ -285,10 +285,11 @@ def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
 
 def _about(model: Deployed, taken: Set[str]) -> dict[str, Any]:
     """What whoever reads files for the graph must know; ``taken`` are names that no input may have."""
-    described = [(p.field.name, p.field.kind, bool(p.field.values)) for p in model.layout.parts]
+    described = [(p.field.name, p.field.kind, p.field.values) for p in model.layout.parts]
     columns = [
-        {"name": name, "kind": kind, "text": text, "input": _free(name, taken)}
-        for name, kind, text in described or [(name, "number", False) for name in model.columns]
+        {"name": name, "kind": kind, "text": bool(values), "input": _free(name, taken)}
+        | ({"written": blank} if (blank := [value for value in values if value != value.strip()]) else {})
+        for name, kind, values in described or [(name, "number", ()) for name in model.columns]
     ]
     return {
         "format": 1,
