@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -152,12 +153,12 @@ def storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class Mode(TorchDispatchMode):
-    """Sees every operation of this thread while it is open; subclasses give ``see``."""
+class Mode(TorchDispatchMode, ABC):
+    """Sees every operation of this thread while it is open."""
 
+    @abstractmethod
     def see(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Called in place of the operation; what it returns is its result."""
-        raise NotImplementedError
 
     def _dispatched(self, func: Op, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.see(func, args, kwargs or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,36 +118,26 @@ def flag(
     known = len(own.scores) if weighted is None else weighted.rows
     calibrate.enough(known, level)
     batch, flagged = _Batch(len(own.scores), blocks or 1), _Flagged(blocks or 1)
-    follower = Follower(own, level) if adapt else None
-    chosen = None
-    if fdr is not None and weighted is not None:
-        chosen = _weighted(deployed, data, features, weights, weighted, fdr)
-    elif fdr is not None:
-        level = _discovered(deployed, data, features, own, fdr, blocks or 1)
+    if adapt:
+        answer: Callable[[Block], Answer] = partial(verbs.follow, deployed, follower=Follower(own, level))
+    elif fdr is not None and weighted is not None:
+        answer = _chosen(deployed, data, features, weights, own, weighted, fdr)
+    else:
+        level = level if fdr is None else _discovered(deployed, data, features, own, fdr, blocks or 1)
+        answer = partial(verbs.flag, deployed, own=own, rate=level, shift=weighted)
 
-    def answer(block: Block) -> Answer:
-        if follower is not None:
-            found = verbs.follow(deployed, block, follower)
-        elif chosen is not None:
-            found = verbs.score(deployed, block, own, weighted)
-            found = verbs.marked(found, chosen[flagged.rows : flagged.rows + len(block.rows)])
-        else:
-            found = verbs.flag(deployed, block, own, level, weighted)
-            if weighted is None:
-                batch.add(found.columns["p_value"])
+    def counted(block: Block) -> Answer:
+        found = answer(block)
         flagged.add(found.columns["flag"])
+        if weighted is None and not adapt:
+            batch.add(found.columns["p_value"])
         return found
 
-    stream.run(data, out, verbs.blocks_of(deployed, data, features, weights), verbs.wanted(deployed), answer)
+    stream.run(data, out, verbs.blocks_of(deployed, data, features, weights), verbs.wanted(deployed), counted)
     tally = batch.whole()
     if fdr is not None and not flagged.flags:
         needed = tally.fewest(fdr) if weighted is None else math.ceil(flagged.rows / (known * fdr))
-        if needed > 1:
-            what, told = "rows" if blocks is None else "blocks", "with" if weighted is None else "worth"
-            show.warn(
-                f"no row is flagged: {told} {known:,} calibration {what} "
-                f"--fdr {fdr:g} needs {needed:,} {what} odder than all of them; give more normal rows (--against)"
-            )
+        _none_flagged(fdr, known, needed, "rows" if blocks is None else "blocks", weighed=weighted is not None)
     show.note(_said(flagged, own, level, fdr, adapt=adapt), quiet=quiet)
     if bound is not None and tally.rows:
         most, odd = tally.false_share(level, bound), tally.anomalous(bound)
@@ -156,6 +147,15 @@ def flag(
             f"{odd.low:.3g} to {odd.high:.3g} of all {every} are anomalous"
         )
     return done(out, quiet)
+
+
+def _none_flagged(fdr: float, known: float, needed: int, what: str, *, weighed: bool) -> None:
+    """Say why no row is flagged, if so few calibration rows, or blocks, are the reason."""
+    if needed > 1:
+        show.warn(
+            f"no row is flagged: {'worth' if weighed else 'with'} {known:,} calibration {what} "
+            f"--fdr {fdr:g} needs {needed:,} {what} odder than all of them; give more normal rows (--against)"
+        )
 
 
 def _apart(
@@ -280,17 +280,30 @@ def _discovered(
     return found
 
 
-def _weighted(
-    deployed: Deployed, data: Path, features: Path | None, column: str | None, shift: Shift, fdr: float
-) -> Any:
-    """Which rows of a file are flagged, so that a share ``fdr`` of the flags is false on average in its population."""
+def _chosen(
+    deployed: Deployed,
+    data: Path,
+    features: Path | None,
+    column: str | None,
+    known: Calibration,
+    shift: Shift,
+    fdr: float,
+) -> Callable[[Block], Answer]:
+    """Answers with those rows of a file flagged of which a share ``fdr`` is false on average in its population."""
     import numpy as np
 
     from isthmus.ship import verbs
 
     found = _before(deployed, data, features, lambda block: verbs.weighed(deployed, block, shift), column)
     scores, own = (np.concatenate([np.zeros(0), *(one[k] for one in found)]) for k in (0, 1))
-    return shift.discoveries(scores, own, fdr)
+    chosen, passed = shift.discoveries(scores, own, fdr), 0
+
+    def answer(block: Block) -> Answer:
+        nonlocal passed
+        passed += len(block.rows)
+        return verbs.marked(verbs.score(deployed, block, known, shift), chosen[passed - len(block.rows) : passed])
+
+    return answer
 
 
 def _before(
