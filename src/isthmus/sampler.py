@@ -19,7 +19,7 @@ from isthmus import mixture as mixtures
 from isthmus.data.columns import columns
 from isthmus.data.columns import rows as rows_of
 from isthmus.data.counts import Counts
-from isthmus.data.fields import TEXTS
+from isthmus.data.fields import TEXTS, missing
 from isthmus.data.layout import Table
 from isthmus.errors import BadInput
 from isthmus.metrics.frechet import principal
@@ -34,6 +34,8 @@ KINDS = ("prior", "normal", "mixture")
 LEAST_ROWS = 5  # for each component of a mixture
 FLOOR = 1e-6  # of the codes' variance: what keeps the covariance of a component from being singular
 TINY = float(np.finfo(np.float32).tiny)
+PRECISE, DIGITS = 1e-6, 12
+"""What 32 bits may change of a number, as a share of it, and most decimals that are tried."""
 WIDEST, AXES = 256, 64
 """Codes of more elements than ``WIDEST`` have no full covariances: the work grows with the cube of their width. They
 keep so many principal axes, and one variance for what these leave."""
@@ -177,6 +179,58 @@ class Marginals(NamedTuple):
             place = (low + high) / 2 / len(known)
             cells[there, j] = real[np.minimum((place * len(real)).astype(int), len(real) - 1)]
         return rows_of(cells, self.layout, made.shape[1:])
+
+    def fewer(self, most: int) -> Marginals:
+        """The same, with at most so many values of each column, evenly spaced in rank, their ends among them."""
+        values = {j: (_ranked(made, most), _ranked(real, most)) for j, (made, real) in self.values.items()}
+        return Marginals(self.layout, values)
+
+    def exact(self, cells: NDArray[Any]) -> NDArray[Any]:
+        """Cells (n, F) of made rows, each number as the data have it: 32 bits hold it up to rounding alone."""
+        sizes = [part.stop - part.start if part.field.kind in TEXTS else 1 for part in self.layout.parts]
+        ends, out = np.cumsum(sizes), cells.copy()
+        for j, (_, real) in self.values.items():
+            known, f = decimals(real), int(np.searchsorted(ends, j, side="right"))
+            there = ~missing(cells[:, f])
+            given = cells[there, f].astype(np.float64)
+            above = np.searchsorted(known, given).clip(1, max(1, len(known) - 1)).clip(max=len(known) - 1)
+            near = (
+                np.where(given - known[above - 1] < known[above] - given, above - 1, above) if len(known) > 1 else above
+            )
+            out[there, f] = known[near]
+        return out
+
+
+def _ranked(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values (n,) that went through 32 bits, with as few decimals as tell them: whole numbers are whole again.
+
+    Examples
+    --------
+    >>> decimals(np.array([2.9999998, 7.0000001, 11.0])).tolist(), decimals(np.array([0.2500001, 3.7])).tolist()
+    ([3.0, 7.0, 11.0], [0.25, 3.7])
+    """
+    if not len(values):
+        return values
+    rough = PRECISE * np.maximum(np.abs(values), np.abs(values - values.mean()))  # 32 bits hold what is standardised
+    each = (values.round(digits) for digits in range(DIGITS))
+    return next((found for found in each if (np.abs(found - values) <= rough).all()), values)
+
+
+class Draws(NamedTuple):
+    """How a model's new rows are drawn, without the model: what a :class:`Sampler` has besides it."""
+
+    kind: str
+    density: Any = None
+    spread: NDArray[np.float64] | None = None
+    marginals: Marginals | None = None
+
+    def of(self, fitted: Inference) -> Sampler:
+        """The sampler of a model."""
+        return Sampler(fitted, *self)
 
 
 def outcomes(
@@ -359,6 +413,8 @@ class Sampler:
         if self.fitted.target_layout is not None:
             return self.fitted.decode(self.codes(n, seed))
         made = self.fitted.layout.invert(self.laid_out(n, seed))
+        if self.marginals is not None:
+            return self.marginals.exact(made)
         return np.rint(made) if isinstance(self.fitted.layout, Counts) else made
 
     def laid_out(self, n: int, seed: int = 0) -> NDArray[np.float32]:

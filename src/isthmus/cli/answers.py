@@ -161,9 +161,10 @@ def sample(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Write new rows, drawn from the model's prior.
+    """Write new rows.
 
-    Only of families that have one (isthmus list families): the variational ones, say.
+    A model that was taken for them (isthmus take DIR --for generation) draws them as they were measured; another one
+    from its prior, if its family has one (isthmus list families): the variational ones, say.
 
     [bold]isthmus sample model -n 1000 -o new.csv[/bold]
     """

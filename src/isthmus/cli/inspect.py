@@ -64,10 +64,23 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
             f"{one['watched']:,} {_plural(group, one['watched'])} of {one['rows']:,} rows"
             for group, one in known.items()
         ),
+        **({} if found["draws"] is None else {"new rows": _draws(found["draws"])}),
         "comes from": "not told" if found["origin"] is None else _origin(found["origin"]),
         **({} if ended is None else {"training": f"{ended['status']} after {ended['steps']:,} steps"}),
         "made by": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
     }
+
+
+def _draws(draws: dict[str, Any]) -> str:
+    """How new rows are drawn, and what is kept for it."""
+    mixture = f"a mixture of {draws['components']} normal distributions of codes"
+    told = "the family's prior" if draws["codes"] == "prior" else mixture
+    told += ", with the noise that a decoder leaves out" if draws["noisy"] else ""
+    if kept := draws["columns"]:
+        sizes = {one["real"] for one in kept}
+        told += f"; {f'up to {max(sizes):,}' if len(sizes) > 1 else f'{max(sizes):,}'} values of each of "
+        told += f"{len(kept)} {'columns' if len(kept) > 1 else 'column'} of numbers are kept, and no row"
+    return told
 
 
 def _origin(origin: dict[str, Any]) -> str:

@@ -153,6 +153,8 @@ def _saved(
         show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
     if deployed.places:
         show.line(f"Its score keeps {deployed.places:,} places between training rows, and no row itself.")
+    if deployed.draws is not None:
+        show.line(f"New rows: isthmus sample {place}, drawn as they were measured.")
     call = "scores" if rival else "encode"
     show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}(X)')
     show.line(f"Model: {place}", apart=True)
@@ -196,6 +198,8 @@ def _again(
         "Not measured: this one, for there is no row that it has not seen."
     )
     show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
+    if found.deployed.draws is not None:
+        show.line(f"New rows: isthmus sample {place}, drawn as by models that had not seen all rows.")
     show.line(f"Model: {place}", apart=True)
     return ends.DONE
 

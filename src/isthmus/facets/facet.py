@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isthmus.data.layout import Layout
     from isthmus.data.truth import Truth
     from isthmus.model import Model
+    from isthmus.sampler import Draws
     from isthmus.train.fitted import Fitted
 
 
@@ -271,6 +272,9 @@ class Facet:
     """The criterion where families choose their capacity for this question; None: it is answered at one capacity."""
     widens: bool = True
     """Whether a code wider than the study's may be chosen then; else only another network around one of its width."""
+    draws: Callable[[Coder, Splits, Draws | None], Draws | None] | None = None
+    """How a model that is taken for it makes new rows, as it was measured, or like another one; it never looks at
+    ``splits.test``."""
     rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
     kin: Mapping[str, Callable[[Splits], Kin]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
 from isthmus.metrics.two_sample import c2st, discrepancy, finite, mmd2
 from isthmus.said import Said
-from isthmus.sampler import Marginals, density, drawn, of_numbers, outcomes, residual
+from isthmus.sampler import Draws, Marginals, density, drawn, of_numbers, outcomes, residual
 from isthmus.seeds import seed as hashed
 
 Array = NDArray[np.float32]
@@ -66,6 +66,8 @@ DRAWS = 64
 WIDEST = 256
 """Columns up to which rows are given to boosted trees; pictures never are, for trees tell any decoder's output from
 grey values by values of exactly 0."""
+RANKS = 1000
+"""Values of each column of numbers that ship with a model, at most."""
 CLASSES = 30
 """Classes up to which made rows get them."""
 
@@ -75,15 +77,25 @@ def makers(coder: Coder, splits: Splits) -> dict[Way, Maker]:
 
     No way if a training code is not finite.
     """
-    codes = coder.encode_scaled(_some(splits.train, splits, KNOWN))
-    if not np.isfinite(codes).all():
+    sources = _sources(coder, _of_codes(coder, splits))
+    ways = [way for source in sources for way in (Way(source, False), Way(source, True))]
+    return {way: _maker(sources[way.codes], decoded(coder, splits, way, sources[way.codes])) for way in ways}
+
+
+def _of_codes(coder: Coder, splits: Splits) -> Any:
+    """A mixture of the training codes; None if one is not finite."""
+    codes, seed = coder.encode_scaled(_some(splits.train, splits, KNOWN)), hashed(splits.seed, "generation", "mixture")
+    return density(codes, COMPONENTS, seed) if np.isfinite(codes).all() else None
+
+
+def _sources(coder: Coder, mixture: Any) -> dict[str, Maker]:
+    """Where codes may come from."""
+    if mixture is None:
         return {}
-    mixture = density(codes, COMPONENTS, hashed(splits.seed, "generation", "mixture"))
     sources: dict[str, Maker] = {"mixture": lambda n, seed: drawn(mixture, n, seed).astype(np.float32)}
     if coder.prior(1, 0) is not None:
         sources["prior"] = lambda n, seed: np.asarray(coder.prior(n, seed))
-    ways = [way for source in sources for way in (Way(source, False), Way(source, True))]
-    return {way: _maker(sources[way.codes], decoded(coder, splits, way, sources[way.codes])) for way in ways}
+    return sources
 
 
 def _maker(codes: Maker, finish: Callable[[Array, int], Array]) -> Maker:
@@ -95,15 +107,49 @@ def decoded(coder: Coder, splits: Splits, way: Way, codes: Maker) -> Callable[[A
 
     Columns of several kinds get the marginals of the training rows: what ``codes`` decode to says which value is which.
     """
+    bare = _settling(coder, splits, _spread(coder, splits, way))
+    marginals = _marginals(_maker(codes, bare), splits)
+    return bare if marginals is None else lambda z, seed: marginals.matched(bare(z, seed))
+
+
+def _spread(coder: Coder, splits: Splits, way: Way) -> NDArray[np.float64] | None:
+    """The noise that decoded rows get: the error on validation rows."""
     valid = _some(splits.valid, splits, JUDGED)
-    spread = of_numbers(residual(valid, reconstruct(coder, valid)), splits.layout) if way.noisy else None
+    return of_numbers(residual(valid, reconstruct(coder, valid)), splits.layout) if way.noisy else None
+
+
+def _settling(coder: Coder, splits: Splits, spread: NDArray[np.float64] | None) -> Callable[[Array, int], Array]:
+    """What makes rows of codes and a seed, without the marginals of the training rows."""
 
     def bare(z: Array, seed: int) -> Array:
         rows = coder.decode_scaled(z)
         return outcomes(rows, spread, splits.layout, coder.model, seed) if np.isfinite(rows).all() else rows
 
-    marginals = _marginals(lambda n, seed: bare(codes(n, seed), seed), splits)
-    return bare if marginals is None else lambda z, seed: marginals.matched(bare(z, seed))
+    return bare
+
+
+def draws(coder: Coder, splits: Splits, like: Draws | None = None) -> Draws | None:
+    """How rows are made in the way that is best on validation rows, for who ships the model; None if there is none.
+
+    A model that has seen all rows is told the way, and the noise, by ``like``: those of one that has not.
+    """
+    best = (
+        next(iter(judged(makers(coder, splits), splits)), None)
+        if like is None
+        else Way(like.kind, like.spread is not None)
+    )
+    mixture = _of_codes(coder, splits)
+    if best is None or mixture is None:
+        return None
+    spread = _spread(coder, splits, best) if like is None else like.spread
+    made = _maker(_sources(coder, mixture)[best.codes], _settling(coder, splits, spread))
+    marginals = _marginals(made, splits)
+    return Draws(
+        best.codes,
+        mixture if best.codes == "mixture" else None,
+        spread,
+        None if marginals is None else marginals.fewer(RANKS),
+    )
 
 
 def _marginals(maker: Maker, splits: Splits) -> Marginals | None:
@@ -338,6 +384,7 @@ GENERATION = Facet(
     free=criterion,
     widens=False,
     measure=measure,
+    draws=draws,
     metrics=(
         "c2st",
         *(f"c2st_{side}" for side in ("smooth", "noisy", "mixture", "prior")),

@@ -1,7 +1,8 @@
 """A fitted model on disk: a folder, or a single file, of its tensors and a manifest, readable without running anything.
 
 ``model.safetensors`` holds the tensors, ``decision.safetensors`` the numbers behind score and threshold,
-``reference.safetensors`` what normal rows look like, in counts, ``model.json`` everything else. The manifest carries
+``reference.safetensors`` what normal rows look like, in counts, ``draws.safetensors`` how new rows are drawn,
+``model.json`` everything else. The manifest carries
 the SHA-256 of the others and ends with the SHA-256 of its own text, so that every byte is vouched for. That proves
 damage, not origin: whoever can change a file can seal it again, which is why a file that seals well is still checked
 field by field, and nothing is allocated before the declared shapes agree with what the recipe would build.
@@ -41,7 +42,7 @@ from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import read as read_recipe
 from isthmus.families import recipe as recipe_of
 from isthmus.model import Model, Recipe
-from isthmus.ship import archive, decision
+from isthmus.ship import archive, decision, drawing
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import (
     FORMAT,
@@ -67,8 +68,8 @@ from isthmus.train.loop import Outcome
 from isthmus.train.plan import Plan
 
 MANIFEST, TENSORS, DECISION = "model.json", "model.safetensors", "decision.safetensors"
-REFERENCE, CARD = "reference.safetensors", "README.md"
-MEMBERS = (MANIFEST, TENSORS, DECISION, REFERENCE, CARD)
+REFERENCE, DRAWS, CARD = "reference.safetensors", "draws.safetensors", "README.md"
+MEMBERS = (MANIFEST, TENSORS, DECISION, REFERENCE, DRAWS, CARD)
 MOST_CARD = 16 << 20
 MOST_MANIFEST = 16 << 20  # bytes; half a million column names
 SPARE, WORK = 1 << 27, 16
@@ -120,6 +121,8 @@ def _members(model: Inference) -> dict[str, bytes]:
     behind = safetensors.numpy.save(numbers) if numbers else None
     normal = None if deployed is None or deployed.reference is None else deployed.reference.arrays()
     usual = None if normal is None else safetensors.numpy.save(normal)
+    draws = None if deployed is None else deployed.draws
+    drawn = safetensors.numpy.save(drawing.numbers(draws)) if draws is not None else None
     manifest = Manifest(
         kind=KIND,
         format=FORMAT,
@@ -134,12 +137,14 @@ def _members(model: Inference) -> dict[str, bytes]:
         **(_trained(model) if isinstance(model, Fitted) else {}),
         **({} if deployed is None else {**decision.said(deployed), "origin": deployed.origin}),
         versions=_versions(),
+        sampler=None if draws is None else drawing.said(draws),
         tensors=vouched(weights),
         decision=None if behind is None else vouched(behind),
         reference=None if usual is None else vouched(usual),
+        draws=None if drawn is None else vouched(drawn),
     )
     text = seal(manifest.model_dump(mode="json", exclude_none=True))
-    members = {TENSORS: weights, DECISION: behind, REFERENCE: usual, MANIFEST: text}
+    members = {TENSORS: weights, DECISION: behind, REFERENCE: usual, DRAWS: drawn, MANIFEST: text}
     return {name: content for name, content in members.items() if content is not None}
 
 
@@ -388,6 +393,12 @@ def load(path: str | os.PathLike[str]) -> Deployed:
         parts |= _attempt(place, lambda: decision.read(manifest, numbers))
     elif manifest.score is not None or manifest.calibration is not None or manifest.gaps:
         refuse(place / MANIFEST, f"it names no {DECISION}, which its score and calibration are in")
+    if (manifest.sampler is None) != (manifest.draws is None):
+        refuse(place / MANIFEST, f"its sampler and {DRAWS} come together, or not at all")
+    if manifest.draws is not None:
+        drawn = _arrays(place, DRAWS, manifest.draws)
+        latents = parts["model"].latents
+        parts["draws"] = _attempt(place, lambda: drawing.read(manifest, parts["layout"], latents, drawn))
     made = Deployed(**parts, origin=manifest.origin)
     if manifest.reference is None:
         return made
@@ -488,7 +499,12 @@ def present(place: Path) -> list[str]:
 
 def beside(manifest: Manifest) -> dict[str, Member]:
     """The files beside it that a manifest names."""
-    found = {TENSORS: manifest.tensors, DECISION: manifest.decision, REFERENCE: manifest.reference}
+    found = {
+        TENSORS: manifest.tensors,
+        DECISION: manifest.decision,
+        REFERENCE: manifest.reference,
+        DRAWS: manifest.draws,
+    }
     return {name: member for name, member in found.items() if member is not None}
 
 

@@ -27,8 +27,8 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``form`` (``folder`` or ``file``), ``format``, ``members`` (name, bytes, SHA-256), ``recipe``, ``shape``,
         ``latents``, ``parameters``, ``head``, ``columns`` (name, kind, values, gaps), ``predicts``, ``score``,
-        ``calibration``, ``gaps`` (column, cells, rows), ``reference``, ``training``, ``origin`` (purpose, data, digest,
-        rows, measured) and ``versions``; None where there is nothing.
+        ``calibration``, ``gaps`` (column, cells, rows), ``reference``, ``draws`` (how new rows are drawn),
+        ``training``, ``origin`` (purpose, data, digest, rows, measured) and ``versions``; None where there is nothing.
 
     Raises
     ------
@@ -74,6 +74,7 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
         "gaps": deployed.reach
         and [{"column": name, "cells": len(one.scores), "rows": one.rows} for name, one in deployed.reach.items()],
         "reference": None if deployed.reference is None else _reference(deployed.reference),
+        "draws": said.sampler and said.sampler.model_dump(),
         "training": trained,
         "origin": None if said.origin is None else said.origin.model_dump(),
         "versions": said.versions,

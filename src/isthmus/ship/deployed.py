@@ -13,7 +13,7 @@ from isthmus.data.read import steps_of
 from isthmus.data.windows import Order, begun, per_step, seen
 from isthmus.errors import BadInput
 from isthmus.imputer import Imputer, Reach
-from isthmus.sampler import Sampler
+from isthmus.sampler import Draws, Sampler
 from isthmus.scorer import Crowd, Scorer
 from isthmus.ship import calibrate
 from isthmus.ship.manifest import Origin
@@ -107,6 +107,8 @@ class Deployed(Inference):
     """How far off what it fills in is, by column, among rows that did not train it: intervals of gaps follow."""
     origin: Origin | None = None
     """For what it was chosen, from which data, and what was measured."""
+    draws: Draws | None = None
+    """How new rows are drawn, where it was chosen for that; None: from the family's prior."""
 
     @classmethod
     def of(
@@ -270,7 +272,22 @@ class Deployed(Inference):
         return calibrate.flags(self.p_values(x), wanted)
 
     def sample(self, n: int, seed: int = 0) -> NDArray[Any]:
-        """``n`` new rows in the units of the data, (n, *D), from the family's prior; the same for the same seed."""
+        """``n`` new rows in the units of the data, (n, *D); the same for the same seed.
+
+        They are drawn as it was measured, where the model was chosen for that, else from the family's prior.
+
+        Raises
+        ------
+        BadInput
+            If the family has no prior, and the model was not chosen to make rows.
+        """
+        if self.draws is not None:
+            return self.draws.of(self).draw(n, seed)
+        if self.prior(1, 0) is None:
+            raise BadInput(
+                f"{self.recipe.family} has no prior to draw from; take it from a study for its new rows (isthmus take "
+                "DIR FAMILY --for generation), or fit a density to codes in Python (isthmus.sampler.Sampler.fit)"
+            )
         return Sampler.fit(self, kind="prior").draw(n, seed)
 
     @property

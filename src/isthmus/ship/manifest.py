@@ -19,7 +19,9 @@ FORMAT: Final = 4
 reference where it can, and may lack how the model was trained."""
 KIND: Final = "isthmus model"
 OLDER: Final = (1, 2, 3)
-SINCE_4 = frozenset({"score", "calibration", "gaps", "decision", "pictures", "sentences", "reference", "origin"})
+SINCE_4 = frozenset(
+    {"score", "calibration", "gaps", "decision", "pictures", "sentences", "reference", "origin", "sampler", "draws"}
+)
 BEFORE_4 = frozenset({"plan", "outcome"})
 """What no older manifest has, and what every one had."""
 MOST_RECIPE = 4 << 10  # characters; bounds the number of layers a file can ask for
@@ -89,6 +91,29 @@ class Hidden(Strict):
     """Of how many rows."""
 
 
+class Ranked(Strict):
+    """How many values of a column of numbers say what made ones become."""
+
+    column: int = Field(ge=0, lt=1 << 24)
+    made: int = Field(ge=1, lt=1 << 24)
+    real: int = Field(ge=1, lt=1 << 24)
+
+
+class Drawn(Strict):
+    """How new rows are drawn."""
+
+    codes: Literal["prior", "mixture"]
+    components: int = Field(ge=0, lt=1 << 16)
+    """Of the mixture; 0 of a prior."""
+    axes: int | None = Field(default=None, ge=1, lt=1 << 16)
+    """Along which the mixture lies, of wide codes; None: it is of the codes themselves."""
+    noise: float = Field(ge=0)
+    """In the other directions."""
+    noisy: bool
+    """Whether rows get the noise that a decoder leaves out."""
+    columns: list[Ranked] = Field(default_factory=list, max_length=1 << 20)
+
+
 class Features(Strict):
     """The graph whose features of pictures rows are, and what the pictures are drawn on."""
 
@@ -156,8 +181,10 @@ class Manifest(Strict):
     origin: Origin | None = None
     versions: dict[str, str]
     tensors: Member
+    sampler: Drawn | None = None
     decision: Member | None = None
     reference: Member | None = None
+    draws: Member | None = None
 
 
 def seal(manifest: Mapping[str, Any]) -> bytes:

@@ -193,7 +193,7 @@ def decode(model: Deployed, block: Block) -> Answer:
 
 
 def samples(model: Deployed, count: int, seed: int) -> Iterator[NDArray[Any]]:
-    """New rows from the family's prior, some at a time: (n, *D) in the units of the data."""
+    """New rows, some at a time: (n, *D) in the units of the data."""
     step = max(1, ELEMENTS // math.prod(model.shape))
     for at in range(0, count, step):
         yield model.sample(min(step, count - at), hashed(seed, "rows", at) if at else seed)

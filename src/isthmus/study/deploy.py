@@ -64,7 +64,9 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas, network=data.network)
     if material.odd is not None:
         usual["odd"] = data.x[material.odd]
-    return Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
+    made = Deployed.of(chosen, data.x[numbers.train], data.x[numbers.valid], seed=job.seed("facets"), **usual)
+    draws = FACETS[facet].draws
+    return made if draws is None else replace(made, draws=draws(chosen, material.splits, None))
 
 
 def written(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> tuple[Kin, str]:

@@ -7,7 +7,8 @@ its predecessors, and that it is not one of them.
 
 How rare a score is, is told across folds (Vovk 2015, Cross-conformal predictors): the rows are cut into five, each part
 is scored by a model trained in the same way on the other four, and all these scores together calibrate the model of all
-rows. No row is kept aside for it, and none is scored by a model that has seen it.
+rows. No row is kept aside for it, and none is scored by a model that has seen it. How new rows are drawn, and their
+noise, is told by the first of these models on the rows that it did not see.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.layout import Layout, laid_out
 from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
+from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
 from isthmus.families import recipe
 from isthmus.model import Recipe
@@ -132,9 +134,18 @@ def refitted(study: Results, name: str, facet: str, data: Dataset) -> Refit:
 
     whole = made(number)
     folds = [(np.setdiff1d(number, fold), fold[normal[fold]]) for fold in _folds(data, number, seed)]
-    scores = np.concatenate([made(seen).scores(data.x[unseen]) for seen, unseen in folds if len(unseen)])
+    scores, draws, drawing = [], None, None if found is None else FACETS[facet].draws
+    for seen, unseen in folds:
+        if len(unseen):
+            one = made(seen)
+            scores.append(one.scores(data.x[unseen]))
+            if drawing is not None and draws is None:
+                draws = drawing(one, _splits(study, one, data, seen, unseen, seed), None)
+    if drawing is not None and draws is not None:
+        splits = _splits(study, whole, data, number, number, seed)
+        whole = replace(whole, draws=drawing(whole, splits, draws))
     known = origin(study, name, facet, None).model_copy(update={"refitted": len(number)})
-    whole = replace(whole, calibration=Calibration.of(scores, ABOUT), origin=known)
+    whole = replace(whole, calibration=Calibration.of(np.concatenate(scores), ABOUT), origin=known)
     return Refit(whole, len(number), None if found is None else found.steps)
 
 
@@ -173,6 +184,12 @@ def _family(study: Results, found: Setting, data: Dataset, part: Numbers, seed: 
     )
     held = x[np.sort(np.random.default_rng(hashed(seed, "held")).permutation(len(x))[:HELD])]
     return fit_many([found.recipe], x, held, [plan], layout=layout, seed=seed, columns=data.columns)[0]
+
+
+def _splits(study: Results, model: Inference, data: Dataset, train: Numbers, held: Numbers, seed: int) -> Splits:
+    """Rows as a model lays them out: those that it was trained on, and others."""
+    own, other = (Rows(model.scaled(data.x[part]), np.zeros(len(part), np.int64)) for part in (train, held))
+    return Splits(own, other, other.take(slice(0)), seed=seed, latents=study.design.latents, layout=model.layout)
 
 
 def _rival(study: Results, name: str, data: Dataset, part: Numbers, seed: int) -> Inference:
