@@ -1,5 +1,6 @@
 """Jobs on a Dask cluster: what comes home is what one process leaves, whichever process there is killed."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, closing, nullcontext
+from importlib.util import find_spec
+from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,8 +108,25 @@ def said(place, word):
     return (place / word).read_text().split() if (place / word).exists() else []
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """Workers that a cluster of this process starts, and starts again, fork from one that has all imported."""
+    if find_spec("distributed") is None:
+        yield
+        return
+    import dask as library
+    import distributed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed.utils, "_forkserver_preload_set", True)
+        multiprocessing.set_forkserver_preload(["distributed", "isthmus.study.perform", __name__])
+        with library.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+            yield
+        forkserver._forkserver._stop()
+
+
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(warm):
     """Two processes, whose nannies start them again."""
     distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
     import dask as library

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from isthmus.metrics.metric import SHARE, Metric
 from isthmus.said import Said
@@ -49,7 +48,15 @@ def mean_correlation(entries: Array, features: Array) -> float:
     1.0
     """
     near = likeness(entries, features)
-    return float(near[linear_sum_assignment(-near)].mean())
+    return float(near[_matched(near)].mean())
+
+
+def _matched(near: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Entries and features, each once, that are most alike together: two arrays as long as there are pairs."""
+    from scipy.optimize import linear_sum_assignment  # nearly half a second, and every start loads the metrics
+
+    entries, features = linear_sum_assignment(-near)
+    return entries, features
 
 
 def uniqueness(entries: Array, features: Array) -> float:
@@ -121,7 +128,7 @@ def absorption(codes: Array, present: Known, entries: Array, features: Array, pa
     >>> absorption(codes, rows, np.eye(2), np.eye(2), np.array([-1, 0]))
     0.5
     """
-    units, found = linear_sum_assignment(-likeness(entries, features))
+    units, found = _matched(likeness(entries, features))
     unit = np.full(len(features), -1)
     unit[found] = units
     fires, there, shares = np.asarray(codes) != 0, np.asarray(present) != 0, []

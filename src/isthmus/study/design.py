@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any, Unpack
 
 import numpy as np
-from scipy.stats import qmc
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.fields import TEXTS
@@ -527,6 +526,8 @@ def configurations(
     found = [{"recipe": default.to_json(), "learning_rate": rate}]
     if not space:
         return found
+    from scipy.stats import qmc  # half a second, and whoever estimates a training loads this file
+
     stream = np.random.default_rng(hashed(seed, "configurations", name))
     points = qmc.Halton(len(space), scramble=True, seed=stream).random(count - 1)
     for point in points:
