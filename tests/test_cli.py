@@ -932,9 +932,11 @@ def test_a_rival_that_scikit_learn_has_is_written_as_python(shell: Shell) -> Non
     assert step["parameters"] == {"n_neighbors": 20, "novelty": True}
     assert shell("take", "s", "lof", "--for", "anomaly")[0] == 0
     assert Path("s-lof.py").exists()
-    code, _, err = shell("take", "s", "ecod", "--for", "anomaly")
+    code, _, err = shell("take", "s", "persistence", "--for", "features")
     assert code == ends.INPUT
-    assert "rivals for anomaly that can be taken: lof" in one_line(err)
+    assert "rivals for features that can be taken: nearest rows" in one_line(err)
+    code, _, err = shell("take", "s", "ecod", "--for", "anomaly")
+    assert (code, err) == (0, "")
 
 
 @pytest.mark.slow

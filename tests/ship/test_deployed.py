@@ -11,14 +11,19 @@ import pytest
 import safetensors.numpy
 import torch
 
+from isthmus import codec
 from isthmus.data.layout import laid_out
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
+from isthmus.facets.features import denoising
 from isthmus.facets.known import known, trees_on_known
-from isthmus.facets.outliers import SCORERS, crowd
+from isthmus.facets.outliers import SCORERS, crowd, tails
+from isthmus.facets.rivals import NOISES, Denoising, marginalised_denoising
+from isthmus.facets.robustness import undoing
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
+from isthmus.parts.entropy import pack
 from isthmus.scorer import Scorer
 from isthmus.ship import rivals
 from isthmus.ship.around import Around
@@ -147,11 +152,13 @@ def test_numbers_that_make_no_decision_are_refused(ships: Deployed, tmp_path: Pa
 
 
 def test_facets_say_which_of_their_rivals_ship() -> None:
-    assert FACETS["anomaly"].saved == set(rivals.RIVALS) == set(rivals.FITTERS)
-    assert {name for name, facet in FACETS.items() if facet.saved} == {"anomaly"}
+    assert {name: set(found) for name, found in rivals.FITTERS.items()} == {
+        name: facet.saved for name, facet in FACETS.items() if facet.saved
+    }
+    assert {one for found in rivals.FITTERS.values() for one in found} == set(rivals.RIVALS)
 
 
-@pytest.mark.parametrize("name", rivals.RIVALS)
+@pytest.mark.parametrize("name", rivals.FITTERS["anomaly"])
 def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     """Its scores are those of the study; of those that keep places between rows they rank as the study's do."""
     layout = laid_out(X[:200])
@@ -163,7 +170,7 @@ def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     both = np.vstack([X[280:], ODD])
     np.testing.assert_array_equal(again.scores(both), found.scores(both), strict=True)
     measured = (SCORERS | {"trees on known": trees_on_known})[name](splits)(layout.apply(both))
-    assert again.places == (200 if name in {"knn", "raw columns", "trees on known"} else 0)
+    assert again.places == {"knn": 200, "raw columns": 200, "trees on known": 200, "ecod": 199}.get(name, 0)
     if again.places:
         assert np.corrcoef(again.scores(both), measured)[0, 1] > 0.98
     else:
@@ -171,6 +178,72 @@ def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     assert again.flags(ODD).mean() > again.flags(X[280:]).mean()
     with pytest.raises(BadInput, match="has no codes"):
         again.encode(X)
+
+
+def test_ecod_keeps_places_between_values_and_no_value_that_stands_once(tmp_path: Path) -> None:
+    rows = np.round(X[:200] * 4) / 4  # with ties
+    rows[:, 0] = np.random.default_rng(1).normal(size=200)
+    layout = laid_out(rows)
+    laid = layout.apply(rows)
+    splits = Splits(*(Rows(laid, None) for _ in range(3)), seed=3, latents=2, layout=layout)
+    found = load(save(Deployed.of(rivals.fitted("ecod", splits, layout)), tmp_path / "m"))
+    places = found.model.get_buffer("known").numpy()
+    assert not np.isin(places[0], laid[:, 0]).any()
+    asked = np.vstack([rows, ODD, places.T[:, :] * layout.scale + layout.shift])  # on a place, too
+    own = tails(splits, rivals.MOST_PLACES)
+    np.testing.assert_array_equal(own.ordered.T, places)
+    np.testing.assert_allclose(found.scores(asked), own.score(layout.apply(asked)), rtol=1e-12)
+    few = tails(splits, 20).ordered
+    assert few.shape == (20, 5)
+    np.testing.assert_array_equal(few[[0, -1]], own.ordered[[0, -1]])
+    (state := found.model.state_dict())["known"][0, 0] = 99.0
+    found.model.load_state_dict(state)
+    with pytest.raises(BadInput, match="must be sorted"):
+        load(save(found, tmp_path / "n"))
+
+
+@pytest.mark.parametrize("facet", ["features", "robustness"])
+def test_marginalised_denoising_ships_its_map(facet: str, tmp_path: Path) -> None:
+    """The features that a study's probe saw, and the rows whose distance from the truth it measured."""
+    layout = laid_out(X[:200])
+    kinds = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
+    parts = [Rows(layout.apply(X[a:b]), kinds[a:b]) for a, b in ((0, 200), (200, 280), (280, len(X)))]
+    splits = Splits(*parts, seed=3, latents=2, layout=layout)
+    made = Deployed.of(rivals.fitted("marginalised denoising", splits, layout, tuple("abcde"), facet), normal=X[280:])
+    found = load(save(made, tmp_path / "m"))
+    laid = layout.apply(X)
+    weight = undoing(splits) if facet == "robustness" else denoising(splits).weight
+    np.testing.assert_allclose(found.encode(X), Denoising(weight)(laid), rtol=1e-6, atol=1e-6)
+    undone = laid @ weight[:, :-1].T + weight[:, -1]
+    np.testing.assert_allclose(layout.apply(found.reconstruct(X)), undone, rtol=1e-4, atol=1e-5)
+    assert found.flags(ODD).mean() > found.flags(X[280:]).mean()
+    with pytest.raises(BadInput, match="no way back"):
+        found.decode(found.encode(X))
+    if facet == "features":
+        with pytest.raises(BadInput, match="leave --refit out"):
+            rivals.fitted("marginalised denoising", splits._replace(valid=splits.train), layout, (), facet)
+        others = [marginalised_denoising(splits.train.x, noise).weight for noise in NOISES]
+        assert sum(np.array_equal(weight, other) for other in others) == 1
+    with pytest.raises(BadInput, match="of the rivals for anomaly these can: ecod"):
+        rivals.fitted("marginalised denoising", splits, layout)
+    with pytest.raises(BadInput, match="no rival for stability can"):
+        rivals.fitted("marginalised denoising", splits, layout, (), "stability")
+
+
+def test_rounding_ships_as_a_model_that_changes_nothing(tmp_path: Path) -> None:
+    """Its bytes are those that the study's rounding takes at the same error, but for what the container says."""
+    rows = np.random.default_rng(0).normal(size=(4000, 5)) @ np.diag([1.0, 2.0, 3.0, 4.0, 5.0])
+    layout = laid_out(rows)
+    splits = Splits(*(Rows(layout.apply(rows), None) for _ in range(3)), seed=3, latents=2, layout=layout)
+    found = load(save(Deployed.of(rivals.fitted("rounding", splits, layout, (), "compression")), tmp_path / "m"))
+    np.testing.assert_allclose(found.decode(found.encode(rows)), rows, rtol=1e-5, atol=1e-5)
+    x = layout.apply(rows)
+    for step in (0.5, 0.1):
+        coded = codec.code(found, x, step=step)
+        far = np.square(coded.made - x).mean()
+        plain = len(pack(np.rint(x.astype(np.float64) / step).astype(np.int64), measured=True))
+        assert far == pytest.approx(step**2 / 12, rel=0.05)
+        assert len(coded.to_bytes()) == pytest.approx(plain, rel=0.03)
 
 
 def test_a_forest_that_points_nowhere_is_refused(tmp_path: Path) -> None:

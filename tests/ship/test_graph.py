@@ -18,7 +18,6 @@ from isthmus.families import named
 from isthmus.runtime.__main__ import main as run
 from isthmus.ship import graph, rivals
 from isthmus.ship.deployed import TIE, Deployed
-from isthmus.ship.rivals import RIVALS
 from isthmus.train.fitted import Fitted
 from isthmus.train.plan import Plan
 
@@ -81,7 +80,7 @@ def test_pictures_have_graphs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(RIVALS))
+@pytest.mark.parametrize("name", list(rivals.FITTERS["anomaly"]))
 def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_path: Path) -> None:
     scaler = Scaler.fit(NUMBERS[:100])
     train, valid, test = (Rows(scaler.apply(part), None) for part in (NUMBERS[:100], NUMBERS[100:130], NUMBERS[130:]))
@@ -92,6 +91,20 @@ def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_pat
     assert list(found) == ["score", "p_value", "anomaly"]
     assert found["score"] == pytest.approx(ships.scores(NUMBERS), rel=1e-5)
     assert (found["anomaly"] == ships.flags(NUMBERS)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("facet", ["features", "robustness", "compression"])
+def test_rivals_with_codes_have_graphs(facet: str, tmp_path: Path) -> None:
+    scaler = Scaler.fit(NUMBERS[:100])
+    y = (NUMBERS[:, 0] > 0).astype(np.int64)
+    parts = (Rows(scaler.apply(NUMBERS[a:b]), y[a:b]) for a, b in ((0, 100), (100, 130), (130, N)))
+    splits = Splits(*parts, seed=0, latents=2, layout=scaler)
+    (name,) = rivals.FITTERS[facet]
+    ships = Deployed.of(rivals.fitted(name, splits, scaler, facet=facet))
+    found = runtime.load(graph.export(ships, tmp_path / "model.onnx")).run(NUMBERS)
+    assert found["code"] == pytest.approx(ships.encode(NUMBERS), rel=1e-5, abs=1e-5)
+    assert found["score"] == pytest.approx(ships.scores(NUMBERS), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.slow

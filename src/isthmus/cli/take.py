@@ -68,9 +68,9 @@ def take(
     [bold]isthmus take isthmus-digits --for reconstruction --out model[/bold]
 
     Half of the replicate's normal test rows calibrate the model, so that isthmus flag knows what is rare; for that the
-    data are read again. An isolation forest, kNN distances, principal components and raw columns are saved too, if they
-    are recommended or named; another rival that scikit-learn has is written as Python, with the settings that
-    validation rows chose.
+    data are read again. An isolation forest, kNN distances, principal components, ECOD, raw columns, marginalised
+    denoising and rounding are saved too, if they are recommended or named; another rival that scikit-learn has is
+    written as Python, with the settings that validation rows chose.
 
     With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
     measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.
@@ -131,6 +131,7 @@ def _saved(
     """Save the model of a replicate, and say what was measured of it."""
     from isthmus.metrics import METRICS
     from isthmus.ship import artefact
+    from isthmus.ship.rivals import Rival
     from isthmus.study.deploy import origin
 
     rival = name not in study.design.families
@@ -155,7 +156,7 @@ def _saved(
         show.line(f"Its score keeps {deployed.places:,} places between training rows, and no row itself.")
     if deployed.draws is not None:
         show.line(f"New rows: isthmus sample {place}, drawn as they were measured.")
-    call = "scores" if rival else "encode"
+    call = "scores" if isinstance(deployed.model, Rival) else "encode"
     show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}(X)')
     show.line(f"Model: {place}", apart=True)
     return ends.DONE

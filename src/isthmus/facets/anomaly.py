@@ -218,5 +218,5 @@ ANOMALY = Facet(
     only={**dict.fromkeys(OF_WINDOWS, "windows"), "trees on known": "known"},
     of_steps=("vus_pr", "vus_pr_flat"),
     kin=KIN | KIN_OF_WINDOWS,
-    saved=frozenset({"isolation forest", "knn", "probabilistic pca", "raw columns", "trees on known"}),
+    saved=frozenset({"ecod", "isolation forest", "knn", "probabilistic pca", "raw columns", "trees on known"}),
 )

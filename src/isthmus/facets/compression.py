@@ -236,6 +236,7 @@ COMPRESSION = Facet(
         "webp": partial(drawn, "WEBP"),
         **{name: partial(at_bound, name) for name in MODULES},
     },
+    saved=frozenset({"rounding"}),
     extras=frozenset(MODULES),
     only={"jpeg": "pictures", "webp": "pictures"},
     curves={

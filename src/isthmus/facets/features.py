@@ -25,7 +25,7 @@ from isthmus.facets.kin import Kin, Step
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import NOISES, SOLVED, marginalised_denoising
+from isthmus.facets.rivals import NOISES, SOLVED, Denoising, marginalised_denoising
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
 from isthmus.metrics.probes import (
@@ -102,12 +102,18 @@ def raw(splits: Splits) -> Found:
     return told(_flat(train), _labels(train), _flat(test), _labels(test), splits.seed)
 
 
+def denoising(splits: Splits) -> Denoising:
+    """The features of marginalised denoising with the noise whose features tell classes of validation rows best."""
+    train = _sample(splits, "train")
+    return min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, splits))
+
+
 def denoised(splits: Splits) -> Found:
     """The same of the features of marginalised denoising, as many as there are columns; noise chosen as codes are."""
     train, test = _sample(splits, "train"), _sample(splits, "test")
     if math.prod(train.x.shape[1:]) > SOLVED:
         return dict.fromkeys(METRICS, math.nan)
-    encode = min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, splits))
+    encode = denoising(splits)
     return told(encode(train.x), _labels(train), encode(test.x), _labels(test), splits.seed)
 
 
@@ -327,6 +333,7 @@ FEATURES = Facet(
         RANDOM: random_dictionary(measure),
         "nmf": factorised,
     },
+    saved=frozenset({"marginalised denoising"}),
     kin={
         "raw columns": _logistic,
         "boosted trees": _boosted,

@@ -92,6 +92,45 @@ def raw_columns(splits: Splits) -> Score:
     return lambda x: found.scores(_flat(x).astype(np.float64) / units)
 
 
+class Tails(NamedTuple):
+    """Empirical distributions of columns, and to which side each is skewed."""
+
+    ordered: Scores
+    """Values of each column, sorted, (n, D)."""
+    left_skewed: NDArray[np.bool_]
+    """(D,)."""
+
+    @classmethod
+    def of(cls, known: NDArray[np.float64], places: int | None = None) -> Tails:
+        """Of rows (n, D); with ``places`` of so many values in the middle between two neighbours of a column, at most.
+
+        What stands in one row only is then in none of them.
+        """
+        centred = known - known.mean(axis=0)
+        ordered = np.sort(known, axis=0)
+        if places is not None:
+            between = (ordered[:-1] + ordered[1:]) / 2
+            ordered = between[np.linspace(0, len(between) - 1, min(places, len(between))).round().astype(int)]
+        return cls(ordered, (centred**3).mean(axis=0) < 0)
+
+    def score(self, x: NDArray[np.float32]) -> Scores:
+        """How far out in the tails rows (n, *D) lie: (n,)."""
+        rows, count = _flat(x).astype(np.float64), len(self.ordered)
+        left, right = np.empty_like(rows), np.empty_like(rows)
+        for j, column in enumerate(self.ordered.T):
+            left[:, j] = np.searchsorted(column, rows[:, j], side="right") + 1
+            right[:, j] = count - np.searchsorted(column, rows[:, j], side="left") + 1
+        left, right = (-np.log(tail / (count + 1)) for tail in (left, right))
+        skewed = np.where(self.left_skewed, left, right)
+        found: Scores = np.max([left.sum(axis=1), right.sum(axis=1), skewed.sum(axis=1)], axis=0)
+        return found
+
+
+def tails(splits: Splits, places: int | None = None) -> Tails:
+    """Those of the training rows, as :meth:`Tails.of`."""
+    return Tails.of(_flat(splits.train.x).astype(np.float64), places)
+
+
 def ecod(splits: Splits) -> Score:
     """How far out in the tails of the columns' empirical distributions a row lies, column by column.
 
@@ -100,22 +139,7 @@ def ecod(splits: Splits) -> Score:
     the three counts. A row that is asked counts as one row more than the training rows, alone, so that no tail is empty
     and its score does not depend on the company it is in.
     """
-    known = _flat(splits.train.x).astype(np.float64)
-    ordered, count = np.sort(known, axis=0), len(known)
-    centred = known - known.mean(axis=0)
-    left_skewed = (centred**3).mean(axis=0) < 0
-
-    def score(x: NDArray[np.float32]) -> Scores:
-        rows = _flat(x).astype(np.float64)
-        left, right = np.empty_like(rows), np.empty_like(rows)
-        for j, column in enumerate(ordered.T):
-            left[:, j] = np.searchsorted(column, rows[:, j], side="right") + 1
-            right[:, j] = count - np.searchsorted(column, rows[:, j], side="left") + 1
-        left, right = (-np.log(tail / (count + 1)) for tail in (left, right))
-        skewed = np.where(left_skewed, left, right)
-        return np.max([left.sum(axis=1), right.sum(axis=1), skewed.sum(axis=1)], axis=0)
-
-    return score
+    return tails(splits).score
 
 
 def one_class_machine(splits: Splits) -> Score:

@@ -7,7 +7,7 @@ clock, so that the same rows give the same numbers everywhere: :data:`WORK`. Who
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -275,7 +275,19 @@ def independent_components(splits: Splits) -> tuple[Array, Array]:
     return first, second
 
 
-def marginalised_denoising(train: Array, hidden: float) -> Callable[[Array], Array]:
+@dataclass(frozen=True)
+class Denoising:
+    """Features of marginalised denoising."""
+
+    weight: NDArray[np.float64]
+    """(D, D + 1): :func:`denoiser`."""
+
+    def __call__(self, x: Array) -> Array:
+        """Rows (n, *D) -> features (n, D)."""
+        return np.tanh(_with_one(x.reshape(len(x), -1)) @ self.weight.T).astype(np.float32)
+
+
+def marginalised_denoising(train: Array, hidden: float) -> Denoising:
     """An encoder, rows (n, *D) -> features tanh(W x), (n, D); W undoes zeroed elements best on average over all ways.
 
     W = E[x x~'] E[x~ x~']^-1 in closed form, with a constant element that is never zeroed (Chen, Xu, Weinberger and Sha
@@ -288,8 +300,7 @@ def marginalised_denoising(train: Array, hidden: float) -> Callable[[Array], Arr
     hidden : float
         The probability that an element is zeroed.
     """
-    weight = denoiser(train.reshape(len(train), -1), hidden)
-    return lambda x: np.tanh(_with_one(x.reshape(len(x), -1)) @ weight.T).astype(np.float32)
+    return Denoising(denoiser(train.reshape(len(train), -1), hidden))
 
 
 def denoiser(train: Array, hidden: float, added: float = 0.0) -> NDArray[np.float64]:

@@ -135,14 +135,19 @@ def measure(contender: Contender, splits: Splits) -> Found:
     }
 
 
+def undoing(splits: Splits) -> NDArray[np.float64]:
+    """That map, and the constant it adds as the last column, (D, D + 1)."""
+    return denoiser(splits.train.x.reshape(len(splits.train.x), -1), MASK, NOISE * unit(splits))
+
+
 def denoised(splits: Splits) -> Found:
     """The same of the linear map that undoes masks and noise best on the training rows; it has no code to move."""
     import torch
 
-    train, rows = splits.train.x.reshape(len(splits.train.x), -1), sample(splits.test, splits)
-    if train.shape[1] > SOLVED:
+    rows = sample(splits.test, splits)
+    if math.prod(rows.x.shape[1:]) > SOLVED:
         return dict.fromkeys(ROBUSTNESS.metrics, math.nan)
-    weight = denoiser(train, MASK, NOISE * unit(splits))
+    weight = undoing(splits)
     linear, constant = torch.from_numpy(weight[:, :-1]).float(), torch.from_numpy(weight[:, -1]).float()
 
     def follow(x: Tensor) -> Tensor:
@@ -239,6 +244,7 @@ ROBUSTNESS = Facet(
     floor=0.0,
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"marginalised denoising": denoised},
+    saved=frozenset({"marginalised denoising"}),
     curves={
         "decay": CurveTitle(
             Said("Reconstruction under growing noise", "噪声增大时的重构"),

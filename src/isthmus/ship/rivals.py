@@ -1,8 +1,9 @@
-"""Rivals that find anomalies, as networks of parameters, so that they ship as families do: no pickle, no training row.
+"""Rivals of autoencoders, as networks of parameters, so that they ship as families do: no pickle, no training row.
 
-They score rows and do nothing else. An isolation forest is the cuts of its trees, principal components are axes and
-variances; kNN and raw columns keep places between training rows in the stead of the rows
-(:func:`isthmus.scorer.blended`), so that their distances are close to those that a study measured, and not the same.
+Those that find anomalies score rows and do nothing else. An isolation forest is the cuts of its trees, principal
+components are axes and variances; kNN and raw columns keep places between training rows in the stead of the rows
+(:func:`isthmus.scorer.blended`), and ECOD places between values of a column, so that their scores are close to those
+that a study measured, and not the same. Marginalised denoising and rounding have codes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from torch import Tensor
 from isthmus.data.layout import Layout
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Splits
+from isthmus.facets.features import denoising
 from isthmus.facets.known import known
-from isthmus.facets.outliers import crowd, forest, neighbours, principal
+from isthmus.facets.outliers import crowd, forest, neighbours, principal, tails
+from isthmus.facets.rivals import SOLVED
+from isthmus.facets.robustness import undoing
 from isthmus.metrics.probes import NEIGHBOURS
 from isthmus.model import Model, Recipe, knob
 from isthmus.scorer import AROUND, NEAREST, WIDEST, Crowd, blended
@@ -33,6 +37,8 @@ from isthmus.train.likelihood import likelihood, spoken
 EULER = 0.5772156649015329
 LOGS = 3
 """Distances that trees look at, before the columns."""
+MOST_PLACES = 10_000
+"""Between values of a column."""
 
 
 class Rival(Model):
@@ -276,6 +282,118 @@ class PrincipalAxes(RivalRecipe):
         return Axes(shape, self)
 
 
+class Sides(Rival):
+    """Places between the values of each column; a row is as odd as the tails in which it lies are thin."""
+
+    known: Tensor
+    left_skewed: Tensor
+
+    def __init__(self, shape: tuple[int, ...], recipe: EmpiricalTails) -> None:
+        super().__init__(shape, recipe.family)
+        width = math.prod(shape)
+        self.register_buffer("known", torch.zeros((width, recipe.places), dtype=torch.float64))
+        self.register_buffer("left_skewed", torch.zeros(width, dtype=torch.bool))
+
+    def score(self, x: Tensor) -> Tensor:
+        """The largest of three sums of minus logarithms of tails (:class:`isthmus.facets.outliers.Tails`)."""
+        rows, count = x.flatten(1).double(), self.known.shape[1]
+        left = self.below(rows, inclusive=True).double() + 1
+        right = count - self.below(rows, inclusive=False).double() + 1
+        left, right = (-(tail / (count + 1)).log() for tail in (left, right))
+        skewed = torch.where(self.left_skewed, left, right)
+        return torch.stack([side.sum(1) for side in (left, right, skewed)]).amax(0)
+
+    def below(self, rows: Tensor, *, inclusive: bool) -> Tensor:
+        """How many places of its column are less than each element, or as large: (B, D) -> (B, D).
+
+        By halving, in steps that an ONNX graph has, too.
+        """
+        column, last = torch.arange(self.known.shape[0]), self.known.shape[1] - 1
+        low, high = torch.zeros_like(rows, dtype=torch.int64), torch.full_like(rows, last + 1, dtype=torch.int64)
+        for _ in range((last + 1).bit_length()):
+            middle = (low + high) // 2
+            there = self.known[column, middle.clamp(max=last)]
+            more = ((there <= rows) if inclusive else (there < rows)) & (low < high)
+            low, high = torch.where(more, middle + 1, low), torch.where(more, high, middle)
+        return low
+
+    def check(self) -> None:
+        """Places of a column rise."""
+        if not bool((self.known.diff(dim=1) >= 0).all()):
+            raise BadInput(f"{self.name}: places of a column must be sorted")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class EmpiricalTails(Among):
+    """Tail probabilities of each column, multiplied (ECOD: Li et al. 2022), told by places between its values."""
+
+    family: ClassVar[str] = "ecod"
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Sides(shape, self)
+
+
+class Undoing(Model):
+    """The linear map that undoes hidden elements best; its features are tanh of what it makes of a row."""
+
+    weight: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.latents, self.weights = shape, math.prod(shape), {}
+        self.register_buffer("weight", torch.zeros((self.latents, self.latents + 1), dtype=torch.float64))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """``x`` (B, *D) -> features (B, D)."""
+        return torch.tanh(self._undone(x)).to(x.dtype)
+
+    def decode(self, z: Tensor) -> Tensor:
+        raise BadInput("marginalised denoising has features of rows and no way back from them; take reconstruct")
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """What a row would be without masks and noise, (B, *D)."""
+        return self._undone(x).view_as(x).to(x.dtype)
+
+    def _undone(self, x: Tensor) -> Tensor:
+        return x.flatten(1).double() @ self.weight[:, :-1].T + self.weight[:, -1]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MarginalisedDenoising(RivalRecipe):
+    """Undoes zeroed elements best, averaged over all ways to zero them (Chen, Xu, Weinberger and Sha 2012)."""
+
+    family: ClassVar[str] = "marginalised denoising"
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Undoing(shape)
+
+
+class Unchanged(Model):
+    """Rows are their own codes, so that ``isthmus compress`` rounds the rows."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.latents, self.weights = shape, math.prod(shape), {}
+
+    def encode(self, x: Tensor) -> Tensor:
+        """``x`` (B, *D) -> (B, D)."""
+        return x.flatten(1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """``z`` (B, D) -> (B, *D)."""
+        return z.reshape(len(z), *self.shape)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Rounding(RivalRecipe):
+    """Rows as they are, rounded to multiples of a step where they are compressed."""
+
+    family: ClassVar[str] = "rounding"
+
+    def _build(self, shape: tuple[int, ...], head: Any) -> Model:
+        return Unchanged(shape)
+
+
 def path(rows: int) -> float:
     """The mean number of cuts that isolate one of so many rows (Liu, Ting and Zhou 2008, equation 1).
 
@@ -368,31 +486,79 @@ def _knowing(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
     return made, {**_parameters(found.crowd, found.units), **own, "usual": found.usual}
 
 
+def _tails(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    if len(splits.train.x) < 2:
+        raise BadInput("ecod keeps places between values of a column, and there is one row; give more rows")
+    found = tails(splits, MOST_PLACES)
+    return EmpiricalTails(places=len(found.ordered)), {"known": found.ordered.T, "left_skewed": found.left_skewed}
+
+
+def _features(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    if splits.valid.x is splits.train.x:
+        raise BadInput(
+            "the noise of marginalised denoising is chosen on validation rows, which training on all rows lacks; "
+            "leave --refit out"
+        )
+    _solved(splits)
+    return MarginalisedDenoising(), {"weight": denoising(splits).weight}
+
+
+def _undoing(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+    _solved(splits)
+    return MarginalisedDenoising(), {"weight": undoing(splits)}
+
+
+def _solved(splits: Splits) -> None:
+    if (width := math.prod(splits.train.x.shape[1:])) > SOLVED:
+        raise BadInput(f"marginalised denoising is solved for up to {SOLVED:,} columns, and there are {width:,}")
+
+
 RIVALS: dict[str, type[RivalRecipe]] = {
-    one.family: one for one in (IsolationForest, Neighbours, PrincipalAxes, RawColumns, TreesOnKnown)
+    one.family: one
+    for one in (
+        EmpiricalTails,
+        IsolationForest,
+        Neighbours,
+        PrincipalAxes,
+        RawColumns,
+        TreesOnKnown,
+        MarginalisedDenoising,
+        Rounding,
+    )
 }
 """Name of a rival that ships -> its recipe."""
 
-FITTERS: dict[str, Callable[[Splits], tuple[RivalRecipe, dict[str, Any]]]] = {
-    "isolation forest": _forest,
-    "knn": _near,
-    "probabilistic pca": _axes,
-    "raw columns": _columns,
-    "trees on known": _knowing,
+FITTERS: dict[str, dict[str, Callable[[Splits], tuple[RivalRecipe, dict[str, Any]]]]] = {
+    "anomaly": {
+        "ecod": _tails,
+        "isolation forest": _forest,
+        "knn": _near,
+        "probabilistic pca": _axes,
+        "raw columns": _columns,
+        "trees on known": _knowing,
+    },
+    "compression": {"rounding": lambda _: (Rounding(), {})},
+    "features": {"marginalised denoising": _features},
+    "robustness": {"marginalised denoising": _undoing},
 }
+"""Facet -> rival of it that ships -> its recipe and parameters, fitted on training rows."""
 
 
-def fitted(name: str, splits: Splits, layout: Layout, columns: tuple[str, ...] = ()) -> Inference:
-    """A rival of the facet anomaly, fitted as a study does on the training rows of these splits.
+def fitted(
+    name: str, splits: Splits, layout: Layout, columns: tuple[str, ...] = (), facet: str = "anomaly"
+) -> Inference:
+    """A rival of a facet, fitted as a study does on the training rows of these splits.
 
     Raises
     ------
     BadInput
         If it is none of those that ship.
     """
-    if name not in FITTERS:
-        raise BadInput(f"{name} cannot be saved; of the rivals that find anomalies these can: {', '.join(FITTERS)}")
-    recipe, parameters = FITTERS[name](splits)
+    able = FITTERS.get(facet, {})
+    if name not in able:
+        told = f"of the rivals for {facet} these can: {', '.join(able)}" if able else f"no rival for {facet} can"
+        raise BadInput(f"{name} cannot be saved; {told}")
+    recipe, parameters = able[name](splits)
     head = likelihood(layout, splits.train.x)
     model = recipe.build(splits.train.x.shape[1:], head)
     with torch.no_grad():

@@ -33,7 +33,7 @@ SCALER = "sklearn.preprocessing.StandardScaler"
 
 
 def deployed(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> Deployed:
-    """The model that a family chose for a facet in one replicate, or a rival of the facet anomaly, ready for use.
+    """The model that a family chose for a facet in one replicate, or a rival of the facet, ready for use.
 
     Parameters
     ----------
@@ -59,8 +59,9 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     if data.windows is not None:
         usual["first"] = data.windows.first[normal]
     if rival:
-        found: Any = rivals.fitted(name, material.splits, material.layout, data.columns)
-        return Deployed.of(replace(found, canvas=data.canvas, network=data.network), **usual)
+        found: Any = rivals.fitted(name, material.splits, material.layout, data.columns, facet)
+        made = Deployed.of(replace(found, canvas=data.canvas, network=data.network), **usual)
+        return replace(made, calibration=None) if name == rivals.Rounding.family else made  # it rebuilds all rows
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas, network=data.network)
     if material.odd is not None:
         usual["odd"] = data.x[material.odd]

@@ -128,7 +128,7 @@ def refitted(study: Results, name: str, facet: str, data: Dataset) -> Refit:
     found = None if name not in study.design.families else setting(study, name, facet)
 
     def made(part: Numbers) -> Deployed:
-        one = _rival(study, name, data, part, seed) if found is None else _family(study, found, data, part, seed)
+        one = _rival(study, name, facet, data, part, seed) if found is None else _family(study, found, data, part, seed)
         one = replace(one, canvas=data.canvas, network=data.network)
         return Deployed.of(one, data.x[part], data.x[part], seed=seed)
 
@@ -192,9 +192,9 @@ def _splits(study: Results, model: Inference, data: Dataset, train: Numbers, hel
     return Splits(own, other, other.take(slice(0)), seed=seed, latents=study.design.latents, layout=model.layout)
 
 
-def _rival(study: Results, name: str, data: Dataset, part: Numbers, seed: int) -> Inference:
+def _rival(study: Results, name: str, facet: str, data: Dataset, part: Numbers, seed: int) -> Inference:
     often, layout = _laid_out(data, part, seed)
     known = Rows(layout.apply(data.x[often]), np.zeros(len(often), np.int64))
     splits = Splits(known, known, known, seed=seed, latents=study.design.latents, layout=layout)
-    found: Any = rivals.fitted(name, splits, layout, data.columns)
+    found: Any = rivals.fitted(name, splits, layout, data.columns, facet)
     return found
