@@ -226,6 +226,19 @@ def test_a_level_that_follows_keeps_its_bound_on_any_stream() -> None:
         Follower(own, step=0.0)
 
 
+def test_alarms_that_are_owed_come_soon_and_a_pause_is_no_longer() -> None:
+    """Of scores that fall for ever none is odd, and only a level of 1 flags one."""
+    own = Calibration.of(np.random.default_rng(11).normal(size=300), "300", 0.05)
+    falling = Follower(own)
+    flags = falling.follow(-np.arange(4000.0) - 9)[1]
+    assert 0.05 * 4000 - flags.sum() == pytest.approx(falling.owed)
+    assert 0.5 < falling.owed < 2  # 9.5 where the level rises evenly
+    _, flags, levels = Follower(own).follow([99.0, *np.full(30, -99.0)])
+    assert flags.tolist() == [True] + [False] * 30
+    assert np.diff(levels[1:9]) == pytest.approx(np.full(7, 0.1 * 0.05))
+    assert levels[1] == pytest.approx(0.05 - 0.1 * 0.95)
+
+
 def test_a_row_without_a_score_is_never_flagged() -> None:
     p = calibrate.p_values(np.arange(99.0), [np.nan, 1e9])
     assert np.isnan(p[0])
