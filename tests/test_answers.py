@@ -311,6 +311,20 @@ def test_what_cannot_be_read_gets_one_line_and_leaves_no_file(run, capsys) -> No
     assert set(os.listdir()) == before
 
 
+@pytest.mark.parametrize("verb", ["encode", "decode", "reconstruct", "score", "flag", "impute", "sample"])
+def test_every_verb_is_told_where_to_compute(run, capsys, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    PEOPLE.to_csv("rows.csv", index=False)
+    pd.DataFrame(np.zeros((3, 2)), columns=["code0", "code1"]).to_csv("codes.csv", index=False)
+    data = {"sample": ["-n", 3], "decode": ["codes.csv"]}.get(verb, ["rows.csv"])
+    asked = [verb, "numbers" if verb == "sample" else "people", *data, "-o", "out.csv", "--quiet"]
+    assert run(*asked, "--device", "gpu") == 2
+    assert "device must be one of auto, cpu, cuda, mps; got 'gpu'" in capsys.readouterr().err
+    places: list[str] = []
+    monkeypatch.setattr(Deployed, "placed", lambda self, device: places.append(device) or self)
+    assert run(*asked, "--device", "cuda") == 0
+    assert places == ["cuda"]
+
+
 def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatch) -> None:
     """Quotes with line breaks in them, and a decimal mark that only the first rows tell."""
     frame = NUMBERS.assign(note=[f'say "{i}",\nor; not' if i % 3 else f"{i}'s 5\" pipe" for i in range(300)])

@@ -1082,16 +1082,16 @@ OPTIONS = {
     ),
     catalogue.catalogue: "kind name json debug",
     collect.collect: "model text layer out dtype length texts quiet debug",
-    impute.impute: "model data out intervals against quiet debug",
+    impute.impute: "model data out intervals against device quiet debug",
     answers.score: "model data out against shift weights features device quiet debug",
     flag.flag: (
         "model data out rate per_day rows_per_day fdr bound adapt blocks against shift weights contamination features "
-        "quiet debug"
+        "device quiet debug"
     ),
     answers.encode: "model data out features device quiet debug",
     answers.decode: "model data out device quiet debug",
     answers.reconstruct: "model data out features device quiet debug",
-    answers.sample: "model count out seed quiet debug",
+    answers.sample: "model count out seed device quiet debug",
     profile.profile: (
         "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
         "stride counts most label anomaly factors truth images rows memory json lang debug"

@@ -158,6 +158,7 @@ def sample(
     count: Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows to draw.")] = 100,
     out: Out = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; the same seed gives the same rows.")] = 0,
+    device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -171,7 +172,7 @@ def sample(
     from isthmus.data.blocks import Block
     from isthmus.ship import verbs
 
-    deployed = loaded(model)
+    deployed = loaded(model, device)
     stream.write(
         ((Block(made, None), verbs.rows(deployed, made)) for made in verbs.samples(deployed, count, seed)), out
     )

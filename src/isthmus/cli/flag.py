@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import show, stream
-from isthmus.cli.answers import Against, Shifted, Weighted, done, known_of, loaded
+from isthmus.cli.answers import Against, Device, Shifted, Weighted, done, known_of, loaded
 from isthmus.cli.options import Debug, Quiet
 from isthmus.cli.stream import Data, Graph, Model, Out
 
@@ -88,6 +88,7 @@ def flag(
         ),
     ] = None,
     features: Graph = None,
+    device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -110,7 +111,7 @@ def flag(
     if adapt and bound is not None:
         raise BadInput("--bound is for rows that do not depend on each other; leave --adapt or --bound out")
     _apart(shift, weights, blocks, adapt=adapt, bound=bound, contamination=contamination)
-    deployed = loaded(model)
+    deployed = loaded(model, device)
     own, weighted = known_of(deployed, against, shift, weights, features, quiet, contamination, blocks)
     if per_day is not None and rows_per_day is not None:
         rate = calibrate.per_day(per_day, rows_per_day / (blocks or 1))

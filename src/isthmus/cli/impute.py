@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import ends, show, stream
+from isthmus.cli.answers import Device, loaded
 from isthmus.cli.report import Debug
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def impute(
             show_default="calibration rows of the model, or else DATA",
         ),
     ] = None,
+    device: Device = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="No messages.")] = False,
     debug: Debug = False,
 ) -> int:
@@ -68,14 +70,14 @@ def impute(
     from isthmus.data.blocks import STDIN, Columns
     from isthmus.data.fields import missing
     from isthmus.errors import BadInput
-    from isthmus.ship import artefact, verbs
+    from isthmus.ship import verbs
 
     place = out or (Path(STDIN) if data == Path(STDIN) else data.with_name(f"{data.name.split('.')[0]}-imputed.csv"))
     if place != stream.STDOUT and place.suffix not in stream.TABLES:
         raise BadInput(f"--out must end in {', '.join(stream.TABLES)}; got {place.name}")
     if against is not None and intervals is None:
         raise BadInput("--against calibrates intervals: ask for them with --intervals 0.9")
-    fitted = artefact.load(model)
+    fitted = loaded(model, device)
     with Columns(data) as table:
         imputer = None if intervals is None else _imputer(fitted, table, against, intervals)
         gaps = [0, 0]

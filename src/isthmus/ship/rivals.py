@@ -94,8 +94,8 @@ class Forest(Rival):
 
     def ends(self, rows: Tensor) -> Tensor:
         """The mean over trees of what stands at the leaf that a row comes to, (B, D) -> (B,)."""
-        trees = torch.arange(len(self.cut))
-        at = torch.zeros((rows.shape[0], len(self.cut)), dtype=torch.int64)
+        trees = torch.arange(len(self.cut), device=rows.device)
+        at = torch.zeros((rows.shape[0], len(self.cut)), dtype=torch.int64, device=rows.device)
         for _ in range(self.depth):
             value = rows.gather(1, self.element[trees, at].long())
             at = torch.where(value <= self.cut[trees, at], self.left[trees, at], self.right[trees, at]).long()
@@ -308,7 +308,7 @@ class Sides(Rival):
 
         By halving, in steps that an ONNX graph has, too.
         """
-        column, last = torch.arange(self.known.shape[0]), self.known.shape[1] - 1
+        column, last = torch.arange(self.known.shape[0], device=rows.device), self.known.shape[1] - 1
         low, high = torch.zeros_like(rows, dtype=torch.int64), torch.full_like(rows, last + 1, dtype=torch.int64)
         for _ in range((last + 1).bit_length()):
             middle = (low + high) // 2
