@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forks import Command, terminal
@@ -937,6 +938,28 @@ def test_a_rival_that_scikit_learn_has_is_written_as_python(shell: Shell) -> Non
     assert "rivals for features that can be taken: nearest rows" in one_line(err)
     code, _, err = shell("take", "s", "ecod", "--for", "anomaly")
     assert (code, err) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_rival_of_a_table_is_written_with_what_lays_its_rows_out(shell: Shell) -> None:
+    random = np.random.default_rng(0)
+    kind = random.integers(0, 2, 90)
+    held = {"city": np.array(["Oslo", "Rome"])[kind], "size": random.normal(size=90).round(3), "kind": kind}
+    frame = pd.DataFrame(held).mask(random.random((90, 3)) < [0.05, 0.05, 0])
+    frame.assign(kind=kind).to_csv("rows.csv", index=False)
+    asked = ["--families", "pca", "--facets", "features", "--replicates", "2", "--configs", "1", "--jobs", "1"]
+    shell("compare", "rows.csv", "--label", "kind", "--rivals", "nearest rows", *asked, "--out", "s")
+    assert shell("take", "s", "nearest rows", "--for", "features", "--out", "near.py")[0] == 0
+    code, names = Path("near.py").read_text(), {}
+    assert "\ntable = read('rows.csv', label='kind')\n" in code
+    exec(code, names)
+    assert names["X"].shape == (90, len(names["layout"].names))
+    assert names["model"].score(names["X"], names["y"]) > 0.9
+    new = names["layout"].apply(names["cells"](frame[["city", "size"]], names["table"].fields))
+    np.testing.assert_array_equal(new, names["X"])
+    Path("rows.csv").rename("moved.csv")
+    assert shell("take", "s", "nearest rows", "--for", "features", "--out", "far.py", "--data", "moved.csv")[0] == 0
+    assert "\ntable = read('moved.csv', label='kind')\n" in Path("far.py").read_text()
 
 
 @pytest.mark.slow

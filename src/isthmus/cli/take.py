@@ -281,7 +281,7 @@ def _rival(
     rows, why = data_of(study, source)
     if rows is None:
         raise BadInput(f"{name} is tuned again on the rows of the study: {why}; say where they are (--data)")
-    kin, code = written(study, name, facet, replicate - 1, rows)
+    kin, code = written(study, name, facet, replicate - 1, rows, source)
     metric = METRICS[study.design.primary(facet)]
     score = float(study.scores(facet)[name][replicate - 1])
     if json:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.layout import Table
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.evidence.purposes import PurposeVerdict
@@ -25,6 +26,7 @@ from isthmus.seeds import seed as hashed
 from isthmus.ship import rivals
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import Measured, Origin
+from isthmus.study.examine import reading_of
 from isthmus.study.material import Material, prepare
 from isthmus.study.record import Job
 from isthmus.study.results import Results
@@ -70,10 +72,12 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     return made if draws is None else replace(made, draws=draws(chosen, material.splits, None))
 
 
-def written(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> tuple[Kin, str]:
+def written(
+    study: Results, name: str, facet: str, replicate: int, data: Dataset, source: str | None = None
+) -> tuple[Kin, str]:
     """The objects of scikit-learn that a rival is, as validation rows of a replicate chose them; and Python for them.
 
-    Parameters as of :func:`deployed`.
+    Parameters as of :func:`deployed`, and where the data are now, if it is not where they were.
 
     Raises
     ------
@@ -93,9 +97,24 @@ def written(study: Results, name: str, facet: str, replicate: int, data: Dataset
     elif isinstance(layout, Scaler) and layout.kind == "unit":
         shift, scale = (str(one.tolist()[0] if len(one) == 1 else one.tolist()) for one in (layout.shift, layout.scale))
         about = f"# X: {rows}, minus {shift}, divided by {scale}"
+    elif isinstance(layout, Table):
+        about = _laying(study, source)
     elif layout.kind != "none":
         about = "# X: rows as isthmus lays them out, one number for each element (docs/data.md)"
     return kin, f"{about}\n{kin.code(first)}"
+
+
+def _laying(study: Results, source: str | None) -> str:
+    """Python that lays the rows of a study's table out, one number for each element."""
+    where, told = source or str(study.note["data"]["source"]), reading_of(study.note)
+    options = "".join(f", {key}={value!r}" for key, value in told.items() if value not in (None, False))
+    return (
+        "from isthmus.data.layout import laid_out\n"
+        "from isthmus.data.read import cells, read\n\n"
+        f"table = read({where!r}{options})\n"
+        "layout = laid_out(table.x, table.fields)\n"
+        "X, y = layout.apply(table.x), table.y  # of other rows: layout.apply(cells(rows, table.fields))\n"
+    )
 
 
 def origin(study: Results, name: str, facet: str, replicate: int | None) -> Origin:

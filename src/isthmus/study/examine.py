@@ -88,14 +88,19 @@ def data_of(study: Results, source: str | None = None, label: str | None = None)
     return found, ""
 
 
-def data_where(where: str, note: Mapping[str, Any], label: str | None = None) -> Dataset:
-    """What lies in a place, read as the note of a study says that its data were."""
-    options: dict[str, Any] = {
+def reading_of(note: Mapping[str, Any], label: str | None = None) -> dict[str, Any]:
+    """What a study's data were read with, as options of :func:`isthmus.data.read.read`."""
+    return {
         "label": label or note.get("label"),
         "anomaly": note["data"]["anomaly"],
         "images": note["data"]["images"],
         **note.get("reading", {}),
     }
+
+
+def data_where(where: str, note: Mapping[str, Any], label: str | None = None) -> Dataset:
+    """What lies in a place, read as the note of a study says that its data were."""
+    options = reading_of(note, label)
     found = read(where, **options)
     named = list(note["data"].get("factors", []))
     if named != list(found.factor_names):  # columns that were named, rather than a file's own factors
