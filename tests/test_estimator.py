@@ -81,7 +81,7 @@ def test_every_plan_field_reaches_the_training() -> None:
     other = {
         "steps": 7, "batch": 5, "learning_rate": 0.5, "schedule": "cosine", "warmup": 0.4, "clip": 0.1, "check": 3,
         "weight_decay": 0.2, "patience": 2, "tolerance": 0.5, "factor": 0.7, "drops": 5,
-        "stages": "layerwise",
+        "stages": "layerwise", "precision": "bfloat16",
     }  # fmt: skip
     assert set(other) == set(PLAN)
     for name, value in other.items():

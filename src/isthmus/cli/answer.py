@@ -234,7 +234,7 @@ def trained(plan: Mapping[str, Any]) -> str:
     from isthmus.train.plan import Plan
 
     usual = Plan().to_json()
-    return ", ".join(f"{name} {value}" for name, value in plan.items() if name != "steps" and value != usual[name])
+    return ", ".join(f"{name} {value}" for name, value in plan.items() if name != "steps" and value != usual.get(name))
 
 
 def answer(study: Results, page: Path, lang: str) -> None:

@@ -100,7 +100,7 @@ def _plan() -> Rows:
     from isthmus.train.plan import Plan
 
     plan = Plan()
-    return [_field(plan, f, plan.to_json()) for f in dataclasses.fields(plan)]
+    return [_field(plan, f, dataclasses.asdict(plan)) for f in dataclasses.fields(plan)]
 
 
 def _field(made: Any, field: Any, values: dict[str, Any]) -> dict[str, Any]:

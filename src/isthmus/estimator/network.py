@@ -80,6 +80,7 @@ class Network(BaseEstimator):
         factor: float = Plan.factor,
         drops: int = Plan.drops,
         stages: str = Plan.stages,
+        precision: str = Plan.precision,
         scale: str = "auto",
         shape: tuple[int, ...] | None = None,
         images: bool | None = None,
@@ -104,6 +105,7 @@ class Network(BaseEstimator):
         self.factor = factor
         self.drops = drops
         self.stages = stages
+        self.precision = precision
         self.scale = scale
         self.shape = shape
         self.images = images

@@ -40,7 +40,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
     latents : int, optional
         Width of the code; None leaves it to the recipe.
     steps, batch, learning_rate, schedule, warmup, clip, weight_decay, check, patience, tolerance, factor, drops,
-    stages
+    stages, precision
         How to train: the fields of :class:`isthmus.train.plan.Plan`, with its defaults.
     scale : {"auto", "standard", "unit", "none"}, default "auto"
         Scaling of the columns, fitted on the training rows and undone by ``inverse_transform``.

@@ -94,6 +94,7 @@ def _again(task: Task, first: Sequence[Tensor], history: Mapping[str, Sequence[f
         batch=plan.batch,
         weight_decay=plan.weight_decay,
         clip=plan.clip,
+        precision=plan.precision,
     )
     stack.restore(0, first)
     order, step = task.order(), 0

@@ -299,6 +299,7 @@ class _Descent:
             batch=self.plan.batch if ranks is None else ranks.share(self.plan.batch),
             weight_decay=self.plan.weight_decay,
             clip=self.plan.clip,
+            precision=self.plan.precision,
             ranks=ranks,
             norms=lengths if self.shards is None else self.shards.norms,
         )

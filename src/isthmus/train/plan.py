@@ -85,6 +85,11 @@ class Plan:
         "together, or layerwise: the encoder's layers one by one, then the decoder, then all (isthmus.train.stages).",
         choices=("together", "layerwise"),
     )
+    precision: str = knob(
+        "float32",
+        "float32, or bfloat16: products of a training step in half the bits; weights, sums and losses stay float32.",
+        choices=("float32", "bfloat16"),
+    )
 
     def __post_init__(self) -> None:
         within(self, "plan")
@@ -112,8 +117,11 @@ class Plan:
         return share
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return dataclasses.asdict(self)
+        """Plain data. Without ``precision`` where that is usual: what was kept before there was a choice goes on."""
+        fields = dataclasses.asdict(self)
+        return (
+            fields if self.precision != type(self).precision else {k: v for k, v in fields.items() if k != "precision"}
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:

@@ -50,7 +50,7 @@ class Stack:
         All training rows, then their targets if these differ; batches are gathered from here by number.
     batch : int
         Rows of a batch; with ranks, my share of them.
-    weight_decay, clip
+    weight_decay, clip, precision
         As in :class:`isthmus.train.plan.Plan`.
     adam : Adam, optional
         Moments to go on with.
@@ -71,13 +71,14 @@ class Stack:
         batch: int,
         weight_decay: float = 0.0,
         clip: float | None = None,
+        precision: str = "float32",
         adam: Callable[[Tensor], Adam] | None = None,
         ranks: Ranks | None = None,
         norms: Callable[[Tensor], Tensor] = lengths,
     ) -> None:
         self.models, self.norms = list(models), norms
         self.corruption, self.generators, self.clip = corruption, list(generators), clip
-        self.rows, count, self.ranks = rows, len(models), ranks
+        self.rows, count, self.ranks, self.precision = rows, len(models), ranks, precision
         self.state, self.parameters = _side_by_side(models)
         dtype, device = rows[0].dtype, self.state.device  # rows of a file stay with the processor
         self.levels = torch.tensor(levels, dtype=dtype, device=device)
@@ -166,7 +167,8 @@ class Stack:
         alone = len(self.models) == 1  # then plain products serve, which are faster than batched ones of one
         parameters, *rest = tree_map(lambda t: t[0], inputs) if alone else inputs
         parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
-        with torch.enable_grad():
+        half = torch.autocast(self.state.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        with torch.enable_grad(), half:
             objective = self._objective if alone else vmap(self._objective)
             total, terms, seen = objective(parameters, *rest)
             # The replicates share nothing, so the gradient of the sum is each one's own gradient.
@@ -271,6 +273,7 @@ class Stack:
             rows=self.rows,
             batch=self.batch[0].shape[1],
             clip=self.clip,
+            precision=self.precision,
             adam=lambda state: self.adam.keep(state, rows),
             ranks=self.ranks,
             norms=self.norms,
