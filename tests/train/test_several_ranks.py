@@ -188,6 +188,33 @@ def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(tmp
     assert not (tmp_path / "model.checkpoint").exists()
 
 
+ALONE = """
+import os, sys, time
+from isthmus.train import ranks
+ranks.PATIENCE, ranks.LEAVE = 3.0, 1.0  # an hour and 2 seconds
+from isthmus.cli import main
+if os.environ["RANK"] == "0":
+    from isthmus.train import checkpoint
+    checkpoint.durable.whole = lambda *_: time.sleep(600)  # a disk that does not answer
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no handles of processes")
+def test_what_one_rank_does_alone_may_take_an_hour_and_no_more(tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
+    (tmp_path / "alone.py").write_text(ALONE)
+    given = ["train", "plain", "rows.npy", "--out", "model", "--measure", "none", "--steps", "100000"]
+    command = [*STARTED, "--nproc-per-node", "2", "alone.py", *given, "--checkpoint", "0.3s"]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    how = {"cwd": tmp_path, "env": environment, "text": True, "capture_output": True, "timeout": 120}
+    ran = subprocess.run(command, check=False, **how)
+    assert ran.returncode != 0
+    (line,) = [one for one in ran.stderr.splitlines() if one.startswith("isthmus: ")]
+    assert line.startswith("isthmus: a rank of 2 is lost, or did not answer for 3 s: the training ends")
+
+
 HANGING = """
 import sys
 from isthmus.train import ranks

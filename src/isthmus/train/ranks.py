@@ -110,8 +110,8 @@ class Ranks:
         return found.tolist()
 
     def wait(self) -> None:
-        """Until all ranks are here, however long it takes; one of this machine that is stopped meanwhile is ended."""
-        self._together(self._await)
+        """Until all ranks are here, for an hour; one of this machine that is stopped meanwhile is ended."""
+        self._together(self._await, PATIENCE)
 
     def _await(self, dist: Any) -> None:
         here, moved = dist.barrier(group=self._patient, async_op=True), time.monotonic()
@@ -124,15 +124,15 @@ class Ranks:
                 kill(halted)  # so that this barrier breaks
         here.wait()
 
-    def _together(self, call: Callable[[Any], Any]) -> None:
+    def _together(self, call: Callable[[Any], Any], patience: float | None = None) -> None:
         import torch.distributed as dist
 
-        with self.mourned():
+        with self.mourned(patience=patience):
             call(dist)
 
     @contextmanager
-    def mourned(self, of: str = "") -> Iterator[None]:
-        """Errors of torch that speak ``of`` this become one line: another rank is lost."""
+    def mourned(self, of: str = "", patience: float | None = None) -> Iterator[None]:
+        """Errors of torch that speak ``of`` this become one line: another rank is lost, or was waited for so long."""
         try:
             yield
         except RuntimeError as error:
@@ -140,8 +140,8 @@ class Ranks:
                 raise
             atexit.register(end, list(self._near.values()))  # at the very end: whoever speaks has then spoken
             raise Lost(
-                f"a rank of {self.size} is lost, or did not answer for {ANSWER:.0f} s: the training ends; the same "
-                "command trains again, from what --checkpoint kept",
+                f"a rank of {self.size} is lost, or did not answer for {patience or ANSWER:.0f} s: the training ends; "
+                "the same command trains again, from what --checkpoint kept",
                 first=_first(self.rank),
             ) from error
 
