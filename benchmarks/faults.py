@@ -1,6 +1,7 @@
 """Real signals at random moments: studies, races, trainings and monitors are killed and begun again, and counted.
 
 python benchmarks/faults.py [--kills 50] [--only study race training monitor cluster] [--out faults.jsonl]
+python benchmarks/faults.py --boundaries 12 [--only worker nanny scheduler]
 
 Each is the command of that name in a child that leads a session of its own. After every end is looked at: the exit code
 is that of the signal; nothing was told but lines; no process of the session is left; what was finished is there, whole
@@ -8,6 +9,10 @@ and untouched. In the end the same command, left alone, has to end well, with wh
 
 Moments are drawn from the time that the command took undisturbed. Who had ended before its signal is no kill: it is
 begun anew and aimed at earlier, until as many as asked for came in time.
+
+``--boundaries N`` kills parts of a Dask cluster instead, whenever one of N runs has come home: the worker that did it,
+the nanny of that, or the scheduler, each in a process of its own; lost nannies and clusters are begun anew. Counted are
+runs that began again after they had come home, or were put in place twice, and tables other than that of one process.
 
 Every few kills are a round with a seed and a folder of its own. Its line is written when it ends, and rounds that stand
 in the file are not done again, so that slices add up.
@@ -18,12 +23,14 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +39,13 @@ import torch
 
 from isthmus.api.study import Study
 from isthmus.cli import main as isthmus
+from isthmus.errors import BadEnvironment
+from isthmus.study import jobs as doing
+from isthmus.study.away import Away, unpacked
+from isthmus.study.jobs import Commits, Work
+from isthmus.study.launch import dask
+from isthmus.study.launch.local import Local
+from isthmus.study.record import Choice, Job, JobName, Record
 from isthmus.study.store import Store
 from isthmus.train.checkpoint import Checkpoint
 
@@ -251,12 +265,147 @@ def a_round(name: str, number: int) -> dict[str, int]:
             os.chdir("/")
 
 
+# ------------------------------------------------------------------------------------------ at every boundary of tasks
+
+
+def light(job: Job, told: Any, store: Commits) -> Record:
+    """A job that says where it begins."""
+    with open(told, "a") as file:
+        file.write(f"{job.id} {os.getpid()} {os.getppid()}\n")
+    time.sleep(0.3)
+    values = np.random.default_rng(job.seed("rows")).normal(size=8)
+    choice = Choice(config=None, metrics={"mse": float(values.mean())})
+    record = Record(id=job.id, job=job.name, status="ok", facets={"reconstruction": choice})
+    return store.commit(record, lambda folder: (folder / "scores.bin").write_bytes(values.tobytes()))
+
+
+class Cluster:
+    """A scheduler and two nannies in processes of their own, as one starts them by hand."""
+
+    def __init__(self) -> None:
+        self.file, self.nannies = Path("cluster.json"), list[subprocess.Popen[bytes]]()
+        self.file.unlink(missing_ok=True)
+        self.scheduler = self._begin("scheduler", "--host", "127.0.0.1", "--port", "0")
+        while not self.file.exists():
+            time.sleep(0.05)
+        self.add()
+        self.add()
+
+    def add(self) -> None:
+        """One more nanny, with its worker."""
+        self.nannies.append(self._begin("worker", "--nanny", "--nthreads", "1", "--local-directory", "scratch"))
+
+    def _begin(self, what: str, *more: str) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            f"distributed.cli.dask_{what}",
+            "--no-dashboard",
+            "--scheduler-file",
+            self.file,
+        ]
+        there = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "100", "PYTHONPATH": os.pathsep.join(sys.path)}
+        quiet = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+        return subprocess.Popen([*command, *more], env=os.environ | there, start_new_session=True, **quiet)
+
+    def close(self) -> None:
+        """All of it ends."""
+        for part in (self.scheduler, *self.nannies):
+            for number in session(part.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            part.wait()
+
+
+def boundaries(who: str, count: int) -> Counter[str]:
+    """Kill part of a cluster whenever a run has come home, until all have, and count."""
+    wanted = [
+        Job(JobName(kind="family", name="plain", view="all", replicate=r), {"data": "d", "seed": 0})
+        for r in range(count)
+    ]
+    told, counts, home = Path("began").absolute(), Counter[str](), dict[str, int]()
+    stores = {name: Store(Path(name)) for name in ("serial", "away")}
+    for store in stores.values():
+        store.create({"format": 1}, {})
+    with Local(Work(stores["serial"], told, light), Path("serial"), 1) as local:
+        doing.drive(stores["serial"], wanted, local)
+    told.unlink()
+    dask.CONNECTING = 5.0
+    store, cluster = stores["away"], Cluster()
+
+    def strike(job: Job, record: Record, done: int, total: int) -> None:
+        home[job.id] = (store.runs / job.id / "record.json").stat().st_mtime_ns
+        _, worker, nanny = [line.split() for line in told.read_text().splitlines() if line.startswith(job.id)][-1]
+        with told.open("a") as file:
+            file.write(f"home-{job.id} 0 0\n")
+        with suppress(ProcessLookupError):  # it is gone already, with its nanny
+            os.kill(
+                {"worker": int(worker), "nanny": int(nanny), "scheduler": cluster.scheduler.pid}[who], signal.SIGKILL
+            )
+            counts["kills"] += 1
+        if who == "nanny":
+            cluster.add()
+
+    try:
+        while len(home) < count:
+            away = Away(told, light)
+            try:
+                with dask.Dask(away, lambda parcel: unpacked(store, parcel), "light", str(cluster.file)) as launch:
+                    doing.drive(store, wanted, launch, progress=strike)
+            except BadEnvironment:
+                counts["drivers ended with one line"] += 1
+                cluster.close()
+                unheard = {name: when for name, when in runs("away").items() if name not in home}
+                home |= unheard
+                with told.open("a") as file:
+                    file.writelines(f"home-{name} 0 0\n" for name in unheard)
+                cluster = Cluster()
+    finally:
+        cluster.close()
+    lines = [line.split()[0] for line in told.read_text().splitlines()]
+    counts["runs"] = count
+    counts["begins"] = sum(lines.count(job.id) for job in wanted)
+    for job in wanted:
+        counts["WRONG begun after it had come home"] += lines[lines.index(f"home-{job.id}") :].count(job.id)
+    counts["WRONG put in place twice"] += runs("away") != home
+    tables = [
+        {str(path.relative_to(name)): path.read_bytes() for path in Path(name, "runs").rglob("*") if path.is_file()}
+        for name in stores
+    ]
+    counts["WRONG tables"] += tables[0] != tables[1]
+    return counts
+
+
+def at_boundaries(who: str, count: int) -> dict[str, int]:
+    """As :func:`boundaries`, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
+        try:
+            return dict(boundaries(who, count))
+        finally:
+            os.chdir("/")
+
+
+PARTS = ("worker", "nanny", "scheduler")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kills", type=int, default=50, help="in time, of each, with those that stand in the file")
-    options.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    options.add_argument(
+        "--boundaries", type=int, help="runs of a study on a cluster, after each of which a part is killed"
+    )
+    options.add_argument("--only", nargs="*", choices=[*CASES, *PARTS])
     options.add_argument("--out", type=Path, default=Path("faults.jsonl"))
     asked = options.parse_args()
+    asked.only = asked.only or (PARTS if asked.boundaries else list(CASES))
+    if asked.boundaries:
+        wrong = 0
+        for who in asked.only:
+            began, counts = time.monotonic(), at_boundaries(who, asked.boundaries)
+            print(json.dumps({"killed": who, "seconds": round(time.monotonic() - began), **counts}), flush=True)
+            wrong += sum(number for what, number in counts.items() if what.startswith("WRONG"))
+        raise SystemExit(int(bool(wrong)))
     out = asked.out.absolute()
     lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     for number in range(-(-asked.kills // ROUND)):

@@ -1,6 +1,7 @@
 """Jobs on a Dask cluster: what comes home is what one process leaves, whichever process there is killed."""
 
 import multiprocessing
+import logging
 import os
 import signal
 import subprocess
@@ -237,6 +238,7 @@ def test_a_worker_is_killed_after_every_job(tmp_path):
 
     def strike(job, record, done, total):
         kept[job.id] = (store.runs / job.id / "record.json").stat().st_mtime_ns
+        say(tmp_path / "began", f"home-{job.id}")
         if number := list(cluster.workers.values())[done % 2].pid:
             os.kill(number, signal.SIGKILL)
 
@@ -246,6 +248,8 @@ def test_a_worker_is_killed_after_every_job(tmp_path):
     ):
         away(store, cluster.scheduler_address, tmp_path, wanted, progress=strike)
     assert kept == {job.id: (store.runs / job.id / "record.json").stat().st_mtime_ns for job in wanted}
+    began = said(tmp_path, "began")
+    assert not any(job.id in began[began.index(f"home-{job.id}") :] for job in wanted)
     assert content(store) == serial(tmp_path, wanted)
 
 
@@ -315,6 +319,14 @@ def test_a_nanny_is_killed_after_a_job_and_within_one(tmp_path):
         assert began.count(job.id) == before.count(job.id)
     assert began.count(wanted[13].id) >= 2
     assert content(store) == serial(tmp_path, wanted)
+
+
+@pytest.mark.slow
+def test_what_dask_says_of_a_connection_is_not_shown(cluster):
+    speakers = [logging.getLogger(f"distributed.{name}") for name in ("client", "core", "comm.tcp")]
+    with dask.connected(cluster.scheduler_address):
+        assert not any(one.isEnabledFor(logging.ERROR) for one in speakers)
+    assert all(one.isEnabledFor(logging.ERROR) for one in speakers)
 
 
 @pytest.mark.slow

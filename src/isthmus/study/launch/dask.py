@@ -45,6 +45,8 @@ CONNECTING = 30.0
 """Seconds in which a scheduler has to answer."""
 LOOK = 1.0
 """Seconds between two looks at the cluster while no job ends."""
+LOGGERS = ("distributed", "distributed.client", "distributed.gc")
+"""Of Dask, with levels of their own."""
 HELD = 2
 """Works that a worker keeps: two studies may share a cluster."""
 
@@ -315,12 +317,11 @@ def connected(cluster: str) -> Iterator[Any]:
             from distributed import Client
     except ImportError as error:
         raise MissingExtra(f"a cluster needs {error.name}: pip install 'isthmus[dask]'") from None
-    logger = logging.getLogger("distributed")
-    before = logger.level
     kind, colon, rest = cluster.partition(":")
     with ExitStack() as opened:
-        opened.callback(logger.setLevel, before)
-        logger.setLevel(logging.CRITICAL + 1)
+        for logger in map(logging.getLogger, LOGGERS):
+            opened.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL + 1)
         how: dict[str, Any] = {"timeout": CONNECTING, "set_as_default": False}
         if kind == "local":
             if colon and not (rest.isdecimal() and int(rest)):
