@@ -915,7 +915,8 @@ def test_a_name_that_nobody_has_is_told_those_that_can_be_saved() -> None:
 
 @pytest.mark.slow
 def test_a_rival_that_scikit_learn_has_is_written_as_python(shell: Shell) -> None:
-    asked = ["--families", "pca", "--facets", "features,anomaly", "--anomaly", "virginica", "--replicates", "2"]
+    asked = ["--families", "pca", "--facets", "features,anomaly", "--anomaly", "virginica"]
+    asked += ["--replicates", "2", "--jobs", "1"]
     shell("compare", "iris", "--out", "s", "--configs", "1", "--rivals", "nearest rows,lof,ecod,persistence", *asked)
     code, out, err = shell("take", "s", "nearest rows", "--for", "features", "--replicate", "2", "--out", "near.py")
     score = Study("s").scores("features")["nearest rows"][1]
