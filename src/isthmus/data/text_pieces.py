@@ -28,7 +28,8 @@ def pieces(where: str, source: Path, stream: IO[bytes]) -> Iterator[Opened]:
         held += text
         last = not data
         if head is None and (last or len(held) >= PIECE // 2 or b"\n" in held):
-            head = pieces_of(where, source, held)._replace(told=told)
+            head = pieces_of(where, source, held)
+            head = head._replace(told=(*told, *head.told))
             held = held[head.head :]
             lines = head.data[: head.start].count(b"\n")
         if head is not None:

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from isthmus.data import heading
+from isthmus.data.dataset import element_names
 from isthmus.data.files import LARGEST_TEXT, content, fits, parsing, stranger
 from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.table import named, table
@@ -58,17 +60,18 @@ class Opened(NamedTuple):
     start: int
     """Where the names begin."""
     head: int
-    """Where the line of names ends and the rows begin."""
+    """Where the line of names ends and the rows begin; where it begins, if the first line is a row."""
     comments: int = 0
     """Lines above the names that only comment."""
     told: tuple[str, ...] = ()
-    """What was inferred to read the letters."""
+    """What was inferred to read the letters, and the names."""
     before: int = 0
     """Lines of the file between the line of names and the first row here, where this is a piece of a file."""
 
 
 def text_table(path: Path, label: str | None) -> Unchecked:
-    """A table of text whose first line names the columns; what parts most of these names is the separator."""
+    """A table of text whose first line names the columns, or is a row (:mod:`isthmus.data.heading`); what parts most of
+    its cells is the separator."""
     found = _opened(path, label)
     names, words = found.names, _Lines(found)
     texts = [] if label is None else [label]
@@ -229,7 +232,8 @@ def _opened(path: Path, label: str | None) -> Opened:
         raise BadInput(f"{where}: no text table, but {what}")
     given = content(path, LARGEST_TEXT)
     data, told = utf8(where, given)
-    found = _header(where, path, data)._replace(told=told)
+    found = _header(where, path, data)
+    found = found._replace(told=(*told, *found.told))
     if data is given and not is_utf8(data):
         raise _foreign(where, data, found)
     named(where, found.names, label)
@@ -317,14 +321,25 @@ def _header(where: str, path: Path, data: bytes) -> Opened:
         names = [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
     except csv.Error:
         raise BadInput(f"{where}: a column name has more than 131,072 characters; give short names") from None
-    if _is_data(names) or _recurs(names, following, separator):
+    row = heading.row(names, [_cells(one, separator) for one in following])
+    if row:
+        how = f"columns named x0 to x{len(names) - 1}, for the first line is a row as those below it are"
+        return Opened(where, data, [*element_names((len(names),))], separator, start, start, comments, (how,))
+    if row is None:
         raise BadInput(
-            f"{where}: the first line holds numbers ({shown(', '.join(names[:3]))[1:-1]}, …) where column names "
-            "are expected; add a header line above it"
+            f"{where}: the first line holds numbers ({_beginning(names)}) where column names "
+            "are expected, and not as the rows below it do; add a header line above it"
         )
     if _rows_named(names, following, separator):
         names = ["", *names]
-    return Opened(where, data, names, separator, start, end, comments)
+    told = (
+        (f"the numbers of the first line ({_beginning(names)}) as names of columns",) if heading.numbered(names) else ()
+    )
+    return Opened(where, data, names, separator, start, end, comments, told)
+
+
+def _beginning(names: Sequence[str]) -> str:
+    return f"{shown(', '.join(names[:3]))[1:-1]}, …"
 
 
 def _line_end(data: bytes, start: int) -> tuple[int, bool]:
@@ -360,12 +375,14 @@ def _separator(line: str, following: Sequence[str]) -> str:
     """What parts the names, and the rows into as many cells; else what parts most names."""
     outside = re.sub(r'"[^"]*"', "", line)
     order = sorted(SEPARATORS, key=outside.count, reverse=True)
+    good = []
     for separator in order:
         count = len(_cells(line, separator))
         alike = sum(len(_cells(row, separator)) == count for row in following)
         if count > 1 and 2 * alike > len(following):
-            return separator
-    return order[0]
+            good.append(separator)
+    decimals = [one for one in good if heading.decimals(_cells(line, one))]
+    return (decimals or good or order)[0]
 
 
 def _names_rows(line: str, row: str, separator: str) -> bool:
@@ -374,36 +391,12 @@ def _names_rows(line: str, row: str, separator: str) -> bool:
     return len(cells) == len(_cells(line, separator)) > 1 and any(spelled(cell) is not None for cell in cells)
 
 
-def _recurs(names: list[str], following: Sequence[str], separator: str) -> bool:
-    """Whether a first line with some numbers is a row: its words stand in the rows below it too."""
-    if not any(spelled(name) is not None for name in names):
-        return False
-    rows = [[cell.strip() for cell in _cells(line, separator)] for line in following]
-    return any(
-        name == row[j]
-        for row in rows
-        if len(row) == len(names)
-        for j, name in enumerate(names)
-        if spelled(name) is None
-    )
-
-
 def _rows_named(names: Sequence[str], following: Sequence[str], separator: str) -> bool:
     """Whether rows begin with a name of their own, which R writes without a name above it: all have one cell more than
     there are names, and begin differently. (A separator that ends all lines leaves an empty cell.)"""
     rows = [_cells(line, separator) for line in following]
     longer = len(rows) > 1 and "" not in names and all(len(row) == len(names) + 1 for row in rows)
     return longer and len({row[0] for row in rows}) == len(rows) and any(row[-1].strip() for row in rows)
-
-
-def _is_data(names: list[str]) -> bool:
-    """Whether a first line is a row: mostly numbers, that do not count up as numbered columns or wavelengths do."""
-    values = [value for name in names if (value := spelled(name)) is not None]
-    if len(values) * 2 <= len(names):
-        return False
-    counted = values[0] in (0, 1) and all(b - a == 1 for a, b in pairwise(values))
-    rising = len(values) >= 8 and all(b > a for a, b in pairwise(values))
-    return not (counted or rising)
 
 
 def parsed(
@@ -475,12 +468,12 @@ def _records(found: Opened) -> Iterator[tuple[int, list[str]]]:
     text = found.data[found.start :].decode("utf-8", errors="replace")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=found.separator)
     first = 1 + found.before + len(re.findall(r"\r\n|\r|\n", above))
-    seen, line = 0, first
+    seen, line, named = 0, first, found.head > found.start
     for record in reader:
         if record:
             seen += 1
             comment = record[0].startswith("#") and len(record) != len(found.names)
-            if seen > 1 and not comment:
+            if seen > named and not comment:
                 yield line, record
         line = reader.line_num + first
 
