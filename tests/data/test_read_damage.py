@@ -9,7 +9,10 @@ import pyarrow as pa
 import pytest
 from test_read_files import PIXELS, X, Y, idx, npy, npz, parquet, table
 
+from isthmus.data.blocks import blocks
 from isthmus.data.read import read
+from isthmus.data.source import ENDS, SPOOLED, source
+from isthmus.data.survey import survey
 from isthmus.errors import BadInput
 
 MIXED = [
@@ -105,6 +108,27 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, name):
         assert not said or said.startswith(str(path))
         refused += said != ""
     assert refused > (30 if tables else 45)
+
+
+STREAMED = [name for name in FILES if name.endswith((*ENDS, *SPOOLED))]
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_damaged_files_are_streamed_or_refused_in_one_line(tmp_path, name):
+    path, draw = tmp_path / name, random.Random(name)
+    path.write_bytes(FILES[name])
+    fields = read(path).fields
+    assert survey(source(path), rows=8).source.fields == fields
+    said = []
+    for _ in range(25):
+        path.write_bytes(damaged(FILES[name], draw))
+        for way in (lambda: survey(source(path), rows=8), lambda: list(blocks(path, fields))):
+            try:
+                way()
+            except BadInput as error:
+                said.append(str(error))
+    assert len(said) > 5
+    assert all(one.isprintable() and one.startswith(str(path)) for one in said)
 
 
 @pytest.mark.parametrize("name", FILES)

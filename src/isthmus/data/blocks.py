@@ -6,7 +6,6 @@ A text table is cut at the ends of lines into pieces of a few megabytes, and eac
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import re
@@ -31,7 +30,7 @@ from isthmus.data.documents import documents
 from isthmus.data.encoded import Gallery, gallery
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
-from isthmus.data.files import check, parsing, stranger
+from isthmus.data.files import Unpacked, check, parsing, stranger
 from isthmus.data.h5ad import h5ad
 from isthmus.data.images import redraw
 from isthmus.data.kinds import settle
@@ -130,7 +129,7 @@ def blocks(
         first = stream.peek(8)[:8]  # type: ignore[attr-defined]
         path = None if source == Path(STDIN) else source
         if first.startswith(b"\x1f\x8b"):
-            path, unpacked = None, gzip.GzipFile(fileobj=stream)
+            path, unpacked = None, Unpacked(where, stream)
             stream = cast(IO[bytes], unpacked)
             first = stream.peek(8)[:8]  # type: ignore[attr-defined]
         if first.startswith(b"\x93NUMPY"):
@@ -244,7 +243,7 @@ class Columns:
         with self.path.open("rb") as file:
             stream: Any = file
             if stream.peek(2)[:2] == b"\x1f\x8b":
-                stream = gzip.GzipFile(fileobj=file)
+                stream = Unpacked(self.where, file)
             if stream.peek(8).startswith((PARQUET, MAGIC)):
                 yield from _batches(self.where, self.path)
                 return

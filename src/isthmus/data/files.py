@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import IO
 
 from isthmus.data.wording import brief, place
 from isthmus.errors import BadInput
@@ -203,6 +204,31 @@ def parsing(where: str, kind: str) -> Iterator[None]:
             f"{where}: can't be read as {kind} ({brief(error)}); "
             "the file may be damaged, cut short or of another format"
         ) from None
+
+
+class Unpacked(gzip.GzipFile):
+    """What a stream that is packed by gzip unpacks to; whatever is wrong with it becomes one line.
+
+    Parameters
+    ----------
+    where : str
+        Head of every message.
+    stream : binary stream
+    """
+
+    def __init__(self, where: str, stream: IO[bytes]) -> None:
+        super().__init__(fileobj=stream)
+        self.where = where
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As :meth:`io.BufferedIOBase.read`."""
+        with parsing(self.where, "a gzip file"):
+            return super().read(size)
+
+    def peek(self, n: int) -> bytes:
+        """As :meth:`io.BufferedReader.peek`."""
+        with parsing(self.where, "a gzip file"):
+            return super().peek(n)
 
 
 def stranger(path: Path) -> str:

@@ -9,7 +9,6 @@ order.
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import tempfile
 import weakref
@@ -26,7 +25,7 @@ import pyarrow.parquet as pq
 from isthmus.data import lines, records, text_pieces
 from isthmus.data.columnar import Asked, Parquet
 from isthmus.data.fields.text import Text
-from isthmus.data.files import honest, parsing, stranger, told
+from isthmus.data.files import Unpacked, honest, stranger, told
 from isthmus.data.numbers import WHOLE, too_fine
 from isthmus.data.text_pieces import pieces
 from isthmus.data.text_table import Opened, encoded, parsed, parted, zeros_in_front
@@ -223,7 +222,7 @@ class _Records:
     def _parts(self) -> Iterator[pa.Table]:
         """The rows, some at a time, of a packed file no more than it may hold."""
         packed = self.path.stat().st_size
-        with _text(self.path) as stream, parsing(self.place, "a text"):
+        with _text(self.path) as stream:
             found = lines.pieces(self.place, stream) if self.lines else records.pieces(self.place, stream, LIST)
             for part in found:
                 honest(self.place, packed, stream.tell(), "unpack it")
@@ -290,4 +289,4 @@ def _pieces(path: Path) -> Iterator[Opened]:
 @contextmanager
 def _text(path: Path) -> Iterator[IO[bytes]]:
     with path.open("rb") as stream:
-        yield cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if path.name.lower().endswith(".gz") else stream
+        yield cast(IO[bytes], Unpacked(place(path), stream)) if path.name.lower().endswith(".gz") else stream
