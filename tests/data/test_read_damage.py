@@ -3,9 +3,11 @@
 import gzip
 import json
 import random
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from test_read_files import PIXELS, X, Y, idx, npy, npz, parquet, table
 
@@ -140,3 +142,16 @@ def test_a_file_under_a_foreign_name_is_refused_in_one_line(tmp_path, name):
             with pytest.raises(BadInput, match=name) as caught:
                 read(tmp_path / name, label=None if name.endswith(("npy", "idx", "idx.gz")) else "k")
             assert str(caught.value).isprintable()
+
+
+def test_a_text_that_is_in_no_dictionary_is_refused_and_not_looked_up(tmp_path):
+    path, refused = tmp_path / "t.parquet", 0
+    pq.write_table(pa.table({"k": ["u", "v", "w"] * 8, "a": range(24)}), path, compression="none")
+    content = path.read_bytes()
+    for at in range(4, 100):  # the dictionary, and the places in it
+        path.write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+        with suppress(BadInput):
+            survey(source(path), rows=8)
+            continue
+        refused += 1
+    assert refused > 5

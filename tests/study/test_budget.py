@@ -4,6 +4,7 @@ import dataclasses
 import time
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 from isthmus.answers import racing as told
@@ -227,6 +228,16 @@ def test_classes_are_to_be_told_apart_and_one_that_is_named_as_anomalous_is_to_b
     left = dict.fromkeys(["anomaly", "features", "generation"], LEFT_OUT)
     kept = dataclasses.replace(planned, facets=["reconstruction"], skipped=left)
     assert taken_back(kept, [], lambda jobs: True).asked[0] == last
+
+
+def test_what_is_usual_for_rows_of_a_form_stays_however_slow():
+    rows = {"a": [i / 7 for i in range(90)], "k": ["x", "y", "z"] * 30}
+    asked = design(read(pa.table(rows)), families="plain,vae", facets="generation", racing=False)
+    found = costs()
+    slow = {("generation", name): 50.0 for name in ("mixed-type mixture", "gaussian mixture")}
+    kept = afford(asked, dataclasses.replace(found, rivals={**found.rivals, **slow}), 200.0)
+    assert "mixed-type mixture" in kept.rivals_of("generation")
+    assert "gaussian mixture" not in kept.rivals_of("generation")
 
 
 def test_with_no_time_at_all_the_smallest_study_is_left(planned):

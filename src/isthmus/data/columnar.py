@@ -146,7 +146,11 @@ class Parquet(Columnar):
                 self._own.file = pq.ParquetFile(
                     self.path, metadata=self._footer, read_dictionary=self._texts, page_checksum_verification=True
                 )
-            return self._own.file.read_row_group(self._groups[number], wanted, use_threads=False)
+            content = self._own.file.read_row_group(self._groups[number], wanted, use_threads=False)
+            for column in content.columns:
+                if pa.types.is_dictionary(column.type):  # places in it may be anything in a damaged file
+                    column.validate(full=True)
+            return content
 
 
 class Arrow(Columnar):

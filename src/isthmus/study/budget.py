@@ -131,9 +131,11 @@ def _rivals(design: Design) -> list[str]:
 
 
 def _dear(design: Design, takes: Callable[[str, str], float], share: float) -> list[str]:
-    """Rivals that take more than a share of the time, the dearest first; not those that tables rest on. ``takes`` says
-    how long one of a facet does."""
-    needed = {name for facet in design.facets for name in (FACETS[facet].simplest, FACETS[facet].floor)}
+    """Rivals that take more than a share of the time, the dearest first; not those that tables rest on, nor those that
+    rows of some form alone are held against, which are what is usual there. ``takes`` says how long one of a facet
+    does."""
+    asked = [FACETS[facet] for facet in design.facets]
+    needed = {name for facet in asked for name in (facet.simplest, facet.floor, *facet.only)}
     price: dict[str, float] = {}
     for facet in design.facets:
         for name in design.rivals_of(facet):
