@@ -618,3 +618,12 @@ def test_a_path_object_is_read_like_its_text(put, tmp_path):
     put("t.csv", table())
     data = read(tmp_path / "t.csv", label="k")
     assert (data.name, data.source) == ("t", str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("options", [{}, {"time": "rows"}])
+def test_a_row_of_one_value_is_told_and_what_makes_more_of_it(put, options):
+    path = put("t.csv", "value\n" + "\n".join(f"{i * i % 7}.5" for i in range(40)))
+    assert any("a row is one value, of column 'value'" in said for said in read(path, **options).told)
+    for other in ("value,b\n" + "\n".join(f"{i % 7}.5,{i % 5}" for i in range(40)),):
+        assert not any("a row is one value" in said for said in read(put("u.csv", other), **options).told)
+    assert not any("a row is one value" in said for said in read(path, time="rows", window=4).told)

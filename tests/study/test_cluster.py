@@ -1,7 +1,7 @@
 """Jobs on a Dask cluster: what comes home is what one process leaves, whichever process there is killed."""
 
-import multiprocessing
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.unchecked import Unchecked
-from isthmus.data.wording import shown
+from isthmus.data.wording import option, shown
 from isthmus.errors import BadInput
 
 BLOCK = 1 << 20
@@ -60,17 +60,20 @@ def numbers(raw: Unchecked) -> NDArray[np.float32]:
     if len(fine):
         j = int(fine[0])
         digits = ".12g" if abs(high[j]) < 1e12 else ".0f" if abs(high[j]) < 1e20 else ".17g"
-        raise BadInput(too_fine(raw.place, raw.columns[j], f"{low[j]:{digits}}", f"{high[j]:{digits}}"))
+        ends = f"{low[j]:{digits}}", f"{high[j]:{digits}}"
+        raise BadInput(too_fine(raw.place, raw.columns[j], *ends, known=raw.x.ndim == 2))
     out += 0.0  # one zero: -0 and 0 are equal numbers and should be equal bytes
     return out.reshape(raw.x.shape)
 
 
-def too_fine(place: str, column: str, low: object, high: object) -> str:
-    """Why a column is refused whose values would fall together."""
+def too_fine(place: str, column: str, low: object, high: object, *, known: bool = False) -> str:
+    """Why a column is refused whose values would fall together; ``known`` says that 64-bit floats tell them apart,
+    which a column has whose kind is said."""
+    mend = f"read it on its own scale ({option(column, 'number')})" if known else "subtract its minimum"
     ends = (str(end) if len(str(end)) <= DIGITS else f"{float(str(end)):.17g}" for end in (low, high))
     return (
         f"{place}: column {shown(column)} runs from {' to '.join(ends)}, steps too fine for 32-bit floats; "
-        "subtract its minimum or give it another unit, or drop it if it is an id"
+        f"{mend} or give it another unit, or drop it if it is an id"
     )
 
 

@@ -241,6 +241,11 @@ def read(
     told = [*raw.told, *(said for said in (moved, shifted, alike(known)) if said is not None)]
     made, made_by = apart or (None, ())
     told += [] if window else of_metadata(beside, dropped)
+    if window is None and x.shape[1:] == (1,) and not any(one.kind in TEXTS for one in raw.fields):
+        told.append(
+            f"a row is one value, of column {shown(raw.columns[0])}, with nothing beside it to be told from; where "
+            "rows are steps in time, --time COLUMN --window 32 makes rows of 32 steps each"
+        )
     described = str(source) if isinstance(source, str | os.PathLike) else f"{type(source).__name__} {raw.x.shape}"
     beside_in = {"group": group, "time": time, "weights": weights}
     asked: dict[str, Any] = {

@@ -195,7 +195,7 @@ def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, b
     low, high = known.low, known.high
     if len(fine := np.flatnonzero((low < high) & (error / COARSE > high - low))):
         j = int(fine[0])
-        raise BadInput(too_fine(source.place, source.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}"))
+        raise BadInput(too_fine(source.place, source.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}", known=True))
     scaler = Scaler.of_moments(known, scale, kept[0])
     return Survey(source, seed, scaler, count, known, digest.hexdigest(), apart, whole, y)
 
