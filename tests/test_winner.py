@@ -15,6 +15,7 @@ EXAMPLE = "examples/winner_to_production.py"
 def test_from_a_file_with_words_and_gaps_to_a_decision_and_an_alarm(tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("isthmus.study.launch.local.cpu_count", lambda: 1)  # workers have tests of their own
     runpy.run_path(str(ROOT / EXAMPLE))["road"]()
     said = capfd.readouterr().out
     assert "new orders are flagged, by all three" in said
