@@ -42,7 +42,7 @@ def study(frame, tmp_path_factory):
     frame.to_csv(place / "flats.csv", index=False)
     plan = isthmus.Plan(steps=200, check=50)
     with pytest.warns(match="'city' is read as categories"):
-        return isthmus.compare(place / "flats.csv", **asked, plan=plan, rivals="none", out=place / "study")
+        return isthmus.compare(place / "flats.csv", **asked, plan=plan, rivals="none", jobs=1, out=place / "study")
 
 
 def rows_of(study):
