@@ -142,7 +142,7 @@ def speed(rounds: int) -> None:
             print(f"| {name} | {few:.2f} | {1e6 * (many - few) / (MANY - FEW):.1f} |")
 
 
-def stream(rounds: int) -> None:
+def stream(rounds: int, verbs_asked: list[str]) -> None:
     import torch
 
     from isthmus.cli import stream as cli
@@ -166,7 +166,7 @@ def stream(rounds: int) -> None:
                 "decode": lambda block, ships=ships: verbs.decode(ships, block),
             }
             for name, answer in answers.items():
-                if (name, end) == ("impute", "npy"):  # fills columns of a table
+                if (name, end) == ("impute", "npy") or name not in (verbs_asked or answers):  # it fills tables
                     continue
                 file, out = place / f"{'codes' if name == 'decode' else 'rows'}.{end}", place / f"out.{end}"
                 wanted = verbs.codes(ships) if name == "decode" else verbs.wanted(ships)
@@ -372,9 +372,10 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["speed", "stream", "pair", "parity"])
     parser.add_argument("pythons", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--verbs", nargs="*", help="of stream: some of them alone")
     asked_ = parser.parse_args()
     if asked_.what == "stream":
-        stream(asked_.rounds)
+        stream(asked_.rounds, asked_.verbs)
     elif asked_.what == "pair":
         pair(asked_.rounds)
     else:
