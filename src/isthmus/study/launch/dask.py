@@ -208,7 +208,7 @@ class Dask:
                     submit(job)
                 else:
                     homing.append(threading.Event())
-                    beside(self._put, news.left, homing[-1], ended)
+                    beside(self._put, news, homing[-1], ended)
         if killers:
             raise Died  # who it was is found out one by one, when nothing else runs
 
@@ -241,7 +241,7 @@ class Dask:
             left = future.result()
         except BaseException as error:  # told where jobs are waited for
             left = self._why(future, error)
-        else:
+        if isinstance(left, Absent):  # or it is done in vain, where what it needs has come since
             self._release(future)
         ended.put(Ended(future, left))
 
@@ -254,11 +254,12 @@ class Dask:
         with suppress(Exception):  # the scheduler is lost, or takes no functions: then the future is dropped, no more
             self._client.run_on_scheduler(RELEASE, future.key, self._client.id)
 
-    def _put(self, left: Any, done: threading.Event, ended: queue.SimpleQueue[News]) -> None:
+    def _put(self, came: Ended, done: threading.Event, ended: queue.SimpleQueue[News]) -> None:
         """Put in place here what came home."""
         found: Any
         try:
-            found = self.home(left)
+            self._release(came.future)
+            found = self.home(came.left)
         except Exception as error:  # told where jobs are waited for
             found = error
         finally:
