@@ -282,6 +282,8 @@ class Facet:
     validation rows of a split choose."""
     saved: frozenset[str] = frozenset()
     """Rivals that ``isthmus take`` saves as models (:data:`isthmus.ship.rivals.RIVALS`)."""
+    fitted: Mapping[str, Callable[[Splits], NDArray[np.float64]]] = field(default_factory=dict)
+    """What such a rival is, where only the facet knows how it is fitted: the weights of a map."""
     purposes: Mapping[str, Role] = field(default_factory=dict)
     """For which purposes of :data:`isthmus.facets.purpose.PURPOSES` it speaks, and how."""
     wanted: Said | None = None

@@ -108,6 +108,15 @@ def denoising(splits: Splits) -> Denoising:
     return min((marginalised_denoising(train.x, noise) for noise in NOISES), key=lambda one: _wrong(one, splits))
 
 
+def _noise_of_its_own(splits: Splits) -> NDArray[np.float64]:
+    if splits.valid.x is splits.train.x:
+        raise BadInput(
+            "the noise of marginalised denoising is chosen on validation rows, which training on all rows lacks; "
+            "leave --refit out"
+        )
+    return denoising(splits).weight
+
+
 def denoised(splits: Splits) -> Found:
     """The same of the features of marginalised denoising, as many as there are columns; noise chosen as codes are."""
     train, test = _sample(splits, "train"), _sample(splits, "test")
@@ -334,6 +343,7 @@ FEATURES = Facet(
         "nmf": factorised,
     },
     saved=frozenset({"marginalised denoising"}),
+    fitted={"marginalised denoising": _noise_of_its_own},
     kin={
         "raw columns": _logistic,
         "boosted trees": _boosted,

@@ -245,6 +245,7 @@ ROBUSTNESS = Facet(
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"marginalised denoising": denoised},
     saved=frozenset({"marginalised denoising"}),
+    fitted={"marginalised denoising": undoing},
     curves={
         "decay": CurveTitle(
             Said("Reconstruction under growing noise", "噪声增大时的重构"),

@@ -20,12 +20,11 @@ from torch import Tensor
 
 from isthmus.data.layout import Layout
 from isthmus.errors import BadInput
+from isthmus.facets import FACETS
 from isthmus.facets.facet import Splits
-from isthmus.facets.features import denoising
 from isthmus.facets.known import known
 from isthmus.facets.outliers import crowd, forest, neighbours, principal, tails
 from isthmus.facets.rivals import SOLVED
-from isthmus.facets.robustness import undoing
 from isthmus.metrics.probes import NEIGHBOURS
 from isthmus.model import Model, Recipe, knob
 from isthmus.scorer import AROUND, NEAREST, WIDEST, Crowd, blended
@@ -493,19 +492,14 @@ def _tails(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
     return EmpiricalTails(places=len(found.ordered)), {"known": found.ordered.T, "left_skewed": found.left_skewed}
 
 
-def _features(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
-    if splits.valid.x is splits.train.x:
-        raise BadInput(
-            "the noise of marginalised denoising is chosen on validation rows, which training on all rows lacks; "
-            "leave --refit out"
-        )
-    _solved(splits)
-    return MarginalisedDenoising(), {"weight": denoising(splits).weight}
+def _map(facet: str) -> Callable[[Splits], tuple[RivalRecipe, dict[str, Any]]]:
+    """Marginalised denoising as a facet fits it."""
 
+    def fit(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
+        _solved(splits)
+        return MarginalisedDenoising(), {"weight": FACETS[facet].fitted["marginalised denoising"](splits)}
 
-def _undoing(splits: Splits) -> tuple[RivalRecipe, dict[str, Any]]:
-    _solved(splits)
-    return MarginalisedDenoising(), {"weight": undoing(splits)}
+    return fit
 
 
 def _solved(splits: Splits) -> None:
@@ -538,8 +532,8 @@ FITTERS: dict[str, dict[str, Callable[[Splits], tuple[RivalRecipe, dict[str, Any
         "trees on known": _knowing,
     },
     "compression": {"rounding": lambda _: (Rounding(), {})},
-    "features": {"marginalised denoising": _features},
-    "robustness": {"marginalised denoising": _undoing},
+    "features": {"marginalised denoising": _map("features")},
+    "robustness": {"marginalised denoising": _map("robustness")},
 }
 """Facet -> rival of it that ships -> its recipe and parameters, fitted on training rows."""
 
