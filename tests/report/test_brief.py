@@ -168,7 +168,8 @@ def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: An
     [
         ("isolation forest", "'isolation forest' --for anomaly --out model"),
         ("lof", "lof --for anomaly --out model.py"),
-        ("ecod", ""),
+        ("ecod", "ecod --for anomaly --out model"),
+        ("sub-pca", ""),
     ],
 )
 def test_a_rival_that_can_be_saved_has_its_command_too(rival: str, command: str) -> None:

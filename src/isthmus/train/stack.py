@@ -11,6 +11,7 @@ optimisation, never a meaning: each replicate ends as it would have ended alone 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -167,7 +168,8 @@ class Stack:
         alone = len(self.models) == 1  # then plain products serve, which are faster than batched ones of one
         parameters, *rest = tree_map(lambda t: t[0], inputs) if alone else inputs
         parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
-        half = torch.autocast(self.state.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        halves = self.precision == "bfloat16"
+        half = torch.autocast(self.state.device.type, torch.bfloat16) if halves else nullcontext()
         with torch.enable_grad(), half:
             objective = self._objective if alone else vmap(self._objective)
             total, terms, seen = objective(parameters, *rest)
