@@ -3,6 +3,7 @@
 Run as a program, this file forks the drivers that are killed.
 """
 
+import fcntl
 import os
 import random
 import signal
@@ -103,6 +104,20 @@ def test_forty_random_kills_lose_nothing_and_repeat_nothing(tmp_path):
     assert len(said(log, "ended")) == len(set(said(log, "ended"))) >= JOBS - KILLS
     assert sorted(os.listdir(store.folder)) == [".busy", ".lock", "runs", "study.json"]
     assert set(os.listdir(store.runs)) == finished(store)
+
+
+def test_whoever_drives_next_waits_for_a_worker_that_looks_whether_its_driver_is_there(tmp_path):
+    store, held = Store(tmp_path / "study"), []
+    store.create(DESIGN, {})
+
+    def look():
+        with open(store.folder / ".busy") as busy, pytest.raises(BlockingIOError):
+            fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(finished(store))
+
+    Work(store, tmp_path / "log", perform)(jobs(1)[0], look)
+    assert held == [set()]
+    assert len(finished(store)) == 1
 
 
 def test_workers_of_a_killed_driver_leave_and_the_study_goes_on(tmp_path):

@@ -64,8 +64,11 @@ class Work:
     data: Any
     perform: Perform
 
-    def __call__(self, job: Job) -> Record:
+    def __call__(self, job: Job, first: Callable[[], None] | None = None) -> Record:
+        """Do a job; ``first`` is called before it, when whoever drives the study next waits for us already."""
         with self.store.working():
+            if first is not None:
+                first()
             return attempt(self.perform, job, self.data, self.store)
 
 

@@ -28,7 +28,7 @@ from multiprocessing import current_process, resource_tracker
 from pathlib import Path
 from tempfile import mkstemp
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import cloudpickle
 from joblib import cpu_count
@@ -40,7 +40,13 @@ from isthmus.study.launch.signals import signals_wait
 if TYPE_CHECKING:
     from isthmus.study.record import Job, Record
 
-Work = Callable[["Job"], "Record"]
+
+class Work(Protocol):
+    """What is done with a job: :class:`isthmus.study.jobs.Work`."""
+
+    def __call__(self, job: Job, first: Callable[[], None] | None = None) -> Record:
+        """Do it; ``first`` is called before, when whoever drives the study next waits for us already."""
+
 
 LENT = ".rows-{}-"
 """How files begin that hold arrays for workers of the process of that number."""
@@ -72,7 +78,7 @@ class Local:
     Parameters
     ----------
     work : callable
-        ``work(job)`` does one job. Sent to workers once.
+        ``work(job)`` does one job, :class:`isthmus.study.jobs.Work`. Sent to workers once.
     folder : Path
         Where arrays for workers lie while they work.
     workers : int, optional
@@ -277,9 +283,13 @@ def _follow(driver: int) -> None:
 def _do(job: Job) -> Record:
     global _work  # noqa: PLW0603
     assert _lent is not None
-    if os.getppid() != _driver:  # gone since the last look: no job begins that nobody waits for
-        os._exit(1)
     if _work is None:
         _work = _taken(_lent)
     with one_thread():
-        return _work(job)
+        return _work(job, _stay)
+
+
+def _stay() -> None:
+    """Leave if the driver is gone since the last look: no job begins that nobody waits for."""
+    if os.getppid() != _driver:
+        os._exit(1)
