@@ -91,7 +91,12 @@ def test_a_worker_begins_no_job_when_its_driver_is_gone(monkeypatch):
         raise Left
 
     monkeypatch.setattr(local, "_lent", local.Lent(b"", None, []))
-    monkeypatch.setattr(local, "_work", lambda job: job)
+
+    def work(job, first):
+        first()
+        return job
+
+    monkeypatch.setattr(local, "_work", work)
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(local, "_driver", os.getppid())
     assert local._do("job") == "job"
