@@ -269,7 +269,9 @@ def test_a_rival_offers_no_codes(tmp_path: Path) -> None:
     splits = Splits(
         *(Rows(layout.apply(x), None) for x in (X[:150], X[150:200], X[200:])), seed=0, latents=2, layout=layout
     )
-    place = save(Deployed.of(rivals.fitted("isolation forest", splits, layout), normal=X[200:]), tmp_path / "m")
+    place = save(
+        Deployed.of(rivals.fitted("isolation forest", "anomaly", splits, layout), normal=X[200:]), tmp_path / "m"
+    )
     about = json.loads(one(place, "/model", method="GET", kind=None)[2])
     assert (about["code"], about["verbs"]) == (None, ["score", "flag"])
     assert one(place, "/encode", b'{"rows": []}')[0] == 404

@@ -81,7 +81,7 @@ def test_a_rival_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:250], X[250:])]
     splits = Splits(*parts, seed=3, latents=2, layout=layout)
     found = contents(
-        save(Deployed.of(rivals.fitted("isolation forest", splits, layout), normal=X[250:]), tmp_path / "m")
+        save(Deployed.of(rivals.fitted("isolation forest", "anomaly", splits, layout), normal=X[250:]), tmp_path / "m")
     )
     assert found["recipe"]["family"] == "isolation forest"
     assert set(found["reference"]) == {"column", "score"}

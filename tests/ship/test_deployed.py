@@ -18,15 +18,17 @@ from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
 from isthmus.facets.features import denoising
 from isthmus.facets.known import known, trees_on_known
+from isthmus.facets.networks import MOST_PLACES, NETWORKS
 from isthmus.facets.outliers import SCORERS, crowd, tails
 from isthmus.facets.rivals import NOISES, Denoising, marginalised_denoising
-from isthmus.facets.robustness import undoing
+from isthmus.facets.robustness import solved
 from isthmus.families import named
 from isthmus.metrics.ranking import auroc
 from isthmus.parts.entropy import pack
+from isthmus.rivals import RIVALS
+from isthmus.rivals.around import Around
 from isthmus.scorer import Scorer
 from isthmus.ship import rivals
-from isthmus.ship.around import Around
 from isthmus.ship.artefact import DECISION, load, save, trained
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import seal
@@ -152,20 +154,18 @@ def test_numbers_that_make_no_decision_are_refused(ships: Deployed, tmp_path: Pa
 
 
 def test_facets_say_which_of_their_rivals_ship() -> None:
-    assert {name: set(found) for name, found in rivals.FITTERS.items()} == {
-        name: facet.saved for name, facet in FACETS.items() if facet.saved
-    }
-    assert {one for found in rivals.FITTERS.values() for one in found} == set(rivals.RIVALS)
+    assert {one for facet in FACETS.values() for one in facet.networks} == set(RIVALS)
+    assert all(facet.networks.keys() <= facet.rivals.keys() for facet in FACETS.values())
 
 
-@pytest.mark.parametrize("name", rivals.FITTERS["anomaly"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     """Its scores are those of the study; of those that keep places between rows they rank as the study's do."""
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
     odd = layout.apply(ODD[:20]) if name == "trees on known" else None
     splits = Splits(*parts, seed=3, latents=2, layout=layout, odd=odd)
-    found = Deployed.of(rivals.fitted(name, splits, layout, tuple("abcde")), normal=X[280:])
+    found = Deployed.of(rivals.fitted(name, "anomaly", splits, layout, tuple("abcde")), normal=X[280:])
     again = load(save(found, tmp_path / "m"))
     both = np.vstack([X[280:], ODD])
     np.testing.assert_array_equal(again.scores(both), found.scores(both), strict=True)
@@ -186,11 +186,11 @@ def test_ecod_keeps_places_between_values_and_no_value_that_stands_once(tmp_path
     layout = laid_out(rows)
     laid = layout.apply(rows)
     splits = Splits(*(Rows(laid, None) for _ in range(3)), seed=3, latents=2, layout=layout)
-    found = load(save(Deployed.of(rivals.fitted("ecod", splits, layout)), tmp_path / "m"))
+    found = load(save(Deployed.of(rivals.fitted("ecod", "anomaly", splits, layout)), tmp_path / "m"))
     places = found.model.get_buffer("known").numpy()
     assert not np.isin(places[0], laid[:, 0]).any()
     asked = np.vstack([rows, ODD, places.T[:, :] * layout.scale + layout.shift])  # on a place, too
-    own = tails(splits, rivals.MOST_PLACES)
+    own = tails(splits, MOST_PLACES)
     np.testing.assert_array_equal(own.ordered.T, places)
     np.testing.assert_allclose(found.scores(asked), own.score(layout.apply(asked)), rtol=1e-12)
     few = tails(splits, 20).ordered
@@ -209,10 +209,10 @@ def test_marginalised_denoising_ships_its_map(facet: str, tmp_path: Path) -> Non
     kinds = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
     parts = [Rows(layout.apply(X[a:b]), kinds[a:b]) for a, b in ((0, 200), (200, 280), (280, len(X)))]
     splits = Splits(*parts, seed=3, latents=2, layout=layout)
-    made = Deployed.of(rivals.fitted("marginalised denoising", splits, layout, tuple("abcde"), facet), normal=X[280:])
+    made = Deployed.of(rivals.fitted("marginalised denoising", facet, splits, layout, tuple("abcde")), normal=X[280:])
     found = load(save(made, tmp_path / "m"))
     laid = layout.apply(X)
-    weight = undoing(splits) if facet == "robustness" else denoising(splits).weight
+    weight = solved(splits) if facet == "robustness" else denoising(splits).weight
     np.testing.assert_allclose(found.encode(X), Denoising(weight)(laid), rtol=1e-6, atol=1e-6)
     undone = laid @ weight[:, :-1].T + weight[:, -1]
     np.testing.assert_allclose(layout.apply(found.reconstruct(X)), undone, rtol=1e-4, atol=1e-5)
@@ -221,13 +221,13 @@ def test_marginalised_denoising_ships_its_map(facet: str, tmp_path: Path) -> Non
         found.decode(found.encode(X))
     if facet == "features":
         with pytest.raises(BadInput, match="leave --refit out"):
-            rivals.fitted("marginalised denoising", splits._replace(valid=splits.train), layout, (), facet)
+            rivals.fitted("marginalised denoising", facet, splits._replace(valid=splits.train), layout)
         others = [marginalised_denoising(splits.train.x, noise).weight for noise in NOISES]
         assert sum(np.array_equal(weight, other) for other in others) == 1
     with pytest.raises(BadInput, match="of the rivals for anomaly these can: ecod"):
-        rivals.fitted("marginalised denoising", splits, layout)
+        rivals.fitted("marginalised denoising", "anomaly", splits, layout)
     with pytest.raises(BadInput, match="no rival for stability can"):
-        rivals.fitted("marginalised denoising", splits, layout, (), "stability")
+        rivals.fitted("marginalised denoising", "stability", splits, layout)
 
 
 def test_rounding_ships_as_a_model_that_changes_nothing(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_rounding_ships_as_a_model_that_changes_nothing(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(4000, 5)) @ np.diag([1.0, 2.0, 3.0, 4.0, 5.0])
     layout = laid_out(rows)
     splits = Splits(*(Rows(layout.apply(rows), None) for _ in range(3)), seed=3, latents=2, layout=layout)
-    found = load(save(Deployed.of(rivals.fitted("rounding", splits, layout, (), "compression")), tmp_path / "m"))
+    found = load(save(Deployed.of(rivals.fitted("rounding", "compression", splits, layout)), tmp_path / "m"))
     np.testing.assert_allclose(found.decode(found.encode(rows)), rows, rtol=1e-5, atol=1e-5)
     x = layout.apply(rows)
     for step in (0.5, 0.1):
@@ -249,7 +249,7 @@ def test_rounding_ships_as_a_model_that_changes_nothing(tmp_path: Path) -> None:
 def test_a_forest_that_points_nowhere_is_refused(tmp_path: Path) -> None:
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
-    found = rivals.fitted("isolation forest", Splits(*parts, seed=3, latents=2, layout=layout), layout)
+    found = rivals.fitted("isolation forest", "anomaly", Splits(*parts, seed=3, latents=2, layout=layout), layout)
     found.model.get_buffer("left")[0, 0] = 10**6
     with pytest.raises(BadInput, match="left must lie between"):
         load(save(Deployed.of(found), tmp_path / "m"))
@@ -263,7 +263,7 @@ def test_raw_columns_ship_the_study_s_score_with_the_weights_that_known_anomalie
     usual = Splits(*(Rows(x, None) for x in laid), seed=3, latents=2, layout=layout)
     told = usual._replace(odd=layout.apply(rows[300:330] + np.array([0, 0, 0, 0, 0.5])))
     for splits, weights in ((usual, [1, 0.25, 0.25]), (told, [0, 0, 1])):
-        found = load(save(Deployed.of(rivals.fitted("raw columns", splits, layout)), tmp_path / "m"))
+        found = load(save(Deployed.of(rivals.fitted("raw columns", "anomaly", splits, layout)), tmp_path / "m"))
         around, units = crowd(splits, between=True)
         assert around.weights.tolist() == weights
         assert found.scores(rows) == pytest.approx(around.scores(layout.apply(rows) / units), rel=1e-6, abs=1e-6)
@@ -273,13 +273,13 @@ def test_trees_on_known_anomalies_ship_what_they_learnt(tmp_path: Path) -> None:
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
     splits = Splits(*parts, seed=3, latents=2, layout=layout, odd=layout.apply(ODD[:20]))
-    found = load(save(Deployed.of(rivals.fitted("trees on known", splits, layout)), tmp_path / "m"))
+    found = load(save(Deployed.of(rivals.fitted("trees on known", "anomaly", splits, layout)), tmp_path / "m"))
     both = np.vstack([X[280:], ODD])
     assert found.scores(both) == pytest.approx(
         known(splits, between=True).score(layout.apply(both)), rel=1e-5, abs=1e-5
     )
     with pytest.raises(BadInput, match="leave --refit out"):
-        rivals.fitted("trees on known", splits._replace(odd=None), layout)
+        rivals.fitted("trees on known", "anomaly", splits._replace(odd=None), layout)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_trees_on_known_anomalies_ship_what_they_learnt(tmp_path: Path) -> None:
 def test_raw_columns_that_divide_by_nothing_are_refused(name: str, value: float, said: str, tmp_path: Path) -> None:
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]
-    found = rivals.fitted("raw columns", Splits(*parts, seed=3, latents=2, layout=layout), layout)
+    found = rivals.fitted("raw columns", "anomaly", Splits(*parts, seed=3, latents=2, layout=layout), layout)
     found.model.get_buffer(name)[0] = value
     with pytest.raises(BadInput, match=said):
         load(save(Deployed.of(found), tmp_path / "m"))

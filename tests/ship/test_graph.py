@@ -13,7 +13,9 @@ from isthmus.cli import main
 from isthmus.data.read import read
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
+from isthmus.facets import FACETS
 from isthmus.facets.facet import Rows, Splits
+from isthmus.facets.networks import NETWORKS
 from isthmus.families import named
 from isthmus.runtime.__main__ import main as run
 from isthmus.ship import graph, rivals
@@ -80,13 +82,13 @@ def test_pictures_have_graphs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(rivals.FITTERS["anomaly"]))
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_path: Path) -> None:
     scaler = Scaler.fit(NUMBERS[:100])
     train, valid, test = (Rows(scaler.apply(part), None) for part in (NUMBERS[:100], NUMBERS[100:130], NUMBERS[130:]))
     odd = scaler.apply(3 * NUMBERS[:10]) if name == "trees on known" else None
     splits = Splits(train, valid, test, seed=0, latents=2, layout=scaler, odd=odd)
-    ships = Deployed.of(rivals.fitted(name, splits, scaler), normal=NUMBERS[130:], rate=0.2)
+    ships = Deployed.of(rivals.fitted(name, "anomaly", splits, scaler), normal=NUMBERS[130:], rate=0.2)
     found = runtime.load(graph.export(ships, tmp_path / "model.onnx")).run(NUMBERS)
     assert list(found) == ["score", "p_value", "anomaly"]
     assert found["score"] == pytest.approx(ships.scores(NUMBERS), rel=1e-5)
@@ -100,8 +102,8 @@ def test_rivals_with_codes_have_graphs(facet: str, tmp_path: Path) -> None:
     y = (NUMBERS[:, 0] > 0).astype(np.int64)
     parts = (Rows(scaler.apply(NUMBERS[a:b]), y[a:b]) for a, b in ((0, 100), (100, 130), (130, N)))
     splits = Splits(*parts, seed=0, latents=2, layout=scaler)
-    (name,) = rivals.FITTERS[facet]
-    ships = Deployed.of(rivals.fitted(name, splits, scaler, facet=facet))
+    (name,) = FACETS[facet].networks
+    ships = Deployed.of(rivals.fitted(name, facet, splits, scaler))
     found = runtime.load(graph.export(ships, tmp_path / "model.onnx")).run(NUMBERS)
     assert found["code"] == pytest.approx(ships.encode(NUMBERS), rel=1e-5, abs=1e-5)
     assert found["score"] == pytest.approx(ships.scores(NUMBERS), rel=1e-5, abs=1e-5)

@@ -70,7 +70,7 @@ def brief(
 
 def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:
     facet = one.verdicts[0].facet
-    saved = one.take in families or one.take in FACETS[facet].saved
+    saved = one.take in families or one.take in FACETS[facet].networks
     place = "model" if saved else "model.py" if one.take in FACETS[facet].kin else ""
     command = f"{_word(one.take)} --for {facet} --out {place}" if place else ""
     gain, more = _gain(one.take, one.verdicts, say), _more(one)

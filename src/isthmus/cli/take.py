@@ -85,7 +85,7 @@ def take(
     study = _opened(folder)
     family, asked = _chosen(study, family, facet)
     rival = family not in study.design.families and family in FACETS[asked].rivals
-    if rival and family not in FACETS[asked].saved:
+    if rival and family not in FACETS[asked].networks:
         return _rival(study, asked, family, replicate, data, out, json=json)
     if family not in study.design.families and not rival:
         _strange(study, family)
@@ -130,8 +130,8 @@ def _saved(
 ) -> int:
     """Save the model of a replicate, and say what was measured of it."""
     from isthmus.metrics import METRICS
+    from isthmus.rivals.rival import Rival
     from isthmus.ship import artefact
-    from isthmus.ship.rivals import Rival
     from isthmus.study.deploy import origin
 
     rival = name not in study.design.families
@@ -255,7 +255,7 @@ def _strange(study: Study, name: str) -> None:
 
     families = list(study.design.families)
     saved = {
-        facet: [one for one in study.design.rivals_of(facet) if one in FACETS[facet].saved]
+        facet: [one for one in study.design.rivals_of(facet) if one in FACETS[facet].networks]
         for facet in study.design.facets
     }
     rivals = "".join(f"; with --for {facet} also {', '.join(names)}" for facet, names in saved.items() if names)
@@ -275,7 +275,7 @@ def _rival(
     from isthmus.study.examine import data_of
 
     if name not in FACETS[facet].kin:
-        able = [one for one in study.design.rivals_of(facet) if one in {*FACETS[facet].saved, *FACETS[facet].kin}]
+        able = [one for one in study.design.rivals_of(facet) if one in {*FACETS[facet].networks, *FACETS[facet].kin}]
         others = f"; rivals for {facet} that can be taken: {', '.join(able)}" if able else ""
         raise BadInput(f"{name} is a rival that is neither saved as a model nor an object of scikit-learn{others}")
     rows, why = data_of(study, source)

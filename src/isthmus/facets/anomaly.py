@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isthmus.data.windows import per_step
 from isthmus.facets.facet import Contender, Facet, Found, Kept, Raw, Splits, validation_error
 from isthmus.facets.known import trees_on_known
+from isthmus.facets.networks import NETWORKS
 from isthmus.facets.outliers import KIN, SCORERS, Score, Scores
 from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
@@ -218,5 +219,5 @@ ANOMALY = Facet(
     only={**dict.fromkeys(OF_WINDOWS, "windows"), "trees on known": "known"},
     of_steps=("vus_pr", "vus_pr_flat"),
     kin=KIN | KIN_OF_WINDOWS,
-    saved=frozenset({"ecod", "isolation forest", "knn", "probabilistic pca", "raw columns", "trees on known"}),
+    networks=NETWORKS,
 )

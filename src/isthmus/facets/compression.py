@@ -27,6 +27,8 @@ from isthmus.metrics.likelihood import obstacle
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
 from isthmus.parts.bounded import MODULES, compressed
 from isthmus.parts.entropy import FARTHEST, likely_bits, pack, pieces
+from isthmus.rivals.rival import Network
+from isthmus.rivals.rounding import Rounding
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
@@ -236,7 +238,7 @@ COMPRESSION = Facet(
         "webp": partial(drawn, "WEBP"),
         **{name: partial(at_bound, name) for name in MODULES},
     },
-    saved=frozenset({"rounding"}),
+    networks={"rounding": lambda _: Network(Rounding(), {})},
     extras=frozenset(MODULES),
     only={"jpeg": "pictures", "webp": "pictures"},
     curves={

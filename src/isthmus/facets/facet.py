@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isthmus.data.layout import Layout
     from isthmus.data.truth import Truth
     from isthmus.model import Model
+    from isthmus.rivals.rival import Network
     from isthmus.sampler import Draws
     from isthmus.train.fitted import Fitted
 
@@ -280,10 +281,9 @@ class Facet:
     kin: Mapping[str, Callable[[Splits], Kin]] = field(default_factory=dict)
     """Rivals that are objects of scikit-learn, fitted on scaled training rows: which, with the settings that the
     validation rows of a split choose."""
-    saved: frozenset[str] = frozenset()
-    """Rivals that ``isthmus take`` saves as models (:data:`isthmus.ship.rivals.RIVALS`)."""
-    fitted: Mapping[str, Callable[[Splits], NDArray[np.float64]]] = field(default_factory=dict)
-    """What such a rival is, where only the facet knows how it is fitted: the weights of a map."""
+    networks: Mapping[str, Callable[[Splits], Network]] = field(default_factory=dict)
+    """Rivals that ``isthmus take`` saves as models, fitted on training rows as they are measured
+    (:mod:`isthmus.rivals`)."""
     purposes: Mapping[str, Role] = field(default_factory=dict)
     """For which purposes of :data:`isthmus.facets.purpose.PURPOSES` it speaks, and how."""
     wanted: Said | None = None

@@ -25,7 +25,7 @@ from isthmus.facets.kin import Kin, Step
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import NOISES, SOLVED, Denoising, marginalised_denoising
+from isthmus.facets.rivals import NOISES, SOLVED, Denoising, marginalised_denoising, undoing
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
 from isthmus.metrics.probes import (
@@ -342,8 +342,7 @@ FEATURES = Facet(
         RANDOM: random_dictionary(measure),
         "nmf": factorised,
     },
-    saved=frozenset({"marginalised denoising"}),
-    fitted={"marginalised denoising": _noise_of_its_own},
+    networks={"marginalised denoising": lambda splits: undoing(splits, _noise_of_its_own)},
     kin={
         "raw columns": _logistic,
         "boosted trees": _boosted,

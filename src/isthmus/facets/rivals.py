@@ -6,16 +6,21 @@ clock, so that the same rows give the same numbers everywhere: :data:`WORK`. Who
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.errors import BadInput
 from isthmus.facets.facet import Splits
 from isthmus.facets.lasso import codes, dictionary
 from isthmus.facets.once import once
+from isthmus.rivals.denoising import MarginalisedDenoising
+from isthmus.rivals.rival import Network
 from isthmus.sampler import Axes, density, drawn
 from isthmus.seeds import seed as hashed
 
@@ -322,6 +327,13 @@ def denoiser(train: Array, hidden: float, added: float = 0.0) -> NDArray[np.floa
     cross = scatter[:-1] * kept
     ridge = 1e-5 * max(float(np.trace(both)) / len(both), np.finfo(np.float64).tiny)
     return np.linalg.solve(both + ridge * np.eye(len(both)), cross.T).T
+
+
+def undoing(splits: Splits, weight: Callable[[Splits], NDArray[np.float64]]) -> Network:
+    """Marginalised denoising as a network that ships, with such a W of the training rows."""
+    if (width := math.prod(splits.train.x.shape[1:])) > SOLVED:
+        raise BadInput(f"marginalised denoising is solved for up to {SOLVED:,} columns, and there are {width:,}")
+    return Network(MarginalisedDenoising(), {"weight": weight(splits)})
 
 
 def _with_one(x: Array) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.corrupt import corrupt, draw
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, known, reconstruct
-from isthmus.facets.rivals import SOLVED, denoiser
+from isthmus.facets.rivals import SOLVED, denoiser, undoing
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.robustness import adversarial, movement, spread
 from isthmus.said import Said
@@ -135,7 +135,7 @@ def measure(contender: Contender, splits: Splits) -> Found:
     }
 
 
-def undoing(splits: Splits) -> NDArray[np.float64]:
+def solved(splits: Splits) -> NDArray[np.float64]:
     """That map, and the constant it adds as the last column, (D, D + 1)."""
     return denoiser(splits.train.x.reshape(len(splits.train.x), -1), MASK, NOISE * unit(splits))
 
@@ -147,7 +147,7 @@ def denoised(splits: Splits) -> Found:
     rows = sample(splits.test, splits)
     if math.prod(rows.x.shape[1:]) > SOLVED:
         return dict.fromkeys(ROBUSTNESS.metrics, math.nan)
-    weight = undoing(splits)
+    weight = solved(splits)
     linear, constant = torch.from_numpy(weight[:, :-1]).float(), torch.from_numpy(weight[:, -1]).float()
 
     def follow(x: Tensor) -> Tensor:
@@ -244,8 +244,7 @@ ROBUSTNESS = Facet(
     floor=0.0,
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"marginalised denoising": denoised},
-    saved=frozenset({"marginalised denoising"}),
-    fitted={"marginalised denoising": undoing},
+    networks={"marginalised denoising": lambda splits: undoing(splits, solved)},
     curves={
         "decay": CurveTitle(
             Said("Reconstruction under growing noise", "噪声增大时的重构"),

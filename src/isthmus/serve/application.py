@@ -14,12 +14,12 @@ import pyarrow.csv as pacsv
 
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput, MissingExtra
+from isthmus.rivals.rival import Rival
 from isthmus.serve.desk import Desk
 from isthmus.serve.offer import CSV, JSON, beside, columns, offered, schema
 from isthmus.serve.turns import Asked, Limits, Refused, Told, Turns, few
 from isthmus.serve.wire import dumped
 from isthmus.ship.deployed import Deployed
-from isthmus.ship.rivals import Rival
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response

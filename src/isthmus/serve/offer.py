@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from isthmus.rivals.rival import Rival
 from isthmus.ship import verbs
 from isthmus.ship.deployed import Deployed
-from isthmus.ship.rivals import Rival
 
 JSON, CSV = "application/json", "text/csv"
 

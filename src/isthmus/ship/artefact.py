@@ -42,6 +42,8 @@ from isthmus.errors import BadEnvironment, BadInput
 from isthmus.families import read as read_recipe
 from isthmus.families import recipe as recipe_of
 from isthmus.model import Model, Recipe
+from isthmus.rivals import RIVALS
+from isthmus.rivals.rival import Rival
 from isthmus.ship import archive, decision, drawing
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import (
@@ -60,7 +62,6 @@ from isthmus.ship.manifest import (
     seal,
 )
 from isthmus.ship.reference import Reference
-from isthmus.ship.rivals import RIVALS, Rival
 from isthmus.train.fitted import Fitted
 from isthmus.train.inference import Inference
 from isthmus.train.likelihood import of_counts, of_table, spoken

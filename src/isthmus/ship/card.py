@@ -13,10 +13,10 @@ from markupsafe import escape
 
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
+from isthmus.rivals.rival import Rival
 from isthmus.said import Said
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import Measured
-from isthmus.ship.rivals import Rival
 
 SHOWN = 30
 """Columns and settings that are named; of others the number is."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.dataset import element_names
+from isthmus.rivals.rival import Rival
 from isthmus.ship.artefact import MANIFEST, MOST_MANIFEST, beside, content, load, manifest_of, vouched
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import strict
 from isthmus.ship.reference import GROUPS, Reference
-from isthmus.ship.rivals import Rival
 
 
 def contents(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from isthmus.data.read import steps_of
 from isthmus.data.windows import Order, begun, per_step, seen
 from isthmus.errors import BadInput
 from isthmus.imputer import Imputer, Reach
+from isthmus.rivals.rival import Among
 from isthmus.sampler import Draws, Sampler
 from isthmus.scorer import Crowd, Scorer
 from isthmus.ship import calibrate
 from isthmus.ship.manifest import Origin
 from isthmus.ship.reference import Reference
-from isthmus.ship.rivals import Among
 from isthmus.train.inference import Inference
 
 Scores = NDArray[np.float64]

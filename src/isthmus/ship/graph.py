@@ -41,10 +41,10 @@ from isthmus.data.written import DASHES, MISSING
 from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
+from isthmus.rivals.around import Around
+from isthmus.rivals.rival import Rival
 from isthmus.runtime.protobuf import sealed
-from isthmus.ship.around import Around
 from isthmus.ship.deployed import TIE, Deployed
-from isthmus.ship.rivals import Rival
 from isthmus.train.inference import Inference
 
 TOLERANCE = 1e-5

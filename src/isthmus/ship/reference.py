@@ -23,7 +23,7 @@ from isthmus.data.fields.category import Category
 from isthmus.data.layout import Table, measured
 from isthmus.data.sparse import SparseRows
 from isthmus.errors import BadInput
-from isthmus.ship.rivals import Rival
+from isthmus.rivals.rival import Rival
 
 if TYPE_CHECKING:
     from isthmus.ship.deployed import Deployed

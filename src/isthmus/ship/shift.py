@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus.data.blocks import some
 from isthmus.errors import BadInput
+from isthmus.rivals.rival import Rival
 from isthmus.seeds import seed
 from isthmus.ship import calibrate
 from isthmus.ship.deployed import RATE, Calibration, Deployed, Scores, tied
-from isthmus.ship.rivals import Rival
 
 WIDE = 64
 """Elements of a row above which the classifier sees its code instead, where there is one."""

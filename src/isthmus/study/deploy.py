@@ -22,6 +22,7 @@ from isthmus.evidence.stats import interval
 from isthmus.facets import FACETS
 from isthmus.facets.kin import Kin, Step
 from isthmus.metrics import METRICS
+from isthmus.rivals.rounding import Rounding
 from isthmus.seeds import seed as hashed
 from isthmus.ship import rivals
 from isthmus.ship.deployed import Deployed
@@ -61,9 +62,9 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
     if data.windows is not None:
         usual["first"] = data.windows.first[normal]
     if rival:
-        found: Any = rivals.fitted(name, material.splits, material.layout, data.columns, facet)
+        found: Any = rivals.fitted(name, facet, material.splits, material.layout, data.columns)
         made = Deployed.of(replace(found, canvas=data.canvas, network=data.network), **usual)
-        return replace(made, calibration=None) if name == rivals.Rounding.family else made  # it rebuilds all rows
+        return replace(made, calibration=None) if name == Rounding.family else made  # it rebuilds all rows
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas, network=data.network)
     if material.odd is not None:
         usual["odd"] = data.x[material.odd]

@@ -196,5 +196,5 @@ def _rival(study: Results, name: str, facet: str, data: Dataset, part: Numbers, 
     often, layout = _laid_out(data, part, seed)
     known = Rows(layout.apply(data.x[often]), np.zeros(len(often), np.int64))
     splits = Splits(known, known, known, seed=seed, latents=study.design.latents, layout=layout)
-    found: Any = rivals.fitted(name, splits, layout, data.columns, facet)
+    found: Any = rivals.fitted(name, facet, splits, layout, data.columns)
     return found
