@@ -182,7 +182,7 @@ class Marginals(NamedTuple):
 
     def fewer(self, most: int) -> Marginals:
         """The same, with at most so many values of each column, evenly spaced in rank, their ends among them."""
-        values = {j: (_ranked(made, most), _ranked(real, most)) for j, (made, real) in self.values.items()}
+        values = {j: (thinned(made, most), thinned(real, most)) for j, (made, real) in self.values.items()}
         return Marginals(self.layout, values)
 
     def exact(self, cells: NDArray[Any]) -> NDArray[Any]:
@@ -196,7 +196,8 @@ class Marginals(NamedTuple):
         return out
 
 
-def _ranked(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+def thinned(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """At most so many of values (n,) in order, evenly spaced in rank, their ends among them."""
     return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
@@ -208,11 +209,16 @@ def decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> decimals(np.array([2.9999998, 7.0000001, 11.0])).tolist(), decimals(np.array([0.2500001, 3.7])).tolist()
     ([3.0, 7.0, 11.0], [0.25, 3.7])
     """
+    digits = precision(values)
+    return values if digits is None else values.round(digits)
+
+
+def precision(values: NDArray[np.float64]) -> int | None:
+    """The fewest decimals that tell such values; None where no number of them does."""
     if not len(values):
-        return values
+        return None
     rough = PRECISE * np.maximum(np.abs(values), np.abs(values - values.mean()))  # 32 bits hold what is standardised
-    each = (values.round(digits) for digits in range(DIGITS))
-    return next((found for found in each if (np.abs(found - values) <= rough).all()), values)
+    return next((digits for digits in range(DIGITS) if (np.abs(values.round(digits) - values) <= rough).all()), None)
 
 
 class Draws(NamedTuple):

@@ -7,13 +7,20 @@ import pandas as pd
 import pytest
 
 import isthmus
+from isthmus import runtime
 from isthmus.cli import main
+from isthmus.data.layout import laid_out
 from isthmus.data.read import read, steps_of
 from isthmus.data.windows import per_step
 from isthmus.errors import BadInput
+from isthmus.facets.facet import Rows, Splits
+from isthmus.facets.windows import NETWORKS, SCORERS
 from isthmus.families import named
 from isthmus.monitor.watch import Watch
+from isthmus.ship import rivals
+from isthmus.ship.artefact import load, save
 from isthmus.ship.deployed import Deployed
+from isthmus.ship.graph import export
 from isthmus.ship.reference import Reference
 from isthmus.train.fitted import fit
 
@@ -187,5 +194,26 @@ def test_what_a_study_chose_goes_home_with_its_windows(tmp_path, monkeypatch):
     model = isthmus.load("model")
     assert model.series.channels == ("temp", "flow")
     assert np.isfinite(model.step_scores(NEW)).all()
-    assert main(["take", "study", "sub-pca"]) == 2
+    assert main(["take", "study", "sub-pca", "--out", "other"]) == 0
+    assert np.isfinite(isthmus.load("other").step_scores(NEW)).all()
     assert main(["doctor", "study"]) in (0, 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("channels", [["temp"], ["temp", "flow"]])
+def test_rivals_of_windows_ship_the_scores_that_were_measured(name, channels, tmp_path):
+    data = read(PAST[["when", *channels]], time="when", window=LENGTH)
+    train, valid, test = data.split(0)
+    layout = laid_out(data.x[train], data.fields, series=data.series)
+    parts = [Rows(layout.apply(data.x[part]), None) for part in (train, valid, test)]
+    splits = Splits(*parts, seed=3, latents=2, layout=layout)
+    found = rivals.fitted(name, "anomaly", splits, layout, data.columns)
+    first = data.windows.first
+    ships = Deployed.of(found, data.x[train], data.x[valid], data.x[test], first=first[test], about="test steps")
+    again = load(save(ships, tmp_path / "m"))
+    measured = SCORERS[name](splits)(layout.apply(data.x))
+    assert again.scores(data.x) == pytest.approx(measured, rel=1e-6, abs=1e-12)
+    found = again.step_scores(NEW[["when", *channels]])
+    assert 30 - LENGTH < found.argmax() < 30 + LENGTH
+    graph = runtime.load(export(again, tmp_path / "m.onnx"))
+    assert graph.run(data.x)["score"] == pytest.approx(measured, rel=1e-5, abs=1e-9)

@@ -130,7 +130,7 @@ def _saved(
 ) -> int:
     """Save the model of a replicate, and say what was measured of it."""
     from isthmus.metrics import METRICS
-    from isthmus.rivals.rival import Rival
+    from isthmus.rivals.rival import Drawing, Rival
     from isthmus.ship import artefact
     from isthmus.study.deploy import origin
 
@@ -154,10 +154,11 @@ def _saved(
         show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
     if deployed.places:
         show.line(f"Its score keeps {deployed.places:,} places between training rows, and no row itself.")
-    if deployed.draws is not None:
+    drawing = isinstance(deployed.model, Drawing)
+    if drawing or deployed.draws is not None:
         show.line(f"New rows: isthmus sample {place}, drawn as they were measured.")
-    call = "scores" if isinstance(deployed.model, Rival) else "encode"
-    show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}(X)')
+    call = "sample(1000)" if drawing else "scores(X)" if isinstance(deployed.model, Rival) else "encode(X)"
+    show.line(f'In Python: isthmus.load("{place.name if out is None else out}").{call}')
     show.line(f"Model: {place}", apart=True)
     return ends.DONE
 

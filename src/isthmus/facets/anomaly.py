@@ -23,6 +23,7 @@ from isthmus.facets.planted import planted
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.scores import scores
 from isthmus.facets.windows import KIN as KIN_OF_WINDOWS
+from isthmus.facets.windows import NETWORKS as NETWORKS_OF_WINDOWS
 from isthmus.facets.windows import SCORERS as OF_WINDOWS
 from isthmus.metrics import METRICS
 from isthmus.metrics.fidelity import explained_variance
@@ -219,5 +220,5 @@ ANOMALY = Facet(
     only={**dict.fromkeys(OF_WINDOWS, "windows"), "trees on known": "known"},
     of_steps=("vus_pr", "vus_pr_flat"),
     kin=KIN | KIN_OF_WINDOWS,
-    networks=NETWORKS,
+    networks=NETWORKS | NETWORKS_OF_WINDOWS,
 )

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.columns import columns
+from isthmus.errors import BadInput
 from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, known, reconstruct, some
 from isthmus.facets.kin import Kin, Step
 from isthmus.facets.mixtures import generator
@@ -31,6 +32,8 @@ from isthmus.metrics.coverage import prdc
 from isthmus.metrics.frechet import frechet, principal
 from isthmus.metrics.likelihood import log_likelihood_bound, obstacle
 from isthmus.metrics.two_sample import c2st, discrepancy, finite, mmd2
+from isthmus.rivals.mixture import network
+from isthmus.rivals.rival import Network
 from isthmus.said import Said
 from isthmus.sampler import Draws, Marginals, density, drawn, of_numbers, outcomes, residual
 from isthmus.seeds import seed as hashed
@@ -304,6 +307,16 @@ def mixture_of_columns(splits: Splits) -> dict[str, float]:
     return found | teaching(rows, np.asarray(y), splits)
 
 
+def _network(splits: Splits) -> Network:
+    if splits.valid.x is splits.train.x:
+        raise BadInput(
+            "how many components a mixture has is chosen on validation rows, which training on all rows lacks; "
+            "leave --refit out"
+        )
+    fitted = generator(splits)
+    return network(fitted.mixture, [code.fewer(RANKS) for code in fitted.codings])
+
+
 def training_rows(splits: Splits) -> dict[str, float]:
     """The same of training rows, as many as there are test rows; ``ceiling`` keeps them out of the contest."""
     found = compared(_some(splits.train, splits, len(_some(splits.test, splits, MOST))), splits) | {"ceiling": 1.0}
@@ -416,4 +429,5 @@ GENERATION = Facet(
         "training rows": training_rows,
     },
     kin={"gaussian mixture": _mixture},
+    networks={"mixed-type mixture": _network},
 )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from isthmus.data.columns import Columns, columns, rows
 from isthmus.facets.facet import Rows, Splits, some
 from isthmus.mixed import Mixed, MixedMixture, fit
+from isthmus.rivals.mixture import REPEATED, Coding, decoded
 from isthmus.seeds import seed as hashed
 
 Cells = NDArray[np.float64]
@@ -35,34 +36,19 @@ FEW = 50
 """A number with no more values than this is a choice of them."""
 OFTEN, SHARE = 10, 0.02
 """A value that stands out is this many times as common as the mean one, and holds this share of the cells."""
-REPEATED = 0.9
-"""Different values, as a share of the cells, below which a new number is one of those that are there."""
-
-
-class Coding(NamedTuple):
-    """How one column becomes what a mixture takes."""
-
-    size: int
-    """Values of the choice that it is, or holds beside a number; 0 without one."""
-    values: Cells
-    """Those values, in order; empty where they are numbered from 0."""
-    ranked: Cells
-    """Training cells in order whose ranks a number follows; empty where it is a choice alone."""
-    gap: bool
-    """Whether it says if a cell is missing: the first column of one of the table's that has gaps."""
 
 
 def coding(cells: Cells, size: int, gap: bool) -> Coding:
     """How training cells (n,) with NaN for gaps, of ``size`` values or 0 for a number, are coded."""
     there = np.sort(cells[~np.isnan(cells)])
     if size or not len(there):
-        return Coding(max(size, 1), np.empty(0), np.empty(0), gap)
+        return Coding.of(max(size, 1), np.empty(0), np.empty(0), gap)
     values, counts = np.unique(there, return_counts=True)
     if len(values) <= FEW and len(values) < REPEATED * len(there):
-        return Coding(len(values), values, np.empty(0), gap)
+        return Coding.of(len(values), values, np.empty(0), gap)
     common = values[(counts > OFTEN * counts.mean()) & (counts > SHARE * len(there))]
     ranked = there[~np.isin(there, common)]
-    return Coding(len(common) + 1 if len(common) else 0, common, ranked, gap)
+    return Coding.of(len(common) + 1 if len(common) else 0, common, ranked, gap)
 
 
 def encoded(cells: Cells, codings: list[Coding], seed: int, classes: NDArray[np.int64] | None, count: int) -> Mixed:
@@ -91,34 +77,6 @@ def encoded(cells: Cells, codings: list[Coding], seed: int, classes: NDArray[np.
         choices.append(classes[:, None])
         sizes.append(count)
     return Mixed(np.hstack(numbers), np.hstack(choices), tuple(sizes))
-
-
-def decoded(made: Mixed, codings: list[Coding], owners: tuple[int, ...]) -> Cells:
-    """The inverse, for rows that a mixture drew: columns (n, C)."""
-    from scipy.special import ndtr
-
-    out = np.empty((len(made.choices), len(codings)))
-    number = choice = 0
-    missing = np.zeros(len(out), bool)
-    for j, (code, owner) in enumerate(zip(codings, owners, strict=True)):
-        if j == 0 or owner != owners[j - 1]:
-            missing = np.zeros(len(out), bool)
-        if code.gap:
-            missing = made.choices[:, choice] == 1
-            choice += 1
-        cells = np.zeros(len(out))
-        if len(code.ranked):
-            place = ndtr(made.numbers[:, number])
-            number += 1
-            repeats = len(np.unique(code.ranked)) < REPEATED * len(code.ranked)
-            cells = np.quantile(code.ranked, place, method="inverted_cdf" if repeats else "linear")
-        if code.size:
-            held = made.choices[:, choice]
-            choice += 1
-            named = held.astype(np.float64) if not len(code.values) else np.append(code.values, 0.0)[held]
-            cells = np.where(held == code.size - 1, cells, named) if len(code.ranked) else named
-        out[:, j] = np.where(missing, np.nan, cells)
-    return out
 
 
 class Generator(NamedTuple):

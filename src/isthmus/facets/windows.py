@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from isthmus.facets.facet import Splits, some
 from isthmus.facets.kin import Kin
 from isthmus.metrics.probes import nearest
+from isthmus.rivals.residual import Persistence, PolynomialResidual, SubPCA
+from isthmus.rivals.rival import Network
 from isthmus.seeds import seed as hashed
 
 Rows = NDArray[np.float32]
@@ -35,12 +37,16 @@ def components(splits: Splits) -> Score:
     Shyu, Chen, Sarinnapakorn and Chang (2003), A novel anomaly detection scheme based on principal component
     classifier; of windows it is Sub-PCA.
     """
+    mean, whiten = _whitening(splits)
+    return lambda x: np.square((_flat(x) - mean) @ whiten).sum(axis=1)
+
+
+def _whitening(splits: Splits) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean training window, and its principal axes over their deviations, (D,) and (D, K)."""
     known = _flat(splits.train.x)
-    mean = known.mean(axis=0)
     sizes, axes = np.linalg.eigh(np.atleast_2d(np.cov(known.T)))
     kept = sizes > LEAST * max(float(sizes.mean()), float(np.finfo(np.float32).tiny))
-    whiten = axes[:, kept] / np.sqrt(sizes[kept])
-    return lambda x: np.square((_flat(x) - mean) @ whiten).sum(axis=1)
+    return known.mean(axis=0), axes[:, kept] / np.sqrt(sizes[kept])
 
 
 def clusters(splits: Splits) -> Score:
@@ -110,6 +116,35 @@ SCORERS: dict[str, Callable[[Splits], Score]] = {
     "persistence": persistence,
 }
 """Rival of the facet anomaly -> its scorer."""
+
+
+def _map(left: Callable[[NDArray[np.float64]], NDArray[np.float64]], splits: Splits) -> NDArray[np.float64]:
+    """A linear function of windows (n, T, C), as the map that it is of flat ones, (D, K)."""
+    shape = splits.train.x.shape[1:]
+    width = int(np.prod(shape))
+    return left(_series(np.eye(width, dtype=np.float32).reshape(width, *shape))).reshape(width, -1)
+
+
+def _polynomial(splits: Splits) -> Network:
+    return PolynomialResidual.of(_map(_left, splits) / np.sqrt(np.prod(splits.train.x.shape[1:])))
+
+
+def _persistence(splits: Splits) -> Network:
+    changes = _map(lambda windows: np.diff(windows, axis=1), splits)
+    return Persistence.of(changes / np.sqrt(max(1, splits.train.x.shape[1] - 1)))
+
+
+def _components(splits: Splits) -> Network:
+    mean, whiten = _whitening(splits)
+    return SubPCA.of(whiten, mean)
+
+
+NETWORKS: dict[str, Callable[[Splits], Network]] = {
+    "sub-pca": _components,
+    "polynomial residual": _polynomial,
+    "persistence": _persistence,
+}
+"""What ships of them."""
 
 KIN: dict[str, Callable[[Splits], Kin]] = {
     "k-means on windows": lambda _: Kin.of("distance", "sklearn.cluster.KMeans", n_clusters=CLUSTERS, n_init=1)

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus.data.layout import Layout
 from isthmus.errors import BadInput
 from isthmus.model import Model, Recipe, knob
 
@@ -30,6 +33,29 @@ class Rival(Model):
 
     def check(self) -> None:
         """Refuse parameters, from a file, that no training ends with."""
+
+
+class Drawing(Rival):
+    """What draws new rows and does nothing else."""
+
+    @property
+    def alone(self) -> str:
+        """What is said to who wants more of it."""
+        return f"{self.name} draws new rows and does nothing else: isthmus sample MODEL, .sample(n) in Python"
+
+    def rows(self, n: int, seed: int, layout: Layout) -> NDArray[np.float32]:
+        """``n`` rows as a layout has them, (n, *D); the same for the same seed."""
+        raise NotImplementedError
+
+    def exact(self, cells: NDArray[Any], layout: Layout) -> NDArray[Any]:
+        """Cells (n, F) of drawn rows as the data have them: 32 bits hold these up to rounding alone."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor) -> Tensor:
+        raise BadInput(self.alone)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.encode(x)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

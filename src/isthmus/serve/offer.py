@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.rivals.rival import Rival
+from isthmus.errors import BadInput
+from isthmus.rivals.rival import Drawing, Rival
 from isthmus.ship import verbs
 from isthmus.ship.deployed import Deployed
 
@@ -12,7 +13,9 @@ JSON, CSV = "application/json", "text/csv"
 
 
 def offered(model: Deployed) -> dict[str, str]:
-    """The verbs that a model can answer, and what each says."""
+    """The verbs that a model can answer, and what each says; one that only draws rows is refused."""
+    if isinstance(model.model, Drawing):
+        raise BadInput(model.model.alone)
     offered: dict[str, str] = {}
     if not isinstance(model.model, Rival):
         offered = {"encode": "The code of each row", "reconstruct": "What the model makes of each row"}

@@ -13,9 +13,10 @@ from isthmus.data.read import steps_of
 from isthmus.data.windows import Order, begun, per_step, seen
 from isthmus.errors import BadInput
 from isthmus.imputer import Imputer, Reach
-from isthmus.rivals.rival import Among
+from isthmus.rivals.rival import Among, Drawing
 from isthmus.sampler import Draws, Sampler
 from isthmus.scorer import Crowd, Scorer
+from isthmus.seeds import seed as hashed
 from isthmus.ship import calibrate
 from isthmus.ship.manifest import Origin
 from isthmus.ship.reference import Reference
@@ -281,6 +282,9 @@ class Deployed(Inference):
         BadInput
             If the family has no prior, and the model was not chosen to make rows.
         """
+        if isinstance(self.model, Drawing):
+            rows = self.model.rows(n, hashed(seed, "sample"), self.layout)
+            return self.model.exact(self.layout.invert(rows), self.layout)
         if self.draws is not None:
             return self.draws.of(self).draw(n, seed)
         if self.prior(1, 0) is None:

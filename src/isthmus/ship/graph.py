@@ -42,7 +42,7 @@ from isthmus.durable import whole
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.model import Model
 from isthmus.rivals.around import Around
-from isthmus.rivals.rival import Rival
+from isthmus.rivals.rival import Drawing, Rival
 from isthmus.runtime.protobuf import sealed
 from isthmus.ship.deployed import TIE, Deployed
 from isthmus.train.inference import Inference
@@ -161,6 +161,8 @@ def graph(model: Deployed, *, threshold: float | None = None) -> bytes:
     onnx = _onnx()
     if model.target_layout is not None:
         raise BadInput("a model that was trained to predict something else than its rows has no graph; train another")
+    if isinstance(model.model, Drawing):
+        raise BadInput(model.model.alone)
     if threshold is not None and not math.isfinite(threshold):
         raise BadInput(f"threshold must be a finite number; got {threshold!r}")
     for part in model.layout.parts:

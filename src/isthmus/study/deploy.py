@@ -22,6 +22,7 @@ from isthmus.evidence.stats import interval
 from isthmus.facets import FACETS
 from isthmus.facets.kin import Kin, Step
 from isthmus.metrics import METRICS
+from isthmus.rivals.rival import Drawing
 from isthmus.rivals.rounding import Rounding
 from isthmus.seeds import seed as hashed
 from isthmus.ship import rivals
@@ -63,6 +64,8 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
         usual["first"] = data.windows.first[normal]
     if rival:
         found: Any = rivals.fitted(name, facet, material.splits, material.layout, data.columns)
+        if isinstance(found.model, Drawing):
+            return Deployed.of(found)
         made = Deployed.of(replace(found, canvas=data.canvas, network=data.network), **usual)
         return replace(made, calibration=None) if name == Rounding.family else made  # it rebuilds all rows
     chosen = replace(study.model(name, facet, replicate), canvas=data.canvas, network=data.network)
