@@ -48,7 +48,7 @@ def right(
         counts = counted(texts[train], texts[:0], texts[test], pairs=pairs)
         prior = np.log(y[train].mean() / (1 - y[train].mean()))
         bayes = counts.test @ ratios(counts.train, y[train] == 1) + prior > 0
-        machine = nbsvm(counts.train, y[train], COST)(counts.test, SHARE).argmax(axis=1)
+        machine = nbsvm(counts.train, y[train], COST).scores(counts.test, SHARE).argmax(axis=1)
         for name, said in (("naive Bayes", bayes), ("NBSVM", machine)):
             found[name].append(100 * float(np.mean(said == y[test])))
     return {name: np.array(values) for name, values in found.items()}

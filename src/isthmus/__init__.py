@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from isthmus.data.source import source
     from isthmus.estimator.classifier import AutoencoderClassifier
     from isthmus.estimator.detector import AnomalyDetector
+    from isthmus.estimator.nbsvm import NBSVM
     from isthmus.estimator.transformer import Autoencoder
     from isthmus.families import named
     from isthmus.registry import register_backbone
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "NBSVM",
     "Ablation",
     "AnomalyDetector",
     "Autoencoder",
@@ -49,6 +51,7 @@ _HOMES = {
     "Autoencoder": "isthmus.estimator.transformer",
     "AutoencoderClassifier": "isthmus.estimator.classifier",
     "DataProfile": "isthmus.api.profile",
+    "NBSVM": "isthmus.estimator.nbsvm",
     "Plan": "isthmus.train.plan",
     "Several": "isthmus.api.several",
     "Study": "isthmus.api.study",

@@ -49,7 +49,7 @@ def test_ratios_are_those_of_the_paper_by_hand():
 def test_nbsvm_is_a_support_vector_machine_on_ratios_with_weights_drawn_to_their_mean():
     (train, y, _, _, test), _ = sides()
     counts = texts.counted(train, test, test)
-    scores = texts.nbsvm(counts.train, y, 0.5)
+    scores = texts.nbsvm(counts.train, y, 0.5).scores
     ratio = texts.ratios(counts.train.sign(), y == 1)
     machine = LinearSVC(C=0.5, random_state=0).fit(counts.train.sign().multiply(ratio).tocsr(), y)
     seen = counts.test.sign().multiply(ratio).tocsr()
@@ -149,3 +149,21 @@ def test_they_stand_in_the_table_only_where_rows_have_text(tmp_path):
     assert len({one["commonest_class"] for one in found.values()}) == 1
     bare = Splits(*(Rows(one.x, one.y) for one in splits[:3]), seed=0, latents=2)
     assert all(np.isnan(facet.rivals[name](bare)["probe_accuracy"]) for name in of_text)
+
+
+@pytest.mark.parametrize("name", ["naive bayes", "nbsvm", "tf-idf", "truncated svd"])
+def test_what_is_handed_over_says_what_was_measured(name):
+    given, truth = sides()
+    train, y, valid, valid_y, test = given
+    parts = [
+        Rows(np.zeros((len(t), 1), np.float32), label, text=t)
+        for t, label in zip((train, valid, test), (y, valid_y, truth), strict=True)
+    ]
+    splits = Splits(*parts, seed=3, latents=4)
+    kin = FACETS["features"].kin[name](splits)
+    code = kin.code().replace("model.predict(X)", "")
+    names = {"X": train, "y": y}
+    exec(code, names)
+    measured = FACETS["features"].rivals[name](splits)["probe_accuracy"]
+    far = 0.02 if name == "truncated svd" else 0.005  # its axes are drawn
+    assert names["model"].score(test, truth) == pytest.approx(measured, abs=far)

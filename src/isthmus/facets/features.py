@@ -210,9 +210,15 @@ def _named(said: Answers, splits: Splits) -> Found:
     return dict(zip(NAMED, values, strict=True))
 
 
+_PROBE: tuple[Step, ...] = (
+    ("sklearn.preprocessing.StandardScaler", {}),
+    ("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000}),
+)
+"""What tells classes by codes."""
+
+
 def _logistic(_: Splits) -> Kin:
-    scaled: Step = ("sklearn.preprocessing.StandardScaler", {})
-    return Kin("classify", (scaled, ("sklearn.linear_model.LogisticRegression", {"C": STRENGTH, "max_iter": 10_000})))
+    return Kin("classify", _PROBE)
 
 
 def _boosted(splits: Splits) -> Kin:
@@ -233,8 +239,19 @@ def _multinomial(splits: Splits) -> Kin:
 def _weighed(splits: Splits) -> Kin:
     settings = dict(_read(texts.regression, splits).settings)
     terms = _terms(splits, settings.pop("pairs")) | {"sublinear_tf": True}
-    model = ("sklearn.linear_model.LogisticRegression", settings | {"max_iter": 1000})
+    model = ("sklearn.linear_model.LogisticRegression", settings | {"max_iter": 1000, "tol": 1e-3})
     return Kin("classify", (("sklearn.feature_extraction.text.TfidfVectorizer", terms), model), takes="text")
+
+
+def _ratios(splits: Splits) -> Kin:
+    terms = ("sklearn.feature_extraction.text.CountVectorizer", _terms(splits, 2))
+    return Kin("classify", (terms, ("isthmus.NBSVM", _read(texts.support_vectors, splits).settings)), takes="text")
+
+
+def _latent(splits: Splits) -> Kin:
+    terms = ("sklearn.feature_extraction.text.TfidfVectorizer", _terms(splits, 1) | {"sublinear_tf": True})
+    axes = ("sklearn.decomposition.TruncatedSVD", {"n_components": splits.latents})
+    return Kin("classify", (terms, axes, *_PROBE), takes="text")
 
 
 def _terms(splits: Splits, pairs: float) -> dict[str, Any]:
@@ -349,6 +366,8 @@ FEATURES = Facet(
         "nearest rows": _voting,
         "naive bayes": _multinomial,
         "tf-idf": _weighed,
+        "nbsvm": _ratios,
+        "truncated svd": _latent,
     },
     curves={
         "few_labels": CurveTitle(

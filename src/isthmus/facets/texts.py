@@ -89,7 +89,25 @@ def ratios(counts: Sparse, positive: NDArray[np.bool_], smoothing: float = 1.0) 
     return found
 
 
-def nbsvm(counts: Sparse, y: Labels, cost: float = 1.0) -> Callable[[Sparse, float], Scores]:
+class Machines(NamedTuple):
+    """Support vector machines on log-count ratios: one that tells the second of two classes, or one for each class."""
+
+    ratios: Scores
+    """(M, T)."""
+    weights: Scores
+    """(M, T)."""
+    biases: Scores
+    """(M,)."""
+
+    def scores(self, counts: Sparse, share: float) -> Scores:
+        """Of counts (m, T) and the paper's beta, what speaks for each class in order, (m, C)."""
+        seen = counts.sign()
+        even = np.abs(self.weights).mean(axis=1, keepdims=True)
+        found: Scores = seen @ (self.ratios * ((1 - share) * even + share * self.weights)).T + self.biases
+        return found if found.shape[1] > 1 else np.hstack([-found, found])
+
+
+def nbsvm(counts: Sparse, y: Labels, cost: float = 1.0) -> Machines:
     """A support vector machine on log-count ratios (Wang and Manning 2012), one class against the others.
 
     Parameters
@@ -100,11 +118,6 @@ def nbsvm(counts: Sparse, y: Labels, cost: float = 1.0) -> Callable[[Sparse, flo
         At least two classes.
     cost : float, default 1
         The paper's C.
-
-    Returns
-    -------
-    callable
-        Of counts (m, T) and the paper's beta: scores (m, C) of the classes in order; the highest is named.
     """
     from sklearn.svm import LinearSVC
 
@@ -113,17 +126,8 @@ def nbsvm(counts: Sparse, y: Labels, cost: float = 1.0) -> Callable[[Sparse, flo
     for name in classes[1:] if len(classes) == 2 else classes:
         ratio = ratios(there, y == name)
         machine = LinearSVC(C=cost, random_state=0, max_iter=5000).fit(there.multiply(ratio).tocsr(), y == name)
-        fitted.append((ratio, machine.coef_[0], float(machine.intercept_[0])))
-
-    def scores(asked: Sparse, share: float) -> Scores:
-        seen, found = asked.sign(), []
-        for ratio, weights, bias in fitted:
-            mixed = (1 - share) * np.abs(weights).mean() + share * weights
-            found.append(seen @ (ratio * mixed) + bias)
-        both = found if len(found) > 1 else [-found[0], found[0]]
-        return np.column_stack(both)
-
-    return scores
+        fitted.append((ratio, machine.coef_[0], machine.intercept_[0]))
+    return Machines(*(np.array(one, np.float64) for one in zip(*fitted, strict=True)))
 
 
 def naive_bayes(*sides: Any, words: bool = True) -> Tuned:
@@ -152,9 +156,11 @@ def support_vectors(*sides: Any, words: bool = True) -> Tuned:
         train, y, valid, _, test = sides
         classes, counts = np.unique(y), counted(train, valid, test, words=words)
         for cost in COSTS:
-            scores = nbsvm(counts.train, y, cost)
+            machines = nbsvm(counts.train, y, cost)
             for share in SHARES:
-                held, said = (classes[scores(one, share).argmax(axis=1)] for one in (counts.valid, counts.test))
+                held, said = (
+                    classes[machines.scores(one, share).argmax(axis=1)] for one in (counts.valid, counts.test)
+                )
                 found = Tuned(Answers(said, said), {"C": cost, "beta": share})
                 yield Answers(held, held), found  # margins are no chances
 
