@@ -210,7 +210,7 @@ def decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ([3.0, 7.0, 11.0], [0.25, 3.7])
     """
     digits = precision(values)
-    return values if digits is None else values.round(digits)
+    return values if digits is None else values.round(digits) + 0.0  # no -0
 
 
 def precision(values: NDArray[np.float64]) -> int | None:

@@ -156,6 +156,7 @@ def test_few_values_of_a_column_keep_its_ends_and_order(ships):
 def test_decimals_are_those_that_the_data_have():
     values = np.array([-1013010.0, 17.25, 0.1]).astype(np.float32).astype(np.float64)
     assert decimals(values[1:]).tolist() == [17.25, 0.1]
+    assert not np.signbit(decimals(np.array([-1e-12, 1.0]))).any()
     assert decimals(np.array([12.000001, -1013010.02])).tolist() == [12.0, -1013010.0]
     odd = np.random.default_rng(0).normal(size=50)
     np.testing.assert_allclose(decimals(odd), odd, atol=3e-6)

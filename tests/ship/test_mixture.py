@@ -1,6 +1,7 @@
 """The mixture of columns of several kinds ships: it draws the rows that a study measured, and does nothing else."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,7 @@ def test_rows_hold_what_the_data_hold(frame, study, ships, tmp_path, monkeypatch
     assert 0 < made["city"].isna().mean() < 0.2 < (made["spent"] == 0).mean() < 0.8
     assert 0 < made["height"].isna().mean() < 0.25
     assert (made["spent"] == made["spent"].round(2)).all()
+    assert ",-0," not in Path("new.csv").read_text()
     assert pd.to_datetime(made["since"]).between("2000-12-31", "2012-01-01").all()
     told = pd.crosstab(made["member"], made["age"] > 45, normalize="index")
     assert told.loc["yes", True] > 0.8  # of columns that are independent half
@@ -111,7 +113,11 @@ def test_it_does_nothing_else(frame, ships, tmp_path, capsys):
     with pytest.raises(BadInput, match="draws new rows"):
         graph.export(ships, tmp_path / "model.onnx")
     assert main(["inspect", str(tmp_path / "model")]) == 0
-    assert NAME in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "new rows: mixed-type mixture draws new rows and does nothing else" in told
+    assert "threshold" not in told
+    assert main(["card", str(tmp_path / "model")]) == 0
+    assert "draws new rows and does nothing else" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

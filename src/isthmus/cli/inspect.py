@@ -49,12 +49,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     shape = "×".join(map(str, found["shape"]))
     code = "no codes" if found["latents"] is None else f"code of {found['latents']}"
     own, known, ended = found["calibration"], found["reference"], (found["training"] or {}).get("outcome")
-    return {
-        "model": f"{family}, {found['parameters']:,} parameters, {code}, format {found['format']}"
-        + ", a single file" * (found["form"] == "file"),
-        "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
-        "rows": f"{shape} {'columns' if len(found['shape']) == 1 else 'elements'}, head {found['head']}",
-        "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",
+    scores = {
         "score": "the network's own" if found["score"] is None else _places(found["score"]["places"]),
         "threshold": "none: no calibration rows" if own is None else _threshold(own),
         **({} if found["gaps"] is None else {"gaps": _gaps(found["gaps"])}),
@@ -64,6 +59,14 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
             f"{one['watched']:,} {_plural(group, one['watched'])} of {one['rows']:,} rows"
             for group, one in known.items()
         ),
+    }
+    return {
+        "model": f"{family}, {found['parameters']:,} parameters, {code}, format {found['format']}"
+        + ", a single file" * (found["form"] == "file"),
+        "recipe": ", ".join(f"{name}={_value(value)}" for name, value in recipe.items()) or "none",
+        "rows": f"{shape} {'columns' if len(found['shape']) == 1 else 'elements'}, head {found['head']}",
+        "predicts": "its own rows" if found["predicts"] is None else f"a target of shape {found['predicts']}",
+        **(scores if found["alone"] is None else {"new rows": found["alone"]}),
         **({} if found["draws"] is None else {"new rows": _draws(found["draws"])}),
         "comes from": "not told" if found["origin"] is None else _origin(found["origin"]),
         **({} if ended is None else {"training": f"{ended['status']} after {ended['steps']:,} steps"}),

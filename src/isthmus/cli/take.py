@@ -68,9 +68,9 @@ def take(
     [bold]isthmus take isthmus-digits --for reconstruction --out model[/bold]
 
     Half of the replicate's normal test rows calibrate the model, so that isthmus flag knows what is rare; for that the
-    data are read again. Rivals that score, code or draw rows (an isolation forest, kNN distances, ECOD, raw columns, a
-    mixed-type mixture ...) are saved too, if they are recommended or named; another one that scikit-learn has is written
-    as Python, with the settings that validation rows chose.
+    data are read again. Rivals that score, code or draw rows (isolation forest, kNN distances, ECOD, raw columns, the
+    mixed-type mixture ...) are saved too, if they are recommended or named; another one that scikit-learn has is
+    written as Python, with the settings that validation rows chose.
 
     With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
     measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.

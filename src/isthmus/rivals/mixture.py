@@ -121,7 +121,7 @@ class Mixture(Drawing):
             known = np.concatenate([code.values, code.ranked])
             if layout.parts[f].field.kind not in TEXTS and (digits := precision(known)) is not None:
                 there = ~missing(out[:, f])
-                out[there, f] = out[there, f].astype(np.float64).round(digits)
+                out[there, f] = out[there, f].astype(np.float64).round(digits) + 0.0  # no -0
         return out
 
     def check(self) -> None:

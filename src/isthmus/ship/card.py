@@ -13,7 +13,7 @@ from markupsafe import escape
 
 from isthmus.facets import FACETS
 from isthmus.metrics import METRICS
-from isthmus.rivals.rival import Rival
+from isthmus.rivals.rival import Drawing, Rival
 from isthmus.said import Said
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import Measured
@@ -199,6 +199,15 @@ def _limits(model: Deployed, lang: str) -> list[str]:
     said: list[Said] = []
     if model.target_layout is not None:
         said.append(Said("It predicts a target and does not score rows.", "它预测目标，不对数据打分。"))
+    elif isinstance(model.model, Drawing):
+        return [
+            Said(
+                "It draws new rows and does nothing else. They are no rows of the training data, but single values of "
+                "columns are, and nobody has shown that nothing can be told of a training row from it.",
+                "它只生成新数据，不做别的。生成的行不是训练数据中的行，但各列的单个取值来自训练数据；"
+                "没有人证明从中无法推断训练数据。",
+            ).of(lang)
+        ]
     elif model.calibration is None:
         said.append(
             Said(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.dataset import element_names
-from isthmus.rivals.rival import Rival
+from isthmus.rivals.rival import Drawing, Rival
 from isthmus.ship.artefact import MANIFEST, MOST_MANIFEST, beside, content, load, manifest_of, vouched
 from isthmus.ship.deployed import Deployed
 from isthmus.ship.manifest import strict
@@ -27,7 +27,8 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``form`` (``folder`` or ``file``), ``format``, ``members`` (name, bytes, SHA-256), ``recipe``, ``shape``,
         ``latents``, ``parameters``, ``head``, ``columns`` (name, kind, values, gaps), ``predicts``, ``score``,
-        ``calibration``, ``gaps`` (column, cells, rows), ``reference``, ``draws`` (how new rows are drawn),
+        ``alone`` (what it says to who asks for anything but new rows), ``calibration``, ``gaps`` (column, cells, rows),
+        ``reference``, ``draws`` (how new rows are drawn),
         ``training``, ``origin`` (purpose, data, digest, rows, measured) and ``versions``; None where there is nothing.
 
     Raises
@@ -63,6 +64,7 @@ def contents(path: str | os.PathLike[str]) -> dict[str, Any]:
         "head": deployed.head,
         "columns": _columns(deployed),
         "predicts": None if said.target is None else said.target.shape,
+        "alone": deployed.model.alone if isinstance(deployed.model, Drawing) else None,
         "score": {"places": deployed.places} if deployed.places else None,
         "calibration": calibration
         and {
