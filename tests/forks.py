@@ -3,6 +3,7 @@
 What a child starts, its workers, begins as it always does. Where it matters how an interpreter begins, tests start one.
 """
 
+import atexit
 import importlib
 import os
 import pkgutil
@@ -11,12 +12,15 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TextIO
+
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import isthmus
 from isthmus.cli import main
@@ -87,27 +91,27 @@ def ranks(size: int, run: Callable[[], int | None]) -> list[int]:
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-class Command:
-    """``isthmus`` with these arguments in a child that leads a session of its own, as on a terminal of its own.
+class Child:
+    """A child that leads a session of its own, as on a terminal of its own.
 
     Parameters
     ----------
-    arguments : str
-        What stands behind ``isthmus``.
+    run : callable
+        What it does: its exit code.
     cwd : Path
         Where it runs. What it says goes to files beside this folder.
     closed : sequence of int
         Standard streams that it begins without.
     """
 
-    def __init__(self, *arguments: str, cwd: Path, closed: Sequence[int] = ()) -> None:
+    def __init__(self, run: Callable[[], int], cwd: Path, closed: Sequence[int] = ()) -> None:
         self._said = [cwd.with_name(f"{cwd.name}.{name}") for name in ("out", "err")]
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            leave(lambda: self._begin(arguments, cwd, closed))
+            leave(lambda: self._begin(run, cwd, closed))
 
-    def _begin(self, arguments: Sequence[str], cwd: Path, closed: Sequence[int]) -> int:
+    def _begin(self, run: Callable[[], int], cwd: Path, closed: Sequence[int]) -> int:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have ignored it
         os.chdir(cwd)
@@ -116,7 +120,7 @@ class Command:
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         for number in closed:
             os.close(number)
-        return command(arguments)
+        return run()
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal, or None if it is still running."""
@@ -130,9 +134,52 @@ class Command:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def communicate(self) -> tuple[str, str]:
+    def communicate(self, timeout: float = float("inf")) -> tuple[str, str]:
         """Wait until it has ended: what it said to stdout and to stderr."""
-        if self.returncode is None:
+        if timeout == float("inf") and self.returncode is None:
             self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        until = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"it has not ended within {timeout:.0f} s")
+            time.sleep(0.01)
         out, err = (path.read_text() for path in self._said)
         return out, err
+
+
+class Command(Child):
+    """``isthmus`` with these arguments in a child."""
+
+    def __init__(self, *arguments: str, cwd: Path, closed: Sequence[int] = ()) -> None:
+        super().__init__(lambda: command(arguments), cwd, closed)
+
+
+class Torchrun(Child):
+    """``torchrun`` in a child, whose ranks are children of it that do ``run``."""
+
+    def __init__(self, size: int, run: Callable[[], int], cwd: Path) -> None:
+        self._ranks = cwd.with_name(f"{cwd.name}.ranks")
+        self._ranks.mkdir()
+        super().__init__(lambda: self._launch(size, run), cwd)
+
+    def rank(self, number: int) -> int:
+        """The process of a rank that has begun."""
+        return int((self._ranks / str(number)).read_text())
+
+    def _launch(self, size: int, run: Callable[[], int]) -> int:
+        os.environ.update({"GLOO_SOCKET_IFNAME": "lo"})
+        here = {"rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "local_addr": "127.0.0.1"}  # as --standalone
+        plan = LaunchConfig(1, 1, size, run_id="here", max_restarts=0, start_method="fork", **here)
+        elastic_launch(plan, lambda: self._rank(run))()
+        return 0
+
+    def _rank(self, run: Callable[[], int]) -> None:
+        """What an interpreter that torchrun starts does; it inherits no handlers and nothing to do at its end."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        atexit._clear()
+        (self._ranks / os.environ["RANK"]).write_text(str(os.getpid()))
+        try:
+            sys.exit(run())
+        finally:
+            atexit._run_exitfuncs()

@@ -20,6 +20,7 @@ import forks
 from isthmus.cli import main
 from isthmus.errors import BadInput
 from isthmus.families import named
+from isthmus.train import checkpoint, ranks
 from isthmus.train.checkpoint import Checkpoint, Keeper, tensors_of
 from isthmus.train.loop import train
 from isthmus.train.plan import Plan
@@ -162,17 +163,30 @@ def test_ranks_see_the_same_rows_in_the_same_order_and_end_with_the_same_loss(si
             assert one[name][0] == pytest.approx(valid, rel=TOGETHER[name])
 
 
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    """A folder with rows to train on."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
+    return folder
+
+
+ENDLESS = ["train", "plain", "rows.npy", "--out", "model", "--measure", "none", "--steps", "100000"]
+ENDLESS += ["--checkpoint", "0.3s"]
+
+
 @pytest.mark.slow
-def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
+def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(rows, capfd):
+    """As from a shell, with the torchrun of an interpreter of its own."""
     given = ["train", "vae", "rows.npy", "--out", "model"]
     given += ["--measure", "none", "--steps", "1200", "--set", "drops=200", "--checkpoint", "0.3s"]
     command = [*STARTED, "--nproc-per-node", "2", "-m", "isthmus", *given]
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    how = {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    how = {"cwd": rows, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **how) as ran:
-        while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
+        while not (rows / "model.checkpoint").exists() and ran.poll() is None:
             time.sleep(0.01)
         for child in Path(f"/proc/{ran.pid}/task/{ran.pid}/children").read_text().split():
             if b"\0RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
@@ -184,68 +198,44 @@ def test_a_lost_rank_ends_the_run_with_one_line_and_the_same_command_goes_on(tmp
     assert "the same command trains again, from what --checkpoint kept" in line
     assert forks.ranks(2, lambda: forks.command(given)) == [0, 0]
     assert capfd.readouterr().out.count("Model: ") == 1
-    assert (tmp_path / "model").exists()
-    assert not (tmp_path / "model.checkpoint").exists()
-
-
-ALONE = """
-import os, sys, time
-from isthmus.train import ranks
-ranks.PATIENCE, ranks.LEAVE = 3.0, 1.0  # an hour and 2 seconds
-from isthmus.cli import main
-if os.environ["RANK"] == "0":
-    from isthmus.train import checkpoint
-    checkpoint.durable.whole = lambda *_: time.sleep(600)  # a disk that does not answer
-sys.exit(main(sys.argv[1:]))
-"""
+    assert (rows / "model").exists()
+    assert not (rows / "model.checkpoint").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no handles of processes")
-def test_what_one_rank_does_alone_may_take_an_hour_and_no_more(tmp_path):
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
-    (tmp_path / "alone.py").write_text(ALONE)
-    given = ["train", "plain", "rows.npy", "--out", "model", "--measure", "none", "--steps", "100000"]
-    command = [*STARTED, "--nproc-per-node", "2", "alone.py", *given, "--checkpoint", "0.3s"]
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    how = {"cwd": tmp_path, "env": environment, "text": True, "capture_output": True, "timeout": 120}
-    ran = subprocess.run(command, check=False, **how)
+def test_what_one_rank_does_alone_may_take_an_hour_and_no_more(rows, monkeypatch):
+    monkeypatch.setattr(ranks, "PATIENCE", 3.0)  # an hour
+    monkeypatch.setattr(ranks, "LEAVE", 1.0)  # 2 seconds
+
+    def run():
+        if os.environ["RANK"] == "0":
+            checkpoint.durable.whole = lambda *_: time.sleep(600)  # a disk that does not answer
+        return forks.command(ENDLESS)
+
+    ran = forks.Torchrun(2, run, rows)
+    said = ran.communicate(timeout=120)[1]
     assert ran.returncode != 0
-    (line,) = [one for one in ran.stderr.splitlines() if one.startswith("isthmus: ")]
+    (line,) = [one for one in said.splitlines() if one.startswith("isthmus: ")]
     assert line.startswith("isthmus: a rank of 2 is lost, or did not answer for 3 s: the training ends")
 
 
-HANGING = """
-import sys
-from isthmus.train import ranks
-ranks.ANSWER, ranks.LEAVE = 4.0, 1.0  # 15 and 2 seconds
-from isthmus.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no handles of processes")
-@pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_rank_that_hangs_is_ended_with_the_others(rank, tmp_path):
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32))
-    (tmp_path / "hanging.py").write_text(HANGING)
-    given = ["train", "plain", "rows.npy", "--out", "model", "--measure", "none", "--steps", "100000"]
-    command = [*STARTED, "--nproc-per-node", "2", "hanging.py", *given, "--checkpoint", "0.3s"]
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    how = {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **how) as ran:
-        while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
-            time.sleep(0.01)
-        children = Path(f"/proc/{ran.pid}/task/{ran.pid}/children").read_text().split()
-        for child in children:
-            if f"\0RANK={rank}\0".encode() in Path(f"/proc/{child}/environ").read_bytes():
-                os.kill(int(child), signal.SIGSTOP)
-        try:
-            said = ran.communicate(timeout=90)[1]
-        finally:
-            for child in children if ran.poll() is None else ():
-                os.kill(int(child), signal.SIGKILL)
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_rank_that_hangs_is_ended_with_the_others(number, rows, monkeypatch):
+    monkeypatch.setattr(ranks, "ANSWER", 4.0)  # 15 seconds
+    monkeypatch.setattr(ranks, "LEAVE", 1.0)  # 2 seconds
+    ran = forks.Torchrun(2, lambda: forks.command(ENDLESS), rows)
+    while not (rows / "model.checkpoint").exists() and ran.poll() is None:
+        time.sleep(0.01)
+    children = [ran.rank(0), ran.rank(1)]
+    os.kill(children[number], signal.SIGSTOP)
+    try:
+        said = ran.communicate(timeout=90)[1]
+    finally:
+        for child in children if ran.poll() is None else ():
+            os.kill(child, signal.SIGKILL)
     assert ran.returncode != 0
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
     assert "Unable to shutdown process" not in said  # what torchrun says when its half minute is over

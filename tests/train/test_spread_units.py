@@ -3,10 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +18,6 @@ from isthmus.ship import artefact
 from isthmus.train.checkpoint import tensors_of
 from isthmus.train.loop import begin
 from isthmus.train.shards import Shards
-
-STARTED = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-STARTED += ["--nproc-per-node", "2"]
-ENVIRONMENT = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
 
 
 @pytest.mark.slow
@@ -55,15 +48,11 @@ def test_a_lost_rank_ends_the_run_the_same_command_goes_on_and_the_model_is_that
     usual = ["train", "topk", "rows.npy", "--measure", "none", "--steps", "400", "--set", "latents=64"]
     usual += ["--set", "k=4", "--set", "drops=200", "--quiet"]
     again = [*usual, "--out", "model", "--shard", "--checkpoint", "0.3s"]
-    command = [*STARTED, "-m", "isthmus", *again]
-    how = {"cwd": tmp_path, "env": ENVIRONMENT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **how) as ran:
-        while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
-            time.sleep(0.01)
-        for child in Path(f"/proc/{ran.pid}/task/{ran.pid}/children").read_text().split():
-            if b"\0RANK=0\0" in Path(f"/proc/{child}/environ").read_bytes():
-                os.kill(int(child), signal.SIGKILL)
-        said = ran.communicate(timeout=60)[1].splitlines()
+    ran = forks.Torchrun(2, lambda: forks.command(again), tmp_path)
+    while not (tmp_path / "model.checkpoint").exists() and ran.poll() is None:
+        time.sleep(0.01)
+    os.kill(ran.rank(0), signal.SIGKILL)
+    said = ran.communicate(timeout=60)[1].splitlines()
     assert ran.returncode != 0
     (line,) = [one for one in said if one.startswith("isthmus: ")]
     assert line.startswith("isthmus: a rank of 2 is lost")
