@@ -10,7 +10,8 @@ PYTHON ?= python3
 RUN := .venv/bin
 WORKERS ?= auto
 
-PYTEST := OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist worksteal
+# What is compiled is kept, whatever the environment says: every process that tests start would else compile it again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist worksteal
 # To make asserts tell what they compare takes each worker ten seconds: those of tests that failed do, in a second run.
 TESTS = $(PYTEST) --assert=plain $(1) || { $(PYTEST) --last-failed --last-failed-no-failures none $(1); exit 1; }
 
