@@ -13,15 +13,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 
 from isthmus.cli import main, show
+from isthmus.cli.stream import Columns as Written
 from isthmus.data import text_pieces
+from isthmus.data.blocks import Block, Columns, blocks
+from isthmus.data.fields import Field
 from isthmus.data.read import read
 from isthmus.families import named
 from isthmus.ship import calibrate
 from isthmus.ship.artefact import save
 from isthmus.ship.deployed import Calibration, Deployed
+from isthmus.ship.verbs import Answer
 from isthmus.train.fitted import fit
 from isthmus.train.plan import Plan
 
@@ -340,6 +346,54 @@ def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatc
     Path("head.csv").write_text("a,b,c\n")
     assert run("score", "numbers", "head.csv", "-o", "none.csv") == 0
     assert pd.read_csv("none.csv").shape == (0, 2)
+
+
+def test_rows_of_a_piece_are_handed_on_some_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that somebody answers the first ones while the next ones are read; they are read as one piece all the same."""
+    monkeypatch.setattr("isthmus.data.blocks.BATCH", 128)
+    frame = NUMBERS.assign(note=[f"no. {i}" for i in range(300)])
+    fields = tuple(Field(name, "number") for name in "abc")
+    for name in ("rows.csv", "rows.jsonl", "rows.parquet"):
+        path = tmp_path / name
+        frame.to_json(path, orient="records", lines=True) if name.endswith("jsonl") else kept(frame, str(path))
+        for found in ([*blocks(path, fields)], [*Columns(path).blocks(fields)]):
+            assert [len(block.rows) for block in found] == [128, 128, 44]
+            np.testing.assert_array_equal(np.concatenate([block.rows for block in found]), X)
+            assert pa.concat_tables([block.table for block in found])["note"].to_pylist() == frame["note"].tolist()
+
+
+@pytest.mark.parametrize("end", ["csv", "parquet", "arrow"])
+def test_what_is_written_of_a_block_asks_for_pythons_lock_once(end: str) -> None:
+    """And not for each thousand rows, or each page: whoever computes meanwhile keeps the writer waiting."""
+    form = Written(f".{end}", set())
+    asked: list[int] = []
+    put = form.held.write
+    form.held.write = lambda content: asked.append(len(content)) or put(content)
+    rows = np.random.default_rng(0).normal(size=(9_000, 3))
+    for _ in range(3):
+        assert form.written(Block(rows, None), Answer(dict(zip("abc", rows.T, strict=True)), None))
+    assert len(asked) == 3
+    assert form.end() or end == "csv"
+
+
+@pytest.mark.parametrize("verb", ["encode", "reconstruct"])
+def test_text_holds_what_columns_hold(run, verb: str) -> None:
+    """To the last bit, with whole numbers, moments and texts that have to be quoted as they came."""
+    days = pd.date_range("2024-02-28 23:59:01", periods=300, freq="17h")
+    beside = {"id": np.arange(300) * 10**14, "when": days, "said": [f'"{i}", or\nnot' for i in range(300)]}
+    PEOPLE.assign(**beside, share=RANDOM.lognormal(0, 30, 300)).to_parquet("rows.parquet")
+    for end in ("csv", "parquet"):
+        assert run(verb, "people", "rows.parquet", "-o", f"out.{end}", "--quiet") == 0
+    columns = pq.read_table("out.parquet")
+    text = pacsv.read_csv(
+        "out.csv",
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict(zip(columns.column_names, columns.schema.types, strict=True)), strings_can_be_null=True
+        ),
+    )
+    assert text.equals(columns)
+    assert verb == "reconstruct" or {"id", "when", "said", "share", "code0"} <= set(text.column_names)
 
 
 def shell(*words: str, **more) -> subprocess.Popen:

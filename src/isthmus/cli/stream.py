@@ -59,6 +59,8 @@ Graph = Annotated[
 TABLES = (".csv", ".parquet", ".arrow", ".feather")
 SUFFIXES = (*TABLES, ".npy")
 STDOUT = Path("-")
+BUFFER = 1 << 22
+"""Bytes that Arrow writes before it asks for Python's lock, for which a writer waits while others compute."""
 HEADER = 192
 """Bytes of the header of a .npy file whose length is known at its end: room for any number of rows."""
 
@@ -108,7 +110,8 @@ class Columns:
     """A table: the columns that are carried along, then the answers."""
 
     def __init__(self, suffix: str, left: set[str] | None) -> None:
-        self.file, self.suffix, self.left = Held(), suffix, left
+        self.held, self.suffix, self.left = Held(), suffix, left
+        self.file: Any = None
         self.writer: Any = None
         self.schema: Any = None
 
@@ -131,9 +134,11 @@ class Columns:
         table = self._held(pa.table({**kept, **made}))
         if self.writer is None:
             kinds = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
+            self.file = pa.BufferedOutputStream(pa.PythonFile(self.held, "w"), BUFFER)
             self.writer, self.schema = kinds.get(self.suffix, ipc.new_file)(self.file, table.schema), table.schema
         self.writer.write_table(table if self.suffix == ".csv" else table.cast(self.schema))
-        return self.file.taken()
+        self.file.flush()
+        return self.held.taken()
 
     def _held(self, table: pa.Table) -> pa.Table:
         """The columns that a file of this kind can hold."""
@@ -145,7 +150,8 @@ class Columns:
     def end(self) -> bytes:
         if self.writer is not None:
             self.writer.close()
-        return self.file.taken()
+            self.file.close()
+        return self.held.taken()
 
     def head(self) -> bytes:
         return b""

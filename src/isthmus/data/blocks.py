@@ -54,7 +54,7 @@ PARQUET = b"PAR1"
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", *JSON, ".parquet", *ARROW)
 """Ends of names of tables that are read in pieces."""
 BATCH = 1 << 14
-"""Rows of a table that are read at a time, at most."""
+"""Rows of a table that are handed on at a time, at most."""
 ELEMENTS = 1 << 22
 """Numbers that are in memory at a time, about."""
 NUMBERS = 1 << 19
@@ -232,7 +232,7 @@ class Columns:
         texts, began = [name for name, kind in self.types.items() if pa.types.is_string(kind)], 0
         schema = pa.schema(list(self.types.items()))
         for content in self._tables(texts):
-            yield _settled(self.where, content.cast(schema), fields, began, False)
+            yield from _parts(_settled(self.where, content.cast(schema), fields, began, False))
             began += content.num_rows
 
     def _tables(self, texts: Sequence[str]) -> Iterator[pa.Table]:
@@ -333,7 +333,7 @@ def _array(where: str, path: Path) -> Iterator[Block]:
 def _columnar(parts: Iterable[pa.Table], where: str, fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
     begun = 0
     for content in parts:
-        yield _settled(where, content, fields, begun, lenient)
+        yield from _parts(_settled(where, content, fields, begun, lenient))
         begun += content.num_rows
 
 
@@ -371,8 +371,20 @@ def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], 
     for found in pieces(where, source, stream):
         texts = [name for name in found.names if name in exact or name not in wanted]
         content, mark = opened_piece(found, texts, mark)
-        yield _settled(where, content, fields, began, lenient)
+        yield from _parts(_settled(where, content, fields, began, lenient))
         began += content.num_rows
+
+
+def _parts(block: Block) -> Iterator[Block]:
+    """A block of a table as several, in order, each of so few rows that somebody has the first ones soon.
+
+    What a piece of text means is told by all of it, so it is cut when its cells are known.
+    """
+    if block.table is None or len(block.rows) <= BATCH:
+        yield block
+        return
+    for at in range(0, len(block.rows), BATCH):
+        yield Block(block.rows[at : at + BATCH], block.table.slice(at, BATCH))
 
 
 def _only_lines(source: Path, stream: IO[bytes], fields: Sequence[Field]) -> bool:

@@ -363,7 +363,6 @@ def _number(
     values = np.where(np.isin(values, gone), np.nan, values) if gone else values
     if (bad := np.flatnonzero(np.abs(values) > LARGEST)).size:
         raise BadInput(unusable(raw, int(bad[0]), j, float(values[bad[0]]), len(bad)))
-    there = np.unique(values[~np.isnan(values)])
     if kind == "flag" and (odd := np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))).size:
         raise BadInput(f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no flag, which is 0 or 1")
     if kind == "count" and (odd := np.flatnonzero((values < 0) | (np.floor(values) < values))).size:
@@ -371,7 +370,9 @@ def _number(
             f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no count, a whole number of 0 or more; "
             f"correct it, or read the column as numbers (--kind {name}=number)"
         )
-    kind = kind or of_numbers(there, lambda: (_skewness(values, often), _skewness(np.arcsinh(values), often)), boolean)
+    if not kind:
+        there = np.unique(values[~np.isnan(values)])
+        kind = of_numbers(there, lambda: (_skewness(values, often), _skewness(np.arcsinh(values), often)), boolean)
     return _known(Field(name, kind), values)
 
 

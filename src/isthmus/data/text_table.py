@@ -445,6 +445,8 @@ def parsed(
 
 def _commented(found: Opened) -> bool:
     """Whether lines among the rows begin with #. (Rows that are not UTF-8 can't be handed to who would skip them.)"""
+    if b"#" not in found.data:  # by far the fastest to ask, and nearly always so
+        return False
     if all(found.data.find(end, found.head) < 0 for end in (b"\n#", b"\r#")):  # much faster than a pattern
         return False
     try:
