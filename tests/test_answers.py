@@ -331,6 +331,21 @@ def test_every_verb_is_told_where_to_compute(run, capsys, monkeypatch: pytest.Mo
     assert places == ["cuda"]
 
 
+@pytest.mark.parametrize("command", ["serve", "monitor"])
+def test_what_runs_on_is_told_where_to_compute(run, capsys, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    PEOPLE.to_csv("rows.csv", index=False)
+    asked = [command, "people", *(["rows.csv"] if command == "monitor" else [])]
+    assert run(*asked, "--device", "gpu") == 2
+    assert "device must be one of auto, cpu, cuda, mps; got 'gpu'" in capsys.readouterr().err
+    places: list[str] = []
+    served: list[Deployed] = []
+    monkeypatch.setattr(Deployed, "placed", lambda self, device: places.append(device) or self)
+    monkeypatch.setattr("isthmus.serve.serve", lambda model, *more: served.append(model))
+    assert run(*asked, "--device", "cuda") == 0
+    assert places == ["cuda"]
+    assert len(served) == (command == "serve")
+
+
 def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatch) -> None:
     """Quotes with line breaks in them, and a decimal mark that only the first rows tell."""
     frame = NUMBERS.assign(note=[f'say "{i}",\nor; not' if i % 3 else f"{i}'s 5\" pipe" for i in range(300)])

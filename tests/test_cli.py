@@ -1120,7 +1120,7 @@ OPTIONS = {
         "data out kinds drop missing terms group time weights size crop gray features skip_damaged axes window "
         "stride counts most label anomaly factors truth images rows memory json lang debug"
     ),
-    serve.serve: "model host port max_rows max_bytes timeout waiting quiet debug",
+    serve.serve: "model host port max_rows max_bytes timeout waiting device quiet debug",
     report.report: "folder lang out debug",
     doctor.doctor: "run data label features json lang debug",
 }

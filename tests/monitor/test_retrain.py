@@ -203,6 +203,24 @@ def stream(tmp_path: Path) -> Path:
     return tmp_path / "stream.csv"
 
 
+def test_it_is_trained_where_the_command_says(
+    place: Path, stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curved: Deployed
+) -> None:
+    with pytest.raises(BadInput, match="device must be one of"):
+        retrained(curved, rows(400, 3), rows(200, 4), device="abacus")
+    asked: list[str] = []
+
+    def trained(*given: object, device: str, **more: object) -> None:
+        asked.append(device)
+        raise BadInput("that is enough")
+
+    monkeypatch.setattr("isthmus.monitor.adapt.retrained", trained)
+    monkeypatch.setattr(Deployed, "placed", lambda self, device: asked.append(device) or self)
+    run = ["monitor", str(place), str(stream), "--adapt", "train", "--out", str(tmp_path / "new")]
+    assert main([*run, "--device", "cuda"]) == 2
+    assert asked == ["cuda", "cuda"]
+
+
 def test_the_command_trains_and_the_new_model_is_calm(place: Path, stream: Path, tmp_path: Path, capsys) -> None:
     run = ["monitor", str(place), str(stream), "--json", "--adapt"]
     assert main([*run, "train", "--out", str(tmp_path / "new")]) == 1

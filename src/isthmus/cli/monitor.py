@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from isthmus.cli import ends, show
-from isthmus.cli.answers import Against
+from isthmus.cli.answers import Against, Device, loaded
 from isthmus.cli.feed import Feed
 from isthmus.cli.options import Debug, Lang
 from isthmus.cli.stream import Data, Graph, Model
@@ -66,6 +66,7 @@ def monitor(
         ),
     ] = None,
     features: Graph = None,
+    device: Device = "cpu",
     json: Annotated[bool, typer.Option("--json", help="A JSON object a line, on stdout.")] = False,
     lang: Lang = "en",
     debug: Debug = False,
@@ -89,7 +90,7 @@ def monitor(
     from isthmus.ship import artefact, verbs
 
     _possible(report, out, adapt)
-    deployed = artefact.load(model)
+    deployed = loaded(model, device)
     normal = None if against is None else _normal(deployed, against, features)
     watch = _watch(deployed, normal, against, level=level, rate=rate, batch=batch)
     kept = _kept(watch, data, state)
@@ -104,7 +105,7 @@ def monitor(
             _tell(alarm, lang, json)
     feed = Feed(watch, data, state, kept, gathered)
     feed.run(verbs.drawn(deployed, data, features), lambda alarm: _tell(alarm, lang, json))
-    found = {} if adapt is None or gathered is None else _adapted(watch, adapt, gathered, normal, place, lang)
+    found = {} if adapt is None or gathered is None else _adapted(watch, adapt, gathered, normal, place, lang, device)
     if report is not None:
         from isthmus.report.monitor import write
 
@@ -161,7 +162,13 @@ def _kept(watch: Watch, data: Path, state: Path | None) -> Kept:
 
 
 def _adapted(
-    watch: Watch, adapt: str, gathered: Gathered, normal: NDArray[Any] | None, place: Path, lang: str
+    watch: Watch,
+    adapt: str,
+    gathered: Gathered,
+    normal: NDArray[Any] | None,
+    place: Path,
+    lang: str,
+    device: str,
 ) -> dict[str, Any]:
     """Calibrate anew, or train further, where that is what should be done; what came of it, with a sentence."""
     from isthmus.answers.words import Words
@@ -175,7 +182,8 @@ def _adapted(
     about, since = f"rows {watch.progress.rows:,} and before of a stream", gathered.since()
     made: Adapted | Trained
     if adapt == "train":
-        made = retrained(watch.deployed, since, gathered.before() if normal is None else normal, about=about)
+        before = gathered.before() if normal is None else normal
+        made = retrained(watch.deployed, since, before, about=about, device=device)
     else:
         made = recalibrated(watch.deployed, since, about=about)
     if made.model is not None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli import ends, show
+from isthmus.cli.answers import Device, loaded
 from isthmus.cli.options import Debug, Quiet
 from isthmus.cli.stream import Model
 
@@ -22,6 +23,7 @@ def serve(
     max_bytes: Annotated[int, typer.Option("--max-bytes", min=1, help="Bytes that its body may have.")] = 8 << 20,
     timeout: Annotated[float, typer.Option("--timeout", min=0.01, help="Seconds until its body is there.")] = 30.0,
     waiting: Annotated[int, typer.Option("--waiting", min=1, help="Requests that may wait for their turn.")] = 64,
+    device: Device = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -35,9 +37,8 @@ def serve(
     """
     from isthmus.serve import LOCAL, Limits
     from isthmus.serve import serve as run
-    from isthmus.ship import artefact
 
-    deployed = artefact.load(model)
+    deployed = loaded(model, device)
     if host not in LOCAL:
         show.warn(f"whoever reaches {host} can ask this model, without a password and unencrypted")
     limits = Limits(max_rows, max_bytes, timeout, waiting)

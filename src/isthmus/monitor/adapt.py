@@ -134,6 +134,7 @@ def retrained(
     plan: Plan | None = None,
     seed: int = 0,
     about: str = "",
+    device: str = "cpu",
 ) -> Trained:
     """Go on training a model with new rows, calibrate it on others, and keep that only where a guard finds it no worse.
 
@@ -161,6 +162,8 @@ def retrained(
         Draws the parts, and names all noise of the training.
     about : str, optional
         Which rows the calibration rows are.
+    device : {"cpu", "cuda", "mps", "auto"}, default "cpu"
+        Where it is trained; what comes out computes on the processor.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def retrained(
     past, held = _parts(known, (1, 1), hashed(seed, "held"))
     train_rows, valid = _parts(np.concatenate([train, past[: len(train)]]), (4, 1), hashed(seed, "validation"))
     laid = [deployed.layout.apply(part) for part in (train_rows, valid)]
-    fitted = further(deployed, laid[0], laid[1], plan or Plan(), seed=seed)
+    fitted = further(deployed, laid[0], laid[1], plan or Plan(), seed=seed, device=device)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that rows are not like those of the training is why this is done
         made = _ships(deployed, fitted, train_rows, valid, new, about)

@@ -209,5 +209,4 @@ def _table(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field], beside: S
 def _csv(body: bytes, fields: Sequence[Field]) -> Block:
     if not fields:
         raise BadInput(f"the model does not know names of columns: send rows as {JSON}, each a list of numbers")
-    found = list(text_blocks("the request", io.BytesIO(body), fields))
-    return Block(np.concatenate([block.rows for block in found]), found[0].table)
+    return verbs.together(text_blocks("the request", io.BytesIO(body), fields))

@@ -100,7 +100,7 @@ def blocks_of(
         found = blocks(source, fields, *drawn(model, source, features))
     if weights is not None:
         found = _weighing(found, source, weights)
-    return found if model.series is None else iter([_together(found)])
+    return found if model.series is None else iter([together(found)])
 
 
 def _weighing(found: Iterator[Block], source: Path, column: str) -> Iterator[Block]:
@@ -332,8 +332,8 @@ def rows(model: Deployed, made: NDArray[Any]) -> Answer:
     return Answer({name: flat[:, j] for j, name in enumerate(names)}, made)
 
 
-def _together(found: Iterator[Block]) -> Block:
-    """All blocks of a file as one."""
+def together(found: Iterator[Block]) -> Block:
+    """All blocks of a file, or of a request, as one."""
     parts = list(found)
     rows, held = np.concatenate([part.rows for part in parts]), [part.table for part in parts if part.table is not None]
     return parts[0]._replace(rows=rows, table=pa.concat_tables(held, promote_options="permissive") if held else None)
