@@ -60,6 +60,7 @@ def lines(*rows, head="age"):
 CASES = {
     "fill it in": lines("1", "2").replace("\n2\n", "\ninf\n", 1),
     "correct it": lines("1", "2").replace("\n2\n", "\nold\n", 1),
+    "holds units": lines("1", "2").replace("age\n", "age\nyears\n"),
     "another sign": lines("12%", "3.5"),
     "with a unit": lines("3.5 kg", "4 kg"),
     "first line has": "Report of 2024\n" + lines("1,2", head="age,size"),

@@ -223,7 +223,6 @@ def test_an_anomaly_is_a_class():
         (np.zeros((30, 2), dtype=[("a", "f4")]), "records of type"),
         (np.where(X > 2, "?", X.astype(object)), "is '?' of type str, not a number"),
         (np.where(X > 2, 1j, X.astype(object)), "is '1j' of type complex"),
-        (np.ma.masked_less(X, 0), "X.filled(...)"),
         ([[1, 2], [3]], "rows of equal length"),
         (torch.eye(12).to_sparse(), "a sparse tensor; give X.to_dense()"),
         (np.zeros((12, 2), "V2"), "if they are bfloat16, save X.astype('f4')"),

@@ -48,7 +48,7 @@ def memory(source: Any, where: str = "X", y: Any = None) -> Unchecked:
     if hasattr(source, "detach") and hasattr(source, "layout"):
         source = _tensor(where, source)
     if np.ma.is_masked(source):
-        raise BadInput(f"{where}: a masked array with masked cells; fill them in with X.filled(...) or drop these rows")
+        source = source.astype(np.float64).filled(np.nan)  # what is masked is a gap
     try:
         x = np.asarray(source)
     except Exception as error:  # whatever an object that poses as an array may raise

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.wording import shown, some
+from isthmus.data.dates import written
+from isthmus.data.wording import number_of, shown, some
 
 CHANCE = 7
 """A column of whole numbers numbers the rows if all are distinct where chance would make so many pairs equal: chance
@@ -17,6 +18,8 @@ OFTEN = 0.005
 """Least share of the rows in which a sentinel stands."""
 LEAST, LEVELS = 3, 6
 """Least number of rows with a sentinel, and of different values besides it."""
+ADDENDS, DAYS = 5, 12
+"""Fewest numbers of a sum, and fewest different days, that are no chance."""
 BLOCK = 1 << 22
 HEAD = 2000
 """Rows, taken evenly, by which a column is looked at before all are."""
@@ -229,12 +232,81 @@ def sentences(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
         for name in identifiers(x, columns)
     ]
     for value, names in sentinels(x, columns).items():
-        many = f"{len(names)} columns ({some(names, 5)})" if len(names) > 1 else f"column {shown(names[0])}"
         told.append(
-            f"{value:.9g} is the commonest value of {many} and far from the rest; if it means a missing value, "
+            f"{value:.9g} is the commonest value of {_of(names)} and far from the rest; if it means a missing value, "
             f"say so (--missing {value:.9g})"
         )
+    for name in dates_in_numbers(x, columns):
+        told.append(
+            f"column {shown(name)} holds dates that are written as whole numbers, and is learnt as numbers; write them "
+            "as 2024-01-31 to have them read as dates"
+        )
+    if count := total(x):
+        told.append(
+            f"the last row is the sum of all others in {number_of(count, 'column')}; take it away if it is a total"
+        )
     return told
+
+
+def total(x: NDArray[Any]) -> int:
+    """In how many columns of a table (N, D) the last row is the sum of those above it; 0 where that may be chance.
+
+    It is none where it is so in at least half of the columns that are not all 0, each sum being of :data:`ADDENDS`
+    numbers or more, and larger than all of them in one column.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(40, 3)) ** 2
+    >>> total(rows), total(np.vstack([rows, rows.sum(axis=0)]))
+    (0, 3)
+    """
+    low, high = np.fmin.reduce(x[:-1], axis=0), np.fmax.reduce(x[:-1], axis=0)
+    far = (x[-1] > np.maximum(high, 0)) | (x[-1] < np.minimum(low, 0))
+    if not far.any() or not _summed(x[:, far]).any():
+        return 0
+    count = int(_summed(x).sum())
+    return count if 2 * count >= ((low != 0) | (high != 0)).sum() else 0
+
+
+def _summed(x: NDArray[Any]) -> NDArray[np.bool_]:
+    """Columns (D,) whose last number is the sum of those above it, up to rounding."""
+    above, last = x[:-1].astype(np.float64), x[-1].astype(np.float64)
+    enough = np.count_nonzero(np.nan_to_num(above), axis=0) >= ADDENDS
+    near = np.abs(np.nansum(above, axis=0) - last) <= 1e-6 * np.nansum(np.abs(above), axis=0)
+    found: NDArray[np.bool_] = enough & near & (last != 0)
+    return found
+
+
+def dates_in_numbers(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
+    """Columns of whole numbers that all spell days of 1900 to 2099, as 20240131 does, :data:`DAYS` different ones.
+
+    Examples
+    --------
+    >>> dates_in_numbers(20240101 + np.arange(25).reshape(25, 1), ["day"])
+    ['day']
+    """
+    low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+    found = []
+    for j in np.flatnonzero((low >= 19000101) & (high <= 20991232)).tolist():
+        there = np.unique(x[~np.isnan(x[:, j]), j].astype(np.float64))
+        # 32-bit floats hold each second whole number only, so that the last day may be one too high.
+        month, day = there // 100 % 100, there % 100
+        good = (there == np.rint(there)) & (month >= 1) & (month <= 12) & (day <= 32)
+        found += [columns[j]] * bool(len(there) >= DAYS and good.all())
+    return found
+
+
+def of_dates(x: NDArray[np.float64], columns: Sequence[str]) -> list[str]:
+    """Days that may stand for a missing one among dates (N, D), in seconds since 1970, a line each."""
+    return [
+        f"{written(second - 1)} is the commonest value of {_of(names)} and far from the rest; if it means a missing "
+        "value, leave these cells empty"
+        for second, names in sentinels(x + 1, columns).items()  # so that 1970-01-01 is no 0
+    ]
+
+
+def _of(names: Sequence[str]) -> str:
+    return f"{len(names)} columns ({some(names, 5)})" if len(names) > 1 else f"column {shown(names[0])}"
 
 
 def _repeated_ends(x: NDArray[Any]) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
-from isthmus.data.cautions import sentences, telling
+from isthmus.data.cautions import of_dates, sentences, telling
 from isthmus.data.fields import KINDS, TEXTS, Field
 from isthmus.data.layout import coded
 from isthmus.data.metadata import NONE, Metadata, in_proportion
@@ -157,6 +157,8 @@ class Dataset:
             if flat and numeric
             else []
         )
+        dated = [j for j, field in enumerate(self.fields) if field.kind == "date"]
+        odd += of_dates(self.x[:, dated].astype(np.float64), [self.columns[j] for j in dated]) if dated else []
         odd += telling(coded(self.x, self.fields), self.y, self.columns) if flat else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from isthmus.said import Said
+
 Texts = Any
 """An Arrow array of strings."""
 DAYS = (
@@ -32,6 +34,16 @@ LIKE = re.compile(
 MONTH = r"^(1[89]|20)\d\d-(0[1-9]|1[0-2])$"
 SHORT_YEAR = r"[./-]\d{2}([ T]|$)"
 CLOCK = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
+SPAN = r"^-?(\d+ days?,? \+?)?\d+:[0-5]\d:[0-5]\d(\.\d+)?$"
+"""Time spans: hours, which may be many, minutes and seconds; with days before them as Python and pandas write them."""
+ZONE = r" +(?:UTC|GMT|Z)? *([+-]\d\d):?(\d\d)$"
+"""A distance from UTC behind a blank, which the ISO form does without."""
+
+FORMS_DIFFER = Said(
+    "holds dates that are not written in one form that is understood; write all as 2024-01-31 or 2024-01-31 13:05",
+    "其中的日期没有统一成可以识别的写法；请都写成 2024-01-31 或 2024-01-31 13:05",
+)
+"""Why a column of dates is set aside, to stand behind its name and "it"."""
 
 
 class Moments(NamedTuple):
@@ -74,6 +86,8 @@ def moments(texts: Texts) -> Moments:
     """
     if pc.all(pc.match_substring_regex(texts, MONTH)).as_py():
         texts = pc.binary_join_element_wise(texts, "-01", "")
+    texts = pc.replace_substring_regex(texts, r" +(UTC|GMT|Z)$", "Z")
+    texts = pc.replace_substring_regex(texts, ZONE, r"\1\2")
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):  # the ISO forms, without and with a zone
         try:
             return Moments(seconds(texts.cast(kind)), False)
@@ -96,17 +110,26 @@ def _parsed(texts: Texts, form: str) -> NDArray[np.float64]:
 
 
 def clock(texts: Texts) -> NDArray[np.float64] | None:
-    """Times of the day as seconds since midnight; None if some text is none.
+    """Times of the day, or time spans, as seconds since midnight; None if some text is none.
 
     Examples
     --------
     >>> clock(pa.array(["10:30", "23:59:59.5"]))
     array([37800. , 86399.5])
+    >>> clock(pa.array(["01:00:01", "36:00:00", "1 days 02:00:00"]))
+    array([  3601., 129600.,  93600.])
     """
-    if not pc.all(pc.match_substring_regex(texts, CLOCK)).as_py():
+    if not any(pc.all(pc.match_substring_regex(texts, form)).as_py() for form in (CLOCK, SPAN)):
         return None
-    parts = ([*map(float, text.split(":")), 0.0] for text in texts.to_pylist())
-    return np.array([3600 * hour + 60 * minute + second for hour, minute, second, *_ in parts])
+    return np.array([_span(text) for text in texts.to_pylist()])
+
+
+def _span(text: str) -> float:
+    """Seconds of a time, or of a span of days and a time: of ``-1 days +23:00:00``, the days alone are negative."""
+    *days, time = re.split(r" days?,? \+?", text)
+    hour, minute, second, *_ = (*map(float, time.lstrip("-").split(":")), 0.0)
+    length = 3600 * hour + 60 * minute + second
+    return 86400 * float(days[0]) + length if days else -length if time.startswith("-") else length
 
 
 def seconds(cells: Any) -> NDArray[np.float64]:

@@ -288,7 +288,8 @@ def _known(source: Source, name: str, column: _Column, asked: Asked) -> _Told:
     assert told is not None
     boolean = bool(pa.types.is_boolean(column.kind))
     kind = kind or kinds.of_numbers(told.few, lambda: (told.plain.skewness, told.bent.skewness), boolean)
-    return _Told(Known(Field(name, kind, gaps=gaps), None, plain=is_number(column.kind)))
+    plain = is_number(column.kind)
+    return _Told(Known(Field(name, kind, gaps=gaps), None, told=() if plain else kinds.in_seconds(name), plain=plain))
 
 
 def _together(

@@ -333,13 +333,18 @@ def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float
             return categories(name, words_of(raw, j, cells), kind)
         return _known(Field(name, "date"), dates.seconds(cells))
     if pa.types.is_temporal(cells.type):
-        return _number(raw, j, dates.elapsed(cells), kind, gone)
+        return _number(raw, j, dates.elapsed(cells), kind, gone)._replace(told=in_seconds(name))
     if not is_number(cells.type):
         return of_texts(raw, j, words_of(raw, j, cells), kind, gone)
     if kind in ("category", "ordered"):
         return categories(name, words_of(raw, j, without(cells, gone)), kind)
     found = _number(raw, j, numbers(raw.place, name, cells), kind, gone, bool(pa.types.is_boolean(cells.type)))
     return found._replace(plain=True)
+
+
+def in_seconds(name: str) -> tuple[str]:
+    """What is said of a column of times of the day, or of time spans."""
+    return (f"column {shown(name)} holds times, which are read as numbers of seconds",)
 
 
 def _known(field: Field, cells: Cells, told: tuple[str, ...] = ()) -> Known:
@@ -443,6 +448,8 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
         return _written(raw, j, words, "", gone)
     if dates.alike(texts) and dates.moments(texts).most:
         return _date(raw, j, words)
+    if dates.alike(texts) and not _repeats(words):
+        return Known(None, None, dates.FORMS_DIFFER)
     if (said_of := stray(texts, words.counts(), name)) is not None:
         at, why = said_of
         raise BadInput(f"{raw.place}: {raw.where(words.row(at), j)}: {shown(texts[at].as_py())} {why}")
@@ -478,6 +485,8 @@ def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float,
         mark, how = decimal({name: column}, lambda spot: f"{raw.place}: {raw.where(words.row(spot.row), j)}")
         values, how = written_numbers(column, mark), (*how, *units({name: column}))
         told = (f"column {shown(name)} is read with {'; '.join(how)}",) if how else ()
+    elif values is not None:
+        told = in_seconds(name)
     if values is None:
         dashes = pc.is_in(words.texts, pa.array(DASHES)).to_numpy(zero_copy_only=False)
         at = int(np.argmin(looks(words.texts) | dashes))

@@ -314,11 +314,10 @@ def sentences(found: Metadata, dropped: int) -> list[str]:
     sizes = found.sizes
     if found.group is not None:
         count = int(sizes["groups"])
-        told.append(f"{count:,} groups: no group stands on both sides of a split")
+        groups = f"{count:,} group{'s' * (count > 1)}"
+        told.append(f"{groups}: no group stands on both sides of a split")
         if count < FEW_GROUPS:
-            told.append(
-                f"with {count} groups only, replicates share most of them: intervals say little about groups to come"
-            )
+            told.append(f"with {groups} only, replicates share most of them: intervals say little about groups to come")
     if found.time is not None:
         told.append("rows are split in the order of time: a replicate is a forecast from another day on")
     if dropped:

@@ -15,6 +15,8 @@ from isthmus.data.written import looks, other_than_text, signs
 FEW = 0.2
 """Largest share of rows whose texts are strays in a column of numbers; more make it a column of texts, some of which
 are digits."""
+LEVELS = 50
+"""Most different numbers that a column can have to be read as categories without loss."""
 LOOKED_AT = 1000
 """Different texts by which a column is told."""
 
@@ -52,8 +54,11 @@ def stray(texts: Any, counts: NDArray[np.int64], column: str) -> tuple[int, str]
     if (good[: len(head)].sum() * 2 > len(head) or len(good) == 2) and 0 < counts[~good].sum() <= FEW * counts.sum():
         at = int(np.flatnonzero(~good)[0])
         text = texts[at].as_py()
+        if at == 0 and counts[0] == 1:
+            return at, "is not a number, and all below are; correct it, or take the line away if it holds units"
         remedy = other_than_text(text, [text])
-        return at, f"{remedy or 'is not a number; correct it, or drop the row or the column'}, or {kept}"
+        remedy = remedy or "is not a number; correct it, or drop the row or the column"
+        return at, f"{remedy}, or {kept}" if good.sum() <= LEVELS else f"{remedy}; an empty cell is a gap"
     if head and (remedy := other_than_text(head[0], head)):
         return 0, f"{remedy}, or {kept}"
     return None

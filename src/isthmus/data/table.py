@@ -121,6 +121,11 @@ def unlearnable(kind: pa.DataType) -> str:
         simple = is_number(kind.value_type) or is_text(kind) or pa.types.is_temporal(kind.value_type)
     if simple:
         return ""
+    if isinstance(kind.value_type if pa.types.is_dictionary(kind) else kind, pa.BaseExtensionType):
+        return Said(
+            f"holds values of type {kind}, not numbers or texts; turn them into texts or numbers",
+            f"的值属于类型 {kind}，既不是数字也不是文本；请转换成文本或数字",
+        )
     return Said(
         f"holds values of type {kind}, not numbers or texts; unpack them into columns of their own",
         f"的值属于类型 {kind}，既不是数字也不是文本；请拆成单独的列",

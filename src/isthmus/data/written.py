@@ -7,6 +7,7 @@ way only (``0,5``; ``1.234,5``) decides for those that could be meant in two (``
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,14 +23,17 @@ Texts = Any
 """An Arrow array of strings."""
 MISSING = (
     *("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NaT", "NULL", "null", "None"),
-    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"),
+    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NA", "#N/A N/A", "-NaN", "\\N", "(null)", "[NULL]"),
+    *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "0000-00-00", "0000-00-00 00:00:00"),
 )
 """What stands for a missing value, in columns of every kind."""
 DASHES = (
     *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "*", "na", "n.a.", "N.A.", "k.A.", "nil", "none"),
     *("missing", "Missing", "unknown", "Unknown", "NONE", "NIL", "NAN"),
+    *(f".{letter}" for letter in f"_{string.ascii_letters}"),
 )
-"""What stands for a missing number, among numbers: in a column of texts it may be one of them."""
+"""What stands for a missing number, among numbers: in a column of texts it may be one of them. ``.a`` to ``.z`` are
+those of SAS and Stata."""
 BLANKS = " '\u2019\u00a0\u2009\u202f"
 """Blanks and apostrophes that part thousands and are never a decimal mark."""
 UNIT = r"[\p{Sc}%\x{2030}]"
@@ -79,6 +83,8 @@ CLASHES = {
 BRACKETS = re.compile(r"\(\s*[0-9][0-9.,]*\s*\)")
 NEGATIVE = r"^(\p{Sc}?)\s*\(\s*([^()+\s\x{2212}-][^()]*?)\s*\)(\s*%?)$"
 """``(1,234.50)``: how bookkeepers write a negative number."""
+BEHIND = r"^([0-9][0-9.,]*)-$"
+"""``1,234.50-``: a minus behind the number, as SAP and mainframes write it."""
 WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,]*\s*([^\W\d_]{1,4}([/^][^\W_]{1,4})?)")
 
 
@@ -100,7 +106,7 @@ class Column(NamedTuple):
     dashes: tuple[str, ...] = ()
     """Which of :data:`DASHES` stand for a missing number."""
     brackets: str = ""
-    """One of the cells in brackets, which are negative numbers; empty if there is none."""
+    """One of the cells in brackets, or with a minus behind, which are negative numbers; empty if there is none."""
 
 
 def seen(cells: Any) -> Column | None:
@@ -114,8 +120,8 @@ def seen(cells: Any) -> Column | None:
     if not _all(core) or core.null_count == len(core) or len(units := _units(text, core)) != 1 or len(units[0]) > 1:
         return None
     bare = pc.utf8_trim_whitespace(text)
-    bracketed = bare.filter(pc.match_substring_regex(bare, NEGATIVE))
-    if len(bracketed) == len(core) - core.null_count:  # perhaps the numbers of notes: nothing shows what brackets mean
+    bracketed = bare.filter(pc.or_(*(pc.match_substring_regex(bare, form) for form in (NEGATIVE, BEHIND))))
+    if len(bracketed) == len(core) - core.null_count:  # perhaps the numbers of notes: nothing shows what marks mean
         return None
     dashes = pc.unique(bare.filter(pc.is_in(bare, pa.array(DASHES, bare.type)))).to_pylist()
     return Column(core, units[0], tuple(dashes), bracketed[0].as_py() if len(bracketed) else "")
@@ -256,7 +262,8 @@ def units(columns: Mapping[str, Column]) -> tuple[str, ...]:
         if column.unit:
             found.setdefault(f"{column.unit} taken off", []).append(name)
         if column.brackets:
-            found.setdefault(f"brackets for a negative number ({shown(column.brackets)})", []).append(name)
+            how = "a minus behind" if column.brackets.endswith("-") else "brackets for"
+            found.setdefault(f"{how} a negative number ({shown(column.brackets)})", []).append(name)
         for dash in column.dashes:
             found.setdefault(f"{shown(dash)} for a missing number", []).append(name)
     return tuple(f"{what} in {some(names, 3)}" for what, names in found.items())
@@ -266,6 +273,7 @@ def _core(text: Any) -> Texts:
     core = pc.utf8_trim_whitespace(text)
     core = pc.if_else(pc.is_in(core, pa.array([*MISSING, *DASHES], core.type)), None, core)
     core = pc.replace_substring_regex(core, NEGATIVE, r"-\1\2\3")
+    core = pc.replace_substring_regex(core, BEHIND, r"-\1")
     core = pc.replace_substring(core, "\u2212", "-")
     core = pc.replace_substring_regex(core, r"^([+-]?)\s*\p{Sc}\s*", r"\1")
     return pc.replace_substring_regex(core, rf"[\s\x{{a0}}\x{{202f}}]*{UNIT}$", "")
