@@ -137,7 +137,7 @@ def test_a_line_of_units_is_taken_away_and_not_made_a_category(tmp_path):
 def test_a_word_among_many_numbers_is_not_made_a_category(tmp_path):
     cells = [str(x) for x in RNG.normal(size=100).round(4)]
     (tmp_path / "t.csv").write_text("\n".join(["x,v", *(f"{x},{i}" for i, x in enumerate([*cells, "old", *cells]))]))
-    with pytest.raises(BadInput, match="drop the row or the column; an empty cell is a gap") as caught:
+    with pytest.raises(BadInput, match=r"drop the row or the column; an empty cell is a gap") as caught:
         read(tmp_path / "t.csv")
     assert "category" not in str(caught.value)
 
@@ -174,3 +174,70 @@ def test_periods_and_intervals_are_set_aside_with_a_remedy():
 def test_one_group_is_in_the_singular():
     told = read(pd.DataFrame({"g": ["a"] * 40, "v": V, "u": V[::-1]}), group="g").cautions
     assert "1 group: no group stands on both sides of a split" in told
+
+
+def test_a_title_above_the_names_is_no_list_of_names(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"{i},{v}" for i, v in enumerate(V)]
+    for title in ("Report 2020\n\na,b", "Report 2020,\n,\na,b"):
+        path.write_text("\n".join([title, *rows]))
+        with pytest.raises(BadInput) as caught:
+            read(path)
+        assert "a name" not in str(caught.value).split(";")[0]
+    path.write_text("\n".join(["Report 2020\n\na,b", *rows]))
+    with pytest.raises(BadInput, match=r"the first line has 1 name.*take lines of title above the names away"):
+        read(path)
+    path.write_text("\n".join(["Report 2020,,\n,,\na,b,c", *(f"{row},1" for row in rows)]))
+    with pytest.raises(BadInput, match=r"'Report 2020' and nothing else.*take lines of title above the names away"):
+        read(path)
+    path.write_text("\n".join(["a,b", *rows]))
+    assert read(path).columns == ("a", "b")
+
+
+def test_names_of_rows_as_r_writes_them_are_still_an_index(tmp_path):
+    (tmp_path / "t.csv").write_text("\n".join(['"v","u"', *(f'"r{i}",{v},{i * i}' for i, v in enumerate(V))]))
+    assert read(tmp_path / "t.csv").columns == ("v", "u")
+
+
+def test_single_quotes_are_refused(tmp_path):
+    text = "\n".join(["'a','b'", *(f"'{v}','{'xy'[i % 2]}'" for i, v in enumerate(V))])
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(BadInput, match=r"stand in single quotes.*write double ones, or none"):
+        read(tmp_path / "t.csv")
+    for mended in (text.replace("'", '"'), text.replace("'", "")):
+        (tmp_path / "t.csv").write_text(mended)
+        assert np.allclose(read(tmp_path / "t.csv").x[:, 0], V)
+
+
+def test_empty_lines_of_one_column_are_told(tmp_path):
+    (tmp_path / "t.csv").write_text("\n".join(["a", *("" if i % 9 == 4 else str(v) for i, v in enumerate(V))]) + "\n\n")
+    found = read(tmp_path / "t.csv")
+    assert len(found.x) == 36
+    assert 'read with 4 empty lines left out, which are no rows (a gap is written as "")' in found.cautions
+    (tmp_path / "t.csv").write_text("\n".join(["a", *('""' if i % 9 == 4 else str(v) for i, v in enumerate(V))]))
+    assert np.isnan(read(tmp_path / "t.csv").x[:, 0]).sum() == 4
+
+
+def test_a_note_below_the_rows_is_told(tmp_path):
+    rows = [f"{'xyz'[i % 3]},{v},{i}" for i, v in enumerate(V)]
+    said = "the last row holds 'Source: our office, 2021' and nothing else; take it away if it is a note"
+    (tmp_path / "t.csv").write_text("\n".join(["n,b,c", *rows, '"Source: our office, 2021",,']))
+    assert said in read(tmp_path / "t.csv").cautions
+    (tmp_path / "t.csv").write_text("\n".join(["n,b,c", *rows, "x,,"]))
+    assert not any("nothing else" in one for one in read(tmp_path / "t.csv").cautions)
+
+
+def test_a_label_of_many_numbers_may_be_a_measurement():
+    frame = pd.DataFrame({"v": RNG.normal(size=400), "u": RNG.normal(size=400)})
+    said = "if it is a measured number, leave the label out, or bin the numbers into classes first"
+    numbers = RNG.integers(0, 100, 400)
+    assert any(one.endswith(said) for one in read(frame, numbers).cautions)
+    assert not any(one.endswith(said) for one in read(frame, [f"p{k}" for k in numbers]).cautions)
+    assert not any(one.endswith(said) for one in read(frame, numbers % 10).cautions)
+
+
+def test_a_text_that_spells_a_number_among_numbers_is_made_one():
+    frame = pd.DataFrame({"p": pd.Series([1, "2", 3, 4] * 10, dtype=object), "v": V})
+    with pytest.raises(BadInput, match=r"the text '2' stands among numbers.*pandas.to_numeric"):
+        read(frame)
+    assert read(frame.assign(p=pd.to_numeric(frame.p))).x[:4, 0].tolist() == [1, 2, 3, 4]

@@ -18,6 +18,8 @@ OFTEN = 0.005
 """Least share of the rows in which a sentinel stands."""
 LEAST, LEVELS = 3, 6
 """Least number of rows with a sentinel, and of different values besides it."""
+FEWEST = 3
+"""Fewest columns of a table whose last row may be a note below it."""
 ADDENDS, DAYS = 5, 12
 """Fewest numbers of a sum, and fewest different days, that are no chance."""
 BLOCK = 1 << 22
@@ -275,6 +277,24 @@ def _summed(x: NDArray[Any]) -> NDArray[np.bool_]:
     near = np.abs(np.nansum(above, axis=0) - last) <= 1e-6 * np.nansum(np.abs(above), axis=0)
     found: NDArray[np.bool_] = enough & near & (last != 0)
     return found
+
+
+def note(x: NDArray[Any], words: Sequence[int]) -> int | None:
+    """The column of ``words`` that alone has a value in the last row of a table (N, D), and one that stands nowhere
+    else, as a note below the rows has; None if there is none.
+
+    Examples
+    --------
+    >>> rows = np.column_stack([np.arange(30) % 3.0, np.ones((30, 2))])
+    >>> note(rows, [0]), note(np.vstack([rows, [3.0, np.nan, np.nan]]), [0])
+    (None, 0)
+    """
+    there = np.flatnonzero(~np.isnan(x[-1]))
+    if x.shape[1] < FEWEST or len(there) != 1 or there[0] not in words:
+        return None
+    own = x[:, there[0]] == x[-1, there[0]]
+    alone = np.isnan(x[:-1]).sum(axis=1).max() < x.shape[1] - 1  # no other row is so empty
+    return int(there[0]) if own.sum() == 1 and alone else None
 
 
 def dates_in_numbers(x: NDArray[Any], columns: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.axes import doubts, pictures
-from isthmus.data.cautions import of_dates, sentences, telling
+from isthmus.data.cautions import note, of_dates, sentences, telling
 from isthmus.data.fields import KINDS, TEXTS, Field
 from isthmus.data.layout import coded
 from isthmus.data.metadata import NONE, Metadata, in_proportion
@@ -25,6 +25,7 @@ from isthmus.data.sparse import SparseRows
 from isthmus.data.split import Split, grouped, ordered, split
 from isthmus.data.truth import Truth
 from isthmus.data.windows import Windows
+from isthmus.data.wording import shown
 from isthmus.errors import BadInput
 from isthmus.seeds import seed as hashed
 
@@ -159,6 +160,10 @@ class Dataset:
         )
         dated = [j for j, field in enumerate(self.fields) if field.kind == "date"]
         odd += of_dates(self.x[:, dated].astype(np.float64), [self.columns[j] for j in dated]) if dated else []
+        worded = [j for j, field in enumerate(self.fields) if field.kind == "category" and field.values]
+        if worded and self.x.dtype != object and (at := note(self.x, worded)) is not None:
+            text = self.fields[at].values[int(self.x[-1, at])]
+            odd += [f"the last row holds {shown(text)} and nothing else; take it away if it is a note"]
         odd += telling(coded(self.x, self.fields), self.y, self.columns) if flat else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
 

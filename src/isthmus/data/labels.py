@@ -18,6 +18,9 @@ from isthmus.data.unchecked import LONGEST_NAME, Unchecked
 from isthmus.data.wording import brief, shown, some
 from isthmus.errors import BadInput
 
+MANY, ENOUGH = 20, 10
+"""So many numbers as classes, and so few rows of one, that they may be a measurement."""
+
 
 def classes(raw: Unchecked, labels: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Codes (N,) and the names of the classes, numbers in numeric and texts in alphabetic order.
@@ -93,6 +96,27 @@ def alike(names: Sequence[str]) -> str | None:
                 "class, write it one way"
             )
     return blanks.alike("classes", names)
+
+
+def measured(codes: NDArray[np.int64], names: Sequence[str]) -> str | None:
+    """A sentence about classes that are many numbers of few rows each, perhaps a measurement; None if they are not.
+
+    Examples
+    --------
+    >>> measured(np.arange(300) % 100, [str(k) for k in range(100)])[:44]
+    'the label is 100 different numbers, half of '
+    >>> measured(np.arange(300) % 10, [str(k) for k in range(10)])
+    """
+    if len(names) < MANY or any(spelled(name) is None for name in names):
+        return None
+    usual = int(np.median(np.bincount(codes)))
+    if usual >= ENOUGH:
+        return None
+    rows = f"{usual} row{'s' * (usual > 1)}"
+    return (
+        f"the label is {len(names):,} different numbers, half of them with {rows} or fewer, and each is taken for "
+        "a class; if it is a measured number, leave the label out, or bin the numbers into classes first"
+    )
 
 
 def aligned(source: Any, other: Any, what: str) -> tuple[Any, str | None]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isthmus.data import pages
 from isthmus.data.files import SUSPECT, fits, honest, parsing
-from isthmus.data.numbers import WHOLE, too_fine
+from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough, row_words
 from isthmus.data.wording import meant, place, shown, some
 from isthmus.errors import BadInput, NoSuchColumn
@@ -177,6 +177,12 @@ def named(where: str, names: Sequence[str], label: str | None) -> int | None:
     (:func:`indices`)."""
     if "" in names[1:] or list(names) == [""]:
         at = len(names) - list(reversed(names)).index("")
+        if sum(map(bool, names)) == 1 < len(names) - 1:
+            name = next(filter(None, names))
+            raise BadInput(
+                f"{where}: the first line holds {shown(name)} and nothing else, where {len(names)} columns need names; "
+                "take lines of title above the names away"
+            )
         raise _nameless(where, at, len(names))
     if (length := max(map(len, names), default=0)) > LONGEST_NAME:
         name = next(name for name in names if len(name) == length)
@@ -252,6 +258,11 @@ def several_types(where: str, row: Row, name: str, values: Sequence[Any]) -> str
         )
     if len(strays) <= len(there) / 2 or not any(isinstance(v, str) for _, v in there):
         i, value = strays[0]
+        if isinstance(value, str) and spelled(value) is not None:
+            return (
+                f"{where}: {row(i)}, column {shown(name)}: the text {shown(value)} stands among numbers; make all "
+                "numbers (pandas: pandas.to_numeric(x)), or all texts, or drop this column"
+            )
         return (
             f"{where}: {row(i)}, column {shown(name)}: {shown(value)} is not a number; correct it, or drop this column"
         )

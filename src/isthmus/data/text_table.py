@@ -82,6 +82,8 @@ def text_table(path: Path, label: str | None) -> Unchecked:
     _apart_from_float64(found, cells)
     if comments:
         told = (f"{comments} line{'s' * (comments > 1)} of comment (#) left out", *told)
+    if len(names) == 1 and (count := empty_lines(found)):
+        told = (f'{count:,} empty line{"s" * (count > 1)} left out, which are no rows (a gap is written as "")', *told)
     told = (*found.told, *told)
     made = table(found.where, names, cells, words, label)
     return made._replace(told=((f"read with {'; '.join(told)}",) if told else ()) + made.told)
@@ -140,6 +142,12 @@ def encoded(where: str, first: bytes) -> tuple[Callable[..., bytes], tuple[str, 
             raise BadInput(f"{where}: begins as {name} text, which it is not; save the file as UTF-8") from None
 
     return turn, told
+
+
+def empty_lines(found: Opened) -> int:
+    """Empty lines between rows, which may be gaps where there is one column: others have separators in each row."""
+    body = found.data[found.head :].strip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return 0 if b'"' in body else body.count(b"\n\n")
 
 
 def spelled_table(path: Path) -> tuple[pa.Table, str]:
@@ -321,6 +329,11 @@ def _header(where: str, path: Path, data: bytes) -> Opened:
         names = [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
     except csv.Error:
         raise BadInput(f"{where}: a column name has more than 131,072 characters; give short names") from None
+    if all(len(name) > 1 and name[0] == name[-1] == "'" for name in names):
+        raise BadInput(
+            f"{where}: cells stand in single quotes ({shown(names[0])}), which are taken for letters; write "
+            "double ones, or none"
+        )
     row = heading.row(names, [_cells(one, separator) for one in following])
     if row:
         how = f"columns named x0 to x{len(names) - 1}, for the first line is a row as those below it are"
@@ -393,10 +406,15 @@ def _names_rows(line: str, row: str, separator: str) -> bool:
 
 def _rows_named(names: Sequence[str], following: Sequence[str], separator: str) -> bool:
     """Whether rows begin with a name of their own, which R writes without a name above it: all have one cell more than
-    there are names, and begin differently. (A separator that ends all lines leaves an empty cell.)"""
+    there are names, and begin differently. (A separator that ends all lines leaves an empty cell; words above numbers
+    are the names, below a title.)"""
     rows = [_cells(line, separator) for line in following]
     longer = len(rows) > 1 and "" not in names and all(len(row) == len(names) + 1 for row in rows)
-    return longer and len({row[0] for row in rows}) == len(rows) and any(row[-1].strip() for row in rows)
+    titled = any(
+        cell not in MISSING and spelled(cell) is None and all(spelled(row[j]) is not None for row in rows[1:])
+        for j, cell in enumerate(rows[0])
+    )
+    return longer and not titled and len({row[0] for row in rows}) == len(rows) and any(row[-1].strip() for row in rows)
 
 
 def parsed(
