@@ -184,7 +184,7 @@ class Imputer:
                     kept = [k for k in ranked if 1 - row[k] <= reach] or [ranked[0]]
                     among[i, j] = tuple(names[k] for k in kept)
         filled = np.where(gaps, layout.filled(made), given)
-        return Imputed(model.frame(filled, x) if hasattr(x, "columns") else filled, low, high, among)
+        return Imputed(model.frame(filled, x, ~gaps) if hasattr(x, "columns") else filled, low, high, among)
 
 
 NOTHING = Reach(np.empty(0), 0)

@@ -101,6 +101,24 @@ def moments(texts: Texts) -> Moments:
     return Moments(best[0], any(not np.array_equal(best[0], other, equal_nan=True) for other in best[1:]))
 
 
+def spelled(seconds: NDArray[np.float64], texts: Texts) -> pa.Array:
+    """Moments, in seconds since 1970, in the form in which dates are written; missing ones stay so.
+
+    Examples
+    --------
+    >>> spelled(np.array([86400.0, np.nan]), pa.array(["31.12.2024", "1.2.2024"])).to_pylist()
+    ['02.01.1970', None]
+    >>> spelled(np.array([90.0]), pa.array(["2024-01-31"])).to_pylist()
+    ['1970-01-01 00:01:30']
+    """
+    form = next((form for form in FORMS if len(texts) and not np.isnan(_parsed(texts, form)).any()), None)
+    if form is None or form.startswith("%Y-%m-%d"):
+        return pa.array([None if np.isnan(one) else written(one) for one in seconds.tolist()], pa.string())
+    gone = np.isnan(seconds)
+    whole = np.rint(np.where(gone, 0, seconds)).astype(np.int64)
+    return pc.strftime(pa.array(whole, pa.timestamp("s"), mask=gone), form)
+
+
 def _parsed(texts: Texts, form: str) -> NDArray[np.float64]:
     found = seconds(pc.strptime(texts, form, "us", error_is_null=True))
     if "%y" in form:
@@ -130,6 +148,22 @@ def _span(text: str) -> float:
     hour, minute, second, *_ = (*map(float, time.lstrip("-").split(":")), 0.0)
     length = 3600 * hour + 60 * minute + second
     return 86400 * float(days[0]) + length if days else -length if time.startswith("-") else length
+
+
+def spans(seconds: NDArray[np.float64]) -> list[str | None]:
+    """Seconds as hours, minutes and seconds; None where one is missing.
+
+    Examples
+    --------
+    >>> spans(np.array([5025.4, 129600.0, -1.0, np.nan]))
+    ['01:23:45', '36:00:00', '-00:00:01', None]
+    """
+
+    def spelled(one: float) -> str:
+        minutes, second = divmod(abs(round(one)), 60)
+        return f"{'-' * (round(one) < 0)}{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
+
+    return [None if np.isnan(one) else spelled(one) for one in seconds.tolist()]
 
 
 def seconds(cells: Any) -> NDArray[np.float64]:

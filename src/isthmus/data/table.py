@@ -238,7 +238,7 @@ def frame(source: nw.DataFrame[Any], label: str | None) -> Unchecked:
     cells, stated = [], {}
     for name, series in zip(names, source.iter_columns(), strict=True):
         try:
-            cells.append(_dense(series).to_arrow())
+            cells.append(dense(series).to_arrow())
             if kind := _stated(cells[-1].type, polars=source.implementation.is_polars()):
                 stated[name] = kind
         except Exception:  # a column of Python objects that no one type holds
@@ -289,7 +289,7 @@ def _stated(kind: pa.DataType, *, polars: bool) -> str:
     return "ordered" if kind.ordered and not polars else "category"
 
 
-def _dense(series: nw.Series[Any]) -> nw.Series[Any]:
+def dense(series: nw.Series[Any]) -> nw.Series[Any]:
     """A sparse column of pandas with all its values."""
     native = series.to_native()
     sparse = hasattr(getattr(native, "dtype", None), "fill_value") and hasattr(native, "sparse")

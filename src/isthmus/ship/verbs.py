@@ -17,7 +17,7 @@ from isthmus.data.blocks import ELEMENTS, STDIN, Block, blocks
 from isthmus.data.dataset import element_names
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field, missing
-from isthmus.data.frames import column
+from isthmus.data.frames import column, spelled, worded
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.read import cells
 from isthmus.data.sentences import Sentences
@@ -303,6 +303,8 @@ def _filled(field: Field, old: pa.ChunkedArray, made: NDArray[Any], gone: NDArra
     every: NDArray[Any] = np.arange(len(field.values), dtype=object if field.kind in TEXTS else np.float64)
     wanted = kind if column(field, every, kind).type == kind else column(field, every).type
     new = column(field, made, wanted)
+    if worded(field, kind) and wanted == kind:
+        new = spelled(field, made, old)
     if new.type != wanted:
         raise BadInput(f"column {field.name!r:.60}: what is filled in does not fit its type {wanted}; give a wider one")
     there = new if wanted != kind else old.cast(kind)

@@ -204,7 +204,7 @@ class Inference:
         layout = self.with_gaps()
         given = cells(x, self.fields)
         filled = np.where(missing(given), layout.filled(self.filling(given)), given)
-        return self.frame(filled, x) if hasattr(x, "columns") else filled
+        return self.frame(filled, x, ~missing(given)) if hasattr(x, "columns") else filled
 
     def with_gaps(self) -> Table:
         """The layout, if the model fills gaps in; a warning where it never learnt to."""
@@ -237,9 +237,10 @@ class Inference:
             laid = layout.apply(np.where(gaps, layout.filled(made), given))
         return made
 
-    def frame(self, rows: NDArray[Any], like: Any) -> Any:
-        """Cells (N, F) of a table as a frame of the kind of ``like``, with its types, categories and index."""
-        return framed(self.fields, cells_of(rows, self.fields), like)
+    def frame(self, rows: NDArray[Any], like: Any, there: NDArray[np.bool_] | None = None) -> Any:
+        """Cells (N, F) of a table as a frame of the kind of ``like``, with its types, categories and index; those that
+        are ``there`` (N, F) as they stand in it."""
+        return framed(self.fields, cells_of(rows, self.fields), like, there)
 
     def errors(self, x: ArrayLike, target: ArrayLike | None = None) -> NDArray[np.float64]:
         """Squared error per element of each row, in scaled units: (N, *D) -> (N,). High means unlike the training.
