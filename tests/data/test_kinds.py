@@ -179,12 +179,18 @@ def test_new_rows_are_read_as_the_columns_of_the_training(tmp_path, form):
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("age", "old", "row 1 (position 0), column 'age': 'old' is not a number"),
+        ("age", "old", "row 1 (position 0), column 'age': 'old' is not a number; correct it, or leave it empty"),
         ("age", np.inf, "row 1 (position 0), column 'age': the value is infinite"),
         ("age", 1e39, "row 1 (position 0), column 'age': 1e+39 is beyond 32-bit floats"),
         ("age", pd.Timestamp("2024-01-01"), "column 'age' holds dates, and was of kind number in training"),
         ("day", 3, "column 'day' holds numbers, and was of kind date in training; write dates as 2024-01-31"),
-        ("day", "soon", "row 1 (position 0), column 'day': 'soon' is no date that is understood"),
+        (
+            "day",
+            "soon",
+            "'soon' is no date that is understood; write dates as 2024-01-31 or 2024-01-31 13:05, or leave it",
+        ),
+        ("day", "2024-02-30", "row 1 (position 0), column 'day': '2024-02-30' is no date that is understood"),
+        ("age", ["3", "12 %", "4"], "row 2 (position 1), column 'age': '12 %' carries another sign than '3', or none;"),
         ("paid", 2, "row 1 (position 0), column 'paid': 2 is no flag, which is 0 or 1"),
         ("paid", "perhaps", "column 'paid' is no flag: it holds 'perhaps'"),
     ],

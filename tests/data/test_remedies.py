@@ -40,6 +40,7 @@ def column(*cells):
         (("1_000", "2"), "'1_000' is no number as tables have them; write 1000 if it is one, or read"),
         (("２", "３"), "write 2 if it is one"),
         (("2024-01-03", "2024-01-04", "2024-01-05", "2024-01-06", "2024-01-07", "2024-01-32"), "is no date that is"),
+        (("1.3.2024", "2.3.2024 ", "2.4.2024", "3.4.2024", "31.5.2024", "31.4.2024"), "'31.4.2024' is no date that is"),
         (("(5.5)", "(4.5)"), "'(5.5)' is a number in brackets, as bookkeepers write negative ones; write -5.5"),
     ],
 )

@@ -123,6 +123,9 @@ def test_torch_is_not_needed(tmp_path: Path) -> None:
         ({"age": "1e999"}, "row 2, column 'age': the value is infinite"),
         ({"age": "-4e38"}, "row 2, column 'age': -4e\\+38 is beyond 32-bit floats"),
         ({"when": "3/4/2021"}, "column 'when': '3/4/2021' is no date"),
+        ({"when": "20210403"}, "column 'when': '20210403' is no date"),
+        ({"when": "2021-W13-6"}, "column 'when': '2021-W13-6' is no date"),
+        ({"when": "2021-02-30"}, "column 'when': '2021-02-30' is no date"),
     ],
 )
 def test_a_cell_of_another_kind_is_refused_with_its_place(
@@ -133,6 +136,15 @@ def test_a_cell_of_another_kind_is_refused_with_its_place(
         rows[name][1] = value
     with pytest.raises(Refused, match=said):
         graph.run(rows)
+
+
+def test_numbers_are_no_dates(graph: runtime.Graph) -> None:
+    """Whether 20210403 is a day or seconds since 1970 nobody tells; a column of gaps alone may have any type."""
+    count = len(ROWS["when"])
+    with pytest.raises(Refused, match="column 'when' holds numbers, where training had dates; write 2024-01-31"):
+        graph.run({**ROWS, "when": np.full(count, 20210403)})
+    gone = [graph.run({**ROWS, "when": cells})["score"] for cells in (np.full(count, np.nan), [""] * count)]
+    assert gone[0] == pytest.approx(gone[1], rel=1e-6)
 
 
 def test_columns_and_outputs_that_are_not_there_are_refused(graph: runtime.Graph) -> None:
@@ -154,6 +166,29 @@ def test_a_file_goes_through_in_blocks_and_says_what_all_at_once_would(tmp_path:
     assert found[0].keys() == {"score", "anomaly"}
     assert [float(row["score"]) for row in found] == pytest.approx([*graph.run(ROWS)["score"]] * times, rel=1e-6)
     assert [int(row["anomaly"]) for row in found[-6:]] == graph.run(ROWS)["anomaly"].tolist()
+
+
+@pytest.mark.parametrize("rows", ["rows.csv", "blank.csv"])
+def test_a_file_without_rows_gives_the_names_of_what_there_is(rows: str, tmp_path: Path) -> None:
+    place, out = written({name: [] for name in ROWS}, tmp_path / "rows.csv"), tmp_path / "out.csv"
+    (tmp_path / "blank.csv").write_text(place.read_text(encoding="utf-8") + "\n" * (2 * BLOCK), encoding="utf-8")
+    assert main([str(GRAPH), str(tmp_path / rows), "-o", str(out)]) == 0
+    assert out.read_text(encoding="utf-8") == "score,p_value,anomaly\n"
+
+
+def test_results_never_take_the_place_of_rows_and_are_there_when_all_of_them_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, out = written(ROWS, tmp_path / "rows.csv", 1 + BLOCK // 6), tmp_path / "out.csv"
+    before = rows.read_bytes()
+    assert main([str(GRAPH), str(rows), "-o", str(rows)]) == 2
+    assert "is the file that is read; name another one to write (--out)" in capsys.readouterr().err
+    assert rows.read_bytes() == before
+    out.write_text("old", encoding="utf-8")
+    rows.write_bytes(before + b"old" + before.splitlines(keepends=True)[1])
+    assert main([str(GRAPH), str(rows), "-o", str(out)]) == 2
+    assert out.read_text(encoding="utf-8") == "old"
+    assert {one.name for one in tmp_path.iterdir()} == {"rows.csv", "out.csv"}
 
 
 @pytest.mark.parametrize(

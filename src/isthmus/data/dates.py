@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ LIKE = re.compile(
     r"|[^\W\d]{3,9}\.? \d{1,2},? \d{4})(\b|T)"
 )
 MONTH = r"^(1[89]|20)\d\d-(0[1-9]|1[0-2])$"
+LATE = r"(^|\D)(29|30|31)(\D|$)"
+"""A day that not all months have, or minutes that look like one."""
 SHORT_YEAR = r"[./-]\d{2}([ T]|$)"
 CLOCK = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
 SPAN = r"^-?(\d+ days?,? \+?)?\d+:[0-5]\d:[0-5]\d(\.\d+)?$"
@@ -83,6 +86,8 @@ def moments(texts: Texts) -> Moments:
     array([31., 30.])
     >>> moments(pa.array(["1/2/2024", "3/4/2024"])).twofold
     True
+    >>> moments(pa.array(["30.2.1970 10:00", "31.1.1970 10:00", "2.2.1970 10:30"])).seconds / 3600
+    array([ nan, 730. , 778.5])
     """
     if pc.all(pc.match_substring_regex(texts, MONTH)).as_py():
         texts = pc.binary_join_element_wise(texts, "-01", "")
@@ -120,7 +125,14 @@ def spelled(seconds: NDArray[np.float64], texts: Texts) -> pa.Array:
 
 
 def _parsed(texts: Texts, form: str) -> NDArray[np.float64]:
-    found = seconds(pc.strptime(texts, form, "us", error_is_null=True))
+    read = pc.strptime(texts, form, "us", error_is_null=True)
+    found = seconds(read)
+    early = pc.fill_null(pc.less_equal(pc.day(read), 3), False)  # to Arrow the 30th of February is the 2nd of March
+    for at in np.flatnonzero(pc.and_(early, pc.match_substring_regex(texts, LATE)).to_numpy(zero_copy_only=False)):
+        try:
+            datetime.datetime.strptime(texts[int(at)].as_py(), form)
+        except ValueError:
+            found[at] = np.nan
     if "%y" in form:
         short = pc.match_substring_regex(texts, SHORT_YEAR).to_numpy(zero_copy_only=False)
         return np.where(short, found, np.nan)

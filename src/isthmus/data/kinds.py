@@ -22,7 +22,7 @@ from isthmus.data.strays import stray
 from isthmus.data.table import NO_VALUE, is_number, is_text, numbers
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
 from isthmus.data.wording import meant, option, shown, some
-from isthmus.data.written import DASHES, MISSING, decimal, looks, seen, units
+from isthmus.data.written import DASHES, MISSING, decimal, looks, seen, signs, units
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.said import Said
@@ -150,7 +150,7 @@ def settle(
     if known and not rows:
         raise BadInput(f"{raw.place}: no rows; give at least one")
     enough(raw.place, max(rows, LEAST_ROWS) if known else rows, len(kept))
-    raw = raw._replace(columns=names, cells=(), where=_at(raw.where, kept), aside=aside)
+    raw = raw._replace(columns=names, cells=(), where=_at(raw.where, kept), aside=aside, trained=bool(known))
     if known:
         return _put_together(raw, [_as(raw, j, field, cells[j], gone) for j, field in enumerate(known)], said=False)
     found = [_understood(raw, j, cells[j], asked.get(name, ""), gone) for j, name in enumerate(names)]
@@ -373,7 +373,7 @@ def _number(
     if kind == "count" and (odd := np.flatnonzero((values < 0) | (np.floor(values) < values))).size:
         raise BadInput(
             f"{raw.place}: {raw.where(int(odd[0]), j)}: {values[odd[0]]:g} is no count, a whole number of 0 or more; "
-            f"correct it, or read the column as numbers (--kind {name}=number)"
+            f"correct it, or {_otherwise(raw, f'read the column as numbers (--kind {name}=number)')}"
         )
     if not kind:
         there = np.unique(values[~np.isnan(values)])
@@ -488,11 +488,14 @@ def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float,
     elif values is not None:
         told = in_seconds(name)
     if values is None:
-        dashes = pc.is_in(words.texts, pa.array(DASHES)).to_numpy(zero_copy_only=False)
-        at = int(np.argmin(looks(words.texts) | dashes))
+        if (pair := signs(words.texts)) is not None:
+            at, why = words.texts.to_pylist().index(pair[1]), f"carries another sign than {shown(pair[0])}, or none"
+        else:
+            dashes = pc.is_in(words.texts, pa.array(DASHES)).to_numpy(zero_copy_only=False)
+            at, why = int(np.argmin(looks(words.texts) | dashes)), "is not a number"
         raise BadInput(
-            f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is not a number; correct "
-            "it, or give the column another kind"
+            f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} {why}; correct it, or "
+            f"{_otherwise(raw, 'give the column another kind')}"
         )
     return _number(raw, j, words.spread(values), kind, gone, often=words.often)._replace(told=told, plain=True)
 
@@ -504,7 +507,8 @@ def _date(raw: Unchecked, j: int, words: Words) -> Known:
         at = int(bad[0])
         raise BadInput(
             f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is no date that is "
-            "understood; write dates as 2024-01-31 or 2024-01-31 13:05, or leave the column out (--drop)"
+            "understood; write dates as 2024-01-31 or 2024-01-31 13:05, or "
+            f"{_otherwise(raw, 'leave the column out (--drop)')}"
         )
     first = words.texts[0].as_py()
     if found.twofold:
@@ -515,6 +519,11 @@ def _date(raw: Unchecked, j: int, words: Words) -> Known:
     iso = dates.written(float(found.seconds[0]))
     told = () if first[:4].isdecimal() else (f"column {shown(name)}: {shown(first)} is read as {iso}",)
     return _known(Field(name, "date"), words.spread(found.seconds), told)
+
+
+def _otherwise(raw: Unchecked, remedy: str) -> str:
+    """What else is to be done about a cell; the columns of a model are what they are."""
+    return "leave it empty" if raw.trained else remedy
 
 
 def _repeats(words: Words) -> bool:

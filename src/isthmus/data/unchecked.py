@@ -52,6 +52,8 @@ class Unchecked(NamedTuple):
     """What the columns of ``x`` are; none where all are numbers without gaps."""
     stated: Mapping[str, str] = MappingProxyType({})
     """The kinds of columns of which the source itself says that they are categories, or ordered ones."""
+    trained: bool = False
+    """Whether a model says what the columns are, so that nobody can ask for other kinds of them."""
     aside: Mapping[str, str] = MappingProxyType({})
     """Columns that cannot be learnt from, with the reason, to stand behind the name and "it"."""
     lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})

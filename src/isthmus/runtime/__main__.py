@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
-from itertools import chain, islice
+from contextlib import ExitStack, contextmanager
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +22,7 @@ BLOCK = 1024
 
 
 def blocks(source: str, graph: Graph) -> Iterator[Any]:
-    """The rows of a .npy or .csv file, or of CSV on stdin (``-``), some at a time."""
+    """The rows of a .npy or .csv file, or of CSV on stdin (``-``), some at a time; at least one block."""
     if source != "-" and not Path(source).exists():
         raise Refused(f"{source}: no such file; give a .csv or .npy file, or - for stdin")
     if Path(source).is_dir():
@@ -32,7 +32,7 @@ def blocks(source: str, graph: Graph) -> Iterator[Any]:
             rows = np.load(source, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
             raise Refused(f"{source}: no array of numbers ({error}); write one with numpy.save") from None
-        yield from (rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK))
+        yield from (rows[i : i + BLOCK] for i in range(0, max(len(rows), 1), BLOCK))
         return
     with ExitStack() as stack:
         opened = sys.stdin.fileno() if source == "-" else source
@@ -45,7 +45,10 @@ def blocks(source: str, graph: Graph) -> Iterator[Any]:
         if absent := [name for name in graph.columns if name not in places]:
             raise Refused(f"{source}: no column {absent[0]!r}; the columns needed are {', '.join(graph.columns)}")
         wanted = {name: places[name] for name in graph.columns}
-        while held := [*islice(file, BLOCK)]:
+        for at in count():
+            held = [*islice(file, BLOCK)]
+            if at and not held:
+                return
             cells = split("".join(held), len(names))
             if cells is None:
                 cells = parsed(csv.reader(chain(held, file), strict=True), names, source)
@@ -95,6 +98,26 @@ def write(found: dict[str, Any], file: IO[str], *, head: bool) -> int:
     return len(next(iter(columns.values()), ()))
 
 
+@contextmanager
+def opened(out: str | None, source: str) -> Iterator[IO[str]]:
+    """Where results go. A file is there when all of it is, and is never the one that is read."""
+    if out is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    place = Path(out)
+    if source != "-" and place.exists() and place.samefile(source):
+        raise Refused(f"{out} is the file that is read; name another one to write (--out)")
+    part = place if place.exists() and not place.is_file() else place.with_name(f".{place.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            yield file
+        part.replace(place)
+    finally:
+        if part != place:
+            part.unlink(missing_ok=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit code: 0 done, 2 bad input, 3 environment."""
     parser = argparse.ArgumentParser("python -m isthmus.runtime", description=__doc__)
@@ -107,12 +130,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         graph = load(given.model, given.threads)
         wanted = given.only.split(",") if given.only else [name for name in graph.outputs if name != "code"]
-        with ExitStack() as stack:
-            out = stack.enter_context(Path(given.out).open("w", encoding="utf-8")) if given.out else sys.stdout
+        with opened(given.out, given.rows) as out:
             done = 0
-            for block in blocks(given.rows, graph):
-                done += write(graph.run(block, wanted, done), out, head=not done)
-            out.flush()
+            for at, block in enumerate(blocks(given.rows, graph)):
+                done += write(graph.run(block, wanted, done), out, head=not at)
         return 0
     except UnicodeDecodeError:
         print(f"isthmus.runtime: {given.rows}: no text in UTF-8; give CSV in UTF-8, or a .npy file", file=sys.stderr)

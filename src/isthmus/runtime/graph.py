@@ -28,6 +28,10 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DIGITS = b"0123456789+-.eE\n"
 """Characters of which float() reads what NUMBER does, and nothing else: no underscores, words or other digits."""
 DATES = re.compile(r"(?:(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?)?\n)*", re.ASCII)
+MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\d([ T]([01]\d|2[0-3])(:\d\d(:\d\d(\.\d{1,6})?)?)?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII
+)
+"""What isthmus reads as a moment too; datetime reads weeks and days without dashes besides."""
 UTC = datetime.UTC
 
 
@@ -197,6 +201,8 @@ class Graph:
             return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
         if values.dtype.kind in "biuf":
             out = values.astype(np.float64)
+            if column["kind"] == "date" and not np.isnan(out).all():
+                raise Refused(f"column {column['name']!r} holds numbers, where training had dates; write 2024-01-31")
         else:
             read = self._moment if column["kind"] == "date" else self._number
             out = np.empty(len(values))
@@ -244,11 +250,11 @@ class Graph:
         return float(text)
 
     def _moment(self, value: Any) -> float:
-        if isinstance(value, int | float):
-            return float(value)
         if not (text := self._text(value)):
             return np.nan
         if not isinstance(value, datetime.date):
+            if MOMENT.fullmatch(text) is None:
+                raise ValueError(text)
             value = datetime.datetime.fromisoformat(text)
         if not isinstance(value, datetime.datetime):
             value = datetime.datetime(value.year, value.month, value.day)

@@ -277,6 +277,10 @@ def _cells(layout: Layout, rows: NDArray[np.float64]) -> Any:
 
 
 def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
+    if part.field.kind == "date":
+        return np.where(
+            np.isnan(cells), np.datetime64("NaT"), (1e6 * np.nan_to_num(cells)).round().astype("datetime64[us]")
+        )
     if not part.field.values:
         return cells
     said = ["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells]
