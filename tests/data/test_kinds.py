@@ -210,6 +210,7 @@ def test_cells_of_another_kind_are_refused_with_their_place(column, value, said)
         ([["a"] * 8], "rows must be the cells of a table as numbers, a frame or a file"),
         (pl.from_pandas(MIXED).lazy(), "a lazy frame; give X.collect()"),
         (MIXED.iloc[:0], "no rows; give at least one"),
+        (pd.concat([MIXED, MIXED[["age"]]], axis=1), "several columns have the same name ('age'); rename or drop them"),
         ("none.csv", "no such file"),
     ],
 )

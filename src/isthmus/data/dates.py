@@ -87,7 +87,7 @@ def moments(texts: Texts) -> Moments:
     >>> moments(pa.array(["1/2/2024", "3/4/2024"])).twofold
     True
     >>> moments(pa.array(["30.2.1970 10:00", "31.1.1970 10:00", "2.2.1970 10:30"])).seconds / 3600
-    array([ nan, 730. , 778.5])
+    array([  nan, 730. , 778.5])
     """
     if pc.all(pc.match_substring_regex(texts, MONTH)).as_py():
         texts = pc.binary_join_element_wise(texts, "-01", "")

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from isthmus.data import dates
 from isthmus.data.fields import TEXTS, Field, missing
 from isthmus.data.kinds import whole
-from isthmus.data.table import dense
+from isthmus.data.table import dense, named
+from isthmus.data.wording import meant, shown, some
 from isthmus.data.written import MISSING, decimal, seen
+from isthmus.errors import NoSuchColumn
 
 MICRO = 1e6
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -125,6 +127,50 @@ def _categories(field: Field, made: pa.Array, wanted: pa.DataType | None) -> pa.
     if len(values) <= np.iinfo(wanted.index_type.to_pandas_dtype()).max:
         codes = codes.cast(wanted.index_type)
     return pa.DictionaryArray.from_arrays(codes, values, ordered=wanted.ordered)
+
+
+def opened(rows: Any, label: str | None = None) -> Any:
+    """A frame as narwhals has it, and what is none as it is.
+
+    Raises
+    ------
+    BadInput
+        If several columns have the same name.
+    """
+    try:
+        return nw.from_native(rows, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        named("X", [str(name) for name in getattr(rows, "column_names", rows.columns)], label)
+        raise
+
+
+def by_name(rows: Any, columns: Sequence[str]) -> Any:
+    """The columns of a frame in this order, without others; what is no frame, or has none of them, as it is.
+
+    Raises
+    ------
+    BadInput
+        If it has some of them and not all, or one twice.
+
+    Examples
+    --------
+    >>> by_name(pa.table({"b": [2], "c": [3], "a": [1]}), ["a", "b"]).to_pylist()
+    [{'a': 1, 'b': 2}]
+    """
+    if isinstance(rows, np.ndarray):  # which asks nobody
+        return rows
+    frame = opened(rows)
+    if not isinstance(frame, nw.DataFrame) or not {*columns} & {*frame.columns} or [*columns] == frame.columns:
+        return rows
+    names = [*map(str, frame.columns)]
+    if absent := [name for name in columns if name not in frame.columns]:
+        raise NoSuchColumn(
+            f"X: no column {shown(absent[0])}, which the model was trained on{meant(absent[0], names)}; the columns "
+            f"are {some(names)}",
+            absent[0],
+            "fields",
+        )
+    return frame.select(columns).to_native()
 
 
 def framed(fields: Sequence[Field], cells: NDArray[Any], like: Any, there: NDArray[np.bool_] | None = None) -> Any:

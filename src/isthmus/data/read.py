@@ -30,6 +30,7 @@ from isthmus.data.fields import TEXTS, Field
 from isthmus.data.fields import missing as missing_in
 from isthmus.data.files import check, fits, guess, stranger
 from isthmus.data.files import size as in_bytes
+from isthmus.data.frames import opened
 from isthmus.data.h5ad import anndata, annotated, h5ad
 from isthmus.data.idx import NAME as IDX_NAME
 from isthmus.data.idx import idx
@@ -49,7 +50,7 @@ from isthmus.data.series import Series
 from isthmus.data.shards import folder_of_shards, safetensors_file, shards_in
 from isthmus.data.source import Limit, drawn
 from isthmus.data.sparse import SparseRows, counts_of, scattered
-from isthmus.data.table import frame, named, parquet
+from isthmus.data.table import frame, parquet
 from isthmus.data.text_table import text_table
 from isthmus.data.truth import truth_of
 from isthmus.data.unchecked import LEAST_ROWS, Unchecked
@@ -359,7 +360,7 @@ def cells(source: Any, fields: Sequence[Field]) -> NDArray[Any]:
     BadInput
         If a column is not there, or a cell is not of its kind.
     """
-    held = None if isinstance(source, str | os.PathLike) else nw.from_native(source, pass_through=True)
+    held = None if isinstance(source, str | os.PathLike) else opened(source)
     if held is not None and not isinstance(held, nw.DataFrame | nw.LazyFrame):
         return _held(source, fields)
     found: NDArray[Any] = settle(_open(source, None)[1], known=fields).x
@@ -441,11 +442,7 @@ def _open(
         raise BadInput(f"can't read data from {what}; {remedy}")
     if annotated(source):
         return "X", anndata(source, label)
-    try:
-        held = nw.from_native(source, pass_through=True)
-    except nw.exceptions.DuplicateError:
-        named("X", [str(name) for name in getattr(source, "column_names", source.columns)], label)
-        raise
+    held = opened(source, label)
     if isinstance(held, nw.LazyFrame):
         raise BadInput("X: a lazy frame; give X.collect()")
     if isinstance(held, nw.DataFrame):

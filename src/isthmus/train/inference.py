@@ -16,7 +16,7 @@ from isthmus.abilities import HasPrior
 from isthmus.data.counts import Counts
 from isthmus.data.dataset import element_names
 from isthmus.data.fields import Field, missing
-from isthmus.data.frames import framed
+from isthmus.data.frames import by_name, framed
 from isthmus.data.layout import Layout, Table, cells_of
 from isthmus.data.picture import Canvas
 from isthmus.data.read import cells
@@ -295,17 +295,15 @@ class Inference:
     def scaled(self, x: ArrayLike) -> NDArray[np.float32]:
         """Rows as the model takes them: (N, *D), in the units of the data, -> (N, *D).
 
-        A frame whose columns are those of the training in another order, or some of them, is refused, and so is what is
-        not a finite number. Columns of several kinds go by their names: their order is free, others are left out.
+        Columns of a frame go by their names: their order is free, others are left out. To a model of numbers without
+        gaps a frame that has none of the names is an array, and what is not a finite number is refused.
         """
         if self.fields:
             rows = cells(x, self.fields)
             if (doubt := self.layout.astray(rows)) is not None:
                 warnings.warn(doubt, stacklevel=3)
             return self.layout.apply(rows)
-        names = tuple(getattr(x, "columns", ()))
-        if set(self.columns) & {name for name in names if isinstance(name, str)} and names != self.columns:
-            raise BadInput("columns must be those of the training in their order: give x[list(model.columns)]")
+        x = by_name(x, self.columns)
         if isinstance(self.layout, Counts):
             return self.layout.apply(counts_of("rows", x, self.layout.columns))
         rows = np.asarray(x)
