@@ -100,6 +100,12 @@ def arguments(op: Op) -> tuple[Argument, ...]:
 
 
 @cache
+def written(op: Op) -> tuple[tuple[int, str], ...]:
+    """The arguments that an operation writes to: their places and names."""
+    return tuple((i, a.name) for i, a in enumerate(arguments(op)) if a.written)
+
+
+@cache
 def returns(op: Op) -> int:
     """How many results an operation has."""
     return len(op._schema.returns)

@@ -130,13 +130,12 @@ class _Recorder(Mode):
         super().__init__()
         self.calls: list[_Call] = []
         self.guard: Tensor | None = None
-        self.made: tuple[Tensor, ...] = ()
 
     @contextmanager
     def guarded(self, flag: Tensor) -> Iterator[None]:
         """What is recorded inside is replayed only while an element of ``flag`` is true."""
         flag.any()
-        (self.guard,) = self.made  # under vmap, one element for each model
+        (self.guard,) = self.calls[-1].outs  # under vmap, one element for each model
         try:
             yield
         finally:
@@ -150,18 +149,28 @@ class _Recorder(Mode):
         if _is_identity(op, args):
             return ATEN.alias.default(args[0])
         out = op(*args, **kwargs)
-        args, kwargs = _detached((args, kwargs))  # a tape must not hold the autograd graph
-        outs = tuple(t.detach() for t in _tensors((out,)))
-        reads = frozenset() if op in SHAPE_ONLY else frozenset(storage(t) for t in _tensors((args, kwargs)))
-        known = dispatch.arguments(op)
-        given = [*zip(known, args, strict=False), *((a, kwargs[a.name]) for a in known if a.name in kwargs)]
-        written = frozenset(storage(value) for a, value in given if a.written and isinstance(value, Tensor))
-        fresh = frozenset(storage(t) for t in outs) - reads
+        given = _tensors([*args, *kwargs.values()]) if op not in SHAPE_ONLY else []
+        reads, made = set(map(storage, given)), [out] if isinstance(out, Tensor) else _tensors(out)
+        fresh = set(map(storage, made)) - reads
+        written = _written(op, args, kwargs)
         if fresh or written:  # the rest are views: they stay valid because replay fills the same memory
-            reads |= frozenset() if self.guard is None else {storage(self.guard)}
-            self.calls.append(_Call(op, args, kwargs, outs, reads, fresh | written, bool(written), self.guard))
-        self.made = outs
+            reads |= set() if self.guard is None else {storage(self.guard)}
+            args, kwargs = _detached((args, kwargs))  # a tape must not hold the autograd graph
+            outs = tuple(t.detach() for t in made)
+            self.calls.append(
+                _Call(op, args, kwargs, outs, frozenset(reads), frozenset(fresh | written), bool(written), self.guard)
+            )
         return out
+
+
+def _written(op: Any, args: Any, kwargs: Any) -> set[int]:
+    """The storages of arguments that an operation writes to."""
+    found = set()
+    for i, name in dispatch.written(op):
+        value = args[i] if i < len(args) else kwargs.get(name)
+        if isinstance(value, Tensor):
+            found.add(storage(value))
+    return found
 
 
 def _reads_values(op: Any, args: Any) -> bool:
@@ -238,7 +247,7 @@ def _share_memory(calls: Sequence[_Call], fixed: set[int]) -> None:
                 own = users[key][0].untyped_storage()
                 memory = next((m for m in reversed(free) if own.nbytes() <= m.nbytes() <= 2 * own.nbytes()), own)
                 free = [m for m in free if m is not memory]
-                for tensor in users[key]:
+                for tensor in users[key] if memory is not own else ():
                     tensor.set_(memory, tensor.storage_offset(), tensor.shape, tensor.stride())
         free += [users[k][0].untyped_storage() for k in (call.reads | call.writes) & born if last[k] == i]
 
@@ -298,15 +307,39 @@ def _out_variant(op: Any) -> Any:
     return None
 
 
+_AGREED: set[Any] = set()
+"""Operations, with the kinds of their arguments, of which :func:`_agrees` found that they do."""
+MANY = 1 << 13
+"""How many of them are kept."""
+
+
 def _agrees(quick: Callable[..., Any], call: _Call) -> bool:
-    """Whether torch's own binding, half the overhead of the operator's, takes these arguments to the same bits."""
+    """Whether torch's own binding, half the overhead of the operator's, takes these arguments to the same bits.
+
+    It is tried once for arguments of these types, shapes and strides: values choose no kernel.
+    """
+    kinds = (call.op, _kind(call.args))
+    if kinds in _AGREED:
+        return True
     expected = call.op(*call.args)
     scratch = torch.empty_like(expected)
     try:
         quick(*call.args, out=scratch)
     except (TypeError, RuntimeError):
         return False
-    return scratch.shape == expected.shape and torch.equal(scratch, expected)
+    agrees = scratch.shape == expected.shape and torch.equal(scratch, expected)
+    if agrees:
+        if len(_AGREED) == MANY:
+            _AGREED.clear()
+        _AGREED.add(kinds)
+    return agrees
+
+
+def _kind(value: Any) -> Any:
+    """What a kernel is chosen by."""
+    if isinstance(value, Tensor):
+        return value.dtype, value.device, value.shape, value.stride()
+    return tuple(map(_kind, value)) if isinstance(value, (tuple, list)) else (type(value), value)
 
 
 def _copy_into(outs: Sequence[Tensor], op: Callable[..., Any], args: Any, kwargs: Any) -> None:
@@ -331,6 +364,6 @@ def _tensors(tree: Any) -> list[Tensor]:
     for value in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ():
         if isinstance(value, Tensor):
             found.append(value)
-        elif isinstance(value, (tuple, list, dict)):
+        elif isinstance(value, (tuple, list, dict)) and value:
             found += _tensors(value)
     return found
