@@ -15,6 +15,7 @@ import time
 import warnings
 from collections import deque
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,6 +164,8 @@ def test_who_stops_right_after_it_handed_out_a_job_hears_nothing_of_the_pool(num
 
     monkeypatch.setattr(manager, "wait_result_broken_or_wakeup", late)
     monkeypatch.setattr(ProcessPoolExecutor, "submit", given)
+    forked = partial(ProcessPoolExecutor, context=multiprocessing.get_context("fork"))  # how they begin is not asked
+    monkeypatch.setattr(local, "ProcessPoolExecutor", forked)
     monkeypatch.setattr(threading, "excepthook", told.append)
     before = signal.signal(number, signal.SIG_DFL)  # whoever started these tests may not hear it (a shell's &)
     try:

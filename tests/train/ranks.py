@@ -21,7 +21,7 @@ def losses(name: str, group: ranks.Ranks | None = None) -> tuple[list[float], li
     """The validation losses of a training, and the rows of its steps."""
     rows = torch.tensor(load_digits().data[:500] / 16, dtype=torch.float32)
     recipe = named(name).set_params(**MORE.get(name, {}))
-    plan = Plan(steps=100, batch=32, check=20, drops=9).of(recipe)
+    plan = Plan(steps=50, batch=32, check=10, drops=9).of(recipe)
     seen: list[list[int]] = []
     own = Stack.step
 

@@ -6,6 +6,7 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from isthmus.metrics.metric import Metric
@@ -142,11 +143,12 @@ def seconds(function: Callable[[], object], clock: Callable[[], float] = time.th
     return statistics.median(readings) / calls
 
 
+@cache
 def product_rate(device: torch.device | str = "cpu", least: float = SHORTEST) -> float:
     """Floating point operations a second of a square float32 product, on all threads that torch may take.
 
     The side is doubled from 256 until a product takes ``least`` seconds on the clock; of five products the quickest
-    counts, for it is to be what the machine can do.
+    counts, for it is to be what the machine can do. A process measures it once.
     """
     import torch
 
