@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from isthmus import durable
 from isthmus.cli.ahead import ROOM, ahead
 from isthmus.cli.stream import run
 from isthmus.data.blocks import Block
@@ -114,6 +115,34 @@ def test_rows_before_the_one_that_fails_are_written(tmp_path: Path, capfdbinary:
     with pytest.raises(BadInput, match="row 5"):
         run(Path("-"), tmp_path / "out.csv", blocks(), (), answer)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_long_file_goes_to_the_disk_while_it_is_made(full: bool, tmp_path: Path, monkeypatch) -> None:
+    """And what the disk refuses meanwhile is raised, with nothing left behind."""
+    sent, went, sync = list[int](), threading.Event(), os.fsync
+
+    def synced(handle: int) -> None:
+        if threading.current_thread().name.startswith("isthmus-disk"):
+            sent.append(os.fstat(handle).st_size)
+            went.set()
+            if full:
+                raise OSError(28, "No space left on device")
+        sync(handle)
+
+    def blocks() -> Iterator[Block]:
+        for begun in range(2 * ROOM + 2):
+            assert begun <= ROOM or went.wait(30)  # the first block is written by now
+            yield Block(np.full((100, 1), float(begun)), None)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(durable, "FLOW", 800)
+    with pytest.raises(OSError, match="No space") if full else nullcontext():
+        run(Path("-"), tmp_path / "out.npy", blocks(), (), lambda block: Answer({}, block.rows))
+    assert sent[0] < (ROOM + 2) * 800
+    assert threads() == []
+    assert full or np.load(tmp_path / "out.npy")[:, 0].tolist() == np.repeat(np.arange(2.0 * ROOM + 2), 100).tolist()
+    assert [path.name for path in tmp_path.iterdir()] == ([] if full else ["out.npy"])
 
 
 READER = """

@@ -4,10 +4,13 @@ import fcntl
 import glob
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+FLOW = 4 << 20
+"""Bytes of a long file that are sent to the disk together, at least."""
 
 
 def put(path: Path, content: bytes) -> None:
@@ -69,6 +72,34 @@ def placed(path: Path) -> Iterator[IO[bytes]]:
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     sync(path.parent)
+
+
+@contextmanager
+def flowing(file: IO[bytes]) -> Iterator[Callable[[bytes], None]]:
+    """What writes a long file piece by piece, and sends it to the disk meanwhile: who is done with it waits less.
+
+    It is sent by a thread of its own, whenever much was written and the disk is idle. What the disk refuses is raised
+    by a later call, or at the end.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    line = ThreadPoolExecutor(1, "isthmus-disk")
+    sent, busy = 0, Future[None]()
+    busy.set_result(None)
+
+    def put(content: bytes) -> None:
+        nonlocal sent, busy
+        file.write(content)
+        if file.tell() - sent >= FLOW and busy.done():
+            busy.result()
+            file.flush()
+            sent, busy = file.tell(), line.submit(os.fsync, file.fileno())
+
+    try:
+        yield put
+        busy.result()
+    finally:
+        line.shutdown()
 
 
 def _draft(path: Path) -> tuple[int, str]:

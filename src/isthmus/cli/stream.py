@@ -14,7 +14,8 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
@@ -227,14 +228,14 @@ def run(
 
     first = next(found)
     room = 0 if first.drawn else ROOM  # who decodes pictures silences warnings meanwhile, those of other threads too
-    with warnings.catch_warnings(record=True) as doubts, _out(place, form) as file:
+    with warnings.catch_warnings(record=True) as doubts, _out(place, form) as put:
         warnings.simplefilter("always")
         with closing(ahead(chain([first], found), answered, formed, room=room)) as made:
             for rows, always, once, content in made:
                 for sentence in (*always, *(one for one in once if one not in said)):
                     show.warn(sentence)
                 said.update(once)
-                _put(file, content)
+                put(content)
                 count += rows
     return count
 
@@ -245,9 +246,9 @@ def write(found: Iterable[tuple[Block, Answer]], out: Path | None) -> None:
     if place != STDOUT and place.suffix not in SUFFIXES:
         raise BadInput(f"--out must end in {', '.join(SUFFIXES)}, or be - for stdout; got {place.name}")
     form = _form(place, set())
-    with _out(place, form) as file:
+    with _out(place, form) as put:
         for block, answer in found:
-            _put(file, form.written(block, answer))
+            put(form.written(block, answer))
 
 
 def _form(place: Path, left: set[str] | None) -> Form:
@@ -255,17 +256,19 @@ def _form(place: Path, left: set[str] | None) -> Form:
 
 
 @contextmanager
-def _out(place: Path, form: Form) -> Iterator[IO[bytes] | show.Screen]:
-    """Where the bytes of a form go; what stands at its end and its beginning is written when all went well."""
-    from isthmus.durable import placed
+def _out(place: Path, form: Form) -> Iterator[Callable[[bytes], None]]:
+    """What takes the bytes of a form; what stands at its end and its beginning is written when all went well."""
+    from isthmus.durable import flowing, placed
 
-    with placed(place) if place != STDOUT else nullcontext(_stdout()) as file:
+    with ExitStack() as stack:
+        file = None if place == STDOUT else stack.enter_context(placed(place))
+        put = partial(_put, _stdout()) if file is None else stack.enter_context(flowing(file))
         try:
-            yield file
+            yield put
         finally:
             last = form.end()  # whatever happens: a writer of Arrow's that is not closed speaks up from its finalizer
-        _put(file, last)
-        if head := form.head():
+        put(last)
+        if file is not None and (head := form.head()):
             file.seek(0)
             file.write(head)
     if place == STDOUT:
