@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.answers.sentences import ground
 from isthmus.answers.words import Words, capital
+from isthmus.data.dates import written
 from isthmus.data.wording import shown
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.study.profile import Spoiler
@@ -60,7 +61,7 @@ def _line(one: Spoiler, say: Words) -> str:
         "n": f"{one.count:,}",
         "name": shown(one.columns[0]) if one.columns else "",
         "names": _names(one.columns, one.count, say),
-        "value": f"{one.value:.6g}",
+        "value": written(one.value) if one.what == "day" else f"{one.value:.6g}",
         "size": f"{one.value:.3g}",
         "numbers": _rows(one, say),
         "share": percent(one.share),

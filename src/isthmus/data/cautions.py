@@ -316,12 +316,25 @@ def dates_in_numbers(x: NDArray[Any], columns: Sequence[str]) -> list[str]:
     return found
 
 
+def far_days(x: NDArray[np.float64], columns: Sequence[str]) -> dict[float, list[str]]:
+    """Days that may stand for a missing one among dates (N, D), all in seconds since 1970, as :func:`sentinels` does.
+
+    Examples
+    --------
+    >>> days = 1.6e9 + 86400.0 * np.arange(40)
+    >>> days[::8] = 0.0
+    >>> far_days(days[:, None], ["born"])
+    {0.0: ['born']}
+    """
+    return {second - 1: names for second, names in sentinels(x + 1, columns).items()}  # so that 1970-01-01 is no 0
+
+
 def of_dates(x: NDArray[np.float64], columns: Sequence[str]) -> list[str]:
-    """Days that may stand for a missing one among dates (N, D), in seconds since 1970, a line each."""
+    """The same in words, a line each."""
     return [
-        f"{written(second - 1)} is the commonest value of {_of(names)} and far from the rest; if it means a missing "
+        f"{written(second)} is the commonest value of {_of(names)} and far from the rest; if it means a missing "
         "value, leave these cells empty"
-        for second, names in sentinels(x + 1, columns).items()  # so that 1970-01-01 is no 0
+        for second, names in far_days(x, columns).items()
     ]
 
 

@@ -160,12 +160,17 @@ class Dataset:
         )
         dated = [j for j, field in enumerate(self.fields) if field.kind == "date"]
         odd += of_dates(self.x[:, dated].astype(np.float64), [self.columns[j] for j in dated]) if dated else []
-        worded = [j for j, field in enumerate(self.fields) if field.kind == "category" and field.values]
-        if worded and self.x.dtype != object and (at := note(self.x, worded)) is not None:
+        if (at := self.note) is not None:
             text = self.fields[at].values[int(self.x[-1, at])]
             odd += [f"the last row holds {shown(text)} and nothing else; take it away if it is a note"]
         odd += telling(coded(self.x, self.fields), self.y, self.columns) if flat else []
         return (*self.told, *([] if axes is None else [axes]), *odd)
+
+    @cached_property
+    def note(self) -> int | None:
+        """The column in which a note below the rows of a table stands; None where there is none."""
+        worded = [j for j, field in enumerate(self.fields) if field.kind == "category" and field.values]
+        return note(self.x, worded) if worded and self.x.dtype != object else None
 
     def split(self, seed: int, replicate: int = 0) -> Split:
         """Training, validation and test rows of a replicate, as groups or times allow; time knows no chance."""

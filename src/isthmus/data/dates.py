@@ -139,6 +139,35 @@ def _parsed(texts: Texts, form: str) -> NDArray[np.float64]:
     return np.where(found > FIRST_YEAR, found, np.nan)
 
 
+def stamps(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Whole numbers that spell moments of 1900 to 2099, 20240131 or with hours, minutes and seconds behind, as seconds
+    since 1970; None if some number does not, or if all are one or two.
+
+    Examples
+    --------
+    >>> stamps(np.array([197001020000, 197001030100, 197001030200])) / 3600
+    array([24., 49., 50.])
+    >>> stamps(np.array([20240131, 20240132, 20240133]))
+    """
+    if not len(values) or not np.isfinite(values).all() or (values != np.rint(values)).any():
+        return None
+    behind = len(f"{values.min():.0f}") - 8
+    if behind not in (0, 2, 4, 6) or len(f"{values.max():.0f}") != behind + 8 or len(np.unique(values[:LOOKED_AT])) < 3:
+        return None
+    whole = values.astype(np.int64)
+    parts = [whole // 10**k % 100 for k in range(0, behind, 2)][::-1]  # hours, minutes, seconds
+    year, month, day = whole // 10 ** (behind + 4), whole // 10 ** (behind + 2) % 100, whole // 10**behind % 100
+    good = (year >= 1900) & (year < 2100) & (month >= 1) & (month <= 12) & (day >= 1)
+    if not (good.all() and all((part < most).all() for part, most in zip(parts, (24, 60, 60), strict=False))):
+        return None
+    months = (12 * (year - 1970) + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1)
+    if (days.astype("datetime64[M]") != months).any():  # the 31st of a month of 30 days
+        return None
+    found: NDArray[np.float64] = 86400.0 * days.astype(np.int64)
+    return found + sum(part * float(unit) for part, unit in zip(parts, (3600, 60, 1), strict=False))
+
+
 def clock(texts: Texts) -> NDArray[np.float64] | None:
     """Times of the day, or time spans, as seconds since midnight; None if some text is none.
 

@@ -200,7 +200,9 @@ def labels(names: Sequence[PurePosixPath], what: str = "pictures") -> tuple[list
     if bare == len(below):
         return None, tuple(told)
     if bare:
-        told.append(f"no classes: {bare:,} of {len(below):,} {what} lie in no folder of their own")
+        told.append(
+            f"no classes: {bare:,} of {len(below):,} {what} {'lies' if bare == 1 else 'lie'} in no folder of their own"
+        )
         return None, tuple(told)
     found = [text(parts[0]) for parts in below]
     many = len(set(found))

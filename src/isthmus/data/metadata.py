@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from isthmus.data import dates
 from isthmus.data.kinds import settle
 from isthmus.data.labels import aligned, arrow
 from isthmus.data.unchecked import Unchecked, enough
@@ -108,14 +109,15 @@ def known(
             held[what] = _given(raw, what, aligned(source, value, what)[0])
         if len(held[what]) != rows:
             raise BadInput(f"{raw.place}: {len(held[what])} values of {what} for {rows} rows; give one for each row")
-    given = _numbers(raw, "weights", held["weights"]) if "weights" in held else None
+    given = _numbers(raw, "weights", held["weights"])[0] if "weights" in held else None
     names = {value for value in asked.values() if isinstance(value, str) and value in raw.columns}
+    when, told = _times(raw, time, held["time"]) if "time" in held else (None, ())
     found = Metadata(
         _groups(raw, held["group"]) if "group" in held else None,
-        _numbers(raw, "time", held["time"]) if "time" in held else None,
+        when,
         None if given is None else _weights(raw, given),
     )
-    return _without(raw, names), found
+    return _without(raw._replace(told=(*raw.told, *told)), names), found
 
 
 def _column(raw: Unchecked, what: str, name: str) -> Any:
@@ -195,10 +197,21 @@ def _groups(raw: Unchecked, cells: Any) -> NDArray[np.int64]:
     return codes.astype(np.int64)
 
 
-def _numbers(raw: Unchecked, what: str, cells: Any) -> NDArray[np.float64]:
-    """Numbers, or dates as numbers."""
+def _times(raw: Unchecked, name: Any, cells: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Times as numbers, and how they are read, where they could be read otherwise."""
+    name = name if isinstance(name, str) else "time"
+    values, told = _numbers(raw, "time", cells, name)
+    if (moments := dates.stamps(values)) is None:
+        return values, told
+    first = dates.written(float(moments[0]))
+    return moments, (f"column {shown(name)}: {shown(f'{values[0]:.0f}')} is read as {first}",)
+
+
+def _numbers(raw: Unchecked, what: str, cells: Any, name: str = "") -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Numbers, or dates as numbers; and how these are written."""
     takes = ("number", "amount", "flag", *(("date",) if what == "time" else ()))
-    alone = raw._replace(cells=(cells,), columns=(what,), told=(), aside={}, stated={}, x=raw.x[:, :0])
+    name = name or what
+    alone = raw._replace(cells=(cells,), columns=(name,), told=(), aside={}, stated={}, x=raw.x[:, :0])
     try:
         found = settle(alone._replace(where=lambda i, _: raw.where(i, None)))
     except NoSuchColumn:
@@ -212,7 +225,7 @@ def _numbers(raw: Unchecked, what: str, cells: Any) -> NDArray[np.float64]:
         raise BadInput(f"{raw.place}: {what} must be {said}, one for each row; it holds texts; give another column")
     values = np.asarray(found.x, np.float64)[:, 0]
     _present(raw, what, ~np.isfinite(values))
-    return values
+    return values, tuple(one for one in found.told if one.startswith(f"column {shown(name)}: "))
 
 
 def _present(raw: Unchecked, what: str, missing: NDArray[np.bool_]) -> None:

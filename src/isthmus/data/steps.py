@@ -199,9 +199,10 @@ def _told(
     if found.moved:
         told.append("rows stood out of the order of time and were sorted by it")
     if found.breaks:
-        told.append(f"steps are missing in {found.breaks:,} places: no window lies across one")
+        places = f"{found.breaks:,} place{'s' * (found.breaks > 1)}"
+        told.append(f"steps are missing in {places}: no window lies across one")
     if gone := int((~whole).sum()):
-        told.append(f"{gone:,} steps lack a value: no window holds one")
+        told.append(f"{gone:,} step{'s lack' if gone > 1 else ' lacks'} a value: no window holds one")
     if data.y is not None and data.anomaly is not None:
         told.append("a window is an anomaly if one of its steps is")
     elif labelled:

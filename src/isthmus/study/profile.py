@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from isthmus.data import dates
-from isthmus.data.cautions import belonging, identifiers, leaks, sentinels
+from isthmus.data.cautions import belonging, dates_in_numbers, far_days, identifiers, leaks, sentinels, total
 from isthmus.data.dataset import NUMERIC, Dataset
 from isthmus.data.dominance import dominant
 from isthmus.data.fields import KINDS, TEXTS, missing
@@ -87,15 +87,18 @@ class Column(_Plain):
 class Spoiler(_Plain):
     """Something that may make an answer worthless."""
 
-    what: Literal["leak", "group", "identifier", "sentinel", "rows", "cells", "column"]
+    what: Literal[
+        "leak", "group", "identifier", "sentinel", "day", "stamps", "total", "note", "rows", "cells", "column"
+    ]
     columns: list[Text] = Field(default=[], max_length=NAMED)
     count: Count = 0
-    """Of the columns; of rows or cells for ``rows`` and ``cells``."""
+    """Of the columns, for ``total`` those of which the last row is the sum; of rows or cells for ``rows`` and
+    ``cells``."""
     rows: list[Count] = Field(default=[], max_length=NAMED)
     """Numbers of rows, counted from 0."""
     value: float = 0.0
-    """A sentinel's or a cell's; of rows, how many times as far out they lie as the usual row; of a group, in what share
-    of rows the nearest one would be of the same group by chance."""
+    """A sentinel's or a cell's; of a day, its seconds since 1970; of rows, how many times as far out they lie as the
+    usual row; of a group, in what share of rows the nearest one would be of the same group by chance."""
     share: Share = 0.0
     """Of the rows whose label a column tells; of those whose nearest row is of the same group; of the variance."""
     components: Count = 0
@@ -105,7 +108,7 @@ class Spoiler(_Plain):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if not self.columns and self.what not in ("rows", "cells"):
+        if not self.columns and self.what not in ("rows", "cells", "total"):
             raise ValueError(f"{self.what}: it names no column")
         return self
 
@@ -254,6 +257,7 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
             found.append(Spoiler(what="identifier", columns=list(numbering[:NAMED]), count=len(numbering)))
         for value, where in list(sentinels(x, names).items())[:NAMED]:
             found.append(Spoiler(what="sentinel", columns=where[:NAMED], count=len(where), value=value))
+        found += _exported(data, x, names)
     few = dominant(data.x, data.columns, components, fields=data.fields, images=data.images)
     for one in few[:NAMED]:
         found.append(
@@ -269,6 +273,23 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
                 without=one.without,
             )
         )
+    return found
+
+
+def _exported(data: Dataset, x: NDArray[Any], names: Sequence[str]) -> list[Spoiler]:
+    """What programs write into tables that is no measurement: far days, days as whole numbers, totals and notes."""
+    found = []
+    dated = [j for j, field in enumerate(data.fields) if field.kind == "date"]
+    if dated:
+        days = far_days(data.x[:, dated].astype(np.float64), [data.columns[j] for j in dated])
+        for value, where in list(days.items())[:NAMED]:
+            found.append(Spoiler(what="day", columns=where[:NAMED], count=len(where), value=value))
+    if stamps := dates_in_numbers(x, names):
+        found.append(Spoiler(what="stamps", columns=stamps[:NAMED], count=len(stamps)))
+    if count := total(x):
+        found.append(Spoiler(what="total", count=count))
+    if (at := data.note) is not None:
+        found.append(Spoiler(what="note", columns=[data.columns[at]], count=1))
     return found
 
 
