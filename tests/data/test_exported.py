@@ -9,7 +9,7 @@ import pytest
 from isthmus import source
 from isthmus.data.cautions import total
 from isthmus.data.inferred import inferred
-from isthmus.data.read import read
+from isthmus.data.read import cells, read
 from isthmus.errors import BadInput
 
 RNG = np.random.default_rng(0)
@@ -241,3 +241,24 @@ def test_a_text_that_spells_a_number_among_numbers_is_made_one():
     with pytest.raises(BadInput, match=r"the text '2' stands among numbers.*pandas.to_numeric"):
         read(frame)
     assert read(frame.assign(p=pd.to_numeric(frame.p))).x[:4, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_no_and_yes_in_other_words_than_in_training_are_no_gaps():
+    train = pd.DataFrame({"m": ["ja", "nein"] * 20, "v": V})
+    fields = read(train).fields
+    for no, yes in (("no", "yes"), ("0", "1"), ("FALSE", "TRUE"), (0, 1), (False, True)):
+        assert np.array_equal(cells(pd.DataFrame({"m": [yes, no, None], "v": V[:3]}), fields)[:2, 0], [1, 0])
+        assert cells(pd.DataFrame({"m": [yes], "v": V[:1]}), fields)[0, 0] == 1
+    with pytest.raises(BadInput, match="column 'm': 'vielleicht' is neither 'nein' nor 'ja', nor is any other"):
+        cells(pd.DataFrame({"m": ["vielleicht", "immer"], "v": V[:2]}), fields)
+    assert np.isnan(cells(pd.DataFrame({"m": ["ja", "vielleicht"], "v": V[:2]}), fields)[1, 0])
+    assert np.isnan(cells(pd.DataFrame({"m": [None, None], "v": V[:2]}), fields)[:, 0]).all()
+
+
+def test_names_without_rows_are_answered_without_a_fault(tmp_path):
+    (tmp_path / "t.csv").write_text("x,v\n")
+    with pytest.raises(BadInput, match="no rows below the header line"):
+        read(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("x\n1,2,3\n4\n")
+    with pytest.raises(BadInput, match="expected 1 value"):
+        read(tmp_path / "t.csv")

@@ -65,6 +65,16 @@ def test_names_that_differ_in_blanks_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_no_and_yes_mean_the_same_in_other_words(tmp_path: Path) -> None:
+    model = fitted("pca", pd.DataFrame({"paid": ["nein", "ja"] * 30, "size": RANDOM.normal(size=60)}))
+    run = runtime.load(graph.export(model, tmp_path / "model.onnx"))
+    wanted = model.encode(pd.DataFrame({"paid": ["nein", "ja", None], "size": 0.5}))
+    for no, yes in (("no", "YES"), ("0", "1"), ("False", "true"), ("nein", "oui")):
+        new = pd.DataFrame({"paid": [no, yes, "perhaps"], "size": 0.5})
+        assert np.array_equal(model.encode(new), wanted)
+        assert run.run(new)["code"] == pytest.approx(wanted, abs=1e-5)
+
+
 @pytest.mark.parametrize("family", ["pca", "batchtopk", "vq", "svdd"])
 def test_families_of_all_kinds_have_graphs(family: str, tmp_path: Path) -> None:
     model = fitted(family)

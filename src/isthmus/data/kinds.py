@@ -50,6 +50,13 @@ YES_NO = (
     *(("否", "是"), ("いいえ", "はい"), ("아니요", "예")),
 )
 """Words for no and yes."""
+NO_OR_YES = {
+    spelt: float(place)
+    for pair in (*YES_NO, ("0", "1"))
+    for place, word in enumerate(pair)
+    for spelt in (word, word.upper(), word.capitalize())
+}
+"""What each of these means, however it is spelt."""
 ZERO_FIRST, DIGITS = r"^0\d+$", r"^\d+$"
 
 
@@ -526,6 +533,19 @@ def _otherwise(raw: Unchecked, remedy: str) -> str:
     return "leave it empty" if raw.trained else remedy
 
 
+def _flags(raw: Unchecked, j: int, field: Field, words: Words) -> Cells:
+    """No and yes, also in other words than in training; of others, a gap."""
+    of = {**NO_OR_YES, **{word: float(k) for k, word in enumerate(field.values)}}
+    places = np.array([of.get(text, np.nan) for text in words.texts.to_pylist()], np.float64)
+    if len(places) and np.isnan(places).all():
+        no, yes = map(shown, field.values)
+        raise BadInput(
+            f"{raw.place}: {raw.where(words.row(0), j)}: {shown(words.texts[0].as_py())} is neither {no} nor {yes}, "
+            f"nor is any other; write {no} and {yes}, or leave the cells empty"
+        )
+    return words.spread(places)
+
+
 def _repeats(words: Words) -> bool:
     """Whether enough rows hold texts that others hold too."""
     counts = words.counts()
@@ -720,9 +740,9 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
         found = _understood(raw, j, cells, field.kind, gone)
         return Known(field, np.full(len(cells), np.nan) if found.cells is None else found.cells)
     words = words_of(raw, j, cells)
+    if field.kind == "flag":
+        return Known(field, _flags(raw, j, field, words))
     places = _places(field, words)
     if words.written is not None:  # a value that has blanks around it is known as it is written
         places = np.where((exact := _places(field, words.written)) >= 0, exact, places)
-    if field.kind == "flag":
-        places = np.where(places < 0, np.nan, places)
     return Known(field, places)

@@ -409,12 +409,13 @@ def _rows_named(names: Sequence[str], following: Sequence[str], separator: str) 
     there are names, and begin differently. (A separator that ends all lines leaves an empty cell; words above numbers
     are the names, below a title.)"""
     rows = [_cells(line, separator) for line in following]
-    longer = len(rows) > 1 and "" not in names and all(len(row) == len(names) + 1 for row in rows)
+    if "" in names or len(rows) < 2 or any(len(row) != len(names) + 1 for row in rows):
+        return False
     titled = any(
         cell not in MISSING and spelled(cell) is None and all(spelled(row[j]) is not None for row in rows[1:])
         for j, cell in enumerate(rows[0])
     )
-    return longer and not titled and len({row[0] for row in rows}) == len(rows) and any(row[-1].strip() for row in rows)
+    return not titled and len({row[0] for row in rows}) == len(rows) and any(row[-1].strip() for row in rows)
 
 
 def parsed(

@@ -34,6 +34,7 @@ from isthmus.data.fields.count import Count
 from isthmus.data.fields.date import ROUNDS, Date
 from isthmus.data.fields.number import FARTHEST, Amount, Number
 from isthmus.data.fields.ordered import Ordered
+from isthmus.data.kinds import NO_OR_YES
 from isthmus.data.layout import Layout, Part
 from isthmus.data.scale import FARTHEST as OUTERMOST
 from isthmus.data.scale import Scaler
@@ -400,7 +401,8 @@ def _numbers(to: _Graph, raw: str, part: Part) -> str:
             raw = to.node("Where", to.node("Equal", raw, to.const(number)), to.const(math.nan), raw)
         return raw
     places = {text: float(k) for k, text in enumerate(part.field.values)}
-    known = {**dict.fromkeys(MISSING, math.nan), **places}
+    others = NO_OR_YES if part.field.kind == "flag" else {}
+    known = {**dict.fromkeys(MISSING, math.nan), **others, **places}
     helper = _onnx().helper
     keys = helper.make_tensor("keys", TYPES["text"], [len(known)], [text.encode() for text in known])
     values = helper.make_tensor("values", TYPES["double"], [len(known)], [*known.values()])
