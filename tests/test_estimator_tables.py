@@ -99,3 +99,16 @@ def test_a_frame_of_numbers_is_taken_as_ever():
     one = made().fit(numbers)
     np.testing.assert_array_equal(one.transform(numbers), made().fit(numbers.to_numpy()).transform(numbers.to_numpy()))
     assert isinstance(one.inverse_transform(one.transform(numbers)), np.ndarray)
+
+
+def test_masked_cells_are_not_shown_to_a_model():
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    masked = np.ma.masked_greater(rows, 1.0)
+    with pytest.raises(BadInput, match=r"masked cells.*give pandas.DataFrame") as caught:
+        Autoencoder("pca", latents=1).fit(masked)
+    with pytest.raises(BadInput, match="masked cells"):
+        Autoencoder("pca", latents=1).fit(rows).transform(masked)
+    given = str(caught.value).split("give ")[1]
+    frame = eval(given, {"pandas": pd, "X": masked, "nan": np.nan, "float": float})
+    filled = Autoencoder("pca", latents=1).fit(frame)
+    assert filled.transform(frame).shape == (60, 1)

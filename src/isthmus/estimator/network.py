@@ -308,7 +308,17 @@ def axes(X: Any) -> tuple[int, ...]:
 
 
 def flat(X: Any) -> Any:
-    """Rows (n, *D) as (n, columns); what has two axes, or none that it tells, as it is."""
+    """Rows (n, *D) as (n, columns); what has two axes, or none that it tells, as it is.
+
+    Raises
+    ------
+    BadInput
+        If cells are masked, which numpy would show.
+    """
+    if np.ma.is_masked(X):
+        raise BadInput(
+            "X has masked cells; gaps are learnt as gaps in a frame: give pandas.DataFrame(X.astype(float).filled(nan))"
+        )
     return X.reshape(len(X), -1) if len(axes(X)) > 1 else X
 
 
