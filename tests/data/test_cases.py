@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"no cases at {CASES}
         ("12-id-with-gaps/id_shuffled.csv", "group", None, "only numbers the rows"),
         ("13-sentinel-200/sentinel.csv", None, (5,), "-200 is the commonest value of 5 columns"),
         ("15-parquet-embedding-column/emb2.parquet", None, (4,), "lists of 4 numbers and is read as 4 columns"),
-        ("17-class-with-one-member/single_member.csv", "tissue", None, ""),
+        ("17-class-with-one-member/single_member.csv", "tissue", None, "has one row, which is never both learnt and"),
         ("18-few-anomalies/two_anomalies.csv", "fraud", None, ""),
     ],
 )

@@ -262,3 +262,12 @@ def test_names_without_rows_are_answered_without_a_fault(tmp_path):
     (tmp_path / "t.csv").write_text("x\n1,2,3\n4\n")
     with pytest.raises(BadInput, match="expected 1 value"):
         read(tmp_path / "t.csv")
+
+
+def test_classes_of_one_row_are_told():
+    frame = pd.DataFrame({"v": V, "u": V[::-1]})
+    said = "class 'rare' has one row, which is never both learnt and tested; put it into another class, or leave it out"
+    assert said in read(frame, ["rare", *["a", "b"] * 19, "a"]).cautions
+    two = read(frame, ["rare", "rarer", *["a", "b"] * 19]).cautions
+    assert any(one.startswith("2 classes have one row each ('rare', 'rarer')") for one in two)
+    assert not any("one row" in one for one in read(frame, ["rare", "rare", *["a", "b"] * 19]).cautions)

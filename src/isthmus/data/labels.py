@@ -119,6 +119,28 @@ def measured(codes: NDArray[np.int64], names: Sequence[str]) -> str | None:
     )
 
 
+def alone(codes: NDArray[np.int64], names: Sequence[str]) -> str | None:
+    """A sentence about classes of one row; None if there are none.
+
+    Examples
+    --------
+    >>> alone(np.array([0, 0, 1]), ["a", "b"])
+    "class 'b' has one row, which is never both learnt and tested; put it into another class, or leave it out"
+    """
+    found = [names[code] for code in np.flatnonzero(np.bincount(codes, minlength=len(names)) == 1)]
+    if not found:
+        return None
+    if len(found) == 1:
+        return (
+            f"class {shown(found[0])} has one row, which is never both learnt and tested; put it into another class, "
+            "or leave it out"
+        )
+    return (
+        f"{len(found):,} classes have one row each ({some(found, 3)}), which is never both learnt and tested; put them "
+        "into other classes, or leave them out"
+    )
+
+
 def aligned(source: Any, other: Any, what: str) -> tuple[Any, str | None]:
     """Labels or factors of a pandas frame in the order of its rows, and a sentence if they stood in another order.
 

@@ -37,7 +37,7 @@ from isthmus.data.idx import idx
 from isthmus.data.images import Wanted, folder
 from isthmus.data.images import asked as of_pictures
 from isthmus.data.kinds import settle
-from isthmus.data.labels import aligned, alike, classes, measured
+from isthmus.data.labels import aligned, alike, alone, classes, measured
 from isthmus.data.lines import lines
 from isthmus.data.metadata import counted, factors_of, labels_of
 from isthmus.data.metadata import known as metadata_of
@@ -239,7 +239,7 @@ def read(
     if truth is not None and (ready or window is not None):
         raise BadInput(f"{raw.place}: truth is for rows of plain numbers, which these are not; leave it out (--truth)")
     outlier = None if anomaly is None else _anomaly(raw.place, codes, known, anomaly)
-    few = None if codes is None else measured(codes, known)
+    few = None if codes is None else measured(codes, known) or alone(codes, known)
     told = [*raw.told, *(said for said in (moved, shifted, alike(known), few) if said is not None)]
     made, made_by = apart or (None, ())
     told += [] if window else of_metadata(beside, dropped)
