@@ -271,3 +271,11 @@ def test_classes_of_one_row_are_told():
     two = read(frame, ["rare", "rarer", *["a", "b"] * 19]).cautions
     assert any(one.startswith("2 classes have one row each ('rare', 'rarer')") for one in two)
     assert not any("one row" in one for one in read(frame, ["rare", "rare", *["a", "b"] * 19]).cautions)
+
+
+def test_a_code_of_a_currency_is_a_unit_and_numbers_with_one_are_no_categories(tmp_path):
+    for form in ("EUR {}", "{} EUR"):
+        (tmp_path / "t.csv").write_text("\n".join(["x,v", *(f"{form.format(i)},{i}" for i in range(80))]))
+        with pytest.raises(BadInput, match=r"is a number with a unit.*name of the column$"):
+            read(tmp_path / "t.csv")
+    assert "holds names" in read(file(tmp_path, [f"LOT {i}" for i in range(40)])).aside["x"]

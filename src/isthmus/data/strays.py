@@ -60,7 +60,7 @@ def stray(texts: Any, counts: NDArray[np.int64], column: str) -> tuple[int, str]
         remedy = remedy or "is not a number; correct it, or drop the row or the column"
         return at, f"{remedy}, or {kept}" if good.sum() <= LEVELS else f"{remedy}; an empty cell is a gap"
     if head and (remedy := other_than_text(head[0], head)):
-        return 0, f"{remedy}, or {kept}"
+        return 0, f"{remedy}, or {kept}" if len(texts) <= LEVELS else remedy
     return None
 
 

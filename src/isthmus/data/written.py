@@ -86,6 +86,8 @@ NEGATIVE = r"^(\p{Sc}?)\s*\(\s*([^()+\s\x{2212}-][^()]*?)\s*\)(\s*%?)$"
 BEHIND = r"^([0-9][0-9.,]*)-$"
 """``1,234.50-``: a minus behind the number, as SAP and mainframes write it."""
 WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,]*\s*([^\W\d_]{1,4}([/^][^\W_]{1,4})?)")
+WITH_CODE = re.compile(r"(USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|Rs\.?)\s*[+-]?[0-9][0-9.,]*")
+"""A code of a currency before a number; other letters before one may be the beginning of a name."""
 
 
 class Spot(NamedTuple):
@@ -249,7 +251,8 @@ def other_than_text(value: str, distinct: Sequence[str | None]) -> str | None:
     text = value.strip()
     if BRACKETS.fullmatch(text):
         return f"is a number in brackets, as bookkeepers write negative ones; write -{text[1:-1].strip()}"
-    units = {found[1] if (found := WITH_UNIT.fullmatch(cell.strip())) else "" for cell in distinct if cell is not None}
+    cells = [cell.strip() for cell in distinct if cell is not None]
+    units = {found[1] if (found := WITH_UNIT.fullmatch(cell) or WITH_CODE.fullmatch(cell)) else "" for cell in cells}
     if len(units) == 1 and "" not in units:
         return "is a number with a unit; write the number alone, and the unit in the name of the column"
     return None
