@@ -279,3 +279,17 @@ def test_a_code_of_a_currency_is_a_unit_and_numbers_with_one_are_no_categories(t
         with pytest.raises(BadInput, match=r"is a number with a unit.*name of the column$"):
             read(tmp_path / "t.csv")
     assert "holds names" in read(file(tmp_path, [f"LOT {i}" for i in range(40)])).aside["x"]
+
+
+def test_the_only_array_of_an_archive_is_the_rows(tmp_path):
+    x = RNG.normal(size=(40, 3))
+    np.savez(tmp_path / "one.npz", x)
+    np.savez(tmp_path / "two.npz", x, np.arange(40) % 2)
+    assert np.allclose(read(tmp_path / "one.npz").x, x)
+    assert read(tmp_path / "one.npz").cautions == ("rows are member 'arr_0'",)
+    assert read(tmp_path / "two.npz", label="arr_1").y.tolist() == (np.arange(40) % 2).tolist()
+    with pytest.raises(BadInput, match="no member named X"):
+        read(tmp_path / "two.npz")
+    np.savez(tmp_path / "labels.npz", y=np.arange(40) % 2)
+    with pytest.raises(BadInput, match="no member named X"):
+        read(tmp_path / "labels.npz")

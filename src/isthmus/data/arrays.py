@@ -282,6 +282,9 @@ def _chosen(where: str, members: Mapping[str, Any], label: str | None) -> tuple[
     rows, labels = _choose(where, members, ROWS, "rows", label), label
     if rows is not None:
         return rows, labels or _choose(where, members, LABELS, "labels", None), ()
+    others = [name for name in members if name != label]
+    if len(others) == 1 and others[0] not in (*LABELS, FACTORS):  # numpy.savez(file, X) calls it arr_0
+        return others[0], label, (f"rows are member {shown(others[0])}",)
     training = {name: TRAINING.sub("", name) for name in members if TRAINING.search(name)}
     found = [name for name, plain in training.items() if plain.lower() in LOWER_ROWS and name != label]
     if len(found) > 1:
