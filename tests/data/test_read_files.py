@@ -159,7 +159,7 @@ def test_other_encodings_are_read_and_said(put, name):
     data = read(put("t.csv", ENCODED[name]), label="k")
     assert data.columns == ("é", "y")
     assert data.classes == ("a", "b", "€" if name == "windows" else "é")
-    assert data.told == (f"read with {'text in UTF-16' if 'utf' in name else WINDOWS}",)
+    assert data.told[0] == f"read with {'text in UTF-16' if 'utf' in name else WINDOWS}"
     np.testing.assert_array_equal(data.x[:, 0], range(12))
 
 
@@ -452,7 +452,7 @@ def header(shape, descr="<f8"):
         ("t.npz", b"PK", {}, "t.npz: can't be read as a .npz file"),
         ("t.npz", npz(X=X, y=Y)[:-30], {}, "t.npz: can't be read as a .npz file"),
         ("t.npz", npz(), {}, "t.npz: no member named X, x, data or images (or X_train and the like); it holds nothing"),
-        ("t.npz", npz(rows=X), {}, "it holds 'rows'; save the rows with numpy.savez(file, X=...)"),
+        ("t.npz", npz(rows=X, more=X), {}, "it holds 'rows', 'more'; save the rows with numpy.savez(file, X=...)"),
         ("t.npz", npz(X=X, x=X), {}, "rows could be any of 'X', 'x'; save a file with one of them"),
         ("t.npz", npz(X=X, y=Y, target=Y), {}, "labels could be any of 'y', 'target'; name the labels (--label)"),
         ("t.npz", npz(X=X, target=Y), {"label": "targets"}, "no member 'targets' (did you mean 'target'?)"),

@@ -94,7 +94,7 @@ def test_steps_are_sorted_and_no_window_lies_across_what_is_missing():
     assert np.isfinite(found.x).all()
     told = " | ".join(found.told)
     assert "sorted by it" in told
-    assert "steps are missing in 1 places" in told
+    assert "steps are missing in 1 place: no window" in told
     assert "1 steps lack a value" in told
 
 
