@@ -32,6 +32,19 @@ def test_a_graph_takes_counts_as_the_model_does(head: str, tmp_path: Path) -> No
     assert model.layout.width == 9  # columns that are not kept are no part of the score
 
 
+@pytest.mark.parametrize("cell", [-1.0, 2.5])
+def test_a_graph_refuses_what_is_no_count_as_the_model_does(cell: float, tmp_path: Path) -> None:
+    graph = pytest.importorskip("isthmus.ship.graph", reason="graphs need onnx: pip install 'isthmus[export]'")
+    recipe = isthmus.named("pca").set_params(latents=2)
+    model = fit(recipe, DATA.x, counts=DATA.counts, columns=DATA.columns)
+    run, rows = runtime.load(graph.export(model, tmp_path / "model.onnx")), ROWS[:3].copy()
+    assert len(run.run(rows)["code"]) == 3
+    rows[1, 2] = cell
+    for one in (model.encode, run.run):
+        with pytest.raises((BadInput, runtime.Refused), match=f"row 2.*{cell:g} is no count"):
+            one(rows)
+
+
 def test_a_container_of_counts_is_refused_with_its_reason(tmp_path: Path) -> None:
     recipe = isthmus.named("pca").set_params(latents=2)
     model = fit(recipe, DATA.x, counts=DATA.counts, columns=DATA.columns)

@@ -64,6 +64,36 @@ def test_names_that_differ_in_blanks_stay_apart(tmp_path: Path) -> None:
         assert codes[3] == pytest.approx(codes[4])
 
 
+KINDS = pd.DataFrame({"code": RANDOM.integers(1, 5, 80), "ok": RANDOM.random(80) < 0.5, "seen": RANDOM.poisson(3, 80)})
+
+
+def test_codes_flags_and_counts_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    """A frame writes whole numbers with gaps as 3.0, and flags as True or 1.0."""
+    data = read(KINDS, kinds={"code": "category", "seen": "count"})
+    model = isthmus.fit(named("pca").set_params(latents=2), data.x, fields=data.fields, columns=data.columns)
+    run = runtime.load(graph.export(model, tmp_path / "model.onnx"))
+    asked = KINDS[:12]
+    wanted = model.encode(asked)
+    assert len(np.unique(wanted.round(3), axis=0)) > 5
+    ways = [
+        asked.astype({"code": float, "ok": float, "seen": float}),
+        asked.astype({"code": float}).astype(str).replace({"True": "yes", "False": "no"}),
+        asked.astype({"code": str, "ok": float, "seen": str}).astype(str),
+        asked.astype({"ok": int}).astype(str),
+    ]
+    for way in ways:
+        assert model.encode(way) == pytest.approx(wanted)
+        assert run.run(way)["code"] == pytest.approx(wanted, abs=1e-5)
+        assert run.run(way.to_dict("list"))["code"] == pytest.approx(wanted, abs=1e-5)
+    new = asked.assign(code=["01", "9", "3.5"] * 4)
+    assert run.run(new)["code"] == pytest.approx(model.encode(new), abs=1e-5)
+    assert np.abs(run.run(new)["code"] - wanted).max(axis=1).min() > 1e-3
+    for column, cell in (("ok", 2), ("seen", -1), ("seen", 2.5)):
+        for one in (model.encode, run.run):
+            with pytest.raises((BadInput, runtime.Refused), match=f"row 2.*'{column}': {cell} is no "):
+                one(asked.astype(float).assign(**{column: np.where(np.arange(12) == 1, cell, 1)}))
+
+
 @pytest.mark.slow
 def test_no_and_yes_mean_the_same_in_other_words(tmp_path: Path) -> None:
     model = fitted("pca", pd.DataFrame({"paid": ["nein", "ja"] * 30, "size": RANDOM.normal(size=60)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -58,6 +59,9 @@ NO_OR_YES = {
 }
 """What each of these means, however it is spelt."""
 ZERO_FIRST, DIGITS = r"^0\d+$", r"^\d+$"
+WHOLE = r"^(-?(?:0|[1-9]\d*))\.0+$"
+"""A whole number as frames write it where a column has gaps: ``3.0``."""
+NUMBERED = r"^-?(0|[1-9]\d*)(\.0+)?$"
 
 
 class Known(NamedTuple):
@@ -467,6 +471,7 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
 
 def _flag(raw: Unchecked, j: int, words: Words) -> Known:
     """Words for no and yes, or one of them alone."""
+    words = _distinct(_whole(words.texts), words)
     name, texts = raw.columns[j], words.texts.to_pylist() if len(words.texts) <= 2 else []
     if (pair := _pair(texts, (*YES_NO, ("0", "1")))) is None:
         raise BadInput(f"{raw.place}: column {shown(name)} is no flag: it holds {some(words.texts.to_pylist(), 3)}")
@@ -626,9 +631,33 @@ def _sentences_in(words: Words) -> bool:
     return 2 * sum(worded(text) for text in some_of) > len(some_of)
 
 
+def codes(values: Iterable[str]) -> dict[str, str]:
+    """Values of a column that are whole numbers, by how they may be written without decimals, and as they are.
+
+    Examples
+    --------
+    >>> codes(["3.0", "4", "Oslo"])
+    {'3': '3.0', '4': '4', '3.0': '3.0'}
+    """
+    found = [value for value in values if re.fullmatch(NUMBERED, value, re.ASCII)]
+    return {re.sub(WHOLE, r"\1", value): value for value in found} | {value: value for value in found}
+
+
+def _whole(texts: Any) -> Any:
+    """Texts, and whole numbers without decimals."""
+    return pc.replace_substring_regex(texts, WHOLE, r"\1")
+
+
 def _places(field: Field, words: Words) -> Cells:
-    """The place of each row's text among a field's values; -1 for a text besides them, NaN where there is none."""
-    places = pc.fill_null(pc.index_in(words.texts, pa.array(field.values, pa.string())), -1)
+    """The place of each row's text among a field's values; -1 for a text besides them, NaN where there is none.
+
+    A code is the same code, written ``3`` or ``3.0``, where no other value is written so.
+    """
+    values = pa.array(field.values, pa.string())
+    places = pc.index_in(words.texts, values)
+    if pc.any(pc.match_substring_regex(values, NUMBERED)).as_py():
+        places = pc.coalesce(places, pc.index_in(_whole(words.texts), _whole(values)))
+    places = pc.fill_null(places, -1)
     return words.spread(np.asarray(places.to_numpy(zero_copy_only=False), np.float64))
 
 

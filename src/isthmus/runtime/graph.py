@@ -25,6 +25,8 @@ AT_ONCE = 1024
 FAR = float(np.finfo(np.float32).max)
 """Numbers beyond have no place in a network of 32 bits."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$", re.ASCII)
+"""A whole number as frames write it where a column has gaps: ``3.0``."""
 DIGITS = b"0123456789+-.eE\n"
 """Characters of which float() reads what NUMBER does, and nothing else: no underscores, words or other digits."""
 DATES = re.compile(r"(?:(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?)?\n)*", re.ASCII)
@@ -108,6 +110,9 @@ class Graph:
             about = json.loads(self._session.get_modelmeta().custom_metadata_map[ABOUT])
             self._columns = [dict(column) for column in about["columns"]]
             self.shape, self._table = tuple(int(n) for n in about["shape"]), bool(about["table"])
+            self._counts, self._flags = bool(about.get("counts")), dict[str, float]()
+            for value, words in enumerate(about.get("flags", ())):
+                self._flags |= dict.fromkeys(map(str, words), float(value))
             self._missing, self._dashes = frozenset(about["missing"]), frozenset(about["dashes"])
             self.columns = tuple(str(column["name"]) for column in self._columns)
             inputs = {one.name for one in self._session.get_inputs()}
@@ -187,15 +192,29 @@ class Graph:
             raise Refused(
                 f"row {first + int(np.argmin(good)) + 1}: a value is missing, infinite or beyond 3.4e38; fill it in"
             )
+        if self._counts and not (good := ((out >= 0) & (out == np.floor(out))).all(axis=1)).all():
+            at = int(np.argmin(good))
+            odd = out[at][(out[at] < 0) | (out[at] != np.floor(out[at]))][0]
+            raise Refused(f"row {first + at + 1}: {odd:.6g} is no count; give whole numbers of 0 or more")
         return out
 
     def _cells(self, column: Mapping[str, Any], cells: Any, first: int) -> NDArray[Any]:
+        out = self._read(column, cells, first)
+        if not column["text"] and column["kind"] in ("flag", "count"):
+            flag = column["kind"] == "flag"
+            with np.errstate(invalid="ignore"):
+                good = np.isnan(out) | ((out == 0) | (out == 1) if flag else (out >= 0) & (out == np.floor(out)))
+            if not good.all():
+                at, kind = int(np.argmin(good)), "flag, which is 0 or 1" if flag else "count, a whole number, 0 or more"
+                raise Refused(f"row {first + at + 1}, column {column['name']!r}: {out[at]:g} is no {kind}; correct it")
+        return out
+
+    def _read(self, column: Mapping[str, Any], cells: Any, first: int) -> NDArray[Any]:
         if (texts := _texts(cells)) is not None and (found := self._at_once(column, texts)) is not None:
             return found
         values = np.asarray(cells)
         if column["text"]:
-            written = frozenset(column.get("written", ()))
-            return np.array([self._text(value, written) for value in values.tolist()], dtype=object)
+            return np.array([self._text(value, column) for value in values.tolist()], dtype=object)
         if column["kind"] == "date" and values.dtype.kind == "M":
             moments = values.astype("datetime64[us]")
             return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
@@ -204,7 +223,7 @@ class Graph:
             if column["kind"] == "date" and not np.isnan(out).all():
                 raise Refused(f"column {column['name']!r} holds numbers, where training had dates; write 2024-01-31")
         else:
-            read = self._moment if column["kind"] == "date" else self._number
+            read = {"date": self._moment, "flag": self._flag}.get(column["kind"], self._number)
             out = np.empty(len(values))
             for k, value in enumerate(values.tolist()):
                 try:
@@ -223,8 +242,7 @@ class Graph:
     def _at_once(self, column: Mapping[str, Any], texts: list[str]) -> NDArray[Any] | None:
         """The cells of a column of texts; None where one must be looked at by itself."""
         if column["text"]:
-            written = frozenset(column.get("written", ()))
-            known = {text: self._text(text, written) for text in {*texts}}
+            known = {text: self._text(text, column) for text in {*texts}}
             return np.array([*map(known.__getitem__, texts)], dtype=object)
         read, gone = (_moments, self._missing) if column["kind"] == "date" else (_numbers, self._missing | self._dashes)
         found = read(texts)
@@ -232,12 +250,20 @@ class Graph:
             found = read(["" if (text := cell.strip()) in gone else text for cell in texts])
         return None if found is None or (np.abs(found) > FAR).any() else found
 
-    def _text(self, value: Any, written: frozenset[str] = frozenset()) -> str:
-        """A cell without the blanks around it, but for texts that the model knows as they are ``written``."""
-        if isinstance(value, str) and value in written:
+    def _text(self, value: Any, column: Mapping[str, Any]) -> str:
+        """A cell without the blanks around it, but for texts that the model knows as they are ``written``; of the
+        ``codes`` that it knows the one that is meant."""
+        if isinstance(value, str) and value in column.get("written", ()):
             return value
+        if isinstance(value, bool | float):  # as isthmus spells them: true, and 3 rather than 3.0
+            value = str(value).lower() if isinstance(value, bool) else int(value) if value.is_integer() else value
         text = "" if value is None else str(value).strip()  # nan, NaT and <NA> are among what is missing
-        return "" if text in self._missing else text
+        known: Mapping[str, str] = column.get("codes", {})
+        return "" if text in self._missing else known.get(text, known.get(WHOLE.sub(r"\1", text), text))
+
+    def _flag(self, value: Any) -> float:
+        known = self._flags.get(value.strip().lower()) if isinstance(value, str) else None
+        return self._number(value) if known is None else known
 
     def _number(self, value: Any) -> float:
         if value is None or isinstance(value, bool | int | float):
@@ -250,7 +276,7 @@ class Graph:
         return float(text)
 
     def _moment(self, value: Any) -> float:
-        if not (text := self._text(value)):
+        if not (text := self._text(value, {})):
             return np.nan
         if not isinstance(value, datetime.date):
             if MOMENT.fullmatch(text) is None:

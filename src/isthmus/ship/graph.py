@@ -32,9 +32,10 @@ from isthmus.data.fields import Column
 from isthmus.data.fields.category import Category
 from isthmus.data.fields.count import Count
 from isthmus.data.fields.date import ROUNDS, Date
+from isthmus.data.fields.flag import Flag
 from isthmus.data.fields.number import FARTHEST, Amount, Number
 from isthmus.data.fields.ordered import Ordered
-from isthmus.data.kinds import NO_OR_YES
+from isthmus.data.kinds import NO_OR_YES, YES_NO, codes
 from isthmus.data.layout import Layout, Part
 from isthmus.data.scale import FARTHEST as OUTERMOST
 from isthmus.data.scale import Scaler
@@ -265,6 +266,8 @@ def _tried(part: Part, random: np.random.Generator) -> NDArray[np.float64]:
     else:
         cells = column.decode(random.normal(size=(PROBES, column.width)))
         strange = [0.0, -0.0, 1e-300, *cells[:2] * 1e3]
+        if isinstance(column, Flag | Count):  # others are refused before the graph
+            strange = [0.0, -0.0] if isinstance(column, Flag) else [0.0, -0.0, *cells[:2] * 1e3]
         cells[: len(strange)] = random.permutation(strange)
     cells[random.random(PROBES) < 0.1] = np.nan
     return cells
@@ -279,9 +282,8 @@ def _cells(layout: Layout, rows: NDArray[np.float64]) -> Any:
 
 def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
     if part.field.kind == "date":
-        return np.where(
-            np.isnan(cells), np.datetime64("NaT"), (1e6 * np.nan_to_num(cells)).round().astype("datetime64[us]")
-        )
+        moments = (1e6 * np.nan_to_num(cells)).round().astype("datetime64[us]")
+        return np.where(np.isnan(cells), np.datetime64("NaT"), moments)
     if not part.field.values:
         return cells
     said = ["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells]
@@ -296,6 +298,7 @@ def _about(model: Deployed, taken: Set[str]) -> dict[str, Any]:
     columns = [
         {"name": name, "kind": kind, "text": bool(values), "input": _free(name, taken)}
         | ({"written": blank} if (blank := [value for value in values if value != value.strip()]) else {})
+        | ({"codes": found} if (found := codes(values)) else {})
         for name, kind, values in described or [(name, "number", ()) for name in model.columns]
     ]
     return {
@@ -304,6 +307,8 @@ def _about(model: Deployed, taken: Set[str]) -> dict[str, Any]:
         "shape": list(model.shape),
         "table": bool(described),
         "columns": columns,
+        "counts": isinstance(model.layout, Counts),
+        "flags": [sorted({*said}) for said in zip(*YES_NO, strict=True)],
         "missing": list(MISSING),
         "dashes": list(DASHES),
     }
