@@ -32,11 +32,16 @@ for module in pkgutil.walk_packages(isthmus.__path__, "isthmus."):
 
 def command(arguments: Sequence[str]) -> int:
     """What ``isthmus`` does in a child, with streams of its own: the exit code."""
+    return streamed(lambda: main(arguments))
+
+
+def streamed(run: Callable[[], int]) -> int:
+    """What ``run`` returns, with streams of its own as an interpreter begins with them."""
     with ExitStack() as streams, warnings.catch_warnings():
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             setattr(sys, name, streams.enter_context(_stream(number)))
         warnings.simplefilter("default")
-        return main(arguments)
+        return run()
 
 
 def _stream(number: int) -> AbstractContextManager[TextIO | None]:
@@ -145,6 +150,25 @@ class Child:
             time.sleep(0.01)
         out, err = (path.read_text() for path in self._said)
         return out, err
+
+
+class Piped:
+    """A child that does ``run`` in a folder, with a pipe for each standard stream."""
+
+    def __init__(self, run: Callable[[], int], cwd: Path) -> None:
+        ends = [os.pipe() for _ in range(3)]
+        self.pid = os.fork()
+        if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have ignored it
+            os.chdir(cwd)
+            for number, (reads, writes) in enumerate(ends):
+                os.dup2(writes if number else reads, number)
+            os.closerange(3, max(map(max, ends)) + 1)
+            leave(lambda: streamed(run))
+        for number, (reads, writes) in enumerate(ends):
+            os.close(writes if number else reads)
+        mine = ends[0][1], ends[1][0], ends[2][0]
+        self.stdin, self.stdout, self.stderr = map(os.fdopen, mine, ("wb", "rb", "rb"))
 
 
 class Command(Child):

@@ -2,18 +2,19 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from forks import Piped
 from isthmus import durable
+from isthmus.cli import ends
 from isthmus.cli.ahead import ROOM, ahead
 from isthmus.cli.stream import run
 from isthmus.data.blocks import Block
@@ -145,59 +146,37 @@ def test_a_long_file_goes_to_the_disk_while_it_is_made(full: bool, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ([] if full else ["out.npy"])
 
 
-READER = """
-import sys
-from pathlib import Path
-import numpy as np
-from isthmus.cli import ends, stream
-from isthmus.data.blocks import Block
-from isthmus.ship.verbs import Answer
-
-def blocks():
-    for i in range(3):
+def reads() -> Iterator[Block]:
+    for _ in range(3):
         yield Block(np.ones((1, 1)), None)
     print("waits", file=sys.stderr, flush=True)
     sys.stdin.buffer.read()
 
-def work():
-    stream.run(Path("-"), Path("out.csv"), blocks(), (), lambda block: Answer({"x": block.rows[:, 0]}, None))
-    return 0
 
-sys.exit(ends.guard(work))
-"""
-WRITER = """
-import sys
-from pathlib import Path
-import numpy as np
-from isthmus.cli import ends, stream
-from isthmus.data.blocks import Block
-from isthmus.ship.verbs import Answer
-
-def blocks():
-    for i in range(1000):
+def writes() -> Iterator[Block]:
+    for _ in range(1000):
         yield Block(np.ones((100_000, 1)), None)
-
-def work():
-    stream.run(Path("-"), None, blocks(), (), lambda block: Answer({"x": block.rows[:, 0]}, None))
-    return 0
-
-sys.exit(ends.guard(work))
-"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", [READER, WRITER])
-def test_an_interruption_ends_who_waits_for_a_pipe(script: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("blocks", "place"), [(reads, Path("out.csv")), (writes, None)])
+def test_an_interruption_ends_who_waits_for_a_pipe(
+    blocks: Callable[[], Iterator[Block]], place: Path | None, tmp_path: Path
+) -> None:
     """One that brings no more rows, and one that takes no more answers."""
-    pipe = subprocess.PIPE
-    ran = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, stderr=pipe, cwd=tmp_path)
-    if script is READER:
+
+    def work() -> int:
+        run(Path("-"), place, blocks(), (), lambda block: Answer({"x": block.rows[:, 0]}, None))
+        return 0
+
+    ran = Piped(lambda: ends.guard(work), tmp_path)
+    if blocks is reads:
         assert ran.stderr.readline() == b"waits\n"
     else:
         assert ran.stdout.read(1) == b'"'
     time.sleep(0.5)
     os.kill(ran.pid, signal.SIGINT)
-    assert ran.wait(60) == 130
+    assert os.waitstatus_to_exitcode(os.waitpid(ran.pid, 0)[1]) == 130
     assert ran.stderr.read() == b"isthmus: stopped\n"
     assert list(tmp_path.iterdir()) == []
     for one in (ran.stdin, ran.stdout, ran.stderr):
