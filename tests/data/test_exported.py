@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -293,3 +295,11 @@ def test_the_only_array_of_an_archive_is_the_rows(tmp_path):
     np.savez(tmp_path / "labels.npz", y=np.arange(40) % 2)
     with pytest.raises(BadInput, match="no member named X"):
         read(tmp_path / "labels.npz")
+
+
+def test_what_is_told_to_be_typed_works_for_names_with_an_apostrophe(tmp_path):
+    (tmp_path / "t.csv").write_text("\n".join(["it's,v", *(f"name {i},{v}" for i, v in enumerate(V))]))
+    why = read(tmp_path / "t.csv").aside["it's"]
+    typed = shlex.split(why.split("; ")[1].split(" keeps")[0])
+    assert typed == ["--kind", "it's=category"]
+    assert read(tmp_path / "t.csv", kinds=dict([typed[1].split("=")])).fields[0].kind == "category"

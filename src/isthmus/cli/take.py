@@ -278,7 +278,10 @@ def _rival(
     if name not in FACETS[facet].kin:
         able = [one for one in study.design.rivals_of(facet) if one in {*FACETS[facet].networks, *FACETS[facet].kin}]
         others = f"; rivals for {facet} that can be taken: {', '.join(able)}" if able else ""
-        raise BadInput(f"{name} is a rival that is neither saved as a model nor an object of scikit-learn{others}")
+        raise BadInput(
+            f"{name} is a rival that is neither saved as a model nor an object of scikit-learn; take another contender "
+            f"({', '.join(study.design.families)}){others}"
+        )
     rows, why = data_of(study, source)
     if rows is None:
         raise BadInput(f"{name} is tuned again on the rows of the study: {why}; say where they are (--data)")

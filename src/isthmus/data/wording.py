@@ -31,9 +31,12 @@ def option(name: str, kind: str) -> str:
     --------
     >>> option("zip code", "category"), option("x" * 99, "category")
     ("--kind 'zip code=category'", '--kind COLUMN=category')
+    >>> option("it's", "category")
+    '--kind "it\\'s=category"'
     """
-    short = len(name) <= 30 and name.isprintable() and "'" not in name
-    return f"--kind '{name}={kind}'" if short else f"--kind COLUMN={kind}"
+    quote = '"' if "'" in name else "'"
+    short = len(name) <= 30 and name.isprintable() and not ("'" in name and set('"$`\\!') & set(name))
+    return f"--kind {quote}{name}={kind}{quote}" if short else f"--kind COLUMN={kind}"
 
 
 def place(path: object) -> str:
