@@ -58,11 +58,17 @@ def test_no_process_outlives_its_driver(begun, number):
 @pytest.mark.slow
 def test_processes_are_where_they_say_and_leave_nothing_behind(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="a cluster needs pip install 'isthmus[dask]'")
+    dask = pytest.importorskip("dask")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL", "300ms")
+    known = ["distributed.worker.profile.enabled", "distributed.admin.tick.interval"]
+    known += ["distributed.worker.memory.monitor-interval"]
     with processes(2) as address, distributed.Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=120)
         assert set(client.nthreads().values()) == {1}
         assert os.getpgid(0) not in client.run(os.getpgid, 0).values()  # a terminal's Ctrl-C is the driver's alone
+        found = client.run(lambda: [dask.config.get(name) for name in known]).values()
+        assert [*found] == [[False, "300ms", "200ms"]] * 2  # what the environment says is heard
         assert list(tmp_path.glob("isthmus-*"))
     assert not list(tmp_path.glob("isthmus-*"))
 
