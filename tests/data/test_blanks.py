@@ -128,3 +128,14 @@ def test_no_name_becomes_another():
     found = blanks.trimmed(names).to_pylist()
     assert found == ["a", " a", "a ", "b", "c", "d"]
     assert len(set(found)) == len(names)
+
+
+def test_names_that_differ_in_case_or_in_their_encoding_are_told():
+    frame = pd.DataFrame({"v": range(40), "u": [k * k for k in range(40)]})
+    for one, other, how in (("Yes", "yes", "case"), ("caf\u00e9", "cafe\u0301", "how letters are encoded")):
+        said = f"differ in {how} only and are kept apart; if they are one, write it one way"
+        found = read(frame, [one, other, "no", "no"] * 10)
+        assert len(found.classes) == 3
+        assert any(said in told for told in found.told)
+        assert any(said in told for told in read(frame.assign(k=[one, other, "no", "no"] * 10)).told)
+    assert not read(frame, ["yes", "no"] * 20).told

@@ -127,7 +127,8 @@ def alone(codes: NDArray[np.int64], names: Sequence[str]) -> str | None:
     >>> alone(np.array([0, 0, 1]), ["a", "b"])
     "class 'b' has one row, which is never both learnt and tested; put it into another class, or leave it out"
     """
-    found = [names[int(code)] for code in np.flatnonzero(np.bincount(codes, minlength=len(names)) == 1)]
+    once = np.flatnonzero(np.bincount(codes, minlength=len(names)) == 1)
+    found = [names[code] for code in once.tolist()]
     if not found:
         return None
     if len(found) == 1:
