@@ -297,4 +297,16 @@ def test_floors_that_nobody_beats_are_told_once_for_each_floor() -> None:
     assert useless([noise], Words("en")) == [
         "Anomaly detection: nobody is shown to beat chance, so that no choice is worth anything there."
     ]
+    unsure = judge(
+        {"plain": np.array([0.8, 0.55, 0.7]), "pca": 0.5 - wobble},
+        facet="anomaly",
+        metric="auroc",
+        floor=np.full(3, 0.5),
+        **about,
+    )
+    (line,) = useless([unsure], Words("en"))
+    assert line.startswith(
+        "Anomaly detection: nobody is shown to beat chance, so that it is not proven that any choice"
+    )
+    assert len(useless([unsure, noise], Words("zh"))) == 2
     assert useless([judge({"plain": 0.9 + wobble}, facet="anomaly", metric="auroc", **about)], Words("en")) == []

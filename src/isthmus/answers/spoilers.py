@@ -45,14 +45,16 @@ def lines(found: Sequence[Spoiler], say: Words) -> list[str]:
 
 
 def useless(verdicts: Iterable[FacetVerdict], say: Words) -> list[str]:
-    """One line for each trivial floor that nobody is shown to beat, with the questions that it is the floor of."""
-    found: dict[str, list[str]] = {}
+    """One line for each trivial floor that nobody is shown to beat, with the questions that it is the floor of: whether
+    somebody seems to beat it, or nobody even does."""
+    found: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
         if verdict.useless:
-            found.setdefault(ground(verdict, say), []).append(say.title(verdict.facet))
+            key = "spoil.unproven" if verdict.seems else "spoil.floor"
+            found.setdefault((key, ground(verdict, say)), []).append(say.title(verdict.facet))
     return [
-        capital(say("spoil.floor", facets=say.phrase([facets[0], *(name.lower() for name in facets[1:])]), floor=floor))
-        for floor, facets in found.items()
+        capital(say(key, facets=say.phrase([facets[0], *(name.lower() for name in facets[1:])]), floor=floor))
+        for (key, floor), facets in found.items()
     ]
 
 

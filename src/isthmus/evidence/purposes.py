@@ -6,7 +6,6 @@ weighed against anything else and no means are added, so what is claimed follows
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -14,7 +13,6 @@ from typing import Any, NamedTuple
 from isthmus.evidence.decision import bet
 from isthmus.evidence.outcome import Outcome
 from isthmus.evidence.pareto import Pareto, opposed, pareto
-from isthmus.evidence.stats import TINY
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
@@ -157,21 +155,12 @@ def _single(purpose: str, v: FacetVerdict) -> PurposeVerdict:
         return PurposeVerdict(purpose, (v,), "no evidence")
     one = PurposeVerdict(purpose, (v,), v.outcome, pareto=pareto([v]))
     if v.useless:
-        return replace(one, kind="useless", **(_bet(v) if _seems(v) else {}))
+        return replace(one, kind="useless", **(_bet(v) if v.seems else {}))
     if v.outcome == "undecided":
         return replace(one, **_bet(v), replicates_needed=v.replicates_needed)
     if v.outcome in {"rival", "rival enough"}:
         return replace(one, take=v.rival, against=v.autoencoder)
     return replace(one, take=v.leader, against=v.rival, equal=v.equal, open=v.undecided)
-
-
-def _seems(v: FacetVerdict) -> bool:
-    """Whether the best mean lies more than a rope above the floor, though nobody is shown to beat it."""
-    best, floor = next(iter(v.means.values()), math.nan), v.floor
-    if floor is None or v.unbeaten:
-        return False
-    gap = (1 if v.higher else -1) * (math.log(max(best, TINY) / max(floor, TINY)) if v.relative else best - floor)
-    return gap > (math.log1p(v.rope) if v.relative else v.rope)
 
 
 def _bet(v: FacetVerdict) -> dict[str, Any]:

@@ -107,6 +107,17 @@ class FacetVerdict:
         return self.above == () or self.unbeaten
 
     @property
+    def seems(self) -> bool:
+        """Whether the best mean lies more than a rope above the floor, whether that is shown or not."""
+        best, floor = next(iter(self.means.values()), math.nan), self.floor
+        if floor is None or self.unbeaten:
+            return False
+        if self.relative:
+            best, floor = math.log(max(best, TINY)), math.log(max(floor, TINY))
+        gap = best - floor if self.higher else floor - best
+        return gap > (math.log1p(self.rope) if self.relative else self.rope)
+
+    @property
     def unbeaten(self) -> bool:
         """Whether no autoencoder is left, as sparse dictionaries are not shown to beat a random one."""
         return self.autoencoder is None and UNBEATEN in self.excluded.values()
