@@ -50,6 +50,25 @@ def shared() -> Callable[[str], Path]:
     return find
 
 
+LISTED: dict[int, Any] = {}
+
+
+@pytest.fixture
+def many_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch's exporter has for each operation is listed once: anew for each graph takes a third of the time."""
+    pytest.importorskip("onnxscript", reason="graphs need onnxscript: pip install 'isthmus[export]'")
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    listed = ONNXRegistry.from_torchlib
+
+    def once(opset_version: int) -> Any:
+        if opset_version not in LISTED:
+            LISTED[opset_version] = listed(opset_version)
+        return LISTED[opset_version]
+
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
+
+
 @pytest.fixture(scope="module")
 def few_trees() -> Iterator[None]:
     """Few of the trees that judge made rows and fill gaps in: what they give is asked where they are tested."""

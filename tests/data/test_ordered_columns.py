@@ -210,6 +210,7 @@ def test_a_file_that_makes_no_sense_is_refused(codes: list[int], shares: list[fl
         from_json(told)
 
 
+@pytest.mark.usefixtures("many_graphs")
 @pytest.mark.slow
 def test_a_graph_lays_them_out_as_the_model_does(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")

@@ -27,7 +27,7 @@ N, PLAN = 160, Plan(steps=12, check=6, batch=32)
 RANDOM = np.random.default_rng(3)
 NUMBERS = RANDOM.normal(50.0, 9.0, (N, 6))
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("many_graphs")]
 
 
 def table() -> pd.DataFrame:

@@ -25,6 +25,8 @@ from isthmus.ship.deployed import Deployed
 from isthmus.ship.graph import export
 from isthmus.train.plan import Plan
 
+pytestmark = pytest.mark.usefixtures("many_graphs")
+
 N = 240
 FAMILIES = ("pca", "plain", "vae", "denoising", "topk", "batchtopk", "vq", "svdd")
 
