@@ -296,7 +296,7 @@ def _rival(
     place = Path(f"{study.folder.resolve().name}-{name.replace(' ', '-')}.py") if out is None else out
     said = f"{name}, a rival for {facet}, got {metric.title} {score:.3g} on the test rows of replicate {replicate}"
     durable.whole(place, f"# {said}.\n{code}\n".encode())
-    show.line(f"{said}. scikit-learn has it, with the settings that validation rows chose:")
+    show.line(f"{said}. In Python, with the settings that validation rows chose:")
     show.line()
     for line in code.splitlines():
         show.line(f"    {line}" if line else "")
