@@ -176,6 +176,19 @@ def test_a_file_without_rows_gives_the_names_of_what_there_is(rows: str, tmp_pat
     assert out.read_text(encoding="utf-8") == "score,p_value,anomaly\n"
 
 
+def test_where_nothing_can_be_written_one_line_says_so(tmp_path: Path) -> None:
+    rows = written(ROWS, tmp_path / "rows.csv")
+    line = f"{sys.executable} -m isthmus.runtime {GRAPH} {rows}"
+    for tail, said in (
+        (">&-", "stdout: closed;"),
+        (f"-o {tmp_path}/none/a.csv", f"{tmp_path}/none/a.csv: No such file"),
+    ):
+        done = subprocess.run(f"{line} {tail}", shell=True, capture_output=True, text=True, check=False)
+        assert done.returncode == 3
+        assert done.stderr.startswith(f"isthmus.runtime: {said}")
+        assert done.stderr.count("\n") == 1
+
+
 def test_results_never_take_the_place_of_rows_and_are_there_when_all_of_them_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

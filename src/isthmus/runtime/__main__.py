@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import os
 import signal
 import sys
@@ -102,6 +103,8 @@ def write(found: dict[str, Any], file: IO[str], *, head: bool) -> int:
 def opened(out: str | None, source: str) -> Iterator[IO[str]]:
     """Where results go. A file is there when all of it is, and is never the one that is read."""
     if out is None:
+        if sys.stdout is None:  # whoever started this closed it
+            raise OSError(errno.EBADF, "closed", "stdout")
         yield sys.stdout
         sys.stdout.flush()
         return
@@ -147,7 +150,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("isthmus.runtime: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (OSError, ImportError) as error:
+    except OSError as error:
+        place = given.rows if error.filename == given.rows else given.out or "stdout"
+        said = "check the place, its permissions and the space on the disk"
+        print(f"isthmus.runtime: {place}: {error.strerror}; {said}", file=sys.stderr)
+        return 3
+    except ImportError as error:
         print(f"isthmus.runtime: {error}", file=sys.stderr)
         return 3
 
