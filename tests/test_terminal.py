@@ -73,6 +73,10 @@ def test_a_log_hears_of_a_long_work_now_and_then(capsys, monkeypatch):
     assert first == r"isthmus: rows\x1b: 13 of 2000 runs after 30 s, about 5 h 31 min left"
     assert second.startswith(r"isthmus: rows\x1b: 16 of 2000 runs after 1 min 0 s")
     assert 10 < len(rest) < 25
+    with show.progress("rows", 1_000, unit="runs", most=90) as tell:
+        for done in range(3, 6):
+            tell(done)
+    assert capsys.readouterr().err == "isthmus: rows: 5 of 1000 runs after 30 s of 1 min 30 s\n"
 
 
 @pytest.mark.parametrize("quiet", [True, False])

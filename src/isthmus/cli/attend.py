@@ -21,8 +21,10 @@ def attend(planned: Outline, where: Mapping[str, Any], quiet: bool) -> Results:
     show.note(f"Folder: {planned.folder}", quiet=quiet)
     if kept:
         show.note(f"{kept} of {total} runs are kept from before.", quiet=quiet)
+    budget = planned.note.get("budget") if planned.more is None else None
+    most = None if budget is None or kept else max(1.0, budget - planned.note["planning"])
     try:
-        with show.progress(planned.data.name, total, done=kept, unit="runs", quiet=quiet) as tell:
+        with show.progress(planned.data.name, total, done=kept, unit="runs", most=most, quiet=quiet) as tell:
             return run(
                 planned,
                 **where,

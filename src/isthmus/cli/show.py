@@ -252,7 +252,9 @@ def wrapped_row(cells: Sequence[str], widths: Sequence[int], *, strong: bool = F
 
 
 @contextmanager
-def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet: bool = False) -> Iterator[Step]:
+def progress(
+    title: str, total: float, *, done: float = 0, unit: str = "", most: float | None = None, quiet: bool = False
+) -> Iterator[Step]:
     """A bar on stderr while the block runs; where stderr is no terminal, a line now and then.
 
     Parameters
@@ -263,9 +265,11 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
         How much there is, and how much of it was there before.
     unit : str
         What is counted.
+    most : float, optional
+        Seconds that it may take: told in place of a guess of how long the rest will take.
     """
     if quiet or not sys.stderr.isatty():
-        yield (lambda done, about="", total=None: None) if quiet else _lines(title, total, done, unit)
+        yield (lambda done, about="", total=None: None) if quiet else _lines(title, total, done, unit, most)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -276,14 +280,15 @@ def progress(title: str, total: float, *, done: float = 0, unit: str = "", quiet
     if console.width >= 100:
         wide = [TextColumn("{task.fields[about]}", style="dim", markup=False)]
     columns: list[Any] = [TextColumn("{task.description}", markup=False), BarColumn(None if console.width < 60 else 30)]
-    columns += [TextColumn(count), TimeElapsedColumn(), TimeRemainingColumn(), *wide]
+    rest = TimeRemainingColumn() if most is None else TextColumn(f"of {clock(most)}")
+    columns += [TextColumn(count), TimeElapsedColumn(), rest, *wide]
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(plain(title), total=total, about="")
         bar.update(task, completed=done)
         yield lambda done, about="", total=None: bar.update(task, completed=done, about=plain(about), total=total)
 
 
-def _lines(title: str, whole: float, before: float, unit: str) -> Step:
+def _lines(title: str, whole: float, before: float, unit: str, most: float | None = None) -> Step:
     """Progress for a log: no line in the first 30 seconds, and ever fewer of them in a work of hours."""
     began = time.monotonic()
     due = began + SILENT
@@ -296,7 +301,8 @@ def _lines(title: str, whole: float, before: float, unit: str) -> Step:
             return
         passed = now - began
         due = now + max(SILENT, passed / 10)
-        left = f", about {clock(passed * (whole - done) / (done - before))} left" if done > before else ""
+        guess = f", about {clock(passed * (whole - done) / (done - before))} left" if done > before else ""
+        left = guess if most is None else f" of {clock(most)}"
         warn(f"{title}: {done:.0f} of {whole:.0f} {unit} after {clock(passed)}{left}")
 
     return tell
