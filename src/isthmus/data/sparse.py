@@ -148,9 +148,10 @@ def counts_of(where: str, x: Any, columns: int | None = None) -> SparseRows:
         data = rows.matrix.data
         at = int(np.argmax((data < 0) | (data != np.floor(data))))
         i, j = int(np.searchsorted(rows.matrix.indptr, at, side="right")) - 1, int(rows.matrix.indices[at])
+        other = ", or read them as other numbers (counts=False, --no-counts)" if columns is None else ""
         raise BadInput(
             f"{where}: row {i + 1}, column {j + 1} (X[{i}, {j}]): {data[at]:.6g} is no count; give whole numbers of 0 "
-            "or more, or read them as other numbers (counts=False, --no-counts)"
+            f"or more{other}"
         )
     return rows
 
