@@ -434,6 +434,13 @@ def test_pipes_and_closed_streams(run) -> None:
     one.stdout.close()
     assert (one.wait(), one.stderr.read()) == (141, b"")
     one.stderr.close()
+    lost = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "isthmus", "score", "numbers", "rows.csv"],
+        capture_output=True,
+        check=False,
+    )
+    assert (lost.returncode, lost.stderr.count(b"\n")) == (3, 1)
+    assert b"give a file (-o FILE)" in lost.stderr
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ import typer
 
 from isthmus.cli import show
 from isthmus.data.wording import some
-from isthmus.errors import BadInput
+from isthmus.errors import BadEnvironment, BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -283,4 +283,6 @@ def _put(file: IO[bytes] | show.Screen, content: bytes) -> None:
 
 
 def _stdout() -> IO[bytes] | show.Screen:
+    if sys.__stdout__ is None:  # what stands in its place since takes everything and keeps nothing
+        raise BadEnvironment("stdout is closed, so the answers would be lost; give a file (-o FILE)")
     return show.Screen() if sys.stdout.isatty() else sys.stdout.buffer

@@ -202,6 +202,9 @@ def _again(
     show.line(f"Flags at a false-alarm rate of {own.rate:.3g}, from {len(own.scores):,} rows: {own.about}.")
     if found.deployed.draws is not None:
         show.line(f"New rows: isthmus sample {place}, drawn as by models that had not seen all rows.")
+    show.line(
+        "isthmus monitor needs normal rows to compare with (--against FILE): this model has seen all that there are."
+    )
     show.line(f"Model: {place}", apart=True)
     return ends.DONE
 

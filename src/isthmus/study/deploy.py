@@ -176,7 +176,10 @@ def _job(study: Results, name: str, facet: str, replicate: int) -> Job:
         own = job.name
         if (own.name, own.replicate) == (name, replicate) and job.id in done and facet in done[job.id].facets:
             return job
-    raise BadInput(f"no run of {name} for {facet} in replicate {replicate + 1}: not done yet, failed or diverged")
+    raise BadInput(
+        f"no run of {name} for {facet} in replicate {replicate + 1}: not done yet, left out for "
+        "time, failed or diverged (the report says which); take another"
+    )
 
 
 def _calibration(job: Job, data: Dataset, material: Material, replicate: int) -> tuple[NDArray[np.int64], str]:

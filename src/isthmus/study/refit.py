@@ -72,7 +72,10 @@ def setting(study: Results, family: str, facet: str) -> Setting:
     runs = [one for one in study.records if (one.job.kind, one.job.name) == ("family", family) and facet in one.facets]
     chosen = Counter(number for one in runs if (number := one.facets[facet].config) is not None)
     if not chosen:
-        raise BadInput(f"no run of {family} for {facet}: not done yet, failed or diverged")
+        raise BadInput(
+            f"no run of {family} for {facet}: not done yet, left out for "
+            "time, failed or diverged (the report says which); take another"
+        )
     best = min(chosen, key=lambda number: (-chosen[number], number))
     found = [one.configs[best] for one in runs if one.facets[facet].config == best]
     rates = [one.learning_rate for one in found if one.learning_rate is not None]

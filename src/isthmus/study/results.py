@@ -401,7 +401,8 @@ class Results:
                 other = place / f"config-{number}"
                 return artefact.trained(other if other.is_dir() else place)
         raise BadInput(
-            f"no model of {family} for {facet} in replicate {replicate + 1}: not done yet, failed or diverged"
+            f"no model of {family} for {facet} in replicate {replicate + 1}: not done yet, left out for "
+            "time, failed or diverged (the report says which); take another"
         )
 
 
