@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from isthmus.data import dates
 from isthmus.data.fields import TEXTS, Field, missing
-from isthmus.data.kinds import whole
 from isthmus.data.table import dense, named
 from isthmus.data.wording import meant, shown, some
+from isthmus.data.words import whole
 from isthmus.data.written import MISSING, decimal, seen
 from isthmus.errors import NoSuchColumn
 

@@ -22,13 +22,14 @@ from isthmus.data import dates, kinds
 from isthmus.data.columnar import Asked, short
 from isthmus.data.fields import TEXTS, Cells, Field
 from isthmus.data.fields.tally import Line
-from isthmus.data.kinds import Known, Words, only
+from isthmus.data.kinds import Known, only
 from isthmus.data.numbers import unusable
 from isthmus.data.ordered import in_order
 from isthmus.data.source import Source
 from isthmus.data.table import NO_VALUE, is_number, numbers, table
 from isthmus.data.unchecked import Unchecked, row_words
 from isthmus.data.wording import option, shown, some
+from isthmus.data.words import Words, bare, words_of
 from isthmus.data.written import decimal, seen
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput
@@ -208,7 +209,7 @@ class _Column:
         codes, often = np.arange(len(found.texts)), found.counts
         if self.missing:
             codes, often = np.append(codes, -1), np.append(often, self.missing)
-        return kinds.bare(Words(found.texts, codes, often, found.lost)), np.append(found.first, 0)
+        return bare(Words(found.texts, codes, often, found.lost)), np.append(found.first, 0)
 
 
 def _look(raw: Unchecked, j: int, begin: int, kind: str, gone: tuple[float, ...]) -> _Column:
@@ -222,7 +223,7 @@ def _look(raw: Unchecked, j: int, begin: int, kind: str, gone: tuple[float, ...]
         return _Column(given, rows, int(np.isnan(values).sum()), _Numbers.of(values))
     if is_number(given):
         cells = kinds.without(cells, gone)
-    words = kinds.words_of(raw, j, cells)
+    words = words_of(raw, j, cells)
     return _Column(given, rows, int((words.codes < 0).sum()), None, [_Texts.of(words, begin)])
 
 
@@ -395,7 +396,7 @@ class Tabled:
         name, cells = raw.columns[j], _cells(raw)[j]
         if name not in self.marks:
             return cells
-        words, (mark, unit) = kinds.words_of(raw, j, cells), self.marks[name]
+        words, (mark, unit) = words_of(raw, j, cells), self.marks[name]
         there = words.texts.filter(pc.is_valid(words.texts))
         if not len(there):
             return pa.nulls(len(cells), pa.float64())

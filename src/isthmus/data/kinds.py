@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -17,13 +15,15 @@ from isthmus.data import blanks, dates
 from isthmus.data.fields import KINDS, TEXTS, Cells, Field
 from isthmus.data.fields import missing as gaps_of
 from isthmus.data.fields.text import READ, WIDEST, Characters, Text, unspaced, worded
+from isthmus.data.meanings import YES_NO, no_or_yes, places, undotted
 from isthmus.data.numbers import spelled, unusable
 from isthmus.data.sparse import SparseRows
 from isthmus.data.strays import stray
-from isthmus.data.table import NO_VALUE, is_number, is_text, numbers
+from isthmus.data.table import NO_VALUE, is_number, numbers
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
 from isthmus.data.wording import meant, option, shown, some
-from isthmus.data.written import DASHES, MISSING, decimal, looks, seen, signs, units
+from isthmus.data.words import Words, distinct, whole, words_of
+from isthmus.data.written import DASHES, decimal, looks, seen, signs, units
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.said import Said
@@ -42,26 +42,7 @@ SKEWED, ENOUGH = 3.0, 20
 LARGEST = float(np.finfo(np.float32).max)
 NUMBERS = ("number", "amount", "count", "flag", "category", "ordered")
 """Kinds that a column of numbers can be of."""
-YES_NO = (
-    *(("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("nein", "ja"), ("n", "j")),
-    *(("falsch", "wahr"), ("aus", "ein"), ("non", "oui"), ("n", "o"), ("faux", "vrai"), ("no", "si"), ("no", "sí")),
-    *(("n", "s"), ("falso", "verdadero"), ("no", "sì"), ("falso", "vero"), ("não", "sim"), ("nao", "sim")),
-    *(("falso", "verdadeiro"), ("nee", "ja"), ("nej", "ja"), ("nei", "ja"), ("ei", "kyllä"), ("nie", "tak")),
-    *(("ne", "ano"), ("ne", "da"), ("nem", "igen"), ("nu", "da"), ("нет", "да"), ("hayır", "evet")),
-    *(("否", "是"), ("いいえ", "はい"), ("아니요", "예")),
-)
-"""Words for no and yes."""
-NO_OR_YES = {
-    spelt: float(place)
-    for pair in (*YES_NO, ("0", "1"))
-    for place, word in enumerate(pair)
-    for spelt in (word, word.upper(), word.capitalize())
-}
-"""What each of these means, however it is spelt."""
 ZERO_FIRST, DIGITS = r"^0\d+$", r"^\d+$"
-WHOLE = r"^(-?(?:0|[1-9]\d*))\.0+$"
-"""A whole number as frames write it where a column has gaps: ``3.0``."""
-NUMBERED = r"^-?(0|[1-9]\d*)(\.0+)?$"
 
 
 class Known(NamedTuple):
@@ -76,36 +57,6 @@ class Known(NamedTuple):
     """What was inferred of this column alone, a sentence each."""
     plain: bool = False
     """Whether it holds numbers in the source."""
-
-
-class Words(NamedTuple):
-    """A column of texts."""
-
-    texts: Any
-    """The different ones, an Arrow array of strings, without blanks around them and without those that mean none."""
-    codes: NDArray[np.int64]
-    """(N,), the place of each row's text among them; -1 where it is missing."""
-    often: NDArray[np.int64] | None = None
-    """(N,), how many rows each of these stands for, where rows that are alike stand together."""
-    lost: int = 0
-    """Rows whose texts are not among these, being too many different ones to be kept."""
-    written: Words | None = None
-    """The same with the blanks around texts, where some have any."""
-
-    def row(self, code: int) -> int:
-        """The first row with a text."""
-        return int(np.argmax(self.codes == code))
-
-    def counts(self) -> NDArray[np.int64]:
-        """How many rows hold each text."""
-        there = self.codes >= 0
-        if self.often is None:
-            return np.bincount(self.codes[there], minlength=len(self.texts))
-        return np.bincount(self.codes[there], self.often[there], len(self.texts)).astype(np.int64)
-
-    def spread(self, values: Cells) -> Cells:
-        """Numbers for the texts as numbers for the rows; NaN where a text is missing."""
-        return np.append(values, np.nan)[self.codes]
 
 
 def settle(
@@ -471,12 +422,12 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
 
 def _flag(raw: Unchecked, j: int, words: Words) -> Known:
     """Words for no and yes, or one of them alone."""
-    words = _distinct(_whole(words.texts), words)
+    words = distinct(undotted(words.texts), words)
     name, texts = raw.columns[j], words.texts.to_pylist() if len(words.texts) <= 2 else []
     if (pair := _pair(texts, (*YES_NO, ("0", "1")))) is None:
         raise BadInput(f"{raw.place}: column {shown(name)} is no flag: it holds {some(words.texts.to_pylist(), 3)}")
     field = Field(name, "flag", pair)
-    return _known(field, _places(field, words))
+    return _known(field, places(field, words))
 
 
 def _pair(texts: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
@@ -538,19 +489,6 @@ def _otherwise(raw: Unchecked, remedy: str) -> str:
     return "leave it empty" if raw.trained else remedy
 
 
-def _flags(raw: Unchecked, j: int, field: Field, words: Words) -> Cells:
-    """No and yes, also in other words than in training; of others, a gap."""
-    of = {**NO_OR_YES, **{word: float(k) for k, word in enumerate(field.values)}}
-    places = np.array([of.get(text, np.nan) for text in words.texts.to_pylist()], np.float64)
-    if len(places) and np.isnan(places).all():
-        no, yes = map(shown, field.values)
-        raise BadInput(
-            f"{raw.place}: {raw.where(words.row(0), j)}: {shown(words.texts[0].as_py())} is neither {no} nor {yes}, "
-            f"nor is any other; write {no} and {yes}, or leave the cells empty"
-        )
-    return words.spread(places)
-
-
 def _repeats(words: Words) -> bool:
     """Whether enough rows hold texts that others hold too."""
     counts = words.counts()
@@ -586,7 +524,7 @@ def categories(name: str, words: Words, kind: str, *, in_order: bool = False) ->
         numeric = all(spelled(word) is not None for word in distinct)
         distinct = sorted(distinct, key=(lambda word: (float(word), word)) if numeric else str)
     field, said = Field(name, kind or "category", tuple(distinct)), blanks.alike(f"column {shown(name)}:", distinct)
-    return _known(field, _places(field, words), (said,) if said else ())
+    return _known(field, places(field, words), (said,) if said else ())
 
 
 def _named(words: Words) -> Words:
@@ -631,96 +569,6 @@ def _sentences_in(words: Words) -> bool:
     return 2 * sum(worded(text) for text in some_of) > len(some_of)
 
 
-def codes(values: Iterable[str]) -> dict[str, str]:
-    """Values of a column that are whole numbers, by how they may be written without decimals, and as they are.
-
-    Examples
-    --------
-    >>> codes(["3.0", "4", "Oslo"])
-    {'3': '3.0', '4': '4', '3.0': '3.0'}
-    """
-    found = [value for value in values if re.fullmatch(NUMBERED, value, re.ASCII)]
-    return {re.sub(WHOLE, r"\1", value): value for value in found} | {value: value for value in found}
-
-
-def _whole(texts: Any) -> Any:
-    """Texts, and whole numbers without decimals."""
-    return pc.replace_substring_regex(texts, WHOLE, r"\1")
-
-
-def _places(field: Field, words: Words) -> Cells:
-    """The place of each row's text among a field's values; -1 for a text besides them, NaN where there is none.
-
-    A code is the same code, written ``3`` or ``3.0``, where no other value is written so.
-    """
-    values = pa.array(field.values, pa.string())
-    places = pc.index_in(words.texts, values)
-    if pc.any(pc.match_substring_regex(values, NUMBERED)).as_py():
-        places = pc.coalesce(places, pc.index_in(_whole(words.texts), _whole(values)))
-    places = pc.fill_null(places, -1)
-    return words.spread(np.asarray(places.to_numpy(zero_copy_only=False), np.float64))
-
-
-# ------------------------------------------------------------------------------------------------------------- texts
-
-
-def words_of(raw: Unchecked, j: int, cells: Any) -> Words:
-    """A column of any type as texts."""
-    coded = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
-    codes = np.asarray(pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
-    texts = _strings(coded.dictionary)
-    if isinstance(texts, int):  # the place of bytes that are no text
-        stray_ = shown(coded.dictionary[texts].as_py().decode("utf-8", errors="replace"))
-        raise BadInput(
-            f"{raw.place}: {raw.where(int(np.argmax(codes == texts)), j)}: {stray_} is not UTF-8 text; save the file "
-            "as UTF-8, or drop this column"
-        )
-    if raw.columns[j] not in raw.stated:  # only what stands in some row
-        used = np.bincount(codes[codes >= 0], minlength=len(texts)) > 0
-        texts = pc.if_else(pa.array(used), texts, None)
-    return bare(Words(texts, codes))
-
-
-def bare(words: Words) -> Words:
-    """The same without blanks around texts, and without those that mean none."""
-    texts = pc.utf8_trim_whitespace(words.texts)
-    texts = pc.if_else(pc.is_in(texts, pa.array(MISSING, texts.type)), None, texts)
-    written = pc.if_else(texts.is_valid(), words.texts, None)
-    found = _distinct(texts, words)
-    return found if texts.equals(written) else found._replace(written=_distinct(written, words))
-
-
-def _distinct(texts: Any, words: Words) -> Words:
-    """The same with other texts, each of which stands once."""
-    coded = pc.dictionary_encode(texts)
-    place = np.asarray(pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
-    return words._replace(texts=coded.dictionary, codes=np.append(place, -1)[words.codes])
-
-
-def _strings(values: Any) -> Any:
-    """Values of any type as strings: numbers as people write them; the place of the first bytes that are no text."""
-    kind = values.type
-    if pa.types.is_string(kind):
-        return values
-    if is_text(kind) and not (pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        for i, value in enumerate(values.to_pylist()):
-            try:
-                _ = value is None or value.decode("utf-8")
-            except UnicodeDecodeError:
-                return i
-        return pa.array([None if value is None else value.decode("utf-8") for value in values.to_pylist()], pa.string())
-    return _spelled(values) if is_number(kind) and not pa.types.is_boolean(kind) else values.cast(pa.string())
-
-
-def _spelled(values: Any) -> Any:
-    """Numbers as the texts that people write for them: 3 rather than 3.0."""
-    found = values.to_pylist()
-    return pa.array(
-        [None if v is None or math.isnan(v) else str(int(v) if math.isfinite(v) and v == int(v) else v) for v in found],
-        pa.string(),
-    )
-
-
 def without(cells: Any, gone: tuple[float, ...]) -> Any:
     """Numbers without those that stand for a missing one."""
     if not gone or pa.types.is_boolean(cells.type):
@@ -736,15 +584,6 @@ def only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
         )
 
 
-def whole(cells: Any) -> Any:
-    """One Arrow array."""
-    if isinstance(cells, pa.ChunkedArray):
-        cells = (cells.unify_dictionaries() if pa.types.is_dictionary(cells.type) else cells).combine_chunks()
-    if isinstance(cells, pa.ChunkedArray):  # several chunks that Arrow cannot join
-        cells = pa.concat_arrays(cells.chunks)
-    return cells
-
-
 # ------------------------------------------------------------------------------------------------- as it was trained
 
 
@@ -752,8 +591,8 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
     """A column read as the field that a model was trained on."""
     cells, gone = whole(cells), gone or field.missing
     if field.kind in TEXTS:
-        found = _free(field.name, words_of(raw, j, cells), field.kind)
-        return found._replace(field=field, told=())
+        free = _free(field.name, words_of(raw, j, cells), field.kind)
+        return free._replace(field=field, told=())
     if cells.null_count == len(cells):
         return Known(field, np.full(len(cells), np.nan))
     if (pa.types.is_date(cells.type) or pa.types.is_timestamp(cells.type)) and field.kind not in ("date", "category"):
@@ -766,12 +605,12 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
             "2024-01-31"
         )
     if not field.values:
-        found = _understood(raw, j, cells, field.kind, gone)
-        return Known(field, np.full(len(cells), np.nan) if found.cells is None else found.cells)
+        own = _understood(raw, j, cells, field.kind, gone)
+        return Known(field, np.full(len(cells), np.nan) if own.cells is None else own.cells)
     words = words_of(raw, j, cells)
     if field.kind == "flag":
-        return Known(field, _flags(raw, j, field, words))
-    places = _places(field, words)
+        return Known(field, no_or_yes(raw, j, field, words))
+    found = places(field, words)
     if words.written is not None:  # a value that has blanks around it is known as it is written
-        places = np.where((exact := _places(field, words.written)) >= 0, exact, places)
-    return Known(field, places)
+        found = np.where((exact := places(field, words.written)) >= 0, exact, found)
+    return Known(field, found)

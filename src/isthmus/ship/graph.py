@@ -35,8 +35,8 @@ from isthmus.data.fields.date import ROUNDS, Date
 from isthmus.data.fields.flag import Flag
 from isthmus.data.fields.number import FARTHEST, Amount, Number
 from isthmus.data.fields.ordered import Ordered
-from isthmus.data.kinds import NO_OR_YES, YES_NO, codes
 from isthmus.data.layout import Layout, Part
+from isthmus.data.meanings import NO_OR_YES, YES_NO, codes
 from isthmus.data.scale import FARTHEST as OUTERMOST
 from isthmus.data.scale import Scaler
 from isthmus.data.written import DASHES, MISSING
