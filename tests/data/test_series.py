@@ -95,7 +95,7 @@ def test_steps_are_sorted_and_no_window_lies_across_what_is_missing():
     told = " | ".join(found.told)
     assert "sorted by it" in told
     assert "steps are missing in 1 place: no window" in told
-    assert "1 steps lack a value" in told
+    assert "1 step lacks a value" in told
 
 
 def test_several_series_stand_apart():

@@ -20,6 +20,7 @@ from isthmus.cli.brief import table
 from isthmus.evidence.cut import Cut
 from isthmus.evidence.purposes import answered
 from isthmus.evidence.verdict import judge
+from isthmus.facets import FACETS
 from isthmus.report.answers import skipped
 from isthmus.study.budget import LEFT_OUT
 from isthmus.study.design import OBSTACLES
@@ -164,18 +165,19 @@ def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: An
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rival", "command"),
+    ("facet", "rival", "command"),
     [
-        ("isolation forest", "'isolation forest' --for anomaly --out model"),
-        ("lof", "lof --for anomaly --out model.py"),
-        ("ecod", "ecod --for anomaly --out model"),
-        ("sub-pca", ""),
+        ("anomaly", "isolation forest", "'isolation forest' --for anomaly --out model"),
+        ("anomaly", "lof", "lof --for anomaly --out model.py"),
+        ("anomaly", "sub-pca", "sub-pca --for anomaly --out model"),
+        ("features", "persistence", ""),
     ],
 )
-def test_a_rival_that_can_be_saved_has_its_command_too(rival: str, command: str) -> None:
+def test_a_rival_that_can_be_saved_has_its_command_too(facet: str, rival: str, command: str) -> None:
     scores = {"plain": 0.7 + WOBBLE, "pca": 0.71 - WOBBLE, rival: 0.9 + WOBBLE}
-    about = {"metric": "auroc", "higher": True, "rope": 0.01, "rivals": {"pca", rival}, "test_fraction": 1 / 3}
-    (line,) = brief(answered({"anomaly": judge(scores, facet="anomaly", **about)}), ["plain", "pca"])
+    metric, rivals = FACETS[facet].primary, {"pca", rival}
+    verdict = judge(scores, facet=facet, metric=metric, higher=True, rope=0.01, rivals=rivals, test_fraction=1 / 3)
+    (line,) = brief(answered({facet: verdict}), ["plain", "pca"])
     assert line.command == command
 
 
