@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 KINDS = ("prior", "normal", "mixture")
 LEAST_ROWS = 5  # for each component of a mixture
 FLOOR = 1e-6  # of the codes' variance: what keeps the covariance of a component from being singular
+TIMES, SURE = (86_400.0, 3_600.0, 60.0), 8
+"""Steps of moments, in seconds, that are told where 32 bits change these by so much less than a step."""
 TINY = float(np.finfo(np.float32).tiny)
 PRECISE, DIGITS = 1e-6, 12
 """What 32 bits may change of a number, as a share of it, and most decimals that are tried."""
@@ -189,7 +191,8 @@ class Marginals(NamedTuple):
         """Cells (n, F) of made rows, each number as the data have it: 32 bits hold it up to rounding alone."""
         owners, out = columns(np.zeros((1, self.layout.parts[-1].end), np.float32), self.layout).owners, cells.copy()
         for j, (_, real) in self.values.items():
-            known, f = decimals(real), owners[j]
+            f = owners[j]
+            known = decimals(real, dated=self.layout.parts[f].field.kind == "date")
             there = ~missing(cells[:, f])
             halfway = (known[1:] + known[:-1]) / 2
             out[there, f] = known[np.searchsorted(halfway, cells[there, f].astype(np.float64))]
@@ -201,24 +204,32 @@ def thinned(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
-def decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values (n,) that went through 32 bits, with as few decimals as tell them: whole numbers are whole again.
+def decimals(
+    values: NDArray[np.float64], known: NDArray[np.float64] | None = None, *, dated: bool = False
+) -> NDArray[np.float64]:
+    """Values (n,) that went through 32 bits, with as few decimals as tell ``known`` ones, by default themselves.
+
+    Whole numbers are whole again, and moments, in seconds, whole days, hours or minutes.
 
     Examples
     --------
     >>> decimals(np.array([2.9999998, 7.0000001, 11.0])).tolist(), decimals(np.array([0.2500001, 3.7])).tolist()
     ([3.0, 7.0, 11.0], [0.25, 3.7])
+    >>> (decimals(1.6e9 + 86400 * np.arange(9) + np.arange(9) % 2 / 8 - 1.6e9 % 86400, dated=True) % 86400).tolist()[:3]
+    [0.0, 0.0, 0.0]
     """
-    digits = precision(values)
+    known = values if known is None else known
+    if not len(known):
+        return values
+    off = np.abs(known - known.mean())  # what is standardised is held in 32 bits
+    for step in TIMES if dated else ():
+        most = PRECISE * off.max()
+        if most < step / SURE and (np.abs(known - np.rint(known / step) * step) <= most).all():
+            return np.rint(values / step) * step
+    rough = PRECISE * np.maximum(np.abs(known), off)
+    told = (digits for digits in range(DIGITS) if (np.abs(known.round(digits) - known) <= rough).all())
+    digits = next(told, None)
     return values if digits is None else values.round(digits) + 0.0  # no -0
-
-
-def precision(values: NDArray[np.float64]) -> int | None:
-    """The fewest decimals that tell such values; None where no number of them does."""
-    if not len(values):
-        return None
-    rough = PRECISE * np.maximum(np.abs(values), np.abs(values - values.mean()))  # 32 bits hold what is standardised
-    return next((digits for digits in range(DIGITS) if (np.abs(values.round(digits) - values) <= rough).all()), None)
 
 
 class Draws(NamedTuple):

@@ -156,6 +156,11 @@ def test_few_values_of_a_column_keep_its_ends_and_order(ships):
 def test_decimals_are_those_that_the_data_have():
     values = np.array([-1013010.0, 17.25, 0.1]).astype(np.float32).astype(np.float64)
     assert decimals(values[1:]).tolist() == [17.25, 0.1]
+    hours = 1.6e9 - 1.6e9 % 3600 + 3600.0 * np.arange(50)
+    assert (decimals(hours + 0.01, dated=True) == hours).all()
+    odd = hours + np.random.default_rng(0).uniform(0, 3600, 50).round()
+    assert (decimals(odd, dated=True) == odd).all()
+    assert (decimals(hours[:3] + 700, hours, dated=True) == hours[:3]).all()
     assert not np.signbit(decimals(np.array([-1e-12, 1.0]))).any()
     assert decimals(np.array([12.000001, -1013010.02])).tolist() == [12.0, -1013010.0]
     odd = np.random.default_rng(0).normal(size=50)

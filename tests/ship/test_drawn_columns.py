@@ -89,7 +89,9 @@ def test_rows_hold_what_the_data_hold(frame, study, ships, tmp_path, monkeypatch
     assert 0 < made["height"].isna().mean() < 0.25
     assert (made["spent"] == made["spent"].round(2)).all()
     assert ",-0," not in Path("new.csv").read_text()
-    assert pd.to_datetime(made["since"]).between("2000-12-31", "2012-01-01").all()
+    since = pd.to_datetime(made["since"])
+    assert since.between("2000-12-31", "2012-01-01").all()
+    assert (since == since.dt.normalize()).all()
     told = pd.crosstab(made["member"], made["age"] > 45, normalize="index")
     assert told.loc["yes", True] > 0.8  # of columns that are independent half
     assert told.loc["no", True] < 0.2

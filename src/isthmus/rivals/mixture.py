@@ -21,7 +21,7 @@ from isthmus.errors import BadInput
 from isthmus.mixed import Mixed, MixedMixture
 from isthmus.model import Model, knob
 from isthmus.rivals.rival import Drawing, Network, RivalRecipe
-from isthmus.sampler import precision, thinned
+from isthmus.sampler import decimals, thinned
 
 Cells = NDArray[np.float64]
 
@@ -119,9 +119,9 @@ class Mixture(Drawing):
         out, owners = cells.copy(), columns(np.zeros((1, *self.shape), np.float32), layout).owners
         for f, code in zip(owners, self._codings(), strict=True):
             known = np.concatenate([code.values, code.ranked])
-            if layout.parts[f].field.kind not in TEXTS and (digits := precision(known)) is not None:
+            if (kind := layout.parts[f].field.kind) not in TEXTS and len(known):
                 there = ~missing(out[:, f])
-                out[there, f] = out[there, f].astype(np.float64).round(digits) + 0.0  # no -0
+                out[there, f] = decimals(out[there, f].astype(np.float64), known, dated=kind == "date")
         return out
 
     def check(self) -> None:
