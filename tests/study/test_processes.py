@@ -73,6 +73,17 @@ def test_processes_are_where_they_say_and_leave_nothing_behind(tmp_path, monkeyp
     assert not list(tmp_path.glob("isthmus-*"))
 
 
+@pytest.mark.parametrize("untold", [True, False])
+def test_what_a_killed_pool_leaves_is_cleaned_away_and_not_told(untold):
+    begun = "from contextlib import nullcontext\nfrom joblib.externals.loky.backend import resource_tracker\n"
+    begun += "from isthmus.study.launch.local import untold\n"
+    begun += f"with {'untold' if untold else 'nullcontext'}():\n    resource_tracker.ensure_running()\n"
+    begun += "resource_tracker.register('/loky-left', 'semlock')"
+    ran = subprocess.run([sys.executable, "-c", begun], capture_output=True, text=True, check=False)
+    assert (ran.returncode, "leaked" in ran.stderr) == (0, not untold)
+    assert not (untold and ran.stderr)
+
+
 def test_a_signal_waits_for_what_is_half_begun_and_a_second_one_does_not():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))

@@ -52,6 +52,8 @@ LENT = ".rows-{}-"
 """How files begin that hold arrays for workers of the process of that number."""
 ALIGNED = 64
 """Bytes to whose multiples arrays are put in such a file."""
+UNTOLD = "ignore:resource_tracker:UserWarning"
+"""What a tracker of semaphores is started with."""
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
@@ -147,13 +149,14 @@ class Local:
             self._end()
         if self._pool is None:
             self._lent = self._lent or _lend(self.work, self.folder)
-            self._pool = ProcessPoolExecutor(
-                size, initializer=_begin, initargs=(os.getpid(), self._lent), env=ONE_THREAD
-            )
+            with untold():
+                self._pool = ProcessPoolExecutor(
+                    size, initializer=_begin, initargs=(os.getpid(), self._lent), env=ONE_THREAD
+                )
+                resource_tracker.ensure_running()  # now: on its way it would let signals through again
             self._size = size
             # A worker that has grown is replaced by a fresh one, as it should be: nobody needs to hear of it.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-            resource_tracker.ensure_running()  # now: on its way it would let signals through again
         with signals_wait(), _interrupts_wait():
             future = self._pool.submit(_do, job)
             self._running.add(future)
@@ -180,6 +183,16 @@ class Local:
         if self._lent is not None and self._lent.file is not None:
             self._lent.file.unlink(missing_ok=True)
         self._lent = None
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """Trackers that begin inside clean away what a killed pool leaves, as they should: nobody needs to hear of it."""
+    sys.warnoptions.append(UNTOLD)
+    try:
+        yield
+    finally:
+        sys.warnoptions.remove(UNTOLD)
 
 
 @contextmanager
