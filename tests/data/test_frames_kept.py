@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import isthmus
@@ -153,6 +154,14 @@ def test_gaps_of_a_file_are_filled_as_its_columns_are_written(tmp_path):
     call = ["impute", str(tmp_path / "m"), str(tmp_path / "gaps.csv"), "-o", str(tmp_path / "filled.csv"), "--quiet"]
     assert main(call) == 0
     found = pd.read_csv(tmp_path / "filled.csv", dtype=str)
+    texts = pa.Table.from_pandas(pd.read_csv(tmp_path / "gaps.csv", dtype=str))
+    large = pa.schema([(name, pa.large_string()) for name in texts.column_names])
+    pq.write_table(texts.cast(large), tmp_path / "gaps.parquet")  # as newer pandas writes texts
+    assert main([*call[:2], str(tmp_path / "gaps.parquet"), "-o", str(tmp_path / "filled.parquet"), "--quiet"]) == 0
+    again = pq.read_table(tmp_path / "filled.parquet")
+    assert set(again.schema.types) == {pa.large_string()}
+    for name in ("time", "span", "day"):
+        assert again[name].to_pylist() == found[name].tolist()
     for j, name in enumerate(("time", "span", "day")):
         there = np.arange(ROWS) % 9 != j
         assert found[name][there].tolist() == table[name][there].tolist()

@@ -304,7 +304,7 @@ def _filled(field: Field, old: pa.ChunkedArray, made: NDArray[Any], gone: NDArra
     wanted = kind if column(field, every, kind).type == kind else column(field, every).type
     new = column(field, made, wanted)
     if worded(field, kind) and wanted == kind:
-        new = spelled(field, made, old)
+        new = spelled(field, made, old).cast(wanted)
     if new.type != wanted:
         raise BadInput(f"column {field.name!r:.60}: what is filled in does not fit its type {wanted}; give a wider one")
     there = new if wanted != kind else old.cast(kind)
