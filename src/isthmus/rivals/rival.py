@@ -19,7 +19,7 @@ from isthmus.model import Model, Recipe, knob
 
 
 class Rival(Model):
-    """What scores rows without coding them."""
+    """What has no codes of rows: it scores them, or draws new ones (:class:`Drawing`)."""
 
     def __init__(self, shape: tuple[int, ...], name: str) -> None:
         super().__init__()
