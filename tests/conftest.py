@@ -3,6 +3,7 @@
 No test looks at a clock, hypothesis neither: on a busy machine the first example may wait seconds for an import.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests that were collected stay to the end: looking for garbage among them costs each test time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

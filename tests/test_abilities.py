@@ -112,6 +112,7 @@ def test_nothing_else_is_found_out_by_whether_an_attribute_is_there() -> None:
     assert ALLOWED.keys() - found == set()
 
 
+@pytest.mark.slow
 def test_the_words_of_the_house_name_one_thing_each() -> None:
     """Those that the architecture speaks in: a second class of the name would make every sentence about it a riddle."""
     words = {"Rows", "Batches", "Estimate", "Progress", "Record", "Plan", "Design", "Study", "Facet", "Contender"}

@@ -66,6 +66,7 @@ def loaded(path: str) -> Deployed:
     return load(path)
 
 
+@pytest.mark.slow
 def test_the_same_rows_get_the_same_answers_from_every_format(run) -> None:
     model = loaded("numbers")
     frame = NUMBERS[:40].assign(id=np.arange(40), label="x")[["label", "c", "id", "a", "b"]]
@@ -146,6 +147,7 @@ def test_flags_follow_the_rate_and_the_rows_that_are_compared_with(run, capsys) 
     assert run("flag", "bare", "rows.csv", "--against", "wild.csv", "-o", "out.csv") == 0
 
 
+@pytest.mark.slow
 def test_a_batch_is_flagged_by_its_share_of_false_discoveries_and_what_it_holds_is_bounded(run, capsys) -> None:
     odd = NUMBERS.copy()
     odd.iloc[:60] *= 9
@@ -193,6 +195,7 @@ def test_a_level_that_follows_keeps_its_rate_where_the_stream_does_not_stand_sti
     assert found["adapt"]["level"].nunique() > 100
 
 
+@pytest.mark.slow
 def test_blocks_of_a_series_are_flagged_as_often_as_was_asked(run, capsys, monkeypatch) -> None:
     """Steps remember those before them: many blocks hold a flag at a rate of rows, and few at a rate of blocks."""
     steps = np.zeros((30_000, 3))

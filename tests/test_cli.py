@@ -275,6 +275,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("list", "metrics", "--json"), ("--help",)], ids=" ".join)
 def test_a_closed_pipe_is_silent(tmp_path: Path, words: tuple[str, ...]) -> None:
     ran = process(*words, cwd=tmp_path)

@@ -146,6 +146,7 @@ def test_flags_are_p_values_up_to_the_rate(calibration: str) -> None:
         assert (detector.predict(odd(200, 4)) == -1).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_false_alarms_keep_their_rate() -> None:
     """How many of 100 fresh normal rows are flagged follows the beta-binomial law of split conformal p-values."""
     law, found = betabinom(100, 3, 28), []  # 30 calibration rows: floor(0.1 * 31) of 31
@@ -155,6 +156,7 @@ def test_false_alarms_keep_their_rate() -> None:
     assert abs(np.mean(found) - law.mean()) < 3.3 * law.std() / np.sqrt(len(found))
 
 
+@pytest.mark.slow
 def test_a_batch_has_discoveries_a_bound_on_false_ones_and_a_share_of_anomalies() -> None:
     x = np.vstack([plane(900, 5), odd(100, 6)])
     detector = pca(rate=0.02).fit(plane(800, 0))
@@ -241,6 +243,7 @@ def test_python_and_the_shell_flag_the_same_rows(tmp_path) -> None:
 # --------------------------------------------------------------------------------------------------- among the others
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:X. :UserWarning")
 def test_tables_with_words_and_gaps(tmp_path) -> None:
     random = np.random.default_rng(0)

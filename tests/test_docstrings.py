@@ -81,6 +81,7 @@ def ancestry(
             yield from ancestry(one, classes, (*seen, owner.name))
 
 
+@pytest.mark.slow
 def test_every_public_function_says_what_it_does():
     trees = {path.relative_to(HOUSE).as_posix(): ast.parse(path.read_bytes()) for path in sorted(HOUSE.rglob("*.py"))}
     assert untold(trees) == []

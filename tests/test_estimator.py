@@ -319,6 +319,7 @@ def test_an_encoder_that_no_gradient_reaches_is_left_as_it_is(family: str) -> No
         AutoencoderClassifier(base, frozen=False, random_state=0).fit(IRIS, y)
 
 
+@pytest.mark.slow
 def test_labels_may_be_words_and_the_classifier_stands_in_pipelines() -> None:
     names = load_iris().target_names[load_iris().target]
     model = AutoencoderClassifier(Autoencoder(latents=4, steps=300, random_state=0), learning_rate=0.02, random_state=0)

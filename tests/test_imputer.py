@@ -171,6 +171,7 @@ def test_the_estimator_calibrates_on_its_validation_rows_or_others():
     pd.testing.assert_frame_equal(found.rows, one.impute(gaps[1400:]))
 
 
+@pytest.mark.slow
 def test_the_command_writes_intervals_behind_their_columns(parts, tmp_path, capsys):
     model, held, asked, whole = parts
     isthmus.save(model, tmp_path / "m")

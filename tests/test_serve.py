@@ -131,6 +131,7 @@ def rows(frame: pd.DataFrame) -> bytes:
     return json.dumps({"rows": json.loads(frame.to_json(orient="records"))}).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "frame"), [("numbers", NUMBERS), ("people", PEOPLE)])
 def test_the_shell_and_the_server_flag_the_same_rows(models, name, frame, tmp_path) -> None:
     frame = frame.assign(note="carried along")

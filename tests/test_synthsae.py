@@ -70,6 +70,7 @@ def test_rows_are_sums_of_unit_features_as_large_as_said(script, drawn):
     assert np.array_equal(again, script.sample(one, 100, seed=1)[0])
 
 
+@pytest.mark.slow
 def test_finished_trainings_are_not_done_again(script, tmp_path, monkeypatch, capsys):
     small = ["synthsae.py", "--features", "256", "--columns", "16", "--rows", "600", "--steps", "5", "--batch", "64"]
     out = tmp_path / "found.jsonl"

@@ -81,6 +81,7 @@ def alike(found, expected):
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_verbs_answer_such_files_as_they_answer_parquet_and_write_them(files, monkeypatch):
     assert main(["train", "pca", "t.parquet", "--drop", "kind", "--out", "m", "--measure", "none", "--quiet"]) == 0
     for verb in ("score", "impute"):

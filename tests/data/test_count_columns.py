@@ -136,6 +136,7 @@ def test_columns_without_a_count_do_no_harm() -> None:
         assert column.dispersion > 0
 
 
+@pytest.mark.slow
 def test_a_graph_lays_counts_out_as_the_model_does(tmp_path) -> None:
     pytest.importorskip("onnxruntime")
     model = fit(isthmus.named("plain").set_params(latents=2), DATA.x, fields=DATA.fields, columns=DATA.columns)

@@ -64,6 +64,7 @@ def test_what_cannot_be_drawn_is_refused(files, tmp_path, source, asked, said):
         read(source, **asked)
 
 
+@pytest.mark.slow
 def test_profile_and_compare_say_what_they_draw(files, capsys):
     assert main(["profile", "a.parquet", "--rows", "200", "--json"]) == 0
     said = capsys.readouterr()

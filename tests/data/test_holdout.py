@@ -112,6 +112,7 @@ def test_weights_with_groups_keep_both_promises(folder):
     assert (often == WEIGHTS[rows]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{"group": "who", "weights": "often"}, {"time": "day"}])
 def test_a_training_ends_alike_for_any_readers_and_after_a_stop(folder, tmp_path, asked):
     rows = source(folder / "mixed.parquet", **asked, drop=list({"who", "day", "often"} - set(asked.values())))

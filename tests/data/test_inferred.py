@@ -73,6 +73,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
 def test_kinds_cells_and_scales_are_those_of_rows_in_memory(folder, asked, name):
@@ -103,6 +104,7 @@ def _close(one, other, rel=1e-9) -> bool:
     return one == pytest.approx(other, rel=rel, abs=1e-12) if isinstance(one, float) else one == other
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_rows_in_memory_in_the_same_order(folder):
     """The training on the file, and the same training with a layout that was fitted in memory."""
     plan, recipe = Plan(steps=60, batch=32, check=10), isthmus.named("vae")
@@ -115,6 +117,7 @@ def test_losses_are_those_of_rows_in_memory_in_the_same_order(folder):
         np.testing.assert_allclose(one[name], losses, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 def test_a_training_goes_on_to_the_same_bits_with_other_readers(folder, tmp_path, name):
     class Stopped(Exception):
@@ -224,6 +227,7 @@ def test_damaged_and_dishonest_arrow_files_are_refused(tmp_path, monkeypatch):
             survey(source(tmp_path / "bad.arrow"), rows=50)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_on_a_table_and_measures_by_labels(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = ["train", "plain", str(folder / "a.parquet"), "--memory", "2GiB", "--out", "model", "--steps", "60"]

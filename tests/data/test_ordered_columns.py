@@ -127,6 +127,7 @@ def test_nothing_cancels_far_out_and_between_cut_points_that_nearly_meet() -> No
 PLAN = Plan(steps=400, learning_rate=0.02)
 
 
+@pytest.mark.slow
 def test_a_model_learns_cut_points_and_its_own_alone() -> None:
     own = {"fields": DATA.fields, "columns": DATA.columns, "plan": PLAN}
     one, other = (fit(named("plain").set_params(latents=2), DATA.x, seed=seed, **own) for seed in (0, 1))
@@ -137,6 +138,7 @@ def test_a_model_learns_cut_points_and_its_own_alone() -> None:
     assert (one.reconstruct(DATA.x[~GONE])[:, 0] == SIZE[~GONE]).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_values_come_back_in_their_order_and_draws_follow_their_shares(tmp_path: Path) -> None:
     own = {"fields": DATA.fields, "columns": DATA.columns, "plan": PLAN}
     recipe = named("vae").set_params(latents=2, corruption="mask", corruption_level=0.3)

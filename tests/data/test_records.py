@@ -67,6 +67,7 @@ def test_names_beyond_64_bits_stay_apart(tmp_path):
     assert read(tmp_path / "t.jsonl", label="id").classes == tuple(str(10**30 + i) for i in range(3))
 
 
+@pytest.mark.slow
 def test_a_model_answers_records_of_a_file_and_of_a_pipe(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.jsonl").write_text(LINES)
@@ -125,6 +126,7 @@ def test_texts_among_numbers_are_told_across_pieces(tmp_path, monkeypatch):
         read(tmp_path / "t.jsonl")
 
 
+@pytest.mark.slow
 def test_records_of_keys_of_their_own_are_refused_before_memory_is_taken(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n".join(f'{{"k{i}": 1}}' for i in range(60_000)))
     with pytest.raises(BadInput, match=r"would (take|unpack)"):

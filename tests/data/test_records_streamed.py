@@ -34,6 +34,7 @@ LINES = "\n".join(map(json.dumps, RECORDS)) + "\n"
 TEXTS = [" ".join(random.choice(WORDS, random.integers(6, 12))) for _ in range(N)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [900, 1 << 22])
 @pytest.mark.parametrize(
     ("name", "text"),

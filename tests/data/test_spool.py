@@ -52,6 +52,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [1500, 1 << 22])
 @pytest.mark.parametrize("name", TEXTS)
 def test_columns_are_those_of_the_text_in_memory(tmp_path, monkeypatch, name, piece):
@@ -64,6 +65,7 @@ def test_columns_are_those_of_the_text_in_memory(tmp_path, monkeypatch, name, pi
     assert {one.split(" (")[0] for one in near.told} <= {one.split(" (")[0] for one in far.source.told}
 
 
+@pytest.mark.slow
 def test_what_people_write_is_read_with_its_label_and_kinds(tmp_path, monkeypatch):
     monkeypatch.setattr("isthmus.data.text_pieces.PIECE", 700)
     (tmp_path / "a.csv").write_bytes(TEXTS["comma.csv"])
@@ -95,6 +97,7 @@ def test_what_cannot_be_read_rightly_is_refused(tmp_path, monkeypatch, text, sai
         survey(source(tmp_path / "a.csv"))
 
 
+@pytest.mark.slow
 def test_the_temporary_file_is_told_bounded_and_removed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

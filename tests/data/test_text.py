@@ -351,6 +351,7 @@ def test_lines_without_blanks_between_words_are_counted_by_characters(tmp_path):
     assert read(path, kinds={"text": "text"}).fields[0].kind == "text"
 
 
+@pytest.mark.slow
 def test_damaged_files_of_lines_are_read_or_refused_in_one_line(tmp_path):
     draw = random.Random(0)
     whole, path, refused = ("\n".join(SENTENCES) + "\nün café\n").encode(), tmp_path / "lines.txt", []

@@ -58,6 +58,7 @@ def test_free_text_is_told_as_in_memory(folder):
     assert affordable(known.source, "2GiB", 2) == 2
 
 
+@pytest.mark.slow
 def test_a_training_ends_alike_for_any_readers_and_after_a_stop(folder, tmp_path):
     rows, recipe = source(folder / "t.parquet", kinds={"review": "hashed"}), isthmus.named("plain")
     fits = [isthmus.fit(recipe, rows, plan=PLAN, readers=n) for n in (1, 2, 4)]

@@ -130,6 +130,7 @@ def names(study, data):
     return {(one.job.name, one.finding.name, one.finding.evidence.get("metric")) for one in examine(study, data)}
 
 
+@pytest.mark.slow
 def test_a_healthy_study_has_no_complaint_with_rows_and_without(healthy):
     """All raw scores lie there as they were measured, those of every rival too."""
     data, reason = data_of(healthy)

@@ -41,6 +41,7 @@ def general():
     return {name: ast.parse(path.read_text()) for name, path in files.items() if name.split("/")[0] not in BELOW}
 
 
+@pytest.mark.slow
 def test_general_code_names_no_facet():
     found = {
         (file, node.value)
@@ -51,6 +52,7 @@ def test_general_code_names_no_facet():
     assert found == ALLOWED.keys()  # a word that is no longer there leaves the list
 
 
+@pytest.mark.slow
 def test_general_code_looks_into_no_file_of_a_facet():
     own = {f"isthmus.facets.{name}" for name in FACETS}
     found = {

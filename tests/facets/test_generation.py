@@ -273,6 +273,7 @@ def test_on_digits_the_rivals_stand_in_their_order():
     assert "copier" not in mixture
 
 
+@pytest.mark.slow
 def test_several_draws_are_judged_and_vary_less_than_one(splits, monkeypatch):
     contender = pca(splits.train.x, 2)
     found = {}
@@ -285,6 +286,7 @@ def test_several_draws_are_judged_and_vary_less_than_one(splits, monkeypatch):
     assert abs(np.mean(found[3]) - np.mean(found[1])) < 3 * np.std(found[1]) / np.sqrt(12)
 
 
+@pytest.mark.slow
 def test_of_two_equal_generators_neither_is_called_better():
     """Each draws from the very distribution of the test rows; several draws and folds claim no more than the level."""
     rng, claims, studies = np.random.default_rng(0), 0, 20

@@ -21,6 +21,7 @@ SPLITS = Splits(Rows(NORMAL[:400], None), Rows(NORMAL[400:550], None), Rows(NORM
 BOTH, LABEL = np.vstack([NORMAL[550:], ODD[40:]]), np.repeat([0, 1], [150, 80])
 
 
+@pytest.mark.slow
 def test_trees_learn_from_few_what_no_distance_shows() -> None:
     blind = auroc(LABEL, raw_columns(SPLITS)(BOTH))
     found = [auroc(LABEL, trees_on_known(SPLITS._replace(odd=ODD[:few]))(BOTH)) for few in (5, 40)]

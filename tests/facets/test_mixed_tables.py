@@ -102,6 +102,7 @@ def test_it_takes_as_many_components_as_validation_rows_want(splits, monkeypatch
     assert len(generator(splits).mixture.weights) == 1
 
 
+@pytest.mark.slow
 def test_rivals_stand_in_their_order(splits):
     found = {
         name: GENERATION.rivals[name](splits) for name in ("mixed-type mixture", "shuffled columns", "training rows")
@@ -114,6 +115,7 @@ def test_rivals_stand_in_their_order(splits):
     assert floor["tstr"] == pytest.approx(0.5, abs=0.15)
 
 
+@pytest.mark.slow
 def test_a_contender_makes_values_that_the_data_hold(splits):
     """Codes are the rows; what is decoded is blurred, and must come out whole years, mostly 0, one city."""
     random = np.random.default_rng(0)
@@ -140,6 +142,7 @@ def test_categories_are_drawn_from_their_shares_and_get_no_noise(splits):
         assert np.isnan(cells).mean() == pytest.approx((~there).mean(), abs=0.03)
 
 
+@pytest.mark.slow
 def test_trees_are_asked_of_tables_only(splits):
     assert GENERATION.decided == {"table": "boosted"}
     assert "mixed-type mixture" in GENERATION.rivals_on("table")

@@ -89,6 +89,7 @@ def test_it_is_asked_where_the_truth_is_known():
         design(plain, facets="recovery")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["npy", "npz", "safetensors"])
 def test_it_comes_from_a_file_and_is_read_again(tmp_path, suffix, capsys):
     path = tmp_path / f"truth.{suffix}"

@@ -130,6 +130,7 @@ def test_abstopk_is_a_hard_threshold_with_signs():
     assert model(x, x).seen["fired"].tolist() == (want != 0).sum(0).tolist()
 
 
+@pytest.mark.slow
 def test_abstopk_finds_both_ends_of_a_direction_with_one_unit():
     """Rows are a few of twelve directions, times a number of either sign; topk would need twice as many units."""
     g = torch.Generator().manual_seed(0)
@@ -194,6 +195,7 @@ def test_a_unit_of_one_layer_pays_less_than_one_of_two():
     assert model.norms().sum(0).tolist() == pytest.approx([1.0, 2**0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TopK, AbsTopK, BatchTopK, Matryoshka])
 def test_entries_are_kept_apart(kind):
     """Rows of a few directions that are all alike: the term lowers the largest cosine that an entry has with others."""
@@ -342,6 +344,7 @@ def test_jumprelu_starts_at_its_target_and_is_pulled_towards_it_from_either_side
         assert (slope.sum() * side).item() < 0  # too many fire: descent raises thresholds
 
 
+@pytest.mark.slow
 def test_jumprelu_with_a_lower_target_fires_fewer_units():
     x = torch.randn(600, 24, generator=torch.Generator().manual_seed(4))
     fires = {}
@@ -404,6 +407,7 @@ def test_jumprelu_aims_at_one_in_32_of_a_wide_code():
     assert "threshold" not in narrow.idle()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latents", [256, 1024])
 def test_jumprelu_fires_about_as_many_units_as_topk_by_its_defaults(latents):
     """Without a target 1,024 units fire by the hundred, whatever the strength."""

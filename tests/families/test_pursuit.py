@@ -18,6 +18,7 @@ def test_contract(check):
     check(Archetypal(delta=0.0, candidates=40))
 
 
+@pytest.mark.slow
 def test_residuals_never_grow():
     g = torch.Generator().manual_seed(0)
     x = torch.randn(30, 8, generator=g, dtype=torch.float64)

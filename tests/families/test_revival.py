@@ -74,6 +74,7 @@ def test_how_many_help_is_said(name):
     assert dictionary(name)[0].k_aux == usual[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["archetypal", "transcoder"])
 def test_units_come_back(name):
     alive = []

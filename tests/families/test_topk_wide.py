@@ -132,6 +132,7 @@ def test_a_fit_ends_where_the_dense_one_ends(monkeypatch):
     np.testing.assert_allclose(wide.errors(data), dense.errors(data), rtol=0.05, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_search_in_bfloat16_trains_alike_and_is_of_training_alone(monkeypatch):
     data = np.random.default_rng(1).normal(size=(300, 16)).astype(np.float32)
     asked, ends, fire = [], [], sparse.fire

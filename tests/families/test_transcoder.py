@@ -35,6 +35,7 @@ def test_the_skip_starts_as_a_planted_linear_map(skip):
     torch.testing.assert_close(model.encode(x)[:, -skip:], model.down(x))
 
 
+@pytest.mark.slow
 def test_a_planted_sparse_map_is_learnt():
     weight, out = RNG.normal(size=(8, 3)), RNG.normal(size=(3, 5))
     y = (np.maximum(X @ weight, 0) @ out).astype(np.float32)

@@ -13,6 +13,7 @@ def pair(n, seed, rho=0.8):
     return np.random.default_rng(seed).multivariate_normal([0, 0], [[1, rho], [rho, 1]], n)
 
 
+@pytest.mark.slow
 def test_equal_distributions_score_near_one_and_independent_columns_do_not():
     real = pair(600, 0)
     assert boosted(real, pair(600, 1), PLAIN) > 0.85
@@ -27,6 +28,7 @@ def test_the_score_folds_the_area_under_the_curve(monkeypatch):
     assert boosted(pair(30, 0), pair(30, 1), PLAIN) == pytest.approx(1 - 1 / 3)
 
 
+@pytest.mark.slow
 def test_trees_see_values_that_never_occur_gaps_and_categories():
     random = np.random.default_rng(0)
     whole = random.integers(0, 5, (400, 2)).astype(float)

@@ -283,6 +283,7 @@ def test_axes_of_large_tables_are_those_of_the_exact_ones(monkeypatch):
     assert near.T @ near == pytest.approx(np.eye(5), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_cutting_folds_more_often_is_the_same_number_with_less_noise():
     once, often = ([c2st(REAL, MADE, seed=seed, repeats=k) for seed in range(12)] for k in (1, 6))
     assert c2st(REAL, MADE, seed=5, repeats=1) == c2st(REAL, MADE, seed=5)

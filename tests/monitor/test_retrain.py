@@ -52,6 +52,7 @@ def found(curved: Deployed) -> adapt.Trained:
     return retrained(curved, drifting(4000, 1), rows(1500, 2), about="since Monday")
 
 
+@pytest.mark.slow
 def test_slow_drift_is_learnt_and_the_false_alarms_are_few_again(curved: Deployed, found: adapt.Trained) -> None:
     assert found.why == ""
     model = found.model
@@ -82,6 +83,7 @@ def test_what_the_guard_saw_is_told_and_what_ships_is_whole(curved: Deployed, fo
     assert model.recipe == curved.recipe
 
 
+@pytest.mark.slow
 def test_the_score_stays_as_it_was_made_and_the_origin_tells_of_the_training(curved: Deployed) -> None:
     from dataclasses import replace
 
@@ -101,6 +103,7 @@ def test_the_score_stays_as_it_was_made_and_the_origin_tells_of_the_training(cur
     assert bare.crowd is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_poisoned_stream_is_refused(curved: Deployed, seed: int) -> None:
     """Constant garbage, and garbage that is everywhere: what is learnt of it is paid for by rows from before."""
@@ -113,6 +116,7 @@ def test_a_poisoned_stream_is_refused(curved: Deployed, seed: int) -> None:
     assert still.held_after > 0.5
 
 
+@pytest.mark.slow
 def test_seed_and_plan_count(curved: Deployed, found: adapt.Trained) -> None:
     new, old = drifting(4000, 1), rows(1500, 2)
     assert retrained(curved, new, old).error_after == found.error_after  # the same again, bit for bit
@@ -221,6 +225,7 @@ def test_it_is_trained_where_the_command_says(
     assert asked == ["cuda", "cuda"]
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_the_new_model_is_calm(place: Path, stream: Path, tmp_path: Path, capsys) -> None:
     run = ["monitor", str(place), str(stream), "--json", "--adapt"]
     assert main([*run, "train", "--out", str(tmp_path / "new")]) == 1
@@ -239,6 +244,7 @@ def test_the_command_trains_and_the_new_model_is_calm(place: Path, stream: Path,
     assert np.array_equal(same.score_scaled(same.scaled(fresh)), old.score_scaled(old.scaled(fresh)))
 
 
+@pytest.mark.slow
 def test_rows_of_a_file_are_the_held_reference(place: Path, stream: Path, tmp_path: Path, capsys) -> None:
     pd.DataFrame(rows(420, 13), columns=list(NAMES)).to_csv(tmp_path / "normal.csv", index=False)
     run = ["monitor", str(place), str(stream), "--json", "--adapt", "train", "--out", str(tmp_path / "new")]
@@ -251,6 +257,7 @@ def test_rows_of_a_file_are_the_held_reference(place: Path, stream: Path, tmp_pa
     assert "--against FILE" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:these rows span")
 def test_a_stream_that_is_poisoned_leaves_the_old_model(place: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     """Nothing is asked of a stream whose columns stand still; and if it were, the guard would refuse."""
@@ -297,6 +304,7 @@ def test_killed_at_random_the_same_model_is_made(place: Path, stream: Path, tmp_
     assert kept.read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_where_the_alarm_was_is_kept_by_the_file(place: Path, stream: Path, tmp_path: Path, monkeypatch) -> None:
     """A run that goes on gathers what the run before it would have; so does one that had not been asked to adapt."""
     seen: list[tuple[int, int]] = []

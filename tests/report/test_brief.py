@@ -181,6 +181,7 @@ def test_a_rival_that_can_be_saved_has_its_command_too(facet: str, rival: str, c
     assert line.command == command
 
 
+@pytest.mark.slow
 def test_every_reason_to_leave_a_question_out_is_said_in_chinese(tmp_path: Path, make: Any, read: Any) -> None:
     for lang in LANGUAGES:
         assert set(Words(lang).texts["skipped"]) == {*OBSTACLES.values(), LEFT_OUT}
@@ -272,6 +273,7 @@ def test_no_line_of_a_terminal_is_wider_than_it_and_none_begins_with_a_closing_m
     assert show.wrapped("约需 5 次重复才能得出结论", 18) == ["约需 5 次重复才能", "得出结论"]
 
 
+@pytest.mark.slow
 def test_questions_left_out_for_one_reason_share_a_card(tmp_path: Path, make: Any, read: Any) -> None:
     left = {"generation": LEFT_OUT, "features": OBSTACLES["no labels"], "sparsity": LEFT_OUT}
     study = Study(make(tmp_path / "study", skipped=left))

@@ -111,6 +111,7 @@ def test_no_key_and_no_python_word_is_left_in_the_text(whole: Study, lang: str, 
     assert "{" not in text.replace("{}", "")
 
 
+@pytest.mark.slow
 def test_the_chinese_page_has_no_english_sentence(whole: Study, read: Any) -> None:
     text = read(whole, "zh").text
     for section, keys in Words("en").texts.items():

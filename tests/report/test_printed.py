@@ -41,6 +41,7 @@ def test_the_price_told_is_that_of_the_configuration_to_take(tmp_path: Path, mak
     assert "; compared with PCA it takes 3 times the parameters" in line
 
 
+@pytest.mark.slow
 def test_a_mark_stands_beside_whom_nobody_is_ahead_of(tmp_path: Path, make: Any, read: Any, printed: str) -> None:
     """Plain is ahead of PCA, the others are not told apart everywhere; rivals of single facets do not stand in all."""
     study = Study(tmp_path / "study")

@@ -45,6 +45,7 @@ def six(make, tmp_path_factory):
     return several(make, tmp_path_factory.mktemp("six"), "abcdef", levels=levels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_page_says_who_ranks_first_and_where_each_answer_is(six, lang, reading):
     page = reading(render(six, six.folder, lang))
@@ -81,6 +82,7 @@ def test_links_are_relative_to_where_the_page_lies(six, reading):
     assert "../sets/s0/report.html" in links
 
 
+@pytest.mark.slow
 def test_what_must_be_known_first_is_said(make, tmp_path, reading):
     t = Words("en")
     some = several(make, tmp_path / "some", "abc", [(0, 2, 0.75)], finished=3)
@@ -93,6 +95,7 @@ def test_what_must_be_known_first_is_said(make, tmp_path, reading):
     assert not any(t("several." + key) in text for key in ("overlap", "few_title"))
 
 
+@pytest.mark.slow
 def test_names_from_outside_stay_text(make, tmp_path, reading):
     usual = reading(render(several(make, tmp_path / "usual", ("a", "b"), [(0, 1, 1.0)]), tmp_path, "en"))
     evil = reading(render(several(make, tmp_path / "evil", (EVIL, "b"), [(0, 1, 1.0)]), tmp_path, "en"))

@@ -327,6 +327,7 @@ def test_a_seal_is_the_hash_of_all_before_it() -> None:
     assert GRAPH.read_bytes()[-64 - len(SEAL) :].startswith(SEAL)
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_noticed() -> None:
     content = GRAPH.read_bytes()
     for at in np.random.default_rng(0).integers(0, len(content), 300).tolist():

@@ -85,6 +85,7 @@ def test_discoveries_keep_the_false_discovery_rate() -> None:
     assert not calibrate.discoveries([0.5, 0.9, np.nan], 0.1).any()
 
 
+@pytest.mark.slow
 def test_counts_of_a_batch_decide_as_its_p_values_do() -> None:
     """Piece by piece, with calibration rows so few that nothing is found, and so many that all is."""
     random = np.random.default_rng(8)
@@ -178,6 +179,7 @@ def test_contamination_is_measured_and_told() -> None:
     assert abs(cut - 0.05) < 0.02
 
 
+@pytest.mark.slow
 def test_the_share_of_anomalies_lies_in_its_interval_as_often_as_is_said() -> None:
     """Few clean rows: the chance in them is most of the doubt. Anomalies score above all normal rows."""
     random, misses = np.random.default_rng(9), {0.9: 0, 0.5: 0}

@@ -32,6 +32,7 @@ def test_a_graph_takes_counts_as_the_model_does(head: str, tmp_path: Path) -> No
     assert model.layout.width == 9  # columns that are not kept are no part of the score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [-1.0, 2.5])
 def test_a_graph_refuses_what_is_no_count_as_the_model_does(cell: float, tmp_path: Path) -> None:
     graph = pytest.importorskip("isthmus.ship.graph", reason="graphs need onnx: pip install 'isthmus[export]'")

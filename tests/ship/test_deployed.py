@@ -158,6 +158,7 @@ def test_facets_say_which_of_their_rivals_ship() -> None:
     assert all(facet.networks.keys() <= facet.rivals.keys() for facet in FACETS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_rival_ships_with_its_parameters(name: str, tmp_path: Path) -> None:
     """Its scores are those of the study; of those that keep places between rows they rank as the study's do."""
@@ -269,6 +270,7 @@ def test_raw_columns_ship_the_study_s_score_with_the_weights_that_known_anomalie
         assert found.scores(rows) == pytest.approx(around.scores(layout.apply(rows) / units), rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_trees_on_known_anomalies_ship_what_they_learnt(tmp_path: Path) -> None:
     layout = laid_out(X[:200])
     parts = [Rows(layout.apply(x), None) for x in (X[:200], X[200:280], X[280:])]

@@ -56,6 +56,7 @@ def ships(study):
     return deployed(study, "plain", "generation", 0, rows_of(study))
 
 
+@pytest.mark.slow
 def test_rows_hold_what_the_data_hold_also_of_a_loaded_model(ships, frame, tmp_path):
     again = artefact.load(artefact.save(ships, tmp_path / "model"))
     made = pd.DataFrame(again.sample(400, seed=3), columns=list(frame))
@@ -66,6 +67,7 @@ def test_rows_hold_what_the_data_hold_also_of_a_loaded_model(ships, frame, tmp_p
     assert made.area.corr(made.rooms) > 0.5
 
 
+@pytest.mark.slow
 def test_rows_are_those_that_the_study_measured(ships, study):
     splits = prepare(_job(study, "plain", "generation", 0), rows_of(study)).splits
     ways = makers(ships, splits)
@@ -91,6 +93,7 @@ def test_the_command_draws_them_and_tells_what_is_kept(study, ships, tmp_path, c
     assert "draws.safetensors" in said
 
 
+@pytest.mark.slow
 def test_a_model_of_all_rows_draws_in_the_way_of_one_that_has_not_seen_them(study):
     again = refitted(study, "plain", "generation", rows_of(study)).deployed
     assert again.draws is not None
@@ -98,6 +101,7 @@ def test_a_model_of_all_rows_draws_in_the_way_of_one_that_has_not_seen_them(stud
     assert np.isin(again.sample(50)[:, 0], np.arange(1, 9)).all()
 
 
+@pytest.mark.slow
 def test_whoever_was_chosen_for_something_else_draws_from_its_prior_or_says_how_to():
     x = np.random.default_rng(0).normal(size=(200, 5))
     plain, vae = (Deployed.of(fit(named(name).set_params(latents=2), x)) for name in ("plain", "vae"))

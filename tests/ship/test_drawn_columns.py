@@ -62,6 +62,7 @@ def ships(study, data):
     return deployed(study, NAME, FACET, 0, data)
 
 
+@pytest.mark.slow
 def test_what_ships_draws_the_rows_that_were_measured(study, data, ships, tmp_path):
     again = artefact.load(artefact.save(ships, tmp_path / "model"))
     made = again.sample(500, seed=3)

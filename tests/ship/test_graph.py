@@ -51,6 +51,7 @@ def fitted(family: str, rows: object = NUMBERS, **options: object) -> Fitted:
     return isthmus.fit(named(family).set_params(latents=4, **options), rows, plan=PLAN)
 
 
+@pytest.mark.slow
 def test_names_that_differ_in_blanks_stay_apart(tmp_path: Path) -> None:
     cells = {"city": ["Oslo", "Oslo ", "Rome "] * 20, "size": RANDOM.normal(size=60)}
     model = fitted("pca", pd.DataFrame(cells))
@@ -67,6 +68,7 @@ def test_names_that_differ_in_blanks_stay_apart(tmp_path: Path) -> None:
 KINDS = pd.DataFrame({"code": RANDOM.integers(1, 5, 80), "ok": RANDOM.random(80) < 0.5, "seen": RANDOM.poisson(3, 80)})
 
 
+@pytest.mark.slow
 def test_codes_flags_and_counts_are_the_same_however_they_are_written(tmp_path: Path) -> None:
     """A frame writes whole numbers with gaps as 3.0, and flags as True or 1.0."""
     data = read(KINDS, kinds={"code": "category", "seen": "count"})
@@ -105,6 +107,7 @@ def test_no_and_yes_mean_the_same_in_other_words(tmp_path: Path) -> None:
         assert run.run(new)["code"] == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["pca", "batchtopk", "vq", "svdd"])
 def test_families_of_all_kinds_have_graphs(family: str, tmp_path: Path) -> None:
     model = fitted(family)

@@ -96,6 +96,7 @@ def small(patch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaps.csv", "gaps.csv.gz", "gaps.parquet"])
 @pytest.mark.parametrize("options", [(), ("--intervals", "0.8", "--against", "held.csv")], ids=["alone", "intervals"])
 def test_pieces_give_what_one_piece_gives(

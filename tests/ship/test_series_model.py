@@ -199,6 +199,7 @@ def test_what_a_study_chose_goes_home_with_its_windows(tmp_path, monkeypatch):
     assert main(["doctor", "study"]) in (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("channels", [["temp"], ["temp", "flow"]])
 def test_rivals_of_windows_ship_the_scores_that_were_measured(name, channels, tmp_path):

@@ -45,6 +45,7 @@ def test_the_known_ratio_keeps_the_rate() -> None:
     assert plain > 1.5 * weighted
 
 
+@pytest.mark.slow
 def test_the_ratio_that_a_classifier_finds_keeps_it_too() -> None:
     """As above, where only rows of both populations are known: what the shell does with --against and --shift."""
     random, plain, weighted = np.random.default_rng(1), 0, 0

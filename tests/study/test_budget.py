@@ -139,6 +139,7 @@ def test_the_recording_of_a_step_does_not_grow_with_rows():
     assert closed.reading() == Reading(pytest.approx(20.0), 0.0)
 
 
+@pytest.mark.slow
 def test_a_rival_that_is_bounded_says_nothing_about_others():
     """Sparse coding takes up to 20 s; the others, which take no time, are timed all the same."""
     data = read("digits")
@@ -383,6 +384,7 @@ def test_a_study_ends_in_time_with_a_result_and_says_what_is_missing(tmp_path):
     assert len(told.lines(study, "zh")) == len(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [1.0, 1.6, 100.0])
 def test_a_study_that_is_slower_than_was_thought_keeps_its_replicates_and_gives_contenders_up(
     tmp_path, monkeypatch, slow
@@ -490,6 +492,7 @@ def test_a_clock_of_a_study_file_is_read_back():
     assert Estimate.from_json(found.to_json()) == found
 
 
+@pytest.mark.slow
 def test_time_that_is_left_takes_questions_back_before_more_replicates(tmp_path, monkeypatch):
     """Runs were thought to take ten times the budget and took no time; of what came back each takes 60 s of 1,000."""
     looked, clock = [], Clock()
@@ -521,6 +524,7 @@ def test_time_that_is_left_takes_questions_back_before_more_replicates(tmp_path,
     assert (again.total, again.rounds) == (found.total, found.rounds)
 
 
+@pytest.mark.slow
 def test_what_came_back_and_has_no_time_left_stays_unanswered_and_harms_nothing(tmp_path, monkeypatch):
     """The first run of what came back takes all the time: of the others none is begun, not even in replicate one."""
     monkeypatch.setattr(Results, "open", lambda self: {})

@@ -142,6 +142,7 @@ def test_the_floor_of_features_is_to_name_the_commonest_class():
     assert found["commonest_class"] == pytest.approx(1 / 2)
 
 
+@pytest.mark.slow
 def test_three_per_cent_of_positives_and_noise_are_no_success():
     """Everybody is right in 97 of 100 rows, as who always names the commonest class is; balanced accuracy says so."""
     rng = np.random.default_rng(0)

@@ -124,6 +124,7 @@ def test_a_wider_code_is_not_tried_where_no_facet_could_choose_it(iris):
     assert tried == {"all": [None, None, "deeper", "overcomplete"], "normal": [None, None, "deeper"]}
 
 
+@pytest.mark.slow
 def test_who_may_choose_what(iris):
     facets = "reconstruction,features,generation,robustness"
     job = design(iris, families="plain", facets=facets, capacity="free", steps=400, **FEW).jobs()[0]

@@ -35,6 +35,7 @@ def studies(tmp_path_factory):
     return first, later, isthmus.compare("iris", out=place / "five", replicates=5, **SMALL)
 
 
+@pytest.mark.slow
 def test_more_replicates_are_those_of_a_larger_study(studies):
     first, later, five = studies
     assert first.replicates == 3
@@ -64,6 +65,7 @@ def test_claims_are_stricter_where_replicates_were_added(studies):
     assert len(told.lines(later, "zh")) == 2
 
 
+@pytest.mark.slow
 def test_who_is_stopped_in_the_midst_goes_on_with_the_round(studies, tmp_path):
     first, later, _ = studies
     shutil.copytree(later.folder.parent / "before", tmp_path / "s")
@@ -132,6 +134,7 @@ def test_the_whole_road_of_asking_for_more_keeps_the_level():
     assert 0 < once - first < 0.08
 
 
+@pytest.mark.slow
 def test_among_equals_no_more_is_claimed_than_one_look_may():
     seen = racing.rates([0.0, 0.0], 0.0, 100, times=4, start=3)
     assert seen["spent"] > 35  # it did go on looking

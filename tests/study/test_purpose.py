@@ -80,6 +80,7 @@ def test_a_field_that_is_set_is_set_for_all_that_have_it_and_not_tuned():
             design(DATA, families="topk,sae", settings=settings)
 
 
+@pytest.mark.slow
 def test_the_command_line_says_the_same(tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     asked = ["compare", str(tmp_path / "x.npy"), "--for", "interpret", "--set"]
@@ -114,6 +115,7 @@ def test_codes_are_held_to_their_largest_pieces():
     assert np.square(x - reconstruct(one, x, 3)).mean() > np.square(x - reconstruct(one, x)).mean()
 
 
+@pytest.mark.slow
 def test_facets_rebuild_from_as_many_units_as_the_study_says():
     one = fitted()
     facet = FACETS["reconstruction"]

@@ -83,6 +83,7 @@ def test_a_race_spends_less_of_its_level_early_and_keeps_it_in_all():
     assert 0.044 < wrong[-1] < 0.0545  # 0.049, and three standard errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1.0, 2.0])
 def test_a_race_over_coarse_scores_keeps_its_level(step):
     """Scores in steps as large as the noise, or larger: three that agree by chance are no certainty."""

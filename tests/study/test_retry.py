@@ -73,6 +73,7 @@ def test_nobody_is_trained_twice_where_nothing_failed(data, monkeypatch):
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_a_race_goes_on_at_the_rate_that_served(data):
     planned = design(
         data, families="vae", facets="reconstruction", replicates=2, configs=4, racing=True, plan=FAST | {"steps": 400}

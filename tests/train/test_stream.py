@@ -121,6 +121,7 @@ def test_a_pool_of_all_rows_is_a_full_shuffle_and_a_small_one_is_not(folder):
     assert neighbours(np.arange(3000), 16, 3000) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "check"), [("vae", 10), ("topk", 10), ("plain", 110)])
 def test_a_training_goes_on_to_the_same_bits_with_other_readers(folder, tmp_path, family, check):
     class Stopped(Exception):
