@@ -64,6 +64,7 @@ def parts():
     return model, gaps[1000:2000], gaps[2000:], whole[2000:]
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say(parts):
     model, held, asked, whole = parts
     imputer = Imputer.of(model, held, asked)

@@ -138,6 +138,7 @@ def test_a_healthy_study_has_no_complaint_with_rows_and_without(healthy):
     assert list(examine(healthy, data)) == list(examine(healthy)) == []
 
 
+@pytest.mark.slow
 def test_data_that_are_gone_or_other_are_said(healthy, copied):
     path = copied / "study.json"
     sealed(path, source="gone.csv")

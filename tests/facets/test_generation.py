@@ -53,6 +53,7 @@ def test_the_right_generator_is_as_good_as_the_training_rows(splits, right):
     assert "copier" not in right
 
 
+@pytest.mark.slow
 def test_the_floor_lies_below_the_mixture_and_the_ceiling_takes_no_part(splits):
     found = {name: rival(splits) for name, rival in GENERATION.rivals.items()}
     mixture, floor, ceiling = (found[n] for n in ("gaussian mixture", "shuffled columns", "training rows"))

@@ -31,6 +31,7 @@ def test_residuals_never_grow():
     torch.testing.assert_close(left.norm(dim=1) ** 2, x.norm(dim=1) ** 2 - code.sum(1) ** 2)
 
 
+@pytest.mark.slow
 def test_with_an_orthonormal_dictionary_it_is_the_rectified_top_k():
     g = torch.Generator().manual_seed(1)
     entries = torch.linalg.qr(torch.randn(8, 8, generator=g, dtype=torch.float64)).Q

@@ -80,6 +80,7 @@ def test_a_first_bet_is_what_it_should_be() -> None:
     assert 0 < JUMP < 1
 
 
+@pytest.mark.slow
 def test_capital_hardly_ever_grows_by_chance_and_soon_where_scores_rise_or_fall() -> None:
     rich = 0
     for seed in range(200):

@@ -67,6 +67,7 @@ def test_slow_drift_is_learnt_and_the_false_alarms_are_few_again(curved: Deploye
     assert model.score_scaled(model.scaled(old)).mean() <= curved.score_scaled(curved.scaled(old)).mean()
 
 
+@pytest.mark.slow
 def test_what_the_guard_saw_is_told_and_what_ships_is_whole(curved: Deployed, found: adapt.Trained) -> None:
     model = found.model
     assert model is not None

@@ -136,6 +136,7 @@ def test_the_page_makes_no_request(whole: Study, read: Any) -> None:
         assert "@import" not in style
 
 
+@pytest.mark.slow
 def test_the_policy_admits_exactly_the_scripts_and_styles_of_the_page(whole: Study, read: Any) -> None:
     page = read(whole)
     tag, attributes = page.elements[3]

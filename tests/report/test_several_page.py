@@ -76,6 +76,7 @@ def test_one_contender_alone_has_a_page_without_pairs(make, tmp_path, reading):
     assert Grid("", [("a", []), ("b", [])], []).texts == [False, False]
 
 
+@pytest.mark.slow
 def test_links_are_relative_to_where_the_page_lies(six, reading):
     page = reading(render(six, six.folder / "else where", "en"))
     links = {a["href"] for tag, a in page.elements if tag == "a" and not a["href"].startswith("#")}

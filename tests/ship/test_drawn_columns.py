@@ -77,6 +77,7 @@ def test_what_ships_draws_the_rows_that_were_measured(study, data, ships, tmp_pa
     assert np.array_equal(made.astype(str)[:, 1], measured.astype(str)[:, 1])
 
 
+@pytest.mark.slow
 def test_rows_hold_what_the_data_hold(frame, study, ships, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["take", str(study.folder), NAME, "--for", FACET, "--out", "model"]) == 0

@@ -52,6 +52,7 @@ def test_more_replicates_are_those_of_a_larger_study(studies):
     assert all(kept[record.id] == record for record in first.records), "nothing is done again"
 
 
+@pytest.mark.slow
 def test_claims_are_stricter_where_replicates_were_added(studies):
     first, later, five = studies
     for facet in first.design.facets:
