@@ -104,7 +104,7 @@ def compare_many(
     out : path, optional
         One folder for all; by default ``isthmus-NAME-and-N-more``.
     budget : str or float, optional
-        Time on the clock for all data sets together; each gets an equal part.
+        Wall time for all data sets together; each gets an equal part.
     progress : callable, optional
         Hears the name of each data set before its study runs.
     jobs : int, optional

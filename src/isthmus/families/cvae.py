@@ -37,7 +37,7 @@ class CVAE(VAE):
 
     def _check(self) -> None:
         super()._check()
-        if not isinstance(self.condition, int) or not 1 <= self.condition < self.latents:
+        if self.condition >= self.latents:
             raise BadInput(
                 f"cvae: condition must be a whole number from 1 to latents - 1 = {self.latents - 1}, for it is part of "
                 f"the code; got {self.condition!r}"

@@ -61,7 +61,7 @@ class Matching(Revived):
         if self.head not in {"gaussian", "auto"}:
             raise BadInput(f"{self.family}: head must be gaussian, the units of the data; got {self.head!r}")
         super()._check()
-        if not isinstance(self.k, int) or not 1 <= self.k <= self.latents:
+        if self.k > self.latents:
             raise BadInput(f"{self.family}: k must be from 1 to latents = {self.latents}; got {self.k!r}")
 
     def _build(self, shape: tuple[int, ...], head: str) -> Model:

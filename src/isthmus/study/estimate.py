@@ -273,7 +273,7 @@ class Estimate:
         return start + fixed / workers, sum(map(self._step, jobs)) / workers
 
     def seconds(self, design: Design, jobs: Sequence[Job] | None = None) -> float:
-        """Time on the clock if every training uses all its steps; those that converge earlier save time.
+        """Wall time if every training uses all its steps; those that converge earlier save time.
 
         Of some jobs only, if they are given."""
         fixed, step = self.line(design.jobs() if jobs is None else jobs)
