@@ -56,6 +56,8 @@ def test_what_is_asked_for_stands():
 def test_other_purposes_ask_what_speaks_for_them():
     assert design(DATA, purpose="generate").facets == questions("generate", factors=False)
     assert list(design(DATA, purpose="generate").families) == list(design(DATA).families)
+    gaps = read(np.where(X > 1, np.nan, X))
+    assert list(design(gaps, purpose="fill_gaps").families) == [*design(gaps).families, "masked"]
     assert questions("interpret", factors=True) == ["reconstruction", "sparsity", "factors", "stability"]
     with pytest.raises(BadInput, match="there is no purpose 'see'; choose one of compress, classify"):
         design(DATA, purpose="see")

@@ -403,7 +403,8 @@ class Compared(TypedDict, total=False):
         Option(
             None,
             "What the codes are for: compress, classify, find_anomalies, generate, fill_gaps or interpret. Measures "
-            "only what bears on it; interpret compares wide sparse dictionaries at one number of active units.",
+            "only what bears on it; interpret compares wide sparse dictionaries at one number of active units, "
+            "fill_gaps the family masked too.",
             "PURPOSE",
             shown="all purposes",
             flag="--for",

@@ -16,11 +16,15 @@ from isthmus.data.wording import meant
 from isthmus.errors import BadInput
 from isthmus.facets import FACETS
 from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES
+from isthmus.families import DEFAULT
 from isthmus.parts.gates import usual
 from isthmus.train.plan import Plan
 
 INTERPRET = "interpret"
-SUITED = {INTERPRET: ("topk", "abstopk", "batchtopk", "matryoshka", "jumprelu", "gated", "sae")}
+SUITED = {
+    INTERPRET: ("topk", "abstopk", "batchtopk", "matryoshka", "jumprelu", "gated", "sae"),
+    "fill_gaps": (*DEFAULT, "masked"),  # which trains for nothing else
+}
 """Purpose -> the families that take part unless others are named; of other purposes those of every study."""
 TIMES, EACH, WIDEST, LEAST = 4, 4, 4096, 32
 """Units of a dictionary: so many times as many as a row has elements, one for so many rows, and how many at most and at

@@ -181,7 +181,7 @@ class Inference:
         Warns
         -----
         UserWarning
-            If the model was not trained to rebuild what is hidden from it, so that it fills in poorly.
+            If the model was not trained to rebuild what is hidden from it, and one that was may do better.
 
         Raises
         ------
@@ -212,8 +212,8 @@ class Inference:
             raise BadInput("only a model of rows with gaps, or of columns of several kinds, fills gaps in; train one")
         if not self.fills:
             warnings.warn(
-                "this model never learnt to rebuild what is hidden from it, and fills gaps in poorly: train the family "
-                "masked, or another one with corruption=mask and a corruption_level such as 0.2",
+                "this model was not trained to rebuild what is hidden from it; one that was may fill gaps in better "
+                "(the family masked, or another one with corruption=mask): isthmus compare --for fill_gaps measures it",
                 stacklevel=3,
             )
         return self.layout
