@@ -11,18 +11,19 @@ import pytest
 from rich.cells import cell_len
 
 from isthmus.answers.advice import recommend
-from isthmus.answers.brief import ORDER, brief
+from isthmus.answers.brief import brief
 from isthmus.answers.words import LANGUAGES, Words
 from isthmus.api import notebook
 from isthmus.api.study import Study
 from isthmus.cli import answer, show
 from isthmus.cli.brief import table
 from isthmus.evidence.cut import Cut
-from isthmus.evidence.purposes import answered
+from isthmus.evidence.purposes import ORDER, answered
 from isthmus.evidence.verdict import judge
 from isthmus.facets import FACETS
 from isthmus.report.answers import skipped
 from isthmus.study.budget import LEFT_OUT
+from isthmus.study.deploy import recommended
 from isthmus.study.design import OBSTACLES
 
 WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
@@ -71,6 +72,16 @@ def test_what_was_decided_stands_first_with_gain_certainty_and_command() -> None
     assert third.sure.startswith("expected loss 0.13; ")
     assert third.sure.endswith("would not settle it")
     assert third.command == "pca --for reconstruction --out model", "what is recommended can be taken"
+
+
+def test_sentences_and_what_is_taken_without_a_word_begin_with_the_first_line() -> None:
+    verdicts = {name: VERDICTS[name] for name in ("reconstruction", "features")}
+    purposes = answered(verdicts)
+    assert [one.kind for one in purposes] == ["undecided", "rival"]
+    study: Any = types.SimpleNamespace(purposes=lambda: purposes)
+    assert (recommended(study).take, recommended(study, "reconstruction").take) == ("raw columns", "pca")
+    aims = [line.purpose for line in brief(purposes, ["plain", "pca"])]
+    assert [line.partition(":")[0] for line in recommend(verdicts, purposes)[:2]] == aims
 
 
 def test_certainty_is_that_of_the_weakest_link() -> None:

@@ -9,7 +9,7 @@ from isthmus.answers.sentences import number, size, useless
 from isthmus.answers.words import Words
 from isthmus.evidence.pareto import pareto
 from isthmus.evidence.proscons import Claim
-from isthmus.evidence.purposes import PRICES, PurposeVerdict, apart, deciding
+from isthmus.evidence.purposes import PRICES, PurposeVerdict, apart, decided_first, deciding
 from isthmus.evidence.verdict import FacetVerdict
 
 
@@ -34,7 +34,7 @@ def recommend(
         As in :func:`isthmus.answers.sentences.sentence`.
     """
     say = Words(lang, titles)
-    lines = [for_purpose(one, say) for one in purposes]
+    lines = [for_purpose(one, say) for one in decided_first(purposes)]
     return lines + [for_facet(v, say) for v in apart(verdicts, purposes)] + together(verdicts.values(), say)
 
 

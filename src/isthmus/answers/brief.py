@@ -9,12 +9,9 @@ from typing import NamedTuple
 from isthmus.answers.advice import aim, loss
 from isthmus.answers.sentences import chance, ground, number
 from isthmus.answers.words import Words
-from isthmus.evidence.purposes import PurposeVerdict
+from isthmus.evidence.purposes import PurposeVerdict, decided_first
 from isthmus.evidence.verdict import LEAST, FacetVerdict
 from isthmus.facets import FACETS
-
-ORDER = ("autoencoder", "no contest", "rival", "rival enough", "depends", "useless", "undecided", "no evidence")
-"""Kinds of answers, the most decided first."""
 
 
 class Line(NamedTuple):
@@ -64,8 +61,7 @@ def brief(
     ('plain', '> 0.99', '+0.1 AUROC against PCA', 'plain --for anomaly --out model')
     """
     say = Words(lang, titles)
-    lines = [_line(one, families, say) for one in purposes]
-    return sorted(lines, key=lambda line: ORDER.index(line.kind))
+    return [_line(one, families, say) for one in decided_first(purposes)]
 
 
 def _line(one: PurposeVerdict, families: Sequence[str], say: Words) -> Line:

@@ -28,7 +28,10 @@ def take(
     facet: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="FACET", help="The facet whose chosen setting to take.", show_default="the study's first"
+            "--for",
+            metavar="FACET",
+            help="The facet whose chosen setting to take.",
+            show_default="the first that was decided",
         ),
     ] = None,
     replicate: Annotated[

@@ -21,6 +21,10 @@ from isthmus.facets.purpose import ALSO, INSTEAD, NEEDED, PURPOSES, Role
 PRICES = tuple(metric for facet in FACETS.values() for metric in facet.prices)
 """Metrics that tell what a choice costs."""
 NOBODY = Pareto((), ())
+ORDER: tuple[Outcome, ...] = (
+    *("autoencoder", "no contest", "rival", "rival enough", "depends", "useless", "undecided", "no evidence"),
+)
+"""How a purpose may end, the most decided first."""
 
 
 class Price(NamedTuple):
@@ -130,6 +134,18 @@ def answered(
         chosen = (costs or {}).get(facets[0], ()) if len({FACETS[f].criterion for f in facets}) == 1 else ()
         found.append(replace(one, prices=tuple(_prices(one.take, one.against, chosen))))
     return found
+
+
+def decided_first(purposes: Iterable[PurposeVerdict]) -> list[PurposeVerdict]:
+    """The same in the order in which they are told and taken: what was decided before what is open.
+
+    Examples
+    --------
+    >>> open_, decided = PurposeVerdict("compress", (), "undecided"), PurposeVerdict("classify", (), "rival enough")
+    >>> [one.purpose for one in decided_first([open_, decided])]
+    ['classify', 'compress']
+    """
+    return sorted(purposes, key=lambda one: ORDER.index(one.kind))
 
 
 def apart(verdicts: Mapping[str, FacetVerdict], purposes: Iterable[PurposeVerdict]) -> list[FacetVerdict]:

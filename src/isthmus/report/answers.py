@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from isthmus.answers import advice
-from isthmus.answers.brief import ORDER
 from isthmus.answers.sentences import sentence
 from isthmus.answers.words import Words, capital
-from isthmus.evidence.purposes import PurposeVerdict
+from isthmus.evidence.purposes import PurposeVerdict, decided_first
 from isthmus.evidence.verdict import FacetVerdict
 from isthmus.report.contests import Contest
 from isthmus.report.figures import plain
@@ -33,8 +32,7 @@ def answers(
     say = Words(t.lang, shown)
     verdicts = {contest.verdict.facet: contest.verdict for contest in contests}
     kinds = {contest.verdict.facet: contest.kind for contest in contests}
-    first = sorted(purposes, key=lambda one: ORDER.index(one.kind))
-    said = [(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say)) for one in first]
+    said = [(one.verdicts, _kind(one, kinds), advice.for_purpose(one, say)) for one in decided_first(purposes)]
     said += [((v,), kinds[v.facet], advice.for_facet(v, say)) for v in advice.apart(verdicts, purposes)]
     cards: list[Answer] = []
     told: set[str] = set()

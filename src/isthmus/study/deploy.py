@@ -17,7 +17,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.layout import Table
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
-from isthmus.evidence.purposes import PurposeVerdict
+from isthmus.evidence.purposes import PurposeVerdict, decided_first
 from isthmus.evidence.stats import interval
 from isthmus.facets import FACETS
 from isthmus.facets.kin import Kin, Step
@@ -196,14 +196,14 @@ def _calibration(job: Job, data: Dataset, material: Material, replicate: int) ->
 
 
 def recommended(study: Results, facet: str | None = None) -> PurposeVerdict:
-    """The first purpose for which a study recommends somebody, or the one that a facet decides.
+    """The first line of the answer in which a study recommends somebody, or the one that a facet decides.
 
     Raises
     ------
     BadInput
         If it recommends nobody there.
     """
-    for one in study.purposes():
+    for one in decided_first(study.purposes()):
         if facet in (None, one.verdicts[0].facet) and one.take is not None:
             return one
     where = "" if facet is None else f" for {facet}"
