@@ -13,7 +13,8 @@ import pytest
 import isthmus.data
 import isthmus.data.fields
 from isthmus.data import fields, files, kinds, numbers, scale, text_table, unchecked
-from isthmus.data.fields import category, text
+from isthmus.data.blocks import blocks
+from isthmus.data.fields import Field, category, text
 from isthmus.data.read import DATASETS, FORMATS, read
 from isthmus.errors import BadInput
 
@@ -87,6 +88,21 @@ def test_messages_of_the_page_are_the_true_ones(tmp_path, monkeypatch, said, con
     with pytest.raises(BadInput) as caught:
         read("tt.csv" if said == "no such file" else "t.csv", label="knd" if "label" in said else None)
     assert said in str(caught.value)
+    assert f"`{caught.value}`" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("field", "texts"),
+    [
+        (Field("price", "number", habit=","), ["1.234", "1.5"]),
+        (Field("day", "date", habit="day"), ["3/4/2021", "12/31/2021"]),
+    ],
+)
+def test_messages_of_the_page_about_what_is_against_the_training_are_the_true_ones(tmp_path, monkeypatch, field, texts):
+    monkeypatch.chdir(tmp_path)
+    Path("new.csv").write_text("\n".join([field.name, *texts, ""]))
+    with pytest.raises(BadInput) as caught:
+        list(blocks(Path("new.csv"), [field]))
     assert f"`{caught.value}`" in PAGE
 
 

@@ -78,7 +78,7 @@ def impute(
     if against is not None and intervals is None:
         raise BadInput("--against calibrates intervals: ask for them with --intervals 0.9")
     fitted = loaded(model, device)
-    with Columns(data) as table:
+    with Columns(data, fitted.fields) as table:
         imputer = None if intervals is None else _imputer(fitted, table, against, intervals)
         gaps = [0, 0]
 
@@ -120,7 +120,7 @@ def _imputer(fitted: Deployed, table: Columns, against: Path | None, level: floa
     if against is None:
         found = Imputer(fitted, fitted.reach) if fitted.reach else Imputer.of(fitted, asked)
     else:
-        with Columns(against) as other:
+        with Columns(against, fitted.fields) as other:
             found = Imputer.of(fitted, some(cells(other), ROWS), asked)
     names = {field.name for field, gap in zip(fitted.fields, gaps, strict=True) if gap}
     told = {name: one for name, one in found.reach.items() if name in names and np.isfinite(one.at(level))}

@@ -44,7 +44,7 @@ from isthmus.data.records import pieces as pieces_of_records
 from isthmus.data.shards import blocks_of_shards, shards_in
 from isthmus.data.table import indices, named, table
 from isthmus.data.text_pieces import pieces
-from isthmus.data.text_table import opened_piece
+from isthmus.data.text_table import Marks, changed, exact, opened_piece
 from isthmus.data.wording import place, shown
 from isthmus.errors import BadInput, NoSuchColumn
 
@@ -194,6 +194,8 @@ class Columns:
     source : Path
         ``.csv``, ``.tsv``, ``.jsonl``, ``.json`` (also ``.gz``), ``.parquet``, ``.arrow``, a bundled name, or ``-``,
         which is put on the disk first.
+    known : sequence of Field, optional
+        Columns that a model was trained on, whose numbers are meant as they were there.
 
     Attributes
     ----------
@@ -206,9 +208,9 @@ class Columns:
         If it is no table with named columns.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, known: Sequence[Field] = ()) -> None:
         self._stack, self._held = ExitStack(), None
-        self._mark: str | None = None
+        self._marks = Marks.of(known)
         if source != Path(STDIN) and not os.path.lexists(source):
             self._held = read_table(source)  # a bundled name, or nothing
         elif source != Path(STDIN) and (source.is_dir() or not source.name.lower().endswith(TABLES)):
@@ -217,7 +219,7 @@ class Columns:
         self.path = source if source != Path(STDIN) else _seekable(sys.stdin.buffer, self._stack)
         self.where = "stdin" if source == Path(STDIN) else place(source)
         self.types: dict[str, pa.DataType] = {}
-        for content in self._tables(()):
+        for content in self._tables(changed(known)):
             for name, column in zip(content.column_names, content.columns, strict=True):
                 self.types[name] = _joined(self.types.get(name, pa.null()), column.type)
 
@@ -251,7 +253,7 @@ class Columns:
                 yield from pieces_of_records(self.where, stream)
                 return
             for found in pieces(self.where, self.path, stream):
-                content, self._mark = opened_piece(found, texts, self._mark)
+                content, self._marks = opened_piece(found, texts, self._marks)
                 yield content
 
 
@@ -364,13 +366,11 @@ def _batches(where: str, path: Path) -> Iterator[pa.Table]:
 
 
 def _text(where: str, source: Path, stream: IO[bytes], fields: Sequence[Field], lenient: bool) -> Iterator[Block]:
-    exact = {field.name for field in fields if field.kind not in {"number", "amount", "count"}}
-    wanted = {field.name for field in fields}
-    mark: str | None = None
-    began = 0
+    kept, wanted = exact(fields), {field.name for field in fields}
+    marks, began = Marks.of(fields), 0
     for found in pieces(where, source, stream):
-        texts = [name for name in found.names if name in exact or name not in wanted]
-        content, mark = opened_piece(found, texts, mark)
+        texts = [name for name in found.names if name in kept or name not in wanted]
+        content, marks = opened_piece(found, texts, marks)
         yield from _parts(_settled(where, content, fields, began, lenient))
         began += content.num_rows
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ class Columnar:
 
     form = ""
     """What it is, in words."""
+    habits: Mapping[str, str] = MappingProxyType({})
+    """See :class:`isthmus.data.source.Source`."""
 
     def __init__(self, path: Path, where: str, schema: pa.Schema, counts: Sequence[int], asked: Asked) -> None:
         self.path, self.place, self.schema, self.asked = path, where, schema, asked

@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.cautions import note, of_dates, sentences, telling
 from isthmus.data.fields import KINDS, TEXTS, Field
+from isthmus.data.fields.field import MEASURED
 from isthmus.data.layout import coded
 from isthmus.data.metadata import NONE, Metadata, in_proportion
 from isthmus.data.picture import Canvas
@@ -31,8 +32,6 @@ from isthmus.seeds import seed as hashed
 
 LOOKED_AT = 2000
 """Rows by which the number of terms of free text is told."""
-NUMERIC = ("number", "amount", "count", "flag")
-"""Kinds of columns whose cells are the numbers that they look like."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +92,9 @@ class Dataset:
     """Most columns that are kept of rows of counts, which are :class:`isthmus.data.sparse.SparseRows`; None of others.
     """
 
+    habit: str = ""
+    """The decimal mark of numbers in the file, where it could be meant otherwise in other rows; empty where it could
+    not, or columns have different ones, which their fields tell."""
     truth: Truth | None = None
     """The features that rows are sums of; None where nobody knows. Nothing is trained on them."""
 
@@ -116,7 +118,8 @@ class Dataset:
     @property
     def laid(self) -> dict[str, Any]:
         """What a layout is told besides the rows (:func:`isthmus.data.layout.laid_out`)."""
-        return {"fields": self.fields, "images": self.images, "series": self.series, "counts": self.counts}
+        own = {"fields": self.fields, "images": self.images, "series": self.series, "counts": self.counts}
+        return own | {"habit": self.habit}
 
     @cached_property
     def still(self) -> bool:
@@ -150,7 +153,7 @@ class Dataset:
         if self.counts is not None:
             return self.told
         axes = None if self.said or self.windows else doubts(self.x, self.images, self.said)
-        numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in NUMERIC]
+        numeric = [j for j, name in enumerate(self.columns) if not self.fields or self.fields[j].kind in MEASURED]
         columns = tuple(self.columns[j] for j in numeric) if self.fields else self.columns
         flat = len(self.shape) == 1
         odd = (
@@ -234,7 +237,7 @@ class Dataset:
         numbers = self.x[:, np.logical_not(textual)] if any(textual) else self.x
         written = [self.x[:, j] for j in np.flatnonzero(textual)]
         if self.fields:
-            found.update(json.dumps([field.to_json() for field in self.fields]).encode())
+            found.update(json.dumps([replace(field, habit="").to_json() for field in self.fields]).encode())
         for text in (text for column in written for text in column):
             found.update(json.dumps(text).encode())
         if isinstance(numbers, SparseRows):

@@ -22,6 +22,12 @@ DAYS = (
 )
 HOURS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FORMS = tuple(day + hour for day in DAYS for hour in HOURS)
+FIRST = {
+    form: "day" if form.index("%d") < form.index("%m") else "month"
+    for form in FORMS
+    if "%m" in form and form.replace("%d", "?").replace("%m", "%d").replace("?", "%m") in FORMS
+}
+"""What comes first in forms in which another one may be meant."""
 TRIED = 100
 """Texts on which each way of writing is tried before all are."""
 LOOKED_AT, MOST = 1000, 0.8
@@ -56,6 +62,8 @@ class Moments(NamedTuple):
     """Since 1970, UTC where a zone is written; NaN where a text is no date of the form that most are written in."""
     twofold: bool
     """Whether another form, which gives other dates, fits all texts too."""
+    first: str = ""
+    """What comes first in them, ``day`` or ``month``, where that is known and could be otherwise."""
 
     @property
     def most(self) -> bool:
@@ -77,8 +85,14 @@ def alike(texts: Texts) -> bool:
     return bool(head) and sum(LIKE.match(text) is not None for text in head) > MOST * len(head)
 
 
-def moments(texts: Texts) -> Moments:
+def moments(texts: Texts, first: str = "") -> Moments:
     """Different texts as dates, in the one form that fits all of them, or most.
+
+    Parameters
+    ----------
+    texts : Arrow array of strings
+    first : {"", "day", "month"}
+        What comes first where either could; where nothing is said, the texts tell.
 
     Examples
     --------
@@ -86,6 +100,8 @@ def moments(texts: Texts) -> Moments:
     array([31., 30.])
     >>> moments(pa.array(["1/2/2024", "3/4/2024"])).twofold
     True
+    >>> moments(pa.array(["1/2/1970"]), "month").seconds / 86400
+    array([1.])
     >>> moments(pa.array(["30.2.1970 10:00", "31.1.1970 10:00", "2.2.1970 10:30"])).seconds / 3600
     array([  nan, 730. , 778.5])
     """
@@ -98,25 +114,36 @@ def moments(texts: Texts) -> Moments:
             return Moments(seconds(texts.cast(kind)), False)
         except pa.ArrowInvalid:
             continue
-    tried = {form: np.isnan(_parsed(texts[:TRIED], form)).sum() for form in FORMS}
+    tried = {form: np.isnan(_parsed(texts[:TRIED], form)).sum() for form in _forms(first)}
     least = min(tried.values())
-    read = [_parsed(texts, form) for form in FORMS if tried[form] == least]
-    gaps = [int(np.isnan(found).sum()) for found in read]
-    best = [found for found, count in zip(read, gaps, strict=True) if count == min(gaps)]
-    return Moments(best[0], any(not np.array_equal(best[0], other, equal_nan=True) for other in best[1:]))
+    read = {form: _parsed(texts, form) for form, count in tried.items() if count == least}
+    fewest = min(int(np.isnan(found).sum()) for found in read.values())
+    read = {form: found for form, found in read.items() if np.isnan(found).sum() == fewest}
+    best, *others = read.values()
+    orders = {FIRST.get(form, "") for form in read}
+    twofold = any(not np.array_equal(best, other, equal_nan=True) for other in others)
+    return Moments(best, twofold, orders.pop() if len(orders) == 1 else "")
 
 
-def spelled(seconds: NDArray[np.float64], texts: Texts) -> pa.Array:
-    """Moments, in seconds since 1970, in the form in which dates are written; missing ones stay so.
+def _forms(first: str) -> tuple[str, ...]:
+    """The forms that dates may have where ``first`` comes first."""
+    return tuple(form for form in FORMS if not first or FIRST.get(form, first) == first)
+
+
+def spelled(seconds: NDArray[np.float64], texts: Texts, first: str = "") -> pa.Array:
+    """Moments, in seconds since 1970, in the form in which dates are written, ``first`` the day or the month where
+    either could be; missing ones stay so.
 
     Examples
     --------
     >>> spelled(np.array([86400.0, np.nan]), pa.array(["31.12.2024", "1.2.2024"])).to_pylist()
     ['02.01.1970', None]
+    >>> spelled(np.array([86400.0]), pa.array(["3/4/2024"]), "month").to_pylist()
+    ['01/02/1970']
     >>> spelled(np.array([90.0]), pa.array(["2024-01-31"])).to_pylist()
     ['1970-01-01 00:01:30']
     """
-    form = next((form for form in FORMS if len(texts) and not np.isnan(_parsed(texts, form)).any()), None)
+    form = next((form for form in _forms(first) if len(texts) and not np.isnan(_parsed(texts, form)).any()), None)
     if form is None or form.startswith("%Y-%m-%d"):
         return pa.array([None if np.isnan(one) else written(one) for one in seconds.tolist()], pa.string())
     gone = np.isnan(seconds)

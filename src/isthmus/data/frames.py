@@ -93,7 +93,7 @@ def spelled(field: Field, cells: NDArray[Any], like: Any) -> pa.Array:
     texts = pc.unique(texts.filter(pc.invert(pc.is_in(texts, pa.array(MISSING)))))
     cells = np.asarray(cells, np.float64)
     if field.kind == "date":
-        return dates.spelled(cells, texts)
+        return dates.spelled(cells, texts, field.habit)
     if dates.clock(texts) is not None:
         return pa.array(dates.spans(cells), pa.string())
     made = column(field, cells, pa.string())

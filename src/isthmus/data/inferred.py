@@ -268,7 +268,9 @@ def _known(source: Source, name: str, column: _Column, asked: Asked) -> _Told:
         words, first = column.words
         raw = raw._replace(where=row_words((name,), lambda i: f"row {first[i] + 1:,}"))
         if _numeric(column.kind):
-            return _Told(kinds.categories(name, words, kind)._replace(plain=False))
+            found = kinds.categories(name, words, kind)._replace(plain=False)
+            wont = source.habits.get(name, "") if is_number(column.kind) else ""
+            return _Told(found if found.field is None else found._replace(field=replace(found.field, habit=wont)))
         found = kinds.of_texts(raw, 0, words, kind, asked.missing)
         if found.field is None or found.field.kind not in kinds.NUMBERS or found.field.values:
             return _Told(found)
@@ -290,7 +292,9 @@ def _known(source: Source, name: str, column: _Column, asked: Asked) -> _Told:
     boolean = bool(pa.types.is_boolean(column.kind))
     kind = kind or kinds.of_numbers(told.few, lambda: (told.plain.skewness, told.bent.skewness), boolean)
     plain = is_number(column.kind)
-    return _Told(Known(Field(name, kind, gaps=gaps), None, told=() if plain else kinds.in_seconds(name), plain=plain))
+    wont = source.habits.get(name, "") if plain else ""
+    said = () if plain else kinds.in_seconds(name)
+    return _Told(Known(Field(name, kind, gaps=gaps, habit=wont), None, told=said, plain=plain))
 
 
 def _together(
@@ -308,6 +312,7 @@ def _together(
     if not fields:
         raise BadInput(f"{source.place}: {kinds.none_left(aside)}")
     plain = asked.plain and all(one.plain and not columns[name].missing for name, one in found.items())
+    plain = plain and len({one.habit for one in fields if one.habit}) < 2  # plain numbers have one decimal mark
     said = [sentence for one in found.values() for sentence in one.told]
     said += [] if plain else kinds.sentences(fields, np.array([columns[name].missing for name in found]))
     said += [
@@ -365,6 +370,7 @@ class Tabled:
         self.place, self.name, self.starts, self.asked = source.place, source.name, source.starts, source.asked
         self.stated, self.bytes, self.beside = source.stated, source.bytes, source.beside
         self.fields = () if plain else known
+        self.habits = {one.name: one.habit for one in known if one.habit}
         self.columns, self.letters = tuple(one.name for one in known), letters
         self.textual = any(_textual(one) for one in known)
 

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from isthmus.data import blanks, dates
 from isthmus.data.fields import KINDS, TEXTS, Cells, Field
 from isthmus.data.fields import missing as gaps_of
+from isthmus.data.fields.field import DECIMAL_MARKS, MEASURED
 from isthmus.data.fields.text import READ, WIDEST, Characters, Text, unspaced, worded
 from isthmus.data.meanings import YES_NO, no_or_yes, places, undotted
 from isthmus.data.numbers import spelled, unusable
 from isthmus.data.sparse import SparseRows
 from isthmus.data.strays import stray
-from isthmus.data.table import NO_VALUE, is_number, numbers
+from isthmus.data.table import NO_VALUE, is_number, is_text, numbers
 from isthmus.data.unchecked import LEAST_ROWS, LONGEST_NAME, Unchecked, enough
 from isthmus.data.wording import meant, option, shown, some
 from isthmus.data.words import Words, distinct, whole, words_of
-from isthmus.data.written import DASHES, decimal, looks, seen, signs, units
+from isthmus.data.written import DASHES, blank, decimal, looks, marked, seen, signs, units
 from isthmus.data.written import numbers as written_numbers
 from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.said import Said
@@ -119,7 +120,9 @@ def settle(
     found = [one if one.field is None else one._replace(field=replace(one.field, missing=gone)) for one in found]
     found = of_terms(raw.place, found, terms)
     wanted = any(kind != "drop" for kind in asked.values()) or gone
+    habits = {one.field.habit for one in found if one.field is not None and one.field.habit}
     plain = not wanted and all(one.field is None or (one.plain and not one.field.gaps) for one in found)
+    plain = plain and len(habits) < 2  # plain numbers have one decimal mark
     together = _put_together(raw, found, said=not plain)
     return together._replace(fields=()) if plain else together
 
@@ -242,6 +245,7 @@ def _put_together(raw: Unchecked, found: list[Known], *, said: bool) -> Unchecke
         fields=fields,
         told=(*raw.told, *told),
         aside=aside,
+        habits={field.name: field.habit for field in fields if field.habit},
     )
 
 
@@ -285,8 +289,8 @@ def _columns(names: Sequence[str]) -> str:
 # ---------------------------------------------------------------------------------------------------------- inferring
 
 
-def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float, ...]) -> Known:
-    """One column, as the kind that is asked for or the likeliest one."""
+def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float, ...], habit: str = "") -> Known:
+    """One column, as the kind that is asked for or the likeliest one, its texts meant as in training."""
     name, cells = raw.columns[j], whole(cells)
     moments = pa.types.is_temporal(cells.type) and not pa.types.is_time(cells.type)
     if moments and not pa.types.is_duration(cells.type):
@@ -297,11 +301,13 @@ def _understood(raw: Unchecked, j: int, cells: Any, kind: str, gone: tuple[float
     if pa.types.is_temporal(cells.type):
         return _number(raw, j, dates.elapsed(cells), kind, gone)._replace(told=in_seconds(name))
     if not is_number(cells.type):
-        return of_texts(raw, j, words_of(raw, j, cells), kind, gone)
+        return of_texts(raw, j, words_of(raw, j, cells), kind, gone, habit)
+    habit = raw.habits.get(name, "")
     if kind in ("category", "ordered"):
-        return categories(name, words_of(raw, j, without(cells, gone)), kind)
-    found = _number(raw, j, numbers(raw.place, name, cells), kind, gone, bool(pa.types.is_boolean(cells.type)))
-    return found._replace(plain=True)
+        found = categories(name, words_of(raw, j, without(cells, gone)), kind)
+        return found if found.field is None else found._replace(field=replace(found.field, habit=habit))
+    boolean = bool(pa.types.is_boolean(cells.type))
+    return _number(raw, j, numbers(raw.place, name, cells), kind, gone, boolean, habit=habit)._replace(plain=True)
 
 
 def in_seconds(name: str) -> tuple[str]:
@@ -324,6 +330,7 @@ def _number(
     gone: tuple[float, ...],
     boolean: bool = False,
     often: NDArray[np.int64] | None = None,
+    habit: str = "",
 ) -> Known:
     name = raw.columns[j]
     only(raw, name, kind, *NUMBERS)
@@ -340,7 +347,7 @@ def _number(
     if not kind:
         there = np.unique(values[~np.isnan(values)])
         kind = of_numbers(there, lambda: (_skewness(values, often), _skewness(np.arcsinh(values), often)), boolean)
-    return _known(Field(name, kind), values)
+    return _known(Field(name, kind, habit=habit), values)
 
 
 def of_numbers(few: Cells, skewness: Callable[[], tuple[float, float]], boolean: bool = False) -> str:
@@ -372,11 +379,12 @@ def _skewness(values: Cells, often: NDArray[np.int64] | None) -> float:
     return float(np.average(found**3, weights=weights))
 
 
-def of_texts(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...]) -> Known:
-    """A column of texts: numbers, dates, two words, categories, or names that tell nothing."""
+def of_texts(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...], habit: str = "") -> Known:
+    """A column of texts: numbers, dates, two words, categories, or names that tell nothing; ``habit`` is how they were
+    meant in training."""
     name = raw.columns[j]
     only(raw, name, kind, *KINDS)
-    if not len(words.texts):
+    if not len(words.texts) or (raw.trained and kind in MEASURED and blank(words.texts)):
         return Known(None, None, NO_VALUE)
     if kind in TEXTS or (not kind and name in raw.stated and raw.stated[name] in TEXTS):
         return _free(name, words, kind or _script(words).kind)
@@ -388,11 +396,11 @@ def of_texts(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float,
             )
         return _inferred(name, words)
     if kind in ("number", "amount", "count"):
-        return _written(raw, j, words, kind, gone)
+        return _written(raw, j, words, kind, gone, habit)
     if kind == "date":
-        return _date(raw, j, words)
+        return _date(raw, j, words, habit)
     if kind == "flag":
-        return _flag(raw, j, words)
+        return _flag(raw, j, words, gone, habit)
     if kind or name in raw.stated:
         return categories(name, words, kind or raw.stated[name], in_order=name in raw.stated)
     return _guessed(raw, j, words, gone)
@@ -416,15 +424,17 @@ def _guessed(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...]) -> K
         at, why = said_of
         raise BadInput(f"{raw.place}: {raw.where(words.row(at), j)}: {shown(texts[at].as_py())} {why}")
     if len(texts) == 2 and _pair(texts.to_pylist(), YES_NO) is not None:
-        return _flag(raw, j, words)
+        return _flag(raw, j, words, gone)
     return categories(name, words, "")
 
 
-def _flag(raw: Unchecked, j: int, words: Words) -> Known:
-    """Words for no and yes, or one of them alone."""
-    words = distinct(undotted(words.texts), words)
+def _flag(raw: Unchecked, j: int, words: Words, gone: tuple[float, ...], habit: str = "") -> Known:
+    """Words for no and yes, or one of them alone; or 0 and 1 as numbers, beside a dash for a gap."""
+    numbered, words = words, distinct(undotted(words.texts), words)
     name, texts = raw.columns[j], words.texts.to_pylist() if len(words.texts) <= 2 else []
     if (pair := _pair(texts, (*YES_NO, ("0", "1")))) is None:
+        if seen(numbered.texts) is not None:
+            return _written(raw, j, numbered, "flag", gone, habit)
         raise BadInput(f"{raw.place}: column {shown(name)} is no flag: it holds {some(words.texts.to_pylist(), 3)}")
     field = Field(name, "flag", pair)
     return _known(field, places(field, words))
@@ -439,13 +449,15 @@ def _pair(texts: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[str, 
     return pair and (written.get(pair[0], pair[0]), written.get(pair[1], pair[1]))
 
 
-def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...]) -> Known:
-    """Numbers as people write them."""
+def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float, ...], habit: str = "") -> Known:
+    """Numbers as people write them, with the decimal mark that they had in training."""
     name = raw.columns[j]
     column, values = seen(words.texts), dates.clock(words.texts)
     told: tuple[str, ...] = ()
     if column is not None:
-        mark, how = decimal({name: column}, lambda spot: f"{raw.place}: {raw.where(words.row(spot.row), j)}")
+        one = {name: column}
+        mark, how = decimal(one, lambda spot: f"{raw.place}: {raw.where(words.row(spot.row), j)}", habit)
+        habit = marked(one, mark)
         values, how = written_numbers(column, mark), (*how, *units({name: column}))
         told = (f"column {shown(name)} is read with {'; '.join(how)}",) if how else ()
     elif values is not None:
@@ -460,14 +472,21 @@ def _written(raw: Unchecked, j: int, words: Words, kind: str, gone: tuple[float,
             f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} {why}; correct it, or "
             f"{_otherwise(raw, 'give the column another kind')}"
         )
-    return _number(raw, j, words.spread(values), kind, gone, often=words.often)._replace(told=told, plain=True)
+    found = _number(raw, j, words.spread(values), kind, gone, often=words.often, habit=habit)
+    return found._replace(told=told, plain=True)
 
 
-def _date(raw: Unchecked, j: int, words: Words) -> Known:
-    """Dates, all in one form."""
-    found, name = dates.moments(words.texts), raw.columns[j]
+def _date(raw: Unchecked, j: int, words: Words, habit: str = "") -> Known:
+    """Dates, all in one form, in the order of day and month that they had in training."""
+    found, name = dates.moments(words.texts, habit), raw.columns[j]
     if (bad := np.flatnonzero(np.isnan(found.seconds))).size:
         at = int(bad[0])
+        if habit and not np.isnan(dates.moments(words.texts[at : at + 1]).seconds[0]):
+            other = "month" if habit == "day" else "day"
+            raise BadInput(
+                f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is a date only where "
+                f"the {other} comes first, and in training the {habit} did; write all dates so, or as 2024-01-31"
+            )
         raise BadInput(
             f"{raw.place}: {raw.where(words.row(at), j)}: {shown(words.texts[at].as_py())} is no date that is "
             "understood; write dates as 2024-01-31 or 2024-01-31 13:05, or "
@@ -481,7 +500,7 @@ def _date(raw: Unchecked, j: int, words: Words) -> Known:
         )
     iso = dates.written(float(found.seconds[0]))
     told = () if first[:4].isdecimal() else (f"column {shown(name)}: {shown(first)} is read as {iso}",)
-    return _known(Field(name, "date"), words.spread(found.seconds), told)
+    return _known(Field(name, "date", habit=found.first), words.spread(found.seconds), told)
 
 
 def _otherwise(raw: Unchecked, remedy: str) -> str:
@@ -588,7 +607,7 @@ def only(raw: Unchecked, name: str, kind: str, *can: str) -> None:
 
 
 def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...]) -> Known:
-    """A column read as the field that a model was trained on."""
+    """A column read as the field that a model was trained on, its texts meant as there."""
     cells, gone = whole(cells), gone or field.missing
     if field.kind in TEXTS:
         free = _free(field.name, words_of(raw, j, cells), field.kind)
@@ -605,9 +624,12 @@ def _as(raw: Unchecked, j: int, field: Field, cells: Any, gone: tuple[float, ...
             "2024-01-31"
         )
     if not field.values:
-        own = _understood(raw, j, cells, field.kind, gone)
+        own = _understood(raw, j, cells, field.kind, gone, field.habit)
         return Known(field, np.full(len(cells), np.nan) if own.cells is None else own.cells)
     words = words_of(raw, j, cells)
+    if field.habit in DECIMAL_MARKS and is_text(cells.type) and len(words.texts):  # its values were numbers in training
+        written = _written(raw, j, words, "number", gone, field.habit)
+        words = words_of(raw, j, pa.array(written.cells, from_pandas=True))
     if field.kind == "flag":
         return Known(field, no_or_yes(raw, j, field, words))
     found = places(field, words)

@@ -20,6 +20,7 @@ from isthmus.data.counts import Counts
 from isthmus.data.fields import KINDS, TALLIED, TEXTS, Column, Field, Tally, missing
 from isthmus.data.fields.category import Category
 from isthmus.data.fields.count import Count
+from isthmus.data.fields.field import DECIMAL_MARKS, ORDERS
 from isthmus.data.fields.ordered import Ordered
 from isthmus.data.fields.plain import number, only
 from isthmus.data.scale import Scaler
@@ -36,6 +37,8 @@ STRANGE, ENOUGH = 0.9, 10
 """Share of new values beyond which a column of categories is told, and how many cells that takes."""
 LONGEST = 1000
 """Most characters of a name or a value that comes from a file."""
+WONTS: dict[str, tuple[str, ...]] = {"date": ORDERS, **dict.fromkeys(TEXTS, ())}
+"""The habits that columns of a kind may have, where these are no decimal marks."""
 
 
 class Part(NamedTuple):
@@ -99,14 +102,18 @@ def laid_out(
     kind: str = "auto",
     series: Series | None = None,
     counts: int | None = None,
+    habit: str = "",
 ) -> Layout:
-    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none, the
-    windows of ``series`` where that is given, and counts, of so many columns at most, where ``counts`` says so."""
+    """The layout of training rows ``x`` (N, *D), whose columns are ``fields``; plain numbers where there are none, with
+    the decimal mark ``habit`` in their file, the windows of ``series`` where that is given, and counts, of so many
+    columns at most, where ``counts`` says so."""
     if counts is not None:
         return Counts.fit(x, counts)
     if series is not None:
         return Windowed.of(x, series)
-    return Table.fit(cells_of(x, fields), fields) if fields else Scaler.fit(x, kind=kind, images=images)
+    if fields:
+        return Table.fit(cells_of(x, fields), fields)
+    return replace(Scaler.fit(x, kind=kind, images=images), habit=habit)
 
 
 def from_json(data: Mapping[str, Any]) -> Layout:
@@ -435,7 +442,8 @@ def _bit(share: NDArray[np.float64], random: np.random.Generator | None) -> NDAr
 def field(data: Any) -> Field:
     """A column's description from plain data that may come from anywhere."""
     asked = isinstance(data, Mapping) and data.get("kind") in TEXTS and "terms" in data
-    only("column", data, "name", "kind", "gaps", "values", "missing", *(["terms"] * asked))
+    wont = isinstance(data, Mapping) and "habit" in data
+    only("column", data, "name", "kind", "gaps", "values", "missing", *(["terms"] * asked), *(["habit"] * wont))
     name, kind, gaps, values, gone = (data[key] for key in ("name", "kind", "gaps", "values", "missing"))
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
         raise BadInput(f"column: name must be a text of 1 to {LONGEST} characters")
@@ -451,4 +459,7 @@ def field(data: Any) -> Field:
         raise BadInput(f"column: missing must be a list of at most {LONGEST} numbers")
     if type(terms := data.get("terms", 0)) is not int or not 0 <= terms <= WIDEST:
         raise BadInput(f"column: terms must be a count of at most {WIDEST:,}")
-    return Field(name, kind, tuple(values), gaps, tuple(number("column.missing", value) for value in gone), terms)
+    if wont and data["habit"] not in (allowed := WONTS.get(kind, DECIMAL_MARKS)):
+        raise BadInput(f"column: habit of kind {kind} must be one of {allowed}; got {data['habit']!r:.60}")
+    lacking, habit = tuple(number("column.missing", value) for value in gone), data["habit"] if wont else ""
+    return Field(name, kind, tuple(values), gaps, lacking, terms, habit)

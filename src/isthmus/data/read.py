@@ -28,6 +28,7 @@ from isthmus.data.factors import aside
 from isthmus.data.features import Network
 from isthmus.data.fields import TEXTS, Field
 from isthmus.data.fields import missing as missing_in
+from isthmus.data.fields.field import agreed
 from isthmus.data.files import check, fits, guess, stranger
 from isthmus.data.files import size as in_bytes
 from isthmus.data.frames import opened
@@ -279,6 +280,7 @@ def read(
         aside=raw.aside,
         network=raw.network,
         counts=kept_columns,
+        habit=agreed(raw.habits.values()),
         truth=truth_of(raw.place, truth, len(x), math.prod(x.shape[1:])),
     )
     return found if window is None or stride is None else steps.windowed(found, window, stride, raw.where)
@@ -363,13 +365,13 @@ def cells(source: Any, fields: Sequence[Field]) -> NDArray[Any]:
     held = None if isinstance(source, str | os.PathLike) else opened(source)
     if held is not None and not isinstance(held, nw.DataFrame | nw.LazyFrame):
         return _held(source, fields)
-    found: NDArray[Any] = settle(_open(source, None)[1], known=fields).x
+    found: NDArray[Any] = settle(_open(source, None, known=fields)[1], known=fields).x
     return found
 
 
 def steps_of(source: Any, series: Series) -> tuple[NDArray[np.float64], Order]:
     """The steps of a file, a frame or an array as a model of windows takes them: :func:`isthmus.data.steps.laid`."""
-    return steps.laid(_open(source, None)[1], series)
+    return steps.laid(_open(source, None, known=series.fields)[1], series)
 
 
 def table(path: Path) -> pa.Table:
@@ -421,16 +423,21 @@ def _held_texts(source: Any, fields: Sequence[Field], textual: NDArray[np.bool_]
 
 
 def _open(
-    source: Any, label: str | None, wanted: Wanted = Wanted(), limit: Limit | None = None
+    source: Any,
+    label: str | None,
+    wanted: Wanted = Wanted(),
+    limit: Limit | None = None,
+    known: Sequence[Field] = (),
 ) -> tuple[str, Unchecked]:
-    """The short name of the source, and its rows before values are checked; of very many, some, if there is a limit."""
+    """The short name of the source, and its rows before values are checked; of very many, some, if there is a limit.
+    ``known`` are the columns that a model was trained on, whose texts are meant as they were there."""
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if isinstance(text, bytes):
             text = os.fsdecode(text)
         if text in DATASETS:
             return text, _unlabelled(bundled(text), label)
-        return _file(Path(text), label, wanted, limit)
+        return _file(Path(text), label, wanted, limit, known)
     if scattered(source):
         return "X", _unlabelled(memory(source), label)
     if source is None or isinstance(source, bool | int | float | dict | set | bytes) or hasattr(source, "__next__"):
@@ -490,7 +497,9 @@ def form(path: Path) -> str:
     return suffix
 
 
-def _file(path: Path, label: str | None, wanted: Wanted, limit: Limit | None) -> tuple[str, Unchecked]:
+def _file(
+    path: Path, label: str | None, wanted: Wanted, limit: Limit | None, known: Sequence[Field]
+) -> tuple[str, Unchecked]:
     if limit is not None and (some_rows := drawn(path, label, limit)) is not None:
         return path.resolve().name.rpartition(".")[0] or path.resolve().name, some_rows
     if os.path.isdir(path):  # which says no, whatever is wrong with the path
@@ -505,7 +514,8 @@ def _file(path: Path, label: str | None, wanted: Wanted, limit: Limit | None) ->
     if suffix in (".parquet", *ARROW) and (column := pictures_in(path)) is not None:
         return path.name[: -len(suffix)] or "data", encoded(path, column, label, wanted)
     stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else IDX_NAME.sub("", path.name)
-    return stem or "data", FORMATS[suffix](path, label)
+    read_as = FORMATS[suffix]
+    return stem or "data", text_table(path, label, known) if read_as is text_table else read_as(path, label)
 
 
 def _hidden(path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isthmus.data.fields.field import DECIMAL_MARKS
 from isthmus.data.moments import Moments
 from isthmus.errors import BadInput
 
@@ -52,6 +53,8 @@ class Scaler:
     span: tuple[float, float] | None = None
     """Numbers between which all but 2 % of the elements of the training rows lie; kept where ``none`` was asked for, as
     nothing else tells then in which unit they were."""
+    habit: str = ""
+    """The decimal mark of the training rows in their file, where ``1.234`` could be meant in two ways."""
 
     @classmethod
     def fit(cls, x: ArrayLike, kind: str = "auto", images: bool = False) -> Scaler:
@@ -218,6 +221,7 @@ class Scaler:
             "scale": self.scale.tolist(),
             "constant": self.constant,
             **({} if self.span is None else {"span": list(self.span)}),
+            **({"habit": self.habit} if self.habit else {}),
         }
 
     @classmethod
@@ -229,8 +233,10 @@ class Scaler:
         BadInput
             If a field is missing, unknown or impossible; the message names it.
         """
-        if not isinstance(data, Mapping) or set(data) - {"span"} != {"kind", "shift", "scale", "constant"}:
-            raise BadInput("scaler: expected exactly the fields kind, shift, scale and constant, and perhaps span")
+        if not isinstance(data, Mapping) or set(data) - {"span", "habit"} != {"kind", "shift", "scale", "constant"}:
+            raise BadInput(
+                "scaler: expected exactly the fields kind, shift, scale and constant, and perhaps span and habit"
+            )
         kind, constant = data["kind"], data["constant"]
         if kind not in KINDS:
             raise BadInput(f"scaler: kind must be standard, unit or none; got {kind!r:.60}")
@@ -244,7 +250,9 @@ class Scaler:
         span = None if data.get("span") is None else _floats("span", data["span"])
         if span is not None and (kind != "none" or len(span) != 2 or not span[0] < span[1]):
             raise BadInput("scaler: span must be two numbers, the smaller one first, and go with kind none")
-        return cls(kind, shift, scale, constant, None if span is None else (float(span[0]), float(span[1])))
+        if (habit := data.get("habit", "")) not in ("", *DECIMAL_MARKS):
+            raise BadInput(f"scaler: habit must be a comma or a point; got {habit!r:.60}")
+        return cls(kind, shift, scale, constant, None if span is None else (float(span[0]), float(span[1])), habit)
 
     def _blockwise(
         self, x: ArrayLike, change: Any, kind: type[np.floating[Any]] = np.float32

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from isthmus.data.fields import Field
+from isthmus.data.fields.field import DECIMAL_MARKS
 from isthmus.data.fields.plain import number, only
 from isthmus.data.metadata import IN_ORDER
 from isthmus.data.scale import Scaler
@@ -42,6 +43,8 @@ class Series:
     """The column that says of which series a step is; None where there is one series."""
     missing: tuple[float, ...] = ()
     """Numbers that stand for a missing one."""
+    habit: str = ""
+    """The decimal mark of the training rows in their file, where ``1.234`` could be meant in two ways."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -56,7 +59,8 @@ class Series:
     @property
     def fields(self) -> tuple[Field, ...]:
         """The channels as columns of a table."""
-        return tuple(Field(channel, "number", gaps=True, missing=self.missing) for channel in self.channels)
+        own = Field("", "number", gaps=True, missing=self.missing, habit=self.habit)
+        return tuple(replace(own, name=channel) for channel in self.channels)
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -65,12 +69,14 @@ class Series:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**vars(self), "channels": list(self.channels), "missing": list(self.missing)}
+        found = {**vars(self), "channels": list(self.channels), "missing": list(self.missing)}
+        return found if self.habit else {name: value for name, value in found.items() if name != "habit"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """From plain data that may come from anywhere; refused with BadInput if it makes no sense."""
-        only("series", data, "length", "stride", "channels", "time", "group", "missing")
+        wont = ["habit"] if isinstance(data, Mapping) and "habit" in data else []
+        only("series", data, "length", "stride", "channels", "time", "group", "missing", *wont)
         for name in ("length", "stride"):
             if type(data[name]) is not int or not 1 <= data[name] <= LONGEST:
                 raise BadInput(f"series: {name} must be a whole number from 1 to {LONGEST}; got {data[name]!r:.60}")
@@ -84,7 +90,9 @@ class Series:
         if not isinstance(gone, list) or len(gone) > MOST_CHARACTERS:
             raise BadInput(f"series: missing must be a list of at most {MOST_CHARACTERS} numbers")
         missing = tuple(number("series.missing", value) for value in gone)
-        return cls(data["length"], data["stride"], tuple(channels), data["time"], data["group"], missing)
+        if (habit := data.get("habit", "")) not in ("", *DECIMAL_MARKS):
+            raise BadInput(f"series: habit must be a comma or a point; got {habit!r:.60}")
+        return cls(data["length"], data["stride"], tuple(channels), data["time"], data["group"], missing, habit)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -82,6 +82,11 @@ class Source(Protocol):
         """Of which columns the file itself says that they are of kind ``category`` or ``ordered``."""
 
     @property
+    def habits(self) -> Mapping[str, str]:
+        """How columns of numbers are written, where that is known and could be otherwise
+        (:attr:`isthmus.data.fields.Field.habit`)."""
+
+    @property
     def asked(self) -> Asked:
         """What was asked of the columns."""
 
@@ -215,6 +220,7 @@ class Arrays:
         self.fields: tuple[()] = ()
         self.told: tuple[str, ...] = ()
         self.stated: dict[str, str] = {}
+        self.habits: dict[str, str] = {}
         if (label := self.asked.label) is not None:
             raise NoSuchColumn(
                 f"{self.place}: label {shown(label)} names a column, and an array has none", label, "label"

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, cast
 
 import numpy as np
@@ -31,7 +32,7 @@ from isthmus.data.text_pieces import pieces
 from isthmus.data.text_table import Opened, encoded, parsed, parted, zeros_in_front
 from isthmus.data.unchecked import LEAST_ROWS
 from isthmus.data.wording import place, shown
-from isthmus.data.written import VALID, Column, Spot, blank, decimal, numbers, proofs, seen, units
+from isthmus.data.written import VALID, Column, Spot, blank, decimal, marked, numbers, proofs, seen, units
 from isthmus.errors import BadInput
 
 GROUP, NUMBERS = 1 << 14, 1 << 20
@@ -63,6 +64,7 @@ class Spooled(Parquet):
         form = _Records(path, lines=self._lines) if free else _Form(path, asked.label)
         said = form.write(copy)
         super().__init__(copy, asked, place(path))
+        self.habits = form.habits
         self.name = path.name[: -len(next(end for end in ENDS[::-1] if lower.endswith(end)))] or "data"
         room = f"read once into a temporary file of columns, {told(copy.stat().st_size)} in {folder}"
         self.told, self.bytes = (*said, *self.told, room), path.stat().st_size
@@ -153,7 +155,7 @@ class _Form:
         if not self.rows:
             raise BadInput(f"{self.place}: no rows below the header line; give a file with rows")
         self.columns = found
-        self.mark, self.read, self.said = self._people()
+        self.mark, self.read, self.said, self.habits = self._people()
         whole = (pa.types.is_integer, pa.types.is_floating)
         codes = [n for n, one in found.items() if one.zeros and one.digits and any(test(one.kind) for test in whole)]
         texts = [name for name, one in found.items() if pa.types.is_string(one.kind)]
@@ -162,17 +164,18 @@ class _Form:
             if name not in self.texts and one.low == one.high and WHOLE <= abs(one.low) < np.inf and self.rows > 1:
                 raise BadInput(too_fine(self.place, name, one.low, one.high))
 
-    def _people(self) -> tuple[str, list[str], tuple[str, ...]]:
-        """The decimal mark, the columns whose numbers only people can read, and what is said of that."""
+    def _people(self) -> tuple[str, list[str], tuple[str, ...], dict[str, str]]:
+        """The decimal mark, the columns whose numbers only people can read, what is said of that, and what is to be
+        remembered of columns."""
         every = {name: one.column for name, one in self.columns.items() if name != self.label}
         kinds = {name: one.kind for name, one in self.columns.items()}
         odd = {n: column for n, column in every.items() if column is not None and pa.types.is_string(kinds[n])}
         if not odd:
-            return ".", [], ()
+            return ".", [], (), {}
         plain = {n: column for n, column in every.items() if column is not None and pa.types.is_floating(kinds[n])}
         mark, told = decimal(odd | plain, self._spot)
         read = [n for n in (odd | (plain if mark == "," else {})) if self.columns[n].valid[mark]]
-        return mark, read, (*told, *units(odd))
+        return mark, read, (*told, *units(odd)), dict.fromkeys(every, mark) if marked(odd | plain, mark) else {}
 
     def _spot(self, spot: Spot) -> str:
         return f"{self.place}: column {shown(spot.column)}"
@@ -209,6 +212,9 @@ class _Records:
     lines : bool
         Whether each line is a text.
     """
+
+    habits: Mapping[str, str] = MappingProxyType({})
+    """Of numbers as texts each column tells its own (:mod:`isthmus.data.inferred`)."""
 
     def __init__(self, path: Path, *, lines: bool) -> None:
         self.path, self.place, self.lines = path, place(path), lines

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.fields.field import MEASURED
 from isthmus.data.files import fits
 from isthmus.data.kinds import settle
 from isthmus.data.metadata import IN_ORDER, Metadata, known
@@ -21,8 +22,6 @@ from isthmus.data.windows import Numbers, Order, Windows, begun, order, seen
 from isthmus.data.wording import number_of, shown
 from isthmus.errors import BadInput
 
-MEASURED = ("number", "amount", "count", "flag")
-"""Kinds of columns whose cells are the numbers that they look like."""
 REMEDIES = {
     "date": "if it says when a row was taken name it (--time), else leave it out (--drop)",
     "category": "leave it out (--drop), or name it as what tells series apart (--group)",
@@ -88,7 +87,8 @@ def windowed(data: Dataset, window: int, stride: int, where: Callable[[int, int 
             )
     meta, asks = data.metadata, data.asked
     group = None if meta.group is None else asks.get("group")
-    series = Series(window, stride, data.columns, asks.get("time", IN_ORDER), group, tuple(asks.get("missing", ())))
+    gone, habit = tuple(asks.get("missing", ())), data.habit
+    series = Series(window, stride, data.columns, asks.get("time", IN_ORDER), group, gone, habit)
     whole = ~np.isnan(data.x).any(axis=1)
     found = order(data.name, np.asarray(meta.time), meta.group, whole)
     first = begun(found.stretches, window, stride)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from isthmus.data.columnar import TILE
 from isthmus.data.dataset import Dataset
 from isthmus.data.fields import TALLIED, TEXTS, Field, Tally, missing
+from isthmus.data.fields.field import agreed
 from isthmus.data.holdout import Holdout, holdout
 from isthmus.data.inferred import inferred
 from isthmus.data.labels import classes
@@ -196,7 +197,7 @@ def _pass(source: Source, seed: int, scale: str, readers: int, apart: Holdout, b
     if len(fine := np.flatnonzero((low < high) & (error / COARSE > high - low))):
         j = int(fine[0])
         raise BadInput(too_fine(source.place, source.columns[j], f"{low[j]:.12g}", f"{high[j]:.12g}", known=True))
-    scaler = Scaler.of_moments(known, scale, kept[0])
+    scaler = replace(Scaler.of_moments(known, scale, kept[0]), habit=agreed(source.habits.values()))
     return Survey(source, seed, scaler, count, known, digest.hexdigest(), apart, whole, y)
 
 
@@ -216,7 +217,7 @@ def _digest(source: Source, dead: int) -> Any:
     shape = [int(source.starts[-1]) - dead, len(source.columns)]
     digest = hashlib.sha256(json.dumps([shape, False, [], None]).encode())
     if source.fields:
-        digest.update(json.dumps([one.to_json() for one in source.fields]).encode())
+        digest.update(json.dumps([replace(one, habit="").to_json() for one in source.fields]).encode())
     return digest
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,14 @@ import pyarrow.csv as pacsv
 
 from isthmus.data import heading
 from isthmus.data.dataset import element_names
+from isthmus.data.fields import Field
+from isthmus.data.fields.field import DECIMAL_MARKS, MEASURED
 from isthmus.data.files import LARGEST_TEXT, content, fits, parsing, stranger
 from isthmus.data.numbers import WHOLE, spelled, too_fine
 from isthmus.data.table import named, table
 from isthmus.data.unchecked import Unchecked
 from isthmus.data.wording import place, shown
-from isthmus.data.written import MISSING, decimal, numbers, seen, units
+from isthmus.data.written import MISSING, OTHER, decimal, looks, marked, numbers, seen, units
 from isthmus.errors import BadInput
 
 SEPARATORS = ",;\t|"
@@ -46,6 +49,24 @@ LONGEST_HEADER = 1 << 26
 """Bytes in which the line of names ends."""
 SAMPLE, LINES = 1 << 16, 50
 """Bytes and lines of rows that are looked at to understand the line of names."""
+
+
+class Marks(NamedTuple):
+    """The decimal marks that are known of a text table before it is read; an empty one is not."""
+
+    own: Mapping[str, str] = MappingProxyType({})
+    """Of columns that a model was trained on."""
+    rest: str = ""
+    """Of all others."""
+
+    @classmethod
+    def of(cls, known: Sequence[Field]) -> Marks:
+        """Those of columns that a model was trained on."""
+        return cls({field.name: field.habit for field in known if field.habit in DECIMAL_MARKS})
+
+    def of_column(self, name: str) -> str:
+        """That of one column."""
+        return self.own.get(name, self.rest)
 
 
 class Opened(NamedTuple):
@@ -69,14 +90,14 @@ class Opened(NamedTuple):
     """Lines of the file between the line of names and the first row here, where this is a piece of a file."""
 
 
-def text_table(path: Path, label: str | None) -> Unchecked:
+def text_table(path: Path, label: str | None, known: Sequence[Field] = ()) -> Unchecked:
     """A table of text whose first line names the columns, or is a row (:mod:`isthmus.data.heading`); what parts most of
-    its cells is the separator."""
+    its cells is the separator. ``known`` are the columns that a model was trained on, meant as they were there."""
     found = _opened(path, label)
     names, words = found.names, _Lines(found)
-    texts = [] if label is None else [label]
+    texts = [name for name in names if name == label or name in exact(known)]
     cells, comments = parsed(found, texts)
-    told, cells = _people(found, cells, label, words)
+    cells, told, _, habits = _people(found, cells, texts, Marks.of(known))
     parted(found, cells)
     cells = _codes(found, cells, label)
     _apart_from_float64(found, cells)
@@ -86,7 +107,7 @@ def text_table(path: Path, label: str | None) -> Unchecked:
         told = (f'{count:,} empty line{"s" * (count > 1)} left out, which are no rows (a gap is written as "")', *told)
     told = (*found.told, *told)
     made = table(found.where, names, cells, words, label)
-    return made._replace(told=((f"read with {'; '.join(told)}",) if told else ()) + made.told)
+    return made._replace(told=((f"read with {'; '.join(told)}",) if told else ()) + made.told, habits=habits)
 
 
 def pieces_of(where: str, path: Path, text: bytes) -> Opened:
@@ -98,25 +119,29 @@ def pieces_of(where: str, path: Path, text: bytes) -> Opened:
     return found
 
 
-def opened_piece(found: Opened, texts: Sequence[str], mark: str | None) -> tuple[pa.Table, str | None]:
-    """The columns of a piece, those in ``texts`` as they are spelled, and the decimal mark, which later pieces keep."""
+def opened_piece(found: Opened, texts: Sequence[str], marks: Marks) -> tuple[pa.Table, Marks]:
+    """The columns of a piece, those in ``texts`` as they are spelled, and the decimal marks, kept for later pieces."""
     if not found.data[found.head :].strip():
-        return pa.table({name: pa.array([], pa.string()) for name in found.names}), mark
-    cells, _ = parsed(found, texts)
-    words = _Lines(found)
-    odd = {}
-    for name, column in zip(found.names, cells, strict=True):
-        if name not in texts and _textual(column) and (written := seen(column)) is not None:
-            odd[name] = written
-    if odd:
-        if mark is None:
-            mark, _ = decimal(odd, lambda spot: f"{found.where}: {words(spot.row)}, column {shown(spot.column)}")
-        read = {name: numbers(column, mark) for name, column in odd.items()}
-        cells = [
-            column if read.get(name) is None else pa.chunked_array([pa.array(read[name], from_pandas=True)])
-            for name, column in zip(found.names, cells, strict=True)
-        ]
-    return pa.table(cells, names=found.names), mark
+        return pa.table({name: pa.array([], pa.string()) for name in found.names}), marks
+    cells, _, mark, _ = _people(found, parsed(found, texts)[0], texts, marks)
+    return pa.table(cells, names=found.names), marks._replace(rest=marks.rest or mark)
+
+
+def exact(known: Sequence[Field]) -> set[str]:
+    """Which columns that a model was trained on are to be read as they are spelled, for numbers lose how."""
+    return {one.name for one in known if (one.values or one.kind not in MEASURED) and one.habit not in DECIMAL_MARKS}
+
+
+def changed(known: Sequence[Field]) -> list[str]:
+    """Columns with a value that a number would lose: ``01``, or ``1,5``."""
+    return [one.name for one in known if one.habit not in DECIMAL_MARKS and any(map(_lost, one.values))]
+
+
+def _lost(value: str) -> bool:
+    number = spelled(value)
+    if number is None:
+        return bool(looks(pa.array([value]))[0])
+    return value != f"{int(number) if number == int(number) else number}"
 
 
 def encoded(where: str, first: bytes) -> tuple[Callable[..., bytes], tuple[str, ...]]:
@@ -156,25 +181,41 @@ def spelled_table(path: Path) -> tuple[pa.Table, str]:
     return pa.table(parsed(found, found.names)[0], names=found.names), found.separator
 
 
-def _people(
-    found: Opened, cells: list[pa.ChunkedArray], label: str | None, words: _Lines
-) -> tuple[tuple[str, ...], list[pa.ChunkedArray]]:
-    """The columns, with those read that only people can read (:mod:`isthmus.data.written`), and what was inferred."""
-    names = found.names
-    texts = {name: seen(cells[j]) for j, name in enumerate(names) if name != label and _textual(cells[j])}
-    odd = {name: column for name, column in texts.items() if column is not None}
-    if not odd:
-        return (), cells
-    spelled_too = [name for j, name in enumerate(names) if pa.types.is_floating(cells[j].type)]
-    again = dict(zip(names, parsed(found, [*spelled_too, *([label] if label else [])])[0], strict=True))
-    plain = {name: column for name in spelled_too if (column := seen(again[name])) is not None}
-    mark, told = decimal(odd | plain, lambda spot: f"{found.where}: {words(spot.row)}, column {shown(spot.column)}")
-    read = {name: numbers(column, mark) for name, column in (odd | (plain if mark == "," else {})).items()}
+class _Read(NamedTuple):
+    """Columns, with those read that only people can read (:mod:`isthmus.data.written`)."""
+
+    cells: list[pa.ChunkedArray]
+    told: tuple[str, ...]
+    """What was inferred."""
+    mark: str
+    """The decimal mark of columns of which it was not known; empty where no cell has one."""
+    habits: Mapping[str, str]
+    """The same of each column, where cells that only people can read have one."""
+
+
+def _people(found: Opened, cells: list[pa.ChunkedArray], texts: Sequence[str], marks: Marks) -> _Read:
+    """The columns of a table, of which those in ``texts`` are as they are spelled and stay so."""
+    place, words = {name: j for j, name in enumerate(found.names) if name not in texts}, _Lines(found)
+    looked = {name: seen(cells[j]) for name, j in place.items() if _textual(cells[j])}
+    odd = {name: column for name, column in looked.items() if column is not None}
+    floats = [name for name, j in place.items() if pa.types.is_floating(cells[j].type)]
+    if not odd and not any(marks.of_column(name) == "," for name in floats):
+        return _Read(cells, (), "." if any(not marks.of_column(name) for name in floats) else "", {})
+    again = dict(zip(found.names, parsed(found, [*floats, *texts])[0], strict=True)) if floats else {}
+    plain = {name: column for name in floats if (column := seen(again[name])) is not None}
+    mark, told, read = "", list[str](), dict[str, Any]()
+    for known in ("", *OTHER):
+        own = {name: column for name, column in (odd | plain).items() if marks.of_column(name) == known}
+        if not own:
+            continue
+        used, how = decimal(own, lambda spot: f"{found.where}: {words(spot.row)}, column {shown(spot.column)}", known)
+        mark, told = mark if known else marked(own, used), [*told, *how]
+        read |= {name: numbers(column, used) for name, column in own.items() if name in odd or used == ","}
     changed = [
         cells[j] if read.get(name) is None else pa.chunked_array([pa.array(read[name], from_pandas=True)])
-        for j, name in enumerate(names)
+        for j, name in enumerate(found.names)
     ]
-    return (*told, *units(odd)), changed
+    return _Read(changed, (*told, *units(odd)), mark, dict.fromkeys(place, mark) if mark else {})
 
 
 def _codes(found: Opened, cells: list[pa.ChunkedArray], label: str | None) -> list[pa.ChunkedArray]:

@@ -56,6 +56,8 @@ class Unchecked(NamedTuple):
     """Whether a model says what the columns are, so that nobody can ask for other kinds of them."""
     aside: Mapping[str, str] = MappingProxyType({})
     """Columns that cannot be learnt from, with the reason, to stand behind the name and "it"."""
+    habits: Mapping[str, str] = MappingProxyType({})
+    """How columns are written, where that is known and could be otherwise: see :attr:`Field.habit`."""
     lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Columns of lists, and the columns as which each is read; what is asked of the one is asked of all of these."""
     beside: Mapping[str, Callable[[], Any]] = MappingProxyType({})

@@ -63,6 +63,7 @@ def _valid(decimal: str, other: str) -> str:
 
 VALID = {",": _valid(",", "."), ".": _valid(".", ",")}
 OTHER = {",": ".", ".": ","}
+NAMES = {",": "comma", ".": "point"}
 
 
 BOTH = (
@@ -152,7 +153,9 @@ def _units(text: Any, core: Texts) -> list[str]:
     return found
 
 
-def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tuple[str, tuple[str, ...]]:
+def decimal(
+    columns: Mapping[str, Column], where: Callable[[Spot], str], habit: str = ""
+) -> tuple[str, tuple[str, ...]]:
     """The decimal mark of a file, and what was inferred, in words.
 
     Parameters
@@ -161,13 +164,23 @@ def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tupl
         All columns of numbers, spelled as in the file.
     where : callable
         Words for a cell, to begin a message with.
+    habit : {"", ",", "."}
+        The mark, where it is known, of the training or of earlier rows: no cell need prove it, and none may be against
+        it.
 
     Raises
     ------
     BadInput
-        If cells contradict each other, or could all be meant in two ways.
+        If cells contradict each other or the habit, or could all be meant in two ways.
     """
     proofs = {(m, use): _first(columns, kind, EITHER[m]) for m, uses in KINDS.items() for use, kind in uses.items()}
+    if habit and (against := proofs[OTHER[habit], "decimal"] or proofs[habit, "thousands"]) is not None:
+        known, name = (NAMES[mark] for mark in (habit, OTHER[habit]))
+        raise BadInput(
+            f"{where(against)}: {shown(against.text)} is a number only where decimals have a {name}, and those of "
+            f"the training, or of earlier rows, have a {known}; write all with a {known}, or give them as numbers in "
+            "Parquet"
+        )
     for (this, that), said in CLASHES.items():
         a, b = proofs[this], proofs[that]
         if a is not None and b is not None:
@@ -177,7 +190,9 @@ def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tupl
     doubt = _first({name: column for name, column in columns.items() if column.unit}, EITHER["."])
     if either is not None and not _thousands(columns):
         doubt = either
-    if comma or proofs[".", "thousands"]:
+    if habit:
+        mark = habit
+    elif comma or proofs[".", "thousands"]:
         mark = ","
     elif point or proofs[",", "thousands"] or doubt is None:
         mark = "."
@@ -194,6 +209,11 @@ def decimal(columns: Mapping[str, Column], where: Callable[[Spot], str]) -> tupl
         if spot is not None:
             told.setdefault(spot, []).append(what)
     return mark, tuple(_as(" and ".join(what), spot, mark) for spot, what in told.items())
+
+
+def marked(columns: Mapping[str, Column], mark: str) -> str:
+    """The decimal mark that is to be remembered of columns: none where no cell has a comma or a point."""
+    return mark if any(pc.any(pc.match_substring_regex(one.core, "[.,]")).as_py() for one in columns.values()) else ""
 
 
 def numbers(column: Column, mark: str) -> NDArray[np.float64] | None:
@@ -302,7 +322,8 @@ def _first(columns: Mapping[str, Column], pattern: str, but: str = "^$") -> Spot
 
 
 def _open(text: str) -> str:
-    mark, name = (",", "comma") if "," in text else (".", "point")
+    mark = "," if "," in text else "."
+    name = NAMES[mark]
     small, large = text.replace(",", "."), text.replace(mark, "")
     return (
         f"{shown(text)} may be {small} or {large}; write {large} if its {name} separates thousands, "

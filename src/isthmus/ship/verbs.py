@@ -20,6 +20,7 @@ from isthmus.data.fields import TEXTS, Field, missing
 from isthmus.data.frames import column, spelled, worded
 from isthmus.data.picture import Canvas, canvas_of
 from isthmus.data.read import cells
+from isthmus.data.scale import Scaler
 from isthmus.data.sentences import Sentences
 from isthmus.data.steps import laid
 from isthmus.data.table import table
@@ -47,7 +48,8 @@ def wanted(model: Deployed) -> tuple[Field, ...]:
     """The columns that a model reads."""
     if model.series is not None:
         return model.series.fields
-    return model.fields or tuple(Field(name, "number", gaps=True) for name in model.columns)
+    habit = model.layout.habit if isinstance(model.layout, Scaler) else ""
+    return model.fields or tuple(Field(name, "number", gaps=True, habit=habit) for name in model.columns)
 
 
 def drawn(model: Deployed, source: Path, features: Path | None) -> tuple[Canvas | None, Network | None]:

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from isthmus.data import dates
 from isthmus.data.cautions import belonging, dates_in_numbers, far_days, identifiers, leaks, sentinels, total
-from isthmus.data.dataset import NUMERIC, Dataset
+from isthmus.data.dataset import Dataset
 from isthmus.data.dominance import dominant
 from isthmus.data.fields import KINDS, TEXTS, missing
+from isthmus.data.fields.field import MEASURED
 from isthmus.data.layout import coded, laid_out
 from isthmus.data.repeats import copies, twins
 from isthmus.metrics.dimension import two_nearest
@@ -246,7 +247,7 @@ def spoilers(data: Dataset, components: int) -> list[Spoiler]:
     if data.counts is not None:  # a count numbers nothing, and stands for no gap
         return found
     if data.x.ndim == 2:
-        numeric = [j for j, name in enumerate(data.columns) if not data.fields or data.fields[j].kind in NUMERIC]
+        numeric = [j for j, name in enumerate(data.columns) if not data.fields or data.fields[j].kind in MEASURED]
         table = coded(data.x, data.fields)
         x, names = table[:, numeric], [data.columns[j] for j in numeric]
         told = leaks(table, data.y, data.columns) if data.y is not None else {}
@@ -297,7 +298,7 @@ def _together(data: Dataset, table: NDArray[Any]) -> list[Spoiler]:
     """Columns of categories whose rows belong together, where nobody said which rows do."""
     if not data.fields or data.metadata.group is not None:
         return []
-    found, rows = [], [one for one, field in enumerate(data.fields) if field.kind in (*NUMERIC, "flag")]
+    found, rows = [], [one for one, field in enumerate(data.fields) if field.kind in (*MEASURED, "flag")]
     others = np.nan_to_num(table[:, rows] - np.nanmean(table[:, rows], axis=0))
     for j, field in enumerate(data.fields):
         if field.kind == "category" and (known := belonging(table[:, j], others)) is not None:

@@ -171,7 +171,7 @@ def _laid_out(data: Dataset, part: Numbers, seed: int) -> tuple[Numbers, Layout]
     """The rows of a part as often as their weights say, and their layout."""
     weight = data.metadata.weight
     often = part if weight is None else part[in_proportion(weight[part], hashed(seed, "weights"))]
-    return often, laid_out(data.x[often], data.fields, images=data.images, series=data.series)
+    return often, laid_out(data.x[often], data.fields, images=data.images, series=data.series, habit=data.habit)
 
 
 def _family(study: Results, found: Setting, data: Dataset, part: Numbers, seed: int) -> Inference:

@@ -144,6 +144,7 @@ def fit(
     fields: Sequence[Field] = (),
     series: Series | None = None,
     counts: int | None = None,
+    habit: str = "",
     group: Any = None,
     time: Any = None,
     weights: Any = None,
@@ -187,6 +188,10 @@ def fit(
         What windows the rows are, where they are windows that were read (:func:`isthmus.data.read.read`).
     counts : int, optional
         Most columns that are kept of rows of counts, sparse or not. A sparse matrix is read here where it is not given.
+    habit : {"", ",", "."}
+        The decimal mark of the file that plain numbers come from, as :func:`isthmus.data.read.read` found it
+        (``Dataset.habit``): the saved model reads ``1.234`` in other files as it was meant there. Empty where nothing
+        is known; ``fields`` know their own.
     group, time, weights : str or array of shape (N,), optional
         A column that is no part of the rows, or one value for each row (:func:`isthmus.data.read.read`): no group
         stands both among the rows that are trained on and those that are held out, the latest rows are held out, and
@@ -240,11 +245,11 @@ def fit(
             ranks=ranks,
             device=device,
         )
-    given = arrays_of(x, target, valid, valid_target, columns, fields, counts, images, beside)
+    given = arrays_of(x, target, valid, valid_target, columns, fields, counts, images, habit, beside)
     sets, held = parted(given.sets, given.held, given.known, seed)
     kinds = [_data(part).images if given.images is None else given.images for part in sets]
     layouts = [
-        laid_out(part, given.fields, kind=scale, images=kind, series=series, counts=given.counts)
+        laid_out(part, given.fields, kind=scale, images=kind, series=series, counts=given.counts, habit=given.habit)
         for part, kind in zip(sets, kinds, strict=True)
     ]
     if given.images is None:  # nobody has looked at these data yet

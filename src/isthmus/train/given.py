@@ -31,6 +31,8 @@ class Given(NamedTuple):
     fields: Sequence[Field]
     counts: int | None
     images: bool | None
+    habit: str
+    """The decimal mark of the file that plain numbers come from."""
 
 
 def arrays_of(
@@ -42,6 +44,7 @@ def arrays_of(
     fields: Sequence[Field],
     counts: int | None,
     images: bool | None,
+    habit: str,
     beside: dict[str, Any],
 ) -> Given:
     """See :func:`isthmus.fit`. Frames of several kinds, with gaps or with columns of metadata are read as files are."""
@@ -55,6 +58,7 @@ def arrays_of(
         counts = read_in.counts
         images = False if read_in.fields or counts is not None else images
         x, columns, fields, known = read_in.x, columns or read_in.columns, read_in.fields, read_in.metadata
+        habit = read_in.habit
     if counts is not None:
         x, valid = _counted(x, valid, target)
         images = False
@@ -67,7 +71,7 @@ def arrays_of(
     if (valid_target is None) != (valid is None or target is None):
         raise BadInput("valid_target goes with target and valid: give it if both are given, and only then")
     held = None if valid is None else [_array(valid)] if valid_target is None else _pair(valid, valid_target)
-    return Given(sets, held, known, columns, fields, counts, images)
+    return Given(sets, held, known, columns, fields, counts, images, habit)
 
 
 def parted(sets: list[Any], held: list[Any] | None, known: Metadata, seed: int) -> tuple[list[Any], list[Any]]:

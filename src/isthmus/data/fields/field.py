@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -13,6 +13,13 @@ Cells = NDArray[np.float64]
 """(N,), one number for each row; NaN is a gap. What the number means is its kind's affair."""
 Documents = NDArray[np.object_]
 """(N,), one text for each row; NaN is a gap."""
+
+
+MEASURED = ("number", "amount", "count", "flag")
+"""Kinds of columns whose cells are the numbers that they look like."""
+DECIMAL_MARKS, ORDERS = (",", "."), ("day", "month")
+HABITS = ("", *DECIMAL_MARKS, *ORDERS)
+"""What may be remembered of how a column was written: its decimal mark, or which of day and month comes first."""
 
 
 def missing(cells: NDArray[Any]) -> NDArray[np.bool_]:
@@ -47,6 +54,9 @@ class Field:
     """Numbers that stand for a missing one."""
     terms: int = 0
     """Of free text: most terms that are kept; 0 leaves that to the number of training rows."""
+    habit: str = ""
+    """How texts such as ``1.234`` or ``03/04/2021`` were meant in training: one of :data:`HABITS`; empty where nothing
+    told it, or nothing can be meant in two ways."""
 
     def with_gaps(self, gaps: bool) -> Field:
         """The same column, with gaps or without."""
@@ -56,7 +66,20 @@ class Field:
         """Plain data."""
         lists = {"values": list(self.values), "missing": list(self.missing)}
         asked = {"terms": self.terms} if self.terms else {}
-        return {"name": self.name, "kind": self.kind, "gaps": self.gaps, **lists, **asked}
+        habit = {"habit": self.habit} if self.habit else {}
+        return {"name": self.name, "kind": self.kind, "gaps": self.gaps, **lists, **asked, **habit}
+
+
+def agreed(habits: Iterable[str]) -> str:
+    """The one decimal mark among habits; empty where there is none, or both are.
+
+    Examples
+    --------
+    >>> agreed([",", "day", ""]), agreed([",", "."])
+    (',', '')
+    """
+    found = {*habits} & {*DECIMAL_MARKS}
+    return found.pop() if len(found) == 1 else ""
 
 
 class Column(Protocol):
