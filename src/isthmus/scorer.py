@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.metrics.probes import neighbours
+from isthmus.metrics.probes import lengths, neighbours
 from isthmus.metrics.ranking import degenerate, rounding
 from isthmus.model import Model
 from isthmus.seeds import seed as hashed
@@ -203,8 +203,9 @@ class Crowd:
         from sklearn.neighbors import NearestNeighbors
 
         finder = NearestNeighbors(n_neighbors=min(AROUND, len(known) - 1), algorithm="brute").fit(known)
-        distances, numbers = finder.kneighbors()  # of the rows themselves, each without itself
-        reach = distances[:, -1]
+        numbers = finder.kneighbors(return_distance=False)  # of the rows themselves, each without itself
+        distances = lengths(known, known, numbers)
+        reach = distances.max(axis=1)
         calm = SAME * float(np.median(reach)) or SAME
         density = 1 / (np.maximum(distances, reach[numbers]).mean(axis=1) + calm)
         found = cls(known, reach, density, calm, np.tile([0.0, 1.0], (3, 1)))

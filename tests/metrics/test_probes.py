@@ -86,6 +86,18 @@ def test_nearest_are_in_order():
     assert distances == pytest.approx(np.array([[0.4, 0.6]]), abs=1e-7)
 
 
+@pytest.mark.parametrize("far", [1.0, 1e6])
+def test_rows_that_are_the_same_or_nearly_lie_no_further_apart_than_they_do(far):
+    known = np.random.default_rng(0).normal(size=(300, 8)) * np.append(far, np.ones(7))
+    asked = np.concatenate([known[:50], known[50:100] + np.append(np.zeros(7), 1e-6 * far)])
+    distances, numbers = nearest(known, asked, k=3)
+    assert numbers[:, 0].tolist() == list(range(100))
+    assert (distances[:50, 0] == 0).all()
+    assert distances[50:, 0] == pytest.approx(np.full(50, 1e-6 * far), rel=1e-9)
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert distances == pytest.approx(np.sqrt(np.square(asked[:, None] - known[numbers]).sum(axis=2)), rel=1e-12)
+
+
 def test_fewer_rows_than_neighbours():
     assert nearest(np.zeros((2, 3)), np.ones((1, 3)), k=5)[0].shape == (1, 2)
     assert knn_accuracy(np.array([[0.0], [1.0]]), np.array([0, 1]), np.array([[0.1]]), np.array([0])) == 1

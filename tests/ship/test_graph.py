@@ -138,6 +138,28 @@ def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_pat
     assert (found["anomaly"] == ships.flags(NUMBERS)).all()
 
 
+@pytest.mark.parametrize("name", ["knn", "raw columns"])
+def test_a_row_at_a_known_place_is_as_near_in_the_model_as_in_the_graph(name: str, tmp_path: Path) -> None:
+    """A distance of 0 is where products of rows lose it, the more so the further from the mean rows lie."""
+    rows = np.random.default_rng(0).normal(size=(N, 6)).astype(np.float32) * np.float32([3e4, 1, 1, 1, 1, 1])
+    none = Scaler.fit(rows, kind="none")
+    splits = Splits(*(Rows(rows[a:b], None) for a, b in ((0, 100), (100, 130), (130, N))), seed=0, latents=2)
+    fitted = rivals.fitted(name, "anomaly", splits, none)
+    ships = Deployed.of(fitted, normal=rows[130:], rate=0.2)
+    buffers = dict(fitted.model.named_buffers())
+    if name == "knn":
+        places = buffers["known"].numpy().astype(np.float64)
+        gaps = np.sqrt(np.square(rows[:, None].astype(np.float64) - places).sum(axis=2))
+        assert ships.scores(rows) == pytest.approx(np.sort(gaps, axis=1)[:, 4], rel=1e-9)
+    found = runtime.load(graph.export(ships, tmp_path / "model.onnx"))
+    known = next(values for key, values in buffers.items() if key.endswith("known")).numpy()
+    if name == "raw columns":
+        centre, units = (next(v for k, v in buffers.items() if k.endswith(end)).numpy() for end in ("centre", "units"))
+        known = (known + centre) * units
+    same = known.astype(np.float32).astype(np.float64)
+    assert found.run(same)["score"] == pytest.approx(ships.scores(same), rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("facet", ["features", "robustness", "compression"])
 def test_rivals_with_codes_have_graphs(facet: str, tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ def closest(known: Tensor, asked: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     ``known`` (n, C), ``asked`` (m, C), both near 0 so that squares lose little -> (m, k), (m, k).
     """
-    # |a - b|^2 less |a|^2, the same for all b, is one product: nothing else passes over all pairs.
-    near, numbers = torch.addmm(-known.square().sum(1), asked, 2 * known.t()).topk(k, dim=1, sorted=False)
-    return (asked.square().sum(1, keepdim=True) - near).clamp_min(0).sqrt(), numbers
+    # |a - b|^2 less |a|^2, the same for all b, is one product: nothing else passes over all pairs. It says who is near,
+    # and of two rows that are nearly the same not how far they are: that is asked of the few that were found.
+    numbers = torch.addmm(-known.square().sum(1), asked, 2 * known.t()).topk(k, dim=1, sorted=False).indices
+    return torch.stack([(asked - known[numbers[:, i]]).square().sum(1) for i in range(k)], dim=1).sqrt(), numbers
 
 
 class Around(nn.Module):
