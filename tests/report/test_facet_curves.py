@@ -52,6 +52,20 @@ def test_a_logarithmic_axis_is_read_logarithmically() -> None:
     assert [e.mean for _, e in points] == pytest.approx([0.0, 1.0, 2.0])
 
 
+def test_an_interval_goes_no_further_than_its_line_can() -> None:
+    lines = [[(1.0, 1.0)], [(1.0, 1.0)], [(1.0, 0.7)]]
+    ((_, (point,)),) = average(lines)
+    assert point[1].high > 1.0
+    ((_, (point,)),) = facet_curves.average(lines, False, 1 / 3, "me", EN, (0.0, 1.0))
+    assert point[1].high == 1.0
+
+
+def test_every_curve_with_ends_says_them() -> None:
+    ends = {name: curve.bounds for facet in FACETS.values() for name, curve in facet.curves.items()}
+    assert all(math.isfinite(low) or math.isfinite(high) for low, high in ends.values()), ends
+    assert ends["few_labels"] == (0.0, 1.0)
+
+
 def test_without_a_common_range_each_replicate_keeps_its_own_line() -> None:
     lines = [[(0.0, 0.0), (1.0, 1.0)], [(2.0, 0.0), (3.0, 1.0)]]
     assert [name for name, _ in average(lines)] == ["me (replicate 1)", "me (replicate 2)"]

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import stats as reference
 from isthmus.evidence.stats import (
     Masses,
     corrected_variance,
+    estimate,
     holm,
     interval,
     masses,
@@ -19,6 +21,10 @@ from isthmus.evidence.stats import (
     replicates_to_decide,
     steps,
 )
+from isthmus.facets import FACETS
+from isthmus.metrics import METRICS
+from isthmus.report import contests
+from isthmus.study.deploy import origin
 
 EXPECTED = json.loads((Path(__file__).parent / "expected" / "reference.json").read_text())
 D = [0.01, 0.03, 0.02, 0.05, 0.04]
@@ -157,3 +163,62 @@ def test_replicates_to_decide():
     assert replicates_to_decide(d, 0.0, 5.0) is None, "overlap leaves a variance that replicates cannot remove"
     assert replicates_to_decide([0.0] * 4, 0.01, 1 / 3) == 5
     assert replicates_to_decide([0.0] * 4, 0.01, 1 / 3, grain=0.1) is None
+
+
+UNBOUNDED = {"elbo", "iwae_bound"}
+"""Logarithms of densities may be anything."""
+
+
+def at_the_ends(bounds):
+    """Scores that lie at one end of what there can be but for one inside, so that a t interval goes beyond."""
+    low, high = bounds
+    inside = (low + high) / 2 if np.isfinite([low, high]).all() else None
+    found = [] if math.isinf(low) else [[low, low, low + 0.4 if inside is None else inside]]
+    return found + ([] if math.isinf(high) else [[high, high, high - 0.4 if inside is None else inside]])
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in UNBOUNDED])
+def test_no_interval_is_told_beyond_what_a_metric_can_be(name):
+    metric = METRICS[name]
+    low, high = metric.bounds
+    assert math.isfinite(low) or math.isfinite(high)
+    for scores in at_the_ends(metric.bounds):
+        if not metric.relative:
+            ends = interval(scores, 1 / 3)
+            assert min(ends) < low or max(ends) > high, "else nothing is shown"
+        told = contests.estimate(scores, name, 1 / 3)
+        assert low <= told.low <= told.mean <= told.high <= high
+        made = pairs(
+            {"a": at_the_ends(metric.bounds)[0], "b": at_the_ends(metric.bounds)[-1]},
+            rope=metric.rope,
+            higher=bool(metric.higher),
+            test_fraction=1 / 3,
+            relative=metric.relative,
+            bounds=metric.bounds,
+        )[0]
+        assert made.low >= (-1 if metric.relative else low - high)
+        assert metric.relative or made.high <= high - low
+
+
+@pytest.mark.parametrize("facet", list(FACETS))
+def test_what_a_model_carries_of_its_study_is_within_what_its_metrics_can_be(facet):
+    def scores(facet, metric):
+        found = at_the_ends(METRICS[metric].bounds)
+        return {"plain": np.array(found[-1] if found else [0.0, 1.0, 2.0])}
+
+    about = {"name": "rows", "digest": "00" * 32, "rows": 9}
+    design = SimpleNamespace(data=about, view=lambda facet: "all", primary=lambda facet: FACETS[facet].primary)
+    study = SimpleNamespace(design=design, scores=scores, replicates=3, test_fraction=lambda view: 1 / 3)
+    measured = origin(study, "plain", facet, None).measured
+    assert measured
+    for one in measured:
+        low, high = METRICS[one.metric].bounds
+        assert low <= one.low <= one.value <= one.high <= high
+
+
+def test_an_estimate_is_the_mean_with_its_interval_and_of_ratios_the_geometric_one():
+    assert estimate([None, 1.0, 2.0, math.nan, 4.0], 1 / 3, relative=True).mean == pytest.approx(2.0)
+    found = estimate([0.2, 0.4, 0.6], 1 / 3)
+    assert (found.low, found.high) == interval([0.2, 0.4, 0.6], 1 / 3)
+    assert estimate([0.5], 1 / 3) == (0.5, None, None)
+    assert estimate([None, math.inf], 1 / 3) is None

@@ -15,9 +15,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from isthmus.evidence.stats import ENDLESS
 from isthmus.train.cut import WORTH, outlook
-
-ENDLESS = (-math.inf, math.inf)
 
 
 class Cut(NamedTuple):

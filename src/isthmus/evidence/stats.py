@@ -27,6 +27,8 @@ ALPHA = 0.05
 """Level of the adjusted p-values."""
 SAME = 1e-6
 """Changes of a score up to this are rounding."""
+ENDLESS = (-math.inf, math.inf)
+"""The least and the largest value of what may be any number."""
 TINY = 1e-12
 """Ratios are taken of values floored here: below the square of single-precision rounding nothing is measured."""
 TURNED = {"better": "worse", "worse": "better"}
@@ -172,6 +174,44 @@ def interval(
     return float(d.mean()) - half, float(d.mean()) + half
 
 
+class Estimate(NamedTuple):
+    """The mean of one contender's scores, and its corrected 95 % interval."""
+
+    mean: float
+    low: float | None
+    """None for fewer than 2 scores."""
+    high: float | None
+
+
+def estimate(
+    values: Values, test_fraction: float, *, relative: bool = False, bounds: tuple[float, float] = ENDLESS
+) -> Estimate | None:
+    """Mean and interval of scores, as they are told: nothing beyond what a score can be. None of no finite score.
+
+    Parameters
+    ----------
+    values : array_like of shape (R,)
+        None and what is not finite are left out.
+    test_fraction : float
+        ``n_test / n_train``.
+    relative : bool, default False
+        The mean of logarithms, so the geometric mean.
+    bounds : (float, float), optional
+        The least and the largest score that there can be: a t interval knows of none.
+
+    Examples
+    --------
+    >>> estimate([0.9, 1.0], 1 / 3, bounds=(0.0, 1.0)).high
+    1.0
+    """
+    known = finite(comparable(values, relative))
+    if not len(known):
+        return None
+    ends = (float(known.mean()), *(interval(known, test_fraction) or (None, None)))
+    mean, low, high = (None if e is None else float(np.clip(np.exp(e) if relative else e, *bounds)) for e in ends)
+    return None if mean is None else Estimate(mean, low, high)
+
+
 def p_value(differences: ArrayLike, test_fraction: float, grain: float = 0.0) -> float | None:
     """Two-sided p-value of the corrected t-test that the mean difference is 0; None for fewer than 2 values.
 
@@ -248,7 +288,13 @@ def finite(values: ArrayLike) -> Floats:
 
 
 def pairs(
-    scores: Mapping[str, Values], *, rope: float, higher: bool, test_fraction: float, relative: bool = False
+    scores: Mapping[str, Values],
+    *,
+    rope: float,
+    higher: bool,
+    test_fraction: float,
+    relative: bool = False,
+    bounds: tuple[float, float] = ENDLESS,
 ) -> tuple[Pair, ...]:
     """Every contender against every later one, with Holm's adjustment over all of these pairs.
 
@@ -264,10 +310,12 @@ def pairs(
         ``n_test / n_train``.
     relative : bool, default False
         Compare logarithms; values are floored at 1e-12.
+    bounds : (float, float), optional
+        The least and the largest score that there can be: no interval of a difference is wider than they are apart.
     """
     table = {name: comparable(values, relative) for name, values in scores.items()}
     width, grain = (math.log1p(rope), 0.0) if relative else (rope, steps(table.values()))
-    rules = _Rules(width, higher, test_fraction, relative, grain)
+    rules = _Rules(width, higher, test_fraction, relative, grain, math.inf if relative else bounds[1] - bounds[0])
     made = [_pair(a, b, table[a], table[b], rules) for a, b in combinations(table, 2)]
     return tuple(replace(pair, p_adjusted=p) for pair, p in zip(made, holm([pair.p for pair in made]), strict=True))
 
@@ -333,6 +381,8 @@ class _Rules(NamedTuple):
     test_fraction: float
     relative: bool
     grain: float
+    most: float
+    """By how much two scores may differ."""
 
 
 def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
@@ -347,8 +397,8 @@ def _pair(a: str, b: str, x: Floats, y: Floats, rules: _Rules) -> Pair:
         mean=_back(float(d.mean()), rules.relative) if len(d) else None,
         mean_a=average(x[both], rules.relative) if len(d) else None,
         mean_b=average(y[both], rules.relative) if len(d) else None,
-        low=_back(low, rules.relative),
-        high=_back(high, rules.relative),
+        low=None if low is None else _back(max(low, -rules.most), rules.relative),
+        high=None if high is None else _back(min(high, rules.most), rules.relative),
         p=p_value(d, rules.test_fraction, rules.grain),
         p_adjusted=None,
         worse=left if rules.higher else right,

@@ -21,11 +21,12 @@ import numpy as np
 
 from isthmus.errors import BadInput
 from isthmus.evidence import floor as ground
-from isthmus.evidence.cut import ENDLESS, Cut, lost
+from isthmus.evidence.cut import Cut, lost
 from isthmus.evidence.decision import expected_regret
 from isthmus.evidence.outcome import Kind, Outcome, Relation
 from isthmus.evidence.stats import (
     ALPHA,
+    ENDLESS,
     TINY,
     TURNED,
     Floats,
@@ -230,7 +231,12 @@ def judge(
     gone |= {n: UNSCORED for n, x in table.items() if n not in gone and not np.isfinite(x).any()}
     table = {name: table[name] for name in _ranked(table, higher) if name not in gone}
     made = pairs(
-        {n: scores[n] for n in table}, rope=rope, higher=higher, test_fraction=test_fraction, relative=relative
+        {n: scores[n] for n in table},
+        rope=rope,
+        higher=higher,
+        test_fraction=test_fraction,
+        relative=relative,
+        bounds=bounds,
     )
     made = _with_headlines(made, table, rivals, looks)
     made = tuple(replace(one, relation=relation(one, table[one.a], table[one.b], looks)) for one in made)

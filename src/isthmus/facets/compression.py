@@ -247,6 +247,7 @@ COMPRESSION = Facet(
             x=Said("bits per element", "每个元素的比特数"),
             y=Said("squared error as a share of the variance", "平方误差占方差的比例"),
             log=False,
+            bounds=(0.0, math.inf),
         ),
     },
 )

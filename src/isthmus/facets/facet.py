@@ -96,6 +96,8 @@ class CurveTitle(NamedTuple):
     y: Said
     log: bool = False
     """Whether its horizontal axis is logarithmic."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the largest value that its line can have: no interval goes beyond."""
 
 
 class Curve(NamedTuple):

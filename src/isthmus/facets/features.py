@@ -28,6 +28,7 @@ from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.rivals import NOISES, SOLVED, Denoising, marginalised_denoising, undoing
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
+from isthmus.metrics.metric import SHARE
 from isthmus.metrics.probes import (
     FEW,
     STRENGTH,
@@ -375,6 +376,7 @@ FEATURES = Facet(
             x=Said("labelled rows per class (the last point: all)", "每类的标注行数（最后一点：全部）"),
             y=Said("probe accuracy", "探针准确率"),
             log=True,
+            bounds=SHARE,
         ),
     },
 )

@@ -251,6 +251,7 @@ ROBUSTNESS = Facet(
             x=Said("noise (standard deviations of the data)", "噪声（数据标准差的倍数）"),
             y=Said("explained variance of the clean rows", "对干净数据的解释方差"),
             log=False,
+            bounds=(-math.inf, 1.0),
         ),
         "contraction": CurveTitle(
             Said("How strongly codes react to changes of a row", "编码对数据变化的敏感程度"),
@@ -260,6 +261,7 @@ ROBUSTNESS = Facet(
                 "编码变化与数据变化之比（均以标准差为单位）",
             ),
             log=True,
+            bounds=(0.0, math.inf),
         ),
         "spectrum": CurveTitle(
             Said("Singular values of the encoder's Jacobian", "编码器雅可比矩阵的奇异值"),
@@ -269,6 +271,7 @@ ROBUSTNESS = Facet(
                 "奇异值（编码与数据均以标准差为单位）",
             ),
             log=False,
+            bounds=(0.0, math.inf),
         ),
     },
 )

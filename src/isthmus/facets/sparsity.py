@@ -6,6 +6,8 @@ coding, which looks for the code of each row anew.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -114,12 +116,14 @@ SPARSITY = Facet(
             x=Said("units of a row, on average", "每行平均保留的单元数"),
             y=Said("explained variance", "解释方差"),
             log=True,
+            bounds=(-math.inf, 1.0),
         ),
         "prefixes": CurveTitle(
             Said("Explained variance from the first units of the code", "仅用编码前若干单元的解释方差"),
             x=Said("first units of the code", "编码的前若干单元"),
             y=Said("explained variance", "解释方差"),
             log=True,
+            bounds=(-math.inf, 1.0),
         ),
     },
     rivals={"sparse coding": coded, RANDOM: random_dictionary(measure)},

@@ -31,6 +31,7 @@ from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
 from isthmus.facets.robustness import explained, sample
 from isthmus.metrics.fidelity import explained_variance
+from isthmus.metrics.metric import SHARE
 from isthmus.metrics.probes import knn_accuracy
 from isthmus.metrics.similarity import basis, cka, cosines, matched_atoms, matched_units, overlap, rank_agreement
 from isthmus.metrics.sparsity import hoyer
@@ -144,6 +145,7 @@ STABILITY = Facet(
             x=Said("direction, best agreement first", "方向（一致程度由高到低）"),
             y=Said("squared cosine of the principal angle", "主角余弦的平方"),
             log=False,
+            bounds=SHARE,
         ),
     },
     rivals={RANDOM: random_dictionary(measure)},

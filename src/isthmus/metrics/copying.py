@@ -85,6 +85,7 @@ TABLE = [
         Said("generator that copies training rows", "复制训练数据的生成模型"),
         0.5,
         "docs/facets/generation.md",
+        bounds=SHARE,
     ),
     Metric(
         "ceiling",
@@ -94,6 +95,7 @@ TABLE = [
         Said("the training set itself", "训练集本身"),
         0.5,
         "docs/facets/generation.md",
+        bounds=SHARE,
     ),
 ]
 """What the numbers of this file mean."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 import weakref
@@ -174,7 +175,17 @@ def _reading(function: Callable[[], object], calls: int, clock: Callable[[], flo
 
 
 TABLE = [
-    Metric("parameters", None, False, "numbers", Said("parameters", "参数量"), 0.1, "count", relative=True),
+    Metric(
+        "parameters",
+        None,
+        False,
+        "numbers",
+        Said("parameters", "参数量"),
+        0.1,
+        "count",
+        relative=True,
+        bounds=(0.0, math.inf),
+    ),
     Metric(
         "flops_per_row",
         flops,
@@ -184,6 +195,7 @@ TABLE = [
         0.1,
         "matrix products, a multiply-add is two",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "encode_bytes",
@@ -194,6 +206,7 @@ TABLE = [
         0.1,
         "peak of live tensors",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "step_flops",
@@ -204,6 +217,7 @@ TABLE = [
         0.1,
         "matrix products, a multiply-add is two",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "train_flops",
@@ -214,6 +228,7 @@ TABLE = [
         0.1,
         "step times steps",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "train_bytes",
@@ -224,6 +239,7 @@ TABLE = [
         0.1,
         "peak of live tensors",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "train_seconds",
@@ -234,6 +250,7 @@ TABLE = [
         0.25,
         "wall clock",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "rows_per_second",
@@ -244,6 +261,7 @@ TABLE = [
         0.25,
         "processor time of one thread",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
     Metric(
         "artefact_bytes",
@@ -254,6 +272,7 @@ TABLE = [
         0.1,
         "count",
         relative=True,
+        bounds=(0.0, math.inf),
     ),
 ]
 """What the numbers of this file mean."""

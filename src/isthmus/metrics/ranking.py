@@ -151,6 +151,7 @@ TABLE = [
         Said("scores that do not distinguish rows", "无法区分数据的得分"),
         0.5,
         "docs/facets/anomaly.md",
+        bounds=SHARE,
     ),
     Metric(
         "untrained_scorer",
@@ -160,6 +161,7 @@ TABLE = [
         Said("model that training did not improve", "训练没有给模型带来任何改进"),
         0.5,
         "docs/facets/anomaly.md",
+        bounds=SHARE,
     ),
 ]
 """What the numbers of this file mean."""

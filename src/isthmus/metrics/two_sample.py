@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.metrics.metric import Metric
+from isthmus.metrics.metric import SHARE, Metric
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
 
@@ -204,7 +204,16 @@ TABLE = [
             ),
         )
     ),
-    Metric("with_noise", None, None, "0 or 1", Said("noise added", "加上噪声"), 0.5, "docs/facets/generation.md"),
+    Metric(
+        "with_noise",
+        None,
+        None,
+        "0 or 1",
+        Said("noise added", "加上噪声"),
+        0.5,
+        "docs/facets/generation.md",
+        bounds=SHARE,
+    ),
     Metric(
         "from_prior",
         None,
@@ -213,6 +222,7 @@ TABLE = [
         Said("codes drawn from the prior", "编码取自先验"),
         0.5,
         "docs/facets/generation.md",
+        bounds=SHARE,
     ),
     Metric(
         "mmd2",

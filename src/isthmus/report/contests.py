@@ -1,15 +1,13 @@
 """One facet's contest as the page shows it: who leads, who is as good, who is worse, who was excluded and why."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from isthmus.answers.words import Words
 from isthmus.doctor import words as defects
+from isthmus.evidence import stats
 from isthmus.evidence.exclusion import spoils
-from isthmus.evidence.stats import comparable, finite, interval
+from isthmus.evidence.stats import ENDLESS
 from isthmus.evidence.verdict import UNBEATEN, FacetVerdict
 from isthmus.facets import FACETS, crowns
 from isthmus.facets.facet import RIVAL_FAMILY
@@ -93,17 +91,10 @@ def contests(study: Any, records: Sequence[Record], t: Words) -> list[Contest]:
 def estimate(values: Any, metric: str, test_fraction: float) -> Interval | None:
     """Mean and corrected 95 % interval over replicates, within what the metric can be; geometric where it compares by
     ratio."""
-    relative = metric in METRICS and METRICS[metric].relative
-    bounds = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
-    known = finite(comparable(finite(values), relative))
-    if not len(known):
-        return None
-    low, high = interval(known, test_fraction) or (None, None)
-    ends = [float(known.mean()), low, high]
-    mean, low, high = (
-        None if end is None else float(np.clip(np.exp(end) if relative else end, *bounds)) for end in ends
-    )
-    return None if mean is None else Interval(mean, low, high)
+    known = METRICS.get(metric)
+    relative, bounds = (False, ENDLESS) if known is None else (known.relative, known.bounds)
+    found = stats.estimate(values, test_fraction, relative=relative, bounds=bounds)
+    return None if found is None else Interval(*found)
 
 
 def estimates(study: Any, contest: Contest, metrics: Sequence[str]) -> dict[str, dict[str, Interval]]:

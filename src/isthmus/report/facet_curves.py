@@ -8,8 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from isthmus.answers.words import Words
-from isthmus.evidence.stats import finite
-from isthmus.evidence.stats import interval as ends
+from isthmus.evidence.stats import ENDLESS, estimate
 from isthmus.facets import FACETS
 from isthmus.report import figures
 from isthmus.report.contests import Contest
@@ -68,7 +67,7 @@ def drawn(
     found = []
     for duel in duels:
         facet = FACETS[duel.verdict.facet]
-        for curve, log in ((name, curve.log) for name, curve in facet.curves.items()):
+        for curve, log, bounds in ((name, curve.log, curve.bounds) for name, curve in facet.curves.items()):
             strands = [
                 Strand(called, place, order[name], points)
                 for name, place in places.items()
@@ -78,6 +77,7 @@ def drawn(
                     duel.verdict.test_fraction,
                     shown[name],
                     t,
+                    bounds,
                 )
             ]
             if strands:
@@ -86,7 +86,12 @@ def drawn(
 
 
 def average(
-    lines: Iterable[Points], log: bool, test_fraction: float, name: str, t: Words
+    lines: Iterable[Points],
+    log: bool,
+    test_fraction: float,
+    name: str,
+    t: Words,
+    bounds: tuple[float, float] = ENDLESS,
 ) -> list[tuple[str, tuple[tuple[float, Interval], ...]]]:
     """One contender's lines, one for each replicate, as one: the mean with its corrected interval at each place.
 
@@ -108,9 +113,9 @@ def average(
         columns = zip(*(_read(line, places[0], log) for line in lines), strict=True)
     points = []
     for x, column in zip(places[0], columns, strict=True):
-        known = finite(column)
-        if len(known):
-            points.append((x, Interval(float(known.mean()), *(ends(known, test_fraction) or (None, None)))))
+        known = estimate(list(column), test_fraction, bounds=bounds)
+        if known is not None:
+            points.append((x, Interval(*known)))
     return [(name, tuple(points))] if points else []
 
 

@@ -136,7 +136,7 @@ class Measured(Strict):
 
     metric: str = Field(max_length=60)
     value: float
-    """Mean over replicates."""
+    """Mean over replicates; of a metric that compares by ratio the geometric one."""
     low: float | None = None
     high: float | None = None
     """Its 95 % interval; none of a single replicate."""

@@ -27,6 +27,7 @@ from isthmus.facets import crowns
 from isthmus.facets.facet import RIVAL_FAMILY
 from isthmus.families import named
 from isthmus.families import recipe as from_json
+from isthmus.metrics import METRICS
 from isthmus.model import Recipe
 from isthmus.parts.heads import Head
 from isthmus.study.design import Design, capacity, configurations, design, match, training_plan
@@ -240,6 +241,7 @@ class AblationResults:
     def _facet(self, found: FacetVerdict) -> list[Effect]:
         table = self.study.scores(found.facet, found.metric)
         rules: dict[str, Any] = {name: getattr(found, name) for name in ("rope", "higher", "test_fraction", "relative")}
+        rules["bounds"] = METRICS[found.metric].bounds
         names = [part.variant for part in self.parts]
         made = [pairs({FULL: table[FULL], name: table[name]}, **rules)[0] for name in names]
         adjusted = [replace(one, p_adjusted=p) for one, p in zip(made, holm([one.p for one in made]), strict=True)]

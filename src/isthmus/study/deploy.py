@@ -18,7 +18,7 @@ from isthmus.data.layout import Table
 from isthmus.data.scale import Scaler
 from isthmus.errors import BadInput
 from isthmus.evidence.purposes import PurposeVerdict, decided_first
-from isthmus.evidence.stats import interval
+from isthmus.evidence.stats import estimate
 from isthmus.facets import FACETS
 from isthmus.facets.kin import Kin, Step
 from isthmus.metrics import METRICS
@@ -137,12 +137,11 @@ def origin(study: Results, name: str, facet: str, replicate: int | None) -> Orig
         if metric not in METRICS or METRICS[metric].higher is None:
             continue
         scores = study.scores(facet, metric).get(name, np.zeros(0))
-        known = scores[np.isfinite(scores)]
-        if len(known):
-            low, high = interval(known, share) or (None, None)
+        found = estimate(scores, share, relative=METRICS[metric].relative, bounds=METRICS[metric].bounds)
+        if found is not None:
             own = math.nan if replicate is None else float(scores[replicate])
             told = own if np.isfinite(own) else None
-            measured.append(Measured(metric=metric, value=float(known.mean()), low=low, high=high, own=told))
+            measured.append(Measured(metric=metric, value=found.mean, low=found.low, high=found.high, own=told))
     return Origin(
         purpose=facet,
         data=str(about["name"])[:200],
