@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from isthmus import Autoencoder
+from isthmus import AnomalyDetector, Autoencoder, AutoencoderClassifier
 from isthmus.errors import BadInput
 from isthmus.families.plain import Plain
 
@@ -27,7 +27,7 @@ FRAME.loc[::7, "size"] = np.nan
 FRAME.loc[::11, "city"] = None
 pytestmark = [
     pytest.mark.filterwarnings("ignore:X. :UserWarning"),
-    pytest.mark.filterwarnings("ignore:training was cut"),
+    pytest.mark.filterwarnings("ignore:.*training was cut"),
 ]
 
 
@@ -112,3 +112,34 @@ def test_masked_cells_are_not_shown_to_a_model():
     frame = eval(given, {"pandas": pd, "X": masked, "nan": np.nan, "float": float})
     filled = Autoencoder("pca", latents=1).fit(frame)
     assert filled.transform(frame).shape == (60, 1)
+
+
+def test_labels_and_weights_stand_beside_their_rows_by_their_index():
+    named = FRAME.set_axis([f"person {i}" for i in range(300)])
+    town = pd.Series(np.array(["north", "south"])[(PLACE == 2) * 1], index=named.index)
+    weight = pd.Series(1.0 * (PLACE > 0), index=named.index)
+    order = np.random.default_rng(1).permutation(300)
+    classifier = AutoencoderClassifier(made(steps=50), steps=100, random_state=0)
+    straight = classifier.fit(named, town, weight).predict_proba(named)
+    score = classifier.score(named, town, weight)
+    with pytest.warns(UserWarning, match="were put in the order of the rows, by their index") as told:
+        moved = classifier.fit(named, town.iloc[order], weight.iloc[order]).predict_proba(named)
+        assert classifier.score(named, town.iloc[order], weight.iloc[order]) == score
+    assert np.array_equal(moved, straight)
+    assert [str(one.message).split()[1] for one in told if "put in" in str(one.message)] == ["labels", "weights"] * 2
+    for one in (made(steps=50), AnomalyDetector("plain", latents=3, steps=50, random_state=0)):
+        alike = one.fit(named, sample_weight=weight).score_samples(named)
+        with pytest.warns(UserWarning, match="the weights were put in the order"):
+            assert np.array_equal(one.fit(named, sample_weight=weight.iloc[order]).score_samples(named), alike)
+
+
+def test_labels_and_weights_of_other_rows_are_refused():
+    town = pd.Series(np.array(["north", "south"])[(PLACE == 2) * 1], index=range(5, 305))
+    with pytest.raises(BadInput, match=r"the labels have an index that differs .* pass labels.to_numpy\(\)"):
+        AutoencoderClassifier(made(steps=50), random_state=0).fit(FRAME, town)
+    for call in (made(steps=50).fit, made(steps=50).partial_fit, AnomalyDetector(steps=50).fit):
+        with pytest.raises(BadInput, match="the weights have an index that differs"):
+            call(FRAME, sample_weight=pd.Series(1.0, index=range(5, 305)))
+    first = made(steps=50).fit(FRAME)
+    with pytest.raises(BadInput, match="the weights have an index that differs"):
+        first.partial_fit(FRAME, sample_weight=pd.Series(1.0, index=range(5, 305)))

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from isthmus.errors import BadInput
-from isthmus.estimator.network import NUMBERS, flat, in_order, plain, told
+from isthmus.estimator.network import NUMBERS, beside, flat, in_order, plain, told
 from isthmus.estimator.transformer import Autoencoder
 from isthmus.train.finetune import Finetuned, finetune
 from isthmus.train.given import mixed
@@ -89,6 +89,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array or frame (n, n_features)
         y : array (n,)
+            A pandas series is put in the order of the rows of a frame, by their index.
         sample_weight : array (n,), optional
             How often each row counts, in the autoencoder and under the labels.
 
@@ -97,6 +98,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         BadInput
             A ``ValueError``: if a parameter makes no sense, or no row has a label.
         """
+        y, sample_weight = beside(X, y, "labels"), beside(X, sample_weight, "weights")
         if words := mixed(X):
             labels = np.asarray(column_or_1d(y, warn=True))
             check_consistent_length(X, labels)
@@ -146,6 +148,10 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
         """The most probable label of each row: (n, n_features) -> (n,)."""
         numbers = self.predict_proba(X).argmax(1)
         return self.classes_[numbers]
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The share of rows (n, n_features) whose label is predicted; labels and weights are ordered as in ``fit``."""
+        return super().score(X, beside(X, y, "labels"), beside(X, sample_weight, "weights"))
 
 
 def _known(labels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from isthmus.data.axes import doubts, pictures
 from isthmus.data.dataset import Dataset
 from isthmus.data.fields import Field
+from isthmus.data.labels import aligned
 from isthmus.data.layout import coded
 from isthmus.data.metadata import in_proportion
 from isthmus.data.read import cells, read
@@ -127,6 +128,7 @@ class Network(BaseEstimator):
     def _rows(self, X: Any, sample_weight: ArrayLike | None = None) -> FitRows:
         """The rows of a first fit; what is known of them is set."""
         self._counts = False
+        sample_weight = beside(X, sample_weight, "weights")
         if mixed(X):
             return self._table(X, sample_weight)
         self._like = None
@@ -299,6 +301,20 @@ def weights(sample_weight: ArrayLike | None, x: NDArray[Any]) -> NDArray[np.floa
     found = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
     if np.count_nonzero(found) < 2:
         raise BadInput("sample_weight must be above 0 for two rows or more: nothing can be learnt from fewer")
+    return found
+
+
+def beside(X: Any, other: Any, what: str) -> Any:
+    """Labels or weights in the order of the rows ``X``, which pandas' index tells; where it moved them, that is said.
+
+    Raises
+    ------
+    BadInput
+        If both have an index, and the two do not name the same rows.
+    """
+    found, moved = aligned(X, other, what)
+    if moved is not None:
+        warnings.warn(moved, stacklevel=3)
     return found
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import BadInput
-from isthmus.estimator.network import CLOSED, NUMBERS, FitRows, Network, in_order, told, weights
+from isthmus.estimator.network import CLOSED, NUMBERS, FitRows, Network, beside, in_order, told, weights
 from isthmus.imputer import Imputer
 from isthmus.model import Recipe
 from isthmus.sampler import Sampler
@@ -270,6 +270,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
     def _more(self, X: Any, sample_weight: ArrayLike | None) -> FitRows:
         """The rows of a further fit."""
         x, one = self.given(X), self.fitted_
+        sample_weight = beside(X, sample_weight, "weights")
         if len(x) < 2:
             raise BadInput(f"partial_fit needs two rows or more, one of them to say when to stop; got {len(x)}")
         if self._counts:
