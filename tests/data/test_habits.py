@@ -1,6 +1,7 @@
 """A model reads ``1.234`` and ``03/04/2021`` as they were meant in training, whatever else stands in the new file."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from isthmus.cli import main
 from isthmus.data import layout as layouts
 from isthmus.data.blocks import Columns, blocks, table_block
 from isthmus.data.fields import Field
+from isthmus.data.frames import framed
 from isthmus.data.layout import laid_out
 from isthmus.data.read import cells, read
 from isthmus.data.scale import Scaler
@@ -19,7 +22,10 @@ from isthmus.data.source import source
 from isthmus.data.survey import survey
 from isthmus.errors import BadInput
 from isthmus.families import named
+from isthmus.serve.application import _written
+from isthmus.serve.turns import Told
 from isthmus.ship import verbs
+from isthmus.ship.artefact import load
 from isthmus.ship.deployed import Deployed
 from isthmus.train.fitted import fit
 
@@ -141,6 +147,54 @@ def test_windows_keep_the_mark_with_their_series(tmp_path):
     assert again.series == layout.series
     assert again.series.habit == ","
     assert {field.habit for field in again.series.fields} == {","}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [["price", "share"], ["price", "share", "day", "paid"]])
+def test_what_a_model_writes_is_read_as_it_was_meant(tmp_path, monkeypatch, capsys, columns):
+    monkeypatch.chdir(tmp_path)
+    csv(GERMAN[columns], Path("t.csv"))
+    assert main(["train", "pca", "t.csv", "--out", "m", "--measure", "none", "--quiet"]) == 0
+    model = load(Path("m"))
+    code = verbs.encode(model, next(verbs.blocks_of(model, Path("t.csv")))).array
+    again = model.decode(code)
+    for verb in (["reconstruct", "m", "t.csv"], ["decode", "m", "codes.csv"]):
+        assert main(["encode", "m", "t.csv", "--out", "codes.csv", "--quiet"]) == 0
+        assert main([*verb, "--out", "again.csv", "--quiet"]) == 0
+        found = rows_of(Path("again.csv"), verbs.wanted(model))
+        np.testing.assert_allclose(found, again, rtol=1e-5, atol=1e-5)
+    assert re.search(r'"\d{4},\d', Path("again.csv").read_text())
+    capsys.readouterr()
+
+
+def test_a_server_writes_a_table_with_the_marks_of_the_training():
+    written = _written(Told({"a": np.array([1.234]), "b": np.array([0.5])}, 1, (), frozenset({"a"})))
+    assert written.decode().splitlines()[1] == '"1,234",0.5'
+
+
+def test_gaps_are_filled_in_with_the_mark_of_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    gaps = GERMAN.assign(share=GERMAN["share"].where(np.arange(N) % 4 > 0, ""), beside=GERMAN["price"])
+    csv(gaps, Path("t.csv"))
+    assert main(["train", "pca", "t.csv", "--drop", "beside", "--out", "m", "--measure", "none", "--quiet"]) == 0
+    assert main(["impute", "m", "t.csv", "--out", "whole.csv", "--quiet"]) == 0
+    whole, before = (rows_of(Path(name), load(Path("m")).fields) for name in ("whole.csv", "t.csv"))
+    assert not np.isnan(whole).any()
+    there = ~np.isnan(before)
+    np.testing.assert_array_equal(whole[there], before[there])
+    assert read("whole.csv").x.shape == (N, 5)  # one mark in all of it
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("frame", [GERMAN, ENGLISH])
+def test_a_frame_comes_back_as_it_is_read(tmp_path, frame):
+    fields = read(csv(frame, tmp_path / "t.csv")).fields
+    few = ambiguous(frame)
+    known = cells(few, fields)
+    again = framed(fields, known, few)
+    np.testing.assert_array_equal(cells(again, fields), known)
+    blank = few.assign(price="-")
+    np.testing.assert_array_equal(cells(framed(fields, known, blank), fields), known)
 
 
 def test_what_nothing_told_is_not_written(tmp_path):

@@ -122,6 +122,8 @@ class Columns:
         import pyarrow.parquet as pq
         from pyarrow import ipc
 
+        from isthmus.data.frames import in_text
+
         given, left = block.table, self.left
         carried = () if given is None or left is None else (n for n in given.column_names if n not in left)
         kept = {name: given.column(name) for name in carried} if given is not None else {}
@@ -133,6 +135,7 @@ class Columns:
             for name, values in answer.columns.items()
         }
         table = self._held(pa.table({**kept, **made}))
+        table = in_text(table, answer.commas) if self.suffix == ".csv" else table
         if self.writer is None:
             kinds = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
             self.file = pa.BufferedOutputStream(pa.PythonFile(self.held, "w"), BUFFER)

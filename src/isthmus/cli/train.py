@@ -209,7 +209,7 @@ class _Work:
     @property
     def usual(self) -> dict[str, Any]:
         """What :func:`isthmus.fit` is told beside the recipe and the rows."""
-        told = ("images", "columns", "fields", "series", "counts")
+        told = ("images", "columns", "fields", "series", "counts", "habit")
         return {
             **{name: getattr(self.rows, name) for name in told},
             "valid": self.rows.x[self.parts.valid],

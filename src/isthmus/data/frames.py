@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -96,15 +96,30 @@ def spelled(field: Field, cells: NDArray[Any], like: Any) -> pa.Array:
         return dates.spelled(cells, texts, field.habit)
     if dates.clock(texts) is not None:
         return pa.array(dates.spans(cells), pa.string())
-    made = column(field, cells, pa.string())
-    if (numbers := seen(texts)) is None:
+    made, numbers = column(field, cells, pa.string()), seen(texts)
+    mark = field.habit or (decimal({field.name: numbers}, str)[0] if numbers is not None else ".")
+    made = pc.replace_substring(made, ".", mark)
+    if numbers is None:
         return made
-    if decimal({field.name: numbers}, str)[0] == ",":
-        made = pc.replace_substring(made, ".", ",")
     pattern = (
         rf"\1{numbers.unit}\2" if texts[0].as_py().lstrip("+-").startswith(numbers.unit) else rf"\1\2{numbers.unit}"
     )
     return pc.replace_substring_regex(made, r"^(-?)(.*)$", pattern) if numbers.unit else made
+
+
+def in_text(table: pa.Table, commas: Collection[str]) -> pa.Table:
+    """A table as it is written as text: numbers of the columns in ``commas`` with a decimal comma, as they are read.
+
+    Examples
+    --------
+    >>> in_text(pa.table({"a": [1.234], "b": [0.5]}), ["a"]).to_pylist()
+    [{'a': '1,234', 'b': 0.5}]
+    """
+    for j, one in enumerate(table.schema):
+        if one.name in commas and pa.types.is_floating(one.type):
+            texts = pc.replace_substring(table.column(j).cast(pa.string()), ".", ",")
+            table = table.set_column(j, one.name, texts)
+    return table
 
 
 def _elapsed(made: pa.Array, wanted: pa.DataType) -> pa.Array:

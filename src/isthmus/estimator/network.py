@@ -52,6 +52,8 @@ class FitRows(NamedTuple):
     images: bool = False
     counts: int | None = None
     """Most columns that are kept of rows of counts; None of others."""
+    habit: str = ""
+    """The decimal mark of plain numbers, where they were texts."""
 
 
 class Network(BaseEstimator):
@@ -155,7 +157,7 @@ class Network(BaseEstimator):
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), len(X.columns)
         table = coded(data.x, data.fields)
         numbers = in_order(table, weights(sample_weight, table))
-        return FitRows(data.x[numbers], tuple(data.fields), tuple(data.columns))
+        return FitRows(data.x[numbers], tuple(data.fields), tuple(data.columns), habit=data.habit)
 
     def _counted(self, data: Dataset, sample_weight: ArrayLike | None) -> FitRows:
         """The same of a sparse matrix of counts."""
@@ -200,7 +202,8 @@ class Network(BaseEstimator):
 
     def _train(self, rows: FitRows, train: NDArray[np.int64], valid: NDArray[np.int64], number: int) -> Fitted:
         """A model of some of the rows, whose training others stop."""
-        own = {"fields": rows.fields, "columns": rows.columns, "images": rows.images, "counts": rows.counts}
+        parts = ("fields", "columns", "images", "counts", "habit")
+        own = {name: getattr(rows, name) for name in parts}
         fitted = fit(
             self._recipe(),
             rows.x[train],
@@ -210,7 +213,7 @@ class Network(BaseEstimator):
             scale=self.scale,
             device=self.device,
             watch=_say if self.verbose else None,
-            **own,  # type: ignore[arg-type]
+            **own,
         )
         told(fitted.outcome, fitted.plan, stacklevel=4)
         return fitted

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from isthmus.data.frames import in_text
 from isthmus.data.wording import shown
 from isthmus.errors import BadInput, MissingExtra
 from isthmus.rivals.rival import Rival
@@ -177,5 +178,5 @@ def _listed(told: Told) -> bytes:
 def _written(told: Told) -> bytes:
     table = pa.table({name: pa.array(values, from_pandas=True) for name, values in told.columns.items()})
     with io.BytesIO() as file:
-        pacsv.write_csv(table, file)
+        pacsv.write_csv(in_text(table, told.commas), file)
         return file.getvalue()

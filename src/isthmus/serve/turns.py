@@ -59,6 +59,8 @@ class Told(NamedTuple):
     columns: Mapping[str, Any]
     rows: int
     notes: tuple[str, ...]
+    commas: frozenset[str] = frozenset()
+    """Columns whose numbers have a decimal comma in text."""
 
 
 class Turns:
@@ -113,7 +115,7 @@ class Turns:
         ends = np.cumsum([len(block.rows) for block in blocks]).tolist()
         spans = zip([0, *ends], ends, strict=False)
         return [
-            Told({name: values[start:end] for name, values in found.columns.items()}, end - start, notes)
+            Told({name: values[start:end] for name, values in found.columns.items()}, end - start, notes, found.commas)
             for start, end in spans
         ]
 

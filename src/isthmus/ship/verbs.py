@@ -42,6 +42,8 @@ class Answer(NamedTuple):
     """Name -> Arrow array or numpy array (n,)."""
     array: NDArray[Any] | None
     """The same as one array (n, ...), for .npy; None where columns are of several kinds."""
+    commas: frozenset[str] = frozenset()
+    """Columns whose numbers have a decimal comma where they are written as text, for so the model reads them."""
 
 
 def wanted(model: Deployed) -> tuple[Field, ...]:
@@ -296,7 +298,8 @@ def impute(model: Deployed, block: Block, imputer: Imputer | None = None, level:
         columns[name] = _filled(model.fields[j], old, made[:, j], missing(given)[:, j])
         if found is not None and imputer is not None and name in imputer.reach:
             columns |= {f"{name} {said}": cells for said, cells in _beside(found, j, model.layout)}
-    return Answer(columns, None)
+    pointed = {field.name for field in model.fields if field.habit != ","}  # a text table has one mark, if it can
+    return Answer(columns, None, frozenset(columns.keys() - pointed) if _commas(model) else frozenset())
 
 
 def _filled(field: Field, old: pa.ChunkedArray, made: NDArray[Any], gone: NDArray[np.bool_]) -> pa.ChunkedArray:
@@ -329,11 +332,16 @@ def _beside(found: Imputed, j: int, layout: Any) -> list[tuple[str, Any]]:
 def rows(model: Deployed, made: NDArray[Any]) -> Answer:
     """Rows (n, *D) in the units of the data, by the names of their columns."""
     if model.fields:
-        return Answer({f.name: column(f, made[:, j]) for j, f in enumerate(model.fields)}, None)
+        return Answer({f.name: column(f, made[:, j]) for j, f in enumerate(model.fields)}, None, _commas(model))
     own = model.columns if model.target_layout is None else ()
     names = own or element_names(made.shape[1:])
     flat = made.reshape(len(made), -1)
-    return Answer({name: flat[:, j] for j, name in enumerate(names)}, made)
+    return Answer({name: flat[:, j] for j, name in enumerate(names)}, made, _commas(model))
+
+
+def _commas(model: Deployed) -> frozenset[str]:
+    """Columns that had a decimal comma in the training file."""
+    return frozenset(field.name for field in wanted(model) if field.habit == ",")
 
 
 def together(found: Iterator[Block]) -> Block:
