@@ -15,10 +15,15 @@ import polars as pl
 import pytest
 
 from isthmus import runtime
+from isthmus.data.read import read
+from isthmus.families import named
 from isthmus.runtime import Refused
 from isthmus.runtime.__main__ import BLOCK, main, parsed, split
 from isthmus.runtime.graph import AT_ONCE
 from isthmus.runtime.protobuf import SEAL, sealed, whole
+from isthmus.ship.deployed import Deployed
+from isthmus.ship.graph import export
+from isthmus.train.fitted import fit
 
 FROZEN = Path(__file__).parent / "frozen"
 GRAPH = FROZEN / "graph-1.onnx"
@@ -400,3 +405,30 @@ def test_missing_files_and_wrong_ones_are_told(tmp_path: Path, capsys: pytest.Ca
         "no such file; give a .csv or .npy file, or - for stdin",
     ]
     assert "it is damaged, or no ONNX file" in lines[2]
+
+
+@pytest.mark.slow
+def test_numbers_that_had_decimal_commas_in_training_have_them_here(tmp_path: Path, monkeypatch) -> None:
+    """As isthmus reads the same texts, or refused; whether columns are of several kinds or all plain numbers."""
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"a": [f"{k},5" for k in range(40)], "b": [f"{k % 7},25" for k in range(40)]})
+    frame["size"] = [f"{k % 3},5" for k in range(40)]
+    for columns, kinds in ((["a", "b"], {}), (["a", "b", "size"], {"size": "category"})):
+        frame[columns].to_csv("t.csv", sep=";", index=False)
+        data = read("t.csv", kinds=kinds)
+        how = {"fields": data.fields, "columns": data.columns, "habit": data.habit, "images": False}
+        model = Deployed.of(fit(named("pca").set_params(latents=1), data.x, **how))
+        export(model, tmp_path / "m.onnx")
+        graph = runtime.load(tmp_path / "m.onnx")
+        wanted = pytest.approx(np.asarray(model.encode(data.x)), rel=1e-4, abs=1e-4)
+        assert graph.run(frame)["code"] == wanted
+        assert graph.run({name: frame[name].tolist() for name in frame})["code"] == wanted
+        gap = frame.astype(object)
+        gap.loc[3, "a"] = 3.5  # a number that is no text is what it is
+        assert graph.run(gap)["code"] == wanted
+        gap.loc[4, "b"] = "1.234"
+        with pytest.raises(Refused, match=r"row 5, column 'b': '1.234' has a point.*write 1234,5"):
+            graph.run(gap)
+        gap.loc[4, "b"] = "x"
+        with pytest.raises(Refused, match=r"row 5, column 'b': 'x' is no number; write it as 1234,5"):
+            graph.run(gap)

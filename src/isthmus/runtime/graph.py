@@ -210,6 +210,8 @@ class Graph:
         return out
 
     def _read(self, column: Mapping[str, Any], cells: Any, first: int) -> NDArray[Any]:
+        mark = column.get("mark", ".")
+        cells = self._pointed(column["name"], cells, first) if mark == "," else cells
         if (texts := _texts(cells)) is not None and (found := self._at_once(column, texts)) is not None:
             return found
         values = np.asarray(cells)
@@ -229,7 +231,7 @@ class Graph:
                 try:
                     out[k] = read(value)
                 except ValueError:
-                    kind = "date; write 2024-01-31" if column["kind"] == "date" else "number; write it as 1234.5"
+                    kind = "date; write 2024-01-31" if column["kind"] == "date" else f"number; write it as 1234{mark}5"
                     raise Refused(
                         f"row {first + k + 1}, column {column['name']!r}: {value!r:.60} is no {kind}"
                     ) from None
@@ -238,6 +240,24 @@ class Graph:
             said = "the value is infinite" if np.isinf(out[at]) else f"{out[at]:g} is beyond 32-bit floats (3.4e38)"
             raise Refused(f"row {first + at + 1}, column {column['name']!r}: {said}")
         return out
+
+    def _pointed(self, name: str, cells: Any, first: int) -> Any:
+        """Texts of a column that had decimal commas in training, with points; a point there may part thousands."""
+        values = cells if isinstance(cells, list) else np.asarray(cells)
+        if isinstance(values, np.ndarray) and values.dtype.kind in "biufM":
+            return cells
+        gone, found = self._missing | self._dashes, [*values]
+        for k, value in enumerate(found):
+            if not isinstance(value, str):
+                continue
+            text = "" if value.strip() in gone else value
+            if "." in text:
+                raise Refused(
+                    f"row {first + k + 1}, column {name!r}: {value!r:.60} has a point, and training had decimal "
+                    "commas; write 1234,5, or give numbers that are no texts"
+                )
+            found[k] = text.replace(",", ".")
+        return found
 
     def _at_once(self, column: Mapping[str, Any], texts: list[str]) -> NDArray[Any] | None:
         """The cells of a column of texts; None where one must be looked at by itself."""

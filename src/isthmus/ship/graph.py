@@ -46,6 +46,7 @@ from isthmus.model import Model
 from isthmus.rivals.around import Around
 from isthmus.rivals.rival import Drawing, Rival
 from isthmus.runtime.protobuf import sealed
+from isthmus.ship import verbs
 from isthmus.ship.deployed import TIE, Deployed
 from isthmus.train.inference import Inference
 
@@ -289,17 +290,19 @@ def _said(part: Part, cells: NDArray[np.float64]) -> NDArray[Any]:
     said = ["" if np.isnan(k) else NEW if k < 0 else part.field.values[int(k)] for k in cells]
     if part.field.kind == "flag":  # whose new values are gaps
         said[::2] = [text or NEW for text in said[::2]]
+    said = [text.replace(".", part.field.habit) for text in said] if part.field.habit else said
     return np.array(said, dtype=object)
 
 
 def _about(model: Deployed, taken: Set[str]) -> dict[str, Any]:
     """What whoever reads files for the graph must know; ``taken`` are names that no input may have."""
-    described = [(p.field.name, p.field.kind, p.field.values) for p in model.layout.parts]
+    described = [p.field for p in model.layout.parts]
     columns = [
-        {"name": name, "kind": kind, "text": bool(values), "input": _free(name, taken)}
-        | ({"written": blank} if (blank := [value for value in values if value != value.strip()]) else {})
-        | ({"codes": found} if (found := codes(values)) else {})
-        for name, kind, values in described or [(name, "number", ()) for name in model.columns]
+        {"name": one.name, "kind": one.kind, "text": bool(one.values), "input": _free(one.name, taken)}
+        | ({"written": blank} if (blank := [value for value in one.values if value != value.strip()]) else {})
+        | ({"codes": found} if (found := codes(one.values)) else {})
+        | ({"mark": ","} if one.habit == "," else {})
+        for one in described or verbs.wanted(model)
     ]
     return {
         "format": 1,
