@@ -122,11 +122,14 @@ def test_labels_and_weights_stand_beside_their_rows_by_their_index():
     classifier = AutoencoderClassifier(made(steps=50), steps=100, random_state=0)
     straight = classifier.fit(named, town, weight).predict_proba(named)
     score = classifier.score(named, town, weight)
+    both = {"y": town.iloc[order], "sample_weight": weight.iloc[order]}
     with pytest.warns(UserWarning, match="were put in the order of the rows, by their index") as told:
-        moved = classifier.fit(named, town.iloc[order], weight.iloc[order]).predict_proba(named)
-        assert classifier.score(named, town.iloc[order], weight.iloc[order]) == score
-    assert np.array_equal(moved, straight)
-    assert [str(one.message).split()[1] for one in told if "put in" in str(one.message)] == ["labels", "weights"] * 2
+        classifier.fit(named, **both)
+    assert [str(one.message).split()[1] for one in told if "put in" in str(one.message)] == ["labels", "weights"]
+    assert np.array_equal(classifier.predict_proba(named), straight)
+    with pytest.warns(UserWarning, match="were put in the order of the rows") as told:
+        assert classifier.score(named, **both) == score
+    assert len(told) == 2
     for one in (made(steps=50), AnomalyDetector("plain", latents=3, steps=50, random_state=0)):
         alike = one.fit(named, sample_weight=weight).score_samples(named)
         with pytest.warns(UserWarning, match="the weights were put in the order"):
