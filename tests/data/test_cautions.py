@@ -195,6 +195,17 @@ def test_the_share_that_is_told_is_the_mean_over_classes():
     assert found["a"] > 0.98
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_that_stand_there_several_times_are_one_piece_of_evidence(seed):
+    random = np.random.default_rng(seed)
+    y = np.arange(400) % 2
+    once = np.column_stack([random.normal(size=(400, 2)), y, y + 0.01 * random.normal(size=400)])
+    again = random.permutation(np.repeat(np.arange(400), 8))
+    assert set(leaks(once[again], y[again], ["any", "day", "twin", "near"])) == {"twin", "near"}
+    codes = np.column_stack([y, random.integers(0, 3, 400)])[again]  # so few rows differ that they are codes, no copies
+    assert list(leaks(codes, y[again], ["twin", "size"])) == ["twin"]
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_no_bundled_set_has_a_column_that_tells_its_label(name):
     data = read(name)

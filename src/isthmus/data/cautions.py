@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dates import written
+from isthmus.data.repeats import distinct
 from isthmus.data.wording import number_of, shown, some
 
 CHANCE = 7
@@ -127,6 +128,9 @@ def leaks(x: NDArray[Any], y: NDArray[np.int64], columns: Sequence[str]) -> dict
     commonest class tells nothing; a column is named from :data:`NEARLY` on. Classes of fewer than five rows are left
     out, and fewer rows than :data:`JUDGED` are not judged.
 
+    A row that stands there several times has its class each time, whatever a column has to do with it: where enough
+    rows differ, columns are judged by these.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -135,6 +139,13 @@ def leaks(x: NDArray[Any], y: NDArray[np.int64], columns: Sequence[str]) -> dict
     >>> list(found), found["twin"] > 0.97
     (['twin'], True)
     """
+    found = _telling(x, y, columns)
+    rows = distinct(np.column_stack([x, y])) if found else np.arange(len(y))
+    return _telling(x[rows], y[rows], columns) if JUDGED <= len(rows) < len(y) else found
+
+
+def _telling(x: NDArray[Any], y: NDArray[np.int64], columns: Sequence[str]) -> dict[str, float]:
+    """The same, each row being a piece of evidence of its own."""
     found = dict.fromkeys(copies(x, y, columns), 1.0)
     some = np.random.default_rng(0).permutation(len(y))[: max(JUDGED, min(ASKED, CELLS // max(1, x.shape[1])))]
     counts = np.bincount(y[some])

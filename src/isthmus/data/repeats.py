@@ -36,7 +36,18 @@ def copies(x: NDArray[Any]) -> int:
     >>> copies(np.array([[1.0, np.nan], [2.0, 0.0], [1.0, np.nan], [1.0, np.nan]]))
     2
     """
-    return len(x) - len(np.unique(_marks(x.reshape(len(x), -1))))
+    return len(x) - len(distinct(x))
+
+
+def distinct(x: NDArray[Any]) -> NDArray[np.int64]:
+    """Which rows of (N, *D) equal none that stands before them, in their order; gaps in the same places are equal.
+
+    Examples
+    --------
+    >>> distinct(np.array([[2.0, np.nan], [1.0, 0.0], [2.0, np.nan], [3.0, 0.0]])).tolist()
+    [0, 1, 3]
+    """
+    return np.sort(np.unique(_marks(x.reshape(len(x), -1)), return_index=True)[1])
 
 
 def _marks(x: NDArray[Any]) -> NDArray[np.uint64]:
