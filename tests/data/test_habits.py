@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -270,3 +271,53 @@ def test_codes_with_zeros_in_front_are_filled_in_as_they_were_learnt(tmp_path):
     with Columns(Path(tmp_path / "t.csv"), whole.fields) as held:
         found = np.concatenate([block.rows for block in held.blocks(whole.fields)])
     np.testing.assert_array_equal(found, whole.x)
+
+
+def spelled(random):
+    """A table as somebody may write it: one decimal mark, one order of day and month, and gaps of several kinds."""
+    mark, other = random.permutation([",", "."])
+    form = random.choice(["%d/%m/%Y", "%m-%d-%y", "%d/%m/%Y %H:%M", "%Y-%m-%d", "%d.%m.%Y"])
+    parting = random.choice(["", " ", other])
+
+    def number(value, decimals):
+        whole, fraction = f"{abs(value):,.{decimals}f}".replace(",", "_").partition(".")[::2]
+        return ("-" if value < 0 else "") + whole.replace("_", parting) + (mark + fraction if fraction else "")
+
+    days = DAYS[random.permutation(N)] + pd.to_timedelta(random.integers(0, 1440, N), unit="min")
+    made = {
+        "small": [number(v, 3) for v in random.uniform(1, 9, N)],
+        "large": [number(v, 2) for v in random.normal(0, 9e5, N)],
+        "money": [number(v, 1) + random.choice([" €", "€"]) for v in random.uniform(1, 3e4, N)],
+        "whole": [number(v, 0) for v in random.integers(-9, 2e4, N)],
+        "flag": [str(v) for v in random.integers(0, 2, N)],
+        "word": [str(v) for v in random.choice(["01", "02", "10"], N)],
+        "day": days.strftime(str(form)),
+    }
+    frame = pd.DataFrame({name: made[name] for name in random.permutation([*made])[:4]}, dtype=object)
+    for name in frame:
+        gap = random.choice(["", "-", "."] if name not in ("word", "day") else ["", "NA"])
+        frame.loc[random.random(N) < 0.1, name] = gap
+    return frame
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_any_part_of_a_file_in_any_form_is_read_as_the_whole_was_or_refused(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    read_at_all = 0
+    for _ in range(2):
+        frame = spelled(random)
+        try:
+            whole = read(csv(frame, tmp_path / "t.csv"))
+        except BadInput:  # what is open in the whole file is refused
+            continue
+        far = survey(source(tmp_path / "t.csv"), rows=5)
+        assert far.source.fields == whole.fields
+        fields = whole.fields or tuple(Field(name, "number", habit=whole.habit) for name in whole.columns)
+        for k, write in enumerate((csv, parquet, jsonl)):
+            for rows in (np.arange(N), random.permutation(N), random.integers(0, N, 1), random.integers(0, N, 3)):
+                path = write(frame.iloc[rows], tmp_path / f"part{k}.{write.__name__}")
+                with nullcontext() if len(rows) == N else suppress(BadInput):
+                    np.testing.assert_allclose(rows_of(path, fields), whole.x[rows], rtol=1e-6)
+                    read_at_all += 1
+    assert read_at_all > 0
