@@ -28,6 +28,7 @@ from isthmus.serve.turns import Told
 from isthmus.ship import verbs
 from isthmus.ship.artefact import load
 from isthmus.ship.deployed import Deployed
+from isthmus.study.examine import _known
 from isthmus.train.fitted import fit
 
 N = 40
@@ -138,6 +139,9 @@ def test_plain_numbers_keep_the_mark_with_their_scale(tmp_path, frame, mark):
         assert layout.habit == mark
         found = rows_of(csv(few[NUMBERS], tmp_path / "few.csv"), verbs.wanted(Deployed.of(fitted)))
         np.testing.assert_array_equal(found.astype(np.float32), whole.x[few.index])
+        found = _known(Deployed.of(fitted), str(tmp_path / "few.csv"), None, None)
+        np.testing.assert_array_equal(found.astype(np.float32), whole.x[few.index])
+    assert survey(source(tmp_path / "t.csv"), rows=5).dataset()[0].habit == mark
     assert laid_out(whole.x, **whole.laid).habit == mark
 
 

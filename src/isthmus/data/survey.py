@@ -110,6 +110,7 @@ class Survey:
             told=(*source.told, *self.holdout.told),
             fields=source.fields,
             metadata=self.holdout.beside,
+            habit=agreed(source.habits.values()),
         ), parts
 
     def laid_out(self) -> list[NDArray[np.float32]]:

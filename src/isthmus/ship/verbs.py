@@ -33,6 +33,7 @@ from isthmus.ship import calibrate
 from isthmus.ship.adaptive import Follower
 from isthmus.ship.deployed import Calibration, Deployed
 from isthmus.ship.shift import Ratio, Shift, seen
+from isthmus.train.inference import Inference
 
 
 class Answer(NamedTuple):
@@ -46,7 +47,7 @@ class Answer(NamedTuple):
     """Columns whose numbers have a decimal comma where they are written as text, for so the model reads them."""
 
 
-def wanted(model: Deployed) -> tuple[Field, ...]:
+def wanted(model: Inference) -> tuple[Field, ...]:
     """The columns that a model reads."""
     if model.series is not None:
         return model.series.fields

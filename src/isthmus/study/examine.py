@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from isthmus.data.axes import channels_lead
+from isthmus.data.blocks import TABLES
 from isthmus.data.dataset import Dataset, element_names
 from isthmus.data.encoded import gallery
 from isthmus.data.read import cells, read, steps_of
@@ -32,6 +33,7 @@ from isthmus.errors import BadInput, NoSuchColumn
 from isthmus.facets import FACETS
 from isthmus.facets.facet import Splits
 from isthmus.ship import artefact
+from isthmus.ship.verbs import wanted
 from isthmus.study.material import Material, prepare
 from isthmus.study.record import Config, JobName, Record
 from isthmus.study.results import Results
@@ -255,6 +257,8 @@ def _known(fitted: Inference, source: str, label: str | None, features: Path | N
     """The columns that a model knows; all, where its columns or those of the rows have no names of their own."""
     if fitted.series is not None:
         return windows_of(source, fitted.series)
+    if source.lower().endswith(TABLES) and any(field.habit for field in wanted(fitted)):  # meant as in training
+        return cells(source, wanted(fitted))
     if fitted.fields:
         return cells(source, fitted.fields)
     drawn = fitted.canvas if gallery(Path(source)) is not None else None
