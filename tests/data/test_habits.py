@@ -260,6 +260,19 @@ def test_dashes_are_gaps_of_flags_and_numbers_in_a_file_of_nothing_else(tmp_path
     np.testing.assert_array_equal(found[:, 2], whole.x[[2, 5], 2])
 
 
+@pytest.mark.parametrize("texts", [["0", "1", "-"], ["0.0", "1.0", ""], ["0,0", "1,0", "."]])
+def test_flags_that_are_asked_for_are_read_as_they_were_learnt(tmp_path, texts):
+    frame = pd.DataFrame({"paid": [texts[k % 3] for k in range(N)], "x": [f"{k},5" for k in range(N)]})
+    path = parquet(frame, tmp_path / "t.parquet")
+    whole = read(path, kinds={"paid": "flag"})
+    far = survey(source(path, kinds={"paid": "flag"}), rows=5).source
+    assert far.fields == whole.fields
+    np.testing.assert_array_equal(whole.x[:3, 0], [0.0, 1.0, np.nan])
+    np.testing.assert_array_equal(np.concatenate([far.block(k) for k in range(len(far.starts) - 1)]), whole.x)
+    for rows in (np.arange(N), [1, 4], [2]):
+        np.testing.assert_array_equal(rows_of(parquet(frame.iloc[rows], path), whole.fields), whole.x[rows])
+
+
 @pytest.mark.parametrize("write", [csv, parquet, jsonl])
 def test_numbers_that_are_categories_are_known_again(tmp_path, write):
     frame = pd.DataFrame({"size": [f"{1 + k % 3},5" for k in range(N)], "x": [f"{k},25" for k in range(N)]})

@@ -40,7 +40,9 @@ NUMBERED = r"^-?(0|[1-9]\d*)(\.0+)?$"
 def no_or_yes(raw: Unchecked, j: int, field: Field, words: Words) -> Cells:
     """No and yes, also in other words than in training; of others, a gap."""
     of = {**NO_OR_YES, **{word: float(k) for k, word in enumerate(field.values)}}
-    places = np.array([of.get(text, np.nan) for text in words.texts.to_pylist()], np.float64)
+    bare = undotted(words.texts).to_pylist()
+    each = zip(words.texts.to_pylist(), bare, strict=True)
+    places = np.array([of.get(text, of.get(whole, np.nan)) for text, whole in each], np.float64)
     if len(places) and np.isnan(places).all():
         no, yes = map(shown, field.values)
         raise BadInput(
