@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -310,7 +309,7 @@ def spelled(random):
         "word": [str(v) for v in random.choice(["01", "02", "10"], N)],
         "day": days.strftime(str(form)),
     }
-    frame = pd.DataFrame({name: made[name] for name in random.permutation([*made])[:4]}, dtype=object)
+    frame = pd.DataFrame({name: made[name] for name in random.permutation([*made])[:5]}, dtype=object)
     for name in frame:
         gap = random.choice(["", "-", "."] if name not in ("word", "day") else ["", "NA"])
         frame.loc[random.random(N) < 0.1, name] = gap
@@ -318,23 +317,24 @@ def spelled(random):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_any_part_of_a_file_in_any_form_is_read_as_the_whole_was_or_refused(tmp_path, seed):
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_any_part_of_a_file_in_any_form_is_read_as_the_whole_was(tmp_path, seed):
     random = np.random.default_rng(seed)
-    read_at_all = 0
-    for _ in range(2):
-        frame = spelled(random)
-        try:
-            whole = read(csv(frame, tmp_path / "t.csv"))
-        except BadInput:  # what is open in the whole file is refused
-            continue
-        far = survey(source(tmp_path / "t.csv"), rows=5)
-        assert far.source.fields == whole.fields
-        fields = whole.fields or tuple(Field(name, "number", habit=whole.habit) for name in whole.columns)
-        for k, write in enumerate((csv, parquet, jsonl)):
-            for rows in (np.arange(N), random.permutation(N), random.integers(0, N, 1), random.integers(0, N, 3)):
-                path = write(frame.iloc[rows], tmp_path / f"part{k}.{write.__name__}")
-                with nullcontext() if len(rows) == N else suppress(BadInput):
-                    np.testing.assert_allclose(rows_of(path, fields), whole.x[rows], rtol=1e-6)
-                    read_at_all += 1
-    assert read_at_all > 0
+    frame = spelled(random)
+    try:
+        whole = read(csv(frame, tmp_path / "t.csv"))
+    except BadInput as error:  # what is open in the whole file is refused
+        pytest.skip(str(error))
+    far = survey(source(tmp_path / "t.csv"), rows=5)
+    assert far.source.fields == whole.fields
+    fields = whole.fields or tuple(Field(name, "number", habit=whole.habit) for name in whole.columns)
+    for write in (csv, parquet, jsonl):
+        for rows in (random.permutation(N), random.integers(0, N, 1), random.integers(0, N, 3)):
+            found = rows_of(write(frame.iloc[rows], tmp_path / f"part.{write.__name__}"), fields)
+            np.testing.assert_allclose(found, whole.x[rows], rtol=1e-6)
+        for j, field in enumerate(fields):  # alone, where nothing beside it proves anything
+            for row in random.permutation(np.flatnonzero(frame[field.name] != ""))[:8]:
+                found = rows_of(
+                    write(frame.iloc[[row]][[field.name]].assign(n="0"), tmp_path / f"one.{write.__name__}"), [field]
+                )
+                np.testing.assert_allclose(found, whole.x[[row]][:, [j]], rtol=1e-6)
