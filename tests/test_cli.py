@@ -935,9 +935,6 @@ def test_a_rival_that_scikit_learn_has_is_written_as_python(shell: Shell) -> Non
     assert step["parameters"] == {"n_neighbors": 20, "novelty": True}
     assert shell("take", "s", "lof", "--for", "anomaly")[0] == 0
     assert Path("s-lof.py").exists()
-    code, _, err = shell("take", "s", "persistence", "--for", "features")
-    assert code == ends.INPUT
-    assert "rivals for features that can be taken: nearest rows" in one_line(err)
     code, _, err = shell("take", "s", "ecod", "--for", "anomaly")
     assert (code, err) == (0, "")
 
@@ -962,6 +959,32 @@ def test_a_rival_of_a_table_is_written_with_what_lays_its_rows_out(shell: Shell)
     Path("rows.csv").rename("moved.csv")
     assert shell("take", "s", "nearest rows", "--for", "features", "--out", "far.py", "--data", "moved.csv")[0] == 0
     assert "\ntable = read('moved.csv', label='kind')\n" in Path("far.py").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mean or mode", "nearest known rows", "iterated trees"])
+def test_a_rival_that_fills_gaps_in_is_written_as_python_that_does(shell: Shell, name: str) -> None:
+    random = np.random.default_rng(0)
+    size = random.normal(size=200)
+    held = {"city": np.where(size > 0, "Oslo", "Rome"), "size": size.round(3), "twice": (2 * size).round(2)}
+    frame = pd.DataFrame(held).mask(random.random((200, 3)) < 0.1)
+    frame.to_csv("rows.csv", index=False)
+    asked = ["--families", "pca", "--facets", "imputation", "--replicates", "2", "--configs", "1", "--jobs", "1"]
+    shell("compare", "rows.csv", "--rivals", name, *asked, "--out", "s")
+    assert shell("take", "s", name, "--for", "imputation", "--out", "fill.py")[0] == 0
+    code, names = Path("fill.py").read_text().rstrip(), {}
+    before, _, last = code.rpartition("\n")
+    exec(before, names)
+    cells = eval(last, names)
+    known = ~np.isnan(names["table"].x.astype(float))
+    assert not np.isnan(cells).any()
+    assert cells[known] == pytest.approx(names["table"].x[known].astype(float), abs=1e-5)
+    if name != "mean or mode":
+        lost = frame["size"].isna() & frame["twice"].notna()
+        assert np.abs(cells[lost, 1] - size[lost]).mean() < 0.4
+    found = json.loads(shell("take", "s", name, "--for", "imputation", "--json")[1])
+    assert found["takes"] == "gaps"
+    assert found["code"] == code.split("\n", 1)[1]
 
 
 @pytest.mark.slow

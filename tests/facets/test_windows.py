@@ -60,7 +60,7 @@ def test_a_cubic_leaves_no_residual_and_persistence_sees_changes_only():
 
 @pytest.mark.parametrize(("latents", "kept"), [(4, [2, 2]), (3, [2, 1]), (1, [1, 0]), (99, [LENGTH, LENGTH])])
 def test_held_values_stand_until_the_next(latents, kept):
-    made = held(SPLITS._replace(latents=latents))
+    made = held(SPLITS.test.x, latents)
     x = SPLITS.test.x
     for channel, count in enumerate(kept):
         told = np.arange(count) * LENGTH // max(1, count)

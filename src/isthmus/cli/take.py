@@ -72,8 +72,8 @@ def take(
 
     Half of the replicate's normal test rows calibrate the model, so that isthmus flag knows what is rare; for that the
     data are read again. Rivals that score, code or draw rows (isolation forest, kNN distances, ECOD, raw columns, the
-    mixed-type mixture ...) are saved too, if they are recommended or named; another one that scikit-learn has is
-    written as Python, with the settings that validation rows chose.
+    mixed-type mixture ...) are saved too, if they are recommended or named; any other one is written as Python, with
+    the settings that validation rows chose.
 
     With --refit it is trained again on all rows, test rows among them. What was measured is told, and that nothing was
     measured of this very model; flags are calibrated across five folds, each scored by a model that did not see it.
@@ -273,21 +273,13 @@ def _strange(study: Study, name: str) -> None:
 def _rival(
     study: Study, facet: str, name: str, replicate: int, source: str | None, out: Path | None, *, json: bool
 ) -> int:
-    """Python for a rival that is not saved but made of objects of scikit-learn, as a file."""
+    """Python for a rival that is not saved as a model, as a file."""
     from isthmus import durable
     from isthmus.errors import BadInput
-    from isthmus.facets import FACETS
     from isthmus.metrics import METRICS
     from isthmus.study.deploy import written
     from isthmus.study.examine import data_of
 
-    if name not in FACETS[facet].kin:
-        able = [one for one in study.design.rivals_of(facet) if one in {*FACETS[facet].networks, *FACETS[facet].kin}]
-        others = f"; rivals for {facet} that can be taken: {', '.join(able)}" if able else ""
-        raise BadInput(
-            f"{name} is a rival that is neither saved as a model nor an object of scikit-learn; take another contender "
-            f"({', '.join(study.design.families)}){others}"
-        )
     rows, why = data_of(study, source)
     if rows is None:
         raise BadInput(f"{name} is tuned again on the rows of the study: {why}; say where they are (--data)")
@@ -295,9 +287,8 @@ def _rival(
     metric = METRICS[study.design.primary(facet)]
     score = float(study.scores(facet)[name][replicate - 1])
     if json:
-        objects = [{"object": step, "parameters": dict(settings)} for step, settings in kin.steps]
         about = {"rival": name, "facet": facet, "replicate": replicate, "metric": metric.name, "score": score}
-        show.machine({**about, "takes": kin.takes, "steps": objects, "code": code})
+        show.machine({**about, "takes": kin.takes, "steps": kin.told(), "code": code})
         return ends.DONE
     place = Path(f"{study.folder.resolve().name}-{name.replace(' ', '-')}.py") if out is None else out
     said = f"{name}, a rival for {facet}, got {metric.title} {score:.3g} on the test rows of replicate {replicate}"

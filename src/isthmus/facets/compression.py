@@ -21,11 +21,12 @@ from isthmus import codec
 from isthmus.errors import BadInput
 from isthmus.facets import pictures
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, some
+from isthmus.facets.kin import Lines
 from isthmus.facets.purpose import NEEDED
 from isthmus.metrics.fidelity import ROUNDING, mse
 from isthmus.metrics.likelihood import obstacle
 from isthmus.metrics.rate import RANGE, TARGET, bits_back, hull, mean_rate, rate_at
-from isthmus.parts.bounded import MODULES, compressed
+from isthmus.parts.bounded import EXTRA, MODULES, compressed
 from isthmus.parts.entropy import FARTHEST, likely_bits, pack, pieces
 from isthmus.rivals.rival import Network
 from isthmus.rivals.rounding import Rounding
@@ -164,6 +165,58 @@ def at_bound(name: str, splits: Splits) -> Found:
     return _rival(points())
 
 
+def whole_numbers(back: Sequence[str], splits: Splits) -> Lines:
+    """Python that rounds rows to the coarsest step at which validation rows keep to the target error, and packs them:
+    imports, what is made of the whole numbers, and how they come back."""
+    imports, packed, again = back
+    return Lines(
+        f"{imports}\nimport numpy as np\n\n"
+        f"step = {_step(lambda x, step: np.rint(x / step) * step, splits):.4g}  # of scaled rows: "
+        f"the error is a {1 / TARGET:.0f}th of the variance\n"
+        "whole = np.rint(X / step).astype(np.int64)\n"
+        f"kinds = ({', '.join(f'np.{kind.__name__}' for kind in TYPES)})\n"
+        "kind = next(k for k in kinds if np.iinfo(k).min <= whole.min() and whole.max() <= np.iinfo(k).max)\n"
+        f"content = {packed}\n"
+        f"back = {again}.reshape(X.shape) * step"
+    )
+
+
+def within_bound(name: str, splits: Splits) -> Lines:
+    """The same of the rows themselves at the coarsest bound."""
+    step = _step(lambda x, step: compressed(name, x, step)[1], splits)
+    lines = "\n".join(BOUNDED[name])
+    return Lines(f"import numpy as np\n\nbound = {step:.4g}  # of scaled rows\nX = np.asarray(X, np.float32)\n{lines}")
+
+
+def sheet_of(kind: str, suffix: str, splits: Splits) -> Lines:
+    """Python that draws images on a sheet, as a file of the worst quality that keeps to the target error."""
+    x, spread = _some(splits.valid, splits), _spread(splits)
+    quality = pictures.QUALITIES[-1]
+    if pictures.drawable(x.shape[1:]):
+        found = pictures.sweep(kind, x, float(splits.train.x.min()), float(splits.train.x.max()))
+        tried = zip(pictures.QUALITIES, found, strict=True)
+        quality = next((one for one, (y, _) in tried if _distortion(x, y, spread) <= TARGET), quality)
+    return Lines(
+        "# X: images (n, H, W) or (n, H, W, C), as they come\n"
+        "import numpy as np\nfrom PIL import Image\n\n"
+        "from isthmus.facets.pictures import cut, sheet\n\n"
+        "low, high = X.min(), X.max()\n"
+        "levels = np.rint((X - low) * (255 / (high - low))).astype(np.uint8)\n"
+        "page = sheet(levels.reshape(*levels.shape[:3], -1))\n"
+        f"Image.fromarray(page[:, :, 0] if page.shape[2] == 1 else page).save('rows.{suffix}', quality={quality})\n"
+        f"back = np.asarray(Image.open('rows.{suffix}').convert('RGB' if page.shape[2] == 3 else 'L'))\n"
+        "back = cut(back.reshape(page.shape), X.shape[:3]).reshape(X.shape) * ((high - low) / 255) + low",
+        takes="cells",
+    )
+
+
+def _step(made: Callable[[Array, float], NDArray[np.floating]], splits: Splits) -> float:
+    """The coarsest step of the sweep at which validation rows, made of it, keep to the target error; or the finest."""
+    x, spread = _some(splits.valid if len(splits.valid.x) else splits.train, splits), _spread(splits)
+    steps = _steps(spread, FINE) or [1.0]
+    return next((step for step in steps if _distortion(x, made(x, step), spread) <= TARGET), steps[-1])
+
+
 def _rival(points: Iterator[Point]) -> Found:
     taken = list(_until(points))
     return told(taken) if taken else dict.fromkeys(NAMES, math.nan)
@@ -208,6 +261,50 @@ def _some(rows: Rows, splits: Splits) -> Array:
     return some(rows, most, hashed(splits.seed, "compression", "rows")).x
 
 
+GENERAL = {
+    "zstd": (
+        "import pyarrow",
+        f"pyarrow.Codec('zstd', compression_level={ZSTD_LEVEL}).compress(whole.astype(kind).tobytes(), asbytes=True)",
+        "np.frombuffer(pyarrow.decompress(content, whole.astype(kind).nbytes, 'zstd'), kind)",
+    ),
+    "xz": (
+        "import lzma",
+        "lzma.compress(whole.astype(kind).tobytes(), preset=6)",
+        "np.frombuffer(lzma.decompress(content), kind)",
+    ),
+    "bz2": (
+        "import bz2",
+        "bz2.compress(whole.astype(kind).tobytes())",
+        "np.frombuffer(bz2.decompress(content), kind)",
+    ),
+    "pcodec": (
+        f"# {EXTRA}\nfrom pcodec import ChunkConfig, standalone\n",
+        "standalone.simple_compress(whole.astype(np.int32).ravel(), ChunkConfig())",
+        "standalone.simple_decompress(content)",
+    ),
+}
+"""Compressors of whole numbers: imports, and how numbers are packed and come back."""
+BOUNDED = {
+    "sz3": (
+        f"# {EXTRA}",
+        "from pysz import sz, szConfig, szErrorBoundMode",
+        "",
+        "config = szConfig()",
+        "config.errorBoundMode, config.absErrorBound = szErrorBoundMode.ABS, bound",
+        "content, _ = sz.compress(X, config)",
+        "back, _ = sz.decompress(content, np.float32, X.shape)",
+    ),
+    "zfp": (
+        f"# {EXTRA}",
+        "import zfpy",
+        "",
+        "content = zfpy.compress_numpy(X, tolerance=bound)",
+        "back = zfpy.decompress_numpy(content)",
+    ),
+}
+"""Those of numbers, at a bound on the error of each."""
+
+
 COMPRESSION = Facet(
     name="compression",
     title=Said("Compression", "压缩"),
@@ -239,6 +336,12 @@ COMPRESSION = Facet(
         **{name: partial(at_bound, name) for name in MODULES},
     },
     networks={"rounding": lambda _: Network(Rounding(), {})},
+    kin={
+        **{name: partial(whole_numbers, back) for name, back in GENERAL.items()},
+        **{name: partial(within_bound, name) for name in BOUNDED},
+        "jpeg": partial(sheet_of, "JPEG", "jpg"),
+        "webp": partial(sheet_of, "WEBP", "webp"),
+    },
     extras=frozenset(MODULES),
     only={"jpeg": "pictures", "webp": "pictures"},
     curves={

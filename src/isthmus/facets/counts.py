@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
 from isthmus.facets.facet import Rows, Splits
+from isthmus.facets.kin import Kin
 
 Array = NDArray[np.float32]
 
@@ -19,6 +20,9 @@ ROUNDS, LEAST_ROWS = 200, 500
 """Rounds of multiplicative updates, and how few training rows these may be of."""
 COST = 6.0
 """Multiplications of a round for each count that is not 0, and each component."""
+
+
+USUAL: dict[str, Any] = {"init": "nndsvda", "solver": "mu", "beta_loss": "kullback-leibler"}
 
 
 class Factors(NamedTuple):
@@ -51,8 +55,7 @@ def factorisation(splits: Splits) -> Factors:
     units = min(splits.latents, *train.shape)
     visits = WORK / (ROUNDS * COST * units)
     fewer = int(np.clip(visits / max(1.0, train.nnz / train.shape[0]), min(LEAST_ROWS, train.shape[0]), train.shape[0]))
-    usual: dict[str, Any] = {"init": "nndsvda", "solver": "mu", "beta_loss": "kullback-leibler"}
-    model = NMF(units, **usual, max_iter=ROUNDS, random_state=splits.seed % 2**32)
+    model = NMF(units, **USUAL, max_iter=ROUNDS, random_state=splits.seed % 2**32)
     with warnings.catch_warnings():  # parts that still move are as good as any
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(train[:fewer, :])
@@ -62,6 +65,15 @@ def factorisation(splits: Splits) -> Factors:
     rates = np.where(sums > 0, made / np.where(sums > 0, sums, 1.0), layout.shares[layout.kept])
     laid = np.column_stack([(np.log1p(rates * layout.usual) - layout.shift) / layout.scale, splits.test.x[:, -1]])
     return Factors(_shared(parts), _shared(own), laid.astype(np.float32))
+
+
+def factors_kin(splits: Splits) -> Kin:
+    """scikit-learn's factorisation, which that is."""
+    rows, elements = splits.train.x.shape
+    units = min(splits.latents, rows, elements - 1)  # but for the total
+    return Kin.of("code", "sklearn.decomposition.NMF", n_components=units, **USUAL, max_iter=ROUNDS)._replace(
+        takes="counts"
+    )
 
 
 def _shared(parts: NDArray[np.floating]) -> Array:

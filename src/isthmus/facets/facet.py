@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
-from isthmus.facets.kin import Kin
+from isthmus.facets.kin import Kin, Lines
 from isthmus.facets.purpose import Role
 from isthmus.metrics.deviance import explained_deviance
 from isthmus.metrics.fidelity import mse, row_errors
@@ -280,9 +280,9 @@ class Facet:
     ``splits.test``."""
     rivals: Mapping[str, Callable[[Splits], Found]] = field(default_factory=dict)
     """What is not an autoencoder and must be beaten, besides the family ``pca``, which always runs."""
-    kin: Mapping[str, Callable[[Splits], Kin]] = field(default_factory=dict)
-    """Rivals that are objects of scikit-learn, fitted on scaled training rows: which, with the settings that the
-    validation rows of a split choose."""
+    kin: Mapping[str, Callable[[Splits], Kin | Lines]] = field(default_factory=dict)
+    """The other rivals, as Python: objects of scikit-learn, or lines of it, with the settings that the validation rows
+    of a split choose."""
     networks: Mapping[str, Callable[[Splits], Network]] = field(default_factory=dict)
     """Rivals that ``isthmus take`` saves as models, fitted on training rows as they are measured
     (:mod:`isthmus.rivals`)."""

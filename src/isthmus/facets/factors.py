@@ -14,8 +14,8 @@ from isthmus.errors import BadInput
 from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, some
 from isthmus.facets.purpose import ALSO
 from isthmus.facets.random_dictionary import NAME as RANDOM
-from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import independent_components
+from isthmus.facets.random_dictionary import random_dictionary, written
+from isthmus.facets.rivals import components_kin, independent_components
 from isthmus.metrics.disentanglement import importances, mutual_information_gap, separated_attributes
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
@@ -91,4 +91,5 @@ FACTORS = Facet(
     metrics=("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"),
     rivals={"independent components": independent, RANDOM: random_dictionary(measure)},
     only={RANDOM: "dictionaries"},
+    kin={"independent components": components_kin, RANDOM: written},
 )

@@ -19,12 +19,12 @@ from isthmus.data.metadata import in_proportion
 from isthmus.errors import BadInput
 from isthmus.facets import texts
 from isthmus.facets.classifiers import Tuned, boosted_trees, nearest_rows
-from isthmus.facets.counts import factorisation
+from isthmus.facets.counts import factorisation, factors_kin
 from isthmus.facets.facet import Coder, Contender, Curve, CurveTitle, Facet, Found, Rows, Splits, some
-from isthmus.facets.kin import Kin, Step
+from isthmus.facets.kin import Kin, Lines, Step
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
-from isthmus.facets.random_dictionary import random_dictionary
+from isthmus.facets.random_dictionary import random_dictionary, written
 from isthmus.facets.rivals import NOISES, SOLVED, Denoising, marginalised_denoising, undoing
 from isthmus.metrics.clustering import adjusted_rand, clusters, mutual_information
 from isthmus.metrics.dimension import two_nearest
@@ -324,6 +324,13 @@ def _labels(rows: Rows) -> NDArray[np.int64]:
     return rows.y
 
 
+BEFORE = """# y: the class of each row, in the order of time
+import numpy as np
+
+classes, counts = np.unique(y, return_counts=True)
+np.append(classes[counts.argmax()], y[:-1])  # what is said of each row: the class of the one before"""
+
+
 FEATURES = Facet(
     name="features",
     title=Said("Features", "特征质量"),
@@ -369,6 +376,9 @@ FEATURES = Facet(
         "tf-idf": _weighed,
         "nbsvm": _ratios,
         "truncated svd": _latent,
+        "persistence": lambda _: Lines(BEFORE, takes="cells"),
+        RANDOM: written,
+        "nmf": factors_kin,
     },
     curves={
         "few_labels": CurveTitle(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from isthmus.data.columns import columns
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Coder, Contender, Facet, Rows, Splits, known, reconstruct, some
-from isthmus.facets.kin import Kin, Step
+from isthmus.facets.kin import Kin, Lines, Step
 from isthmus.facets.mixtures import generator
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import COVARIANCE_FLOOR, gaussian_mixture, mixture_on
@@ -373,6 +373,17 @@ def _mixture(splits: Splits) -> Kin:
     return Kin("draw", (*first, ("sklearn.mixture.GaussianMixture", model)))
 
 
+SHUFFLED = """# X: an array of rows, as they come; of a frame X.to_numpy()
+import numpy as np
+
+random = np.random.default_rng(0)
+np.stack([random.permutation(column) for column in X.reshape(len(X), -1).T], axis=1).reshape(X.shape)"""
+THEMSELVES = """# X: an array of rows, as they come: the rows themselves, which are no new ones
+import numpy as np
+
+X[np.random.default_rng(0).permutation(len(X))[:1000]]"""
+
+
 GENERATION = Facet(
     name="generation",
     title=Said("Generation", "生成"),
@@ -428,6 +439,10 @@ GENERATION = Facet(
         "shuffled columns": shuffled_columns,
         "training rows": training_rows,
     },
-    kin={"gaussian mixture": _mixture},
+    kin={
+        "gaussian mixture": _mixture,
+        "shuffled columns": lambda _: Lines(SHUFFLED, takes="cells"),
+        "training rows": lambda _: Lines(THEMSELVES, takes="cells"),
+    },
     networks={"mixed-type mixture": _network},
 )

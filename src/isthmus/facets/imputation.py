@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.layout import Table
+from isthmus.data.layout import Layout, Table
 from isthmus.facets.facet import Coder, Contender, Facet, Splits, known, some
+from isthmus.facets.kin import Kin, Lines
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.rivals import PASSES, TREES, trees_bound
 from isthmus.metrics.imputation import category_error, imputation_error, number_error
@@ -66,9 +67,13 @@ class Planted(NamedTuple):
 
 def cells(splits: Splits) -> list[Cell]:
     """The columns of the rows; where a number is a number, its elements."""
-    layout = splits.layout
+    return parted(splits.layout, math.prod(splits.train.x.shape[1:]))
+
+
+def parted(layout: Layout | None, width: int) -> list[Cell]:
+    """The columns of laid out rows of so many elements."""
     if layout is None or not layout.parts:
-        return [Cell(i, i + 1, (), None, 0.0) for i in range(math.prod(splits.train.x.shape[1:]))]
+        return [Cell(i, i + 1, (), None, 0.0) for i in range(width)]
     found = []
     for part in layout.parts:
         shares = () if part.column.outcome == "order" else tuple(part.column.shares)  # far off is worse: as a number
@@ -103,15 +108,13 @@ def filled(fill: Fill, one: Planted, columns: list[Cell], splits: Splits, rounds
         made = fill(out)
         if not np.isfinite(made).all():
             return np.full_like(out, np.nan)
-        out = np.where(whole, settled(np.clip(made, -FARTHEST, FARTHEST), splits), out)
+        out = np.where(whole, settled(np.clip(made, -FARTHEST, FARTHEST), splits.layout), out)
     return out
 
 
-def settled(made: Array, splits: Splits) -> Array:
+def settled(made: Array, layout: Layout | None) -> Array:
     """What was made (n, E) as the likeliest cells, none of them missing."""
-    if not isinstance(splits.layout, Table):
-        return made
-    return splits.layout.settled(splits.layout.unsaid(made))
+    return layout.settled(layout.unsaid(made)) if isinstance(layout, Table) else made
 
 
 def spread(which: Hidden, columns: list[Cell], width: int) -> Hidden:
@@ -182,15 +185,23 @@ def nearest_rows(splits: Splits) -> dict[str, float]:
     Troyanskaya et al. (2001), Missing value estimation methods for DNA microarrays, Bioinformatics 17.
     """
     columns, one = asked(splits)
-    train = _gappy(_some(splits, "train", KNOWN), columns)
+    return graded(_by_nearest(splits, one, columns, best_count(splits)), one, columns)
+
+
+def best_count(splits: Splits) -> int:
+    """The number of neighbours that fills hidden cells of validation rows in best."""
+    columns = cells(splits)
     judged = planted(_some(splits, "valid", JUDGED), columns, _seed(splits, "valid"))
+    counts = [k for k in NEIGHBOURS if k <= min(len(splits.train.x), KNOWN)] or [1]
+    if len(counts) == 1:
+        return counts[0]
+    errors = [graded(_by_nearest(splits, judged, columns, k), judged, columns)["imputation_error"] for k in counts]
+    return counts[int(np.nanargmin([*errors, np.inf]))]
 
-    def made(part: Planted, count: int) -> Array:
-        return filled(lambda _: _neighbours(train, part, columns, count), part, columns, splits, rounds=1)
 
-    counts = [k for k in NEIGHBOURS if k <= len(train)] or [1]
-    errors = [graded(made(judged, k), judged, columns)["imputation_error"] for k in counts] if len(counts) > 1 else [0]
-    return graded(made(one, counts[int(np.nanargmin([*errors, np.inf]))]), one, columns)
+def _by_nearest(splits: Splits, part: Planted, columns: list[Cell], count: int) -> Array:
+    train = _gappy(_some(splits, "train", KNOWN), columns)
+    return filled(lambda _: _neighbours(train, part, columns, count), part, columns, splits, rounds=1)
 
 
 def iterated_trees(splits: Splits) -> dict[str, float]:
@@ -199,35 +210,57 @@ def iterated_trees(splits: Splits) -> dict[str, float]:
     Stekhoven and Bühlmann (2012), MissForest: non-parametric missing value imputation for mixed-type data,
     Bioinformatics 28; with extremely randomised trees. They grow on training rows, whose own gaps they fill in too.
     """
-    from sklearn.ensemble import ExtraTreesRegressor
-
     columns, one = asked(splits)
     if len(columns) > WIDEST:
         return {}
     rows = _some(splits, "train", KNOWN)
-    rows = rows[: trees_bound(len(rows), len(columns), one.truth.shape[1])]
     own = planted(rows, columns, 0)
-    own = own._replace(hidden=own.gone & ~own.hidden, gone=own.gone & ~own.hidden)  # the gaps of the data alone
-    train, test = (filled(lambda rows: rows, part, columns, splits, rounds=0) for part in (own, one))
-    order = np.argsort(own.gone.mean(axis=0) + one.gone.mean(axis=0), kind="stable")
+    own = own._replace(gone=own.gone & ~own.hidden)  # the gaps of the data alone
     seed = _seed(splits, "trees") % 2**32
+    return graded(by_trees(_open(own, columns), _open(one, columns), splits.layout, seed), one, columns)
+
+
+def by_trees(known: Array, gappy: Array, layout: Layout | None, seed: int = 0) -> Array:
+    """Laid out rows (m, E) with their NaN filled in, by trees that grow on others (n, E), which may have gaps too.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(300, 1)).astype(np.float32) * np.ones(3, np.float32)
+    >>> made = by_trees(rows, np.array([[1, np.nan, 1]], np.float32), None)
+    >>> bool(abs(made[0, 1] - 1) < 0.2)
+    True
+    """
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    columns = parted(layout, known.shape[1])
+    known = known[: trees_bound(len(known), len(columns), known.shape[1])]
+    usual = np.zeros(known.shape[1]) if isinstance(layout, Table) else np.nanmean(known, axis=0, dtype=np.float64)
+    gone, blank = (np.isnan(rows[:, [cell.start for cell in columns]]) for rows in (known, gappy))
+    train, made = (np.where(np.isnan(rows), usual, rows).astype(np.float32) for rows in (known, gappy))
     for _ in range(PASSES):
-        for j in order:
-            cell, there = columns[j], ~own.gone[:, j]
+        for j in np.argsort(gone.mean(axis=0) + blank.mean(axis=0), kind="stable"):
+            cell, there = columns[j], ~gone[:, j]
             others = np.setdiff1d(np.arange(train.shape[1]), np.arange(cell.start, cell.stop))
-            if not there.any() or not one.gone[:, j].any() or not len(others):
+            if not there.any() or not blank[:, j].any() or not len(others):
                 continue
             trees = ExtraTreesRegressor(TREES, min_samples_leaf=LEAST_ROWS, max_features=0.5, random_state=seed)
-            aim = own.truth[there, cell.start : cell.stop]
+            aim = known[there, cell.start : cell.stop]
             trees.fit(train[there][:, others], aim[:, 0] if aim.shape[1] == 1 else aim)
-            for part, laid in ((own, train), (one, test)):
-                if part.gone[:, j].any():
-                    guess = laid[part.gone[:, j]]
-                    told = trees.predict(guess[:, others]).reshape(len(guess), -1)
-                    guess[:, cell.start : cell.stop] = told
-                    kept = settled(guess, splits)[:, cell.start : cell.stop]
-                    laid[part.gone[:, j], cell.start : cell.stop] = kept
-    return graded(test, one, columns)
+            for which, laid in ((gone[:, j], train), (blank[:, j], made)):
+                if which.any():
+                    guess = laid[which]
+                    guess[:, cell.start : cell.stop] = trees.predict(guess[:, others]).reshape(len(guess), -1)
+                    laid[which, cell.start : cell.stop] = settled(guess, layout)[:, cell.start : cell.stop]
+    return made
+
+
+def _open(part: Planted, columns: list[Cell]) -> Array:
+    """Rows (n, E) with NaN where a cell is to be filled in, none of which says so."""
+    out = np.where(spread(part.gone, columns, part.truth.shape[1]), np.float32(np.nan), part.truth)
+    for cell in columns:
+        if cell.gap is not None:
+            out[:, cell.gap] = -cell.absent
+    return out
 
 
 def _neighbours(train: NDArray[np.float64], part: Planted, columns: list[Cell], count: int) -> Array:
@@ -282,6 +315,19 @@ def _seed(splits: Splits, use: str) -> int:
     return hashed(splits.seed, "imputation", use)
 
 
+def _trees(splits: Splits) -> Lines:
+    return Lines(
+        "from isthmus.facets.imputation import by_trees\n\n"
+        "# trees grow on the first rows, and fill in the gaps of the second\n"
+        f"layout.filled(by_trees(X, X, layout, seed={_seed(splits, 'trees') % 2**32}))",
+        takes="gaps",
+    )
+
+
+def _imputer(name: str, **settings: object) -> Kin:
+    return Kin.of("fill", f"sklearn.impute.{name}", **settings)._replace(takes="gaps")
+
+
 IMPUTATION = Facet(
     name="imputation",
     title=Said("Imputation", "填补"),
@@ -304,4 +350,9 @@ IMPUTATION = Facet(
     simplest="mean or mode",
     spoiled_by=("constant output",),
     rivals={"mean or mode": usual, "nearest known rows": nearest_rows, "iterated trees": iterated_trees},
+    kin={
+        "mean or mode": lambda _: _imputer("SimpleImputer"),
+        "nearest known rows": lambda splits: _imputer("KNNImputer", n_neighbors=best_count(splits)),
+        "iterated trees": _trees,
+    },
 )

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.facets.facet import Found, Splits
+from isthmus.facets.kin import Lines
 from isthmus.facets.once import once
 from isthmus.metrics.fidelity import mse, row_errors
 from isthmus.seeds import seed as hashed
@@ -63,12 +64,25 @@ class RandomDictionary:
     @classmethod
     def of(cls, splits: Splits, seed: int | None = None) -> RandomDictionary:
         """As many units as the study's codes have elements; as many speak for a row as of any dictionary there."""
-        wide = splits.latents * max(1, splits.train.x[0].size)
-        train, valid = (spaced(rows.x, wide) for rows in (splits.train, splits.valid))
-        directions = turned(splits.latents, train.shape[1], hashed(splits.seed, NAME) if seed is None else seed)
-        bare = cls(directions, directions, train.mean(axis=0), splits.active, 0.0, splits.train.x.shape[1:])
+        own = hashed(splits.seed, NAME) if seed is None else seed
+        return cls.fit(splits.train.x, splits.valid.x, units=splits.latents, active=splits.active, seed=own)
+
+    @classmethod
+    def fit(cls, x: Array, held: Array, *, units: int, active: int, seed: int = 0) -> RandomDictionary:
+        """For scaled training rows (n, *D); others (m, *D) choose how it decodes.
+
+        Examples
+        --------
+        >>> rows = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
+        >>> RandomDictionary.fit(rows[:60], rows[60:], units=6, active=2).encode_scaled(rows).shape
+        (90, 6)
+        """
+        wide = units * max(1, x[0].size)
+        train, valid = (spaced(rows, wide) for rows in (x, held))
+        directions = turned(units, train.shape[1], seed)
+        bare = cls(directions, directions, train.mean(axis=0), active, 0.0, x.shape[1:])
         codes = bare.encode_scaled(train)
-        fire, wanted = codes[codes > 0], splits.active * len(codes)
+        fire, wanted = codes[codes > 0], active * len(codes)
         if len(fire) > wanted:
             bare = replace(bare, least=float(np.partition(fire, -wanted)[-wanted]))
             codes[codes < bare.least] = 0
@@ -165,6 +179,17 @@ def _decoders(bare: RandomDictionary, codes: Array, rows: Array) -> list[Array]:
 def random_dictionary(measure: Callable[[Any, Splits], Found]) -> Callable[[Splits], Found]:
     """The rival of a facet with this measure; the dictionary of a split is made for the first facet that asks."""
     return lambda splits: measure(of_splits(splits), splits)
+
+
+def written(splits: Splits) -> Lines:
+    """Python that draws the same directions."""
+    own = f"units={splits.latents}, active={splits.active}, seed={hashed(splits.seed, NAME)}"
+    return Lines(
+        "from isthmus.facets.random_dictionary import RandomDictionary\n\n"
+        "X = X.astype('float32')\n"
+        f"model = RandomDictionary.fit(X[::2], X[1::2], {own})\n"
+        "model.encode_scaled(X)  # model.decode_scaled gives rows"
+    )
 
 
 of_splits = once(RandomDictionary.of)

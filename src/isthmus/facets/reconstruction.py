@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.counts import Counts
-from isthmus.facets.counts import factorisation
+from isthmus.facets.counts import factorisation, factors_kin
 from isthmus.facets.facet import (
     Contender,
     Facet,
@@ -26,10 +26,12 @@ from isthmus.facets.facet import (
     row_error,
     validation_error,
 )
+from isthmus.facets.kin import Lines
 from isthmus.facets.purpose import INSTEAD, NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
 from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import sparsely_coded
+from isthmus.facets.random_dictionary import written as random_written
+from isthmus.facets.rivals import sparse_kin, sparsely_coded
 from isthmus.facets.windows import held
 from isthmus.metrics.deviance import explained_deviance
 from isthmus.metrics.fidelity import explained_variance, mse, row_errors
@@ -60,7 +62,7 @@ def coded(splits: Splits) -> dict[str, float]:
 
 def kept(splits: Splits) -> dict[str, float]:
     """The same of as many values of each window as codes have elements, each held until the next."""
-    return fidelity(held(splits), splits)
+    return fidelity(held(splits.test.x, splits.latents), splits)
 
 
 def fidelity(x_hat: NDArray[np.float32], splits: Splits) -> dict[str, float]:
@@ -79,6 +81,16 @@ def factorised(splits: Splits) -> dict[str, float]:
     if not isinstance(splits.layout, Counts):
         return fidelity(np.full_like(splits.test.x, np.nan), splits)
     return fidelity(factorisation(splits).rebuilt, splits)
+
+
+def _held(splits: Splits) -> Lines:
+    return Lines(
+        "# X: windows (n, T, C), as they come\n"
+        "from isthmus.facets.windows import held\n\n"
+        "centre = X.mean(axis=(0, 1))\n"
+        f"held(X - centre, {splits.latents}) + centre",
+        takes="cells",
+    )
 
 
 RECONSTRUCTION = Facet(
@@ -106,4 +118,10 @@ RECONSTRUCTION = Facet(
     floor_title=Said("predicting the mean of each column", "只用每列的均值预测"),
     rivals={"sparse coding": coded, "persistence": kept, "nmf": factorised, RANDOM: random_dictionary(measure)},
     only={RANDOM: "dictionaries", "persistence": "windows", "nmf": "counts"},
+    kin={
+        "sparse coding": sparse_kin,
+        "persistence": _held,
+        "nmf": factors_kin,
+        RANDOM: random_written,
+    },
 )

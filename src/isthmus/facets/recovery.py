@@ -21,7 +21,7 @@ from isthmus.facets.facet import (
 )
 from isthmus.facets.purpose import ALSO
 from isthmus.facets.random_dictionary import NAME as RANDOM
-from isthmus.facets.random_dictionary import random_dictionary
+from isthmus.facets.random_dictionary import random_dictionary, written
 from isthmus.metrics.recovery import absorption, detection, mean_correlation, uniqueness
 from isthmus.said import Said
 from isthmus.seeds import seed as hashed
@@ -71,4 +71,5 @@ RECOVERY = Facet(
     metrics=("mcc", "uniqueness", "f1", "absorption", "mse"),
     rivals={RANDOM: random_dictionary(measure)},
     only={RANDOM: "dictionaries"},
+    kin={RANDOM: written},
 )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from isthmus.errors import BadInput
 from isthmus.facets.facet import Splits
+from isthmus.facets.kin import Kin, Step
 from isthmus.facets.lasso import codes, dictionary
 from isthmus.facets.once import once
 from isthmus.rivals.denoising import MarginalisedDenoising
@@ -227,6 +228,42 @@ def sparse_coding(splits: Splits) -> Sparse:
         z[sizes < np.partition(sizes, -splits.k * len(z), axis=None)[-splits.k * len(z)]] = 0
     rebuilt = z @ atoms + mean
     return Sparse(z.astype(np.float32), rebuilt.astype(np.float32).reshape(splits.test.x.shape), penalty)
+
+
+def sparse_kin(splits: Splits) -> Kin:
+    """scikit-learn's dictionary learning, with the penalty that was taken and within the same bounds."""
+    train, valid, test = (len(rows.x) for rows in (splits.train, splits.valid, splits.test))
+    bound = sparse_bound(train, valid, test, splits.latents)
+    penalty = sparsely_coded(splits).penalty
+    learner: Step = (
+        "sklearn.decomposition.MiniBatchDictionaryLearning",
+        {
+            "n_components": bound.units,
+            "alpha": penalty,
+            "fit_algorithm": "cd",
+            "max_iter": EPOCHS,
+            "batch_size": 256,
+            "transform_algorithm": "lasso_cd",
+            "transform_alpha": penalty,
+            "transform_max_iter": bound.rounds,
+            "random_state": splits.seed % 2**32,
+        },
+    )
+    return Kin("code", (*_centred(splits), learner))
+
+
+def components_kin(splits: Splits) -> Kin:
+    """scikit-learn's FastICA, within the same bounds."""
+    few = min(splits.latents, len(splits.train.x), int(np.prod(splits.train.x.shape[1:])))
+    bound = components_bound(len(splits.train.x), few)
+    settings = {"n_components": bound.units, "max_iter": bound.rounds, "random_state": splits.seed % 2**32}
+    return Kin.of("code", "sklearn.decomposition.FastICA", **settings)
+
+
+def _centred(splits: Splits) -> tuple[Step, ...]:
+    """What takes the mean from rows that are not standardised."""
+    standard = splits.layout is not None and splits.layout.kind == "standard"
+    return () if standard else (("sklearn.preprocessing.StandardScaler", {"with_std": False}),)
 
 
 sparsely_coded = once(sparse_coding)

@@ -29,8 +29,8 @@ from isthmus.facets.facet import (
 from isthmus.facets.nesting import nesting
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
-from isthmus.facets.random_dictionary import random_dictionary
-from isthmus.facets.rivals import sparsely_coded
+from isthmus.facets.random_dictionary import random_dictionary, written
+from isthmus.facets.rivals import sparse_kin, sparsely_coded
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.sparsity import Activity
 from isthmus.said import Said
@@ -128,4 +128,5 @@ SPARSITY = Facet(
     },
     rivals={"sparse coding": coded, RANDOM: random_dictionary(measure)},
     only={RANDOM: "dictionaries"},
+    kin={"sparse coding": sparse_kin, RANDOM: written},
 )

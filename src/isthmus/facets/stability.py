@@ -28,7 +28,7 @@ from isthmus.facets.facet import (
 )
 from isthmus.facets.purpose import NEEDED
 from isthmus.facets.random_dictionary import NAME as RANDOM
-from isthmus.facets.random_dictionary import random_dictionary
+from isthmus.facets.random_dictionary import random_dictionary, written
 from isthmus.facets.robustness import explained, sample
 from isthmus.metrics.fidelity import explained_variance
 from isthmus.metrics.metric import SHARE
@@ -150,5 +150,6 @@ STABILITY = Facet(
     },
     rivals={RANDOM: random_dictionary(measure)},
     only={RANDOM: "dictionaries"},
+    kin={RANDOM: written},
     trains=AGAIN,
 )

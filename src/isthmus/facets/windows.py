@@ -72,17 +72,16 @@ def persistence(splits: Splits) -> Score:
     return lambda x: np.square(np.diff(_series(x), axis=1)).sum(axis=(1, 2)) / max(1, x.shape[1] - 1)
 
 
-def held(splits: Splits) -> Rows:
-    """Test windows as so many of their values as a code has elements tell them: each stands until the next.
+def held(x: Rows, latents: int) -> Rows:
+    """Windows (n, T[, C]) as so many of their values as a code has elements tell them: each stands until the next.
 
     Values are those of evenly spaced steps of each channel; where a code has fewer elements than there are channels,
     the further channels are at their mean, 0.
     """
-    x = splits.test.x
     windows = _series(x)
     time, channels = windows.shape[1:]
-    each = np.full(channels, splits.latents // channels)
-    each[: splits.latents % channels] += 1
+    each = np.full(channels, latents // channels)
+    each[: latents % channels] += 1
     out = np.zeros(windows.shape)
     for channel, count in enumerate(np.minimum(each, time)):
         if count:

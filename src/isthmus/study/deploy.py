@@ -20,7 +20,7 @@ from isthmus.errors import BadInput
 from isthmus.evidence.purposes import PurposeVerdict, decided_first
 from isthmus.evidence.stats import estimate
 from isthmus.facets import FACETS
-from isthmus.facets.kin import Kin, Step
+from isthmus.facets.kin import Kin, Lines, Step
 from isthmus.metrics import METRICS
 from isthmus.rivals.rival import Drawing
 from isthmus.rivals.rounding import Rounding
@@ -34,6 +34,17 @@ from isthmus.study.record import Job
 from isthmus.study.results import Results
 
 SCALER = "sklearn.preprocessing.StandardScaler"
+
+
+GAPS = """
+gaps = layout.missing(X)
+X = layout.unsaid(X)
+for part, gone in zip(layout.parts, gaps.T, strict=True):
+    X[gone, part.start : part.stop] = float("nan")
+"""
+"""Python that makes NaN of missing cells of laid out rows."""
+FILLED = "layout.filled(model.transform(X))"
+"""Python that makes cells of them when they are filled in."""
 
 
 def deployed(study: Results, name: str, facet: str, replicate: int, data: Dataset) -> Deployed:
@@ -78,8 +89,8 @@ def deployed(study: Results, name: str, facet: str, replicate: int, data: Datase
 
 def written(
     study: Results, name: str, facet: str, replicate: int, data: Dataset, source: str | None = None
-) -> tuple[Kin, str]:
-    """The objects of scikit-learn that a rival is, as validation rows of a replicate chose them; and Python for them.
+) -> tuple[Kin | Lines, str]:
+    """The objects of scikit-learn that a rival is, or lines, as validation rows of a replicate chose them; and Python.
 
     Parameters as of :func:`deployed`, and where the data are now, if it is not where they were.
 
@@ -92,12 +103,19 @@ def written(
     kin = FACETS[facet].kin[name](material.splits)
     if kin.takes == "text":
         return kin, f"# X: the text of each row\n{kin.code()}"
-    rows = "rows" if data.x.ndim == 2 else "rows, each as one vector"
+    if kin.takes == "cells":
+        return kin, kin.code()
+    if kin.takes == "counts":
+        return kin, f"# X: the counts of each row, as they come\n{kin.code()}"
+    if kin.takes == "gaps":
+        return kin, f"{_laying(study, source)}{GAPS}\n{kin.code(ask=FILLED)}"
+    rows = "rows" if data.x.ndim == 2 or isinstance(kin, Lines) else "rows, each as one vector"
     about = f"# X: {rows}, as they come"
     first: list[Step] = []
     layout = material.layout
     if layout.kind == "standard":
-        first = [(SCALER, {})] if all(step != SCALER for step, _ in kin.steps) else []
+        own = () if isinstance(kin, Lines) else kin.steps
+        first = [(SCALER, {})] if all(step != SCALER for step, _ in own) else []
     elif isinstance(layout, Scaler) and layout.kind == "unit":
         shift, scale = (str(one.tolist()[0] if len(one) == 1 else one.tolist()) for one in (layout.shift, layout.scale))
         about = f"# X: {rows}, minus {shift}, divided by {scale}"
