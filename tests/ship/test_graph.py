@@ -1,6 +1,7 @@
 """A model and its graph decide the same, on all kinds of columns and for all kinds of families."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -244,6 +245,27 @@ def test_a_graph_that_decides_otherwise_is_not_written(tmp_path: Path) -> None:
     content = graph.graph(other)
     graph.verify(other, content)
     with pytest.raises(BadInput, match="the graph of pca gives other scores than the model"):
+        graph.verify(model, content)
+
+
+@pytest.mark.slow
+def test_codes_of_wide_rows_are_held_against_the_size_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3):
+        rows = np.random.default_rng(seed).normal(size=(60, 3000))
+        model = Deployed.of(isthmus.fit(isthmus.named("pca").set_params(latents=8), rows))
+        content = graph.graph(model)
+        graph.verify(model, content)
+    run = runtime.Graph.run
+
+    def shifted(self: runtime.Graph, rows: Any) -> dict[str, Any]:
+        """Codes that are wrong in one number, by a little more than float32 rounds at the row's size."""
+        found = run(self, rows)
+        code = found["code"].copy()
+        code[:, :1] += 5e-5 * np.maximum(np.abs(code), 1).max(axis=1, keepdims=True, initial=1)
+        return found | {"code": code}
+
+    monkeypatch.setattr(runtime.Graph, "run", shifted)
+    with pytest.raises(BadInput, match="the graph of pca gives other codes than the model"):
         graph.verify(model, content)
 
 

@@ -231,13 +231,22 @@ def verify(model: Deployed, content: bytes) -> None:
             mine["code"] = model.encode_scaled(laid) if n else np.zeros((0, model.model.latents), np.float32)
         for name, wanted in mine.items():
             with np.errstate(invalid="ignore"):
-                gap = np.abs(got[name] - wanted) / np.maximum(np.abs(wanted), 1)
+                gap = np.abs(got[name] - wanted) / np.maximum(_size(wanted), 1)
             if got[name].shape != wanted.shape or not (gap <= TOLERANCE).all():
                 worst = float(gap.max()) if got[name].shape == wanted.shape else math.nan
                 raise BadInput(
                     f"the graph of {model.recipe.family} gives other {name}s than the model (largest difference "
                     f"{worst:.2g}): it is not written; use the model itself"
                 )
+
+
+def _size(answers: NDArray[Any]) -> NDArray[Any]:
+    """What a difference is held against: a score itself, (N,), or the largest number of a row's code, (N, 1).
+
+    Rounding errors of a code follow the size of its row, however small one of its numbers comes out.
+    """
+    sizes = np.abs(answers)
+    return sizes if answers.ndim == 1 else sizes.max(axis=1, keepdims=True)
 
 
 def probes(layout: Layout, shape: Sequence[int]) -> NDArray[np.float64]:
