@@ -110,7 +110,8 @@ def test_it_is_saved_with_window_stride_channels_and_time(tmp_path):
         (lambda t: t.drop(columns="flow"), "no column 'flow'"),
         (lambda t: t.drop(columns="when"), "no time column 'when'"),
         (lambda t: t.assign(flow="high"), "column 'flow'"),
-        (lambda t: pd.concat([t, t]), "60 rows have the time of another row"),
+        (lambda t: pd.concat([t, t]), "60 rows have the time of another row; .* give each by itself$"),
+        (lambda t: t.assign(when=pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(60) ** 2, "h")), "even times$"),
     ],
 )
 def test_what_is_no_such_series_is_refused(change, said):

@@ -147,7 +147,7 @@ def laid(raw: Unchecked, series: Series) -> tuple[NDArray[np.float64], Order]:
     raw, meta = known(None, raw, group=series.group, time=series.time, series=True)
     cells = np.asarray(settle(raw, known=series.fields).x, np.float64)
     whole = np.logical_and.reduce(np.isfinite(cells), axis=1)
-    return cells, order(raw.place, np.asarray(meta.time), meta.group, whole)
+    return cells, order(raw.place, np.asarray(meta.time), meta.group, whole, learnt=True)
 
 
 def _labels(

@@ -42,7 +42,9 @@ class Order(NamedTuple):
     """Whether steps of a series stood in another order."""
 
 
-def order(where: str, time: NDArray[np.float64], series: Numbers | None, whole: NDArray[np.bool_]) -> Order:
+def order(
+    where: str, time: NDArray[np.float64], series: Numbers | None, whole: NDArray[np.bool_], *, learnt: bool = False
+) -> Order:
     """Sort steps by series and time, and find what is missing between them.
 
     Parameters
@@ -55,6 +57,8 @@ def order(where: str, time: NDArray[np.float64], series: Numbers | None, whole: 
         Codes; by default there is one series.
     whole : array (S,)
         Steps of which every channel has a value.
+    learnt : bool, default False
+        Whether a model has learnt which columns are the time and the series, so that no option can say it.
 
     Raises
     ------
@@ -70,21 +74,24 @@ def order(where: str, time: NDArray[np.float64], series: Numbers | None, whole: 
     rows = np.lexsort((time, of))
     t, s = time[rows], of[rows]
     same, apart = s[1:] == s[:-1], np.diff(t)
+    stand = "" if learnt else ", or take rows as they stand (--time rows)"
     if (twice := same & (apart == 0)).any():
-        remedy = "keep one row for each time of a series" if series is not None else (
-            "if the file holds several series, name the column that tells them apart (--group); else keep one row for "
-            "each time"
-        )  # fmt: skip
-        raise BadInput(
-            f"{where}: {int(twice.sum()):,} rows have the time of another row; {remedy}, or take rows as they stand "
-            "(--time rows)"
-        )
+        if series is not None:
+            remedy = "keep one row for each time of a series"
+        elif learnt:
+            remedy = "keep one row for each time; if there are several series, give each by itself"
+        else:
+            remedy = (
+                "if the file holds several series, name the column that tells them apart (--group); else keep one row "
+                "for each time"
+            )
+        raise BadInput(f"{where}: {int(twice.sum()):,} rows have the time of another row; {remedy}{stand}")
     usual = _usual(apart, same, s)
     if (same & (apart < usual / 2)).sum() > UNEVEN * max(1, same.sum()):
         low, high = float(apart[same].min()), float(apart[same].max())
         raise BadInput(
             f"{where}: times are uneven, {low:g} to {high:g} apart, so that steps of a window would not be alike; "
-            "resample to even times, or take rows as they stand (--time rows)"
+            f"resample to even times{stand}"
         )
     gap = same & (apart > WIDE * usual)
     good = whole[rows]
