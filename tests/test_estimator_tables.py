@@ -146,3 +146,18 @@ def test_labels_and_weights_of_other_rows_are_refused():
     first = made(steps=50).fit(FRAME)
     with pytest.raises(BadInput, match="the weights have an index that differs"):
         first.partial_fit(FRAME, sample_weight=pd.Series(1.0, index=range(5, 305)))
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA], ids=["None", "nan", "NA"])
+@pytest.mark.parametrize("rows", [FRAME, FRAME[["size"]].fillna(0.0)], ids=["words", "numbers"])
+def test_a_missing_label_is_named_with_its_row(rows, nothing):
+    town = pd.Series(np.where(PLACE == 2, "north", "south"), dtype=object)
+    town[[4, 9]] = nothing
+    for labels in (town, town.astype("string"), town.to_numpy()):
+        with pytest.raises(BadInput, match="y: row 5: the label is missing; 2 of 300 rows have none; drop these rows"):
+            AutoencoderClassifier(made(steps=50), random_state=0).fit(rows, labels)
+
+
+def test_labels_of_several_types_are_refused_with_what_to_give():
+    with pytest.raises(BadInput, match="give texts, whole numbers or booleans"):
+        AutoencoderClassifier(made(steps=50), random_state=0).fit(FRAME, pd.Series(["north", 1] * 150, dtype=object))

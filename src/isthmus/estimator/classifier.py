@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from isthmus.data.labels import arrow
 from isthmus.errors import BadInput
 from isthmus.estimator.network import NUMBERS, beside, flat, in_order, plain, told
 from isthmus.estimator.transformer import Autoencoder
@@ -99,6 +100,7 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
             A ``ValueError``: if a parameter makes no sense, or no row has a label.
         """
         y, sample_weight = beside(X, y, "labels"), beside(X, sample_weight, "weights")
+        _all_there(y)
         if words := mixed(X):
             labels = np.asarray(column_or_1d(y, warn=True))
             check_consistent_length(X, labels)
@@ -152,6 +154,21 @@ class AutoencoderClassifier(ClassifierMixin, BaseEstimator):
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The share of rows (n, n_features) whose label is predicted; labels and weights are ordered as in ``fit``."""
         return super().score(X, beside(X, y, "labels"), beside(X, sample_weight, "weights"))
+
+
+def _all_there(y: Any) -> None:
+    """Refuse labels of Python objects, of which some are missing or which are of several types."""
+    if (
+        y is None
+        or np.asarray(y).dtype != object
+        or (cells := arrow("y", column_or_1d(y) if np.ndim(y) > 1 else y)).null_count == 0
+    ):
+        return
+    first = next(i for i, there in enumerate(cells.is_valid().to_pylist()) if not there)
+    raise BadInput(
+        f"y: row {first + 1}: the label is missing; {cells.null_count} of {len(cells)} rows have none; drop these "
+        "rows, or give labels as whole numbers, -1 where there is none"
+    )
 
 
 def _known(labels: NDArray[Any]) -> NDArray[np.bool_]:
