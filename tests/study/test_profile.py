@@ -150,6 +150,12 @@ def test_a_few_rows_that_are_most_of_the_variance_are_told_with_the_numbers_with
     assert one.explained > one.without + 0.2
 
 
+def test_many_dimensions_are_written_out() -> None:
+    profile = profiled(read(np.random.default_rng(0).normal(size=(60, 4))), 2)
+    for dimension, words in ((4.92, "about 4.9."), (104.0, "about 100."), (2340.0, "about 2,300.")):
+        assert words in str(told(profile.model_copy(update={"dimension": dimension}), "X"))
+
+
 def test_every_spoiler_and_every_number_of_it_is_said_in_both_languages() -> None:
     few = {"rows": [0, 1], "share": 0.9, "components": 1, "explained": 0.983, "without": 0.517}
     found = [

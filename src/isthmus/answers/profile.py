@@ -127,7 +127,7 @@ def _rows(profile: Profile, say: Words) -> list[str]:
     if profile.dimension is None:
         said.append(say("profile.elements_only", n=size))
     else:
-        said.append(say("profile.elements", n=size, dimension=f"{profile.dimension:.2g}"))
+        said.append(say("profile.elements", n=size, dimension=f"{float(f'{profile.dimension:.2g}'):,g}"))
     if profile.gaps:
         rows, share = profile.rows_with_gaps, percent(profile.rows_with_gaps / profile.rows)
         said.append(say("profile.missing", n=f"{profile.gaps:,}", rows=f"{rows:,}", share=share))
