@@ -178,7 +178,8 @@ def test_who_stops_right_after_it_handed_out_a_job_hears_nothing_of_the_pool(num
     finally:
         signal.signal(number, before)
     assert told == []
-    assert not list(store.runs.glob(".tmp-*"))
+    with store.locked():  # what a worker that was killed had half written goes with the next driver
+        assert not list(store.runs.glob(".tmp-*"))
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(1.0, 2 * 4), (60.0, 4 + 2)])
