@@ -67,7 +67,9 @@ def test_gaps_are_filled_in():
 
 
 def test_who_never_learnt_to_fill_gaps_in_says_so():
-    with pytest.warns(UserWarning, match="train the family masked, or another one with corruption=mask"):
+    with pytest.warns(
+        UserWarning, match="was not trained to rebuild what is hidden .*the family masked, or another one"
+    ):
         made().fit(FRAME).impute(FRAME)
 
 
@@ -161,3 +163,13 @@ def test_a_missing_label_is_named_with_its_row(rows, nothing):
 def test_labels_of_several_types_are_refused_with_what_to_give():
     with pytest.raises(BadInput, match="give texts, whole numbers or booleans"):
         AutoencoderClassifier(made(steps=50), random_state=0).fit(FRAME, pd.Series(["north", 1] * 150, dtype=object))
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_numbers_that_are_all_texts_are_rows_again(mark):
+    rows = np.random.default_rng(0).normal(size=(60, 3)).round(3)
+    texts = pd.DataFrame({name: [f"{v:.3f}".replace(".", mark) for v in rows[:, j]] for j, name in enumerate("abc")})
+    model = Autoencoder("pca", latents=2, random_state=0).fit(texts)
+    assert model.transform(texts) == pytest.approx(model.transform(pd.DataFrame(rows, columns=list("abc"))), abs=1e-6)
+    assert model.transform(texts[:1]) == pytest.approx(model.transform(texts)[:1], abs=1e-6)
+    assert AnomalyDetector("pca", latents=2).fit(texts).predict(texts).shape == (60,)

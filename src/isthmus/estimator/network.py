@@ -52,8 +52,6 @@ class FitRows(NamedTuple):
     images: bool = False
     counts: int | None = None
     """Most columns that are kept of rows of counts; None of others."""
-    habit: str = ""
-    """The decimal mark of plain numbers, where they were texts."""
 
 
 class Network(BaseEstimator):
@@ -157,7 +155,9 @@ class Network(BaseEstimator):
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), len(X.columns)
         table = coded(data.x, data.fields)
         numbers = in_order(table, weights(sample_weight, table))
-        return FitRows(data.x[numbers], tuple(data.fields), tuple(data.columns), habit=data.habit)
+        # Numbers written as texts, all of them without a gap, are numbers to a study; new rows are such texts again.
+        fields = data.fields or tuple(Field(name, "number", habit=data.habit) for name in data.columns)
+        return FitRows(data.x[numbers], fields, tuple(data.columns))
 
     def _counted(self, data: Dataset, sample_weight: ArrayLike | None) -> FitRows:
         """The same of a sparse matrix of counts."""
@@ -202,7 +202,7 @@ class Network(BaseEstimator):
 
     def _train(self, rows: FitRows, train: NDArray[np.int64], valid: NDArray[np.int64], number: int) -> Fitted:
         """A model of some of the rows, whose training others stop."""
-        parts = ("fields", "columns", "images", "counts", "habit")
+        parts = ("fields", "columns", "images", "counts")
         own = {name: getattr(rows, name) for name in parts}
         fitted = fit(
             self._recipe(),
