@@ -175,7 +175,7 @@ def test_who_comes_back_catches_up(raced):
 
 
 @pytest.mark.slow
-def test_a_race_says_what_it_did(raced):
+def test_a_race_says_what_it_did(raced, monkeypatch):
     _, study, _ = raced
     lines = told.lines(study)
     assert lines[0] == "Replicates added, round 1: up to replicate 5, for contenders still undecided in features."
@@ -185,8 +185,11 @@ def test_a_race_says_what_it_did(raced):
     assert page.count(lines[-1]) == 1
     assert f"{study.replicates} replicates, 5 hyper-parameter settings tried for each family." in page
     study.rounds, before = [], study.rounds
+    monkeypatch.setattr(runs.Results, "open", lambda self: {"features": ("plain", "vae")})
     none = told.lines(study)
-    assert none[0].startswith("No replicates were added")
+    assert none[0].startswith("No replicates were added: no time was left.")
+    monkeypatch.setattr(runs.Results, "open", lambda self: {})
+    assert told.lines(study)[0].startswith("No replicates were added: nothing was undecided.")
     assert not any("may be added" in line for line in none)
     assert told.lines(study, "zh")
     study.rounds = before

@@ -33,8 +33,10 @@ def lines(study: Results, lang: str = "en") -> list[str]:
         strict = max(study.looks(facet) for facet in study.design.facets)
         return [*_given_up(study, words), *said, words("race.again", looks=strict)]
     levels = {"first": raced(0), "last": raced(LOOKS - 1)}
-    said = [*said, words("race.level", **levels)] if said else [words("race.none", count=LOOKS, **levels)]
-    return [*_kept(study, words), *said]
+    if said:
+        return [*_kept(study, words), *said, words("race.level", **levels)]
+    why = words("race.no_time" if study.open() else "race.decided")
+    return [*_kept(study, words), words("race.none", why=why, count=LOOKS, **levels)]
 
 
 def _given_up(study: Results, words: Words) -> list[str]:
