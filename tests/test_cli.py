@@ -473,6 +473,26 @@ def test_rivals_reach_the_plan_and_a_slip_is_told(shell: Shell) -> None:
     assert "unknown rival 'spares coding' (did you mean 'sparse coding'?)" in one_line(err)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("train", "pca", "x.csv", "--latents", "2"), "a field, which is set by --set latents=VALUE"),
+        (("train", "pca", "x.csv", "--learning-rate", "1"), "a field, which is set by --set learning_rate=VALUE"),
+        (("compare", "x.csv", "--gamma", "2"), "a field, which is set by --set gamma=VALUE"),
+        (("compare", "x.csv", "--precision", "float32"), "a field, which is set by --plan precision=VALUE"),
+        (("train", "pca", "x.csv", "--latnts", "2"), "no such option: --latnts"),
+        (("encode", "model", "x.csv", "--latents", "2"), "no such option: --latents"),
+    ],
+)
+def test_who_gives_a_field_as_an_option_is_told_how_it_is_set(
+    shell: Shell, arguments: tuple[str, ...], expected: str
+) -> None:
+    code, _, err = shell(*arguments)
+    assert code == ends.INPUT
+    assert expected in one_line(err)
+    assert ("which is set by" in err) == ("which is set by" in expected)
+
+
 def test_a_sweep_chooses_the_width(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Sweep(
         chosen=3,

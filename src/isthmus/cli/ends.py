@@ -145,11 +145,29 @@ def _is_usage(error: BaseException) -> bool:
 def _usage(error: Any) -> str:
     path = error.ctx.command_path if error.ctx is not None else "isthmus"
     said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    if how := _field(error):
+        said = f"no such option: {error.option_name}; it is a field, which is set by {how}"
     refused = getattr(error.__cause__, "errors", None)  # newer typer validates with pydantic, which hides what came
     came = repr(refused()[0]["input"]) if refused is not None else ""
     got = "" if came in said else f"; got {came}"
     end = " See" if said.endswith("?") else f"{got}; see"
     return f"{said[0].lower()}{said[1:]}{end} {path} --help"
+
+
+def _field(error: Any) -> str:
+    """How a field of a family or of the plan is set, if somebody asked for one as an option of its own; else ""."""
+    name = str(getattr(error, "option_name", "")).lstrip("-").replace("-", "_")
+    takes = {option for one in getattr(getattr(error.ctx, "command", None), "params", ()) for option in one.opts}
+    if not name or "--set" not in takes:
+        return ""
+    from isthmus.families import FAMILIES  # which takes its time, and nobody is in a hurry now
+    from isthmus.train.plan import Plan
+
+    if any(name in family.get_params() for family in FAMILIES.values()):
+        return f"--set {name}=VALUE"
+    if name in Plan.__dataclass_fields__:
+        return f"{'--plan' if '--plan' in takes else '--set'} {name}=VALUE"
+    return ""
 
 
 def _torch_out_of_memory(error: BaseException) -> bool:
