@@ -235,6 +235,7 @@ def test_blocks_of_a_series_are_flagged_as_often_as_was_asked(run, capsys, monke
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_share_of_blocks_is_false_and_bounded(run, capsys, monkeypatch) -> None:
     """Every fifth block holds an anomaly; what counts is the oddest row of each, also of the last, shorter one."""
     rows = NUMBERS.sample(2000 + 1005, replace=True, random_state=0, ignore_index=True)
@@ -349,6 +350,7 @@ def test_what_runs_on_is_told_where_to_compute(run, capsys, monkeypatch: pytest.
     assert len(served) == (command == "serve")
 
 
+@pytest.mark.slow
 def test_pieces_of_a_table_are_cut_between_rows_and_nowhere_else(run, monkeypatch) -> None:
     """Quotes with line breaks in them, and a decimal mark that only the first rows tell."""
     frame = NUMBERS.assign(note=[f'say "{i}",\nor; not' if i % 3 else f"{i}'s 5\" pipe" for i in range(300)])

@@ -77,6 +77,7 @@ def test_the_parameters_are_those_of_the_plan_with_its_defaults() -> None:
     assert all(own[name].default == getattr(Plan(), name) for name in PLAN)
 
 
+@pytest.mark.slow
 def test_every_plan_field_reaches_the_training() -> None:
     other = {
         "steps": 7, "batch": 5, "learning_rate": 0.5, "schedule": "cosine", "warmup": 0.4, "clip": 0.1, "check": 3,
@@ -507,6 +508,7 @@ def test_weights_are_routed_through_a_pipeline() -> None:
     np.testing.assert_array_equal(routed.transform(IRIS), alone.transform(IRIS))
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_more_rows() -> None:
     first, later = IRIS[::2], IRIS[1::2] + 0.5
     once = Autoencoder("plain", latents=2, **SMALL).partial_fit(first)

@@ -65,6 +65,7 @@ def parts():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say(parts):
     model, held, asked, whole = parts
     imputer = Imputer.of(model, held, asked)
@@ -160,6 +161,7 @@ def test_too_few_cells_give_no_interval_and_wrong_wishes_one_line(parts):
         Imputer.of(plain, np.zeros((9, 3)))
 
 
+@pytest.mark.slow
 def test_the_estimator_calibrates_on_its_validation_rows_or_others():
     gaps, whole = people(2400, seed=3)
     one = Autoencoder("masked", latents=3, steps=300, random_state=0).fit(gaps[:1400])

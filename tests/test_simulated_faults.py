@@ -34,6 +34,7 @@ def test_nothing_is_wrong_in_a_hundred_schedules():
     assert seen.keys() == faults.SCENES.keys()
 
 
+@pytest.mark.slow
 def test_a_seed_tells_the_same_story_and_faults_befall_it():
     stories = []
     for _ in range(2):

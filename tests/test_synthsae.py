@@ -30,6 +30,7 @@ def test_trees_are_four_wide_and_three_deep(script):
     assert np.bincount(parents[128:10_880]).max() == np.bincount(parents[128:10_880])[:2688].min() == 4
 
 
+@pytest.mark.slow
 def test_children_are_there_with_their_parent_and_one_at_a_time(drawn):
     one, _, there = drawn
     for level in one.levels:

@@ -174,6 +174,7 @@ def test_a_narrow_stream_shows_what_it_can_and_ends_nothing(
     assert json.loads(out.decode(encoding))["folder"].endswith("数据")
 
 
+@pytest.mark.slow
 def test_a_narrow_stream_of_a_process_too(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "isthmus", "list", "metrics", "frechet"]
     ran = subprocess.run(

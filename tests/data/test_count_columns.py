@@ -77,6 +77,7 @@ def test_with_nothing_learnt_a_count_costs_what_other_columns_cost() -> None:
     torch.testing.assert_close(head.mean(head.link(mean))[:, 0], mean[:, 0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_learns_the_dispersion_and_its_own_alone() -> None:
     own = {"fields": DATA.fields, "columns": DATA.columns, "plan": Plan(steps=300, learning_rate=0.02)}
     recipe = isthmus.named("plain").set_params(latents=1)

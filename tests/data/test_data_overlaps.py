@@ -59,6 +59,7 @@ def one_pair(small, large):
     return max(found)
 
 
+@pytest.mark.slow
 def test_many_sets_have_the_overlaps_that_pairs_have_one_by_one():
     rng = np.random.default_rng(7)
     mixed = rng.normal(size=(6, 6))

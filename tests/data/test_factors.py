@@ -71,6 +71,7 @@ def test_elements_of_pictures_are_no_factors():
         read("digits", factors="x0_0")
 
 
+@pytest.mark.slow
 def test_shapes_are_what_their_factors_say():
     x, kind, made = shapes()
     assert (x.shape, x.min(), x.max()) == ((1500, 16, 16), 0, 1)

@@ -137,6 +137,7 @@ def test_what_is_there_stays_as_it_is_new_values_too(library):
     assert np.array_equal(found["g"][~np.isnan(GAP)], V[~np.isnan(GAP)])
 
 
+@pytest.mark.slow
 def test_gaps_of_a_file_are_filled_as_its_columns_are_written(tmp_path):
     columns = {
         "time": [f"{i % 24:02d}:15:00" for i in range(ROWS)],

@@ -25,6 +25,7 @@ PEOPLE = pd.DataFrame(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 40), min_size=3, max_size=30), st.integers(0, 2**40), st.integers(1, 4))
 def test_no_group_stands_on_both_sides_whatever_groups_and_classes_are(sizes, seed, classes):
     groups = np.repeat(np.arange(len(sizes)) * 7 - 3, sizes)

@@ -115,6 +115,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, name):
 STREAMED = [name for name in FILES if name.endswith((*ENDS, *SPOOLED))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMED)
 def test_damaged_files_are_streamed_or_refused_in_one_line(tmp_path, name):
     path, draw = tmp_path / name, random.Random(name)

@@ -77,6 +77,7 @@ def test_what_is_refused_in_memory_is_refused_here(tmp_path, monkeypatch, text, 
         survey(source(tmp_path / "t.json"))
 
 
+@pytest.mark.slow
 def test_a_bomb_of_records_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("isthmus.data.files.SUSPECT", 1 << 16)
     (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(b'{"a": 0}\n' * 60_000))

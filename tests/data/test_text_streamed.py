@@ -75,6 +75,7 @@ def test_a_training_ends_alike_for_any_readers_and_after_a_stop(folder, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_command_line_trains_on_free_text_and_its_model_scores(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = ["train", "plain", str(folder / "t.csv"), "--memory", "2GiB", "--out", "m", "--steps", "20"]

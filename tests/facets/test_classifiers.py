@@ -73,6 +73,7 @@ def test_rounds_are_bounded_by_their_work_and_one_class_is_named():
     assert set(boosted_trees(X[:9], np.full(9, 3), X[:3], np.full(3, 3), X[:4], 0).said.fair) == {3}
 
 
+@pytest.mark.slow
 def test_the_commonest_class_is_no_merit():
     """3 % of the rows are of the second class and the columns are noise: nobody is better than the floor."""
     stream = np.random.default_rng(5)

@@ -62,6 +62,7 @@ def test_the_criterion_is_the_share_of_validation_rows_that_neighbours_miss():
     assert FACET.criterion(contender, SPLITS) == pytest.approx(1 - theirs, abs=0.009)
 
 
+@pytest.mark.slow
 def test_few_labels_are_drawn_by_the_seed_of_the_split():
     contender = pca(SPLITS.train.x, 8)
     found, other = FACET.measure(contender, SPLITS), FACET.measure(contender, SPLITS._replace(seed=1))
@@ -69,6 +70,7 @@ def test_few_labels_are_drawn_by_the_seed_of_the_split():
     assert found["probe_accuracy_few"] != other["probe_accuracy_few"]
 
 
+@pytest.mark.slow
 def test_more_rows_than_it_looks_at(monkeypatch):
     monkeypatch.setattr(features, "MOST", 200)
     contender = pca(SPLITS.train.x, 16)
@@ -116,6 +118,7 @@ def test_few_labels_are_few_where_classes_have_ten_rows_on_average():
     assert dict(zip(*found["few_labels"], strict=True))[10] == found["probe_accuracy"]
 
 
+@pytest.mark.slow
 def test_clusters_and_dimension_of_a_code_that_is_known():
     place = np.random.default_rng(0).normal(size=(10, 6)) * 30
     splits = split((place[Y] + np.random.default_rng(1).normal(size=(len(Y), 6))).astype(np.float32), Y)

@@ -54,6 +54,7 @@ def test_the_right_generator_is_as_good_as_the_training_rows(splits, right):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_floor_lies_below_the_mixture_and_the_ceiling_takes_no_part(splits):
     found = {name: rival(splits) for name, rival in GENERATION.rivals.items()}
     mixture, floor, ceiling = (found[n] for n in ("gaussian mixture", "shuffled columns", "training rows"))
@@ -174,6 +175,7 @@ def test_wide_rows_keep_their_axes_and_their_noise():
     assert found.sum() == pytest.approx(true.sum(), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["vae", "pca"])
 def test_a_family_with_a_posterior_bounds_the_likelihood(family):
     x, _ = digits()

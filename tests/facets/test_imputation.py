@@ -114,6 +114,7 @@ def test_the_number_of_neighbours_follows_validation_rows(splits, monkeypatch):
     assert IMPUTATION.rivals["nearest known rows"](splits) != usual
 
 
+@pytest.mark.slow
 def test_trees_grow_on_fewer_rows_of_wide_tables(splits, monkeypatch):
     usual = IMPUTATION.rivals["iterated trees"](splits)
     monkeypatch.setattr(rivals, "SPLITS", 1.0)

@@ -31,10 +31,13 @@ def made(kin: Kin, x, y=None):
     wants those to be that it draws from.
     """
     *lines, ask = kin.code().splitlines()
-    x = x.astype(np.float64) if getattr(x, "dtype", None) == np.float32 else x
-    names = {"X": x, "y": y}
+
+    def wide(rows):
+        return rows.astype(np.float64) if getattr(rows, "dtype", None) == np.float32 else rows
+
+    names = {"X": wide(x), "y": y}
     exec("\n".join(lines), names)
-    return names["model"], lambda asked: eval(ask, {**names, "X": asked})
+    return names["model"], lambda asked: eval(ask, {**names, "X": wide(asked)})
 
 
 def ran(lines: Lines, **names):

@@ -30,12 +30,14 @@ def test_trees_learn_from_few_what_no_distance_shows() -> None:
     assert found[1] > found[0]
 
 
+@pytest.mark.slow
 def test_an_anomaly_of_a_kind_that_nobody_knows_is_odd_still() -> None:
     far = NORMAL[550:600] * np.float32(-6)
     score = trees_on_known(SPLITS._replace(odd=ODD[:20]))
     assert auroc(np.repeat([0, 1], [150, 50]), score(np.vstack([NORMAL[550:], far]))) > 0.9
 
 
+@pytest.mark.slow
 def test_both_parts_are_standardised_over_rows_that_neither_has_seen() -> None:
     found = known(SPLITS._replace(odd=ODD[:20]))
     fresh = np.random.default_rng(3).normal(size=(3000, 6)).astype(np.float32)

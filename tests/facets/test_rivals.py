@@ -41,6 +41,7 @@ def test_sparse_coding_beats_the_mean_and_not_its_own_ceiling(splits):
     assert 0.3 < share < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("units", "penalty"), [(6, 0.3), (12, 0.05), (30, 0.3)])
 def test_dictionaries_and_codes_are_those_of_scikit_learn(units, penalty):

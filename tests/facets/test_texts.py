@@ -68,6 +68,7 @@ def fair(model, counts, y, valid_y):
     return balanced_accuracy_score(valid_y, held), said
 
 
+@pytest.mark.slow
 def test_each_setting_is_tried_and_the_best_on_validation_rows_is_kept():
     given, _ = sides()
     train, y, valid, valid_y, test = given
@@ -87,6 +88,7 @@ def test_each_setting_is_tried_and_the_best_on_validation_rows_is_kept():
     assert np.array_equal(texts.regression(*given).said.fair, best[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_all_read_the_classes_off_the_words(classes):
     given, truth = sides(classes)
@@ -151,6 +153,7 @@ def test_they_stand_in_the_table_only_where_rows_have_text(tmp_path):
     assert all(np.isnan(facet.rivals[name](bare)["probe_accuracy"]) for name in of_text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["naive bayes", "nbsvm", "tf-idf", "truncated svd"])
 def test_what_is_handed_over_says_what_was_measured(name):
     given, truth = sides()

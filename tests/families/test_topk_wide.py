@@ -90,6 +90,7 @@ def test_among_ties_exactly_k_pass(monkeypatch):
     assert gradient.count_nonzero() <= 3 * len(x)
 
 
+@pytest.mark.slow
 def test_gradcheck():
     g = torch.Generator().manual_seed(0)
     shapes = [(5, 4), (4,), (40, 4), (40,), (40, 3)]

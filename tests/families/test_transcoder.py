@@ -46,6 +46,7 @@ def test_a_planted_sparse_map_is_learnt():
     assert share < 0.15
 
 
+@pytest.mark.slow
 def test_the_penalty_makes_codes_sparse():
     y = np.maximum(X @ RNG.normal(size=(8, 5)), 0).astype(np.float32)
     used = []

@@ -82,6 +82,7 @@ def test_informations_are_scikit_learns(seed):
     assert informations(codes, factors) == pytest.approx(np.array(expected), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(SEEDS, st.permutations(range(4)))
 def test_names_and_signs_of_units_do_not_matter(seed, order):
     random = np.random.default_rng(seed)
@@ -140,6 +141,7 @@ def test_what_is_not_finite_has_no_value(broken):
     assert math.isnan(mutual_information_gap(bad[:0], FACTORS[:0]))
 
 
+@pytest.mark.slow
 def test_forests_are_seeded():
     codes = rotated(0.3)
     assert dci(codes) == dci(codes) != dci(codes, seed=1)

@@ -81,6 +81,7 @@ def test_a_first_bet_is_what_it_should_be() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_capital_hardly_ever_grows_by_chance_and_soon_where_scores_rise_or_fall() -> None:
     rich = 0
     for seed in range(200):

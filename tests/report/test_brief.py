@@ -181,7 +181,7 @@ def test_the_leader_is_first_in_the_order_of_its_column(tmp_path: Path, make: An
         ("anomaly", "isolation forest", "'isolation forest' --for anomaly --out model"),
         ("anomaly", "lof", "lof --for anomaly --out model.py"),
         ("anomaly", "sub-pca", "sub-pca --for anomaly --out model"),
-        ("features", "persistence", ""),
+        ("features", "persistence", "persistence --for features --out model.py"),
     ],
 )
 def test_a_rival_that_can_be_saved_has_its_command_too(facet: str, rival: str, command: str) -> None:

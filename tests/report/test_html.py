@@ -228,6 +228,7 @@ def test_a_whole_study_is_not_called_half(whole: Study, read: Any) -> None:
     assert Words("en")("page.copies_text", n=3, total=719) in page.text
 
 
+@pytest.mark.slow
 def test_without_labels_the_maps_have_one_colour_and_label_questions_say_why(
     tmp_path: Path, make: Any, read: Any
 ) -> None:

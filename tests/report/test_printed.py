@@ -22,6 +22,7 @@ def printed(tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]) -> st
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_who_is_taken_has_pros_and_cons(printed: str) -> None:
     assert "To compress and rebuild rows: take plain (explained variance " in printed
     brief = printed[printed.index("\nplain\n") :].split("\n\n", maxsplit=1)[0]

@@ -55,6 +55,7 @@ def test_the_wheel_holds_the_module_and_nothing_else(wheel: Path) -> None:
     assert [one.partition(">")[0] for one in said.get_all("Requires-Dist")] == list(NEEDED)
 
 
+@pytest.mark.slow
 def test_it_scores_where_there_is_neither_torch_nor_isthmus(wheel: Path, tmp_path: Path) -> None:
     """In Python, and by the command that an installer makes of its entry point."""
     place = tmp_path / "packages"

@@ -93,6 +93,7 @@ def test_no_row_is_no_answer(graph: runtime.Graph) -> None:
     assert found["anomaly"].shape == (0,)
 
 
+@pytest.mark.slow
 def test_torch_is_not_needed(tmp_path: Path) -> None:
     """Where there is nothing but this package, numpy and onnxruntime with what it asks for: the shell and Python."""
     rows, place = written(ROWS, tmp_path / "rows.csv"), tmp_path / "packages"
@@ -181,6 +182,7 @@ def test_a_file_without_rows_gives_the_names_of_what_there_is(rows: str, tmp_pat
     assert out.read_text(encoding="utf-8") == "score,p_value,anomaly\n"
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_one_line_says_so(tmp_path: Path) -> None:
     rows = written(ROWS, tmp_path / "rows.csv")
     line = f"{sys.executable} -m isthmus.runtime {GRAPH} {rows}"

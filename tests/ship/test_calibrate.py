@@ -108,6 +108,7 @@ def test_counts_of_a_batch_decide_as_its_p_values_do() -> None:
         assert batch.discovered(0.1) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(50, 100), (300, 60)])
 def test_the_bound_on_false_discoveries_holds_for_every_threshold_at_once(n: int, m: int) -> None:
     random, most = np.random.default_rng(2), calibrate.envelope(n, m, 0.95)
@@ -125,6 +126,7 @@ def test_the_bound_on_false_discoveries_holds_for_every_threshold_at_once(n: int
     assert calibrate.false_share(p, 1e-9, n) == calibrate.Bound(0, 0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(20, 50), (50, 100), (100, 200), (300, 60)])
 def test_the_chance_in_a_simulated_bound_is_allowed_for(n: int, m: int) -> None:
     """The law that it is simulated from, of far more batches: the bound holds as often as was asked, and not always."""

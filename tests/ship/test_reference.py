@@ -74,6 +74,7 @@ def test_it_comes_back_and_counts_a_category_as_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_few_rows_and_many_columns_make_a_bounded_reference() -> None:
     wide = np.random.default_rng(0).normal(size=(60, 700))
     fitted = isthmus.fit(isthmus.named("pca").set_params(latents=3), wide)

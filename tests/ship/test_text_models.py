@@ -133,6 +133,7 @@ def test_what_cannot_be_is_refused_in_one_line(folder, capsysbinary, monkeypatch
     assert len(printed.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_table_of_words_and_numbers_fills_its_gaps(tmp_path):
     frame = pd.DataFrame({"said": sentences(200), "subject": ["animal", "thing"] * 100, "n": np.arange(200) ** 2 % 9})
     frame.to_csv(tmp_path / "table.csv", index=False)

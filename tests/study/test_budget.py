@@ -241,6 +241,7 @@ def test_what_is_usual_for_rows_of_a_form_stays_however_slow():
     assert "gaussian mixture" not in kept.rivals_of("generation")
 
 
+@pytest.mark.slow
 def test_with_no_time_at_all_the_smallest_study_is_left(planned):
     kept = afford(planned, costs(), 0.0)
     assert list(kept.families) == ["plain", "pca"]
@@ -266,6 +267,7 @@ def test_trainings_are_counted_by_what_depends_on_them(planned):
     assert with_rivals.seconds(dataclasses.replace(planned, rivals=[])) < with_rivals.seconds(planned) / 50
 
 
+@pytest.mark.slow
 def test_an_estimate_of_real_data_knows_every_job():
     data = read("iris")
     small = design(data, families="plain", facets="reconstruction,anomaly,stability", replicates=2, configs=2)
@@ -603,6 +605,7 @@ class Ticking:
 # ---------------------------------------------------------------------------------------------------------- rivals
 
 
+@pytest.mark.slow
 def test_rivals_are_chosen_by_name(tmp_path):
     data = read("iris")
     options = {"families": "plain", "facets": "reconstruction,anomaly", "replicates": 2, "configs": 1}

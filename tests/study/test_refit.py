@@ -33,6 +33,7 @@ def study(tmp_path_factory):
     return isthmus.compare(str(place / "rows.csv"), out=place / "s", **SMALL)
 
 
+@pytest.mark.slow
 def test_the_setting_is_the_one_that_most_replicates_chose_and_steps_are_their_median(study):
     found = setting(study, "plain", "reconstruction")
     runs = [one for one in study.records if one.job.name == "plain" and "reconstruction" in one.facets]

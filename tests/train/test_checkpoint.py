@@ -189,6 +189,7 @@ def test_a_file_that_was_changed_anywhere_is_refused(tmp_path, monkeypatch):
             kept.steps()
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_and_sealed_again_is_refused_too(tmp_path, monkeypatch):
     kept = Checkpoint(tmp_path / "kept")
     make = lambda: [task(named("vq").set_params(latents=2), Plan(steps=4, batch=4, check=2))]  # noqa: E731

@@ -100,6 +100,7 @@ def test_fine_tuning_beats_the_frozen_code_and_an_untrained_encoder(pretrained):
     assert accuracy["tuned"] > 0.9
 
 
+@pytest.mark.slow
 def test_options_have_their_effect(pretrained):
     usual = {"plan": SHORT, "seed": 0}
     base = finetune(pretrained, X[:100], Y[:100], **usual)

@@ -194,6 +194,7 @@ def test_what_cannot_be_is_refused_in_one_line(folder, tmp_path):
         source(tmp_path / "cut.npy")
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_it_draws_and_keeps_its_promise(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = ["train", "vae", str(folder / "a.parquet"), "--out", "model", "--steps", "60", "--memory", "2GiB"]

@@ -156,9 +156,9 @@ def _usage(error: Any) -> str:
 
 def _field(error: Any) -> str:
     """How a field of a family or of the plan is set, if somebody asked for one as an option of its own; else ""."""
-    name = str(getattr(error, "option_name", "")).lstrip("-").replace("-", "_")
-    takes = {option for one in getattr(getattr(error.ctx, "command", None), "params", ()) for option in one.opts}
-    if not name or "--set" not in takes:
+    name = str(vars(error).get("option_name", "")).lstrip("-").replace("-", "_")
+    takes = {option for one in error.ctx.command.params for option in one.opts} if name and error.ctx else ()
+    if "--set" not in takes:
         return ""
     from isthmus.families import FAMILIES  # which takes its time, and nobody is in a hurry now
     from isthmus.train.plan import Plan

@@ -174,7 +174,7 @@ def interval(
     return float(d.mean()) - half, float(d.mean()) + half
 
 
-class Estimate(NamedTuple):
+class Average(NamedTuple):
     """The mean of one contender's scores, and its corrected 95 % interval."""
 
     mean: float
@@ -185,7 +185,7 @@ class Estimate(NamedTuple):
 
 def estimate(
     values: Values, test_fraction: float, *, relative: bool = False, bounds: tuple[float, float] = ENDLESS
-) -> Estimate | None:
+) -> Average | None:
     """Mean and interval of scores, as they are told: nothing beyond what a score can be. None of no finite score.
 
     Parameters
@@ -209,7 +209,7 @@ def estimate(
         return None
     ends = (float(known.mean()), *(interval(known, test_fraction) or (None, None)))
     mean, low, high = (None if e is None else float(np.clip(np.exp(e) if relative else e, *bounds)) for e in ends)
-    return None if mean is None else Estimate(mean, low, high)
+    return None if mean is None else Average(mean, low, high)
 
 
 def p_value(differences: ArrayLike, test_fraction: float, grain: float = 0.0) -> float | None:
