@@ -541,6 +541,7 @@ def test_the_answer_comes_first_then_the_table_then_the_page(shell: Shell) -> No
     assert command == "isthmus " + " ".join(QUICK)
 
 
+@pytest.mark.slow
 def test_who_was_excluded_is_told_with_the_reason(shell: Shell) -> None:
     Path("narrow.csv").write_text("a\n" + "\n".join(map(str, np.random.default_rng(0).normal(size=60))))
     code, out, _ = shell("compare", "narrow.csv", *TINY, "--steps", "20")

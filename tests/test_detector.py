@@ -82,6 +82,7 @@ def test_its_settings_are_those_of_the_autoencoder_and_its_own() -> None:
     assert all(own[name].default == other[name].default for name in other)
 
 
+@pytest.mark.slow
 def test_every_setting_of_its_own_changes_the_answer() -> None:
     x, asked = plane(200, 0), plane(100, 1)
     usual = pca().fit(x)
@@ -133,6 +134,7 @@ def test_scores_are_those_of_studies() -> None:
     assert np.corrcoef(auto.score_samples(odd(50, 1)), -auto.deployed_.errors(odd(50, 1)))[0, 1] < 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["split", "cross", "jackknife+"])
 def test_flags_are_p_values_up_to_the_rate(calibration: str) -> None:
     asked = np.vstack([plane(300, 1), odd(30, 2), 1.5 * plane(300, 3)])

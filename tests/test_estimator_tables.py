@@ -116,6 +116,7 @@ def test_masked_cells_are_not_shown_to_a_model():
     assert filled.transform(frame).shape == (60, 1)
 
 
+@pytest.mark.slow
 def test_labels_and_weights_stand_beside_their_rows_by_their_index():
     named = FRAME.set_axis([f"person {i}" for i in range(300)])
     town = pd.Series(np.array(["north", "south"])[(PLACE == 2) * 1], index=named.index)

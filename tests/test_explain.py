@@ -45,6 +45,7 @@ def test_shares_are_those_of_the_score_and_their_sign_is_that_of_the_surprise(pc
     assert np.abs(found) * score[:, None] * WIDTH == pytest.approx(scaled**2, rel=0.01, abs=1e-5)
 
 
+@pytest.mark.slow
 @given(arrays(np.float64, (3, 2, 2), elements=st.floats(-1e6, 1e6)), st.floats(0.01, 100))
 def test_sizes_sum_to_one_and_do_not_depend_on_the_unit(x: np.ndarray, unit: float) -> None:
     found = shares(x, np.zeros_like(x))

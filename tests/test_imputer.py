@@ -99,6 +99,7 @@ def test_over_bundled_data_and_draws_of_gaps_nine_in_ten_are_held(load):
     assert 0.88 <= np.concatenate(hits).mean() <= 0.92
 
 
+@pytest.mark.slow
 def test_what_is_known_has_no_interval_and_what_is_filled_in_lies_in_it(parts):
     model, held, asked, _ = parts
     found = Imputer.of(model, held, asked).fill(asked, 0.9)

@@ -149,6 +149,7 @@ def test_the_shell_and_the_server_flag_the_same_rows(models, name, frame, tmp_pa
     np.testing.assert_allclose(by_csv["p_value"], shell["p_value"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_rate_of_its_own(models) -> None:
     flagged = [
         sum(json.loads(one(models / "numbers", f"/flag?rate={r}", rows(NUMBERS))[2])["flag"]) for r in (0.01, 0.5)
@@ -440,6 +441,7 @@ FIRST = b"POST /score HTTP/1.1\r\nHost: localhost\r\n"
 PIECES = FIRST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "kept"),
     [

@@ -39,6 +39,7 @@ def test_children_are_there_with_their_parent_and_one_at_a_time(drawn):
         assert siblings.max() == 1
 
 
+@pytest.mark.slow
 def test_features_fire_as_often_as_the_power_law_says(drawn):
     one, _, there = drawn
     rank = np.arange(1, 513) ** -0.5
@@ -54,6 +55,7 @@ def test_features_fire_as_often_as_the_power_law_says(drawn):
     assert (children > 0.4 * usual[one.levels[0]]).all()
 
 
+@pytest.mark.slow
 def test_rows_are_sums_of_unit_features_as_large_as_said(script, drawn):
     one, x, there = drawn
     assert np.linalg.norm(one.features, axis=1) == pytest.approx(np.ones(512), rel=1e-5)

@@ -171,6 +171,7 @@ def test_bombs_are_refused_before_memory_is_taken(tmp_path, make):
     assert pa.default_memory_pool().max_memory() - before < 32 << 20
 
 
+@pytest.mark.slow
 def test_texts_that_share_their_letters_are_bounded_as_they_are_streamed_too(tmp_path):
     one_text(tmp_path / "b.arrow")
     with pytest.raises(BadInput, match="would unpack to"):

@@ -32,6 +32,7 @@ ROWS = drawn()
 KINDS = np.array(["a", "b"])[np.arange(60) % 2]
 
 
+@pytest.mark.slow
 @given(arrays(np.int64, st.tuples(st.integers(2, 9), st.integers(1, 7)), elements=st.integers(0, 10**6)))
 @settings(max_examples=60, deadline=None)
 def test_counts_survive_the_layout(rows: np.ndarray) -> None:

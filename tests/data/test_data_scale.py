@@ -63,6 +63,7 @@ def test_none_changes_nothing():
     np.testing.assert_array_equal(Scaler.fit(x).apply(x), x)
 
 
+@pytest.mark.slow
 @given(
     arrays(np.float64, (6, 3), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
     st.sampled_from(["auto", "standard", "unit", "none"]),

@@ -71,6 +71,7 @@ def test_python_objects_stay_what_they_are():
         assert list(back(pd.Series(given, dtype=object))) == given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "moved", "wanted"),
     [

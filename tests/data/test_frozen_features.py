@@ -168,6 +168,7 @@ def test_a_model_of_pixels_takes_no_graph(folder, tmp_path, capfd):
     assert "was not trained on features of encoded pictures" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_programs_of_torch_are_refused_with_what_to_do(folder, tmp_path):
     class Flat(torch.nn.Module):
         def forward(self, x):

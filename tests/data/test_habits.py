@@ -176,6 +176,7 @@ def test_a_server_writes_a_table_with_the_marks_of_the_training():
     assert written.decode().splitlines()[1] == '"1,234",0.5'
 
 
+@pytest.mark.slow
 def test_gaps_are_filled_in_with_the_mark_of_the_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     gaps = GERMAN.assign(share=GERMAN["share"].where(np.arange(N) % 4 > 0, ""), beside=GERMAN["price"])

@@ -60,6 +60,7 @@ def test_a_class_of_few_groups_stands_in_test_and_training_first():
         assert y[test].any()
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 30), min_size=10, max_size=200), st.integers(0, 40))
 def test_training_lies_before_validation_before_test(time, origin):
     time = np.array(time)

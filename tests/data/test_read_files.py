@@ -277,6 +277,7 @@ def test_the_width_of_text_tables_is_limited_and_wide_ones_are_read(put):
     assert "100,001 columns; text tables may have 100,000" in refusal(put("t.csv", text))
 
 
+@pytest.mark.slow
 def test_a_large_table_is_read_in_blocks_and_its_places_are_right(put, monkeypatch):
     monkeypatch.setattr(text_table, "BLOCK", 1 << 14)
     rows = [f"{i},{i % 7},{'ab'[i % 2]}" for i in range(20_000)]

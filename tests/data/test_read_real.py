@@ -93,6 +93,7 @@ def test_a_series_with_its_times_is_read(folder):
     assert np.diff(data.x[:3, 0]).tolist() == [1800, 1800]
 
 
+@pytest.mark.slow
 def test_news_are_free_text(folder):
     data = read(folder / "text" / "ag_news_test.csv.gz")
     assert [field.kind for field in data.fields] == ["number", "text", "text"]

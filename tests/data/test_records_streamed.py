@@ -125,6 +125,7 @@ def test_terms_need_free_text(tmp_path):
         survey(source(tmp_path / "t.npy", terms=9))
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_on_records_by_so_many_terms(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"text": t, "n": i % 7}) for i, t in enumerate(TEXTS)))

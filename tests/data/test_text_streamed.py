@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "characters", "hashed"])
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
 def test_terms_are_those_of_the_drawn_rows_and_lay_out_all(folder, name, kind):

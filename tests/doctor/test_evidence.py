@@ -152,6 +152,7 @@ def test_data_that_are_gone_or_other_are_said(healthy, copied):
     assert "no longer holds" in data_of(Study(copied))[1]
 
 
+@pytest.mark.slow
 def test_all_that_reading_may_be_asked_is_declared_and_nothing_else(copied):
     """Data are read again with what ``study.json`` says: a field that nobody knows must not come so far."""
     assert set(Reading.model_fields) == {*declared(TableOptions), "rows", "truth"}
@@ -206,6 +207,7 @@ def test_weights_that_rows_do_not_have_are_an_inconsistency(copied):
     assert names(study, read("iris")) == {("plain", "metric inconsistency", "test rows")}
 
 
+@pytest.mark.slow
 def test_replicates_that_a_race_added_are_examined_too(copied):
     store, data = Store(copied), read("iris")
     store.add_round(Round((2,), {"reconstruction": ("plain", "pca")}))

@@ -166,6 +166,7 @@ def test_progress_that_validation_does_not_see_is_told_from_a_step_that_is_too_l
     )
 
 
+@pytest.mark.slow
 def test_a_schedule_that_leaves_no_time_for_training_is_told():
     evidence = found(SAE(latents=6, warmup=0.95), steps=100)["schedule too long"].evidence
     assert evidence == {"steps": 100, "best_step": 100, "schedule_ends": 95}

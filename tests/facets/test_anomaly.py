@@ -49,6 +49,7 @@ def test_metrics_are_those_of_the_stored_scores():
     assert 0.85 < found["auroc"] < 1
 
 
+@pytest.mark.slow
 def test_planted_anomalies_are_found():
     planted = SPLITS.test.x.copy()
     planted[SPLITS.test.y == 1] = np.random.default_rng(0).random((int(SPLITS.test.y.sum()), 8, 8))

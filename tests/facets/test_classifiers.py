@@ -60,6 +60,7 @@ def test_neighbours_are_scikit_learns_and_as_many_as_validation_rows_want(monkey
     assert found == pytest.approx(classifiers.knn_balanced(*SIDES[:2], TEST.x, TEST.y, k=best))
 
 
+@pytest.mark.slow
 def test_they_see_what_a_line_does_not():
     found = {name: FACETS["features"].rivals[name](SPLITS) for name in ("raw columns", "boosted trees", "nearest rows")}
     assert found["boosted trees"]["probe_accuracy"] > found["raw columns"]["probe_accuracy"] + 0.1

@@ -86,6 +86,7 @@ def test_a_useless_model_never_saves_and_its_own_bytes_count():
     assert FACET.measure(noisy, SPLITS)["bits_per_element"] > found["bits_per_element"]
 
 
+@pytest.mark.slow
 def test_scaling_the_data_changes_no_rate():
     found = []
     for factor in (1, 1024):

@@ -96,6 +96,7 @@ def test_all_read_the_classes_off_the_words(classes):
         assert np.mean(classify(*given).said.fair == truth) > 1 / classes + 0.2
 
 
+@pytest.mark.slow
 def test_pairs_tell_what_words_do_not():
     given, truth = sides()
     counts = {pairs: texts.counted(given[0], given[2], given[4], pairs=pairs) for pairs in texts.PAIRS}

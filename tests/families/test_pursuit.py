@@ -41,6 +41,7 @@ def test_with_an_orthonormal_dictionary_it_is_the_rectified_top_k():
     torch.testing.assert_close(pursue(x, entries, 3)[0], wanted)
 
 
+@pytest.mark.slow
 def test_entries_keep_unit_norm():
     x = rows((6,))
     model = made(Matching(latents=8, k=2), x, "gaussian")

@@ -57,6 +57,7 @@ def test_kl_reaches_its_target_within_the_bound(fields):
     torch.testing.assert_close(z.mean(0) / recipe.bound, torch.full((6,), 0.15), rtol=0, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [load_digits, load_wine, load_breast_cancer])
 def test_kl_default_holds_its_target_on_rows_of_any_width(data):
     recipe, x = KL(), data().data
@@ -64,6 +65,7 @@ def test_kl_default_holds_its_target_on_rows_of_any_width(data):
     assert mean == pytest.approx(recipe.target, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0)])
 def test_kl_holds_its_target_wherever_tuning_may_look(corner):
     strength, target = (KL().space()[name].at(u) for name, u in zip(("strength", "target"), corner, strict=True))

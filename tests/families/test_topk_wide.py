@@ -120,6 +120,7 @@ def test_which_codes_are_wide(latents, k, hidden, wide):
     assert model.stacks == model.replays == (not wide)
 
 
+@pytest.mark.slow
 def test_a_fit_ends_where_the_dense_one_ends(monkeypatch):
     data = np.asarray(rows((10,), 200), dtype=np.float32)
     recipe = TopK(latents=64, k=2, dead_after=100)

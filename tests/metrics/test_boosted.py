@@ -59,6 +59,7 @@ def test_what_has_no_number_is_nan():
     assert np.isnan(taught(rows, y, rows, 0 * y, PLAIN))
 
 
+@pytest.mark.slow
 def test_made_rows_teach_what_is_in_them():
     random = np.random.default_rng(0)
     y = random.integers(0, 3, 900)

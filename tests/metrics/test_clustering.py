@@ -76,6 +76,7 @@ def test_fewer_codes_than_clusters():
     assert set(clusters(np.zeros((20, 2)), np.ones((5, 2)), 4, seed=0)) == {0}
 
 
+@pytest.mark.slow
 def test_the_best_of_ten_starts_counts_and_the_seed_draws_them():
     rng = np.random.default_rng(2)
     y = np.repeat(np.arange(25), 12)

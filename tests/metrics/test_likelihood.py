@@ -42,6 +42,7 @@ def test_the_bound_reaches_the_likelihood_from_below():
     assert log_likelihood_bound(model, x, 3000).numpy() == pytest.approx(truth.numpy(), abs=0.2)
 
 
+@pytest.mark.slow
 def test_one_draw_is_the_evidence_bound_on_average():
     model, x, _ = linear()
     drawn = torch.stack([log_likelihood_bound(model, x, 1, seed) for seed in range(400)]).mean()

@@ -126,6 +126,7 @@ def test_seed_and_plan_count(curved: Deployed, found: adapt.Trained) -> None:
     assert other.error_before != short.error_before
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_further_is_refused(curved: Deployed, ships: Deployed) -> None:
     with pytest.raises(BadInput, match=r"100 normal rows or more.*got 99.*--against"):
         retrained(curved, drifting(2000, 1), rows(99, 2))
@@ -208,6 +209,7 @@ def stream(tmp_path: Path) -> Path:
     return tmp_path / "stream.csv"
 
 
+@pytest.mark.slow
 def test_it_is_trained_where_the_command_says(
     place: Path, stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curved: Deployed
 ) -> None:
@@ -328,6 +330,7 @@ def test_where_the_alarm_was_is_kept_by_the_file(place: Path, stream: Path, tmp_
     assert min(seen[0]) > 500
 
 
+@pytest.mark.slow
 def test_a_state_from_before_is_read(place: Path, stream: Path, tmp_path: Path) -> None:
     from isthmus.ship.manifest import seal
 

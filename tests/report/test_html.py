@@ -221,6 +221,7 @@ def test_half_a_study_has_half_a_report_that_says_so(
         assert "evidence" not in page.ids()
 
 
+@pytest.mark.slow
 def test_a_whole_study_is_not_called_half(whole: Study, read: Any) -> None:
     page = read(whole)
     assert Words("en")("page.half_title") not in page.text

@@ -133,6 +133,7 @@ def test_bars_are_the_longest_runs(ranks, critical, expected):
     assert groups(ranks, critical) == expected
 
 
+@pytest.mark.slow
 def test_cards_have_the_colour_of_what_is_claimed(six):
     found = six.rankings()["anomaly"]
     heads, rows, lines = overview(six, Words("en"))

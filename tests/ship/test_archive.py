@@ -211,6 +211,7 @@ def test_every_single_byte_counts(single: Path) -> None:
     load(single)
 
 
+@pytest.mark.slow
 def test_the_shell_refuses_a_changed_file_in_one_line_and_writes_nothing(single: Path, tmp_path: Path, capsys) -> None:
     good, draw, out = single.read_bytes(), random.Random(1), tmp_path / "out.csv"
     np.savetxt(tmp_path / "rows.csv", ROWS[:5], delimiter=",", header="a,b,c,d", comments="")

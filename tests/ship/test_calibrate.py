@@ -199,6 +199,7 @@ def test_the_share_of_anomalies_lies_in_its_interval_as_often_as_is_said() -> No
     assert misses[0.9] < misses[0.5]
 
 
+@pytest.mark.slow
 def test_a_level_that_follows_keeps_its_bound_on_any_stream() -> None:
     """Scores that rise, jump, or say nothing; of exchangeable ones flags are as with a threshold, on average."""
     random, own = np.random.default_rng(10), Calibration.of(np.random.default_rng(11).normal(size=300), "300", 0.05)

@@ -238,6 +238,7 @@ def test_damage_is_one_line_and_never_a_file(sample, tmp_path, place, flip, cut)
     assert not (tmp_path / "y.csv").exists()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10**6), flip=st.integers(1, 255))
 def test_a_forged_checksum_does_not_lead_to_a_traceback(sample, tmp_path, place, flip):

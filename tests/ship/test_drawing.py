@@ -79,6 +79,7 @@ def test_rows_are_those_that_the_study_measured(ships, study):
     assert boosted(other.cells, here.cells, there.categories, 0) < 0.85
 
 
+@pytest.mark.slow
 def test_the_command_draws_them_and_tells_what_is_kept(study, ships, tmp_path, capsys):
     place = tmp_path / "model"
     assert main(["take", str(study.folder), "plain", "--for", "generation", "-o", str(place)]) == 0

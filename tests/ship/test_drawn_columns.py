@@ -101,6 +101,7 @@ def test_rows_hold_what_the_data_hold(frame, study, ships, tmp_path, monkeypatch
     assert not set(whole) & {tuple(row) for row in frame.dropna().itertuples(index=False)}
 
 
+@pytest.mark.slow
 def test_it_does_nothing_else(frame, ships, tmp_path, capsys):
     artefact.save(ships, tmp_path / "model")
     frame.to_csv(tmp_path / "people.csv", index=False)

@@ -139,6 +139,7 @@ def test_rivals_that_find_anomalies_have_graphs_without_codes(name: str, tmp_pat
     assert (found["anomaly"] == ships.flags(NUMBERS)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["knn", "raw columns"])
 def test_a_row_at_a_known_place_is_as_near_in_the_model_as_in_the_graph(name: str, tmp_path: Path) -> None:
     """A distance of 0 is where products of rows lose it, the more so the further from the mean rows lie."""

@@ -377,6 +377,7 @@ class Slow:
         threading.Event().wait()
 
 
+@pytest.mark.slow
 def test_while_a_worker_is_lost_that_is_sent_rows_others_go_on(monkeypatch):
     monkeypatch.setattr(dask, "LOOK", 0.01)
     client = Slow()

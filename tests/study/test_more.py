@@ -78,6 +78,7 @@ def test_who_is_stopped_in_the_midst_goes_on_with_the_round(studies, tmp_path):
             np.testing.assert_array_equal(again.scores(facet)[name], values)
 
 
+@pytest.mark.slow
 def test_the_plan_shows_what_is_added(studies):
     _, later, _ = studies
     planned = outline(out=later.folder.parent / "before", more=2)

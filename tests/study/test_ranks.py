@@ -36,6 +36,7 @@ def ranked(table, **options):
 # --------------------------------------------------------------------------------------------------------- pure numbers
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), min_size=2, max_size=6))
 def test_ranks_are_those_of_scipy_and_sum_to_what_they_must(table):
     x = np.array(table, float)

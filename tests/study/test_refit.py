@@ -48,6 +48,7 @@ def test_the_setting_is_the_one_that_most_replicates_chose_and_steps_are_their_m
         setting(study, "vae", "anomaly")
 
 
+@pytest.mark.slow
 def test_it_is_trained_on_all_rows_and_says_what_was_measured_and_what_not(study, tmp_path):
     model = study.refit("plain", "reconstruction")
     assert model.origin.refitted == 160
@@ -92,6 +93,7 @@ def test_whoever_is_recommended_is_trained_again_from_the_shell(study, capsys, t
     assert "leave --replicate out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tells the label of")
 def test_declared_anomalies_are_not_trained_on(tmp_path):
     x = np.concatenate([rows(0, 100), rows(3, 40) + 5])

@@ -41,6 +41,7 @@ def record(data, tmp_path_factory):
         return perform.perform(planned.jobs()[0], data, store)
 
 
+@pytest.mark.slow
 def test_what_fails_is_trained_with_smaller_steps_and_is_scored(record):
     (config,) = record.configs
     assert config.lowered_from == 1.0

@@ -104,6 +104,7 @@ def test_a_healthy_training_has_no_cause():
     assert fit(Plain(latents=2), ROWS, plan=Plan(**PLAN)).outcome.cause is None
 
 
+@pytest.mark.slow
 def test_a_training_in_stages_counts_the_steps_before():
     plan = Plan(steps=240, check=10, stages="layerwise", learning_rate=1e30)
     outcome = fit(Plain(latents=2, hidden=(8,)), ROWS, plan=plan).outcome

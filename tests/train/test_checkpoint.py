@@ -125,6 +125,7 @@ def staged():
     return [task(recipe, Plan(steps=36, batch=16, check=3, stages="layerwise"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [stack, staged])
 @pytest.mark.parametrize("draw", [2, *(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, *range(3, 8)))])
 def test_stacks_and_stages_go_on_too(make, draw, tmp_path, monkeypatch):
@@ -174,6 +175,7 @@ def test_a_file_serves_its_own_training_only(tmp_path):
     Keeper(kept, [task(named("plain").set_params(latents=4))])
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_anywhere_is_refused(tmp_path, monkeypatch):
     kept = Checkpoint(tmp_path / "kept")
     make = lambda: [task(named("vq").set_params(latents=2), Plan(steps=4, batch=4, check=2))]  # noqa: E731

@@ -127,6 +127,7 @@ def test_a_fifth_of_each_label_is_held_out_and_no_label_is_lost():
     assert not np.array_equal(held, _aside(labels, 1))
 
 
+@pytest.mark.slow
 def test_targets_and_tied_weights_and_other_codes_can_be_fine_tuned():
     for name, fields in (("plain", {"tied": True}), ("vae", {}), ("topk", {}), ("kl", {})):
         base = fit(named(name).set_params(**fields), X[:200], plan=Plan(steps=20, check=20))
@@ -136,6 +137,7 @@ def test_targets_and_tied_weights_and_other_codes_can_be_fine_tuned():
     assert finetune(pairs, X[:200], Y[:200], plan=SHORT).predict_proba(X[:3]).shape == (3, 10)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_together_is_refused(pretrained):
     plain = fit(named("plain"), X[:50], plan=Plan(steps=2, check=2))
     with pytest.raises(BadInput, match="got 50 rows and 49 labels"):

@@ -57,6 +57,7 @@ def test_winner_take_all_at_the_rate_of_its_paper_is_trained():
     assert min(valid) < 0.9 * valid[0]
 
 
+@pytest.mark.slow
 def test_a_stack_of_models_with_schedules_of_their_own_lets_each_have_its_time():
     from isthmus.train.fitted import fit_many
 

@@ -90,6 +90,7 @@ def trained(one, ranks=None, keeper=None):
     return outcome.history, {name: t.clone() for name, t in tensors_of(one.model).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "more"),
     [
@@ -109,6 +110,7 @@ def test_two_ranks_train_what_one_trains_and_agree_to_the_bit(name, more):
         assert first[0][key] == pytest.approx(told, rel=1e-4, nan_ok=True), key
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_two_ranks_serves_one(tmp_path, monkeypatch):
     class Killed(BaseException):
         pass

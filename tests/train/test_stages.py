@@ -173,6 +173,7 @@ def test_watchers_hear_steps_of_the_whole():
     assert heard[-1].step > 200
 
 
+@pytest.mark.slow
 def test_fit_and_a_mixture_of_plans():
     fitted = fit(named("plain").set_params(**DEEP), DIGITS, plan=PLAN)
     assert fitted.plan.stages == "layerwise"

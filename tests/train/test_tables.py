@@ -54,6 +54,7 @@ def model():
         return fit(named("plain").set_params(**MASKED), FRAME, plan=PLAN)
 
 
+@pytest.mark.slow
 def test_gaps_are_filled_in_from_the_rest_of_the_row(model):
     made = model.impute(FRAME)
     size, city, paid = (FRAME[name].isna() for name in ("size", "city", "paid"))
